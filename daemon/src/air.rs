@@ -1,0 +1,249 @@
+//! What is on air, what comes next, and the live values of both: the conductor's picture of the seat.
+
+use crate::reload::{ChainFile, frames};
+use crate::shelf::Shelf;
+use basedrop::{Handle, Owned};
+use lacquer_control::address::{AddressError, Addresses, Place, Target};
+use lacquer_control::intent::Value;
+use lacquer_control::message::{Order, Row};
+use lacquer_graph::plan::Plan;
+use lacquer_graph::Chain;
+use thiserror::Error;
+
+/// A chain that the seat has, or is about to have.
+pub struct Airing {
+    /// Its name.
+    pub name: String,
+    /// What tells it from others on the wire.
+    pub generation: u64,
+    /// What it was built from.
+    pub plan: Plan,
+    /// Its addresses.
+    pub addresses: Addresses,
+}
+
+/// Why a value was not set.
+#[derive(Debug, Error)]
+pub enum SetError {
+    /// The address or the value is wrong.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Nothing is on air.
+    #[error("no chain is on air")]
+    Silence,
+    /// A setting that the station cannot hold.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A value that was set.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Where.
+    pub place: Place,
+    /// Its unit value now.
+    pub value: f64,
+}
+
+/// What came of setting values.
+pub struct Changes {
+    /// What was set.
+    pub changes: Vec<Change>,
+    /// What the audio thread is to be told.
+    pub orders: Vec<Order>,
+    /// Whether a setting was among them, so that the chain has to be swapped for itself.
+    pub rebuild: bool,
+}
+
+/// The conductor's picture of the seat.
+pub struct Air {
+    /// All chains.
+    pub shelf: Shelf,
+    on_air: Option<Airing>,
+    incoming: Option<Airing>,
+    /// The chain asked for while a swap runs.
+    wanted: Option<String>,
+    generation: u64,
+    freed: Handle,
+    warmup_ms: f64,
+    fade_ms: f64,
+}
+
+impl Air {
+    /// Nothing on air yet. `freed` is where chains go in the end.
+    pub fn new(shelf: Shelf, freed: Handle, swap_ms: (f64, f64)) -> Self {
+        let (warmup_ms, fade_ms) = swap_ms;
+        Self { shelf, on_air: None, incoming: None, wanted: None, generation: 0, freed, warmup_ms, fade_ms }
+    }
+
+    /// Sets how long swaps take: warm-up and fade, in ms.
+    pub fn set_swap_ms(&mut self, swap_ms: (f64, f64)) {
+        (self.warmup_ms, self.fade_ms) = swap_ms;
+    }
+
+    /// The chain whose addresses are answered: the newest one.
+    pub fn newest(&self) -> Option<&Airing> {
+        self.incoming.as_ref().or(self.on_air.as_ref())
+    }
+
+    /// The chain that is heard, or was before the swap that runs.
+    pub fn heard(&self) -> Option<&Airing> {
+        self.on_air.as_ref()
+    }
+
+    /// Whether a swap runs.
+    pub fn is_swapping(&self) -> bool {
+        self.incoming.is_some()
+    }
+
+    fn build(&mut self, name: &str) -> Result<(Chain, Airing), String> {
+        let plan = self.shelf.plan(name)?;
+        self.generation += 1;
+        let chain = Chain::new(&plan, self.generation);
+        let addresses = Addresses::of(&plan);
+        Ok((chain, Airing { name: name.to_owned(), generation: self.generation, plan, addresses }))
+    }
+
+    /// Puts a chain on air from silence.
+    pub fn start(&mut self, name: &str) -> Result<Order, String> {
+        let (chain, airing) = self.build(name)?;
+        (self.incoming, self.wanted) = (None, None);
+        self.on_air = Some(airing);
+        let settle = frames(self.warmup_ms, self.shelf.rate()) as u32;
+        Ok(Order::Start { chain: Owned::new(&self.freed, chain), settle })
+    }
+
+    /// Begins a swap, or notes it for when the one that runs is done; the last asked for wins. What fails
+    /// changes nothing.
+    pub fn swap(&mut self, name: &str) -> Result<Option<Order>, String> {
+        self.shelf.check(name)?;
+        if self.incoming.is_some() {
+            self.wanted = Some(name.to_owned());
+            return Ok(None);
+        }
+        let (mut chain, airing) = self.build(name)?;
+        if let Some(before) = &self.on_air {
+            chain.follow(&airing.plan, &before.plan);
+        }
+        self.incoming = Some(airing);
+        let frames = |ms: f64| frames(ms, self.shelf.rate()) as u32;
+        let (warmup, fade) = (frames(self.warmup_ms), frames(self.fade_ms));
+        Ok(Some(Order::Swap { chain: Owned::new(&self.freed, chain), warmup, fade }))
+    }
+
+    /// The seat says that `generation` is on air alone. Gives the chain that was asked for meanwhile.
+    pub fn arrived(&mut self, generation: u64) -> Option<String> {
+        if self.incoming.as_ref().is_some_and(|airing| airing.generation == generation) {
+            self.on_air = self.incoming.take();
+        }
+        self.wanted.take()
+    }
+
+    /// The name of a node of a chain that the seat has.
+    pub fn node(&self, generation: u64, node: usize) -> Option<&lacquer_graph::plan::PlanNode> {
+        let both = [&self.incoming, &self.on_air].into_iter().flatten();
+        both.filter(|airing| airing.generation == generation).find_map(|airing| airing.plan.nodes.get(node))
+    }
+
+    /// The unit value behind a place of the newest chain.
+    pub fn value(&self, place: &Place) -> Option<f64> {
+        let airing = self.newest()?;
+        let values = self.shelf.values(&airing.name)?;
+        let id = &airing.plan.nodes.get(place.target.node())?.id;
+        match place.target {
+            Target::Row { row, .. } => values.get(id, row),
+            Target::Enabled { .. } => values.enabled(id).map(|on| f64::from(u8::from(on))),
+        }
+    }
+
+    /// Sets what an address or pattern stands for: on the newest chain, and during a swap on the other one
+    /// as well where it has the same. Where one value of several cannot be set, none is.
+    pub fn set(&mut self, address: &str, value: &Value) -> Result<Changes, SetError> {
+        let newest = self.newest().ok_or(SetError::Silence)?;
+        let (places, is_norm) = newest.addresses.find(address)?;
+        let read = |place: &Place| Ok(Change { value: place.read(value, is_norm)?, place: place.clone() });
+        // A pattern means those of its matches that can take such a value.
+        let mut changes: Vec<Change> = match places.as_slice() {
+            [one] => vec![read(one)?],
+            many => {
+                let (good, bad): (Vec<_>, Vec<_>) = many.iter().map(|place| read(place)).partition(Result::is_ok);
+                match (good.is_empty(), bad.into_iter().find_map(Result::err)) {
+                    (true, Some(error)) => return Err(AddressError::into(error)),
+                    _ => good.into_iter().filter_map(Result::ok).collect(),
+                }
+            }
+        };
+        let before: Vec<_> = changes.iter().map(|change| self.value(&change.place)).collect();
+        let name = newest.name.clone();
+        self.write(&changes);
+        let rebuild = changes.iter().zip(&before).any(|(change, before)| {
+            change.place.row.is_setting && *before != Some(change.value)
+        });
+        if rebuild && let Err(why) = self.shelf.plan(&name) {
+            for (change, before) in changes.iter_mut().zip(before) {
+                change.value = before.unwrap_or(change.value);
+            }
+            self.write(&changes);
+            return Err(SetError::Refused(why));
+        }
+        let orders = changes.iter().filter(|change| !change.place.row.is_setting);
+        let orders = orders.flat_map(|change| self.orders(change)).collect();
+        Ok(Changes { changes, orders, rebuild })
+    }
+
+    /// Writes changes into the live values of the chains they concern.
+    fn write(&mut self, changes: &[Change]) {
+        for change in changes {
+            let airings = [&self.on_air, &self.incoming].into_iter().flatten();
+            for airing in airings {
+                let Some(place) = counterpart(airing, &change.place) else { continue };
+                let Some(node) = airing.plan.nodes.get(place.target.node()) else { continue };
+                let Some(values) = self.shelf.values_mut(&airing.name) else { continue };
+                match place.target {
+                    Target::Row { row, .. } => values.set(&node.id, row, change.value),
+                    Target::Enabled { .. } => values.enable(&node.id, change.value >= 0.5),
+                }
+            }
+        }
+    }
+
+    fn orders(&self, change: &Change) -> Vec<Order> {
+        let order = |airing: &Airing| {
+            let place = counterpart(airing, &change.place)?;
+            let generation = airing.generation;
+            Some(match place.target {
+                Target::Row { node, row } => Order::Set {
+                    target: Row { generation, node: node as u32, row: row as u32 },
+                    value: place.row.audio(change.value),
+                },
+                Target::Enabled { node } => {
+                    Order::Enable { generation, node: node as u32, on: change.value >= 0.5 }
+                }
+            })
+        };
+        [&self.on_air, &self.incoming].into_iter().flatten().filter_map(order).collect()
+    }
+
+    /// Forgets what is on air: the audio thread has ended.
+    pub fn forget(&mut self) {
+        (self.on_air, self.incoming, self.wanted) = (None, None, None);
+    }
+
+    /// Takes over the files of a reload. Gives the chain to swap to where what is on air is no longer what
+    /// its file says.
+    pub fn reread(&mut self, chains: &[ChainFile], latency_ms: Option<f64>, reset: bool, start: &str) -> Option<String> {
+        let name = self.wanted.clone().or_else(|| self.newest().map(|airing| airing.name.clone()))?;
+        let before = self.shelf.plan(&name).ok();
+        self.shelf.reread(chains, latency_ms, reset);
+        match self.shelf.plan(&name) {
+            Ok(plan) if before.as_ref() == Some(&plan) => None,
+            Ok(_) => Some(name),
+            Err(_) => Some(start.to_owned()),
+        }
+    }
+}
+
+/// The place of another chain with the same address, if its row is the same.
+fn counterpart<'a>(airing: &'a Airing, place: &Place) -> Option<&'a Place> {
+    airing.addresses.at(&place.path).filter(|other| other.row == place.row)
+}

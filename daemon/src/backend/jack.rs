@@ -1,0 +1,254 @@
+//! The JACK backend: real ports, connected as the station says; also PipeWire through its JACK library.
+
+use crate::backend::{BackendError, Happening, Ports};
+use crate::threads::audio::Callback;
+use crossbeam_channel::Sender;
+use jack::{
+    AsyncClient, AudioIn, AudioOut, Client, ClientOptions, ClientStatus, Control, Frames, LatencyType,
+    NotificationHandler, Port, ProcessHandler, ProcessScope, Unowned,
+};
+use lacquer_graph::plan::Io;
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// A client with its ports, not yet running.
+pub struct Opened {
+    client: Client,
+    inputs: Vec<Port<AudioIn>>,
+    outputs: Vec<Port<AudioOut>>,
+    /// What each port is to be connected to: ours, theirs.
+    connect: Vec<(String, String)>,
+}
+
+/// A running client.
+pub struct Running {
+    client: AsyncClient<Notifications, Process>,
+    latency: Arc<Latency>,
+    gone: Arc<AtomicBool>,
+}
+
+/// Opens a client named `name` and registers a port for every channel: `GROUP_N`.
+pub fn open(name: &str, io: &Io, connect: &[(String, Vec<String>)]) -> Result<Opened, BackendError> {
+    // libjack writes to stderr on its own; what matters comes back as errors.
+    jack::set_logger(jack::LoggerType::None);
+    let (client, _) = Client::new(name, ClientOptions::NO_START_SERVER)
+        .map_err(|error| BackendError::NoServer(format!("{error:?}")))?;
+    let names = |groups: &[lacquer_graph::plan::Group]| -> Vec<String> {
+        let of = |group: &lacquer_graph::plan::Group| {
+            let name = group.name.clone();
+            (1..=group.channels).map(move |channel| format!("{name}_{channel}"))
+        };
+        groups.iter().flat_map(of).collect()
+    };
+    let register = |error| failed("registering a port", error);
+    let inputs = names(&io.inputs).into_iter().map(|name| client.register_port(&name, AudioIn::default()));
+    let inputs = inputs.collect::<Result<_, _>>().map_err(register)?;
+    let outputs = names(&io.outputs).into_iter().map(|name| client.register_port(&name, AudioOut::default()));
+    let outputs = outputs.collect::<Result<_, _>>().map_err(register)?;
+    let ours = |group: &str, at: usize| format!("{}:{group}_{}", client.name(), at + 1);
+    let connect = connect
+        .iter()
+        .flat_map(|(group, ports)| ports.iter().enumerate().map(move |(at, port)| (group, at, port)))
+        .map(|(group, at, port)| (ours(group, at), port.clone()))
+        .collect();
+    Ok(Opened { client, inputs, outputs, connect })
+}
+
+fn failed(doing: &str, error: jack::Error) -> BackendError {
+    BackendError::Jack { doing: doing.to_owned(), why: format!("{error:?}") }
+}
+
+impl Opened {
+    /// The server's sample rate, in Hz.
+    pub fn rate(&self) -> f64 {
+        f64::from(self.client.sample_rate())
+    }
+
+    /// The server's block size, in frames.
+    pub fn block(&self) -> usize {
+        self.client.buffer_size() as usize
+    }
+
+    /// The client's name, which the server may have made unique.
+    pub fn name(&self) -> String {
+        self.client.name().to_owned()
+    }
+
+    /// Starts to call `callback`, then connects. The second part says which connections failed, and why.
+    pub fn start(
+        self,
+        callback: Callback,
+        happenings: Sender<Happening>,
+    ) -> Result<(Running, Vec<String>), BackendError> {
+        let latency = Arc::new(Latency {
+            inputs: self.inputs.iter().map(Port::clone_unowned).collect(),
+            outputs: self.outputs.iter().map(Port::clone_unowned).collect(),
+            frames: AtomicU32::new(0),
+        });
+        listen(&self.client, &latency)?;
+        let gone = Arc::new(AtomicBool::new(false));
+        let rate = self.client.sample_rate();
+        let notifications = Notifications { happenings: happenings.clone(), gone: Arc::clone(&gone), rate };
+        let process = Process {
+            inputs: self.inputs.into_boxed_slice(),
+            outputs: self.outputs.into_boxed_slice(),
+            callback,
+            happenings,
+            block: self.client.buffer_size(),
+        };
+        let client =
+            self.client.activate_async(notifications, process).map_err(|error| failed("activating", error))?;
+        let mut failures = Vec::new();
+        for (ours, theirs) in self.connect {
+            // Which of the two is the source follows from the ports.
+            let forth = client.as_client().connect_ports_by_name(&ours, &theirs);
+            let both = forth.or_else(|error| match error {
+                jack::Error::PortAlreadyConnected(..) => Ok(()),
+                _ => client.as_client().connect_ports_by_name(&theirs, &ours),
+            });
+            match both {
+                Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {}
+                Err(error) => failures.push(format!("{ours} with {theirs}: {error:?}")),
+            }
+        }
+        Ok((Running { client, latency, gone }, failures))
+    }
+}
+
+impl Running {
+    /// Tells the server how many frames lie between inputs and outputs.
+    pub fn set_latency(&self, frames: usize) {
+        self.latency.frames.store(frames as u32, Ordering::Relaxed);
+        recompute(self.client.as_client());
+    }
+
+    /// Whether the server is gone.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the server.
+    pub fn stop(self) {
+        // Without a server there is nothing left to leave.
+        self.client.deactivate().ok();
+    }
+}
+
+struct Process {
+    inputs: Box<[Port<AudioIn>]>,
+    outputs: Box<[Port<AudioOut>]>,
+    callback: Callback,
+    happenings: Sender<Happening>,
+    block: Frames,
+}
+
+struct Cycle<'a> {
+    inputs: &'a [Port<AudioIn>],
+    outputs: &'a mut [Port<AudioOut>],
+    scope: &'a ProcessScope,
+}
+
+impl Ports for Cycle<'_> {
+    fn read(&mut self, channel: usize, from: usize, into: &mut [f64]) {
+        let samples = &self.inputs[channel].as_slice(self.scope)[from..];
+        into.iter_mut().zip(samples).for_each(|(into, sample)| *into = f64::from(*sample));
+    }
+
+    fn write(&mut self, channel: usize, from: usize, samples: &[f64]) {
+        let port = &mut self.outputs[channel].as_mut_slice(self.scope)[from..];
+        port.iter_mut().zip(samples).for_each(|(port, sample)| *port = *sample as f32);
+    }
+}
+
+impl ProcessHandler for Process {
+    fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
+        let mut cycle = Cycle { inputs: &self.inputs, outputs: &mut self.outputs, scope };
+        self.callback.block(scope.n_frames() as usize, &mut cycle);
+        Control::Continue
+    }
+
+    fn buffer_size(&mut self, _: &Client, size: Frames) -> Control {
+        if std::mem::replace(&mut self.block, size) != size {
+            self.happenings.try_send(Happening::BlockSize(size as usize)).ok();
+        }
+        Control::Continue
+    }
+}
+
+struct Notifications {
+    happenings: Sender<Happening>,
+    gone: Arc<AtomicBool>,
+    rate: Frames,
+}
+
+impl NotificationHandler for Notifications {
+    unsafe fn shutdown(&mut self, _status: ClientStatus, _reason: &str) {
+        // It may run as a signal handler does: a flag is all that is safe.
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    fn sample_rate(&mut self, _: &Client, rate: Frames) -> Control {
+        if std::mem::replace(&mut self.rate, rate) != rate {
+            self.happenings.try_send(Happening::SampleRate(f64::from(rate))).ok();
+        }
+        Control::Continue
+    }
+
+    fn xrun(&mut self, _: &Client) -> Control {
+        self.happenings.try_send(Happening::Xrun).ok();
+        Control::Continue
+    }
+}
+
+/// What the latency callback knows.
+struct Latency {
+    inputs: Vec<Port<Unowned>>,
+    outputs: Vec<Port<Unowned>>,
+    frames: AtomicU32,
+}
+
+impl Latency {
+    /// Sound that is captured is this much older at our outputs; sound that is to be played is this much
+    /// longer under way from our inputs.
+    fn tell(&self, mode: LatencyType) {
+        let (from, to) = match mode {
+            LatencyType::Capture => (&self.inputs, &self.outputs),
+            LatencyType::Playback => (&self.outputs, &self.inputs),
+        };
+        let ranges = from.iter().map(|port| port.get_latency_range(mode));
+        let range = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((0, 0));
+        let frames = self.frames.load(Ordering::Relaxed);
+        to.iter().for_each(|port| port.set_latency_range(mode, (range.0 + frames, range.1 + frames)));
+    }
+}
+
+extern "C" fn on_latency(mode: jack::jack_sys::jack_latency_callback_mode_t, latency: *mut c_void) {
+    let mode = if mode == jack::jack_sys::JackCaptureLatency {
+        LatencyType::Capture
+    } else {
+        LatencyType::Playback
+    };
+    // SAFETY: the pointer is the one that `listen` registered, made of an `Arc` that is never given back, so
+    // what it points to outlives every call; it is only ever shared.
+    let latency = unsafe { &*latency.cast::<Latency>() };
+    latency.tell(mode);
+}
+
+/// Registers the latency callback, which the `jack` crate has no word for. Must come before activation.
+fn listen(client: &Client, latency: &Arc<Latency>) -> Result<(), BackendError> {
+    let pointer = Arc::into_raw(Arc::clone(latency)).cast_mut().cast();
+    // SAFETY: the client is open and not active, and the pointer stays valid for ever: its count is leaked,
+    // some hundred bytes for each connection to a server.
+    let refused = unsafe { jack::jack_sys::jack_set_latency_callback(client.raw(), Some(on_latency), pointer) };
+    if refused == 0 {
+        Ok(())
+    } else {
+        Err(BackendError::Jack { doing: "setting the latency callback".to_owned(), why: refused.to_string() })
+    }
+}
+
+fn recompute(client: &Client) {
+    // SAFETY: the client is open: it is borrowed from an `AsyncClient`, which closes it only when dropped.
+    unsafe { jack::jack_sys::jack_recompute_total_latencies(client.raw()) };
+}

@@ -1,0 +1,48 @@
+//! Backends: who calls the callback.
+
+pub mod file;
+pub mod jack;
+pub mod null;
+pub mod programme;
+
+use thiserror::Error;
+
+/// `[audio]` The host's buffers for one block: all channels of all groups in a row.
+pub trait Ports {
+    /// Copies samples of an input channel, from frame `from` of the block on.
+    fn read(&mut self, channel: usize, from: usize, into: &mut [f64]);
+    /// Takes samples of an output channel, from frame `from` of the block on.
+    fn write(&mut self, channel: usize, from: usize, samples: &[f64]);
+}
+
+/// What happens to a backend while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Happening {
+    /// A deadline was missed.
+    Xrun,
+    /// The host's blocks have this many frames from now on.
+    BlockSize(usize),
+    /// The host runs at this rate from now on, in Hz.
+    SampleRate(f64),
+    /// The host is gone, and why.
+    Gone(String),
+}
+
+/// Why a backend does not start.
+#[derive(Debug, Error)]
+pub enum BackendError {
+    /// No JACK server answers.
+    #[error("no JACK server: {0}; start one (for example \"jackd -d alsa\"), or set JACK_DEFAULT_SERVER")]
+    NoServer(String),
+    /// The server refuses.
+    #[error("JACK: {doing}: {why}")]
+    Jack {
+        /// What was being done.
+        doing: String,
+        /// The server's answer.
+        why: String,
+    },
+    /// The system refuses.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}

@@ -1,0 +1,197 @@
+//! The command line. Exit codes: 0 done, 1 an input was wrong, 2 the command line was wrong, 3 the system
+//! refused, 78 `run` was given a bad station.
+
+mod check;
+mod ctl;
+mod graph;
+mod nodes;
+mod render;
+mod run;
+
+use crate::schema;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// An input was wrong.
+    Wrong,
+    /// The system refused: device, port, permission.
+    Refused,
+    /// The station is bad: systemd must not start it again.
+    BadStation,
+    /// A signal ended it.
+    Interrupted,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        ExitCode::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Wrong => 1,
+            Outcome::Refused => 3,
+            Outcome::BadStation => 78,
+            Outcome::Interrupted => 130,
+        })
+    }
+}
+
+#[derive(Parser)]
+#[command(name = "lacquer", version, about = "Headless live mastering daemon", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Play a station, in the foreground
+    Run {
+        /// The station file
+        station: PathBuf,
+        /// Write the meters to the log every so many seconds (0: never); a terminal shows them live
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        report: u32,
+    },
+    /// Validate stations and chains without playing; prints every error
+    Check {
+        /// Station or chain files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Render a file through a chain, as fast as it goes; the output lines up with the input
+    Render {
+        /// The chain file
+        #[arg(long)]
+        chain: PathBuf,
+        /// Sample format of the output: 16, 24, 32, f32 or f64 (FLAC: 16 or 24); no dither is added
+        #[arg(long, value_name = "FORMAT", default_value = "24")]
+        bits: crate::files::Depth,
+        /// WAV, FLAC, MP3, Ogg Vorbis or AAC
+        input: PathBuf,
+        /// WAV or FLAC
+        output: PathBuf,
+    },
+    /// List the node types, or the parameters of one
+    Nodes {
+        /// The node type
+        node: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the plan of a chain: order, latencies, buffers
+    Graph {
+        /// The chain file
+        chain: PathBuf,
+        /// As a Graphviz graph
+        #[arg(long)]
+        dot: bool,
+        /// Sample rate, in Hz
+        #[arg(long, default_value_t = 48_000)]
+        rate: u32,
+    },
+    /// Talk to a running daemon over OSC
+    Ctl {
+        /// Where the daemon listens for OSC
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
+        to: SocketAddr,
+        #[command(subcommand)]
+        what: Ask,
+    },
+    /// Print the JSON Schema of a file, for completion in an editor
+    Schema {
+        /// Which file
+        file: SchemaOf,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SchemaOf {
+    Station,
+    Chain,
+}
+
+/// What `ctl` can ask.
+#[derive(Subcommand)]
+enum Ask {
+    /// Print the value behind an address or pattern, e.g. /node/ceiling/ceiling or '/node/*/enabled'
+    Get {
+        /// The address
+        address: String,
+    },
+    /// Set a value: a number in the parameter's unit, a text with its unit, true or false
+    Set {
+        /// The address
+        address: String,
+        /// The value
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Swap to a chain and wait until it is on air; without a name, print the one on air
+    Swap {
+        /// The chain
+        chain: Option<String>,
+    },
+    /// List the chains
+    Chains,
+    /// Take the whole chain into bypass, or out of it
+    Bypass {
+        /// true or false; nothing asks
+        on: Option<bool>,
+    },
+    /// Print how the station is
+    Status,
+    /// Read station and chains again
+    Reload {
+        /// Take all values from the files
+        #[arg(long)]
+        reset: bool,
+    },
+    /// Print every change, event and meter until interrupted
+    Watch {
+        /// Without the meters
+        #[arg(long)]
+        no_meters: bool,
+    },
+}
+
+/// Runs the command line of the process.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run { station, report } => run::run(&station, report),
+        Command::Check { files } => check::run(&files),
+        Command::Render { chain, bits, input, output } => render::run(&chain, bits, &input, &output),
+        Command::Nodes { node, json } => nodes::run(node.as_deref(), json),
+        Command::Graph { chain, dot, rate } => graph::run(&chain, dot, f64::from(rate)),
+        Command::Ctl { to, what } => ctl::run(to, what),
+        Command::Schema { file } => {
+            let schema = match file {
+                SchemaOf::Station => schema::station(),
+                SchemaOf::Chain => schema::chain(),
+            };
+            print(&format!("{schema:#}"))
+        }
+    };
+    outcome.into()
+}
+
+/// Prints to stdout; a reader that has left is no error.
+fn print(text: &str) -> Outcome {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(&error, Outcome::Refused),
+        _ => Outcome::Done,
+    }
+}
+
+/// Says on stderr what is wrong.
+fn complain(what: &impl std::fmt::Display, outcome: Outcome) -> Outcome {
+    eprintln!("{what}");
+    outcome
+}

@@ -1,0 +1,113 @@
+//! `lacquer nodes`: the catalogue and its tables.
+
+use super::{Outcome, complain, print};
+use lacquer_graph::error::Hint;
+use lacquer_graph::node::{Kind, Ports};
+use lacquer_graph::nodes::{CATALOGUE, kind};
+use lacquer_graph::param::{Param, Taper, Unit};
+use serde_json::{Value, json};
+
+pub(super) fn run(node: Option<&str>, as_json: bool) -> Outcome {
+    let kinds: Vec<&Kind> = match node.map(|name| (name, kind(name))) {
+        None => CATALOGUE.to_vec(),
+        Some((_, Some(kind))) => vec![kind],
+        Some((name, None)) => {
+            let names: Vec<_> = CATALOGUE.iter().map(|kind| kind.name).collect();
+            let hint = Hint::nearest(name, names.iter().copied());
+            let text = format!("no node type \"{name}\"{hint}; there are {}", names.join(", "));
+            return complain(&text, Outcome::Wrong);
+        }
+    };
+    if as_json {
+        return print(&format!("{:#}", Value::from(kinds.iter().map(|kind| describe(kind)).collect::<Vec<_>>())));
+    }
+    if node.is_none() {
+        let line = |kind: &&Kind| format!("{:<12}{}", kind.name, kind.help);
+        let list: Vec<_> = kinds.iter().map(line).collect();
+        return print(&format!("{}\n\nlacquer nodes TYPE shows the parameters of one.", list.join("\n")));
+    }
+    print(&kinds.iter().map(|kind| page(kind)).collect::<Vec<_>>().join("\n\n"))
+}
+
+fn ports(kind: &Kind) -> &'static str {
+    match kind.ports {
+        Ports::Through => "1 to 8 channels, as many out as in",
+        Ports::Stereo => "2 channels",
+        Ports::Source(_) => "makes its own signal; \"channels\" says how many",
+        Ports::Remix(_) => "1 to 8 channels in; \"channels\" says how many out",
+    }
+}
+
+fn page(kind: &Kind) -> String {
+    let mut text = format!("{}: {}\n{}", kind.name, kind.help, ports(kind));
+    if kind.has_key {
+        text += "; takes a side-chain by \"key\"";
+    }
+    text += &rows(kind.rows, "");
+    if let Some(parts) = kind.parts {
+        text += &format!("\n\n\"{}\": up to {}, each with", parts.list, parts.most);
+        text += &rows(parts.rows, &format!("{}/N/", parts.name));
+    }
+    for reading in kind.readings {
+        text += &format!("\n\nreports {} ({}): {}", reading.name, reading.unit.symbol(), reading.help);
+    }
+    text
+}
+
+fn rows(rows: &[Param], prefix: &str) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let name = format!("{prefix}{}", row.name);
+        text += &format!("\n  {name:<20}{:<34}{}", row.range_text(), row.text(row.default));
+        text += &format!("\n  {:<20}{}", "", row.help);
+        if row.is_setting {
+            text += " A change rebuilds the chain and swaps it in.";
+        }
+    }
+    text
+}
+
+/// A kind as JSON.
+fn describe(kind: &Kind) -> Value {
+    let readings: Vec<_> = kind
+        .readings
+        .iter()
+        .map(|reading| json!({"name": reading.name, "unit": reading.unit.symbol(), "help": reading.help}))
+        .collect();
+    let parts = kind.parts.map(|parts| {
+        json!({"name": parts.name, "list": parts.list, "most": parts.most, "parameters": table(parts.rows)})
+    });
+    json!({
+        "type": kind.name,
+        "help": kind.help,
+        "channels": ports(kind),
+        "key": kind.has_key,
+        "parameters": table(kind.rows),
+        "parts": parts,
+        "readings": readings,
+    })
+}
+
+fn table(rows: &[Param]) -> Vec<Value> {
+    let row = |row: &Param| {
+        let choices = match row.unit {
+            Unit::Choice(names) => Some(names),
+            _ => None,
+        };
+        json!({
+            "name": row.name,
+            "unit": row.unit.symbol(),
+            "min": row.min,
+            "max": row.max,
+            "default": row.default,
+            "default_text": row.text(row.default),
+            "bottom": row.bottom,
+            "top": row.top,
+            "choices": choices,
+            "taper": if row.taper == Taper::Log { "log" } else { "linear" },
+            "setting": row.is_setting,
+            "help": row.help,
+        })
+    };
+    rows.iter().map(row).collect()
+}

@@ -1,0 +1,158 @@
+//! `lacquer render`: the same engine on a file, as fast as it goes.
+
+use super::{Outcome, complain};
+use crate::backend::file::Memory;
+use crate::files::{Depth, FileError, Sink, Source, Written};
+use crate::reload;
+use crate::threads::audio::Callback;
+use basedrop::{Collector, Owned};
+use indicatif::{ProgressBar, ProgressStyle};
+use lacquer_control::message::Order;
+use lacquer_control::wire::{ControlEnd, wire};
+use lacquer_graph::plan::{Group, Io};
+use lacquer_graph::{Chain, Plan, Seat};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Most frames that are rendered between two looks at the world.
+const CHUNK: usize = 4096;
+
+enum Failure {
+    File(FileError),
+    Interrupted,
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Failure::File(error)
+    }
+}
+
+pub(super) fn run(chain: &Path, depth: Depth, input: &Path, output: &Path) -> Outcome {
+    let source = match Source::open(input) {
+        Ok(source) => source,
+        Err(error) => return complain(&error, Outcome::Wrong),
+    };
+    let rate = f64::from(source.rate());
+    let group = |name: &str| vec![Group { name: name.to_owned(), channels: source.channels() }];
+    let io = Io { inputs: group("programme"), outputs: group("master") };
+    let file = match reload::chain(chain, Some(&io), rate) {
+        Ok(file) => file,
+        Err(report) => return complain(&report, Outcome::Wrong),
+    };
+    let plan = match Plan::new(&file.spec, &io, rate) {
+        Ok(plan) => plan,
+        // It was planned while it was read.
+        Err(_) => return Outcome::Wrong,
+    };
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&interrupted)) {
+            return complain(&error, Outcome::Refused);
+        }
+    }
+    let sink = match Sink::create(output, source.rate(), source.channels(), depth) {
+        Ok(sink) => sink,
+        Err(error) => return complain(&error, Outcome::Wrong),
+    };
+    match render(&plan, source, sink, &interrupted) {
+        Ok(written) if written.clipped > 0 => complain(
+            &format!("{}: {} samples were above full scale and are clipped", output.display(), written.clipped),
+            Outcome::Done,
+        ),
+        Ok(_) => Outcome::Done,
+        Err(Failure::File(error)) => complain(&error, Outcome::Wrong),
+        Err(Failure::Interrupted) => complain(&"interrupted; nothing was written", Outcome::Interrupted),
+    }
+}
+
+/// The engine with one chain in its seat, heard from the first frame on.
+struct Engine {
+    callback: Callback,
+    memory: Memory,
+    /// Frames of the chain's latency that are still to come out.
+    skip: usize,
+    _wire: ControlEnd,
+    _collector: Collector,
+}
+
+impl Engine {
+    fn new(plan: &Plan) -> Self {
+        let collector = Collector::new();
+        let (mut control, audio) = wire();
+        let chain = Owned::new(&collector.handle(), Chain::new(plan, 1));
+        control.stage(Order::Start { chain, settle: 0 });
+        control.flush();
+        Self {
+            callback: Callback::new(audio, Seat::for_files(&plan.io, plan.sample_rate), plan.sample_rate, None),
+            memory: Memory::new(plan.io.input_channels(), plan.io.output_channels()),
+            skip: plan.total,
+            _wire: control,
+            _collector: collector,
+        }
+    }
+
+    /// Plays `frames` of what `fill` puts into each input channel, and writes what is not latency.
+    fn play(
+        &mut self,
+        frames: usize,
+        mut fill: impl FnMut(usize, &mut Vec<f64>),
+        sink: &mut Sink,
+    ) -> Result<(), FileError> {
+        for (channel, samples) in self.memory.inputs.iter_mut().enumerate() {
+            samples.clear();
+            fill(channel, samples);
+        }
+        self.memory.run(&mut self.callback);
+        let skipped = self.skip.min(frames);
+        self.skip -= skipped;
+        let planes: Vec<&[f64]> = self.memory.outputs.iter().map(|samples| &samples[skipped..]).collect();
+        sink.write(&planes)
+    }
+}
+
+fn render(
+    plan: &Plan,
+    mut source: Source,
+    mut sink: Sink,
+    interrupted: &AtomicBool,
+) -> Result<Written, Failure> {
+    let mut engine = Engine::new(plan);
+    let progress = progress(source.frames(), plan.sample_rate);
+    while let Some(planes) = source.next()? {
+        let frames = planes.first().map_or(0, Vec::len);
+        for from in (0..frames).step_by(CHUNK) {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(Failure::Interrupted);
+            }
+            let count = CHUNK.min(frames - from);
+            let fill = |channel: usize, samples: &mut Vec<f64>| samples.extend(&planes[channel][from..from + count]);
+            engine.play(count, fill, &mut sink)?;
+            progress.inc(count as u64);
+        }
+    }
+    // The last of the programme is still under way.
+    let mut left = plan.total;
+    while left > 0 {
+        let count = left.min(CHUNK);
+        engine.play(count, |_, samples| samples.resize(count, 0.0), &mut sink)?;
+        left -= count;
+    }
+    progress.finish_and_clear();
+    Ok(sink.finish()?)
+}
+
+/// A bar on a terminal; nothing in a pipe.
+fn progress(frames: Option<u64>, rate: f64) -> ProgressBar {
+    let bar = frames.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    let template = "{wide_bar} {percent:>3} %  {speed}  {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        let speed = move |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+            write!(out, "{:.0} x real time", state.per_sec() / rate).ok();
+        };
+        bar.set_style(style.with_key("speed", speed));
+    }
+    bar
+}

@@ -1,0 +1,175 @@
+//! Decoding of everything but WAV, by symphonia, with the checks it leaves out.
+
+use std::fs::File;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+
+use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::well_known::{
+    FORMAT_ID_ADTS, FORMAT_ID_FLAC, FORMAT_ID_ISOMP4, FORMAT_ID_MP3, FORMAT_ID_OGG,
+};
+use symphonia::core::formats::{FormatId, FormatReader, TrackType};
+use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
+
+use super::trail::Trail;
+
+/// What stops a read.
+pub(super) enum Fault {
+    /// The data stops before its end.
+    Early,
+    Io(io::Error),
+    Corrupt(String),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Fault::Early,
+            _ => Fault::Io(error),
+        }
+    }
+}
+
+/// A file of a format symphonia decodes.
+pub(super) struct Coded {
+    format: Box<dyn FormatReader>,
+    /// The decoder; its parameters state rate, channels and bits.
+    pub decoder: Box<dyn AudioDecoder>,
+    id: FormatId,
+    track: u32,
+    /// Frames promised, without encoder delay and padding.
+    pub frames: Option<u64>,
+    /// The time the next packet must have, where packets carry their own.
+    expected: Option<i64>,
+    trail: Option<Trail>,
+    /// Whether a packet's duration is in frames and tells what at its end is padding (MP4).
+    padded: bool,
+}
+
+impl Coded {
+    /// Opens `handle`, which stands at byte `start` of `path` and reads `magic` there.
+    pub fn open(handle: File, path: &Path, start: u64, magic: &[u8]) -> Result<Coded, Error> {
+        guard(|| Self::start(handle, path, start, magic)).unwrap_or(Err(Error::DecodeError(PANIC)))
+    }
+
+    /// Decodes the next packet that holds audio into `planes`; false at the end. Not to be
+    /// called again after a fault.
+    pub fn next(&mut self, rate: u32, planes: &mut Vec<Vec<f64>>) -> Result<bool, Fault> {
+        guard(|| self.step(rate, planes)).unwrap_or_else(|| Err(Fault::Corrupt(PANIC.into())))
+    }
+
+    fn start(handle: File, path: &Path, start: u64, magic: &[u8]) -> Result<Coded, Error> {
+        // Only these need to seek. The others must not: symphonia would then guess the length
+        // of an MP3 without a Xing header and trim its end by the guess.
+        let seeks = magic.starts_with(b"OggS") || magic.get(4..8) == Some(b"ftyp");
+        let media: Box<dyn MediaSource> =
+            if seeks { Box::new(handle) } else { Box::new(ReadOnlySource::new(handle)) };
+        let stream = MediaSourceStream::new(media, Default::default());
+        let format = symphonia::default::get_probe().probe(
+            &Hint::new(),
+            stream,
+            Default::default(),
+            Default::default(),
+        )?;
+        let id = format.format_info().format;
+        let none = Error::Unsupported("it has no audio track of a known kind");
+        let Some(track) = format.default_track(TrackType::Audio) else {
+            return Err(none);
+        };
+        let Some(params) = track.codec_params.as_ref().and_then(|params| params.audio()) else {
+            return Err(none);
+        };
+        let options = AudioDecoderOptions::default().gapless(true).verify(true);
+        let decoder = symphonia::default::get_codecs().make_audio_decoder(params, &options)?;
+        // A stream cut out of another starts at a later time, up to which its count goes.
+        let begin = track.start_ts.get().max(0) as u64;
+        let frames = track.num_frames.map(|frames| frames.saturating_sub(begin));
+        Ok(Coded {
+            id,
+            track: track.id,
+            padded: id == FORMAT_ID_ISOMP4 && frames.is_some(),
+            // An ADTS stream states no length; symphonia guesses one. A fragmented MP4 states 0.
+            frames: frames.filter(|frames| id != FORMAT_ID_ADTS && (id != FORMAT_ID_ISOMP4 || *frames > 0)),
+            expected: None,
+            trail: match id {
+                FORMAT_ID_MP3 | FORMAT_ID_ADTS => Some(Trail::new(File::open(path)?, start)),
+                _ => None,
+            },
+            format,
+            decoder,
+        })
+    }
+
+    fn step(&mut self, rate: u32, planes: &mut Vec<Vec<f64>>) -> Result<bool, Fault> {
+        loop {
+            let packet = match self.format.next_packet() {
+                Ok(Some(packet)) if packet.track_id == self.track => packet,
+                Ok(Some(_)) => continue,
+                Ok(None) => return self.end().map(|()| false),
+                Err(Error::IoError(error)) => return Err(error.into()),
+                Err(Error::ResetRequired) => {
+                    return Err(Fault::Corrupt("another stream starts in it".into()));
+                }
+                Err(error) => return Err(Fault::Corrupt(words(&error))),
+            };
+            if matches!(self.id, FORMAT_ID_FLAC | FORMAT_ID_OGG) {
+                // Symphonia leaves out a frame or page with a wrong checksum; the time tells.
+                let (time, length) = (packet.pts.get(), packet.block_dur().get());
+                let expected = self.expected.unwrap_or(if self.id == FORMAT_ID_FLAC { 0 } else { time });
+                if time != expected {
+                    return Err(Fault::Corrupt("a part of it is broken or missing".into()));
+                }
+                self.expected = Some(time.saturating_add_unsigned(length));
+            }
+            if let Some(trail) = &mut self.trail {
+                trail.follow(&packet.data, self.id == FORMAT_ID_ADTS)?;
+            }
+            let audio = match self.decoder.decode(&packet) {
+                Ok(audio) => audio,
+                Err(error) => return Err(Fault::Corrupt(words(&error))),
+            };
+            if audio.spec().rate() != rate || audio.num_planes() != planes.len() {
+                return Err(Fault::Corrupt("its rate or channels change".into()));
+            }
+            audio.copy_to_vecs_planar(planes);
+            if self.padded {
+                let length = usize::try_from(packet.dur.get()).unwrap_or(usize::MAX);
+                planes.iter_mut().for_each(|plane| plane.truncate(length));
+            }
+            if planes.first().is_some_and(|plane| !plane.is_empty()) {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Fault> {
+        if let Some(trail) = &self.trail {
+            trail.end()?;
+        }
+        match self.decoder.finalize().verify_ok {
+            Some(false) => Err(Fault::Corrupt("its audio does not match its checksum".into())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What is said of a file the decoder library panics on.
+const PANIC: &str = "it is so broken that the decoder gave up";
+
+/// Runs `work`; None if it panics. Symphonia 0.6.1 does on some corrupt files: mutated MP4 and
+/// others overran its stream buffer and overflowed its arithmetic, release builds included.
+/// What `work` leaves behind is not used again, so it cannot be seen in a half-changed state.
+fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// The decoder library's message without its own preamble.
+pub(super) fn words(error: &Error) -> String {
+    match error {
+        Error::DecodeError(what) | Error::Unsupported(what) | Error::LimitError(what) => (*what).into(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,192 @@
+//! Reading: an audio file as a stream of planar f64 chunks.
+
+use std::fs::File;
+use std::io::{ErrorKind, Seek, SeekFrom};
+use std::path::Path;
+
+use symphonia::core::errors::Error;
+
+use super::coded::{Coded, Fault, words};
+use super::trail::{after_id3, read_some};
+use super::{FileError, MAX_CHANNELS, name, seconds, wav};
+
+/// An audio file being read as a stream.
+pub struct Source {
+    file: String,
+    input: Input,
+    rate: u32,
+    channels: usize,
+    frames: Option<u64>,
+    bits: Option<u32>,
+    done: u64,
+    failed: bool,
+    planes: Vec<Vec<f64>>,
+}
+
+enum Input {
+    Wav(wav::Reader),
+    Coded(Box<Coded>),
+}
+
+impl Source {
+    /// Opens the audio file at `path` and reads its header.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Io`]; [`FileError::NotAudio`] if no known format is found;
+    /// [`FileError::Unreadable`] for a variant not handled or a broken header;
+    /// [`FileError::Channels`]; [`FileError::Short`] if a WAV's length on disk already shows it.
+    pub fn open(path: &Path) -> Result<Source, FileError> {
+        let file = name(path);
+        let failed = |source| FileError::Io { file: file.clone(), doing: "opened", source };
+        let unreadable = |what| FileError::Unreadable { file: file.clone(), what };
+        // A pipe would block here and cannot be checked for its length.
+        if !path.metadata().map_err(failed)?.is_file() {
+            return Err(unreadable("it is not a regular file".into()));
+        }
+        let mut handle = File::open(path).map_err(failed)?;
+        let start = after_id3(&handle).map_err(failed)?;
+        let mut magic = [0; 12];
+        let seen = read_some(&handle, &mut magic, start).map_err(failed)?;
+        if matches!(&magic[..4], b"RIFF" | b"RF64" | b"BW64") && &magic[8..] == b"WAVE" {
+            return Self::open_wav(file, handle);
+        }
+        handle.seek(SeekFrom::Start(start)).map_err(failed)?;
+        let coded = match Coded::open(handle, path, start, &magic[..seen]) {
+            Ok(coded) => coded,
+            Err(Error::Unsupported(what)) if what.starts_with("core (probe)") => {
+                return Err(FileError::NotAudio { file });
+            }
+            Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                return Err(unreadable("its header is cut off".into()));
+            }
+            Err(Error::IoError(error)) => return Err(failed(error)),
+            Err(error) => return Err(unreadable(words(&error))),
+        };
+        let params = coded.decoder.codec_params();
+        let (Some(rate), Some(channels)) = (params.sample_rate, params.channels.as_ref()) else {
+            return Err(unreadable("it does not state its rate and channels".into()));
+        };
+        let (channels, bits, frames) = (channels.count(), params.bits_per_sample, coded.frames);
+        Self::new(file, Input::Coded(Box::new(coded)), rate, channels, frames, bits)
+    }
+
+    fn open_wav(file: String, handle: File) -> Result<Source, FileError> {
+        let reader = match wav::Reader::open(handle) {
+            Ok(reader) => reader,
+            Err(wav::Refusal::Io(source)) => {
+                return Err(FileError::Io { file, doing: "opened", source });
+            }
+            Err(wav::Refusal::Header(what)) => return Err(FileError::Unreadable { file, what }),
+        };
+        let (rate, channels, bits) = (reader.rate, reader.channels, reader.bits);
+        let (present, frames) = (reader.present, reader.frames);
+        let source = Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?;
+        // Better now than after all that is there has been worked on.
+        match frames {
+            Some(frames) if frames > present => Err(source.early(present)),
+            _ => Ok(source),
+        }
+    }
+
+    fn new(
+        file: String,
+        input: Input,
+        rate: u32,
+        channels: usize,
+        frames: Option<u64>,
+        bits: Option<u32>,
+    ) -> Result<Source, FileError> {
+        if !(1..=MAX_CHANNELS).contains(&channels) {
+            return Err(FileError::Channels { file, channels });
+        }
+        if rate == 0 {
+            return Err(FileError::Unreadable { file, what: "its rate is 0".into() });
+        }
+        let planes = vec![Vec::new(); channels];
+        Ok(Source { file, input, rate, channels, frames, bits, done: 0, failed: false, planes })
+    }
+
+    /// Frames per second.
+    pub fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Channels, 1 to 8.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Frames the file promises, encoder delay and padding taken off. None if it does not say
+    /// (ADTS, MP3 without a Xing header, WAV from a streaming writer).
+    pub fn frames(&self) -> Option<u64> {
+        self.frames
+    }
+
+    /// Bits of an integer sample that carry signal; None for float and lossy formats.
+    pub fn bits(&self) -> Option<u32> {
+        self.bits
+    }
+
+    /// The next frames: one plane per channel, all of one length of at least 1, full scale at
+    /// 1.0. None at the end of a file that was whole.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Short`] or [`FileError::Cut`] if the file ends early, [`FileError::Corrupt`]
+    /// if it cannot be decoded, [`FileError::Io`] if the system cannot read; from then on
+    /// [`FileError::Failed`].
+    #[allow(clippy::should_implement_trait)] // it lends its planes, which Iterator cannot
+    pub fn next(&mut self) -> Result<Option<&[Vec<f64>]>, FileError> {
+        if self.failed {
+            return Err(FileError::Failed { file: self.file.clone() });
+        }
+        match self.fill() {
+            Ok(true) => Ok(Some(&self.planes)),
+            Ok(false) => Ok(None),
+            Err(fault) => {
+                self.failed = true;
+                Err(self.error(fault))
+            }
+        }
+    }
+
+    /// Fills the planes; false at the end.
+    fn fill(&mut self) -> Result<bool, Fault> {
+        let more = match &mut self.input {
+            Input::Wav(reader) => {
+                reader.next(&mut self.planes)?;
+                !self.planes[0].is_empty()
+            }
+            Input::Coded(coded) => coded.next(self.rate, &mut self.planes)?,
+        };
+        self.done += if more { self.planes[0].len() as u64 } else { 0 };
+        match self.frames {
+            Some(frames) if !more && self.done < frames => Err(Fault::Early),
+            Some(frames) if self.done > frames => {
+                Err(Fault::Corrupt(format!("it goes on past its stated {frames} frames")))
+            }
+            _ => Ok(more),
+        }
+    }
+
+    fn error(&self, fault: Fault) -> FileError {
+        let file = self.file.clone();
+        match fault {
+            Fault::Early => self.early(self.done),
+            Fault::Io(source) => FileError::Io { file, doing: "read", source },
+            Fault::Corrupt(what) => FileError::Corrupt { file, at: seconds(self.done, self.rate), what },
+        }
+    }
+
+    fn early(&self, done: u64) -> FileError {
+        let (file, found) = (self.file.clone(), seconds(done, self.rate));
+        match self.frames {
+            Some(frames) if frames > done => {
+                let promised = seconds(frames, self.rate);
+                FileError::Short { file, found, promised, missing: frames - done }
+            }
+            _ => FileError::Cut { file, found },
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The frames of an MP3 or ADTS stream must lie end to end in its file.
+//!
+//! Neither format has a length or checksum of the whole, and the decoder library goes on
+//! silently at the next frame it finds. Here every frame it hands out is looked up in the file:
+//! bytes between two frames, or after the last one, are a fault and not skipped.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::coded::Fault;
+
+/// How far from the start the first frame may lie; before it is at most a Xing header.
+const REACH: usize = 1 << 14;
+/// What may follow the last frame.
+const TAGS: [&[u8]; 4] = [b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3"];
+
+/// Where in the file the frames handed out so far end.
+pub(super) struct Trail {
+    file: File,
+    start: u64,
+    end: Option<u64>,
+    bytes: Vec<u8>,
+}
+
+impl Trail {
+    /// Follows the frames of `file` from byte `start`, where its leading tags end.
+    pub fn new(file: File, start: u64) -> Trail {
+        Trail { file, start, end: None, bytes: Vec::new() }
+    }
+
+    /// Checks that `frame` comes next. An ADTS frame is without its header of 7 or 9 bytes.
+    pub fn follow(&mut self, frame: &[u8], adts: bool) -> Result<(), Fault> {
+        let heads: &[usize] = if adts { &[7, 9] } else { &[0] };
+        let first = self.end.is_none();
+        let from = self.end.unwrap_or(self.start);
+        let reach = if first { REACH } else { 9 };
+        self.bytes.resize(reach + frame.len(), 0);
+        let seen = read_some(&self.file, &mut self.bytes, from)?;
+        let bytes = &self.bytes[..seen];
+        let at = |head: usize| bytes.get(head..head + frame.len()) == Some(frame);
+        let mut head = heads.iter().copied().find(|head| at(*head));
+        if first && head.is_none() && !adts {
+            head = (1..REACH).find(|head| at(*head)).filter(|head| is_header(&bytes[..*head]));
+        }
+        let Some(head) = head else {
+            return Err(Fault::Corrupt("a frame of it is broken or missing".into()));
+        };
+        self.end = Some(from + (head + frame.len()) as u64);
+        Ok(())
+    }
+
+    /// Checks that nothing but tags or zeros follows the last frame.
+    pub fn end(&self) -> Result<(), Fault> {
+        let mut bytes = [0; REACH];
+        let seen = read_some(&self.file, &mut bytes, self.end.unwrap_or(self.start))?;
+        let rest = &bytes[..seen];
+        let tag = TAGS.iter().any(|tag| rest.starts_with(tag));
+        if tag || rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(Fault::Early) }
+    }
+}
+
+/// Whether the bytes before the first frame of audio are padding and a Xing or like header.
+fn is_header(bytes: &[u8]) -> bool {
+    let names: [&[u8]; 3] = [b"Xing", b"Info", b"VBRI"];
+    bytes.iter().all(|byte| *byte == 0) || bytes.windows(4).any(|word| names.contains(&word))
+}
+
+/// The position after the ID3v2 tags at the start of `file`, 0 if there are none.
+pub(super) fn after_id3(file: &File) -> io::Result<u64> {
+    let mut at = 0;
+    loop {
+        let mut head = [0; 10];
+        if read_some(file, &mut head, at)? < 10 || !head.starts_with(b"ID3") {
+            return Ok(at);
+        }
+        // The size has 7 bits in each byte; a footer repeats the head.
+        let size = head[6..].iter().fold(0, |size, byte| size << 7 | u64::from(byte & 0x7f));
+        let footer = if head[5] & 0x10 != 0 { 10 } else { 0 };
+        at += 10 + size + footer;
+    }
+}
+
+/// Fills `bytes` from position `at` as far as the file goes; returns how many there were.
+pub(super) fn read_some(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut seen = 0;
+    while seen < bytes.len() {
+        match file.read_at(&mut bytes[seen..], at + seen as u64) {
+            Ok(0) => break,
+            Ok(more) => seen += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(seen)
+}

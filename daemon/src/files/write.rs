@@ -1,0 +1,248 @@
+//! Writing: planar f64 to a WAV or FLAC file that appears only when it is whole.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{FileError, MAX_CHANNELS, flac, name, wav};
+
+/// How samples are stored in an output file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// 16-bit integer.
+    Int16,
+    /// 24-bit integer.
+    Int24,
+    /// 32-bit integer.
+    Int32,
+    /// 32-bit float.
+    Float32,
+    /// 64-bit float: what comes in, unchanged.
+    Float64,
+}
+
+const DEPTHS: [(Depth, &str); 5] = [
+    (Depth::Int16, "16"),
+    (Depth::Int24, "24"),
+    (Depth::Int32, "32"),
+    (Depth::Float32, "f32"),
+    (Depth::Float64, "f64"),
+];
+
+impl Depth {
+    /// Bits a stored sample has.
+    pub fn bits(self) -> u32 {
+        match self {
+            Depth::Int16 => 16,
+            Depth::Int24 => 24,
+            Depth::Int32 | Depth::Float32 => 32,
+            Depth::Float64 => 64,
+        }
+    }
+
+    /// Whether samples are stored as floats.
+    pub fn is_float(self) -> bool {
+        matches!(self, Depth::Float32 | Depth::Float64)
+    }
+}
+
+impl fmt::Display for Depth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = DEPTHS.iter().find(|(depth, _)| depth == self);
+        f.pad(found.map_or("", |(_, word)| word))
+    }
+}
+
+impl FromStr for Depth {
+    type Err = String;
+
+    /// The words are 16, 24, 32, f32 and f64; the error says so.
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let found = DEPTHS.iter().find(|(_, known)| *known == word);
+        found
+            .map(|(depth, _)| *depth)
+            .ok_or_else(|| format!("{word}: not a depth that can be written; use 16, 24, 32, f32 or f64"))
+    }
+}
+
+/// What a finished file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Frames written (one sample of every channel each).
+    pub frames: u64,
+    /// Samples, of all channels together, that an integer depth could not hold: beyond the
+    /// largest or smallest code, or not a number (stored as 0). Always 0 for float depths.
+    pub clipped: u64,
+}
+
+/// An audio file being written.
+///
+/// The bytes go to a hidden temporary file in the same folder; [`finish`](Sink::finish) puts it
+/// in place of whatever was there. A sink dropped before that leaves the folder as it was.
+/// Memory use does not grow with the length of the audio.
+pub struct Sink {
+    file: String,
+    target: PathBuf,
+    temporary: PathBuf,
+    encoder: Option<Encoder>,
+    depth: Depth,
+    channels: usize,
+    written: Written,
+}
+
+enum Encoder {
+    Wav(wav::Writer),
+    Flac(Box<flac::Writer>),
+}
+
+/// Keeps temporary files of one process apart.
+static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+impl Sink {
+    /// Starts the file at `path`, WAV or FLAC by its extension, with `rate` frames per second
+    /// and 1 to 8 `channels`.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Output`] for another extension, a rate of 0, or a FLAC of other than 16 or
+    /// 24 bits or with a rate FLAC cannot state; [`FileError::Channels`]; [`FileError::Io`] if
+    /// the folder cannot be written to.
+    pub fn create(path: &Path, rate: u32, channels: usize, depth: Depth) -> Result<Sink, FileError> {
+        let file = name(path);
+        let refuse = |what: String| Err(FileError::Output { file: file.clone(), what });
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let is_flac = match extension.as_str() {
+            "wav" => false,
+            "flac" => true,
+            _ => return refuse("its name must end in .wav or .flac".into()),
+        };
+        if is_flac && !matches!(depth, Depth::Int16 | Depth::Int24) {
+            return refuse(format!("flac takes 16 or 24 bits, not {depth}; or write a .wav"));
+        }
+        if rate == 0 || is_flac && !flac::takes(rate) {
+            return refuse(format!("a rate of {rate} Hz cannot be stored in this kind of file"));
+        }
+        if !(1..=MAX_CHANNELS).contains(&channels) {
+            return Err(FileError::Channels { file, channels });
+        }
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let temporary = path.with_file_name(format!(".{file}.{}-{serial}.part", process::id()));
+        let failed = |source| FileError::Io { file: file.clone(), doing: "written", source };
+        let output = OpenOptions::new().write(true).create_new(true).open(&temporary);
+        let output = output.map_err(failed)?;
+        // From here on, dropping the sink removes the temporary file.
+        let mut sink = Sink {
+            file: file.clone(),
+            target: path.to_path_buf(),
+            temporary,
+            encoder: None,
+            depth,
+            channels,
+            written: Written { frames: 0, clipped: 0 },
+        };
+        sink.encoder = Some(if is_flac {
+            let writer = flac::Writer::new(output, rate, channels, depth.bits());
+            Encoder::Flac(Box::new(writer.map_err(failed)?))
+        } else {
+            Encoder::Wav(wav::Writer::new(output, rate, channels, depth).map_err(failed)?)
+        });
+        Ok(sink)
+    }
+
+    /// Appends frames: one plane per channel, all of one length, full scale at 1.0. Integer
+    /// depths round half away from zero, without dither, and clip at the range of the codes.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Output`] if the planes do not fit the file; [`FileError::Io`] if the system
+    /// cannot write, after which nothing but dropping the sink works ([`FileError::Failed`]).
+    pub fn write(&mut self, planes: &[&[f64]]) -> Result<(), FileError> {
+        let frames = planes.first().map_or(0, |plane| plane.len());
+        if planes.len() != self.channels || planes.iter().any(|plane| plane.len() != frames) {
+            let what =
+                format!("it takes {} planes of one length and was given {}", self.channels, planes.len());
+            return Err(FileError::Output { file: self.file.clone(), what });
+        }
+        let Some(encoder) = &mut self.encoder else {
+            return Err(FileError::Failed { file: self.file.clone() });
+        };
+        match put(encoder, self.depth, planes, frames) {
+            Ok(clipped) => {
+                self.written.frames += frames as u64;
+                self.written.clipped += clipped;
+                Ok(())
+            }
+            Err(source) => {
+                self.encoder = None;
+                Err(self.io(source))
+            }
+        }
+    }
+
+    /// Completes the file and puts it in place under its own name, on disk before it is seen.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Io`] if the system cannot write or rename; [`FileError::Failed`] after a
+    /// failed write. What was at the path before is then still there.
+    pub fn finish(mut self) -> Result<Written, FileError> {
+        let Some(encoder) = self.encoder.take() else {
+            return Err(FileError::Failed { file: self.file.clone() });
+        };
+        let done = match encoder {
+            Encoder::Wav(writer) => writer.finish(self.written.frames),
+            Encoder::Flac(writer) => writer.finish(),
+        };
+        let placed =
+            done.and_then(|file| file.sync_all()).and_then(|()| fs::rename(&self.temporary, &self.target));
+        placed.map_err(|source| self.io(source))?;
+        // The rename itself; a folder that cannot be synced does not undo a whole file.
+        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
+            let _ = folder.sync_all();
+        }
+        Ok(self.written)
+    }
+
+    fn io(&self, source: io::Error) -> FileError {
+        FileError::Io { file: self.file.clone(), doing: "written", source }
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // After a finish the name is gone already, and this does nothing.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Encodes the frames and returns how many samples were clipped.
+fn put(encoder: &mut Encoder, depth: Depth, planes: &[&[f64]], frames: usize) -> io::Result<u64> {
+    let mut clipped = 0;
+    for frame in 0..frames {
+        for plane in planes {
+            let sample = plane[frame];
+            match encoder {
+                Encoder::Wav(writer) if depth.is_float() => writer.float(sample)?,
+                Encoder::Wav(writer) => writer.int(quantise(sample, depth, &mut clipped))?,
+                Encoder::Flac(writer) => writer.int(quantise(sample, depth, &mut clipped))?,
+            }
+        }
+    }
+    Ok(clipped)
+}
+
+/// The nearest integer code, half away from zero; counts a sample that has none.
+fn quantise(sample: f64, depth: Depth, clipped: &mut u64) -> i32 {
+    let full = f64::from(1u32 << (depth.bits() - 1));
+    let code = (sample * full).round();
+    if !(-full..full).contains(&code) {
+        *clipped += 1;
+    }
+    // The cast takes NaN to 0.
+    code.clamp(-full, full - 1.0) as i32
+}

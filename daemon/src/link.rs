@@ -1,0 +1,98 @@
+//! The link between the conductor and the audio thread: backend, wire, taps. It is made anew when a server
+//! comes back or changes its rate; chains and values stay with the conductor.
+
+use crate::backend::{BackendError, Happening, jack, null};
+use crate::station::{Audio, Backend};
+use crate::taps;
+use crate::threads::audio::Callback;
+use crate::threads::taps::spawn;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use lacquer_control::notice::Line;
+use lacquer_control::wire::{ControlEnd, wire};
+use lacquer_graph::Seat;
+use std::thread::JoinHandle;
+
+/// Happenings and measurements that may wait for the conductor.
+const WAITING: usize = 256;
+
+/// A running link.
+pub struct Link {
+    /// The conductor's end of the wire.
+    pub wire: ControlEnd,
+    /// What happens to the backend.
+    pub happenings: Receiver<Happening>,
+    /// What the meters show.
+    pub measured: Receiver<Vec<Line>>,
+    /// Hz.
+    pub rate: f64,
+    /// Frames in the host's blocks.
+    pub block: usize,
+    /// What went wrong without being in the way: connections that could not be made.
+    pub failures: Vec<String>,
+    running: Running,
+    taps: (Sender<()>, JoinHandle<()>),
+}
+
+enum Running {
+    Jack(jack::Running),
+    Null(null::Running),
+}
+
+impl Link {
+    /// Opens the backend and starts the callback, silent until it is told to start a chain.
+    pub fn open(audio: &Audio) -> Result<Self, BackendError> {
+        let (told, happenings) = bounded(WAITING);
+        let (measures, measured) = bounded(WAITING);
+        let (control, audio_end) = wire();
+        let prepare = |rate: f64| {
+            let first = |groups: &[lacquer_graph::plan::Group]| groups.first().map_or(1, |group| group.channels);
+            let (before, input) = taps::tap("input", first(&audio.io.inputs), rate);
+            let (after, output) = taps::tap("output", first(&audio.io.outputs), rate);
+            let seat = Seat::new(&audio.io, rate);
+            (Callback::new(audio_end, seat, rate, Some((before, after))), vec![input, output])
+        };
+        let (rate, block, running, taps, failures) = match &audio.backend {
+            Backend::Jack { client, connect } => {
+                let opened = jack::open(client, &audio.io, connect)?;
+                let (rate, block) = (opened.rate(), opened.block());
+                let (callback, taps) = prepare(rate);
+                let (running, failures) = opened.start(callback, told)?;
+                (rate, block, Running::Jack(running), taps, failures)
+            }
+            Backend::Null(config) => {
+                let (callback, taps) = prepare(config.rate);
+                let running = null::start(*config, audio.io.input_channels(), callback, told)?;
+                (config.rate, config.block, Running::Null(running), taps, Vec::new())
+            }
+        };
+        let (end, ended) = bounded(0);
+        let taps = (end, spawn(taps, measures, ended)?);
+        Ok(Self { wire: control, happenings, measured, rate, block, failures, running, taps })
+    }
+
+    /// Tells the host how many frames lie between inputs and outputs.
+    pub fn set_latency(&self, frames: usize) {
+        if let Running::Jack(running) = &self.running {
+            running.set_latency(frames);
+        }
+    }
+
+    /// Whether the host is gone.
+    pub fn is_gone(&self) -> bool {
+        match &self.running {
+            Running::Jack(running) => running.is_gone(),
+            Running::Null(_) => false,
+        }
+    }
+
+    /// Ends the callback and the taps.
+    pub fn close(self) {
+        match self.running {
+            Running::Jack(running) => running.stop(),
+            Running::Null(running) => running.stop(),
+        }
+        let (end, thread) = self.taps;
+        drop(end);
+        thread.join().ok();
+    }
+}

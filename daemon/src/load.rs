@@ -1,0 +1,39 @@
+//! Load: how much of its deadline the callback takes.
+
+use lacquer_control::message::{LOAD_BARS, Load};
+use std::time::Duration;
+
+/// How often the load is reported, a second.
+const REPORTS: f64 = 4.0;
+
+/// `[audio]` Adds up the time of callbacks.
+pub struct LoadMeter {
+    rate: f64,
+    now: Load,
+    sum: f64,
+    frames: usize,
+}
+
+impl LoadMeter {
+    /// A meter at `rate` Hz.
+    pub fn new(rate: f64) -> Self {
+        Self { rate, now: Load::default(), sum: 0.0, frames: 0 }
+    }
+
+    /// Notes a callback of `frames` that took `spent`; gives the load when a report is due.
+    pub fn note(&mut self, spent: Duration, frames: usize) -> Option<Load> {
+        let share = spent.as_secs_f64() * self.rate / frames.max(1) as f64;
+        self.now.callbacks += 1;
+        self.sum += share;
+        self.now.peak = self.now.peak.max(share as f32);
+        let bar = (share * (LOAD_BARS - 1) as f64) as usize;
+        self.now.histogram[bar.min(LOAD_BARS - 1)] += 1;
+        self.frames += frames;
+        if (self.frames as f64) < self.rate / REPORTS {
+            return None;
+        }
+        let mean = (self.sum / f64::from(self.now.callbacks)) as f32;
+        (self.sum, self.frames) = (0.0, 0);
+        Some(Load { mean, ..std::mem::take(&mut self.now) })
+    }
+}

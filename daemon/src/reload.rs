@@ -1,0 +1,164 @@
+//! Reading a station and its chains: everything is read and checked before anything is taken over.
+
+use crate::station::Station;
+use lacquer_graph::error::{At, Hint, Mistake, Problem, Report};
+use lacquer_graph::plan::{Io, Plan};
+use lacquer_graph::spec::{Spec, is_name};
+use lacquer_graph::yaml::MAX_BYTES;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Sample rate at which chains are checked where no backend has said its own, in Hz.
+pub const NOMINAL_RATE: f64 = 48_000.0;
+
+/// A chain file without mistakes.
+#[derive(Clone, Debug)]
+pub struct ChainFile {
+    /// The chain's name: what the file says, or the file's own name.
+    pub name: String,
+    /// Where it was read.
+    pub path: PathBuf,
+    /// What it says.
+    pub spec: Spec,
+}
+
+/// A station file and its chains, without mistakes.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The station.
+    pub station: Station,
+    /// Its chains, in the order of the file.
+    pub chains: Vec<ChainFile>,
+}
+
+impl Loaded {
+    /// The chain to start with.
+    pub fn start(&self) -> &str {
+        match (&self.station.start, self.chains.first()) {
+            (Some((name, _)), _) => name,
+            (None, Some(first)) => &first.name,
+            (None, None) => "",
+        }
+    }
+}
+
+/// The bytes of a file that may be as large as a chain or station may be.
+fn read(path: &Path) -> Result<Vec<u8>, Mistake> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).and_then(|file| {
+        // Larger ones are not read to their end, however large they are.
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+        path.metadata()
+    });
+    match file {
+        Ok(meta) if bytes.len() as u64 > MAX_BYTES => {
+            let found = meta.len().max(bytes.len() as u64);
+            Err(Mistake::of_file(Problem::TooLarge { found, most: MAX_BYTES }))
+        }
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Mistake::of_file(Problem::Other(plain(&error)))),
+    }
+}
+
+/// An error of the system in words.
+pub fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "no permission".to_owned(),
+        io::ErrorKind::IsADirectory => "a folder, not a file".to_owned(),
+        _ => error.to_string().to_lowercase(),
+    }
+}
+
+fn report(path: &Path, bytes: &[u8], mistakes: Vec<Mistake>) -> Report {
+    Report::new(path.display().to_string(), &String::from_utf8_lossy(bytes), mistakes)
+}
+
+/// Reads one chain file and checks it against `io`, or against what it seems to want where there is none.
+pub fn chain(path: &Path, io: Option<&Io>, rate: f64) -> Result<ChainFile, Report> {
+    let bytes = read(path).map_err(|mistake| report(path, &[], vec![mistake]))?;
+    let (mut spec, mut mistakes) = Spec::parse(&bytes);
+    let assumed = Io::assumed(&spec);
+    if let Err(more) = Plan::new(&spec, io.unwrap_or(&assumed), rate) {
+        mistakes.extend(more);
+    }
+    if !mistakes.is_empty() {
+        return Err(report(path, &bytes, mistakes));
+    }
+    if spec.name.is_empty() {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        if !is_name(&stem) {
+            let text = "its file's name cannot be the chain's name; give it a \"name:\" of letters, digits, - and _";
+            return Err(report(path, &bytes, vec![Mistake::of_file(Problem::Other(text.to_owned()))]));
+        }
+        spec.name = stem;
+    }
+    Ok(ChainFile { name: spec.name.clone(), path: path.to_owned(), spec })
+}
+
+/// Reads a station file and all its chains. All that is wrong with any of them is told.
+pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
+    let bytes = read(path).map_err(|mistake| vec![report(path, &[], vec![mistake])])?;
+    let (station, mut mistakes) = Station::parse(&bytes);
+    let Some(station) = station else { return Err(vec![report(path, &bytes, mistakes)]) };
+    let rate = rate.unwrap_or(match &station.audio.backend {
+        crate::station::Backend::Null(null) => null.rate,
+        crate::station::Backend::Jack { .. } => NOMINAL_RATE,
+    });
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut chains: Vec<(ChainFile, At)> = Vec::new();
+    let mut reports = Vec::new();
+    for (name, at) in &station.chains {
+        let file = folder.join(name);
+        if let Err(error) = File::open(&file) {
+            let text = format!("chain file {}: {}", file.display(), plain(&error));
+            mistakes.push(Mistake::new(*at, Problem::Other(text)));
+            continue;
+        }
+        match chain(&file, Some(&station.audio.io), rate) {
+            Ok(chain) => chains.push((chain, *at)),
+            Err(report) => reports.push(report),
+        }
+    }
+    for (i, (chain, at)) in chains.iter().enumerate() {
+        if let Some((twin, _)) = chains[..i].iter().find(|(other, _)| other.name == chain.name) {
+            let text = format!("chain \"{}\" is in {} already", chain.name, twin.path.display());
+            mistakes.push(Mistake::new(*at, Problem::Other(text)));
+        }
+        mistakes.extend(too_late(&station, &chain.spec, *at, rate));
+    }
+    // A chain that could not be read may be the one that is named.
+    if let (Some((start, at)), true) = (&station.start, reports.is_empty())
+        && chains.iter().all(|(chain, _)| chain.name != *start)
+    {
+        let names: Vec<_> = chains.iter().map(|(chain, _)| chain.name.as_str()).collect();
+        let hint = Hint::nearest(start, names.iter().copied());
+        let allowed = format!("there are {}{hint}", names.join(", "));
+        let (owner, found) = ("a station".to_owned(), format!("\"{start}\""));
+        mistakes.push(Mistake::new(*at, Problem::Text { owner, key: "start", found, allowed }));
+    }
+    if !mistakes.is_empty() {
+        reports.insert(0, report(path, &bytes, mistakes));
+    }
+    if !reports.is_empty() {
+        return Err(reports);
+    }
+    Ok(Loaded { station, chains: chains.into_iter().map(|(chain, _)| chain).collect() })
+}
+
+/// The mistake of a chain that needs more latency than the station allows.
+fn too_late(station: &Station, spec: &Spec, at: At, rate: f64) -> Option<Mistake> {
+    let allowed = station.audio.latency_ms?;
+    let plan = Plan::new(spec, &station.audio.io, rate).ok()?;
+    let needed = plan.latency as f64 * 1000.0 / rate;
+    (plan.latency > frames(allowed, rate)).then(|| {
+        let text = format!("chain \"{}\" needs {needed:.2} ms; latency is {allowed} ms", spec.name);
+        Mistake::new(at, Problem::Other(text))
+    })
+}
+
+/// Frames in `ms` milliseconds at `rate` Hz, rounded.
+pub fn frames(ms: f64, rate: f64) -> usize {
+    (ms * rate / 1000.0).round() as usize
+}

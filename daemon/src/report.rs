@@ -1,0 +1,100 @@
+//! How the station is: load, xruns, faults.
+
+use lacquer_control::intent::Value;
+use lacquer_control::message::{LOAD_BARS, Load};
+use lacquer_control::notice::Line;
+use std::time::{Duration, Instant};
+
+/// At least so long between two log lines about the same trouble.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Load, xruns and faults since the start.
+pub struct Health {
+    since: Instant,
+    load: Load,
+    /// Callbacks by share of their deadline.
+    histogram: [u64; LOAD_BARS],
+    is_fresh: bool,
+    has_played: bool,
+    /// Deadlines missed.
+    pub xruns: u64,
+    /// Nodes that failed.
+    pub faults: u64,
+    spoke_of_xruns: Option<Instant>,
+    spoke_of_input: Option<Instant>,
+}
+
+impl Health {
+    /// Nothing has happened yet.
+    pub fn new(since: Instant) -> Self {
+        Self {
+            since,
+            load: Load::default(),
+            histogram: [0; LOAD_BARS],
+            is_fresh: false,
+            has_played: false,
+            xruns: 0,
+            faults: 0,
+            spoke_of_xruns: None,
+            spoke_of_input: None,
+        }
+    }
+
+    /// Takes a load reading; true for the very first.
+    pub fn note(&mut self, load: Load) -> bool {
+        for (sum, count) in self.histogram.iter_mut().zip(load.histogram) {
+            *sum += u64::from(count);
+        }
+        (self.load, self.is_fresh) = (load, true);
+        !std::mem::replace(&mut self.has_played, true)
+    }
+
+    /// Counts an xrun; gives the count where it is time to speak of it.
+    pub fn xrun(&mut self, now: Instant) -> Option<u64> {
+        self.xruns += 1;
+        due(&mut self.spoke_of_xruns, now).then_some(self.xruns)
+    }
+
+    /// Counts a fault of the input; true where it is time to speak of it.
+    pub fn input_fault(&mut self, now: Instant) -> bool {
+        self.faults += 1;
+        due(&mut self.spoke_of_input, now)
+    }
+
+    /// The load as meters, if there is a new reading.
+    pub fn fresh(&mut self) -> Vec<Line> {
+        if !std::mem::take(&mut self.is_fresh) {
+            return Vec::new();
+        }
+        let percent = |name: &str, share: f32| Line::number(format!("/meter/load/{name}"), percent(share));
+        vec![percent("mean", self.load.mean), percent("peak", self.load.peak)]
+    }
+
+    /// Everything, as lines under `/status`.
+    pub fn lines(&self) -> Vec<Line> {
+        let number = |key: &str, value: f64| Line::number(format!("/status/{key}"), value);
+        let histogram = self.histogram.iter().map(|count| Value::Number(*count as f64)).collect();
+        vec![
+            number("load_percent", percent(self.load.mean)),
+            number("load_peak_percent", percent(self.load.peak)),
+            Line::new("/status/load_histogram", histogram),
+            number("xruns", self.xruns as f64),
+            number("faults", self.faults as f64),
+            number("tap_frames_lost", self.load.tap_lost as f64),
+            number("readings_lost", self.load.readings_lost as f64),
+            number("uptime_s", self.since.elapsed().as_secs() as f64),
+        ]
+    }
+}
+
+fn percent(share: f32) -> f64 {
+    (f64::from(share) * 10_000.0).round() / 100.0
+}
+
+fn due(spoke: &mut Option<Instant>, now: Instant) -> bool {
+    let is_due = spoke.is_none_or(|before| now.duration_since(before) >= QUIET);
+    if is_due {
+        *spoke = Some(now);
+    }
+    is_due
+}

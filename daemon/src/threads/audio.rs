@@ -1,0 +1,81 @@
+//! The callback, whole: orders in, sound through the seat, readings out.
+//!
+//! Nothing here allocates, frees, locks, blocks, logs or makes a system call. Whoever drives it (a JACK
+//! server, a timer, a file) calls [`Callback::block`] and nothing else.
+
+use crate::backend::Ports;
+use crate::load::LoadMeter;
+use crate::realtime::guarded;
+use crate::taps::Probe;
+use lacquer_control::message::{Load, Order, Reading};
+use lacquer_control::wire::AudioEnd;
+use lacquer_graph::{QUANTUM, Seat};
+use std::time::Instant;
+
+/// `[audio]` All that the audio thread owns.
+pub struct Callback {
+    wire: AudioEnd,
+    seat: Seat,
+    load: LoadMeter,
+    before: Option<Probe>,
+    after: Option<Probe>,
+}
+
+impl Callback {
+    /// `[control]` A callback for a seat at `rate` Hz, with a probe before and one after it.
+    pub fn new(wire: AudioEnd, seat: Seat, rate: f64, probes: Option<(Probe, Probe)>) -> Self {
+        let (before, after) = probes.unzip();
+        Self { wire, seat, load: LoadMeter::new(rate), before, after }
+    }
+
+    /// `[audio]` One block of the host's, of any length.
+    pub fn block(&mut self, frames: usize, ports: &mut impl Ports) {
+        guarded(|| {
+            let begin = Instant::now();
+            while let Some(order) = self.wire.order() {
+                obey(&mut self.seat, order);
+            }
+            for from in (0..frames).step_by(QUANTUM) {
+                self.quantum(from, QUANTUM.min(frames - from), ports);
+            }
+            if let Some(load) = self.load.note(begin.elapsed(), frames) {
+                let lost = |probe: &Option<Probe>| probe.as_ref().map_or(0, Probe::lost);
+                let tap_lost = lost(&self.before) + lost(&self.after);
+                self.wire.tell(Reading::Load(Load { tap_lost, readings_lost: self.wire.lost(), ..load }));
+            }
+        });
+    }
+
+    fn quantum(&mut self, from: usize, frames: usize, ports: &mut impl Ports) {
+        let inputs = self.seat.inputs();
+        for (channel, plane) in inputs.iter_mut().enumerate() {
+            ports.read(channel, from, &mut plane[..frames]);
+        }
+        if let Some(probe) = &mut self.before {
+            probe.take(inputs, frames);
+        }
+        let wire = &mut self.wire;
+        self.seat.process(frames, |event| wire.tell(Reading::Seat(event)));
+        let outputs = self.seat.outputs();
+        if let Some(probe) = &mut self.after {
+            probe.take(outputs, frames);
+        }
+        for (channel, plane) in outputs.iter().enumerate() {
+            ports.write(channel, from, &plane[..frames]);
+        }
+    }
+}
+
+fn obey(seat: &mut Seat, order: Order) {
+    match order {
+        Order::Start { chain, settle } => seat.start(chain, settle),
+        // An Owned: whatever it replaces goes home by itself.
+        Order::Swap { chain, warmup, fade } => seat.swap(chain, warmup, fade),
+        Order::Set { target, value } => {
+            seat.set(target.generation, target.node as usize, target.row as usize, value);
+        }
+        Order::Enable { generation, node, on } => seat.enable(generation, node as usize, on),
+        Order::Bypass(on) => seat.bypass(on),
+        Order::Mute(on) => seat.mute(on),
+    }
+}

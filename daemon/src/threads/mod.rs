@@ -1,0 +1,8 @@
+//! One file a thread.
+
+pub mod audio;
+pub mod conductor;
+pub mod signals;
+pub mod surfaces;
+pub mod taps;
+pub mod watch;

@@ -1,0 +1,34 @@
+//! The signals' thread: SIGHUP reloads, SIGTERM and SIGINT end, SIGUSR1 writes the status to the log.
+
+use crossbeam_channel::Sender;
+use lacquer_control::intent::{Asked, Intent, Peer};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+use std::thread::{Builder, JoinHandle};
+
+/// Starts the thread. It lives as long as the process.
+pub fn spawn(asked: Sender<Asked>) -> std::io::Result<JoinHandle<()>> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
+    Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut is_ending = false;
+        for signal in signals.forever() {
+            let intent = match signal {
+                SIGHUP => Intent::Reload { reset: false },
+                SIGUSR1 => Intent::Dump,
+                // Whoever asks twice does not want to wait for the fade.
+                _ if is_ending => {
+                    emulate_default_handler(signal).ok();
+                    continue;
+                }
+                _ => {
+                    is_ending = true;
+                    Intent::Quit
+                }
+            };
+            if asked.send(Asked { by: Peer::Signal, intents: vec![intent] }).is_err() {
+                return;
+            }
+        }
+    })
+}

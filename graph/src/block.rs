@@ -1,0 +1,67 @@
+//! The samples of one quantum: planar f64, 1 to 8 channels.
+
+/// Most frames that are processed at once.
+pub const QUANTUM: usize = 64;
+/// Most channels an edge carries.
+pub const MAX_CHANNELS: usize = 8;
+
+/// One channel of one quantum.
+pub type Plane = [f64; QUANTUM];
+
+/// `[audio]` What a node works on: its channels, in place, and its side-chain where it has one.
+pub struct Block<'a> {
+    planes: &'a mut [Plane],
+    key: Option<&'a [Plane]>,
+    frames: usize,
+}
+
+impl<'a> Block<'a> {
+    /// The first `frames` (1 to [`QUANTUM`]) of each of `planes`.
+    pub fn new(planes: &'a mut [Plane], key: Option<&'a [Plane]>, frames: usize) -> Self {
+        debug_assert!((1..=QUANTUM).contains(&frames));
+        Self { planes, key, frames }
+    }
+
+    /// How many frames there are.
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// How many channels there are.
+    pub fn width(&self) -> usize {
+        self.planes.len()
+    }
+
+    /// Every channel, to be changed in place.
+    pub fn channels(&mut self) -> impl Iterator<Item = &mut [f64]> {
+        self.planes.iter_mut().map(|plane| &mut plane[..self.frames])
+    }
+
+    /// One sample.
+    #[inline]
+    pub fn at(&mut self, channel: usize, frame: usize) -> &mut f64 {
+        &mut self.planes[channel][frame]
+    }
+
+    /// The first two channels; `None` unless there are exactly two.
+    pub fn pair(&mut self) -> Option<(&mut [f64], &mut [f64])> {
+        match self.planes {
+            [left, right] => Some((&mut left[..self.frames], &mut right[..self.frames])),
+            _ => None,
+        }
+    }
+
+    /// How many channels the detector hears: those of the side-chain, or else the block's own.
+    pub fn key_width(&self) -> usize {
+        self.key.map_or(self.planes.len(), <[Plane]>::len)
+    }
+
+    /// One sample of what the detector hears.
+    #[inline]
+    pub fn key(&self, channel: usize, frame: usize) -> f64 {
+        match self.key {
+            Some(key) => key[channel][frame],
+            None => self.planes[channel][frame],
+        }
+    }
+}

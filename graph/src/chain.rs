@@ -1,0 +1,169 @@
+//! What runs: a plan with its nodes, buffers and delays built.
+
+use crate::block::Plane;
+use crate::dsp::delay::Delay;
+use crate::param::gain_to_db;
+use crate::plan::{Feed, Plan};
+use crate::step::{Bench, SILENCE, Slot, Step, Wire, gather};
+
+/// A chain that can be played. Built by the control side, owned by the audio thread.
+pub struct Chain {
+    generation: u64,
+    sample_rate: f64,
+    slots: Box<[Slot]>,
+    scratch: Box<[Slot; 3]>,
+    steps: Box<[Step]>,
+    outputs: Box<[Output]>,
+    /// For each step, the step of the chain before that it follows.
+    follows: Box<[Option<usize>]>,
+    latency: usize,
+}
+
+/// One output group.
+struct Output {
+    feeds: Box<[Wire]>,
+    /// Where its channels begin.
+    first: usize,
+    channels: usize,
+    /// The input channel that each of its channels is in bypass, as late as the chain is.
+    dry: Box<[(usize, Delay)]>,
+}
+
+impl Chain {
+    /// `[control]` Builds the chain of `plan`. `generation` tells it from every other chain of a seat.
+    pub fn new(plan: &Plan, generation: u64) -> Self {
+        let first = |groups: &[crate::plan::Group], at: usize| groups[..at].iter().map(|group| group.channels).sum();
+        let wire = |feed: &Feed| {
+            Wire::new(feed, |node| plan.nodes[node].slot, |group| first(&plan.io.inputs, group))
+        };
+        let output = |(at, output): (usize, &crate::plan::PlanOutput)| {
+            let channels = plan.io.outputs[at].channels;
+            let source = plan.io.inputs.get(at);
+            let dry = |channel: usize| {
+                let group = source?;
+                // A mono source is heard on every channel; a channel without a source keeps its own.
+                let channel = if group.channels == 1 { 0 } else { channel };
+                let input: usize = first(&plan.io.inputs, at);
+                (channel < group.channels).then(|| (input + channel, Delay::new(plan.total)))
+            };
+            Output {
+                feeds: output.feeds.iter().map(wire).collect(),
+                first: first(&plan.io.outputs, at),
+                channels,
+                dry: (0..channels).map_while(dry).collect(),
+            }
+        };
+        Self {
+            generation,
+            sample_rate: plan.sample_rate,
+            slots: vec![SILENCE; plan.slots].into_boxed_slice(),
+            scratch: Box::new([SILENCE; 3]),
+            steps: plan.nodes.iter().map(|node| Step::new(node, plan.sample_rate, wire)).collect(),
+            outputs: plan.outputs.iter().enumerate().map(output).collect(),
+            follows: vec![None; plan.nodes.len()].into_boxed_slice(),
+            latency: plan.total,
+        }
+    }
+
+    /// `[control]` Says which chain this one follows: nodes with the same id and type will take over the
+    /// state of theirs.
+    pub fn follow(&mut self, mine: &Plan, before: &Plan) {
+        for (follows, node) in self.follows.iter_mut().zip(&mine.nodes) {
+            let same = |at: &usize| before.nodes[*at].kind == node.kind;
+            *follows = before.find(&node.id).filter(same);
+        }
+    }
+
+    /// What tells this chain from others.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Hz.
+    pub fn sample_rate(&self) -> f64 {
+        self.sample_rate
+    }
+
+    /// Frames from input to output, padding included.
+    pub fn latency(&self) -> usize {
+        self.latency
+    }
+
+    /// `[audio]` Takes over the state of the chain before.
+    pub fn adopt(&mut self, old: &Chain) {
+        for (step, follows) in self.steps.iter_mut().zip(&self.follows) {
+            if let Some(old) = follows.and_then(|at| old.steps.get(at)) {
+                step.adopt(old);
+            }
+        }
+        for (output, old) in self.outputs.iter_mut().zip(&old.outputs) {
+            output.feeds.iter_mut().zip(&old.feeds).for_each(|(wire, old)| wire.adopt(old));
+            output.dry.iter_mut().zip(&old.dry).for_each(|((_, delay), (_, old))| delay.adopt(old));
+        }
+    }
+
+    /// `[audio]` Moves row `row` of node `node` to an audio value.
+    pub fn set(&mut self, node: usize, row: usize, value: f64) {
+        if let Some(step) = self.steps.get_mut(node) {
+            step.set(row, value);
+        }
+    }
+
+    /// `[audio]` Takes node `node` out of bypass, or into it.
+    pub fn enable(&mut self, node: usize, on: bool) {
+        if let Some(step) = self.steps.get_mut(node) {
+            step.enable(on);
+        }
+    }
+
+    /// `[audio]` Plays 1 to 64 frames. `bypass` is how much of the dry signal is wanted in each frame,
+    /// `None` where it is none. `fault` is told of each node that made something that is no number.
+    pub fn process(
+        &mut self,
+        inputs: &[Plane],
+        outputs: &mut [Plane],
+        frames: usize,
+        bypass: Option<&Plane>,
+        mut fault: impl FnMut(usize),
+    ) {
+        let mut bench = Bench { slots: &mut self.slots, inputs, scratch: &mut self.scratch };
+        for (at, step) in self.steps.iter_mut().enumerate() {
+            if step.run(&mut bench, frames).is_err() {
+                fault(at);
+            }
+        }
+        for output in &mut self.outputs {
+            let planes = &mut outputs[output.first..output.first + output.channels];
+            gather(&mut output.feeds, &self.slots, inputs, frames, planes);
+            for (plane, (input, delay)) in planes.iter_mut().zip(&mut output.dry) {
+                let mut dry = inputs[*input];
+                delay.process(&mut dry[..frames]);
+                let Some(bypass) = bypass else { continue };
+                for frame in 0..frames {
+                    let wet = plane[frame];
+                    plane[frame] = match bypass[frame] {
+                        1.0 => dry[frame],
+                        share => wet + share * (dry[frame] - wet),
+                    };
+                }
+            }
+        }
+    }
+
+    /// `[audio]` Tells what the nodes have to report: node, reading, value. A node in bypass does nothing,
+    /// and says so.
+    pub fn report(&mut self, mut tell: impl FnMut(usize, usize, f64)) {
+        for (at, step) in self.steps.iter_mut().enumerate() {
+            for reading in 0..crate::meter::MAX_READINGS {
+                if let Some(value) = step.meter.take(reading) {
+                    tell(at, reading, if step.is_heard() { value } else { 1.0 });
+                }
+            }
+        }
+    }
+}
+
+/// A reported gain as people read it: dB, from 0 down.
+pub fn reduction_db(gain: f64) -> f64 {
+    gain_to_db(gain.max(1e-6))
+}

@@ -1,0 +1,100 @@
+//! Two moving averages in a row, exact for ever.
+//!
+//! The sums run in whole numbers of 2^-36 (−217 dB), so nothing drifts in months of running, and an input
+//! that rests at 1 gives exactly 1.
+
+const ONE: f64 = (1_u64 << 36) as f64;
+
+/// A triangular (or trapezoidal) smoother of values in 0..=1.
+#[derive(Clone, Debug)]
+pub struct Boxes {
+    first: Ring,
+    second: Ring,
+    scale: f64,
+}
+
+#[derive(Clone, Debug)]
+struct Ring {
+    held: Box<[u64]>,
+    at: usize,
+    sum: u64,
+}
+
+impl Ring {
+    fn new(frames: usize, value: u64) -> Self {
+        Self { held: vec![value; frames].into_boxed_slice(), at: 0, sum: value * frames as u64 }
+    }
+
+    #[inline]
+    fn tick(&mut self, value: u64) -> u64 {
+        let old = std::mem::replace(&mut self.held[self.at], value);
+        self.at = if self.at + 1 == self.held.len() { 0 } else { self.at + 1 };
+        self.sum = self.sum + value - old;
+        self.sum
+    }
+
+    fn fill(&mut self, value: u64) {
+        self.held.fill(value);
+        self.sum = value * self.held.len() as u64;
+    }
+
+    fn adopt(&mut self, old: &Ring) {
+        if self.held.len() == old.held.len() {
+            self.held.copy_from_slice(&old.held);
+            (self.at, self.sum) = (old.at, old.sum);
+        }
+    }
+}
+
+impl Boxes {
+    /// `[control]` Smooths over `frames` values in all (1 to 16384), resting at 1.
+    pub fn new(frames: usize) -> Self {
+        let frames = frames.clamp(1, 16_384);
+        let first = frames.div_ceil(2);
+        let second = frames + 1 - first;
+        let one = ONE as u64;
+        Self {
+            first: Ring::new(first, one),
+            second: Ring::new(second, one * first as u64),
+            scale: ONE * first as f64 * second as f64,
+        }
+    }
+
+    /// Takes a value of 0..=1 and gives the smoothed one.
+    #[inline]
+    pub fn tick(&mut self, value: f64) -> f64 {
+        let value = (value.clamp(0.0, 1.0) * ONE).round() as u64;
+        self.second.tick(self.first.tick(value)) as f64 / self.scale
+    }
+
+    /// Rests at 1 again.
+    pub fn reset(&mut self) {
+        let one = ONE as u64;
+        self.first.fill(one);
+        self.second.fill(one * self.first.held.len() as u64);
+    }
+
+    /// Takes over the state of one of the same length.
+    pub fn adopt(&mut self, old: &Boxes) {
+        self.first.adopt(&old.first);
+        self.second.adopt(&old.second);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_arrives_in_exactly_the_given_frames_and_rest_is_exact() {
+        for frames in [1, 2, 3, 72, 241] {
+            let mut boxes = Boxes::new(frames);
+            let path: Vec<f64> = (0..frames).map(|_| boxes.tick(0.25)).collect();
+            assert_eq!(path[frames - 1], 0.25);
+            assert!(frames == 1 || path[frames - 2] > 0.25);
+            (0..100_000_u64).for_each(|i| _ = boxes.tick(((i * 7919) % 1000) as f64 / 1000.0));
+            (0..frames).for_each(|_| _ = boxes.tick(1.0));
+            assert_eq!(boxes.tick(1.0), 1.0);
+        }
+    }
+}

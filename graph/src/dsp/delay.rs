@@ -1,0 +1,80 @@
+//! A delay of a fixed number of frames, one channel.
+
+/// Holds the last `frames` samples.
+#[derive(Clone, Debug)]
+pub struct Delay {
+    ring: Box<[f64]>,
+    at: usize,
+}
+
+impl Delay {
+    /// `[control]` A delay of `frames`, silent at first. 0 is a wire.
+    pub fn new(frames: usize) -> Self {
+        Self { ring: vec![0.0; frames].into_boxed_slice(), at: 0 }
+    }
+
+    /// How many frames it delays by.
+    pub fn frames(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// Puts a sample in and gives the one that is due.
+    #[inline]
+    pub fn tick(&mut self, sample: f64) -> f64 {
+        let Some(place) = self.ring.get_mut(self.at) else { return sample };
+        let due = std::mem::replace(place, sample);
+        self.at += 1;
+        if self.at == self.ring.len() {
+            self.at = 0;
+        }
+        due
+    }
+
+    /// Delays `samples` in place.
+    pub fn process(&mut self, samples: &mut [f64]) {
+        if !self.ring.is_empty() {
+            samples.iter_mut().for_each(|sample| *sample = self.tick(*sample));
+        }
+    }
+
+    /// Forgets what it holds.
+    pub fn reset(&mut self) {
+        self.ring.fill(0.0);
+    }
+
+    /// Takes over the newest samples of another delay, whatever its length; older ones are silent.
+    pub fn adopt(&mut self, old: &Delay) {
+        let (mine, theirs) = (self.ring.len(), old.ring.len());
+        if mine == theirs {
+            self.ring.copy_from_slice(&old.ring);
+            self.at = old.at;
+            return;
+        }
+        self.ring.fill(0.0);
+        let count = mine.min(theirs);
+        for age in 1..=count {
+            self.ring[mine - age] = old.ring[(old.at + theirs - age) % theirs];
+        }
+        self.at = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_takes_over_from_a_shorter_and_a_longer_one() {
+        for (old_frames, new_frames) in [(5, 5), (5, 3), (5, 9), (0, 4), (4, 0)] {
+            let mut old = Delay::new(old_frames);
+            let mut new = Delay::new(new_frames);
+            (1..=7).for_each(|i| _ = old.tick(f64::from(i)));
+            new.adopt(&old);
+            for i in 8..30 {
+                let known = i - new_frames as i32 > 7 - old_frames as i32;
+                let due = if known { f64::from(i - new_frames as i32) } else { 0.0 };
+                assert_eq!(new.tick(f64::from(i)), due, "{old_frames} to {new_frames}, sample {i}");
+            }
+        }
+    }
+}

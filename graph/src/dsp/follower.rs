@@ -1,0 +1,76 @@
+//! Attack and release: one-pole smoothing of a control signal.
+
+/// The factor of a one-pole smoother that covers 63.2 % of a step in `tau_ms`.
+///
+/// Source: Giannoulis, Massberg, Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012, eq. 7.
+pub fn one_pole(tau_ms: f64, sample_rate: f64) -> f64 {
+    (-1000.0 / (tau_ms.max(1e-3) * sample_rate)).exp()
+}
+
+/// The factors of a [`Decoupled`] detector.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Times {
+    /// [`one_pole`] of the attack.
+    pub attack: f64,
+    /// [`one_pole`] of the release.
+    pub release: f64,
+    /// [`one_pole`] of the floor's rise and fall under an automatic release.
+    pub floor: Option<[f64; 2]>,
+}
+
+/// Smooth decoupled peak detector of a gain reduction in dB (0 and up).
+///
+/// Source: the same paper, eq. 17: the release follows first, the attack smooths what it gives. Under an
+/// automatic release there is a floor as well, that rises only while reduction lasts and falls slowly: a
+/// single peak lets go at once, a dense passage slowly.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Decoupled {
+    held: f64,
+    floor: f64,
+    out: f64,
+}
+
+impl Decoupled {
+    /// Takes the reduction that is wanted now and gives the reduction to apply.
+    #[inline]
+    pub fn tick(&mut self, wanted: f64, times: &Times) -> f64 {
+        self.held = wanted.max(wanted + times.release * (self.held - wanted));
+        self.floor = times.floor.map_or(0.0, |[rise, fall]| {
+            wanted + if wanted > self.floor { rise } else { fall } * (self.floor - wanted)
+        });
+        let wanted = self.held.max(self.floor);
+        self.out = wanted + times.attack * (self.out - wanted);
+        self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attack_and_release_cover_63_per_cent_in_their_time() {
+        let rate = 48_000.0;
+        let times = Times { attack: one_pole(10.0, rate), release: one_pole(100.0, rate), floor: None };
+        let mut detector = Decoupled::default();
+        let rise: Vec<f64> = (0..48_000).map(|_| detector.tick(20.0, &times)).collect();
+        let reached = rise.iter().position(|db| *db >= 20.0 * 0.632).unwrap();
+        assert!((reached as f64 - 480.0).abs() < 3.0, "attack took {reached} frames");
+        let fall: Vec<f64> = (0..48_000).map(|_| detector.tick(0.0, &times)).collect();
+        let reached = fall.iter().position(|db| *db <= 20.0 * 0.368).unwrap() as f64;
+        assert!((4800.0..5400.0).contains(&reached), "release took {reached} frames, attack included");
+    }
+
+    #[test]
+    fn an_automatic_release_lets_a_peak_go_faster_than_a_dense_passage() {
+        let rate = 48_000.0;
+        let floor = Some([one_pole(400.0, rate), one_pole(1500.0, rate)]);
+        let times = Times { attack: one_pole(1.0, rate), release: one_pole(60.0, rate), floor };
+        let frames_to_recover = |hold: usize| {
+            let mut detector = Decoupled::default();
+            (0..hold).for_each(|_| _ = detector.tick(12.0, &times));
+            (0..).take_while(|_| detector.tick(0.0, &times) > 12.0 * 0.368).count()
+        };
+        assert!(frames_to_recover(240_000) > 3 * frames_to_recover(480));
+    }
+}

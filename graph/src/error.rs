@@ -1,0 +1,188 @@
+//! Everything that can be wrong with a file, and how it is told: place, what was found, what would be right.
+
+use crate::param::ValueError;
+use std::fmt;
+use thiserror::Error;
+
+/// A place in a file: line and column count from 1, `length` in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct At {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// How many characters belong to it.
+    pub length: usize,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum Problem {
+    #[error("the file has {found} bytes; at most {most} are read")]
+    TooLarge { found: u64, most: u64 },
+    #[error("not UTF-8 text (byte {byte})")]
+    NotText { byte: usize },
+    #[error("not YAML: {0}")]
+    Syntax(String),
+    #[error("the file is empty")]
+    Empty,
+    #[error("a second document; one file holds one")]
+    SecondDocument,
+    #[error("nested more than {most} deep")]
+    TooDeep { most: usize },
+    #[error("the file holds, or its aliases unfold to, more than {most} values")]
+    TooManyValues { most: usize },
+    #[error("{what} must be {wanted}, found {found}")]
+    WrongShape { what: String, wanted: &'static str, found: &'static str },
+    #[error("{owner} has no \"{key}\"{hint}; it takes {allowed}")]
+    UnknownKey { owner: String, key: String, hint: Hint, allowed: String },
+    #[error("\"{key}\" is written twice; the first is in line {first}")]
+    DuplicateKey { key: String, first: usize },
+    #[error("{owner} needs \"{key}\"")]
+    Missing { owner: String, key: &'static str },
+    #[error("{owner}: {key} = {error}")]
+    Value { owner: String, key: String, error: ValueError },
+    #[error("{owner}: {key} is {found}; {allowed}")]
+    Text { owner: String, key: &'static str, found: String, allowed: String },
+    #[error("no node type \"{found}\"{hint}; there are {allowed}")]
+    UnknownKind { found: String, hint: Hint, allowed: String },
+    #[error("a node is written as one \"type: {{...}}\"; found {found}")]
+    NotANode { found: String },
+    #[error("id \"{id}\" is taken by the node in line {first}; give this one an id of its own")]
+    DuplicateId { id: String, first: usize },
+    #[error("a chain needs at least one node")]
+    EmptyChain,
+    #[error("{found} nodes; a chain holds at most {most}")]
+    TooManyNodes { found: usize, most: usize },
+    #[error("{owner}: {found} {list}; it takes at most {most}")]
+    TooManyParts { owner: String, list: &'static str, found: usize, most: usize },
+    #[error("{owner}: no node or input \"{name}\" here{hint}; there are {allowed}")]
+    UnknownSource { owner: String, name: String, hint: Hint, allowed: String },
+    #[error("no output \"{name}\"{hint}; the station has {allowed}")]
+    UnknownOutput { name: String, hint: Hint, allowed: String },
+    #[error("a cycle: {}", .path.join(" -> "))]
+    Cycle { path: Vec<String> },
+    #[error("the output of {owner} is used by no other node and no output; remove it, or name it in an \"in:\"")]
+    Unused { owner: String },
+    #[error("{owner} makes its own signal and takes no \"in\"")]
+    NoInput { owner: String },
+    #[error("{owner} takes no \"key\"")]
+    NoKey { owner: String },
+    #[error("{owner}: {what}; put a \"mix: {{channels: N}}\" between")]
+    Channels { owner: String, what: String },
+    #[error("{0}")]
+    Other(String),
+}
+
+/// The nearest valid name, if one is near.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hint(pub Option<String>);
+
+impl Hint {
+    /// The name among `names` that `found` was most likely meant to be.
+    pub fn nearest<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let found = found.to_lowercase();
+        let near = names
+            .into_iter()
+            .map(|name| (strsim::jaro_winkler(&found, &name.to_lowercase()), name))
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(likeness, _)| *likeness > 0.75);
+        Self(near.map(|(_, name)| name.to_owned()))
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(name) => write!(f, ", did you mean \"{name}\"?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mistake {
+    /// Where; `None` where it is about the file as a whole.
+    pub at: Option<At>,
+    /// What.
+    pub problem: Problem,
+}
+
+impl Mistake {
+    /// `problem` at a place.
+    pub fn new(at: At, problem: Problem) -> Self {
+        Self { at: Some(at), problem }
+    }
+
+    /// `problem` of the whole file.
+    pub fn of_file(problem: Problem) -> Self {
+        Self { at: None, problem }
+    }
+}
+
+/// All that is wrong with one file, ready to print: `file:line:column: what`, and the line below it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    file: String,
+    lines: Vec<String>,
+    /// The mistakes, in the order of the file.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// Longest excerpt of a line that is printed.
+const EXCERPT: usize = 100;
+
+impl Report {
+    /// The mistakes of the file named `file`, whose text was `text`.
+    pub fn new(file: impl Into<String>, text: &str, mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by_key(|mistake| mistake.at);
+        let mut all = text.lines();
+        let mut lines = Vec::new();
+        let mut next = 1;
+        for line in mistakes.iter().filter_map(|mistake| mistake.at).map(|at| at.line) {
+            if line >= next {
+                lines.push(all.nth(line - next).unwrap_or_default().to_owned());
+                next = line + 1;
+            } else {
+                lines.push(lines.last().cloned().unwrap_or_default());
+            }
+        }
+        Self { file: file.into(), lines, mistakes }
+    }
+}
+
+impl std::error::Error for Report {}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut excerpts = self.lines.iter();
+        for (i, mistake) in self.mistakes.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            let Some(at) = mistake.at else {
+                write!(f, "{}: {}", self.file, mistake.problem)?;
+                continue;
+            };
+            write!(f, "{}:{}:{}: {}", self.file, at.line, at.column, mistake.problem)?;
+            let excerpt = excerpts.next().map_or("", String::as_str);
+            write_excerpt(f, at, excerpt)?;
+        }
+        Ok(())
+    }
+}
+
+/// The line with a mark under the place; a long line is cut around it.
+fn write_excerpt(f: &mut fmt::Formatter<'_>, at: At, line: &str) -> fmt::Result {
+    let skip = at.column.saturating_sub(EXCERPT / 2);
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let shown: String = line.chars().skip(skip).take(EXCERPT).map(printable).collect();
+    if shown.trim().is_empty() {
+        return Ok(());
+    }
+    let column = at.column - 1 - skip.min(at.column - 1);
+    let length = at.length.clamp(1, shown.chars().count().saturating_sub(column).max(1));
+    write!(f, "\n{:>6} | {shown}\n       | {:column$}{}", at.line, "", "^".repeat(length))
+}

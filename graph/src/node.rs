@@ -1,0 +1,254 @@
+//! The two halves of a node: [`Kind`] on the control side, [`Node`] on the audio side.
+
+use crate::block::Block;
+use crate::meter::{Meter, Reading};
+use crate::param::Param;
+use crate::ramp::Ramp;
+use std::any::Any;
+
+/// `[audio]` The half that makes sound. Built by the control side, then owned by the audio thread.
+pub trait Node: Any + Send {
+    /// `[audio]` Processes 1 to [`crate::QUANTUM`] frames in place. The result must not depend on how the
+    /// signal was cut into blocks.
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter);
+
+    /// `[audio]` Forgets the past: afterwards the node sounds as if it were new.
+    fn reset(&mut self);
+
+    /// `[audio]` Takes over the state of the node that it follows in a swap, if that is of its own shape.
+    /// A copy of bounded cost; nothing is allocated or freed.
+    fn adopt(&mut self, old: &dyn Node);
+}
+
+/// `old` as a node of type `N`, for [`Node::adopt`].
+pub fn same<N: Node>(old: &dyn Node) -> Option<&N> {
+    (old as &dyn Any).downcast_ref()
+}
+
+/// `[audio]` A node's live values: one ramp a row, the base rows first, then each part's.
+#[derive(Clone, Copy)]
+pub struct Params<'a> {
+    ramps: &'a [Ramp],
+    base: usize,
+    part: usize,
+}
+
+impl<'a> Params<'a> {
+    /// The values behind `ramps`, of a kind with `base` rows and `part` rows a part.
+    pub fn new(ramps: &'a [Ramp], base: usize, part: usize) -> Self {
+        Self { ramps, base, part }
+    }
+
+    /// A copy of the row's ramp, to be ticked once a frame; the chain moves the real one on.
+    #[inline]
+    pub fn ramp(&self, row: &Param) -> Ramp {
+        self.ramps[row.slot]
+    }
+
+    /// The row's value at the start of the block, where a node needs no more than that.
+    #[inline]
+    pub fn value(&self, row: &Param) -> f64 {
+        self.ramps[row.slot].value()
+    }
+
+    /// Whether any of these values is under way.
+    pub fn are_moving(&self) -> bool {
+        self.ramps.iter().any(Ramp::is_moving)
+    }
+
+    /// The values of part `index`, counted from 0.
+    pub fn part(&self, index: usize) -> Params<'a> {
+        let start = self.base + index * self.part;
+        Params { ramps: &self.ramps[start..start + self.part], base: self.part, part: 0 }
+    }
+}
+
+/// How a kind's channels go in and out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// As many out as in, 1 to 8.
+    Through,
+    /// Two in, two out.
+    Stereo,
+    /// Nothing in; the row with this slot says how many out.
+    Source(usize),
+    /// The row with this slot says how many out; at its bottom, as many as in. One channel is spread to
+    /// all, all are averaged to one.
+    Remix(usize),
+}
+
+/// The numbered parts of a kind, such as the bands of an equaliser.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts {
+    /// Name of one in an address: `/node/tone/band/1/gain`.
+    pub name: &'static str,
+    /// Name of the list in a file: `bands`.
+    pub list: &'static str,
+    /// The rows of each.
+    pub rows: &'static [Param],
+    /// How many there may be.
+    pub most: usize,
+}
+
+/// What a node is built for.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// Sample rate in Hz.
+    pub sample_rate: f64,
+    /// Channels in and out, 1 to 8.
+    pub channels: usize,
+    /// Channels of the side-chain, or `channels` where there is none.
+    pub key_channels: usize,
+    /// Unit values of all rows: the base rows, then each part's.
+    pub values: &'a [f64],
+    /// How many parts there are.
+    pub parts: usize,
+    /// How many base rows and part rows the kind has.
+    shape: (usize, usize),
+}
+
+impl<'a> Setup<'a> {
+    /// What a node of `kind` is built for.
+    pub fn new(
+        kind: &Kind,
+        sample_rate: f64,
+        channels: usize,
+        key_channels: usize,
+        values: &'a [f64],
+    ) -> Self {
+        let (base, part) = (kind.rows.len(), kind.part_rows().len());
+        let parts = (values.len() - base).checked_div(part).unwrap_or(0);
+        Self { sample_rate, channels, key_channels, values, parts, shape: (base, part) }
+    }
+
+    /// The unit value of a base row.
+    pub fn value(&self, row: &Param) -> f64 {
+        self.values[row.slot]
+    }
+
+    /// The unit value of a row of part `index`, counted from 0.
+    pub fn part_value(&self, index: usize, row: &Param) -> f64 {
+        self.values[self.shape.0 + index * self.shape.1 + row.slot]
+    }
+
+    /// Frames in `ms` milliseconds, rounded.
+    pub fn frames(&self, ms: f64) -> usize {
+        (ms * self.sample_rate / 1000.0).round() as usize
+    }
+}
+
+/// `[control]` What a node is: its name, its table, and how to build one. The single source for files,
+/// ranges, error texts, addresses, schema and docs. Two kinds are equal if their names are.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Its name in files.
+    pub name: &'static str,
+    /// One sentence for people.
+    pub help: &'static str,
+    /// Its table, in slot order.
+    pub rows: &'static [Param],
+    /// Its numbered parts, if it has any.
+    pub parts: Option<&'static Parts>,
+    /// How its channels go.
+    pub ports: Ports,
+    /// Whether it takes a side-chain by `key:`.
+    pub has_key: bool,
+    /// What it reports.
+    pub readings: &'static [Reading],
+    /// Frames from input to output: a matter of settings alone, so constant for the life of a node.
+    pub latency: fn(&Setup<'_>) -> usize,
+    /// Builds the audio half.
+    pub build: fn(&Setup<'_>) -> Box<dyn Node>,
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Kind {
+    /// A kind with one table, as many channels out as in, no latency, no side-chain, nothing to report.
+    pub const fn new(
+        name: &'static str,
+        help: &'static str,
+        rows: &'static [Param],
+        build: fn(&Setup<'_>) -> Box<dyn Node>,
+    ) -> Self {
+        assert_slots(rows);
+        Self {
+            name,
+            help,
+            rows,
+            parts: None,
+            ports: Ports::Through,
+            has_key: false,
+            readings: &[],
+            latency: |_| 0,
+            build,
+        }
+    }
+
+    /// Gives the kind numbered parts.
+    pub const fn parts(mut self, parts: &'static Parts) -> Self {
+        assert_slots(parts.rows);
+        self.parts = Some(parts);
+        self
+    }
+
+    /// Sets how its channels go.
+    pub const fn ports(mut self, ports: Ports) -> Self {
+        self.ports = ports;
+        self
+    }
+
+    /// Lets the kind take a side-chain.
+    pub const fn key(mut self) -> Self {
+        self.has_key = true;
+        self
+    }
+
+    /// Sets what it reports.
+    pub const fn readings(mut self, readings: &'static [Reading]) -> Self {
+        assert!(readings.len() <= crate::meter::MAX_READINGS, "more readings than a meter holds");
+        self.readings = readings;
+        self
+    }
+
+    /// Sets how its latency follows from its settings.
+    pub const fn latency(mut self, latency: fn(&Setup<'_>) -> usize) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// The rows of one part; empty where there are no parts.
+    pub fn part_rows(&self) -> &'static [Param] {
+        self.parts.map_or(&[], |parts| parts.rows)
+    }
+
+    /// How many rows a node with `parts` parts has.
+    pub fn row_count(&self, parts: usize) -> usize {
+        self.rows.len() + parts * self.part_rows().len()
+    }
+
+    /// The table row behind row `index` of a node.
+    pub fn row(&self, index: usize) -> Option<&'static Param> {
+        match index.checked_sub(self.rows.len()) {
+            None => self.rows.get(index),
+            Some(rest) => self.part_rows().get(rest.checked_rem(self.part_rows().len())?),
+        }
+    }
+
+    /// Unit values of all rows of a node with `parts` parts, where nothing was written.
+    pub fn defaults(&self, parts: usize) -> Vec<f64> {
+        (0..self.row_count(parts)).filter_map(|i| self.row(i)).map(|row| row.default).collect()
+    }
+}
+
+const fn assert_slots(rows: &[Param]) {
+    let mut i = 0;
+    while i < rows.len() {
+        assert!(rows[i].slot == i, "list a table's rows in slot order");
+        i += 1;
+    }
+}

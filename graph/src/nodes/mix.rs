@@ -1,0 +1,37 @@
+//! Mix: the place where branches meet, and where channels become more or fewer.
+//!
+//! Its sources are summed, each with its own gain, by the chain. Latency 0 frames.
+
+use crate::block::Block;
+use crate::meter::Meter;
+use crate::node::{Kind, Node, Params, Ports};
+use crate::param::{Param, Unit};
+
+const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
+    .range(0.0, 8.0)
+    .bottom("same")
+    .setting()
+    .help("Channels out: one in is spread to all, all in are averaged to one.");
+const GAIN: Param =
+    Param::new(1, "gain", Unit::Gain).range(-90.0, 24.0).bottom("-inf").help("Level of the sum.");
+
+/// See the module.
+pub const KIND: Kind =
+    Kind::new("mix", "Sums its sources, makes one channel many or many one.", &[CHANNELS, GAIN], |_| Box::new(Mix))
+        .ports(Ports::Remix(CHANNELS.slot));
+
+struct Mix;
+
+impl Node for Mix {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+        let gain = params.ramp(&GAIN);
+        for channel in block.channels() {
+            let mut gain = gain; // every channel rides the same ramp
+            channel.iter_mut().for_each(|sample| *sample *= gain.tick());
+        }
+    }
+
+    fn reset(&mut self) {}
+
+    fn adopt(&mut self, _old: &dyn Node) {}
+}

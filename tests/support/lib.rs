@@ -1,0 +1,15 @@
+//! What the tests stand on: the real callback driven from memory, signals, measures, a daemon to talk to.
+//!
+//! Linking this crate puts every test under the allocation guard: a callback that touches the allocator
+//! ends the process.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![allow(missing_docs, reason = "tests read their support, nobody else does")]
+
+pub mod daemon;
+pub mod random;
+pub mod rig;
+pub mod signal;
+
+#[global_allocator]
+static GUARD: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;

@@ -1,0 +1,166 @@
+//! A station in memory: the real callback, wire, seat and conductor's picture of it, and a clock that only
+//! moves when a test plays.
+
+use crate::signal::Channels;
+use basedrop::Collector;
+use lacquer::air::Air;
+use lacquer::backend::file::Memory;
+use lacquer::reload::{ChainFile, Loaded};
+use lacquer::shelf::Shelf;
+use lacquer::station::{Audio, Backend, Null, Station};
+use lacquer::threads::audio::Callback;
+use lacquer_control::intent::Value;
+use lacquer_control::message::{Order, Reading};
+use lacquer_control::wire::{ControlEnd, wire};
+use lacquer_graph::plan::{Group, Io};
+use lacquer_graph::seat::Event;
+use lacquer_graph::{Seat, Spec};
+
+pub const RATE: f64 = 48_000.0;
+
+/// Reads a chain that must be right.
+pub fn spec(yaml: &str) -> Spec {
+    let (spec, mistakes) = Spec::parse(yaml.as_bytes());
+    assert!(mistakes.is_empty(), "{mistakes:?}\n{yaml}");
+    spec
+}
+
+/// A chain of the nodes in `nodes`, written as in a file.
+pub fn chain_file(name: &str, nodes: &str) -> ChainFile {
+    let mut spec = spec(&format!("name: {name}\nnodes:\n{nodes}"));
+    spec.name = name.to_owned();
+    ChainFile { name: name.to_owned(), path: format!("{name}.yaml").into(), spec }
+}
+
+/// Channels in groups: `&[("programme", 2)]`.
+pub fn groups(groups: &[(&str, usize)]) -> Vec<Group> {
+    groups.iter().map(|(name, channels)| Group { name: (*name).to_owned(), channels: *channels }).collect()
+}
+
+pub fn loaded(chains: Vec<ChainFile>, io: &Io) -> Loaded {
+    let null = Null { rate: RATE, block: 64, free: true, programme: false };
+    let audio = Audio { backend: Backend::Null(null), io: io.clone(), latency_ms: None };
+    let station = Station {
+        name: "rig".to_owned(),
+        audio,
+        chains: Vec::new(),
+        start: None,
+        warmup_ms: 50.0,
+        fade_ms: 80.0,
+        watch: false,
+        osc: None,
+    };
+    Loaded { station, chains }
+}
+
+pub struct Rig {
+    pub air: Air,
+    pub control: ControlEnd,
+    pub callback: Callback,
+    pub collector: Collector,
+    /// Frames in a block of the host's.
+    pub block: usize,
+    /// What the seat told, in order.
+    pub events: Vec<Event>,
+    memory: Memory,
+}
+
+impl Rig {
+    /// Stereo, with these chains; the first is on air, heard from the first frame on.
+    pub fn new(chains: &[(&str, &str)]) -> Self {
+        Self::with(chains, &Io::stereo(), true)
+    }
+
+    /// One chain of these nodes, stereo.
+    pub fn of(nodes: &str) -> Self {
+        Self::new(&[("main", nodes)])
+    }
+
+    /// Any groups; where not `at_once`, the sound comes up as it does on air.
+    pub fn with(chains: &[(&str, &str)], io: &Io, at_once: bool) -> Self {
+        Self::at(chains, io, at_once, RATE)
+    }
+
+    pub fn at(chains: &[(&str, &str)], io: &Io, at_once: bool, rate: f64) -> Self {
+        let files: Vec<_> = chains.iter().map(|(name, nodes)| chain_file(name, nodes)).collect();
+        let loaded = loaded(files, io);
+        let collector = Collector::new();
+        let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
+        let mut air = Air::new(Shelf::new(&loaded, rate), collector.handle(), swap_ms);
+        let (mut control, audio) = wire();
+        control.stage(air.start(chains[0].0).unwrap());
+        control.flush();
+        let seat = if at_once { Seat::for_files(io, rate) } else { Seat::new(io, rate) };
+        let memory = Memory::new(io.input_channels(), io.output_channels());
+        let callback = Callback::new(audio, seat, rate, None);
+        Self { air, control, callback, collector, block: 64, events: Vec::new(), memory }
+    }
+
+    /// Plays `input` in blocks of `block`, and gives what comes out: as long, latency and all.
+    pub fn play(&mut self, input: &Channels) -> Channels {
+        let frames = input[0].len();
+        let mut output: Channels = vec![Vec::with_capacity(frames); self.memory.outputs.len()];
+        let mut from = 0;
+        while from < frames {
+            let count = self.block.min(frames - from);
+            for (channel, samples) in self.memory.inputs.iter_mut().zip(input) {
+                channel.clear();
+                channel.extend(&samples[from..from + count]);
+            }
+            self.memory.run(&mut self.callback);
+            output.iter_mut().zip(&self.memory.outputs).for_each(|(all, block)| all.extend(block));
+            from += count;
+            self.listen();
+        }
+        output
+    }
+
+    /// What the conductor does with readings.
+    fn listen(&mut self) {
+        while let Some(reading) = self.control.reading() {
+            let Reading::Seat(event) = reading else { continue };
+            if let Event::OnAir { generation } = event
+                && let Some(next) = self.air.arrived(generation)
+            {
+                self.swap(&next);
+            }
+            self.events.push(event);
+        }
+        self.control.flush();
+    }
+
+    pub fn order(&mut self, order: Order) {
+        self.control.stage(order);
+        self.control.flush();
+    }
+
+    pub fn swap(&mut self, name: &str) {
+        if let Some(order) = self.air.swap(name).unwrap() {
+            self.order(order);
+        }
+    }
+
+    /// Sets an address, as a surface would; a number is in the row's unit.
+    pub fn set(&mut self, address: &str, value: f64) {
+        self.set_value(address, &Value::Number(value));
+    }
+
+    pub fn set_value(&mut self, address: &str, value: &Value) {
+        let done = self.air.set(address, value).unwrap();
+        done.orders.into_iter().for_each(|order| self.control.stage(order));
+        self.control.flush();
+        if done.rebuild {
+            let name = self.air.newest().unwrap().name.clone();
+            self.swap(&name);
+        }
+    }
+
+    pub fn latency(&self) -> usize {
+        self.air.shelf.latency()
+    }
+
+    /// How often the seat told such an event.
+    pub fn count(&self, is: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| is(event)).count()
+    }
+}

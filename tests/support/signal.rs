@@ -1,0 +1,72 @@
+//! Test signals and measures. Levels are amplitudes; `db` turns them into dB.
+
+use crate::random::Random;
+use std::f64::consts::TAU;
+
+pub type Channels = Vec<Vec<f64>>;
+
+pub fn db(amplitude: f64) -> f64 {
+    20.0 * amplitude.log10()
+}
+
+pub fn gain(db: f64) -> f64 {
+    10.0_f64.powf(db / 20.0)
+}
+
+pub fn silence(channels: usize, frames: usize) -> Channels {
+    vec![vec![0.0; frames]; channels]
+}
+
+/// The same sine on every channel.
+pub fn sine(freq_hz: f64, level_db: f64, rate: f64, channels: usize, frames: usize) -> Channels {
+    let w = TAU * freq_hz / rate;
+    let wave: Vec<f64> = (0..frames).map(|n| gain(level_db) * (w * n as f64).sin()).collect();
+    vec![wave; channels]
+}
+
+/// Uniform white noise, another on each channel.
+pub fn noise(level_db: f64, seed: u64, channels: usize, frames: usize) -> Channels {
+    let mut random = Random::new(seed);
+    (0..channels).map(|_| (0..frames).map(|_| gain(level_db) * (2.0 * random.unit() - 1.0)).collect()).collect()
+}
+
+/// Noise in bursts of changing level, with silence between: what dynamics have to work on.
+pub fn bursts(seed: u64, channels: usize, frames: usize) -> Channels {
+    let mut channels = noise(0.0, seed, channels, frames);
+    for samples in &mut channels {
+        for (n, sample) in samples.iter_mut().enumerate() {
+            *sample *= [0.9, 0.02, 0.4, 0.0, 1.5][n / 997 % 5];
+        }
+    }
+    channels
+}
+
+pub fn peak(samples: &[f64]) -> f64 {
+    samples.iter().fold(0.0, |peak, sample| sample.abs().max(peak))
+}
+
+pub fn rms(samples: &[f64]) -> f64 {
+    (samples.iter().map(|x| x * x).sum::<f64>() / samples.len().max(1) as f64).sqrt()
+}
+
+/// Largest difference between two signals.
+pub fn distance(a: &Channels, b: &Channels) -> f64 {
+    assert_eq!((a.len(), a[0].len()), (b.len(), b[0].len()), "signals of one shape");
+    let of = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).fold(0.0, |d: f64, (a, b)| d.max((a - b).abs()));
+    a.iter().zip(b).map(of).fold(0.0, f64::max)
+}
+
+/// Whether two signals agree bit for bit.
+pub fn same_bits(a: &Channels, b: &Channels) -> bool {
+    let bits = |channels: &Channels| -> Vec<Vec<u64>> {
+        channels.iter().map(|samples| samples.iter().map(|x| x.to_bits()).collect()).collect()
+    };
+    bits(a) == bits(b)
+}
+
+/// What is left of a sine at `freq_hz` after x[n] - 2 cos(w) x[n-1] + x[n-2]: a steady sine leaves nothing,
+/// a click leaves itself.
+pub fn click(samples: &[f64], freq_hz: f64, rate: f64) -> f64 {
+    let c = 2.0 * (TAU * freq_hz / rate).cos();
+    samples.windows(3).map(|x| (x[2] - c * x[1] + x[0]).abs()).fold(0.0, f64::max)
+}
