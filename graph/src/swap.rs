@@ -47,9 +47,12 @@ impl Swap {
         }
         for (old, new) in outputs.iter_mut().zip(incoming) {
             for (frame, gain) in gains[..frames].iter().enumerate() {
+                let (was, is) = (old[frame], new[frame]);
                 old[frame] = match *gain {
-                    1.0 => new[frame],
-                    gain => old[frame] + gain * (new[frame] - old[frame]),
+                    1.0 => is,
+                    // Even a negative zero stays one.
+                    _ if was == is => was,
+                    gain => was + gain * (is - was),
                 };
             }
         }

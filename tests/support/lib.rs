@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 #![allow(missing_docs, reason = "tests read their support, nobody else does")]
 
+pub mod catalogue;
 pub mod daemon;
 pub mod random;
 pub mod rig;

@@ -76,14 +76,20 @@ impl Rig {
         Self::new(&[("main", nodes)])
     }
 
-    /// Any groups; where not `at_once`, the sound comes up as it does on air.
-    pub fn with(chains: &[(&str, &str)], io: &Io, at_once: bool) -> Self {
-        Self::at(chains, io, at_once, RATE)
+    /// The same, in a station whose latency leaves room for longer settings.
+    pub fn roomy(nodes: &str) -> Self {
+        Self::built(&[("main", nodes)], &Io::stereo(), true, RATE, Some(50.0))
     }
 
-    pub fn at(chains: &[(&str, &str)], io: &Io, at_once: bool, rate: f64) -> Self {
+    /// Any groups; where not `at_once`, the sound comes up as it does on air.
+    pub fn with(chains: &[(&str, &str)], io: &Io, at_once: bool) -> Self {
+        Self::built(chains, io, at_once, RATE, None)
+    }
+
+    fn built(chains: &[(&str, &str)], io: &Io, at_once: bool, rate: f64, latency_ms: Option<f64>) -> Self {
         let files: Vec<_> = chains.iter().map(|(name, nodes)| chain_file(name, nodes)).collect();
-        let loaded = loaded(files, io);
+        let mut loaded = loaded(files, io);
+        loaded.station.audio.latency_ms = latency_ms;
         let collector = Collector::new();
         let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
         let mut air = Air::new(Shelf::new(&loaded, rate), collector.handle(), swap_ms);

@@ -70,7 +70,7 @@ impl Voice {
             (-0.7616, -0.0168980),
         ];
         /// RMS of the sum for an input of RMS 1.
-        const RMS: f64 = 1.7;
+        const RMS: f64 = 3.0;
         let white = self.white();
         let mut sum = self.rows[6] + white * 0.5362;
         for (row, (pole, gain)) in self.rows.iter_mut().zip(POLES) {

@@ -1,0 +1,366 @@
+//! The laws: what every kind in the catalogue obeys. A kind is tested by existing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer::realtime::guarded;
+use lacquer_graph::meter::Meter;
+use lacquer_graph::node::{Node, Params, Ports, Setup};
+use lacquer_graph::nodes::CATALOGUE;
+use lacquer_graph::param::Unit;
+use lacquer_graph::plan::Io;
+use lacquer_graph::{Block, Plane, QUANTUM};
+use lacquer_tests::catalogue::{Variant, of, variants};
+use lacquer_tests::rig::{RATE, Rig, groups, spec};
+use lacquer_tests::signal::{
+    Channels, bursts, db, distance, gain, noise, peak, same_bits, silence, sine,
+};
+
+/// Plays `first`, moves every live row a little, plays `second`, in blocks of `block`.
+fn play_and_move(nodes: &str, block: usize, first: &Channels, second: &Channels) -> Channels {
+    let mut rig = Rig::of(nodes);
+    rig.block = block;
+    let mut out = rig.play(first);
+    for (address, value) in moves(&rig) {
+        rig.set(&address, value);
+    }
+    for (channel, more) in out.iter_mut().zip(rig.play(second)) {
+        channel.extend(more);
+    }
+    out
+}
+
+/// For every live row of the chain on air, a value a little away from where it is.
+fn moves(rig: &Rig) -> Vec<(String, f64)> {
+    let newest = rig.air.newest().unwrap();
+    let places = newest.addresses.all().iter().filter(|place| !place.row.is_setting && place.row.name != "enabled");
+    let value = |place: &lacquer_control::address::Place| {
+        let now = place.row.to_norm(rig.air.value(place).unwrap());
+        place.row.from_norm((now + 0.1).fract()).unwrap()
+    };
+    places.map(|place| (place.address(), value(place))).collect()
+}
+
+#[test]
+fn output_does_not_depend_on_the_hosts_block_size() {
+    let (first, second) = (bursts(1, 2, 9_000), bursts(2, 2, 9_000));
+    let parallel = "
+  - eq: {id: a, bands: [{shape: bell, freq: 2 kHz, gain: 6 dB}]}
+  - limiter: {id: late, in: a, lookahead: 4 ms, ceiling: -9 dB}
+  - compressor: {id: n, in: input, key: late, threshold: -30 dB, ratio: 4}
+  - mix: {id: sum, in: [late, {from: n, gain: -3 dB}, a]}
+";
+    let chains = variants().into_iter().map(|variant| variant.yaml).chain([parallel.to_owned()]);
+    for nodes in chains {
+        let reference = play_and_move(&nodes, 64, &first, &second);
+        for block in [1, 63, 480, 1024] {
+            let out = play_and_move(&nodes, block, &first, &second);
+            assert!(same_bits(&reference, &out), "blocks of {block} differ from blocks of 64:\n{nodes}");
+        }
+    }
+}
+
+#[test]
+fn output_does_not_depend_on_the_block_size_while_values_move_and_nodes_are_bypassed() {
+    let input = bursts(3, 2, 4_800);
+    for variant in variants() {
+        let play = |block| {
+            let mut rig = Rig::of(&variant.yaml);
+            rig.block = block;
+            let mut out = silence(2, 0);
+            for on in [0.0, 1.0, 0.0, 1.0] {
+                rig.set("/node/n/enabled", on);
+                out.iter_mut().zip(rig.play(&input)).for_each(|(all, more)| all.extend(more));
+            }
+            out
+        };
+        assert!(same_bits(&play(64), &play(1)), "{}", variant.yaml);
+    }
+}
+
+#[test]
+fn the_declared_latency_is_the_measured_one() {
+    for variant in variants().iter().filter(|variant| !variant.is_source()) {
+        let mut rig = Rig::of(&variant.yaml);
+        let mut impulse = silence(2, 4_096);
+        (impulse[0][0], impulse[1][0]) = (0.25, 0.2);
+        let out = rig.play(&impulse);
+        let first = |samples: &Vec<f64>| samples.iter().position(|x| *x != 0.0);
+        let measured = out.iter().filter_map(first).min();
+        assert_eq!(measured, Some(rig.latency()), "{}", variant.yaml);
+    }
+}
+
+#[test]
+fn a_bypassed_node_is_a_delay_of_its_latency_bit_for_bit() {
+    let input = noise(0.0, 4, 2, 5_000);
+    for variant in variants().iter().filter(|variant| !variant.is_source()) {
+        let mut rig = Rig::of(&variant.yaml.replace("id: n", "id: n, enabled: false"));
+        let out = rig.play(&input);
+        let latency = rig.latency();
+        for (out, input) in out.iter().zip(&input) {
+            assert_eq!(out[latency..], input[..5_000 - latency], "{}", variant.yaml);
+        }
+    }
+}
+
+/// A node alone, as the audio thread would run it.
+struct Alone {
+    node: Box<dyn Node>,
+    ramps: Vec<lacquer_graph::ramp::Ramp>,
+    shape: (usize, usize),
+}
+
+impl Alone {
+    fn new(variant: &Variant) -> Self {
+        let spec = spec(&format!("nodes:\n{}", variant.yaml));
+        let values = &spec.nodes[0].values;
+        let kind = variant.kind;
+        let setup = Setup::new(kind, RATE, 2, 2, values);
+        let ramps = values.iter().enumerate().map(|(i, value)| kind.row(i).unwrap().at_rest(*value, RATE)).collect();
+        Self { node: (kind.build)(&setup), ramps, shape: (kind.rows.len(), kind.part_rows().len()) }
+    }
+
+    fn play(&mut self, input: &Channels) -> Channels {
+        let mut out = silence(2, 0);
+        for from in (0..input[0].len()).step_by(QUANTUM) {
+            let frames = QUANTUM.min(input[0].len() - from);
+            let mut planes: [Plane; 2] = [[0.0; QUANTUM]; 2];
+            for (plane, samples) in planes.iter_mut().zip(input) {
+                plane[..frames].copy_from_slice(&samples[from..from + frames]);
+            }
+            guarded(|| {
+                let params = Params::new(&self.ramps, self.shape.0, self.shape.1);
+                let mut block = Block::new(&mut planes, None, frames);
+                self.node.process(&mut block, &params, &mut Meter::default());
+            });
+            out.iter_mut().zip(planes).for_each(|(all, plane)| all.extend(&plane[..frames]));
+        }
+        out
+    }
+}
+
+#[test]
+fn a_node_that_was_reset_sounds_as_if_it_were_new() {
+    let input = bursts(5, 2, 20_000);
+    for variant in variants() {
+        let mut used = Alone::new(&variant);
+        used.play(&noise(6.0, 6, 2, 20_000));
+        guarded(|| used.node.reset());
+        let mut new = Alone::new(&variant);
+        assert!(same_bits(&used.play(&input), &new.play(&input)), "{}", variant.yaml);
+    }
+}
+
+#[test]
+fn a_node_that_adopted_another_goes_on_where_it_was() {
+    let (past, future) = (bursts(7, 2, 20_000), bursts(8, 2, 20_000));
+    for variant in variants() {
+        let mut old = Alone::new(&variant);
+        old.play(&past);
+        let mut new = Alone::new(&variant);
+        guarded(|| new.node.adopt(old.node.as_ref()));
+        assert!(same_bits(&new.play(&future), &old.play(&future)), "{}", variant.yaml);
+    }
+}
+
+#[test]
+fn what_is_no_number_does_not_stay() {
+    for poison in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, 1e-310] {
+        for variant in variants() {
+            let mut rig = Rig::of(&variant.yaml);
+            let mut input = noise(-12.0, 9, 2, 48_000);
+            let clean = Rig::of(&variant.yaml).play(&input);
+            input[0][1_000] = poison;
+            input[1][2_500] = poison;
+            let out = rig.play(&input);
+            assert!(out.iter().flatten().all(|x| x.is_finite()), "{poison} gets through:\n{}", variant.yaml);
+            // A huge number is a number: filters may ring with it, and nothing else may come of it.
+            if !poison.is_finite() {
+                let late = |out: &Channels| out.iter().map(|samples| samples[24_000..].to_vec()).collect();
+                let left = distance(&late(&out), &late(&clean)) / peak(&clean[0]).max(1e-9);
+                assert!(left < 0.05, "{poison} leaves {left}:\n{}", variant.yaml);
+            }
+        }
+    }
+}
+
+#[test]
+fn silence_stays_silence_and_tails_never_become_denormal() {
+    for variant in variants().iter().filter(|variant| !variant.is_source()) {
+        let mut rig = Rig::of(&variant.yaml);
+        assert_eq!(peak(&rig.play(&silence(2, 4_800))[0]), 0.0, "{}", variant.yaml);
+        rig.play(&noise(0.0, 10, 2, 9_600));
+        rig.block = 1024;
+        let tail = rig.play(&silence(2, 480_000));
+        assert!(tail.iter().flatten().all(|x| !x.is_subnormal()), "{}", variant.yaml);
+        let last = peak(&tail[0][470_000..]);
+        assert!(last < 1e-12, "{last:e} after ten seconds:\n{}", variant.yaml);
+    }
+}
+
+#[test]
+fn one_to_eight_channels_are_played_each_by_itself() {
+    for kind in CATALOGUE.iter().filter(|kind| matches!(kind.ports, Ports::Through | Ports::Remix(_))) {
+        for variant in of(kind) {
+            // Dynamics hear all channels together; unlinked they are each by itself.
+            let yaml = variant.yaml.replace("link: \"25 %\"", "link: 0").replace("link: \"75 %\"", "link: 0");
+            for channels in [1, 3, 8] {
+                let io = Io { inputs: groups(&[("in", channels)]), outputs: groups(&[("out", channels)]) };
+                let mut rig = Rig::with(&[("main", &yaml)], &io, true);
+                let one = noise(-18.0, 11, 1, 4_800).remove(0);
+                let out = rig.play(&vec![one; channels]);
+                let again = out.iter().all(|samples| *samples == out[0]);
+                assert!(again, "equal channels come out unequal at {channels} channels:\n{yaml}");
+            }
+        }
+    }
+}
+
+/// Output of `nodes` over a programme that has something for every parameter.
+fn listen(nodes: &str, change: impl FnOnce(&mut Rig)) -> Channels {
+    let mut rig = Rig::roomy(nodes);
+    change(&mut rig);
+    let mut input = bursts(12, 2, 48_000);
+    // One side lower, so that what links or balances the sides has work to do; hot, so that ceilings have.
+    input[1].iter_mut().for_each(|x| *x *= 0.3);
+    rig.play(&input)
+}
+
+#[test]
+fn every_parameter_and_setting_has_an_effect() {
+    for kind in CATALOGUE {
+        let probes = of(kind);
+        let places: Vec<_> = {
+            let rig = Rig::of(&probes[0].yaml);
+            let all = rig.air.newest().unwrap().addresses.all();
+            all.iter().map(|place| (place.address(), place.row)).collect()
+        };
+        for (address, row) in places {
+            if row.unit == Unit::Count {
+                continue; // the channels: see the tests of mix and of the sources
+            }
+            let has_effect = probes.iter().any(|variant| {
+                let norms: [f64; 2] = [0.3, 0.9];
+                let hear = |norm| {
+                    listen(&variant.yaml, |rig| {
+                        rig.set(&address, row.from_norm(norm).unwrap());
+                        // A setting comes by a swap.
+                        rig.play(&silence(2, 24_000));
+                    })
+                };
+                distance(&hear(norms[0]), &hear(norms[1])) > 1e-6
+            });
+            assert!(has_effect, "{}: {address} does nothing", kind.name);
+        }
+    }
+}
+
+/// What lies above 16 kHz, as peak level in dBFS: windowed sinc of 255 taps, Kaiser 12.
+fn above_16_khz(samples: &[f64]) -> f64 {
+    let taps: Vec<f64> = (0..255)
+        .map(|i| {
+            let t = f64::from(i - 127);
+            let bessel = |x: f64| (1..60).fold((1.0, 1.0), |(sum, term), k| {
+                let term: f64 = term * (x / (2.0 * f64::from(k))).powi(2);
+                (sum + term, term)
+            }).0;
+            let window = bessel(12.0 * (1.0 - (t / 127.0).powi(2)).max(0.0).sqrt()) / bessel(12.0);
+            let cutoff = 16_000.0 / RATE;
+            let low = if t == 0.0 { 2.0 * cutoff } else { (std::f64::consts::TAU * cutoff * t).sin() / (std::f64::consts::PI * t) };
+            (if t == 0.0 { 1.0 } else { 0.0 } - low) * window
+        })
+        .collect();
+    let filtered = samples.windows(255).map(|x| x.iter().zip(&taps).map(|(x, tap)| x * tap).sum::<f64>());
+    db(filtered.fold(1e-12, |peak: f64, x: f64| peak.max(x.abs())))
+}
+
+#[test]
+fn no_move_of_a_parameter_is_heard_as_a_click() {
+    // A whole number of periods: played again and again it goes on without a seam.
+    let input = sine(1000.0, -6.0, RATE, 2, 12_000);
+    for variant in variants().iter().filter(|variant| variant.kind.name != "noise") {
+        let places: Vec<_> = {
+            let rig = Rig::of(&variant.yaml);
+            let all = rig.air.newest().unwrap().addresses.all();
+            all.iter().filter(|place| !place.row.is_setting).map(|place| (place.address(), place.row)).collect()
+        };
+        for (address, row) in places {
+            let mut rig = Rig::of(&variant.yaml);
+            let place = rig.air.newest().unwrap().addresses.find(&address).unwrap().0[0].clone();
+            let now = row.to_norm(rig.air.value(&place).unwrap());
+            rig.play(&input);
+            // What a node makes of a sine by itself is not the move's doing.
+            let mut out = rig.play(&input).remove(0);
+            let floor = above_16_khz(&out);
+            rig.set(&address, row.from_norm(if now < 0.5 { 1.0 } else { 0.0 }).unwrap());
+            out.extend(rig.play(&input).remove(0));
+            let heard = above_16_khz(&out[6_000..]);
+            let limit = f64::max(-90.0, floor + 6.0);
+            assert!(heard <= limit, "{address}: {heard:.1} dBFS above 16 kHz (at rest {floor:.1}):\n{}", variant.yaml);
+        }
+    }
+}
+
+#[test]
+fn an_unmoved_ceiling_leaves_a_quiet_programme_as_it_is() {
+    let input = noise(-30.0, 13, 2, 9_600);
+    for nodes in [
+        "  - limiter: {ceiling: -1 dBTP}\n",
+        "  - gain\n",
+        "  - stereo\n",
+        "  - mix\n",
+        "  - eq\n",
+        "  - compressor: {threshold: 0 dB}\n",
+    ] {
+        let mut rig = Rig::of(nodes);
+        let out = rig.play(&input);
+        let latency = rig.latency();
+        for (out, input) in out.iter().zip(&input) {
+            assert_eq!(out[latency..], input[..9_600 - latency], "{nodes}");
+        }
+    }
+}
+
+#[test]
+fn a_mix_makes_one_channel_many_and_many_one() {
+    let io = Io { inputs: groups(&[("in", 1)]), outputs: groups(&[("out", 3)]) };
+    let mut rig = Rig::with(&[("main", "  - mix: {channels: 3}\n")], &io, true);
+    let input = noise(-6.0, 14, 1, 640);
+    assert!(rig.play(&input).iter().all(|out| *out == input[0]));
+    let io = Io { inputs: groups(&[("in", 4)]), outputs: groups(&[("out", 1)]) };
+    let mut rig = Rig::with(&[("main", "  - mix: {channels: 1}\n")], &io, true);
+    let input = noise(-6.0, 15, 4, 640);
+    let out = rig.play(&input);
+    for n in 0..640 {
+        let mean: f64 = input.iter().map(|samples| samples[n]).sum::<f64>() / 4.0;
+        assert!((out[0][n] - mean).abs() < 1e-15);
+    }
+}
+
+#[test]
+fn sources_have_the_channels_and_the_level_that_are_asked_for() {
+    for (nodes, channels, level) in [
+        ("  - tone: {freq: 997 Hz, level: -20 dB, channels: 5}\n", 5, -23.01),
+        ("  - noise: {colour: white, level: -20 dB, channels: 3}\n", 3, -20.0),
+        ("  - noise: {colour: pink, level: -20 dB, channels: 2}\n", 2, -20.0),
+    ] {
+        let io = Io { inputs: groups(&[("in", 1)]), outputs: groups(&[("out", channels)]) };
+        let mut rig = Rig::with(&[("main", nodes)], &io, true);
+        rig.block = 1024;
+        for samples in rig.play(&silence(1, 480_000)) {
+            let rms = db(lacquer_tests::signal::rms(&samples));
+            let tolerance = if nodes.contains("pink") { 0.5 } else { 0.05 };
+            assert!((rms - level).abs() < tolerance, "{rms:.2} dB, not {level} dB: {nodes}");
+        }
+    }
+}
+
+#[test]
+fn the_limiter_holds_its_ceiling() {
+    for (level, seed) in [(6.0, 16), (0.0, 17), (12.0, 18)] {
+        let mut rig = Rig::of("  - limiter: {id: n, ceiling: -1 dBTP}\n");
+        let out = rig.play(&bursts(seed, 2, 96_000).into_iter().map(|s| s.into_iter().map(|x| x * gain(level)).collect()).collect());
+        let over = db(peak(&out[0]).max(peak(&out[1]))) + 1.0;
+        assert!(over <= 1e-9, "{over:.3} dB over the ceiling, sample peak, at {level} dB");
+    }
+}

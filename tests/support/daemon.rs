@@ -1,0 +1,212 @@
+//! The real daemon as a process, and an OSC client to talk to it.
+
+use lacquer_control::intent::Value;
+use lacquer_control::notice::Line;
+use lacquer_control::surface::ctl::Client;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what must happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The `lacquer` command of this build; `make test` builds it before the tests.
+pub fn binary() -> PathBuf {
+    let mut folder = std::env::current_exe().unwrap();
+    while folder.pop() {
+        let binary = folder.join("lacquer");
+        if binary.is_file() {
+            return binary;
+        }
+    }
+    panic!("build the lacquer command first: cargo build");
+}
+
+/// Runs the command to its end.
+pub fn lacquer(args: &[&str]) -> Output {
+    Command::new(binary()).args(args).current_dir(root()).stdin(Stdio::null()).output().unwrap()
+}
+
+/// A folder of its own for each test, gone with it.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("lacquer-test-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// A running daemon. Dropped, it is killed.
+pub struct Daemon {
+    child: Child,
+    pub address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Daemon {
+    /// Starts `lacquer run STATION` and waits until OSC answers. The station must listen on `port`.
+    pub fn start(station: &Path, port: u16) -> Self {
+        Self::start_with(station, port, |_| {})
+    }
+
+    pub fn start_with(station: &Path, port: u16, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(binary());
+        command.arg("run").arg(station).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (stderr, sink) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                sink.lock().unwrap().push(line);
+            }
+        });
+        let daemon = Self { child, address: ([127, 0, 0, 1], port).into(), log };
+        eventually("the daemon answers a ping", || {
+            let client = daemon.client();
+            client.say("/ping", vec![]);
+            client.hear_for(Duration::from_millis(100)).iter().find(|line| line.address == "/pong").cloned()
+        });
+        daemon
+    }
+
+    pub fn client(&self) -> Listener {
+        Listener(Client::connect(self.address).unwrap())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    /// Waits until the log holds `text`.
+    pub fn logged(&self, text: &str) {
+        eventually(&format!("\"{text}\" in the log"), || self.log().contains(text).then_some(()));
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end.
+    pub fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the daemon ends", || child.try_wait().unwrap())
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// An OSC client.
+pub struct Listener(pub Client);
+
+impl Listener {
+    pub fn say(&self, address: &str, values: Vec<Value>) {
+        self.0.ask(&[Line::new(address, values)]).unwrap();
+    }
+
+    /// All lines that come within `time`.
+    pub fn hear_for(&self, time: Duration) -> Vec<Line> {
+        let deadline = Instant::now() + time;
+        let mut heard = Vec::new();
+        // A refused port shows as an error: nobody listens yet.
+        while let Ok(Some(lines)) = self.0.answer(deadline) {
+            heard.extend(lines);
+        }
+        heard
+    }
+
+    /// Waits for a line that `is` the one.
+    pub fn hear(&self, what: &str, mut is: impl FnMut(&Line) -> bool) -> Line {
+        let deadline = Instant::now() + PATIENCE;
+        let mut others = Vec::new();
+        while let Some(lines) = self.0.answer(deadline).unwrap() {
+            if let Some(line) = lines.iter().find(|line| is(line)) {
+                return line.clone();
+            }
+            others.extend(lines.into_iter().filter(|line| !line.address.starts_with("/meter/")));
+        }
+        panic!("in vain: {what}; heard {others:?}");
+    }
+
+    /// Asks, and waits for the answer at the same address, or for the error about it.
+    pub fn ask(&self, address: &str, values: Vec<Value>) -> Line {
+        self.say(address, values);
+        let about = Value::Text(address.to_owned());
+        self.hear(address, |line| {
+            line.address == address || (line.address == "/error" && line.values.first() == Some(&about))
+        })
+    }
+
+    /// Waits for a phase of a swap.
+    pub fn swap_phase(&self, phase: &str, chain: &str) {
+        let wanted = [Value::Text(phase.to_owned()), Value::Text(chain.to_owned())];
+        self.hear(&format!("swap {phase} {chain}"), |line| {
+            line.address == "/event/swap" && line.values.get(..2) == Some(&wanted)
+        });
+    }
+}
+
+pub fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
