@@ -1,1 +1,369 @@
-//! Follows.
+//! The daemon on a real jackd with its dummy driver, heard by a second client.
+//!
+//! Each test runs in a process of its own, with a server of its own name, so that a server that runs on the
+//! machine is left alone. They run one after the other: two servers at 64 frames disturb each other.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, Control, LatencyType, Port, ProcessScope};
+use lacquer_control::intent::Value;
+use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, text};
+use lacquer_tests::random::Random;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Runs the test `name` again in a process whose default JACK server is one of its own. True in there.
+fn alone(name: &str) -> bool {
+    if std::env::var_os("LACQUER_TEST_CHILD").is_some() {
+        return true;
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env("LACQUER_TEST_CHILD", "1")
+        .env("JACK_DEFAULT_SERVER", format!("lacquer-test-{}", std::process::id()))
+        .env("JACK_NO_AUDIO_RESERVATION", "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} failed in its own process");
+    false
+}
+
+/// A jackd with the dummy driver at 48 kHz.
+struct Server(Child);
+
+impl Server {
+    fn start(block: usize) -> Self {
+        let child = Command::new("jackd")
+            .args(["-d", "dummy", "-r", "48000", "-p", &block.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("jackd: install jackd2, as make test does");
+        jack::set_logger(jack::LoggerType::None);
+        let server = Self(child);
+        eventually("the server answers", || Client::new("probe", ClientOptions::NO_START_SERVER).ok().map(drop));
+        server
+    }
+
+    fn stop(&mut self) {
+        Command::new("kill").arg(self.0.id().to_string()).status().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+const CHAINS: [(&str, &str); 3] = [
+    ("a.yaml", "nodes:\n  - eq: {id: tone, bands: [{freq: 200 Hz, gain: 3 dB}]}\n  - limiter: {id: ceiling, lookahead: 2 ms}\n"),
+    ("b.yaml", "nodes:\n  - limiter: {id: ceiling, lookahead: 5 ms}\n  - stereo: {id: image, width: 120 %}\n"),
+    ("line.yaml", "nodes:\n  - gain: {id: g}\n  - tone: {id: line, level: -inf, freq: 440 Hz}\n  - mix: {in: [g, line]}\n"),
+];
+
+fn daemon(folder: &Folder, start: &str, more: &str) -> Daemon {
+    daemon_with(folder, "a.yaml, b.yaml, line.yaml", start, more)
+}
+
+fn daemon_with(folder: &Folder, chains: &str, start: &str, more: &str) -> Daemon {
+    for (name, chain) in CHAINS {
+        folder.write(name, chain);
+    }
+    let port = free_port();
+    let station = folder.write(
+        "station.yaml",
+        &format!(
+            "audio:\n  backend: jack\n  jack: {{client: under-test{more}}}\nchains: [{chains}]\nstart: {start}\n\
+             swap: {{warmup: 5 ms, fade: 5 ms}}\ncontrol: {{osc: {{listen: \"127.0.0.1:{port}\"}}}}\n"
+        ),
+    );
+    Daemon::start(&station, port)
+}
+
+/// A client that plays what it is told and remembers what it hears.
+struct Ear {
+    client: AsyncClient<Xruns, Hearing>,
+    xruns: Arc<AtomicU64>,
+    /// Frame of the first sample that was not zero since it was last asked, or 0.
+    first: Arc<AtomicU32>,
+    /// Frame of the next impulse that was sent.
+    sent: Arc<AtomicU32>,
+    send: Arc<AtomicU32>,
+}
+
+struct Xruns(Arc<AtomicU64>);
+
+impl jack::NotificationHandler for Xruns {
+    fn xrun(&mut self, _: &Client) -> Control {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Control::Continue
+    }
+}
+
+struct Hearing {
+    input: Port<AudioIn>,
+    output: Port<AudioOut>,
+    first: Arc<AtomicU32>,
+    sent: Arc<AtomicU32>,
+    send: Arc<AtomicU32>,
+}
+
+impl jack::ProcessHandler for Hearing {
+    fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
+        let begin = scope.last_frame_time();
+        if self.first.load(Ordering::Relaxed) == 0
+            && let Some(at) = self.input.as_slice(scope).iter().position(|x| *x != 0.0)
+        {
+            self.first.store(begin + at as u32, Ordering::Relaxed);
+        }
+        let out = self.output.as_mut_slice(scope);
+        out.fill(0.0);
+        if self.send.swap(0, Ordering::Relaxed) == 1 {
+            out[0] = 0.25;
+            self.sent.store(begin, Ordering::Relaxed);
+        }
+        Control::Continue
+    }
+}
+
+impl Ear {
+    fn open() -> Self {
+        let (client, _) = Client::new("ear", ClientOptions::NO_START_SERVER).unwrap();
+        let input = client.register_port("in", AudioIn::default()).unwrap();
+        let output = client.register_port("out", AudioOut::default()).unwrap();
+        let [first, sent, send] = [(); 3].map(|()| Arc::new(AtomicU32::new(0)));
+        let xruns = Arc::new(AtomicU64::new(0));
+        let hearing =
+            Hearing { input, output, first: Arc::clone(&first), sent: Arc::clone(&sent), send: Arc::clone(&send) };
+        let client = client.activate_async(Xruns(Arc::clone(&xruns)), hearing).unwrap();
+        Self { client, xruns, first, sent, send }
+    }
+
+    fn client(&self) -> &Client {
+        self.client.as_client()
+    }
+
+    fn connect(&self, from: &str, to: &str) {
+        eventually(&format!("{from} to {to}"), || {
+            matches!(self.client().connect_ports_by_name(from, to), Ok(()) | Err(jack::Error::PortAlreadyConnected(..)))
+                .then_some(())
+        });
+    }
+
+    /// Waits until something is heard; gives its frame.
+    fn heard(&self) -> u32 {
+        eventually("something is heard", || Some(self.first.load(Ordering::Relaxed)).filter(|frame| *frame != 0))
+    }
+
+    fn listen(&self) {
+        self.first.store(0, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn ports_have_sensible_names_and_are_connected_as_the_station_says() {
+    if !alone("ports_have_sensible_names_and_are_connected_as_the_station_says") {
+        return;
+    }
+    let _server = Server::start(256);
+    let folder = Folder::new("jack-ports");
+    let connect = ", connect: {programme: [\"system:capture_1\", \"system:capture_2\"], master: [\"system:playback_1\", \"nowhere:2\"]}";
+    let daemon = daemon(&folder, "a", connect);
+    let ear = Ear::open();
+    let ports = ear.client().ports(Some("under-test"), None, jack::PortFlags::empty());
+    let names = ["programme_1", "programme_2", "master_1", "master_2"].map(|name| format!("under-test:{name}"));
+    assert_eq!(ports, names);
+    let connected = |port: &str| ear.client().port_by_name(port).unwrap().get_connections();
+    eventually("the connections", || (connected(&names[0]) == ["system:capture_1"]).then_some(()));
+    assert_eq!(connected(&names[1]), ["system:capture_2"]);
+    assert_eq!(connected(&names[2]), ["system:playback_1"]);
+    // What cannot be connected is said, and is no reason not to play.
+    daemon.logged("not connected: under-test:master_2 with nowhere:2");
+}
+
+#[test]
+fn the_latency_that_jack_is_told_is_the_one_that_is_heard() {
+    if !alone("the_latency_that_jack_is_told_is_the_one_that_is_heard") {
+        return;
+    }
+    let _server = Server::start(64);
+    let folder = Folder::new("jack-latency");
+    let daemon = daemon(&folder, "a", "");
+    let ear = Ear::open();
+    ear.connect("ear:out", "under-test:programme_1");
+    ear.connect("under-test:master_1", "ear:in");
+    let status = daemon.client();
+    status.say("/status", vec![]);
+    let line = status.hear("the latency", |line| line.address == "/status/latency_frames");
+    // The longest of the three chains: 5 ms of look-ahead and the detector's 16 frames.
+    assert_eq!(line.values, [Value::Number(256.0)]);
+    let told = |port: &str, mode| ear.client().port_by_name(port).unwrap().get_latency_range(mode);
+    eventually("the latency reaches the ports", || {
+        let (capture, at) = (told("under-test:master_1", LatencyType::Capture), told("under-test:programme_1", LatencyType::Capture));
+        (capture.1 - at.1 == 256).then_some(())
+    });
+    // Muted at the start: an impulse must be sent until one is heard.
+    let mut measured = 0;
+    eventually("an impulse comes through", || {
+        ear.listen();
+        ear.send.store(1, Ordering::Relaxed);
+        std::thread::park_timeout(Duration::from_millis(30));
+        let (first, sent) = (ear.first.load(Ordering::Relaxed), ear.sent.load(Ordering::Relaxed));
+        measured = first.wrapping_sub(sent);
+        (first != 0 && sent != 0).then_some(())
+    });
+    // The loop from this client to itself costs one block of the server's.
+    assert_eq!(measured, 256 + 64);
+}
+
+#[test]
+fn a_block_size_that_changes_while_it_plays_is_followed() {
+    if !alone("a_block_size_that_changes_while_it_plays_is_followed") {
+        return;
+    }
+    let _server = Server::start(64);
+    let folder = Folder::new("jack-block");
+    let daemon = daemon(&folder, "line", "");
+    let ear = Ear::open();
+    ear.connect("under-test:master_1", "ear:in");
+    let client = daemon.client();
+    client.say("/node/line/level", vec![Value::Number(-20.0)]);
+    ear.heard();
+    for block in [256, 1024, 32, 480] {
+        ear.client().set_buffer_size(block).unwrap();
+        daemon.logged(&format!("blocks have {block} frames"));
+        ear.listen();
+        ear.heard();
+        let status = daemon.client();
+        status.say("/status", vec![]);
+        let line = status.hear("the block size", |line| line.address == "/status/block_frames");
+        assert_eq!(line.values, [Value::Number(f64::from(block))]);
+    }
+}
+
+#[test]
+fn a_server_that_goes_is_reported_and_found_again_with_all_values() {
+    if !alone("a_server_that_goes_is_reported_and_found_again_with_all_values") {
+        return;
+    }
+    let mut server = Server::start(128);
+    let folder = Folder::new("jack-gone");
+    let mut daemon = daemon(&folder, "line", "");
+    let client = daemon.client();
+    client.say("/subscribe", vec![Value::Number(600.0)]);
+    client.say("/node/line/level", vec![Value::Number(-20.0)]);
+    daemon.logged("line is on air");
+    server.stop();
+    client.hear("the loss", |line| line.address == "/event/connection" && line.values[0] == text("lost"));
+    daemon.logged("the server has shut down");
+    assert!(daemon.is_running());
+    let _server = Server::start(128);
+    client.hear("the return", |line| line.address == "/event/connection" && line.values[0] == text("back"));
+    let ear = Ear::open();
+    ear.connect("under-test:master_1", "ear:in");
+    ear.heard();
+    assert_eq!(client.ask("/node/line/level", vec![]).values, [Value::Number(-20.0)]);
+}
+
+#[test]
+fn without_a_server_it_says_what_to_do() {
+    if !alone("without_a_server_it_says_what_to_do") {
+        return;
+    }
+    let folder = Folder::new("jack-none");
+    folder.write("a.yaml", CHAINS[0].1);
+    let station = folder.write("station.yaml", "audio: {backend: jack}\nchains: [a.yaml]\n");
+    let out = lacquer_tests::daemon::lacquer(&["run", station.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(3));
+    let error = String::from_utf8_lossy(&out.stderr);
+    assert!(error.contains("no JACK server") && error.contains("jackd"), "{error}");
+}
+
+#[test]
+fn a_control_message_is_heard_within_a_few_blocks() {
+    if !alone("a_control_message_is_heard_within_a_few_blocks") {
+        return;
+    }
+    let _server = Server::start(64);
+    let folder = Folder::new("jack-control");
+    // A station without latency: what is measured is the way of the message alone.
+    let daemon = daemon_with(&folder, "line.yaml", "line", "");
+    let ear = Ear::open();
+    ear.connect("under-test:master_1", "ear:in");
+    let client = daemon.client();
+    // Until the start ramp is over.
+    client.say("/node/line/level", vec![Value::Number(-20.0)]);
+    ear.heard();
+    let mut blocks: Vec<f64> = (0..300)
+        .map(|_| {
+            client.say("/node/line/level", vec![text("-inf")]);
+            eventually("silence", || {
+                ear.listen();
+                std::thread::park_timeout(Duration::from_millis(10));
+                (ear.first.load(Ordering::Relaxed) == 0).then_some(())
+            });
+            let asked = ear.client().frame_time();
+            client.say("/node/line/level", vec![Value::Number(-20.0)]);
+            f64::from(ear.heard().wrapping_sub(asked) as i32) / 64.0
+        })
+        .collect();
+    blocks.sort_by(f64::total_cmp);
+    let (p50, p99) = (blocks[150], blocks[297]);
+    println!("control to sound: p50 {p50:.2}, p99 {p99:.2} blocks of 64 frames, worst {:.2}", blocks[299]);
+    assert!(p50 <= 2.0, "p50 is {p50:.2} blocks");
+}
+
+#[test]
+fn a_thousand_swaps_while_values_move_cost_nothing_but_time() {
+    if !alone("a_thousand_swaps_while_values_move_cost_nothing_but_time") {
+        return;
+    }
+    let _server = Server::start(64);
+    let folder = Folder::new("jack-swaps");
+    // An idle client first, then the daemon, for as long each: the server's own xruns are not the daemon's.
+    let ear = Ear::open();
+    let (mut daemon, mut random) = (daemon(&folder, "a", ""), Random::new(1));
+    let client = daemon.client();
+    client.say("/subscribe", vec![Value::Number(600.0)]);
+    client.hear("the state", |line| line.address == "/swap");
+    let swap = |to: &str| {
+        client.say("/swap", vec![text(to)]);
+        client.swap_phase("done", to);
+    };
+    // What is filled only once is filled now.
+    (0..50).for_each(|i| swap(["b", "a"][i % 2]));
+    let (before, begin, xruns) = (daemon.resident(), Instant::now(), ear.xruns.load(Ordering::Relaxed));
+    for i in 0..1_000 {
+        client.say("/node/ceiling/ceiling", vec![Value::Number(-12.0 * random.unit())]);
+        client.say("/node/*/band/*/gain", vec![Value::Number(12.0 * random.unit() - 6.0)]);
+        swap(["b", "a"][i % 2]);
+    }
+    let took = begin.elapsed();
+    let during = ear.xruns.load(Ordering::Relaxed) - xruns;
+    let grown = daemon.resident() as i64 - before as i64;
+    client.say("/status", vec![]);
+    let load = client.hear("the load", |line| line.address == "/status/load_histogram");
+    // The debug build's allocation guard ends the daemon where the audio thread touches the allocator.
+    assert!(daemon.is_running());
+    drop(daemon);
+    let idle_from = ear.xruns.load(Ordering::Relaxed);
+    let idle_since = Instant::now();
+    eventually("an idle server for a while", || (idle_since.elapsed() > Duration::from_secs(10)).then_some(()));
+    let idle = (ear.xruns.load(Ordering::Relaxed) - idle_from) as f64 / 10.0;
+    println!(
+        "1000 swaps in {:.1} s: {during} xruns ({:.2} a second; {idle:.2} a second idle), memory {grown:+} KiB, load {:?}",
+        took.as_secs_f64(),
+        during as f64 / took.as_secs_f64(),
+        load.values
+    );
+    assert!(grown < 4_096, "memory grew by {grown} KiB");
+}

@@ -3,6 +3,7 @@
 use lacquer_control::intent::Value;
 use lacquer_control::notice::Line;
 use lacquer_control::surface::ctl::Client;
+use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
@@ -110,7 +111,7 @@ impl Daemon {
     }
 
     pub fn client(&self) -> Listener {
-        Listener(Client::connect(self.address).unwrap())
+        Listener(Client::connect(self.address).unwrap(), RefCell::default())
     }
 
     pub fn pid(&self) -> u32 {
@@ -157,8 +158,8 @@ impl Drop for Daemon {
     }
 }
 
-/// An OSC client.
-pub struct Listener(pub Client);
+/// An OSC client. What it heard beside what it waited for is kept for the next wait.
+pub struct Listener(pub Client, RefCell<Vec<Line>>);
 
 impl Listener {
     pub fn say(&self, address: &str, values: Vec<Value>) {
@@ -168,7 +169,7 @@ impl Listener {
     /// All lines that come within `time`.
     pub fn hear_for(&self, time: Duration) -> Vec<Line> {
         let deadline = Instant::now() + time;
-        let mut heard = Vec::new();
+        let mut heard = self.1.take();
         // A refused port shows as an error: nobody listens yet.
         while let Ok(Some(lines)) = self.0.answer(deadline) {
             heard.extend(lines);
@@ -180,11 +181,15 @@ impl Listener {
     pub fn hear(&self, what: &str, mut is: impl FnMut(&Line) -> bool) -> Line {
         let deadline = Instant::now() + PATIENCE;
         let mut others = Vec::new();
-        while let Some(lines) = self.0.answer(deadline).unwrap() {
-            if let Some(line) = lines.iter().find(|line| is(line)) {
-                return line.clone();
+        let mut lines = self.1.take();
+        loop {
+            if let Some(at) = lines.iter().position(&mut is) {
+                *self.1.borrow_mut() = lines.split_off(at + 1);
+                return lines.remove(at);
             }
             others.extend(lines.into_iter().filter(|line| !line.address.starts_with("/meter/")));
+            let Some(more) = self.0.answer(deadline).unwrap() else { break };
+            lines = more;
         }
         panic!("in vain: {what}; heard {others:?}");
     }
