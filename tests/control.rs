@@ -116,7 +116,9 @@ fn every_address_is_answered_with_its_value_and_takes_one() {
     client.say("/ping", vec![]);
     client.hear("/pong", |line| line.address == "/pong");
     client.say("/status", vec![]);
-    client.hear("the chain in the status", |line| line.address == "/status/chain" && line.values == [text("a")]);
+    client.hear("the chain in the status", |line| {
+        line.address == "/status/chain" && line.values == [text("a")]
+    });
 }
 
 #[test]
@@ -166,7 +168,10 @@ fn a_number_out_of_range_is_clipped_and_its_sender_told() {
     let daemon = studio.start();
     let client = daemon.client();
     client.say("/node/ceiling/ceiling", vec![Value::Number(6.0)]);
-    assert_eq!(number(&client.hear("the value that it became", |line| line.address == "/node/ceiling/ceiling")), 0.0);
+    assert_eq!(
+        number(&client.hear("the value that it became", |line| line.address == "/node/ceiling/ceiling")),
+        0.0
+    );
 }
 
 #[test]
@@ -178,8 +183,16 @@ fn subscribers_hear_the_state_the_changes_of_others_and_the_meters() {
     listener.hear("the state", |line| line.address == "/node/ceiling/ceiling" && number(line) == -1.0);
     actor.say("/node/ceiling/ceiling", vec![Value::Number(-3.0)]);
     listener.hear("the change", |line| line.address == "/node/ceiling/ceiling" && number(line) == -3.0);
-    listener.hear("it along the taper", |line| line.address == "/norm/ceiling/ceiling" && number(line) == 0.875);
-    for meter in ["input/peak", "output/momentary", "output/truepeak", "output/correlation", "node/ceiling/reduction", "load/mean"] {
+    listener
+        .hear("it along the taper", |line| line.address == "/norm/ceiling/ceiling" && number(line) == 0.875);
+    for meter in [
+        "input/peak",
+        "output/momentary",
+        "output/truepeak",
+        "output/correlation",
+        "node/ceiling/reduction",
+        "load/mean",
+    ] {
         let address = format!("/meter/{meter}");
         listener.hear(&address, |line| line.address == address && number(line).is_finite());
     }
@@ -274,7 +287,10 @@ fn a_bad_file_changes_nothing_and_says_all_that_is_wrong() {
     studio.folder.write("a.yaml", "nodes:\n  - limitter: {}\n  - gain: {gain: 99 dB}\n");
     studio.folder.write("b.yaml", &B.replace("-3 dB", "-9 dB"));
     let error = client.ask("/reload", vec![]);
-    assert!(why(&error).contains("a.yaml:2:5: no node type \"limitter\", did you mean \"limiter\"?"), "{error:?}");
+    assert!(
+        why(&error).contains("a.yaml:2:5: no node type \"limitter\", did you mean \"limiter\"?"),
+        "{error:?}"
+    );
     assert!(why(&error).contains("99 dB is outside -inf to 24 dB"), "{error:?}");
     client.say("/swap", vec![text("b")]);
     eventually("b answers", || (client.ask("/swap", vec![]).values == [text("b")]).then_some(()));
@@ -290,7 +306,10 @@ fn a_reload_cannot_change_the_backend_and_says_so() {
     fs::write(&studio.station, yaml.replace("backend: null", "backend: jack")).unwrap();
     let answer = client.ask("/reload", vec![]);
     let words = format!("{:?}", answer.values);
-    assert!(words.contains("the backend cannot change while it plays (null to jack): restart for that"), "{words}");
+    assert!(
+        words.contains("the backend cannot change while it plays (null to jack): restart for that"),
+        "{words}"
+    );
     client.ask("/chains", vec![]);
 }
 
@@ -339,7 +358,10 @@ fn sigusr1_writes_the_status_to_the_log() {
 fn ctl_gets_sets_swaps_and_fails_with_the_right_code() {
     let studio = Studio::new("ctl");
     let daemon = studio.start();
-    assert_eq!(studio.ctl(&["get", "/node/ceiling/ceiling"]), (0, "/node/ceiling/ceiling -1".to_owned(), String::new()));
+    assert_eq!(
+        studio.ctl(&["get", "/node/ceiling/ceiling"]),
+        (0, "/node/ceiling/ceiling -1".to_owned(), String::new())
+    );
     assert_eq!(studio.ctl(&["set", "/node/ceiling/ceiling", "-2.5 dBTP"]).1, "/node/ceiling/ceiling -2.5");
     assert_eq!(studio.ctl(&["set", "/node/ceiling/ceiling", "-3"]).1, "/node/ceiling/ceiling -3");
     let (code, out, error) = studio.ctl(&["set", "/node/ceiling/ceiling", "3 Hz"]);
@@ -392,7 +414,9 @@ fn the_real_liblo_client_is_understood() {
     ] {
         let sent = Command::new("oscsend").args(["127.0.0.1", &port]).args(args).status();
         assert!(sent.expect("oscsend: install liblo-tools, as make test does").success());
-        eventually(&format!("{args:?}"), || (client.ask(address, vec![]).values == [value.clone()]).then_some(()));
+        eventually(&format!("{args:?}"), || {
+            (client.ask(address, vec![]).values == [value.clone()]).then_some(())
+        });
     }
 }
 
@@ -417,7 +441,10 @@ fn arbitrary_bytes_on_the_socket_harm_nothing() {
     eventually("it still answers", || {
         client.say("/node/glue/threshold", vec![]);
         let heard = client.hear_for(Duration::from_millis(200));
-        heard.iter().any(|line| line.address == "/node/glue/threshold" && line.values == [Value::Number(-20.0)]).then_some(())
+        heard
+            .iter()
+            .any(|line| line.address == "/node/glue/threshold" && line.values == [Value::Number(-20.0)])
+            .then_some(())
     });
     assert!(daemon.is_running());
 }
@@ -435,7 +462,9 @@ fn exit_codes_are_the_documented_ones() {
     let _taken = UdpSocket::bind(("127.0.0.1", studio.port)).unwrap();
     let out = lacquer(&["run", studio.station.to_str().unwrap()]);
     assert_eq!(out.status.code(), Some(3));
-    assert!(String::from_utf8_lossy(&out.stderr).contains(&format!("cannot listen on 127.0.0.1:{}", studio.port)));
+    assert!(
+        String::from_utf8_lossy(&out.stderr).contains(&format!("cannot listen on 127.0.0.1:{}", studio.port))
+    );
 }
 
 #[test]

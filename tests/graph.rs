@@ -59,7 +59,10 @@ fn a_side_chain_is_aligned_with_what_it_steers() {
 
 #[test]
 fn a_plan_prints_as_the_approved_text() {
-    let io = Io { inputs: groups(&[("programme", 2), ("voice", 1)]), outputs: groups(&[("master", 2), ("phones", 1)]) };
+    let io = Io {
+        inputs: groups(&[("programme", 2), ("voice", 1)]),
+        outputs: groups(&[("master", 2), ("phones", 1)]),
+    };
     let mut plan = Plan::new(
         &spec(
             "
@@ -188,10 +191,12 @@ fn play_failing(kind: &'static Kind, nodes: &str, input: &Channels) -> (Channels
         for (plane, samples) in planes.iter_mut().zip(input) {
             plane[..frames].copy_from_slice(&samples[from..from + frames]);
         }
-        guarded(|| chain.process(&planes, &mut outputs, frames, None, |node| {
-            assert_eq!(node, at);
-            faults += 1;
-        }));
+        guarded(|| {
+            chain.process(&planes, &mut outputs, frames, None, |node| {
+                assert_eq!(node, at);
+                faults += 1;
+            })
+        });
         out.iter_mut().zip(outputs).for_each(|(all, plane)| all.extend(&plane[..frames]));
     }
     (out, faults, plan.total)
@@ -207,7 +212,10 @@ fn a_node_that_makes_a_nan_is_replaced_by_its_input_within_its_quantum() {
     // The bomb passes its input on, so nothing else may be heard of it at all.
     let late: Channels = out.iter().map(|samples| samples[latency..].to_vec()).collect();
     let early: Channels = input.iter().map(|samples| samples[..48_000 - latency].to_vec()).collect();
-    assert!(distance(&late, &early) < 0.35, "the step to the dry signal is smoothed, not louder than the signal");
+    assert!(
+        distance(&late, &early) < 0.35,
+        "the step to the dry signal is smoothed, not louder than the signal"
+    );
     let calm = |channels: &Channels| channels.iter().map(|samples| samples[3_000..].to_vec()).collect();
     assert_eq!(distance(&calm(&late), &calm(&early)), 0.0);
 }

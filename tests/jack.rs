@@ -47,7 +47,9 @@ impl Server {
             .expect("jackd: install jackd2, as make test does");
         jack::set_logger(jack::LoggerType::None);
         let server = Self(child);
-        eventually("the server answers", || Client::new("probe", ClientOptions::NO_START_SERVER).ok().map(drop));
+        eventually("the server answers", || {
+            Client::new("probe", ClientOptions::NO_START_SERVER).ok().map(drop)
+        });
         server
     }
 
@@ -65,9 +67,18 @@ impl Drop for Server {
 }
 
 const CHAINS: [(&str, &str); 3] = [
-    ("a.yaml", "nodes:\n  - eq: {id: tone, bands: [{freq: 200 Hz, gain: 3 dB}]}\n  - limiter: {id: ceiling, lookahead: 2 ms}\n"),
-    ("b.yaml", "nodes:\n  - limiter: {id: ceiling, lookahead: 5 ms}\n  - stereo: {id: image, width: 120 %}\n"),
-    ("line.yaml", "nodes:\n  - gain: {id: g}\n  - tone: {id: line, level: -inf, freq: 440 Hz}\n  - mix: {in: [g, line]}\n"),
+    (
+        "a.yaml",
+        "nodes:\n  - eq: {id: tone, bands: [{freq: 200 Hz, gain: 3 dB}]}\n  - limiter: {id: ceiling, lookahead: 2 ms}\n",
+    ),
+    (
+        "b.yaml",
+        "nodes:\n  - limiter: {id: ceiling, lookahead: 5 ms}\n  - stereo: {id: image, width: 120 %}\n",
+    ),
+    (
+        "line.yaml",
+        "nodes:\n  - gain: {id: g}\n  - tone: {id: line, level: -inf, freq: 440 Hz}\n  - mix: {in: [g, line]}\n",
+    ),
 ];
 
 fn daemon(folder: &Folder, start: &str, more: &str) -> Daemon {
@@ -142,8 +153,13 @@ impl Ear {
         let output = client.register_port("out", AudioOut::default()).unwrap();
         let [first, sent, send] = [(); 3].map(|()| Arc::new(AtomicU32::new(0)));
         let xruns = Arc::new(AtomicU64::new(0));
-        let hearing =
-            Hearing { input, output, first: Arc::clone(&first), sent: Arc::clone(&sent), send: Arc::clone(&send) };
+        let hearing = Hearing {
+            input,
+            output,
+            first: Arc::clone(&first),
+            sent: Arc::clone(&sent),
+            send: Arc::clone(&send),
+        };
         let client = client.activate_async(Xruns(Arc::clone(&xruns)), hearing).unwrap();
         Self { client, xruns, first, sent, send }
     }
@@ -154,14 +170,19 @@ impl Ear {
 
     fn connect(&self, from: &str, to: &str) {
         eventually(&format!("{from} to {to}"), || {
-            matches!(self.client().connect_ports_by_name(from, to), Ok(()) | Err(jack::Error::PortAlreadyConnected(..)))
-                .then_some(())
+            matches!(
+                self.client().connect_ports_by_name(from, to),
+                Ok(()) | Err(jack::Error::PortAlreadyConnected(..))
+            )
+            .then_some(())
         });
     }
 
     /// Waits until something is heard; gives its frame.
     fn heard(&self) -> u32 {
-        eventually("something is heard", || Some(self.first.load(Ordering::Relaxed)).filter(|frame| *frame != 0))
+        eventually("something is heard", || {
+            Some(self.first.load(Ordering::Relaxed)).filter(|frame| *frame != 0)
+        })
     }
 
     fn listen(&self) {
@@ -180,7 +201,8 @@ fn ports_have_sensible_names_and_are_connected_as_the_station_says() {
     let daemon = daemon(&folder, "a", connect);
     let ear = Ear::open();
     let ports = ear.client().ports(Some("under-test"), None, jack::PortFlags::empty());
-    let names = ["programme_1", "programme_2", "master_1", "master_2"].map(|name| format!("under-test:{name}"));
+    let names =
+        ["programme_1", "programme_2", "master_1", "master_2"].map(|name| format!("under-test:{name}"));
     assert_eq!(ports, names);
     let connected = |port: &str| ear.client().port_by_name(port).unwrap().get_connections();
     eventually("the connections", || (connected(&names[0]) == ["system:capture_1"]).then_some(()));
@@ -208,7 +230,10 @@ fn the_latency_that_jack_is_told_is_the_one_that_is_heard() {
     assert_eq!(line.values, [Value::Number(256.0)]);
     let told = |port: &str, mode| ear.client().port_by_name(port).unwrap().get_latency_range(mode);
     eventually("the latency reaches the ports", || {
-        let (capture, at) = (told("under-test:master_1", LatencyType::Capture), told("under-test:programme_1", LatencyType::Capture));
+        let (capture, at) = (
+            told("under-test:master_1", LatencyType::Capture),
+            told("under-test:programme_1", LatencyType::Capture),
+        );
         (capture.1 - at.1 == 256).then_some(())
     });
     // Muted at the start: an impulse must be sent until one is heard.
@@ -357,7 +382,9 @@ fn a_thousand_swaps_while_values_move_cost_nothing_but_time() {
     drop(daemon);
     let idle_from = ear.xruns.load(Ordering::Relaxed);
     let idle_since = Instant::now();
-    eventually("an idle server for a while", || (idle_since.elapsed() > Duration::from_secs(10)).then_some(()));
+    eventually("an idle server for a while", || {
+        (idle_since.elapsed() > Duration::from_secs(10)).then_some(())
+    });
     let idle = (ear.xruns.load(Ordering::Relaxed) - idle_from) as f64 / 10.0;
     println!(
         "1000 swaps in {:.1} s: {during} xruns ({:.2} a second; {idle:.2} a second idle), memory {grown:+} KiB, load {:?}",

@@ -11,9 +11,7 @@ use lacquer_graph::plan::Io;
 use lacquer_graph::{Block, Plane, QUANTUM};
 use lacquer_tests::catalogue::{Variant, of, variants};
 use lacquer_tests::rig::{RATE, Rig, groups, spec};
-use lacquer_tests::signal::{
-    Channels, bursts, db, distance, gain, noise, peak, same_bits, silence, sine,
-};
+use lacquer_tests::signal::{Channels, bursts, db, distance, gain, noise, peak, same_bits, silence, sine};
 
 /// Plays `first`, moves every live row a little, plays `second`, in blocks of `block`.
 fn play_and_move(nodes: &str, block: usize, first: &Channels, second: &Channels) -> Channels {
@@ -32,7 +30,8 @@ fn play_and_move(nodes: &str, block: usize, first: &Channels, second: &Channels)
 /// For every live row of the chain on air, a value a little away from where it is.
 fn moves(rig: &Rig) -> Vec<(String, f64)> {
     let newest = rig.air.newest().unwrap();
-    let places = newest.addresses.all().iter().filter(|place| !place.row.is_setting && place.row.name != "enabled");
+    let places =
+        newest.addresses.all().iter().filter(|place| !place.row.is_setting && place.row.name != "enabled");
     let value = |place: &lacquer_control::address::Place| {
         let now = place.row.to_norm(rig.air.value(place).unwrap());
         place.row.from_norm((now + 0.1).fract()).unwrap()
@@ -116,7 +115,8 @@ impl Alone {
         let values = &spec.nodes[0].values;
         let kind = variant.kind;
         let setup = Setup::new(kind, RATE, 2, 2, values);
-        let ramps = values.iter().enumerate().map(|(i, value)| kind.row(i).unwrap().at_rest(*value, RATE)).collect();
+        let ramps =
+            values.iter().enumerate().map(|(i, value)| kind.row(i).unwrap().at_rest(*value, RATE)).collect();
         Self { node: (kind.build)(&setup), ramps, shape: (kind.rows.len(), kind.part_rows().len()) }
     }
 
@@ -260,13 +260,21 @@ fn above_16_khz(samples: &[f64]) -> f64 {
     let taps: Vec<f64> = (0..255)
         .map(|i| {
             let t = f64::from(i - 127);
-            let bessel = |x: f64| (1..60).fold((1.0, 1.0), |(sum, term), k| {
-                let term: f64 = term * (x / (2.0 * f64::from(k))).powi(2);
-                (sum + term, term)
-            }).0;
+            let bessel = |x: f64| {
+                (1..60)
+                    .fold((1.0, 1.0), |(sum, term), k| {
+                        let term: f64 = term * (x / (2.0 * f64::from(k))).powi(2);
+                        (sum + term, term)
+                    })
+                    .0
+            };
             let window = bessel(12.0 * (1.0 - (t / 127.0).powi(2)).max(0.0).sqrt()) / bessel(12.0);
             let cutoff = 16_000.0 / RATE;
-            let low = if t == 0.0 { 2.0 * cutoff } else { (std::f64::consts::TAU * cutoff * t).sin() / (std::f64::consts::PI * t) };
+            let low = if t == 0.0 {
+                2.0 * cutoff
+            } else {
+                (std::f64::consts::TAU * cutoff * t).sin() / (std::f64::consts::PI * t)
+            };
             (if t == 0.0 { 1.0 } else { 0.0 } - low) * window
         })
         .collect();
@@ -282,7 +290,10 @@ fn no_move_of_a_parameter_is_heard_as_a_click() {
         let places: Vec<_> = {
             let rig = Rig::of(&variant.yaml);
             let all = rig.air.newest().unwrap().addresses.all();
-            all.iter().filter(|place| !place.row.is_setting).map(|place| (place.address(), place.row)).collect()
+            all.iter()
+                .filter(|place| !place.row.is_setting)
+                .map(|place| (place.address(), place.row))
+                .collect()
         };
         for (address, row) in places {
             let mut rig = Rig::of(&variant.yaml);
@@ -296,7 +307,11 @@ fn no_move_of_a_parameter_is_heard_as_a_click() {
             out.extend(rig.play(&input).remove(0));
             let heard = above_16_khz(&out[6_000..]);
             let limit = f64::max(-90.0, floor + 6.0);
-            assert!(heard <= limit, "{address}: {heard:.1} dBFS above 16 kHz (at rest {floor:.1}):\n{}", variant.yaml);
+            assert!(
+                heard <= limit,
+                "{address}: {heard:.1} dBFS above 16 kHz (at rest {floor:.1}):\n{}",
+                variant.yaml
+            );
         }
     }
 }
@@ -359,7 +374,12 @@ fn sources_have_the_channels_and_the_level_that_are_asked_for() {
 fn the_limiter_holds_its_ceiling() {
     for (level, seed) in [(6.0, 16), (0.0, 17), (12.0, 18)] {
         let mut rig = Rig::of("  - limiter: {id: n, ceiling: -1 dBTP}\n");
-        let out = rig.play(&bursts(seed, 2, 96_000).into_iter().map(|s| s.into_iter().map(|x| x * gain(level)).collect()).collect());
+        let out = rig.play(
+            &bursts(seed, 2, 96_000)
+                .into_iter()
+                .map(|s| s.into_iter().map(|x| x * gain(level)).collect())
+                .collect(),
+        );
         let over = db(peak(&out[0]).max(peak(&out[1]))) + 1.0;
         assert!(over <= 1e-9, "{over:.3} dB over the ceiling, sample peak, at {level} dB");
     }

@@ -1,1 +1,171 @@
-//! Follows.
+//! `lacquer render`: the same engine on files.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer::files::{Depth, Sink, Source};
+use lacquer_tests::daemon::{Folder, lacquer, root};
+use lacquer_tests::rig::Rig;
+use lacquer_tests::signal::{Channels, bursts, db, distance, noise, peak};
+use std::path::Path;
+use std::process::Command;
+
+fn write(path: &Path, rate: u32, depth: Depth, signal: &Channels) {
+    let mut sink = Sink::create(path, rate, signal.len(), depth).unwrap();
+    let planes: Vec<&[f64]> = signal.iter().map(Vec::as_slice).collect();
+    sink.write(&planes).unwrap();
+    sink.finish().unwrap();
+}
+
+fn read(path: &Path) -> Channels {
+    let mut source = Source::open(path).unwrap();
+    let mut signal = vec![Vec::new(); source.channels()];
+    while let Some(chunk) = source.next().unwrap() {
+        signal.iter_mut().zip(chunk).for_each(|(all, more)| all.extend(more));
+    }
+    signal
+}
+
+fn render(chain: &str, more: &[&str], input: &Path, output: &Path) -> std::process::Output {
+    let (input, output) = (input.to_str().unwrap(), output.to_str().unwrap());
+    lacquer(&[&["render", "--chain", chain], more, &[input, output]].concat())
+}
+
+#[test]
+fn the_output_lines_up_with_the_input_and_is_as_long() {
+    let folder = Folder::new("render-line-up");
+    let chain = folder.write("c.yaml", "nodes:\n  - limiter: {lookahead: 10 ms}\n  - limiter: {id: again}\n");
+    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.wav"));
+    for (rate, frames) in [(44_100, 50_001), (48_000, 1), (96_000, 4_096), (192_000, 100_000)] {
+        let signal = noise(-20.0, 1, 2, frames);
+        write(&input, rate, Depth::Float64, &signal);
+        let out = render(chain.to_str().unwrap(), &["--bits", "f64"], &input, &output);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        assert!(out.stdout.is_empty() && out.stderr.is_empty(), "a pipe is left alone");
+        assert_eq!(read(&output), signal, "{frames} frames at {rate} Hz");
+    }
+}
+
+#[test]
+fn a_file_sounds_as_the_daemon_does() {
+    let folder = Folder::new("render-same");
+    let nodes = "  - eq: {id: e, bands: [{freq: 300 Hz, gain: 5 dB}]}\n  - compressor: {id: c, threshold: -30 dB}\n  - limiter: {id: l, ceiling: -6 dBTP}\n";
+    let chain = folder.write("c.yaml", &format!("nodes:\n{nodes}"));
+    let signal = bursts(2, 2, 30_000);
+    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.wav"));
+    write(&input, 48_000, Depth::Float64, &signal);
+    assert!(render(chain.to_str().unwrap(), &["--bits", "f64"], &input, &output).status.success());
+    let mut rig = Rig::of(nodes);
+    let latency = rig.latency();
+    let live = rig.play(&signal);
+    let rendered = read(&output);
+    for (live, rendered) in live.iter().zip(&rendered) {
+        assert_eq!(live[latency..], rendered[..30_000 - latency], "bit for bit");
+    }
+}
+
+#[test]
+fn every_format_goes_in_and_wav_and_flac_come_out() {
+    let folder = Folder::new("render-formats");
+    let wav = folder.0.join("in.wav");
+    let signal = lacquer_tests::signal::sine(997.0, -12.0, 44_100.0, 2, 44_100);
+    write(&wav, 44_100, Depth::Int24, &signal);
+    for name in ["in.flac", "in.mp3", "in.ogg", "in.m4a", "in.aac"] {
+        let path = folder.0.join(name);
+        let made = Command::new("ffmpeg")
+            .args(["-v", "error", "-y", "-i"])
+            .arg(&wav)
+            .args(if name.ends_with("ogg") { &["-c:a", "libvorbis"][..] } else { &[] })
+            .arg(&path)
+            .status();
+        assert!(made.expect("ffmpeg: installed by make test").success());
+    }
+    let chain = root().join("configs/chains/transparent.yaml");
+    for name in ["in.wav", "in.flac", "in.mp3", "in.ogg", "in.m4a", "in.aac"] {
+        for out in ["out.wav", "out.flac"] {
+            let output = folder.0.join(out);
+            let done = render(chain.to_str().unwrap(), &[], &folder.0.join(name), &output);
+            assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
+            let level = db(peak(&read(&output)[0][10_000..30_000]));
+            // The encoders of lossy formats change the level of a sine by themselves.
+            let tolerance = if name.ends_with("wav") || name.ends_with("flac") { 0.001 } else { 0.6 };
+            assert!((level + 12.0).abs() < tolerance, "{name} to {out}: {level:.2} dBFS");
+        }
+    }
+}
+
+#[test]
+fn every_depth_comes_out_as_asked() {
+    let folder = Folder::new("render-depths");
+    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.wav"));
+    let signal = noise(-6.0, 3, 2, 4_800);
+    write(&input, 48_000, Depth::Float64, &signal);
+    for (bits, error) in [
+        ("16", 2.0_f64.powi(-16)),
+        ("24", 2.0_f64.powi(-24)),
+        ("32", 2.0_f64.powi(-32)),
+        ("f32", 2.0_f64.powi(-25)),
+        ("f64", 0.0),
+    ] {
+        let done = render("configs/chains/transparent.yaml", &["--bits", bits], &input, &output);
+        assert!(done.status.success());
+        let off = distance(&read(&output), &signal);
+        assert!(off <= error * 1.0001, "{bits}: {off:e}");
+    }
+}
+
+#[test]
+fn a_broken_file_is_an_error_and_leaves_nothing_behind() {
+    let folder = Folder::new("render-broken");
+    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.wav"));
+    write(&input, 48_000, Depth::Int16, &noise(-6.0, 4, 2, 48_000));
+    let whole = std::fs::read(&input).unwrap();
+    let before = |folder: &Folder| std::fs::read_dir(&folder.0).unwrap().count();
+    for (bytes, words) in [
+        (&whole[..100_000], "ends after"),
+        (&b"no audio at all"[..], "not an audio file"),
+        (&[][..], "not an audio file"),
+    ] {
+        std::fs::write(&input, bytes).unwrap();
+        let count = before(&folder);
+        let done = render("configs/chains/transparent.yaml", &[], &input, &output);
+        let error = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(1), "{error}");
+        assert!(error.contains(words) && error.contains("in.wav"), "{error}");
+        assert_eq!(before(&folder), count, "a file is left behind");
+    }
+    // What was there before stays.
+    std::fs::write(&output, "precious").unwrap();
+    assert_eq!(render("configs/chains/transparent.yaml", &[], &input, &output).status.code(), Some(1));
+    assert_eq!(std::fs::read(&output).unwrap(), b"precious");
+    std::fs::write(&input, &whole).unwrap();
+    let mp3 = folder.0.join("out.mp3");
+    let done = render("configs/chains/transparent.yaml", &[], &input, &mp3);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(!mp3.exists());
+}
+
+#[test]
+fn a_bad_chain_says_all_that_is_wrong() {
+    let folder = Folder::new("render-chain");
+    let input = folder.0.join("in.wav");
+    write(&input, 48_000, Depth::Int16, &noise(-6.0, 5, 1, 480));
+    let chain = folder.write("c.yaml", "nodes:\n  - stereo\n  - gain: {gain: 3 Hz}\n");
+    let done = render(chain.to_str().unwrap(), &[], &input, &folder.0.join("out.wav"));
+    assert_eq!(done.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&done.stderr);
+    assert!(
+        error.contains("it takes 2 channels and is given 1") && error.contains("3 Hz has the wrong unit"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_above_full_scale_is_clipped_and_said() {
+    let folder = Folder::new("render-clip");
+    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.flac"));
+    write(&input, 48_000, Depth::Float32, &lacquer_tests::signal::sine(997.0, 0.0, 48_000.0, 2, 4_800));
+    let chain = folder.write("c.yaml", "nodes:\n  - gain: {gain: 6 dB}\n");
+    let done = render(chain.to_str().unwrap(), &[], &input, &output);
+    assert!(done.status.success());
+    assert!(String::from_utf8_lossy(&done.stderr).contains("samples were above full scale"));
+}

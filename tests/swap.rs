@@ -136,7 +136,8 @@ fn whole_bypass_is_the_input_bit_for_bit_with_the_latency_kept() {
 
 #[test]
 fn a_second_swap_waits_for_the_first_and_the_last_asked_wins() {
-    let mut rig = Rig::new(&[("a", LOUD), ("b", QUIET), ("c", LOUD), ("d", "  - gain: {id: g, gain: -6 dB}\n")]);
+    let mut rig =
+        Rig::new(&[("a", LOUD), ("b", QUIET), ("c", LOUD), ("d", "  - gain: {id: g, gain: -6 dB}\n")]);
     for name in ["b", "c", "d"] {
         rig.swap(name);
     }
@@ -237,7 +238,10 @@ fn sound_starts_muted_and_comes_up_without_a_step() {
 
 #[test]
 fn a_setting_changed_live_comes_by_a_swap_and_needs_room() {
-    let mut rig = Rig::new(&[("a", "  - limiter: {id: n, lookahead: 1 ms}\n"), ("b", "  - limiter: {id: n, lookahead: 5 ms}\n")]);
+    let mut rig = Rig::new(&[
+        ("a", "  - limiter: {id: n, lookahead: 1 ms}\n"),
+        ("b", "  - limiter: {id: n, lookahead: 5 ms}\n"),
+    ]);
     rig.set("/node/n/lookahead", 4.0);
     let input = noise(-30.0, 10, 2, 24_000);
     rig.play(&input);

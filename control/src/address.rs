@@ -121,7 +121,11 @@ impl Addresses {
         let mut places = Vec::new();
         for (node, planned) in plan.nodes.iter().enumerate() {
             let id = &planned.id;
-            places.push(Place { path: format!("/{id}/enabled"), target: Target::Enabled { node }, row: ENABLED });
+            places.push(Place {
+                path: format!("/{id}/enabled"),
+                target: Target::Enabled { node },
+                row: ENABLED,
+            });
             let kind = planned.kind;
             for at in 0..planned.values.len() {
                 let Some(row) = kind.row(at) else { continue };
@@ -171,7 +175,8 @@ impl Addresses {
             return Err(self.unknown(address));
         }
         let matcher = Matcher::new(path).map_err(|error| AddressError::BadPattern(error.to_string()))?;
-        let matches = self.patterns.iter().zip(&self.places).filter(|(address, _)| matcher.match_address(address));
+        let matches =
+            self.patterns.iter().zip(&self.places).filter(|(address, _)| matcher.match_address(address));
         let places: Vec<_> = matches.map(|(_, place)| place).collect();
         if places.is_empty() { Err(AddressError::NoMatch(self.chain.clone())) } else { Ok((places, is_norm)) }
     }

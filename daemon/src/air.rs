@@ -6,8 +6,8 @@ use basedrop::{Handle, Owned};
 use lacquer_control::address::{AddressError, Addresses, Place, Target};
 use lacquer_control::intent::Value;
 use lacquer_control::message::{Order, Row};
-use lacquer_graph::plan::Plan;
 use lacquer_graph::Chain;
+use lacquer_graph::plan::Plan;
 use thiserror::Error;
 
 /// A chain that the seat has, or is about to have.
@@ -166,7 +166,8 @@ impl Air {
         let mut changes: Vec<Change> = match places.as_slice() {
             [one] => vec![read(one)?],
             many => {
-                let (good, bad): (Vec<_>, Vec<_>) = many.iter().map(|place| read(place)).partition(Result::is_ok);
+                let (good, bad): (Vec<_>, Vec<_>) =
+                    many.iter().map(|place| read(place)).partition(Result::is_ok);
                 match (good.is_empty(), bad.into_iter().find_map(Result::err)) {
                     (true, Some(error)) => return Err(AddressError::into(error)),
                     _ => good.into_iter().filter_map(Result::ok).collect(),
@@ -176,9 +177,10 @@ impl Air {
         let before: Vec<_> = changes.iter().map(|change| self.value(&change.place)).collect();
         let name = newest.name.clone();
         self.write(&changes);
-        let rebuild = changes.iter().zip(&before).any(|(change, before)| {
-            change.place.row.is_setting && *before != Some(change.value)
-        });
+        let rebuild = changes
+            .iter()
+            .zip(&before)
+            .any(|(change, before)| change.place.row.is_setting && *before != Some(change.value));
         if rebuild && let Err(why) = self.shelf.plan(&name) {
             for (change, before) in changes.iter_mut().zip(before) {
                 change.value = before.unwrap_or(change.value);
@@ -231,7 +233,13 @@ impl Air {
 
     /// Takes over the files of a reload. Gives the chain to swap to where what is on air is no longer what
     /// its file says.
-    pub fn reread(&mut self, chains: &[ChainFile], latency_ms: Option<f64>, reset: bool, start: &str) -> Option<String> {
+    pub fn reread(
+        &mut self,
+        chains: &[ChainFile],
+        latency_ms: Option<f64>,
+        reset: bool,
+        start: &str,
+    ) -> Option<String> {
         let name = self.wanted.clone().or_else(|| self.newest().map(|airing| airing.name.clone()))?;
         let before = self.shelf.plan(&name).ok();
         self.shelf.reread(chains, latency_ms, reset);

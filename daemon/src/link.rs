@@ -45,7 +45,8 @@ impl Link {
         let (measures, measured) = bounded(WAITING);
         let (control, audio_end) = wire();
         let prepare = |rate: f64| {
-            let first = |groups: &[lacquer_graph::plan::Group]| groups.first().map_or(1, |group| group.channels);
+            let first =
+                |groups: &[lacquer_graph::plan::Group]| groups.first().map_or(1, |group| group.channels);
             let (before, input) = taps::tap("input", first(&audio.io.inputs), rate);
             let (after, output) = taps::tap("output", first(&audio.io.outputs), rate);
             let seat = Seat::new(&audio.io, rate);

@@ -43,7 +43,10 @@ fn feeds() -> Value {
 fn node(kind: &Kind) -> Value {
     let mut properties = table(kind.rows);
     properties.insert("id".to_owned(), json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$", "description": "Its name in addresses; else that of its type."}));
-    properties.insert("enabled".to_owned(), json!({"type": "boolean", "default": true, "description": "false: in bypass, latency kept."}));
+    properties.insert(
+        "enabled".to_owned(),
+        json!({"type": "boolean", "default": true, "description": "false: in bypass, latency kept."}),
+    );
     if !matches!(kind.ports, Ports::Source(_)) {
         properties.insert("in".to_owned(), feeds());
     }
@@ -52,7 +55,8 @@ fn node(kind: &Kind) -> Value {
     }
     if let Some(parts) = kind.parts {
         let part = json!({"type": "object", "additionalProperties": false, "properties": table(parts.rows)});
-        properties.insert(parts.list.to_owned(), json!({"type": "array", "maxItems": parts.most, "items": part}));
+        properties
+            .insert(parts.list.to_owned(), json!({"type": "array", "maxItems": parts.most, "items": part}));
     }
     json!({"type": ["object", "null"], "description": kind.help, "additionalProperties": false, "properties": properties})
 }
@@ -76,11 +80,16 @@ fn row(row: &Param) -> Value {
 
 /// The schema of a station file.
 pub fn station() -> Value {
-    let section = |name: &str| SECTIONS.iter().find(|(section, _)| *section == name).map_or_else(Map::new, |(_, rows)| table(rows));
+    let section = |name: &str| {
+        SECTIONS.iter().find(|(section, _)| *section == name).map_or_else(Map::new, |(_, rows)| table(rows))
+    };
     let object = |properties: Map<String, Value>| json!({"type": "object", "additionalProperties": false, "properties": properties});
     let groups = json!({"type": "object", "minProperties": 1, "additionalProperties": {"type": "integer", "minimum": 1, "maximum": 8}});
     let mut audio = section("audio");
-    audio.insert("backend".to_owned(), json!({"enum": BACKENDS, "description": "Where audio comes from and goes to."}));
+    audio.insert(
+        "backend".to_owned(),
+        json!({"enum": BACKENDS, "description": "Where audio comes from and goes to."}),
+    );
     audio.insert("inputs".to_owned(), groups.clone());
     audio.insert("outputs".to_owned(), groups);
     audio.insert("null".to_owned(), object(section("audio.null")));

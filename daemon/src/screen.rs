@@ -36,7 +36,8 @@ impl Screen {
     /// Live on a terminal; else a plain line every `report_seconds`, or nothing for 0.
     pub fn new(report_seconds: u32) -> Self {
         let is_live = io::stderr().is_terminal() && io::stdout().is_terminal();
-        let target = if is_live { ProgressDrawTarget::stderr_with_hz(FRAMES) } else { ProgressDrawTarget::hidden() };
+        let target =
+            if is_live { ProgressDrawTarget::stderr_with_hz(FRAMES) } else { ProgressDrawTarget::hidden() };
         let every = (report_seconds > 0).then(|| Duration::from_secs(u64::from(report_seconds)));
         let (notices, told) = bounded(NOTICES);
         let notices = (is_live || every.is_some()).then_some(notices);
@@ -79,7 +80,9 @@ impl Screen {
         });
         let seen = Seen { chain: loaded.start().to_owned(), ..Seen::default() };
         let show = move || show(&told, seen, bar.as_ref(), every, &head, &help);
-        if let (Ok(thread), Ok(mut place)) = (Builder::new().name("screen".to_owned()).spawn(show), self.thread.lock()) {
+        if let (Ok(thread), Ok(mut place)) =
+            (Builder::new().name("screen".to_owned()).spawn(show), self.thread.lock())
+        {
             *place = Some(thread);
         }
     }
@@ -159,7 +162,9 @@ impl Seen {
     }
 
     fn reductions(&self) -> impl Iterator<Item = (&str, f64)> {
-        let id = |path: &'_ str| path.strip_prefix("/meter/node/").and_then(|rest| rest.strip_suffix("/reduction")).map(str::len);
+        let id = |path: &'_ str| {
+            path.strip_prefix("/meter/node/").and_then(|rest| rest.strip_suffix("/reduction")).map(str::len)
+        };
         self.meters.iter().filter_map(move |(path, value)| {
             let length = id(path)?;
             let start = "/meter/node/".len();
@@ -179,7 +184,12 @@ impl Seen {
         for (name, tap) in [("input", "input"), ("output", "output")] {
             let peak = self.meter(&format!("{tap}/peak"));
             let shortterm = self.meter(&format!("{tap}/shortterm"));
-            text += &format!("\n{name:<9} {} {} dBFS  {} LUFS short-term", level(peak), number(peak), number(shortterm));
+            text += &format!(
+                "\n{name:<9} {} {} dBFS  {} LUFS short-term",
+                level(peak),
+                number(peak),
+                number(shortterm)
+            );
         }
         text += &format!(
             "\nloudness  {} momentary  {} integrated LUFS  {:>5.1} LU range  {} dBTP highest",
@@ -213,7 +223,12 @@ impl Seen {
         for (id, reduction) in self.reductions() {
             text += &format!(", {id} {reduction:.1} dB");
         }
-        text + &format!(", load {:.1} %, peak {:.1} %, {} xruns", self.meter("load/mean").max(0.0), self.meter("load/peak").max(0.0), self.xruns)
+        text + &format!(
+            ", load {:.1} %, peak {:.1} %, {} xruns",
+            self.meter("load/mean").max(0.0),
+            self.meter("load/peak").max(0.0),
+            self.xruns
+        )
     }
 }
 

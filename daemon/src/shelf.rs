@@ -39,7 +39,9 @@ impl Shelf {
 
     /// Finds the latency that all chains are padded to.
     fn align(&mut self) {
-        let own = |entry: &Entry| plan(&entry.file.spec, &entry.values, &self.io, self.rate).map(|plan| plan.latency);
+        let own = |entry: &Entry| {
+            plan(&entry.file.spec, &entry.values, &self.io, self.rate).map(|plan| plan.latency)
+        };
         let largest = self.entries.iter().filter_map(|entry| own(entry).ok()).max().unwrap_or(0);
         self.total = largest.max(self.latency_ms.map_or(0, |ms| frames(ms, self.rate)));
     }
@@ -112,7 +114,9 @@ impl Shelf {
         if plan.latency > self.total {
             let ms = |frames: usize| frames as f64 * 1000.0 / self.rate;
             let (needed, total) = (ms(plan.latency), ms(self.total));
-            return Err(format!("it needs {needed:.2} ms and the station has {total:.2} ms; raise latency: in the station file and reload"));
+            return Err(format!(
+                "it needs {needed:.2} ms and the station has {total:.2} ms; raise latency: in the station file and reload"
+            ));
         }
         plan.pad(self.total);
         Ok(plan)

@@ -21,8 +21,10 @@ const FADE: Param =
 const LATENCY: Param = Param::new(0, "latency", Unit::Ms)
     .range(0.0, 2000.0)
     .help("Latency that every chain is padded to; else the largest among the chains.");
-const RATE: Param =
-    Param::new(0, "rate", Unit::Hz).range(8000.0, 384_000.0).default(48_000.0).help("Sample rate of the null backend.");
+const RATE: Param = Param::new(0, "rate", Unit::Hz)
+    .range(8000.0, 384_000.0)
+    .default(48_000.0)
+    .help("Sample rate of the null backend.");
 const BLOCK: Param = Param::new(1, "block", Unit::Count)
     .range(1.0, 8192.0)
     .default(256.0)
@@ -193,9 +195,10 @@ fn read_listen(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<S
 
 fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Audio> {
     let default = Io::stereo();
-    let groups = |fields: &mut Fields<'_>, key: &'static str, default: Vec<Group>, mistakes: &mut Vec<Mistake>| {
-        fields.take(key).map_or(default, |entry| read_groups(key, &entry.value, mistakes))
-    };
+    let groups =
+        |fields: &mut Fields<'_>, key: &'static str, default: Vec<Group>, mistakes: &mut Vec<Mistake>| {
+            fields.take(key).map_or(default, |entry| read_groups(key, &entry.value, mistakes))
+        };
     let inputs = groups(&mut fields, "inputs", default.inputs, mistakes);
     let outputs = groups(&mut fields, "outputs", default.outputs, mistakes);
     let io = Io { inputs, outputs };

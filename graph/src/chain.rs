@@ -32,7 +32,8 @@ struct Output {
 impl Chain {
     /// `[control]` Builds the chain of `plan`. `generation` tells it from every other chain of a seat.
     pub fn new(plan: &Plan, generation: u64) -> Self {
-        let first = |groups: &[crate::plan::Group], at: usize| groups[..at].iter().map(|group| group.channels).sum();
+        let first =
+            |groups: &[crate::plan::Group], at: usize| groups[..at].iter().map(|group| group.channels).sum();
         let wire = |feed: &Feed| {
             Wire::new(feed, |node| plan.nodes[node].slot, |group| first(&plan.io.inputs, group))
         };

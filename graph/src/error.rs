@@ -63,7 +63,9 @@ pub enum Problem {
     UnknownOutput { name: String, hint: Hint, allowed: String },
     #[error("a cycle: {}", .path.join(" -> "))]
     Cycle { path: Vec<String> },
-    #[error("the output of {owner} is used by no other node and no output; remove it, or name it in an \"in:\"")]
+    #[error(
+        "the output of {owner} is used by no other node and no output; remove it, or name it in an \"in:\""
+    )]
     Unused { owner: String },
     #[error("{owner} makes its own signal and takes no \"in\"")]
     NoInput { owner: String },
@@ -107,18 +109,18 @@ pub struct Mistake {
     /// Where; `None` where it is about the file as a whole.
     pub at: Option<At>,
     /// What.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 impl Mistake {
     /// `problem` at a place.
     pub fn new(at: At, problem: Problem) -> Self {
-        Self { at: Some(at), problem }
+        Self { at: Some(at), problem: Box::new(problem) }
     }
 
     /// `problem` of the whole file.
     pub fn of_file(problem: Problem) -> Self {
-        Self { at: None, problem }
+        Self { at: None, problem: Box::new(problem) }
     }
 }
 

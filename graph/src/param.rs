@@ -381,7 +381,8 @@ mod tests {
 
     const GAIN: Param = Param::new(0, "gain", Unit::Gain).range(-90.0, 24.0).bottom("-inf");
     const FREQ: Param = Param::new(0, "freq", Unit::Hz).range(20.0, 20_000.0).default(1000.0).log();
-    const RELEASE: Param = Param::new(0, "release", Unit::Ms).range(5.0, 5000.0).default(5000.0).log().top("auto");
+    const RELEASE: Param =
+        Param::new(0, "release", Unit::Ms).range(5.0, 5000.0).default(5000.0).log().top("auto");
     const SLOPE: Param = Param::new(0, "slope", Unit::Choice(&["6 dB/oct", "12 dB/oct"]));
 
     #[test]

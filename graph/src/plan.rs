@@ -371,7 +371,8 @@ impl<'a> Planner<'a> {
             let mut main = self.resolve(&feeds[index], &place, &nodes);
             let mut key = self.resolve(spec.key.as_deref().unwrap_or_default(), &place, &nodes);
             let channels = self.channels(spec, &main, &feeds[index]);
-            let key_channels = self.sum_channels(&spec.owner(), &key, spec.key.as_deref().unwrap_or_default());
+            let key_channels =
+                self.sum_channels(&spec.owner(), &key, spec.key.as_deref().unwrap_or_default());
             let arrival = align(&mut [&mut main, &mut key], &nodes);
             let kind = spec.kind?;
             let setup =
@@ -427,7 +428,8 @@ impl<'a> Planner<'a> {
                 From::Node(node) => (From::Node(place[node]), nodes[place[node]].channels),
                 From::Input(group) => (From::Input(group), self.io.inputs[group].channels),
             };
-            let gain = if spec.gain_db <= crate::spec::FEED_GAIN.min { 0.0 } else { db_to_gain(spec.gain_db) };
+            let gain =
+                if spec.gain_db <= crate::spec::FEED_GAIN.min { 0.0 } else { db_to_gain(spec.gain_db) };
             Some(Feed { from, gain, delay: 0, channels })
         };
         specs.iter().filter_map(feed).collect()
@@ -452,7 +454,11 @@ impl<'a> Planner<'a> {
                 wanted
             }
             Some(Ports::Stereo) if given != 2 => {
-                self.channel_mistake(spec.at, spec.owner(), format!("it takes 2 channels and is given {given}"));
+                self.channel_mistake(
+                    spec.at,
+                    spec.owner(),
+                    format!("it takes 2 channels and is given {given}"),
+                );
                 2
             }
             _ => given,
@@ -574,7 +580,11 @@ impl fmt::Display for Plan {
         writeln!(f, "in       {}", groups(&self.io.inputs))?;
         for (at, node) in self.nodes.iter().enumerate() {
             let id = format!("\"{}\"", node.id);
-            write!(f, "{at:>3} {:<11}{id:<14} {} ch {:>6} frames", node.kind.name, node.channels, node.latency)?;
+            write!(
+                f,
+                "{at:>3} {:<11}{id:<14} {} ch {:>6} frames",
+                node.kind.name, node.channels, node.latency
+            )?;
             write!(f, "  buffer {}{}", node.slot, if node.in_place { " in place" } else { "" })?;
             if !node.feeds.is_empty() {
                 write!(f, "  <- {}", sum(&node.feeds))?;

@@ -21,7 +21,17 @@ pub struct Ramp {
 impl Ramp {
     /// Rests at `value`; later moves take `frames` and stay within `floor..=ceiling`.
     pub fn new(value: f64, floor: f64, ceiling: f64, frames: u32) -> Self {
-        Self { now: value, step: 0.0, bend: 0.0, jerk: 0.0, left: 0, frames: frames.max(1), target: value, floor, ceiling }
+        Self {
+            now: value,
+            step: 0.0,
+            bend: 0.0,
+            jerk: 0.0,
+            left: 0,
+            frames: frames.max(1),
+            target: value,
+            floor,
+            ceiling,
+        }
     }
 
     /// Starts to move to `target` (an audio value), from where the ramp is and as fast as it goes there.

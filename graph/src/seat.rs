@@ -116,7 +116,11 @@ impl Seat {
 
     fn chain(&mut self, generation: u64) -> Option<&mut Chain> {
         let next = self.swap.as_mut().map(|swap| &mut swap.next);
-        [self.on_air.as_mut(), next].into_iter().flatten().map(|chain| &mut **chain).find(|c| c.generation() == generation)
+        [self.on_air.as_mut(), next]
+            .into_iter()
+            .flatten()
+            .map(|chain| &mut **chain)
+            .find(|c| c.generation() == generation)
     }
 
     /// `[audio]` Moves a row to an audio value.
@@ -240,4 +244,3 @@ fn play(
     let generation = chain.generation();
     chain.process(inputs, outputs, frames, bypass, |node| tell(Event::Fault { generation, node }));
 }
-

@@ -12,8 +12,11 @@ use std::collections::HashMap;
 pub const MAX_NODES: usize = 1000;
 
 /// How a feed's gain is written; it is fixed for the life of a chain.
-pub const FEED_GAIN: Param =
-    Param::new(0, "gain", Unit::Gain).range(-90.0, 24.0).bottom("-inf").setting().help("Gain of one source in a sum.");
+pub const FEED_GAIN: Param = Param::new(0, "gain", Unit::Gain)
+    .range(-90.0, 24.0)
+    .bottom("-inf")
+    .setting()
+    .help("Gain of one source in a sum.");
 
 /// A chain as it was written.
 #[derive(Clone, Debug, Default)]
@@ -107,14 +110,17 @@ impl Spec {
                 mistakes.push(bad_name(at, "a chain", "name", name));
             }
         }
-        spec.description = fields.text("description", mistakes).map_or_else(String::new, |(text, _)| text.to_owned());
+        spec.description =
+            fields.text("description", mistakes).map_or_else(String::new, |(text, _)| text.to_owned());
         match fields.take("nodes") {
             None => {
                 let problem = Problem::Missing { owner: "a chain".to_owned(), key: "nodes" };
                 mistakes.push(Mistake::new(root.at, problem));
             }
             Some(entry) => match &entry.value.item {
-                Item::List(list) if list.is_empty() => mistakes.push(Mistake::new(entry.at, Problem::EmptyChain)),
+                Item::List(list) if list.is_empty() => {
+                    mistakes.push(Mistake::new(entry.at, Problem::EmptyChain))
+                }
                 Item::Null => mistakes.push(Mistake::new(entry.at, Problem::EmptyChain)),
                 Item::List(list) => spec.nodes = read_nodes(list, mistakes),
                 _ => mistakes.push(wrong_shape("nodes", "a list", &entry.value)),
@@ -198,7 +204,8 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
         mistakes.push(bad_name(id_at, type_name, "id", id));
     } else if matches!(id, "input" | "output") {
         let allowed = "that is the name of the chain's own ends".to_owned();
-        let problem = Problem::Text { owner: type_name.clone(), key: "id", found: format!("\"{id}\""), allowed };
+        let problem =
+            Problem::Text { owner: type_name.clone(), key: "id", found: format!("\"{id}\""), allowed };
         mistakes.push(Mistake::new(id_at, problem));
     }
     let mut node = NodeSpec {
@@ -283,7 +290,11 @@ fn read_feed(value: &Value, owner: &str, mistakes: &mut Vec<Mistake>) -> Option<
         return Some(FeedSpec { from: name.to_owned(), gain_db: 0.0, at: value.at });
     }
     if !matches!(value.item, Item::Map(_)) {
-        mistakes.push(wrong_shape(&format!("{owner}: a source"), "a name, or {from: NAME, gain: N dB}", value));
+        mistakes.push(wrong_shape(
+            &format!("{owner}: a source"),
+            "a name, or {from: NAME, gain: N dB}",
+            value,
+        ));
         return None;
     }
     let mut fields = Fields::of(value, format!("{owner}: a source"), mistakes);

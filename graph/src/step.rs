@@ -286,7 +286,8 @@ impl Step {
                 self.heard.tick()
             };
             for (wet, dry) in wet.iter_mut().zip(dry) {
-                wet[frame] = if gain == 1.0 { wet[frame] } else { dry[frame] + gain * (wet[frame] - dry[frame]) };
+                wet[frame] =
+                    if gain == 1.0 { wet[frame] } else { dry[frame] + gain * (wet[frame] - dry[frame]) };
             }
         }
     }

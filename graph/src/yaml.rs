@@ -120,9 +120,7 @@ struct Tree {
 impl Tree {
     fn take(&mut self, event: Event<'_>, at: At) -> Result<(), Mistake> {
         match event {
-            Event::DocumentStart(_) if self.root.is_some() => {
-                Err(Mistake::new(at, Problem::SecondDocument))
-            }
+            Event::DocumentStart(_) if self.root.is_some() => Err(Mistake::new(at, Problem::SecondDocument)),
             Event::Scalar(text, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
                 // `null` stays a word: it is the name of a backend.

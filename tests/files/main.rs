@@ -1,63 +1,24 @@
 //! Files: what is written is read back, what is broken is refused, nothing panics.
 //!
-//! Needs flac, ffmpeg and sox (Debian packages of those names); a test whose tool is missing
-//! says so and passes.
+//! Needs flac, ffmpeg and sox, which `make test` installs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod broken;
 mod lossy;
 mod written;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use files_crate::files::{Depth, FileError, Sink, Source, Written};
-
-/// A folder of its own for each test, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("lacquer-files-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A seeded generator (xorshift), uniform over u64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    /// A sample in -1..1.
-    fn sample(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    }
-}
+use lacquer::files::{Depth, FileError, Sink, Source, Written};
+use lacquer_tests::daemon::Folder;
+use lacquer_tests::random::Random;
+use lacquer_tests::signal;
 
 fn noise(channels: usize, frames: usize, gain: f64) -> Vec<Vec<f64>> {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15 + channels as u64);
-    (0..channels).map(|_| (0..frames).map(|_| random.sample() * gain).collect()).collect()
+    signal::noise(signal::db(gain), channels as u64, channels, frames)
 }
 
 fn sines(channels: usize, frames: usize) -> Vec<Vec<f64>> {
@@ -93,22 +54,14 @@ fn read(path: &Path) -> Result<(Vec<Vec<f64>>, Option<u64>), FileError> {
     Ok((planes, source.frames()))
 }
 
-fn run(tool: &str, arguments: &[&str], folder: &Folder) -> bool {
-    match Command::new(tool).args(arguments).current_dir(&folder.0).output() {
-        Ok(output) => {
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "{tool} {arguments:?}: {text}");
-            true
-        }
-        Err(_) => {
-            eprintln!("{tool} is not installed; skipped");
-            false
-        }
-    }
+fn run(tool: &str, arguments: &[&str], folder: &Folder) {
+    let output = Command::new(tool).args(arguments).current_dir(&folder.0).output();
+    let output = output.unwrap_or_else(|error| panic!("{tool}: {error}; make test installs it"));
+    assert!(output.status.success(), "{tool} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn ffmpeg(arguments: &[&str], folder: &Folder) -> bool {
-    run("ffmpeg", &[&["-v", "error", "-y"], arguments].concat(), folder)
+fn ffmpeg(arguments: &[&str], folder: &Folder) {
+    run("ffmpeg", &[&["-v", "error", "-y"], arguments].concat(), folder);
 }
 
 fn message(path: &Path) -> String {

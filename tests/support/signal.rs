@@ -27,7 +27,9 @@ pub fn sine(freq_hz: f64, level_db: f64, rate: f64, channels: usize, frames: usi
 /// Uniform white noise, another on each channel.
 pub fn noise(level_db: f64, seed: u64, channels: usize, frames: usize) -> Channels {
     let mut random = Random::new(seed);
-    (0..channels).map(|_| (0..frames).map(|_| gain(level_db) * (2.0 * random.unit() - 1.0)).collect()).collect()
+    (0..channels)
+        .map(|_| (0..frames).map(|_| gain(level_db) * (2.0 * random.unit() - 1.0)).collect())
+        .collect()
 }
 
 /// Noise in bursts of changing level, with silence between: what dynamics have to work on.
@@ -52,7 +54,8 @@ pub fn rms(samples: &[f64]) -> f64 {
 /// Largest difference between two signals.
 pub fn distance(a: &Channels, b: &Channels) -> f64 {
     assert_eq!((a.len(), a[0].len()), (b.len(), b[0].len()), "signals of one shape");
-    let of = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).fold(0.0, |d: f64, (a, b)| d.max((a - b).abs()));
+    let of =
+        |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).fold(0.0, |d: f64, (a, b)| d.max((a - b).abs()));
     a.iter().zip(b).map(of).fold(0.0, f64::max)
 }
 

@@ -47,7 +47,8 @@ impl Client {
                     }
                     return Ok(Some(lines));
                 }
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -56,7 +57,9 @@ impl Client {
 
 fn collect(packet: OscPacket, lines: &mut Vec<Line>) {
     match packet {
-        OscPacket::Message(OscMessage { addr, args }) => lines.push(Line::new(addr, args.iter().map(value).collect())),
+        OscPacket::Message(OscMessage { addr, args }) => {
+            lines.push(Line::new(addr, args.iter().map(value).collect()))
+        }
         OscPacket::Bundle(bundle) => bundle.content.into_iter().for_each(|packet| collect(packet, lines)),
     }
 }

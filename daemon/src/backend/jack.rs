@@ -97,8 +97,10 @@ impl Opened {
             happenings,
             block: self.client.buffer_size(),
         };
-        let client =
-            self.client.activate_async(notifications, process).map_err(|error| failed("activating", error))?;
+        let client = self
+            .client
+            .activate_async(notifications, process)
+            .map_err(|error| failed("activating", error))?;
         let mut failures = Vec::new();
         for (ours, theirs) in self.connect {
             // Which of the two is the source follows from the ports.
@@ -224,11 +226,8 @@ impl Latency {
 }
 
 extern "C" fn on_latency(mode: jack::jack_sys::jack_latency_callback_mode_t, latency: *mut c_void) {
-    let mode = if mode == jack::jack_sys::JackCaptureLatency {
-        LatencyType::Capture
-    } else {
-        LatencyType::Playback
-    };
+    let mode =
+        if mode == jack::jack_sys::JackCaptureLatency { LatencyType::Capture } else { LatencyType::Playback };
     // SAFETY: the pointer is the one that `listen` registered, made of an `Arc` that is never given back, so
     // what it points to outlives every call; it is only ever shared.
     let latency = unsafe { &*latency.cast::<Latency>() };
@@ -240,7 +239,8 @@ fn listen(client: &Client, latency: &Arc<Latency>) -> Result<(), BackendError> {
     let pointer = Arc::into_raw(Arc::clone(latency)).cast_mut().cast();
     // SAFETY: the client is open and not active, and the pointer stays valid for ever: its count is leaked,
     // some hundred bytes for each connection to a server.
-    let refused = unsafe { jack::jack_sys::jack_set_latency_callback(client.raw(), Some(on_latency), pointer) };
+    let refused =
+        unsafe { jack::jack_sys::jack_set_latency_callback(client.raw(), Some(on_latency), pointer) };
     if refused == 0 {
         Ok(())
     } else {

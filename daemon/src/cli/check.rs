@@ -30,7 +30,9 @@ fn is_station(file: &Path) -> bool {
         return false;
     }
     let root = std::fs::read(file).ok().and_then(|bytes| parse(&bytes).ok());
-    let Some((Item::Map(entries), _)) = root.map(|(root, mistakes)| (root.item, mistakes)) else { return false };
+    let Some((Item::Map(entries), _)) = root.map(|(root, mistakes)| (root.item, mistakes)) else {
+        return false;
+    };
     let has = |key: &str| entries.iter().any(|entry| entry.key == key);
     !has("nodes") && (has("audio") || has("chains") || has("control"))
 }

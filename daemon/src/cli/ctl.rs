@@ -18,9 +18,13 @@ const MORE: Duration = Duration::from_millis(50);
 pub(super) fn run(to: SocketAddr, what: Ask) -> Outcome {
     match Client::connect(to).and_then(|client| ask(&client, what)) {
         Ok(outcome) => outcome,
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-            complain(&format!("no answer from {to} within {} s; is the daemon running, and is that its \"osc: {{listen}}\"?", PATIENCE.as_secs()), Outcome::Refused)
-        }
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => complain(
+            &format!(
+                "no answer from {to} within {} s; is the daemon running, and is that its \"osc: {{listen}}\"?",
+                PATIENCE.as_secs()
+            ),
+            Outcome::Refused,
+        ),
         Err(error) => complain(&format!("{to}: {error}"), Outcome::Refused),
     }
 }
@@ -87,12 +91,16 @@ fn swap(client: &Client, chain: &str) -> io::Result<Outcome> {
     let outcome = loop {
         let Some(lines) = client.answer(deadline)? else { return Err(io::ErrorKind::TimedOut.into()) };
         let phase = |line: &Line| match (line.address.as_str(), line.values.as_slice()) {
-            ("/error", [Value::Text(address), ..]) if address == "/swap" => Some(complain(&why(line), Outcome::Wrong)),
-            ("/event/swap", [Value::Text(phase), Value::Text(name), ..]) if name == chain => match phase.as_str() {
-                "done" => Some(print(&format!("{chain} is on air"))),
-                "failed" => Some(complain(&text(line), Outcome::Wrong)),
-                _ => None,
-            },
+            ("/error", [Value::Text(address), ..]) if address == "/swap" => {
+                Some(complain(&why(line), Outcome::Wrong))
+            }
+            ("/event/swap", [Value::Text(phase), Value::Text(name), ..]) if name == chain => {
+                match phase.as_str() {
+                    "done" => Some(print(&format!("{chain} is on air"))),
+                    "failed" => Some(complain(&text(line), Outcome::Wrong)),
+                    _ => None,
+                }
+            }
             _ => None,
         };
         deadline = deadline.max(Instant::now() + SWAP_PATIENCE.min(Duration::from_secs(30)));

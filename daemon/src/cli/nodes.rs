@@ -19,7 +19,10 @@ pub(super) fn run(node: Option<&str>, as_json: bool) -> Outcome {
         }
     };
     if as_json {
-        return print(&format!("{:#}", Value::from(kinds.iter().map(|kind| describe(kind)).collect::<Vec<_>>())));
+        return print(&format!(
+            "{:#}",
+            Value::from(kinds.iter().map(|kind| describe(kind)).collect::<Vec<_>>())
+        ));
     }
     if node.is_none() {
         let line = |kind: &&Kind| format!("{:<12}{}", kind.name, kind.help);

@@ -59,7 +59,11 @@ pub(super) fn run(chain: &Path, depth: Depth, input: &Path, output: &Path) -> Ou
     };
     match render(&plan, source, sink, &interrupted) {
         Ok(written) if written.clipped > 0 => complain(
-            &format!("{}: {} samples were above full scale and are clipped", output.display(), written.clipped),
+            &format!(
+                "{}: {} samples were above full scale and are clipped",
+                output.display(),
+                written.clipped
+            ),
             Outcome::Done,
         ),
         Ok(_) => Outcome::Done,
@@ -86,7 +90,12 @@ impl Engine {
         control.stage(Order::Start { chain, settle: 0 });
         control.flush();
         Self {
-            callback: Callback::new(audio, Seat::for_files(&plan.io, plan.sample_rate), plan.sample_rate, None),
+            callback: Callback::new(
+                audio,
+                Seat::for_files(&plan.io, plan.sample_rate),
+                plan.sample_rate,
+                None,
+            ),
             memory: Memory::new(plan.io.input_channels(), plan.io.output_channels()),
             skip: plan.total,
             _wire: control,
@@ -128,7 +137,8 @@ fn render(
                 return Err(Failure::Interrupted);
             }
             let count = CHUNK.min(frames - from);
-            let fill = |channel: usize, samples: &mut Vec<f64>| samples.extend(&planes[channel][from..from + count]);
+            let fill =
+                |channel: usize, samples: &mut Vec<f64>| samples.extend(&planes[channel][from..from + count]);
             engine.play(count, fill, &mut sink)?;
             progress.inc(count as u64);
         }

@@ -136,7 +136,7 @@ impl Source {
     /// [`FileError::Short`] or [`FileError::Cut`] if the file ends early, [`FileError::Corrupt`]
     /// if it cannot be decoded, [`FileError::Io`] if the system cannot read; from then on
     /// [`FileError::Failed`].
-    #[allow(clippy::should_implement_trait)] // it lends its planes, which Iterator cannot
+    #[expect(clippy::should_implement_trait, reason = "it lends its planes, which Iterator cannot")]
     pub fn next(&mut self) -> Result<Option<&[Vec<f64>]>, FileError> {
         if self.failed {
             return Err(FileError::Failed { file: self.file.clone() });

@@ -203,7 +203,7 @@ impl Sink {
         // The rename itself; a folder that cannot be synced does not undo a whole file.
         let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
-            let _ = folder.sync_all();
+            folder.sync_all().ok();
         }
         Ok(self.written)
     }
@@ -216,7 +216,7 @@ impl Sink {
 impl Drop for Sink {
     fn drop(&mut self) {
         // After a finish the name is gone already, and this does nothing.
-        let _ = fs::remove_file(&self.temporary);
+        fs::remove_file(&self.temporary).ok();
     }
 }
 

@@ -38,7 +38,8 @@ impl Probe {
         let planes = &planes[..self.channels];
         match self.ring.write_chunk_uninit(frames * self.channels) {
             Ok(chunk) => {
-                let samples = (0..frames).flat_map(|frame| planes.iter().map(move |plane| plane[frame] as f32));
+                let samples =
+                    (0..frames).flat_map(|frame| planes.iter().map(move |plane| plane[frame] as f32));
                 chunk.fill_from_iter(samples);
             }
             Err(_) => self.lost += frames as u64,

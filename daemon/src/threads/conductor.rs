@@ -1,24 +1,25 @@
 //! The conductor: the one thread that builds chains and writes orders. It takes intents from every
 //! listener, readings from the audio thread, and tells the surfaces what became of both.
 
+mod files;
+mod link;
+mod state;
+
 use crate::air::{Air, Change};
 use crate::backend::Happening;
 use crate::link::Link;
-use crate::reload;
 use crate::report::Health;
 use crate::service;
 use crate::station::Station;
-use crate::threads::watch;
 use basedrop::Collector;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use lacquer_control::intent::{Asked, Intent, Peer, Value};
 use lacquer_control::message::{Order, Reading};
 use lacquer_control::notice::{Line, Notice, To};
-use lacquer_graph::chain::reduction_db;
 use lacquer_graph::seat::Event;
 use notify::RecommendedWatcher;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
@@ -137,7 +138,8 @@ impl Conductor {
             self.next_meters = now + METERS;
             self.tell_meters();
         }
-        while let Some(path) = self.changed.iter().find(|(_, due)| **due <= now).map(|(path, _)| path.clone()) {
+        while let Some(path) = self.changed.iter().find(|(_, due)| **due <= now).map(|(path, _)| path.clone())
+        {
             self.changed.remove(&path);
             self.reload_chain(&path);
         }
@@ -294,63 +296,6 @@ impl Conductor {
         }
     }
 
-    // What is told -------------------------------------------------------------------------------------
-
-    fn running_lines(&self) -> Vec<Line> {
-        self.air.newest().map(|airing| Line::words("/swap", &[&airing.name])).into_iter().collect()
-    }
-
-    fn bypass_line(&self) -> Line {
-        Line::new("/bypass", vec![Value::Switch(self.bypass)])
-    }
-
-    /// The full state, for one who has just subscribed.
-    fn everything(&self) -> Vec<Line> {
-        let mut lines = self.running_lines();
-        lines.push(self.bypass_line());
-        let places = self.air.newest().map_or(&[][..], |airing| airing.addresses.all());
-        for place in places {
-            if let Some(value) = self.air.value(place) {
-                lines.extend(both_lines(&Change { place: place.clone(), value }));
-            }
-        }
-        lines
-    }
-
-    fn status(&self) -> Vec<Line> {
-        let shelf = &self.air.shelf;
-        let name = |airing: Option<&crate::air::Airing>| airing.map_or("", |airing| &airing.name).to_owned();
-        let words = |key: &str, text: &str| Line::words(format!("/status/{key}"), &[text]);
-        let number = |key: &str, value: f64| Line::number(format!("/status/{key}"), value);
-        let audio = if self.link.is_some() { "running" } else { "waiting for the server" };
-        let mut lines = vec![
-            words("station", &self.station.name),
-            words("chain", &name(self.air.heard())),
-            words("swapping_to", &name(self.air.newest().filter(|_| self.air.is_swapping()))),
-            words("backend", self.station.audio.backend.name()),
-            words("audio", audio),
-            number("rate_hz", shelf.rate()),
-            number("block_frames", self.link.as_ref().map_or(0, |link| link.block) as f64),
-            number("latency_frames", shelf.latency() as f64),
-            number("latency_ms", shelf.latency() as f64 * 1000.0 / shelf.rate()),
-            Line::new("/status/bypass", vec![Value::Switch(self.bypass)]),
-        ];
-        lines.extend(self.health.lines());
-        lines
-    }
-
-    fn tell_meters(&mut self) {
-        let gains = std::mem::take(&mut self.reductions);
-        let mut lines: Vec<Line> =
-            gains.into_iter().map(|(path, gain)| Line::number(path, reduction_db(gain))).collect();
-        lines.extend(self.health.fresh());
-        self.tell(To::All, lines);
-    }
-
-    fn measured(&self, lines: Vec<Line>) {
-        self.tell(To::All, lines);
-    }
-
     // What the audio thread tells ----------------------------------------------------------------------
 
     fn event(&mut self, event: Event) {
@@ -417,162 +362,6 @@ impl Conductor {
                 self.close();
             }
             Happening::Gone(why) => self.lost(&why),
-        }
-    }
-
-    // The link ----------------------------------------------------------------------------------------
-
-    fn start(&mut self, name: &str) {
-        match self.air.start(name) {
-            Ok(order) => {
-                let latency = self.air.shelf.latency();
-                if let Some(link) = &self.link {
-                    link.failures.iter().for_each(|failure| warn!("not connected: {failure}"));
-                    link.set_latency(latency);
-                    let (rate, block) = (link.rate, link.block);
-                    let ms = latency as f64 * 1000.0 / rate;
-                    info!("{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms");
-                }
-                self.order(order);
-                self.order(Order::Bypass(self.bypass));
-                service::status(&format!("on air: {name}"));
-            }
-            Err(why) => error!("{name} cannot start: {why}"),
-        }
-    }
-
-    fn close(&mut self) {
-        if let Some(link) = self.link.take() {
-            link.close();
-        }
-    }
-
-    fn lost(&mut self, why: &str) {
-        error!("{}: {why}; looking for it again", self.station.audio.backend.name());
-        service::status("waiting for the audio server");
-        self.tell_event("connection", &["lost", why]);
-        self.close();
-        self.retry = Instant::now() + RETRY;
-        self.ended |= self.ending.is_some();
-    }
-
-    fn reopen(&mut self) {
-        self.retry = Instant::now() + RETRY;
-        let Ok(link) = Link::open(&self.station.audio) else { return };
-        self.air.shelf.set_rate(link.rate);
-        self.link = Some(link);
-        let name = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
-        info!("{} is back", self.station.audio.backend.name());
-        self.tell_event("connection", &["back"]);
-        self.start(&name);
-    }
-
-    fn quit(&mut self) {
-        info!("fading out to end");
-        service::stopping();
-        self.ending = Some(Instant::now());
-        self.order(Order::Mute(true));
-        self.ended = self.link.is_none();
-    }
-
-    // Files -------------------------------------------------------------------------------------------
-
-    fn watch(&mut self) {
-        self.watcher = None;
-        if self.station.watch {
-            match watch::watch(self.air.shelf.paths(), self.asks.clone()) {
-                Ok(watcher) => self.watcher = Some(watcher),
-                Err(error) => warn!("chain files are not watched: {error}"),
-            }
-        }
-    }
-
-    fn reload(&mut self, by: Peer, reset: bool) {
-        match reload::station(&self.path, Some(self.air.shelf.rate())) {
-            Ok(loaded) => {
-                let fixed = self.fixed(&loaded.station);
-                for what in &fixed {
-                    warn!("{what}");
-                }
-                let start = loaded.start().to_owned();
-                let (audio, osc) = (self.station.audio.clone(), self.station.osc);
-                let latency_ms = loaded.station.audio.latency_ms;
-                self.station = Station { audio, osc, ..loaded.station };
-                self.air.set_swap_ms((self.station.warmup_ms, self.station.fade_ms));
-                self.taken_over(by, &loaded.chains, latency_ms, reset, &start);
-                self.watch();
-                let mut words = vec!["done"];
-                words.extend(fixed.iter().map(String::as_str));
-                self.tell_event("reload", &words);
-                self.tell(To::One(by), vec![Line::words("/reload", &words)]);
-            }
-            Err(reports) => {
-                let text = reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-                self.reload_failed(by, &text);
-            }
-        }
-    }
-
-    /// What a reload cannot change.
-    fn fixed(&self, new: &Station) -> Vec<String> {
-        let (old, audio) = (&self.station.audio, &new.audio);
-        let mut fixed = Vec::new();
-        if audio.backend != old.backend {
-            let (was, is) = (old.backend.name(), audio.backend.name());
-            let what = if was == is { format!("the settings of {was}") } else { format!("{was} to {is}") };
-            fixed.push(format!("the backend cannot change while it plays ({what}): restart for that"));
-        }
-        if audio.io != old.io {
-            fixed.push("input and output groups cannot change while it plays: restart for that".to_owned());
-        }
-        if new.osc != self.station.osc {
-            fixed.push("the OSC port cannot change while it plays: restart for that".to_owned());
-        }
-        fixed
-    }
-
-    fn reload_chain(&mut self, path: &Path) {
-        let io = self.air.shelf.io().clone();
-        match reload::chain(path, Some(&io), self.air.shelf.rate()) {
-            Ok(file) => {
-                info!("{} changed on disk", path.display());
-                let start = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
-                let (files, latency) = (self.air.shelf.with(file), self.air.shelf.latency_ms());
-                self.taken_over(Peer::Files, &files, latency, false, &start);
-                self.tell_event("reload", &["done"]);
-            }
-            Err(report) => self.reload_failed(Peer::Files, &report.to_string()),
-        }
-    }
-
-    fn taken_over(
-        &mut self,
-        by: Peer,
-        chains: &[reload::ChainFile],
-        latency_ms: Option<f64>,
-        reset: bool,
-        start: &str,
-    ) {
-        let before = self.air.shelf.latency();
-        let swap = self.air.reread(chains, latency_ms, reset, start);
-        let latency = self.air.shelf.latency();
-        if latency != before {
-            warn!("the latency changes from {before} to {latency} frames: this one swap is not aligned");
-            if let Some(link) = &self.link {
-                link.set_latency(latency);
-            }
-        }
-        info!("files read again");
-        if let Some(name) = swap {
-            self.swap(by, &name);
-        }
-    }
-
-    fn reload_failed(&self, by: Peer, text: &str) {
-        error!("nothing was taken over; what is on air plays on:\n{text}");
-        self.tell_event("reload", &["failed", text]);
-        if let Peer::Osc(_) = by {
-            self.refuse(by, "/reload", text);
         }
     }
 }

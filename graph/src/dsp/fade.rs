@@ -44,7 +44,11 @@ impl Fade {
         } else {
             self.at = self.at.saturating_sub(1);
         }
-        if self.at == self.frames { 1.0 } else { 0.5 - 0.5 * (PI * f64::from(self.at) / f64::from(self.frames)).cos() }
+        if self.at == self.frames {
+            1.0
+        } else {
+            0.5 - 0.5 * (PI * f64::from(self.at) / f64::from(self.frames)).cos()
+        }
     }
 
     /// Its length.

@@ -101,7 +101,7 @@ impl Coeffs {
 ///
 /// Source: the poles of a Butterworth filter lie on a circle at equal angles.
 pub fn butterworth_q(order: usize, index: usize) -> f64 {
-    let angle = if order % 2 == 0 { 2 * index + 1 } else { 2 * index + 2 } as f64;
+    let angle = if order.is_multiple_of(2) { 2 * index + 1 } else { 2 * index + 2 } as f64;
     0.5 / (PI * angle / (2.0 * order as f64)).cos()
 }
 

@@ -25,8 +25,10 @@ const RATIO: Param = Param::new(1, "ratio", Unit::Ratio)
     .log()
     .top("inf")
     .help("How many dB in make one dB out above the threshold.");
-const KNEE: Param =
-    Param::new(2, "knee", Unit::Db).range(0.0, 24.0).default(6.0).help("Width of the bend around the threshold.");
+const KNEE: Param = Param::new(2, "knee", Unit::Db)
+    .range(0.0, 24.0)
+    .default(6.0)
+    .help("Width of the bend around the threshold.");
 const ATTACK: Param = Param::new(3, "attack", Unit::Ms)
     .range(0.05, 250.0)
     .default(10.0)
@@ -38,7 +40,8 @@ const RELEASE: Param = Param::new(4, "release", Unit::Ms)
     .log()
     .top("auto")
     .help("Time to let go by 63 %; auto lets peaks go fast and dense passages slowly.");
-const MAKEUP: Param = Param::new(5, "makeup", Unit::Gain).range(-12.0, 24.0).help("Gain after the reduction.");
+const MAKEUP: Param =
+    Param::new(5, "makeup", Unit::Gain).range(-12.0, 24.0).help("Gain after the reduction.");
 const MIX: Param =
     Param::new(6, "mix", Unit::Percent).range(0.0, 100.0).default(100.0).help("Compressed against dry.");
 const KEY_HIGHPASS: Param = Param::new(7, "key_highpass", Unit::Hz)
@@ -125,9 +128,13 @@ impl Compressor {
         // A key of another width has no channel for each of ours: all hear its loudest.
         let link = if width == block.width() { link } else { 1.0 };
         let highest = 20.0 * highest.log10();
-        levels.map(|level| if link == 1.0 { highest } else {
-            let own = 20.0 * level.log10();
-            own + link * (highest - own)
+        levels.map(|level| {
+            if link == 1.0 {
+                highest
+            } else {
+                let own = 20.0 * level.log10();
+                own + link * (highest - own)
+            }
         })
     }
 }
@@ -157,9 +164,9 @@ impl Node for Compressor {
             let levels = self.levels(block, frame, link.tick());
             let (threshold, ratio, knee) = (threshold.tick(), ratio.tick(), knee.tick());
             let (makeup, mix) = (makeup.tick(), mix.tick());
-            for channel in 0..block.width() {
-                let wanted = wanted(levels[channel], threshold, ratio, knee);
-                let reduction = self.past[channel].reduction.tick(wanted, &self.times);
+            let width = block.width();
+            for (channel, (level, past)) in levels.iter().zip(&mut self.past).take(width).enumerate() {
+                let reduction = past.reduction.tick(wanted(*level, threshold, ratio, knee), &self.times);
                 let gain = db_to_gain(-reduction);
                 lowest = lowest.min(gain);
                 *block.at(channel, frame) *= 1.0 + mix * (gain * makeup - 1.0);

@@ -10,9 +10,8 @@ use crate::node::{Kind, Node, Params, Parts, Setup, same};
 use crate::param::{Param, Unit};
 
 const SHAPES: [&str; 5] = ["bell", "lowshelf", "highshelf", "highpass", "lowpass"];
-const SLOPES: [&str; 8] = [
-    "6 dB/oct", "12 dB/oct", "18 dB/oct", "24 dB/oct", "36 dB/oct", "48 dB/oct", "72 dB/oct", "96 dB/oct",
-];
+const SLOPES: [&str; 8] =
+    ["6 dB/oct", "12 dB/oct", "18 dB/oct", "24 dB/oct", "36 dB/oct", "48 dB/oct", "72 dB/oct", "96 dB/oct"];
 /// Order of the filter for each slope.
 const ORDERS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 
@@ -34,9 +33,12 @@ const SLOPE: Param = Param::new(4, "slope", Unit::Choice(&SLOPES))
     .default(1.0)
     .setting()
     .help("Steepness of a pass filter; all but 12 dB/oct are Butterworth.");
-const ON: Param = Param::new(5, "on", Unit::Switch).default(1.0).help("Whether the band is heard; the change is a short fade.");
+const ON: Param = Param::new(5, "on", Unit::Switch)
+    .default(1.0)
+    .help("Whether the band is heard; the change is a short fade.");
 
-const BANDS: Parts = Parts { name: "band", list: "bands", rows: &[SHAPE, FREQ, GAIN, Q, SLOPE, ON], most: 24 };
+const BANDS: Parts =
+    Parts { name: "band", list: "bands", rows: &[SHAPE, FREQ, GAIN, Q, SLOPE, ON], most: 24 };
 
 /// See the module.
 pub const KIND: Kind = Kind::new("eq", "Parametric equaliser of up to 24 bands.", &[], build).parts(&BANDS);

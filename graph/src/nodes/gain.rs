@@ -11,8 +11,8 @@ const GAIN: Param = Param::new(0, "gain", Unit::Gain)
     .range(-90.0, 24.0)
     .bottom("-inf")
     .help("Level change, the same on every channel.");
-const POLARITY: Param =
-    Param::new(1, "invert", Unit::Switch).help("Turns the polarity of every channel; the turn is a short fade.");
+const POLARITY: Param = Param::new(1, "invert", Unit::Switch)
+    .help("Turns the polarity of every channel; the turn is a short fade.");
 const BALANCE: Param = Param::new(2, "balance", Unit::Percent)
     .range(-100.0, 100.0)
     .help("Attenuates the right (negative) or the left (positive) of two channels; the other one stays.");
@@ -29,7 +29,8 @@ struct Gain;
 
 impl Node for Gain {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
-        let (mut gain, mut invert, mut balance) = (params.ramp(&GAIN), params.ramp(&POLARITY), params.ramp(&BALANCE));
+        let (mut gain, mut invert, mut balance) =
+            (params.ramp(&GAIN), params.ramp(&POLARITY), params.ramp(&BALANCE));
         let is_pair = block.width() == 2;
         for frame in 0..block.frames() {
             // From +1 to -1 through silence.
@@ -37,7 +38,7 @@ impl Node for Gain {
             let balance = balance.tick();
             let sides = [1.0 - balance.max(0.0), 1.0 + balance.min(0.0)];
             for channel in 0..block.width() {
-                let side = if is_pair { sides[channel] } else { 1.0 };
+                let side = if is_pair { sides[channel % 2] } else { 1.0 };
                 *block.at(channel, frame) *= factor * side;
             }
         }

@@ -31,10 +31,14 @@ const LOOKAHEAD: Param = Param::new(2, "lookahead", Unit::Ms)
     .help("How long before a peak the reduction begins; longer is gentler, and adds latency.");
 
 /// See the module.
-pub const KIND: Kind =
-    Kind::new("limiter", "Look-ahead limiter with a true-peak ceiling.", &[CEILING, RELEASE, LOOKAHEAD], build)
-        .latency(|setup| lookahead(setup) + oversample::DELAY)
-        .readings(&[REDUCTION]);
+pub const KIND: Kind = Kind::new(
+    "limiter",
+    "Look-ahead limiter with a true-peak ceiling.",
+    &[CEILING, RELEASE, LOOKAHEAD],
+    build,
+)
+.latency(|setup| lookahead(setup) + oversample::DELAY)
+.readings(&[REDUCTION]);
 
 fn lookahead(setup: &Setup<'_>) -> usize {
     setup.frames(setup.value(&LOOKAHEAD)).max(1)
@@ -42,10 +46,8 @@ fn lookahead(setup: &Setup<'_>) -> usize {
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let lookahead = lookahead(setup);
-    let channel = || Channel {
-        history: History::default(),
-        delay: Delay::new(lookahead + oversample::DELAY),
-    };
+    let channel =
+        || Channel { history: History::default(), delay: Delay::new(lookahead + oversample::DELAY) };
     Box::new(Limiter {
         rate: setup.sample_rate,
         interpolator: Interpolator::new(),

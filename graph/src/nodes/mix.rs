@@ -17,8 +17,10 @@ const GAIN: Param =
 
 /// See the module.
 pub const KIND: Kind =
-    Kind::new("mix", "Sums its sources, makes one channel many or many one.", &[CHANNELS, GAIN], |_| Box::new(Mix))
-        .ports(Ports::Remix(CHANNELS.slot));
+    Kind::new("mix", "Sums its sources, makes one channel many or many one.", &[CHANNELS, GAIN], |_| {
+        Box::new(Mix)
+    })
+    .ports(Ports::Remix(CHANNELS.slot));
 
 struct Mix;
 

@@ -22,8 +22,9 @@ const LEVEL: Param = Param::new(2, "level", Unit::Gain)
     .help("RMS level, re a full-scale square wave.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new("noise", "White or pink noise for line-up and tests.", &[CHANNELS, COLOUR, LEVEL], build)
-    .ports(Ports::Source(CHANNELS.slot));
+pub const KIND: Kind =
+    Kind::new("noise", "White or pink noise for line-up and tests.", &[CHANNELS, COLOUR, LEVEL], build)
+        .ports(Ports::Source(CHANNELS.slot));
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let mut noise = Noise { pink: setup.value(&COLOUR) > 0.0, voices: [Voice::default(); MAX_CHANNELS] };

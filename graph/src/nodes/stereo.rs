@@ -14,13 +14,17 @@ const WIDTH: Param = Param::new(0, "width", Unit::Percent)
     .help("Level of the side: 0 % is mono, 100 % leaves it, 200 % doubles it.");
 const MID: Param =
     Param::new(1, "mid", Unit::Gain).range(-90.0, 12.0).bottom("-inf").help("Level of the middle.");
-const SIDE: Param =
-    Param::new(2, "side", Unit::Gain).range(-90.0, 12.0).bottom("-inf").help("Level of the side, on top of the width.");
+const SIDE: Param = Param::new(2, "side", Unit::Gain)
+    .range(-90.0, 12.0)
+    .bottom("-inf")
+    .help("Level of the side, on top of the width.");
 
 /// See the module.
 pub const KIND: Kind =
-    Kind::new("stereo", "Width, and the levels of middle and side.", &[WIDTH, MID, SIDE], |_| Box::new(Stereo))
-        .ports(Ports::Stereo);
+    Kind::new("stereo", "Width, and the levels of middle and side.", &[WIDTH, MID, SIDE], |_| {
+        Box::new(Stereo)
+    })
+    .ports(Ports::Stereo);
 
 struct Stereo;
 

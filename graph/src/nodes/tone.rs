@@ -8,11 +8,18 @@ use crate::node::{Kind, Node, Params, Ports, Setup, same};
 use crate::param::{Param, Unit};
 use std::f64::consts::TAU;
 
-const CHANNELS: Param =
-    Param::new(0, "channels", Unit::Count).range(1.0, 8.0).default(2.0).setting().help("Channels out, all the same.");
-const FREQ: Param = Param::new(1, "freq", Unit::Hz).range(10.0, 20_000.0).default(1000.0).log().help("Frequency.");
-const LEVEL: Param =
-    Param::new(2, "level", Unit::Gain).range(-140.0, 0.0).default(-18.0).bottom("-inf").help("Peak level, re full scale.");
+const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
+    .range(1.0, 8.0)
+    .default(2.0)
+    .setting()
+    .help("Channels out, all the same.");
+const FREQ: Param =
+    Param::new(1, "freq", Unit::Hz).range(10.0, 20_000.0).default(1000.0).log().help("Frequency.");
+const LEVEL: Param = Param::new(2, "level", Unit::Gain)
+    .range(-140.0, 0.0)
+    .default(-18.0)
+    .bottom("-inf")
+    .help("Peak level, re full scale.");
 
 /// See the module.
 pub const KIND: Kind = Kind::new("tone", "A sine for line-up and tests.", &[CHANNELS, FREQ, LEVEL], build)

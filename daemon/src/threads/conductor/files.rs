@@ -1,0 +1,111 @@
+//! The conductor and its files: reading again, watching, taking over.
+
+use super::Conductor;
+use crate::reload;
+use crate::station::Station;
+use crate::threads::watch;
+use lacquer_control::intent::Peer;
+use lacquer_control::notice::{Line, To};
+use std::path::Path;
+use tracing::{error, info, warn};
+
+impl Conductor {
+    pub(super) fn watch(&mut self) {
+        self.watcher = None;
+        if self.station.watch {
+            match watch::watch(self.air.shelf.paths(), self.asks.clone()) {
+                Ok(watcher) => self.watcher = Some(watcher),
+                Err(error) => warn!("chain files are not watched: {error}"),
+            }
+        }
+    }
+
+    pub(super) fn reload(&mut self, by: Peer, reset: bool) {
+        match reload::station(&self.path, Some(self.air.shelf.rate())) {
+            Ok(loaded) => {
+                let fixed = self.fixed(&loaded.station);
+                for what in &fixed {
+                    warn!("{what}");
+                }
+                let start = loaded.start().to_owned();
+                let (audio, osc) = (self.station.audio.clone(), self.station.osc);
+                let latency_ms = loaded.station.audio.latency_ms;
+                self.station = Station { audio, osc, ..loaded.station };
+                self.air.set_swap_ms((self.station.warmup_ms, self.station.fade_ms));
+                self.taken_over(by, &loaded.chains, latency_ms, reset, &start);
+                self.watch();
+                let mut words = vec!["done"];
+                words.extend(fixed.iter().map(String::as_str));
+                self.tell_event("reload", &words);
+                self.tell(To::One(by), vec![Line::words("/reload", &words)]);
+            }
+            Err(reports) => {
+                let text = reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+                self.reload_failed(by, &text);
+            }
+        }
+    }
+
+    /// What a reload cannot change.
+    pub(super) fn fixed(&self, new: &Station) -> Vec<String> {
+        let (old, audio) = (&self.station.audio, &new.audio);
+        let mut fixed = Vec::new();
+        if audio.backend != old.backend {
+            let (was, is) = (old.backend.name(), audio.backend.name());
+            let what = if was == is { format!("the settings of {was}") } else { format!("{was} to {is}") };
+            fixed.push(format!("the backend cannot change while it plays ({what}): restart for that"));
+        }
+        if audio.io != old.io {
+            fixed.push("input and output groups cannot change while it plays: restart for that".to_owned());
+        }
+        if new.osc != self.station.osc {
+            fixed.push("the OSC port cannot change while it plays: restart for that".to_owned());
+        }
+        fixed
+    }
+
+    pub(super) fn reload_chain(&mut self, path: &Path) {
+        let io = self.air.shelf.io().clone();
+        match reload::chain(path, Some(&io), self.air.shelf.rate()) {
+            Ok(file) => {
+                info!("{} changed on disk", path.display());
+                let start = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
+                let (files, latency) = (self.air.shelf.with(file), self.air.shelf.latency_ms());
+                self.taken_over(Peer::Files, &files, latency, false, &start);
+                self.tell_event("reload", &["done"]);
+            }
+            Err(report) => self.reload_failed(Peer::Files, &report.to_string()),
+        }
+    }
+
+    pub(super) fn taken_over(
+        &mut self,
+        by: Peer,
+        chains: &[reload::ChainFile],
+        latency_ms: Option<f64>,
+        reset: bool,
+        start: &str,
+    ) {
+        let before = self.air.shelf.latency();
+        let swap = self.air.reread(chains, latency_ms, reset, start);
+        let latency = self.air.shelf.latency();
+        if latency != before {
+            warn!("the latency changes from {before} to {latency} frames: this one swap is not aligned");
+            if let Some(link) = &self.link {
+                link.set_latency(latency);
+            }
+        }
+        info!("files read again");
+        if let Some(name) = swap {
+            self.swap(by, &name);
+        }
+    }
+
+    pub(super) fn reload_failed(&self, by: Peer, text: &str) {
+        error!("nothing was taken over; what is on air plays on:\n{text}");
+        self.tell_event("reload", &["failed", text]);
+        if let Peer::Osc(_) = by {
+            self.refuse(by, "/reload", text);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The conductor and its link: starting, losing and finding the audio.
+
+use super::{Conductor, RETRY};
+use crate::link::Link;
+use crate::service;
+use lacquer_control::message::Order;
+use std::time::Instant;
+use tracing::{error, info, warn};
+
+impl Conductor {
+    pub(super) fn start(&mut self, name: &str) {
+        match self.air.start(name) {
+            Ok(order) => {
+                let latency = self.air.shelf.latency();
+                if let Some(link) = &self.link {
+                    link.failures.iter().for_each(|failure| warn!("not connected: {failure}"));
+                    link.set_latency(latency);
+                    let (rate, block) = (link.rate, link.block);
+                    let ms = latency as f64 * 1000.0 / rate;
+                    info!(
+                        "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
+                    );
+                }
+                self.order(order);
+                self.order(Order::Bypass(self.bypass));
+                service::status(&format!("on air: {name}"));
+            }
+            Err(why) => error!("{name} cannot start: {why}"),
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.close();
+        }
+    }
+
+    pub(super) fn lost(&mut self, why: &str) {
+        error!("{}: {why}; looking for it again", self.station.audio.backend.name());
+        service::status("waiting for the audio server");
+        self.tell_event("connection", &["lost", why]);
+        self.close();
+        self.retry = Instant::now() + RETRY;
+        self.ended |= self.ending.is_some();
+    }
+
+    pub(super) fn reopen(&mut self) {
+        self.retry = Instant::now() + RETRY;
+        let Ok(link) = Link::open(&self.station.audio) else { return };
+        self.air.shelf.set_rate(link.rate);
+        self.link = Some(link);
+        let name = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
+        info!("{} is back", self.station.audio.backend.name());
+        self.tell_event("connection", &["back"]);
+        self.start(&name);
+    }
+
+    pub(super) fn quit(&mut self) {
+        info!("fading out to end");
+        service::stopping();
+        self.ending = Some(Instant::now());
+        self.order(Order::Mute(true));
+        self.ended = self.link.is_none();
+    }
+}
