@@ -1,1 +1,228 @@
-//! Follows.
+//! The shipped files are right, the broken ones are told in the approved words, and nothing of any size or
+//! shape does more harm than a message.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer_graph::yaml::{self, Item};
+use lacquer_tests::daemon::{Folder, lacquer, root};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+fn files(folder: &str, ending: &str) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(root().join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(ending))
+        .map(|name| format!("{folder}/{name}"))
+        .collect();
+    names.sort();
+    assert!(!names.is_empty());
+    names
+}
+
+fn shipped() -> Vec<String> {
+    [files("configs", ".yaml"), files("configs/chains", ".yaml")].concat()
+}
+
+/// Compares with an approved file, or renews it.
+fn approve(path: &Path, text: &str) {
+    if std::env::var_os("LACQUER_APPROVE").is_some() {
+        fs::write(path, text).unwrap();
+    }
+    let approved = fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(text, approved, "{}: make golden renews it", path.display());
+}
+
+#[test]
+fn every_shipped_file_is_right() {
+    for file in shipped() {
+        let out = lacquer(&["check", &file]);
+        assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+        assert_eq!(String::from_utf8_lossy(&out.stdout), format!("{file}: ok\n"));
+    }
+}
+
+#[test]
+fn every_broken_file_is_told_in_the_approved_words() {
+    for file in files("configs/broken", ".yaml") {
+        let out = lacquer(&["check", &file]);
+        assert_eq!(out.status.code(), Some(1), "{file} is not broken");
+        approve(&root().join(file.replace(".yaml", ".txt")), &String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+#[test]
+fn the_schemas_are_those_of_the_tables() {
+    for what in ["chain", "station"] {
+        let out = lacquer(&["schema", what]);
+        approve(&root().join(format!("configs/{what}.schema.json")), &String::from_utf8_lossy(&out.stdout));
+    }
+}
+
+#[test]
+fn the_schema_knows_every_key_that_shipped_files_use() {
+    for file in shipped() {
+        let text = fs::read_to_string(root().join(&file)).unwrap();
+        let is_station = text.contains("\nchains:");
+        let name = if is_station { "station" } else { "chain" };
+        let schema = fs::read_to_string(root().join(format!("configs/{name}.schema.json"))).unwrap();
+        let (value, _) = yaml::parse(text.as_bytes()).unwrap();
+        let Item::Map(entries) = value.item else { panic!("{file}") };
+        for entry in entries {
+            assert!(schema.contains(&format!("\"{}\"", entry.key)), "{file}: {}", entry.key);
+        }
+        assert!(text.starts_with("# yaml-language-server: $schema="), "{file} names its schema");
+    }
+}
+
+/// Whether our marked tree and serde_yaml's value are the same.
+fn agree(ours: &yaml::Value, theirs: &serde_yaml::Value) -> bool {
+    use serde_yaml::Value;
+    match (&ours.item, theirs) {
+        (Item::Null, Value::Null) => true,
+        // The name of a backend.
+        (Item::Scalar { text, plain: true }, Value::Null) => text == "null",
+        (Item::Scalar { text, .. }, Value::String(string)) => text == string,
+        (Item::Scalar { text, plain: true }, Value::Bool(on)) => *text == on.to_string(),
+        (Item::Scalar { text, plain: true }, Value::Number(number)) => {
+            text.parse::<f64>().ok() == number.as_f64()
+        }
+        (Item::List(ours), Value::Sequence(theirs)) => {
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| agree(ours, theirs))
+        }
+        (Item::Map(ours), Value::Mapping(theirs)) => {
+            let value = |key: &str| match theirs.get(key) {
+                None if key == "null" => theirs.get(Value::Null),
+                found => found,
+            };
+            ours.len() == theirs.len()
+                && ours.iter().all(|entry| value(&entry.key).is_some_and(|value| agree(&entry.value, value)))
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn both_readings_of_a_file_agree() {
+    for file in [shipped(), files("configs/broken", ".yaml")].concat() {
+        let text = fs::read_to_string(root().join(&file)).unwrap();
+        let ours = yaml::parse(text.as_bytes());
+        let theirs: Result<serde_yaml::Value, _> = serde_yaml::from_str(&text);
+        match (ours, theirs) {
+            (Ok((ours, mistakes)), Ok(theirs)) if mistakes.is_empty() => {
+                assert!(agree(&ours, &theirs), "{file}: {ours:?}\n{theirs:?}");
+            }
+            (Ok((_, mistakes)), Ok(_)) => panic!("{file}: only we see {mistakes:?}"),
+            (ours, Err(_)) => {
+                let is_whole = matches!(&ours, Ok((_, mistakes)) if mistakes.is_empty());
+                assert!(!is_whole, "{file}: only serde_yaml refuses it");
+            }
+            (Err(mistake), Ok(_)) => panic!("{file}: only we refuse it: {mistake:?}"),
+        }
+    }
+}
+
+// What a file may do at worst ---------------------------------------------------------------------------
+
+/// Checks a file that must be refused, quickly; gives what is told.
+fn refused(path: &Path) -> String {
+    let begin = Instant::now();
+    let out = lacquer(&["check", path.to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{}: {text}", path.display());
+    // Not a matter of milliseconds, but an engineer waits for the answer.
+    assert!(begin.elapsed() < Duration::from_secs(10), "{}: {:?}", path.display(), begin.elapsed());
+    text
+}
+
+#[test]
+fn a_missing_file_a_folder_and_a_huge_file_are_told() {
+    let folder = Folder::new("sizes");
+    assert_eq!(refused(Path::new("missing.yaml")), "missing.yaml: no such file\n");
+    assert!(refused(&folder.0).contains("a folder, not a file"));
+    let huge = folder.at("huge.yaml");
+    fs::File::create(&huge).unwrap().set_len(100 << 20).unwrap();
+    assert!(refused(&huge).contains("the file has 104857600 bytes; at most 4194304 are read"));
+    let empty = folder.write("empty.yaml", "# nothing\n");
+    assert!(refused(&empty).contains("the file is empty"));
+    let binary = folder.at("binary.yaml");
+    fs::write(&binary, [b'n', 0xff, 0xfe, 0]).unwrap();
+    assert!(refused(&binary).contains("not UTF-8 text (byte 1)"));
+}
+
+#[test]
+fn bombs_and_monsters_are_refused() {
+    let folder = Folder::new("monsters");
+    let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let bomb = |levels: usize| {
+        let level =
+            |i: usize| format!("a{}: &a{} [{}]\n", i + 1, i + 1, vec![format!("*a{i}"); 9].join(", "));
+        format!("a0: &a0 [x, x, x, x, x, x, x, x, x]\n{}", lines(levels, &level))
+    };
+    let cases: Vec<(&str, String, &str)> = vec![
+        ("aliases", bomb(6), "unfold to, more than 200000 values"),
+        ("more-aliases", bomb(20), "unfold to, more than 200000 values"),
+        ("itself", "nodes: &n [*n]\n".to_owned(), "not YAML"),
+        ("deep", format!("nodes: {}", "[".repeat(100_000)), "nested more than 32 deep"),
+        ("deep-maps", lines(1_000, &|i| format!("{}a:\n", " ".repeat(i))), "nested more than 32 deep"),
+        ("keys", lines(190_000, &|i| format!("k{i}: 1\n")), "more than 200000 values"),
+        (
+            "many",
+            format!("nodes:\n{}", lines(10_000, &|i| format!("  - gain: {{id: g{i}}}\n"))),
+            "10000 nodes; a chain holds at most 1000",
+        ),
+        (
+            "many-bad",
+            format!("nodes:\n{}", lines(10_000, &|i| format!("  - gian: {{id: g{i}, gain: 99 dB}}\n"))),
+            "10000 nodes; a chain holds at most 1000",
+        ),
+        (
+            "same",
+            format!("nodes:\n{}", lines(900, &|_| "  - gain: {id: g}\n".to_owned())),
+            "id \"g\" is taken by the node in line 2",
+        ),
+        (
+            "tangle",
+            format!(
+                "nodes:\n{}",
+                lines(900, &|i| format!("  - gain: {{id: g{i}, in: g{}}}\n", (i + 1) % 900))
+            ),
+            "a cycle: g0 -> g899",
+        ),
+        ("long", format!("name: {}\nnodes: [gain]\n", "x".repeat(4_000_000)), "write up to 64 letters"),
+        (
+            "long-line",
+            format!("nodes: [{}gian]\n", " ".repeat(4_000_000)),
+            "no node type \"gian\", did you mean \"gain\"?",
+        ),
+    ];
+    for (name, text, words) in cases {
+        let told = refused(&folder.write(&format!("{name}.yaml"), &text));
+        assert!(told.contains(words), "{name}: {}", told.chars().take(400).collect::<String>());
+    }
+}
+
+#[test]
+fn a_station_is_never_half_read() {
+    let folder = Folder::new("half");
+    let good = "nodes: [gain]\n";
+    folder.write("good.yaml", good);
+    folder.write("bad.yaml", "nodes: [gian]\n");
+    let station = folder.write("station.yaml", "audio: {backend: null}\nchains: [good.yaml, bad.yaml]\n");
+    let out = lacquer(&["run", station.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("bad.yaml:1:9: no node type \"gian\""));
+}
+
+#[test]
+fn the_largest_chain_that_is_allowed_plays() {
+    let folder = Folder::new("largest");
+    let nodes: String = (0..1_000).map(|i| format!("  - gain: {{id: g{i}}}\n")).collect();
+    let path: PathBuf = folder.write("largest.yaml", &format!("nodes:\n{nodes}"));
+    let out = lacquer(&["check", path.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(0));
+    let mut rig = lacquer_tests::rig::Rig::of(&nodes);
+    let input = lacquer_tests::signal::noise(-6.0, 1, 2, 640);
+    assert_eq!(rig.play(&input), input);
+}

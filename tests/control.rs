@@ -4,80 +4,12 @@
 
 use lacquer_control::intent::Value;
 use lacquer_control::notice::Line;
-use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, lacquer, text};
+use lacquer_tests::daemon::{eventually, text};
 use lacquer_tests::random::Random;
-use std::fs;
+use lacquer_tests::studio::{Studio, number, why};
 use std::net::UdpSocket;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-
-const A: &str = "
-description: the first
-nodes:
-  - eq: {id: tone, bands: [{shape: bell, freq: 1 kHz, gain: 2 dB}, {shape: highshelf, freq: 8 kHz}]}
-  - compressor: {id: glue, threshold: -20 dB}
-  - limiter: {id: ceiling}
-";
-const B: &str = "
-nodes:
-  - gain: {id: level, gain: -3 dB}
-  - limiter: {id: ceiling, ceiling: -2 dBTP}
-";
-
-struct Studio {
-    folder: Folder,
-    station: PathBuf,
-    port: u16,
-}
-
-impl Studio {
-    fn new(name: &str) -> Self {
-        let folder = Folder::new(name);
-        folder.write("a.yaml", A);
-        folder.write("b.yaml", B);
-        let port = free_port();
-        let station = folder.write("station.yaml", "");
-        let studio = Self { folder, station, port };
-        studio.write("[a.yaml, b.yaml]", "");
-        studio
-    }
-
-    /// Writes the station file with these chains and more lines.
-    fn write(&self, chains: &str, more: &str) {
-        let port = self.port;
-        let yaml = format!(
-            "name: Test\naudio: {{backend: null, null: {{block: 64, source: programme}}}}\nchains: {chains}\n\
-             swap: {{warmup: 20 ms, fade: 20 ms}}\ncontrol: {{osc: {{listen: \"127.0.0.1:{port}\"}}}}\n{more}"
-        );
-        fs::write(&self.station, yaml).unwrap();
-    }
-
-    fn start(&self) -> Daemon {
-        Daemon::start(&self.station, self.port)
-    }
-
-    fn ctl(&self, args: &[&str]) -> (i32, String, String) {
-        let to = format!("127.0.0.1:{}", self.port);
-        let out = lacquer(&[&["ctl", "--to", &to], args].concat());
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        (out.status.code().unwrap(), text(&out.stdout), text(&out.stderr))
-    }
-}
-
-fn number(line: &Line) -> f64 {
-    match line.values.as_slice() {
-        [Value::Number(number)] => *number,
-        other => panic!("{other:?} at {}", line.address),
-    }
-}
-
-fn why(line: &Line) -> &str {
-    match (line.address.as_str(), line.values.as_slice()) {
-        ("/error", [Value::Text(_), Value::Text(why)]) => why,
-        _ => panic!("{line:?} is no error"),
-    }
-}
 
 #[test]
 fn every_address_is_answered_with_its_value_and_takes_one() {
@@ -241,6 +173,20 @@ fn a_swap_tells_its_phases_and_the_last_asked_wins() {
 }
 
 #[test]
+fn meters_of_nodes_that_have_gone_are_told_no_more() {
+    let studio = Studio::new("gonemeters");
+    let daemon = studio.start();
+    let client = daemon.client();
+    client.say("/subscribe", vec![Value::Number(60.0)]);
+    client.hear("the meter", |line| line.address == "/meter/node/glue/reduction");
+    client.say("/swap", vec![text("b")]);
+    client.swap_phase("done", "b");
+    let heard = client.hear_for(Duration::from_millis(300));
+    assert!(heard.iter().any(|line| line.address == "/meter/node/ceiling/reduction"));
+    assert!(heard.iter().all(|line| !line.address.contains("/glue/")), "{heard:?}");
+}
+
+#[test]
 fn a_bundle_is_done_in_order_and_answered() {
     let studio = Studio::new("bundle");
     let daemon = studio.start();
@@ -255,146 +201,6 @@ fn a_bundle_is_done_in_order_and_answered() {
     client.0.ask(&lines).unwrap();
     assert_eq!(number(&client.hear("the answer", |line| line.address == "/node/glue/threshold")), -15.0);
     assert_eq!(number(&client.ask("/node/glue/ratio", vec![])), 4.0);
-}
-
-#[test]
-fn sighup_reads_station_and_chains_again() {
-    let studio = Studio::new("sighup");
-    let daemon = studio.start();
-    let client = daemon.client();
-    client.say("/subscribe", vec![Value::Number(60.0)]);
-    client.say("/node/glue/ratio", vec![Value::Number(3.0)]);
-    // A chain more, and another threshold in the one on air.
-    studio.folder.write("c.yaml", "nodes:\n  - gain\n");
-    studio.folder.write("a.yaml", &A.replace("threshold: -20 dB", "threshold: -22 dB"));
-    studio.write("[a.yaml, b.yaml, c.yaml]", "");
-    daemon.signal("HUP");
-    client.swap_phase("done", "a");
-    assert_eq!(client.ask("/chains", vec![]).values, [text("a"), text("b"), text("c")]);
-    assert_eq!(number(&client.ask("/node/glue/threshold", vec![])), -22.0);
-    assert_eq!(number(&client.ask("/node/glue/ratio", vec![])), 3.0, "what the file did not change stays");
-    // The chain on air leaves the station: the first one takes over.
-    studio.write("[b.yaml, c.yaml]", "");
-    daemon.signal("HUP");
-    client.swap_phase("done", "b");
-}
-
-#[test]
-fn a_bad_file_changes_nothing_and_says_all_that_is_wrong() {
-    let studio = Studio::new("badfile");
-    let daemon = studio.start();
-    let client = daemon.client();
-    studio.folder.write("a.yaml", "nodes:\n  - limitter: {}\n  - gain: {gain: 99 dB}\n");
-    studio.folder.write("b.yaml", &B.replace("-3 dB", "-9 dB"));
-    let error = client.ask("/reload", vec![]);
-    assert!(
-        why(&error).contains("a.yaml:2:5: no node type \"limitter\", did you mean \"limiter\"?"),
-        "{error:?}"
-    );
-    assert!(why(&error).contains("99 dB is outside -inf to 24 dB"), "{error:?}");
-    client.say("/swap", vec![text("b")]);
-    eventually("b answers", || (client.ask("/swap", vec![]).values == [text("b")]).then_some(()));
-    assert_eq!(number(&client.ask("/node/level/gain", vec![])), -3.0, "not half of it is taken over either");
-}
-
-#[test]
-fn a_reload_cannot_change_the_backend_and_says_so() {
-    let studio = Studio::new("backend");
-    let daemon = studio.start();
-    let client = daemon.client();
-    let yaml = fs::read_to_string(&studio.station).unwrap();
-    fs::write(&studio.station, yaml.replace("backend: null", "backend: jack")).unwrap();
-    let answer = client.ask("/reload", vec![]);
-    let words = format!("{:?}", answer.values);
-    assert!(
-        words.contains("the backend cannot change while it plays (null to jack): restart for that"),
-        "{words}"
-    );
-    client.ask("/chains", vec![]);
-}
-
-#[test]
-fn a_watched_chain_file_is_taken_over_when_it_changes() {
-    let studio = Studio::new("watch");
-    studio.write("[a.yaml, b.yaml]", "watch: true\n");
-    let daemon = studio.start();
-    let client = daemon.client();
-    client.say("/subscribe", vec![Value::Number(60.0)]);
-    client.hear("the state", |line| line.address == "/swap");
-    // As editors do it: a new file in the place of the old one.
-    let new = studio.folder.write("a.new", &A.replace("threshold: -20 dB", "threshold: -33 dB"));
-    fs::rename(new, studio.folder.0.join("a.yaml")).unwrap();
-    client.swap_phase("done", "a");
-    assert_eq!(number(&client.ask("/node/glue/threshold", vec![])), -33.0);
-    studio.folder.write("a.yaml", "nodes: [");
-    client.hear("the failure", |line| line.address == "/event/reload" && line.values[0] == text("failed"));
-    assert_eq!(number(&client.ask("/node/glue/threshold", vec![])), -33.0);
-}
-
-#[test]
-fn sigterm_and_sigint_fade_out_and_end_well() {
-    for signal in ["TERM", "INT"] {
-        let studio = Studio::new(signal);
-        let mut daemon = studio.start();
-        daemon.logged("a is on air");
-        daemon.signal(signal);
-        assert_eq!(daemon.ended().code(), Some(0));
-        daemon.logged("fading out");
-        assert!(!daemon.log().contains("did not fade out in time"), "{}", daemon.log());
-    }
-}
-
-#[test]
-fn sigusr1_writes_the_status_to_the_log() {
-    let studio = Studio::new("usr1");
-    let daemon = studio.start();
-    daemon.signal("USR1");
-    for text in ["/status/chain a", "/status/latency_frames", "/status/xruns"] {
-        daemon.logged(text);
-    }
-}
-
-#[test]
-fn ctl_gets_sets_swaps_and_fails_with_the_right_code() {
-    let studio = Studio::new("ctl");
-    let daemon = studio.start();
-    assert_eq!(
-        studio.ctl(&["get", "/node/ceiling/ceiling"]),
-        (0, "/node/ceiling/ceiling -1".to_owned(), String::new())
-    );
-    assert_eq!(studio.ctl(&["set", "/node/ceiling/ceiling", "-2.5 dBTP"]).1, "/node/ceiling/ceiling -2.5");
-    assert_eq!(studio.ctl(&["set", "/node/ceiling/ceiling", "-3"]).1, "/node/ceiling/ceiling -3");
-    let (code, out, error) = studio.ctl(&["set", "/node/ceiling/ceiling", "3 Hz"]);
-    assert_eq!((code, out.as_str()), (1, "/node/ceiling/ceiling -3"));
-    assert!(error.contains("3 Hz has the wrong unit"), "{error}");
-    assert_eq!(studio.ctl(&["swap", "b"]), (0, "b is on air".to_owned(), String::new()));
-    assert_eq!(studio.ctl(&["swap"]).1, "/swap b");
-    assert_eq!(studio.ctl(&["swap", "bb"]).0, 1);
-    assert_eq!(studio.ctl(&["bypass", "true"]).1, "/bypass true");
-    assert!(studio.ctl(&["status"]).1.contains("/status/chain b"));
-    assert_eq!(studio.ctl(&["reload"]).1, "/reload done");
-    drop(daemon);
-    let (code, _, error) = studio.ctl(&["get", "/swap"]);
-    assert_eq!(code, 3, "{error}");
-}
-
-#[test]
-fn ctl_watch_prints_what_happens() {
-    use std::io::{BufRead, BufReader};
-    let studio = Studio::new("ctlwatch");
-    let daemon = studio.start();
-    let to = daemon.address.to_string();
-    let mut watch = Command::new(lacquer_tests::daemon::binary())
-        .args(["ctl", "--to", &to, "watch", "--no-meters"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line == "/node/ceiling/ceiling -1"));
-    studio.ctl(&["swap", "b"]);
-    assert!(lines.any(|line| line == "/event/swap done b"));
-    watch.kill().unwrap();
-    watch.wait().unwrap();
 }
 
 #[test]
@@ -447,47 +253,4 @@ fn arbitrary_bytes_on_the_socket_harm_nothing() {
             .then_some(())
     });
     assert!(daemon.is_running());
-}
-
-#[test]
-fn exit_codes_are_the_documented_ones() {
-    let studio = Studio::new("exit");
-    let run = |station: &str| lacquer(&["run", station]).status.code();
-    let bad = studio.folder.write("bad.yaml", "audio: {backend: nul}\nchains: [a.yaml]\n");
-    assert_eq!(run(bad.to_str().unwrap()), Some(78));
-    assert_eq!(run("missing.yaml"), Some(78));
-    assert_eq!(lacquer(&["check", bad.to_str().unwrap()]).status.code(), Some(1));
-    assert_eq!(lacquer(&["check", studio.station.to_str().unwrap()]).status.code(), Some(0));
-    assert_eq!(lacquer(&["frobnicate"]).status.code(), Some(2));
-    let _taken = UdpSocket::bind(("127.0.0.1", studio.port)).unwrap();
-    let out = lacquer(&["run", studio.station.to_str().unwrap()]);
-    assert_eq!(out.status.code(), Some(3));
-    assert!(
-        String::from_utf8_lossy(&out.stderr).contains(&format!("cannot listen on 127.0.0.1:{}", studio.port))
-    );
-}
-
-#[test]
-fn systemd_is_told_when_the_station_plays_and_when_it_ends() {
-    let studio = Studio::new("notify");
-    let path = studio.folder.0.join("notify");
-    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(lacquer_tests::daemon::PATIENCE)).unwrap();
-    let mut daemon = Daemon::start_with(&studio.station, studio.port, |command| {
-        command.env("NOTIFY_SOCKET", &path);
-    });
-    let told = |wanted: &str| {
-        let mut bytes = [0; 1024];
-        loop {
-            let length = socket.recv(&mut bytes).unwrap();
-            if String::from_utf8_lossy(&bytes[..length]).contains(wanted) {
-                return;
-            }
-        }
-    };
-    told("STATUS=on air: a");
-    told("READY=1");
-    daemon.signal("TERM");
-    told("STOPPING=1");
-    assert_eq!(daemon.ended().code(), Some(0));
 }

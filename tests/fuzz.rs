@@ -1,1 +1,207 @@
-//! Follows.
+//! Arbitrary files and datagrams: nothing crashes, and the programme is what it was. The seeds are kept here.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer::station::Station;
+use lacquer_control::intent::{Intent, Value};
+use lacquer_control::notice::Line;
+use lacquer_control::surface::osc::{datagrams, decode};
+use lacquer_graph::error::Report;
+use lacquer_graph::plan::{Io, Plan};
+use lacquer_graph::{Chain, Plane, QUANTUM, Spec};
+use lacquer_tests::daemon::root;
+use lacquer_tests::random::Random;
+use lacquer_tests::rig::{RATE, Rig};
+use lacquer_tests::signal::{noise, same_bits};
+use std::fs;
+
+const YAML_SEED: u64 = 20_261_120;
+const OSC_SEED: u64 = 20_261_121;
+
+fn corpus() -> Vec<Vec<u8>> {
+    let folders = ["configs", "configs/chains", "configs/broken"];
+    let mut files: Vec<_> = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(root().join(folder)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .collect();
+    files.sort();
+    files.iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// One small change, of a kind that people and broken disks make.
+fn mutate(bytes: &mut Vec<u8>, others: &[Vec<u8>], random: &mut Random) {
+    const TOKENS: [&str; 24] = [
+        "{", "}", "[", "]", ":", "- ", "&a ", "*a", "!!int ", "| ", "> ", "\"", "'", "#", "\n", "  ", "\t",
+        "null", "in: ", "key: ", "1e400", ".nan", "-inf", "\u{feff}",
+    ];
+    if bytes.is_empty() {
+        bytes.push(b'-');
+    }
+    let at = random.below(bytes.len());
+    let end = (at + random.below(40)).min(bytes.len());
+    match random.below(8) {
+        0 => bytes[at] = random.bits() as u8,
+        1 => drop(bytes.drain(at..end)),
+        2 => {
+            let piece = bytes[at..end].to_vec();
+            bytes.splice(at..at, piece);
+        }
+        3 | 4 => {
+            let token = random.pick(&TOKENS).as_bytes().to_vec();
+            bytes.splice(at..at, token);
+        }
+        5 => {
+            let other = random.pick(others);
+            let from = random.below(other.len());
+            bytes.truncate(at);
+            bytes.extend(&other[from..]);
+        }
+        6 => {
+            let mut lines: Vec<_> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+            let (from, to) = (random.below(lines.len()), random.below(lines.len()));
+            lines.swap(from, to);
+            *bytes = lines.join(&b'\n');
+        }
+        _ => bytes.truncate(at),
+    }
+}
+
+#[test]
+fn ten_thousand_mutated_files_are_read_or_refused() {
+    let corpus = corpus();
+    let mut random = Random::new(YAML_SEED);
+    let input = noise(-12.0, 1, 2, QUANTUM);
+    let mut planes: [Plane; 2] = [[0.0; QUANTUM]; 2];
+    planes.iter_mut().zip(&input).for_each(|(plane, samples)| plane.copy_from_slice(samples));
+    let (mut played, mut refused) = (0, 0);
+    for _ in 0..10_000 {
+        let mut bytes = random.pick(&corpus).clone();
+        (0..1 + random.below(4)).for_each(|_| mutate(&mut bytes, &corpus, &mut random));
+        let (spec, mut mistakes) = Spec::parse(&bytes);
+        let io = if random.below(2) == 0 { Io::stereo() } else { Io::assumed(&spec) };
+        match Plan::new(&spec, &io, RATE) {
+            Ok(plan) if mistakes.is_empty() => {
+                let mut outputs = vec![[0.0; QUANTUM]; plan.io.output_channels()];
+                let inputs: Vec<Plane> = planes.into_iter().cycle().take(plan.io.input_channels()).collect();
+                Chain::new(&plan, 1).process(&inputs, &mut outputs, QUANTUM, None, |_| {});
+                assert!(
+                    outputs.iter().flatten().all(|x| x.is_finite()),
+                    "{}",
+                    String::from_utf8_lossy(&bytes)
+                );
+                played += 1;
+            }
+            Ok(_) => {}
+            Err(more) => mistakes.extend(more),
+        }
+        refused += usize::from(!mistakes.is_empty());
+        mistakes.extend(Station::parse(&bytes).1);
+        let _printed = Report::new("file.yaml", &String::from_utf8_lossy(&bytes), mistakes).to_string();
+    }
+    println!("{played} played, {refused} were refused");
+    assert!(played > 100 && refused > 1_000, "the mutations are too tame or too wild");
+}
+
+const CHAIN: &str = "
+  - eq: {id: tone, bands: [{freq: 1 kHz, gain: 2 dB}]}
+  - compressor: {id: glue, threshold: -20 dB}
+  - limiter: {id: ceiling}
+";
+
+/// A datagram: arbitrary bytes, or a message or bundle that was bent a little.
+fn datagram(random: &mut Random, only_harmless: bool) -> Vec<u8> {
+    const ADDRESSES: [&str; 14] = [
+        "/node/glue/threshold",
+        "/node/tone/band/1/gain",
+        "/norm/glue/ratio",
+        "/node/*/enabled",
+        "/node/{tone,glue}/*",
+        "/norm/[a-z]*/*/[0-9]/?",
+        "/node/glue/nothing",
+        "/nothing",
+        "/node//",
+        "/node/*****/*?*[!a]{,}",
+        "/norm",
+        "/node/[",
+        "/swap",
+        "/bypass",
+    ];
+    if random.below(3) == 0 {
+        return (0..random.below(300)).map(|_| random.bits() as u8).collect();
+    }
+    let value = |random: &mut Random| match random.below(if only_harmless { 3 } else { 6 }) {
+        0 => Value::Number(f64::NAN),
+        1 => Value::Number(f64::INFINITY),
+        2 => Value::Text("no such value".to_owned()),
+        3 => Value::Number(200.0 * random.unit() - 100.0),
+        4 => Value::Switch(random.below(2) == 0),
+        _ => Value::Text("-3 dB".to_owned()),
+    };
+    let lines: Vec<Line> = (0..1 + random.below(5))
+        .map(|_| Line::new(*random.pick(&ADDRESSES), (0..random.below(3)).map(|_| value(random)).collect()))
+        .collect();
+    let mut bytes = datagrams(&lines).remove(0);
+    if !only_harmless {
+        for _ in 0..random.below(4) {
+            let at = random.below(bytes.len());
+            bytes[at] = random.bits() as u8;
+        }
+        if random.below(8) == 0 {
+            bytes.truncate(random.below(bytes.len()));
+        }
+    }
+    bytes
+}
+
+#[test]
+fn a_hundred_thousand_datagrams_harm_nothing() {
+    let from = ([127, 0, 0, 1], 9).into();
+    let mut random = Random::new(OSC_SEED);
+    let (mut quiet, mut still, mut wild) = (Rig::of(CHAIN), Rig::of(CHAIN), Rig::of(CHAIN));
+    let input = noise(-12.0, 2, 2, 640);
+    for round in 0..100_000 {
+        let only_harmless = round % 2 == 0;
+        let bytes = datagram(&mut random, only_harmless);
+        for intent in decode(&bytes, from).intents {
+            let rig = if only_harmless { &mut quiet } else { &mut wild };
+            match intent {
+                Intent::Set { address, value } => {
+                    if let Ok(done) = rig.air.set(&address, &value) {
+                        done.orders.into_iter().for_each(|order| rig.control.stage(order));
+                    }
+                }
+                Intent::Get { address } => drop(rig.air.newest().unwrap().addresses.find(&address)),
+                _ => {}
+            }
+        }
+        if round % 1_000 == 999 {
+            let (a, b) = (quiet.play(&input), still.play(&input));
+            assert!(same_bits(&a, &b), "the programme changed by round {round}");
+            assert!(wild.play(&input).iter().flatten().all(|x| x.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn nests_and_brackets_do_not_lead_the_decoder_down() {
+    let from = ([127, 0, 0, 1], 9).into();
+    let wrong = |bytes: &[u8]| {
+        let intents = decode(bytes, from).intents;
+        assert!(matches!(intents.as_slice(), [Intent::Wrong { .. }]), "{intents:?}");
+    };
+    // Bundles within bundles, as deep as a datagram can hold.
+    let mut nested: Vec<u8> = Vec::new();
+    while nested.len() < 65_000 {
+        let mut outer = b"#bundle\0\0\0\0\0\0\0\0\x01".to_vec();
+        outer.extend((nested.len() as u32).to_be_bytes());
+        outer.extend(&nested);
+        nested = outer;
+    }
+    wrong(&nested);
+    let brackets = [b"/x\0\0,".to_vec(), b"[".repeat(30_000), b"]".repeat(30_000), vec![0; 3]].concat();
+    wrong(&brackets);
+    wrong(&[]);
+    wrong(b"/unterminated");
+}

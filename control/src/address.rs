@@ -62,6 +62,7 @@ impl Place {
     /// The unit value that a surface's value means; numbers are clipped to the range.
     pub fn read(&self, value: &Value, is_norm: bool) -> Result<f64, AddressError> {
         let number = match value {
+            Value::Number(number) if !number.is_finite() => return Err(AddressError::NotANumber),
             Value::Switch(on) => f64::from(u8::from(*on)),
             Value::Number(number) if is_norm => self.row.from_norm(*number).unwrap_or(f64::NAN),
             Value::Number(number) if self.row.unit == Unit::Switch => f64::from(u8::from(*number >= 0.5)),

@@ -108,6 +108,8 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
         crate::station::Backend::Jack { .. } => NOMINAL_RATE,
     });
     let folder = path.parent().unwrap_or(Path::new(""));
+    // Groups that are wrong themselves are nothing to check a chain against.
+    let io = mistakes.is_empty().then_some(&station.audio.io);
     let mut chains: Vec<(ChainFile, At)> = Vec::new();
     let mut reports = Vec::new();
     for (name, at) in &station.chains {
@@ -117,7 +119,7 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
             mistakes.push(Mistake::new(*at, Problem::Other(text)));
             continue;
         }
-        match chain(&file, Some(&station.audio.io), rate) {
+        match chain(&file, io, rate) {
             Ok(chain) => chains.push((chain, *at)),
             Err(report) => reports.push(report),
         }
@@ -135,8 +137,8 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
     {
         let names: Vec<_> = chains.iter().map(|(chain, _)| chain.name.as_str()).collect();
         let hint = Hint::nearest(start, names.iter().copied());
-        let allowed = format!("there are {}{hint}", names.join(", "));
-        let (owner, found) = ("a station".to_owned(), format!("\"{start}\""));
+        let allowed = format!("there are {}", names.join(", "));
+        let (owner, found) = ("a station".to_owned(), format!("\"{start}\"{hint}"));
         mistakes.push(Mistake::new(*at, Problem::Text { owner, key: "start", found, allowed }));
     }
     if !mistakes.is_empty() {

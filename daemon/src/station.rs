@@ -212,8 +212,8 @@ fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Aud
         Some(("null", _)) => Some(Backend::Null(null)),
         Some((found, at)) => {
             let hint = Hint::nearest(found, BACKENDS);
-            let allowed = format!("there are {}{hint}", BACKENDS.join(", "));
-            let (owner, found) = ("audio".to_owned(), format!("\"{found}\""));
+            let allowed = format!("there are {}", BACKENDS.join(", "));
+            let (owner, found) = ("audio".to_owned(), format!("\"{found}\"{hint}"));
             mistakes.push(Mistake::new(at, Problem::Text { owner, key: "backend", found, allowed }));
             None
         }
@@ -229,6 +229,7 @@ fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Aud
 
 fn read_groups(key: &'static str, value: &Value, mistakes: &mut Vec<Mistake>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
+    let before = mistakes.len();
     for entry in Fields::of(value, key, mistakes).rest() {
         if !is_name(&entry.key) {
             mistakes.push(bad_name(entry.at, key, "a group", &entry.key));
@@ -248,7 +249,7 @@ fn read_groups(key: &'static str, value: &Value, mistakes: &mut Vec<Mistake>) ->
         }
     }
     let sum: usize = groups.iter().map(|group| group.channels).sum();
-    if sum == 0 || sum > MOST_CHANNELS {
+    if mistakes.len() == before && (sum == 0 || sum > MOST_CHANNELS) {
         let text = format!("{key}: {sum} channels in all; a station has 1 to {MOST_CHANNELS}");
         mistakes.push(Mistake::new(value.at, Problem::Other(text)));
     }

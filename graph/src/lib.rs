@@ -18,6 +18,7 @@ pub mod node;
 pub mod nodes;
 pub mod param;
 pub mod plan;
+mod planner;
 pub mod ramp;
 pub mod seat;
 pub mod spec;

@@ -4,6 +4,7 @@
 //! surfaces and the control side know only this one. The *audio value* is what a node computes with
 //! (0.501, 3000, 30); [`Param::audio`] makes it on the control side, before it crosses.
 
+use crate::error::Hint;
 use crate::ramp::Ramp;
 use thiserror::Error;
 
@@ -79,10 +80,12 @@ pub enum Taper {
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum ValueError {
     /// The text is no number, or no word that the row knows.
-    #[error("{found} is not a value here; {allowed}")]
+    #[error("{found} is not a value here{hint}; {allowed}")]
     NotAValue {
         /// What was written.
         found: String,
+        /// The nearest word, where words are wanted.
+        hint: Hint,
         /// What may be written.
         allowed: String,
     },
@@ -257,19 +260,17 @@ impl Param {
     /// `[control]` Reads a value as people write it: `-6 dB`, `3 kHz`, `2:1`, `auto`, `true`, a bare number.
     pub fn parse(&self, text: &str) -> Result<f64, ValueError> {
         let text = text.trim();
-        let found = || if text.is_empty() { "nothing".to_owned() } else { text.to_owned() };
+        let found = || text.to_owned();
         let word = |w: Option<&str>| w.is_some_and(|w| w.eq_ignore_ascii_case(text));
         match self.unit {
             Unit::Switch => match text.to_ascii_lowercase().as_str() {
                 "true" | "on" | "1" => return Ok(1.0),
                 "false" | "off" | "0" => return Ok(0.0),
-                _ => return Err(ValueError::NotAValue { found: found(), allowed: self.allowed() }),
+                _ => return Err(self.not_a_value(text)),
             },
             Unit::Choice(names) => {
                 let at = names.iter().position(|name| same_word(name, text));
-                return at
-                    .map(|at| at as f64)
-                    .ok_or_else(|| ValueError::NotAValue { found: found(), allowed: self.allowed() });
+                return at.map(|at| at as f64).ok_or_else(|| self.not_a_value(text));
             }
             _ if word(self.bottom) => return Ok(self.min),
             _ if word(self.top) => return Ok(self.max),
@@ -277,7 +278,7 @@ impl Param {
         }
         let (number, unit) = split_number(text);
         let Ok(number) = number.parse::<f64>() else {
-            return Err(ValueError::NotAValue { found: found(), allowed: self.allowed() });
+            return Err(self.not_a_value(text));
         };
         let unit = unit.to_lowercase();
         let factor = match self.unit.spellings().iter().find(|(spelling, _)| *spelling == unit) {
@@ -290,9 +291,18 @@ impl Param {
             return Err(ValueError::OutOfRange { found: found(), allowed: self.range_text() });
         }
         if self.is_whole() && value.fract() != 0.0 {
-            return Err(ValueError::NotAValue { found: found(), allowed: self.allowed() });
+            return Err(self.not_a_value(text));
         }
         Ok(value)
+    }
+
+    fn not_a_value(&self, text: &str) -> ValueError {
+        let hint = match self.unit {
+            Unit::Choice(names) => Hint::nearest(text, names.iter().copied()),
+            _ => Hint::default(),
+        };
+        let found = if text.is_empty() { "nothing" } else { text };
+        ValueError::NotAValue { found: found.to_owned(), hint, allowed: self.allowed() }
     }
 
     /// `[control]` A value as people read it, with its unit.
@@ -407,6 +417,10 @@ mod tests {
         assert_eq!(text(GAIN.parse("NaN")), "NaN is not a value here; write -inf to 24 dB, as in 0 dB");
         assert_eq!(text(RELEASE.parse("")), "nothing is not a value here; write 5 ms to auto, as in 158 ms");
         assert_eq!(text(SLOPE.parse("13")), "13 is not a value here; one of 6 dB/oct, 12 dB/oct");
+        assert_eq!(
+            text(SLOPE.parse("12 db/okt")),
+            "12 db/okt is not a value here, did you mean \"12 dB/oct\"?; one of 6 dB/oct, 12 dB/oct"
+        );
     }
 
     #[test]

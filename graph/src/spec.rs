@@ -208,10 +208,12 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
             Problem::Text { owner: type_name.clone(), key: "id", found: format!("\"{id}\""), allowed };
         mistakes.push(Mistake::new(id_at, problem));
     }
+    // A name that means something else already must not be found by it.
+    let id = if matches!(id, "input" | "output") { format!("{id}?") } else { id.to_owned() };
     let mut node = NodeSpec {
         kind,
         type_name: type_name.clone(),
-        id: id.to_owned(),
+        id,
         at: id_at,
         enabled: fields.switch("enabled", mistakes).unwrap_or(true),
         feeds: fields.take("in").map(|entry| read_feeds(&entry.value, &fields.owner, mistakes)),

@@ -85,7 +85,12 @@ pub fn parse(bytes: &[u8]) -> Result<(Value, Vec<Mistake>), Mistake> {
         let (event, span) = event.map_err(|error| {
             let mark = error.marker();
             let at = At { line: mark.line(), column: mark.col() + 1, length: 1 };
-            Mistake::new(at, Problem::Syntax(error.info().to_owned()))
+            // The scanner looks ahead, and gives up on its own before our limit is seen.
+            let problem = match error.info() {
+                "recursion limit exceeded" => Problem::TooDeep { most: MAX_DEPTH },
+                info => Problem::Syntax(info.to_owned()),
+            };
+            Mistake::new(at, problem)
         })?;
         tree.take(event, at(span))?;
     }

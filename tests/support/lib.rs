@@ -11,6 +11,9 @@ pub mod daemon;
 pub mod random;
 pub mod rig;
 pub mod signal;
+pub mod studio;
 
+// As in the daemon, release builds have nothing of it.
+#[cfg(debug_assertions)]
 #[global_allocator]
 static GUARD: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;

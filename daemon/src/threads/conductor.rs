@@ -307,6 +307,8 @@ impl Conductor {
             }
             Event::OnAir { generation } => {
                 let next = self.air.arrived(generation);
+                // What the old chain's nodes last did is told no more.
+                self.reductions.clear();
                 let name = self.air.heard().map(|airing| airing.name.clone()).unwrap_or_default();
                 info!("{name} is on air");
                 service::status(&format!("on air: {name}"));

@@ -1,0 +1,64 @@
+# Lacquer: everything that is done with it. `make help` lists the targets.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO ?= cargo
+
+BUILD_PACKAGES = pkg-config libjack-jackd2-dev
+TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox
+NODES = graph/src/nodes/*.rs
+
+.DEFAULT_GOAL := build
+.PHONY: help setup setup-test build demo test bench golden doc deny install uninstall clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## install what the build needs (Debian, Ubuntu)
+	@tests/setup $(BUILD_PACKAGES)
+
+setup-test: ## install what the tests need as well
+	@tests/setup $(TEST_PACKAGES)
+
+build: setup ## build the command: target/release/lacquer
+	$(CARGO) build --release --package lacquer
+
+demo: build ## play a made programme through the streaming chain: no sound card needed
+	@exec target/release/lacquer run configs/demo.yaml --report 5
+
+test: setup-test ## everything that CI checks
+	$(CARGO) fmt --all --check
+	rustfmt --check --edition 2024 $(NODES)
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) build --workspace
+	$(CARGO) test --workspace
+
+bench: setup ## measure: each node type, a chain, a swap
+	$(CARGO) bench --package lacquer-graph
+
+golden: setup-test ## rewrite the approved texts and schemas; look at the diff
+	$(CARGO) build --workspace
+	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test configs --test graph
+
+doc: setup ## the documentation of the code
+	$(CARGO) doc --workspace --no-deps
+
+deny: ## licences, advisories and sources of the dependencies
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install cargo-deny"; exit 1; }
+	$(CARGO) deny check
+
+install: ## install under PREFIX (and DESTDIR); run make first
+	@test -x target/release/lacquer || { echo "run make first"; exit 1; }
+	install -Dm755 target/release/lacquer $(DESTDIR)$(PREFIX)/bin/lacquer
+	install -d $(DESTDIR)$(PREFIX)/share/lacquer/configs/chains $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m644 configs/*.yaml configs/*.json $(DESTDIR)$(PREFIX)/share/lacquer/configs
+	install -m644 configs/chains/*.yaml $(DESTDIR)$(PREFIX)/share/lacquer/configs/chains
+	sed 's|/usr/local|$(PREFIX)|' systemd/lacquer@.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/lacquer@.service
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/lacquer README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
+
+uninstall: ## take it away again; stations in /etc/lacquer stay
+	rm -f $(DESTDIR)$(PREFIX)/bin/lacquer $(DESTDIR)$(PREFIX)/lib/systemd/system/lacquer@.service
+	rm -rf $(DESTDIR)$(PREFIX)/share/lacquer $(DESTDIR)$(PREFIX)/share/doc/lacquer
+
+clean: ## remove what was built
+	$(CARGO) clean

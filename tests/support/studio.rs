@@ -1,0 +1,75 @@
+//! A station to test with, and its answers.
+
+use crate::daemon::{Daemon, Folder, free_port, lacquer};
+use lacquer_control::intent::Value;
+use lacquer_control::notice::Line;
+use std::fs;
+use std::path::PathBuf;
+
+pub const A: &str = "
+description: the first
+nodes:
+  - eq: {id: tone, bands: [{shape: bell, freq: 1 kHz, gain: 2 dB}, {shape: highshelf, freq: 8 kHz}]}
+  - compressor: {id: glue, threshold: -20 dB}
+  - limiter: {id: ceiling}
+";
+pub const B: &str = "
+nodes:
+  - gain: {id: level, gain: -3 dB}
+  - limiter: {id: ceiling, ceiling: -2 dBTP}
+";
+
+/// A station on the null backend with two chains, on a port of its own.
+pub struct Studio {
+    pub folder: Folder,
+    pub station: PathBuf,
+    pub port: u16,
+}
+
+impl Studio {
+    pub fn new(name: &str) -> Self {
+        let folder = Folder::new(name);
+        folder.write("a.yaml", A);
+        folder.write("b.yaml", B);
+        let port = free_port();
+        let station = folder.write("station.yaml", "");
+        let studio = Self { folder, station, port };
+        studio.write("[a.yaml, b.yaml]", "");
+        studio
+    }
+
+    /// Writes the station file with these chains and more lines.
+    pub fn write(&self, chains: &str, more: &str) {
+        let port = self.port;
+        let yaml = format!(
+            "name: Test\naudio: {{backend: null, null: {{block: 64, source: programme}}}}\nchains: {chains}\n\
+             swap: {{warmup: 20 ms, fade: 20 ms}}\ncontrol: {{osc: {{listen: \"127.0.0.1:{port}\"}}}}\n{more}"
+        );
+        fs::write(&self.station, yaml).unwrap();
+    }
+
+    pub fn start(&self) -> Daemon {
+        Daemon::start(&self.station, self.port)
+    }
+
+    pub fn ctl(&self, args: &[&str]) -> (i32, String, String) {
+        let to = format!("127.0.0.1:{}", self.port);
+        let out = lacquer(&[&["ctl", "--to", &to], args].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        (out.status.code().unwrap(), text(&out.stdout), text(&out.stderr))
+    }
+}
+
+pub fn number(line: &Line) -> f64 {
+    match line.values.as_slice() {
+        [Value::Number(number)] => *number,
+        other => panic!("{other:?} at {}", line.address),
+    }
+}
+
+pub fn why(line: &Line) -> &str {
+    match (line.address.as_str(), line.values.as_slice()) {
+        ("/error", [Value::Text(_), Value::Text(why)]) => why,
+        _ => panic!("{line:?} is no error"),
+    }
+}
