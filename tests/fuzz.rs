@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+use lacquer::realtime::guarded;
 use lacquer::station::Station;
 use lacquer_control::intent::{Intent, Value};
 use lacquer_control::notice::Line;
@@ -85,7 +86,8 @@ fn ten_thousand_mutated_files_are_read_or_refused() {
             Ok(plan) if mistakes.is_empty() => {
                 let mut outputs = vec![[0.0; QUANTUM]; plan.io.output_channels()];
                 let inputs: Vec<Plane> = planes.into_iter().cycle().take(plan.io.input_channels()).collect();
-                Chain::new(&plan, 1).process(&inputs, &mut outputs, QUANTUM, None, |_| {});
+                let mut chain = Chain::new(&plan, 1);
+                guarded(|| chain.process(&inputs, &mut outputs, QUANTUM, None, |_| {}));
                 assert!(
                     outputs.iter().flatten().all(|x| x.is_finite()),
                     "{}",

@@ -33,13 +33,17 @@ fn alone(name: &str) -> bool {
     false
 }
 
-/// A jackd with the dummy driver at 48 kHz.
+/// A jackd with the dummy driver.
 struct Server(Child);
 
 impl Server {
     fn start(block: usize) -> Self {
+        Self::at(48_000, block)
+    }
+
+    fn at(rate: u32, block: usize) -> Self {
         let child = Command::new("jackd")
-            .args(["-d", "dummy", "-r", "48000", "-p", &block.to_string()])
+            .args(["-d", "dummy", "-r", &rate.to_string(), "-p", &block.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -291,12 +295,21 @@ fn a_server_that_goes_is_reported_and_found_again_with_all_values() {
     client.hear("the loss", |line| line.address == "/event/connection" && line.values[0] == text("lost"));
     daemon.logged("the server has shut down");
     assert!(daemon.is_running());
-    let _server = Server::start(128);
+    // It comes back at another rate and block size: all is planned anew.
+    let _server = Server::at(44_100, 256);
     client.hear("the return", |line| line.address == "/event/connection" && line.values[0] == text("back"));
     let ear = Ear::open();
     ear.connect("under-test:master_1", "ear:in");
     ear.heard();
     assert_eq!(client.ask("/node/line/level", vec![]).values, [Value::Number(-20.0)]);
+    client.say("/status", vec![]);
+    for (address, value) in [
+        ("/status/rate_hz", 44_100.0),
+        ("/status/block_frames", 256.0),
+        ("/status/latency_frames", 221.0 + 16.0),
+    ] {
+        client.hear(address, |line| line.address == address && line.values == [Value::Number(value)]);
+    }
 }
 
 #[test]

@@ -191,3 +191,21 @@ fn a_watched_chain_file_is_taken_over_when_it_changes() {
     client.hear("the failure", |line| line.address == "/event/reload" && line.values[0] == text("failed"));
     assert_eq!(number(&client.ask("/node/glue/threshold", vec![])), -33.0);
 }
+
+#[test]
+fn a_free_clock_runs_as_fast_as_it_can() {
+    let studio = Studio::new("free");
+    let yaml = fs::read_to_string(&studio.station).unwrap();
+    fs::write(&studio.station, yaml.replace("block: 64", "block: 64, clock: free")).unwrap();
+    let daemon = studio.start();
+    let client = daemon.client();
+    // A hundred seconds of sound: 48000 * 100 / 64 blocks.
+    let begin = std::time::Instant::now();
+    eventually("a hundred seconds of sound", || {
+        let blocks = client.ask_for("/status", "/status/load_histogram").values;
+        let blocks: f64 =
+            blocks.iter().map(|value| if let Value::Number(count) = value { *count } else { 0.0 }).sum();
+        (blocks > 75_000.0).then_some(())
+    });
+    assert!(begin.elapsed().as_secs() < 50, "no faster than real time: {:?}", begin.elapsed());
+}

@@ -86,6 +86,11 @@ impl Air {
         self.incoming.as_ref().or(self.on_air.as_ref())
     }
 
+    /// The name of the chain that was asked for last.
+    pub fn next(&self) -> String {
+        self.wanted.clone().or_else(|| self.newest().map(|airing| airing.name.clone())).unwrap_or_default()
+    }
+
     /// The chain that is heard, or was before the swap that runs.
     pub fn heard(&self) -> Option<&Airing> {
         self.on_air.as_ref()
@@ -240,7 +245,7 @@ impl Air {
         reset: bool,
         start: &str,
     ) -> Option<String> {
-        let name = self.wanted.clone().or_else(|| self.newest().map(|airing| airing.name.clone()))?;
+        let name = self.next();
         let before = self.shelf.plan(&name).ok();
         self.shelf.reread(chains, latency_ms, reset);
         match self.shelf.plan(&name) {

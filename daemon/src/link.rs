@@ -62,7 +62,7 @@ impl Link {
             }
             Backend::Null(config) => {
                 let (callback, taps) = prepare(config.rate);
-                let running = null::start(*config, audio.io.input_channels(), callback, told)?;
+                let running = null::start(*config, audio.io.input_channels(), callback)?;
                 (config.rate, config.block, Running::Null(running), taps, Vec::new())
             }
         };
@@ -75,6 +75,14 @@ impl Link {
     pub fn set_latency(&self, frames: usize) {
         if let Running::Jack(running) = &self.running {
             running.set_latency(frames);
+        }
+    }
+
+    /// Deadlines missed since the link was opened.
+    pub fn missed(&self) -> u64 {
+        match &self.running {
+            Running::Jack(running) => running.missed(),
+            Running::Null(running) => running.missed(),
         }
     }
 

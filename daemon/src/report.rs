@@ -18,6 +18,8 @@ pub struct Health {
     has_played: bool,
     /// Deadlines missed.
     pub xruns: u64,
+    /// How many of them the present link has told.
+    of_link: u64,
     /// Nodes that failed.
     pub faults: u64,
     spoke_of_xruns: Option<Instant>,
@@ -34,6 +36,7 @@ impl Health {
             is_fresh: false,
             has_played: false,
             xruns: 0,
+            of_link: 0,
             faults: 0,
             spoke_of_xruns: None,
             spoke_of_input: None,
@@ -49,10 +52,21 @@ impl Health {
         !std::mem::replace(&mut self.has_played, true)
     }
 
-    /// Counts an xrun; gives the count where it is time to speak of it.
-    pub fn xrun(&mut self, now: Instant) -> Option<u64> {
-        self.xruns += 1;
-        due(&mut self.spoke_of_xruns, now).then_some(self.xruns)
+    /// Takes the count of xruns since the link was opened; gives the sum where there are more.
+    pub fn missed(&mut self, count: u64) -> Option<u64> {
+        let more = count.saturating_sub(std::mem::replace(&mut self.of_link, count));
+        self.xruns += more;
+        (more > 0).then_some(self.xruns)
+    }
+
+    /// Whether it is time to speak of xruns.
+    pub fn speaks_of_xruns(&mut self, now: Instant) -> bool {
+        due(&mut self.spoke_of_xruns, now)
+    }
+
+    /// A new link counts from 0.
+    pub fn new_link(&mut self) {
+        self.of_link = 0;
     }
 
     /// Counts a fault of the input; true where it is time to speak of it.

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Mutex;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tracing::info;
@@ -29,7 +28,7 @@ pub struct Screen {
     told: Receiver<Notice>,
     is_live: bool,
     every: Option<Duration>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Screen {
@@ -41,14 +40,7 @@ impl Screen {
         let every = (report_seconds > 0).then(|| Duration::from_secs(u64::from(report_seconds)));
         let (notices, told) = bounded(NOTICES);
         let notices = (is_live || every.is_some()).then_some(notices);
-        Self {
-            bars: MultiProgress::with_draw_target(target),
-            notices,
-            told,
-            is_live,
-            every,
-            thread: Mutex::new(None),
-        }
+        Self { bars: MultiProgress::with_draw_target(target), notices, told, is_live, every, thread: None }
     }
 
     /// Where the conductor tells what is to be shown.
@@ -57,7 +49,7 @@ impl Screen {
     }
 
     /// Begins to show.
-    pub fn start(&self, loaded: &Loaded, osc: Option<SocketAddr>, path: &Path) {
+    pub fn start(&mut self, loaded: &Loaded, osc: Option<SocketAddr>, path: &Path) {
         if self.notices.is_none() {
             return;
         }
@@ -80,11 +72,8 @@ impl Screen {
         });
         let seen = Seen { chain: loaded.start().to_owned(), ..Seen::default() };
         let show = move || show(&told, seen, bar.as_ref(), every, &head, &help);
-        if let (Ok(thread), Ok(mut place)) =
-            (Builder::new().name("screen".to_owned()).spawn(show), self.thread.lock())
-        {
-            *place = Some(thread);
-        }
+        // Without the thread there are no meters; the station plays all the same.
+        self.thread = Builder::new().name("screen".to_owned()).spawn(show).ok();
     }
 
     /// Takes the meters away.
@@ -92,7 +81,7 @@ impl Screen {
         if let Some(notices) = self.notices {
             notices.send(Notice::End).ok();
         }
-        if let Ok(Some(thread)) = self.thread.into_inner() {
+        if let Some(thread) = self.thread {
             thread.join().ok();
         }
     }

@@ -208,6 +208,12 @@ impl Listener {
         })
     }
 
+    /// Asks at one address, and waits for one line of the answer.
+    pub fn ask_for(&self, address: &str, line: &str) -> Line {
+        self.say(address, vec![]);
+        self.hear(line, |heard| heard.address == line)
+    }
+
     /// Waits for a phase of a swap.
     pub fn swap_phase(&self, phase: &str, chain: &str) {
         let wanted = [Value::Text(phase.to_owned()), Value::Text(chain.to_owned())];

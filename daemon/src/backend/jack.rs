@@ -10,7 +10,7 @@ use jack::{
 use lacquer_graph::plan::Io;
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// A client with its ports, not yet running.
 pub struct Opened {
@@ -26,6 +26,7 @@ pub struct Running {
     client: AsyncClient<Notifications, Process>,
     latency: Arc<Latency>,
     gone: Arc<AtomicBool>,
+    missed: Arc<AtomicU64>,
 }
 
 /// Opens a client named `name` and registers a port for every channel: `GROUP_N`.
@@ -87,9 +88,14 @@ impl Opened {
             frames: AtomicU32::new(0),
         });
         listen(&self.client, &latency)?;
-        let gone = Arc::new(AtomicBool::new(false));
+        let (gone, missed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let rate = self.client.sample_rate();
-        let notifications = Notifications { happenings: happenings.clone(), gone: Arc::clone(&gone), rate };
+        let notifications = Notifications {
+            happenings: happenings.clone(),
+            gone: Arc::clone(&gone),
+            missed: Arc::clone(&missed),
+            rate,
+        };
         let process = Process {
             inputs: self.inputs.into_boxed_slice(),
             outputs: self.outputs.into_boxed_slice(),
@@ -114,7 +120,7 @@ impl Opened {
                 Err(error) => failures.push(format!("{ours} with {theirs}: {error:?}")),
             }
         }
-        Ok((Running { client, latency, gone }, failures))
+        Ok((Running { client, latency, gone, missed }, failures))
     }
 }
 
@@ -123,6 +129,11 @@ impl Running {
     pub fn set_latency(&self, frames: usize) {
         self.latency.frames.store(frames as u32, Ordering::Relaxed);
         recompute(self.client.as_client());
+    }
+
+    /// Deadlines that the server says were missed.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// Whether the server is gone.
@@ -181,6 +192,7 @@ impl ProcessHandler for Process {
 struct Notifications {
     happenings: Sender<Happening>,
     gone: Arc<AtomicBool>,
+    missed: Arc<AtomicU64>,
     rate: Frames,
 }
 
@@ -198,7 +210,7 @@ impl NotificationHandler for Notifications {
     }
 
     fn xrun(&mut self, _: &Client) -> Control {
-        self.happenings.try_send(Happening::Xrun).ok();
+        self.missed.fetch_add(1, Ordering::Relaxed);
         Control::Continue
     }
 }

@@ -16,16 +16,12 @@ pub trait Ports {
 }
 
 /// What happens to a backend while it runs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Happening {
-    /// A deadline was missed.
-    Xrun,
     /// The host's blocks have this many frames from now on.
     BlockSize(usize),
     /// The host runs at this rate from now on, in Hz.
     SampleRate(f64),
-    /// The host is gone, and why.
-    Gone(String),
 }
 
 /// Why a backend does not start.

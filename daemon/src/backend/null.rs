@@ -1,19 +1,19 @@
 //! The null backend: a timer drives blocks in real time, or as fast as they go. No sound card, no server.
 
+use crate::backend::Ports;
 use crate::backend::programme::Programme;
-use crate::backend::{Happening, Ports};
 use crate::station::Null;
 use crate::threads::audio::Callback;
-use crossbeam_channel::Sender;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// A running null backend.
 pub struct Running {
     ends: Arc<AtomicBool>,
+    missed: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
 
@@ -43,14 +43,10 @@ impl Ports for Buffers {
 }
 
 /// Starts the thread that calls `callback`.
-pub fn start(
-    config: Null,
-    inputs: usize,
-    mut callback: Callback,
-    happenings: Sender<Happening>,
-) -> io::Result<Running> {
+pub fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<Running> {
     let ends = Arc::new(AtomicBool::new(false));
-    let is_ending = Arc::clone(&ends);
+    let missed = Arc::new(AtomicU64::new(0));
+    let (is_ending, count) = (Arc::clone(&ends), Arc::clone(&missed));
     let mut buffers = Buffers {
         inputs: vec![vec![0.0; config.block]; inputs],
         programme: config.programme.then(|| Programme::new(config.rate)),
@@ -69,17 +65,22 @@ pub fn start(
                 Some(early) => std::thread::sleep(early),
                 // A block late is what a sound card's buffer hides; two are not.
                 None if due.elapsed() > 2 * period => {
-                    happenings.try_send(Happening::Xrun).ok();
+                    count.fetch_add(1, Ordering::Relaxed);
                     due = Instant::now();
                 }
                 None => {}
             }
         }
     })?;
-    Ok(Running { ends, thread })
+    Ok(Running { ends, missed, thread })
 }
 
 impl Running {
+    /// Deadlines missed so far.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
     /// Ends the thread.
     pub fn stop(self) {
         self.ends.store(true, Ordering::Relaxed);

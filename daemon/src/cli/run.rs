@@ -23,7 +23,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
             return reports.iter().fold(Outcome::Done, |_, report| complain(report, Outcome::BadStation));
         }
     };
-    let screen = Screen::new(report_seconds);
+    let mut screen = Screen::new(report_seconds);
     log::start(&screen.bars);
     let (asks, asked) = bounded(ASKED);
     if let Err(error) = signals::spawn(asks.clone()) {

@@ -126,14 +126,21 @@ impl Conductor {
                 }
             }
         }
+        let now = Instant::now();
         if let Some(link) = &mut self.link {
             link.wire.flush();
-            if link.is_gone() {
+            let (missed, is_gone) = (link.missed(), link.is_gone());
+            if let Some(xruns) = self.health.missed(missed) {
+                if self.health.speaks_of_xruns(now) {
+                    warn!("{xruns} xruns so far");
+                }
+                self.tell(To::All, vec![Line::number("/event/xrun", xruns as f64)]);
+            }
+            if is_gone {
                 self.lost("the server has shut down");
             }
         }
         self.collector.collect();
-        let now = Instant::now();
         if now >= self.next_meters {
             self.next_meters = now + METERS;
             self.tell_meters();
@@ -344,12 +351,6 @@ impl Conductor {
 
     fn happened(&mut self, happening: Happening) {
         match happening {
-            Happening::Xrun => {
-                if let Some(count) = self.health.xrun(Instant::now()) {
-                    warn!("{count} xruns so far");
-                }
-                self.tell(To::All, vec![Line::number("/event/xrun", self.health.xruns as f64)]);
-            }
             Happening::BlockSize(frames) => {
                 info!("the server's blocks have {frames} frames from now on");
                 self.tell_event("connection", &["block size", &frames.to_string()]);
@@ -363,7 +364,6 @@ impl Conductor {
                 // Everything between the ports is made for one rate: it is made anew, with all values.
                 self.close();
             }
-            Happening::Gone(why) => self.lost(&why),
         }
     }
 }

@@ -49,7 +49,8 @@ impl Conductor {
         let Ok(link) = Link::open(&self.station.audio) else { return };
         self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
-        let name = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
+        self.health.new_link();
+        let name = self.air.next();
         info!("{} is back", self.station.audio.backend.name());
         self.tell_event("connection", &["back"]);
         self.start(&name);
