@@ -150,11 +150,6 @@ impl Addresses {
         &self.places
     }
 
-    /// The place of a target.
-    pub fn place(&self, target: Target) -> Option<&Place> {
-        self.places.iter().find(|place| place.target == target)
-    }
-
     /// The place with this path.
     pub fn at(&self, path: &str) -> Option<&Place> {
         self.exact.get(path).and_then(|at| self.places.get(*at))

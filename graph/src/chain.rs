@@ -9,7 +9,6 @@ use crate::step::{Bench, SILENCE, Slot, Step, Wire, gather};
 /// A chain that can be played. Built by the control side, owned by the audio thread.
 pub struct Chain {
     generation: u64,
-    sample_rate: f64,
     slots: Box<[Slot]>,
     scratch: Box<[Slot; 3]>,
     steps: Box<[Step]>,
@@ -56,7 +55,6 @@ impl Chain {
         };
         Self {
             generation,
-            sample_rate: plan.sample_rate,
             slots: vec![SILENCE; plan.slots].into_boxed_slice(),
             scratch: Box::new([SILENCE; 3]),
             steps: plan.nodes.iter().map(|node| Step::new(node, plan.sample_rate, wire)).collect(),
@@ -78,11 +76,6 @@ impl Chain {
     /// What tells this chain from others.
     pub fn generation(&self) -> u64 {
         self.generation
-    }
-
-    /// Hz.
-    pub fn sample_rate(&self) -> f64 {
-        self.sample_rate
     }
 
     /// Frames from input to output, padding included.

@@ -184,7 +184,7 @@ fn write_excerpt(f: &mut fmt::Formatter<'_>, at: At, line: &str) -> fmt::Result 
     if shown.trim().is_empty() {
         return Ok(());
     }
-    let column = at.column - 1 - skip.min(at.column - 1);
+    let column = at.column.saturating_sub(skip + 1);
     let length = at.length.clamp(1, shown.chars().count().saturating_sub(column).max(1));
     write!(f, "\n{:>6} | {shown}\n       | {:column$}{}", at.line, "", "^".repeat(length))
 }

@@ -285,7 +285,9 @@ impl Conductor {
         if let Err(why) = self.air.shelf.check(name) {
             return self.refuse(by, "/swap", &why);
         }
-        self.tell_event("swap", &["loading", name]);
+        if !self.air.is_swapping() {
+            self.tell_event("swap", &["loading", name]);
+        }
         match self.air.swap(name) {
             Ok(Some(order)) => {
                 self.order(order);

@@ -22,11 +22,6 @@ impl Fade {
         self.up = up;
     }
 
-    /// Whether it goes to, or rests at, 1.
-    pub fn is_up(&self) -> bool {
-        self.up
-    }
-
     /// The value, where it rests: exactly 0 or 1.
     pub fn steady(&self) -> Option<f64> {
         match (self.at, self.up) {
