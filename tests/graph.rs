@@ -33,7 +33,7 @@ fn parallel_branches_with_different_latencies_null_against_their_aligned_sum() {
     let input = noise(-30.0, 1, 2, 48_000);
     let out = rig.play(&input);
     let latency = rig.latency();
-    assert_eq!(latency, 432 + 16);
+    assert_eq!(latency, 432 + 132);
     let late: Channels = out.iter().map(|samples| samples[latency..].to_vec()).collect();
     let sum: Channels =
         input.iter().map(|samples| samples[..48_000 - latency].iter().map(|x| x + x + x).collect()).collect();
@@ -53,8 +53,8 @@ fn a_side_chain_is_aligned_with_what_it_steers() {
         &Io::stereo(),
     );
     let duck = &plan.nodes[plan.find("duck").unwrap()];
-    assert_eq!((duck.feeds[0].delay, duck.key[0].delay, duck.arrival), (448, 0, 448));
-    assert_eq!(plan.latency, 448);
+    assert_eq!((duck.feeds[0].delay, duck.key[0].delay, duck.arrival), (564, 0, 564));
+    assert_eq!(plan.latency, 564);
 }
 
 #[test]
@@ -84,7 +84,7 @@ outputs:
         RATE,
     )
     .unwrap();
-    plan.pad(480);
+    plan.pad(960);
     let approved = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/everything.plan");
     if std::env::var_os("LACQUER_APPROVE").is_some() {
         std::fs::write(approved, plan.to_string()).unwrap();

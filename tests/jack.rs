@@ -230,15 +230,15 @@ fn the_latency_that_jack_is_told_is_the_one_that_is_heard() {
     let status = daemon.client();
     status.say("/status", vec![]);
     let line = status.hear("the latency", |line| line.address == "/status/latency_frames");
-    // The longest of the three chains: 5 ms of look-ahead and the detector's 16 frames.
-    assert_eq!(line.values, [Value::Number(256.0)]);
+    // The longest of the three chains: 5 ms of look-ahead and the detector's 132 frames.
+    assert_eq!(line.values, [Value::Number(372.0)]);
     let told = |port: &str, mode| ear.client().port_by_name(port).unwrap().get_latency_range(mode);
     eventually("the latency reaches the ports", || {
         let (capture, at) = (
             told("under-test:master_1", LatencyType::Capture),
             told("under-test:programme_1", LatencyType::Capture),
         );
-        (capture.1 - at.1 == 256).then_some(())
+        (capture.1 - at.1 == 372).then_some(())
     });
     // Muted at the start: an impulse must be sent until one is heard.
     let mut measured = 0;
@@ -251,7 +251,7 @@ fn the_latency_that_jack_is_told_is_the_one_that_is_heard() {
         (first != 0 && sent != 0).then_some(())
     });
     // The loop from this client to itself costs one block of the server's.
-    assert_eq!(measured, 256 + 64);
+    assert_eq!(measured, 372 + 64);
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn a_server_that_goes_is_reported_and_found_again_with_all_values() {
     for (address, value) in [
         ("/status/rate_hz", 44_100.0),
         ("/status/block_frames", 256.0),
-        ("/status/latency_frames", 221.0 + 16.0),
+        ("/status/latency_frames", 221.0 + 132.0),
     ] {
         client.hear(address, |line| line.address == address && line.values == [Value::Number(value)]);
     }

@@ -97,7 +97,7 @@ fn every_format_goes_in_and_wav_and_flac_come_out() {
 fn every_depth_comes_out_as_asked() {
     let folder = Folder::new("render-depths");
     let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.wav"));
-    let signal = noise(-6.0, 3, 2, 4_800);
+    let signal = noise(-20.0, 3, 2, 4_800);
     write(&input, 48_000, Depth::Float64, &signal);
     for (bits, error) in [
         ("16", 2.0_f64.powi(-16)),

@@ -1,34 +1,63 @@
-//! Peaks between the samples: a fourfold polyphase interpolator that only listens.
+//! Peaks between the samples: an eightfold interpolator that only listens.
+//!
+//! Two steps: a long filter finds the points half way between samples, where all the difficulty lies (what
+//! comes near to Nyquist rings for long); short filters find three more points between each of those. The
+//! detector decides what a true-peak limiter is worth: the 48 taps of ITU-R BS.1770-5, Annex 2, under-read hot
+//! noise by more than a dB.
 
 use std::f64::consts::PI;
 
-/// Taps of each phase.
-const TAPS: usize = 32;
-/// Phases between two samples; the sample itself is the fourth.
-const PHASES: usize = 3;
-/// Shape of the Kaiser window: stop band below −70 dB.
-const BETA: f64 = 7.0;
+/// Taps on each side of the point half way between two samples.
+const HALF_SIDE: usize = 128;
+/// Shape of their Kaiser window: low, so that the filter stays open up to Nyquist.
+const HALF_BETA: f64 = 2.0;
+/// Taps of the filters at twice the rate.
+const FINE: usize = 16;
+/// Shape of their Kaiser window.
+const FINE_BETA: f64 = 8.0;
 
 /// Frames from a sample to the peak that is told for it.
-pub const DELAY: usize = TAPS / 2;
+pub const DELAY: usize = HALF_SIDE + FINE / 4;
 
-/// The interpolator's taps; the same for every channel and sample rate.
+/// The filters; the same for every channel and sample rate.
 #[derive(Clone, Debug)]
 pub struct Interpolator {
-    taps: Box<[[f64; TAPS]; PHASES]>,
+    /// One side of the symmetric half-way filter, the nearest tap first.
+    half: Box<[f64; HALF_SIDE]>,
+    /// A quarter, two and three quarters of the way between two points at twice the rate.
+    fine: [[f64; FINE]; 3],
 }
 
-/// The last samples of one channel.
+/// The last samples of one channel, and the last points at twice the rate.
 #[derive(Clone, Debug)]
 pub struct History {
-    // Written twice, so that the last TAPS samples always lie in one piece.
-    ring: [f64; 2 * TAPS],
+    samples: Ring<{ 2 * HALF_SIDE }, { 4 * HALF_SIDE }>,
+    points: Ring<FINE, { 2 * FINE }>,
+}
+
+/// The last `N` values; each is written twice, so that they always lie in one piece.
+#[derive(Clone, Debug)]
+struct Ring<const N: usize, const TWICE: usize> {
+    values: [f64; TWICE],
     at: usize,
+}
+
+impl<const N: usize, const TWICE: usize> Ring<N, TWICE> {
+    const SILENT: Self = Self { values: [0.0; TWICE], at: 0 };
+
+    /// Takes a value and gives the last `N`, the newest at the end.
+    #[inline]
+    fn push(&mut self, value: f64) -> &[f64] {
+        self.values[self.at] = value;
+        self.values[self.at + N] = value;
+        self.at = (self.at + 1) % N;
+        &self.values[self.at..self.at + N]
+    }
 }
 
 impl Default for History {
     fn default() -> Self {
-        Self { ring: [0.0; 2 * TAPS], at: 0 }
+        Self { samples: Ring::SILENT, points: Ring::SILENT }
     }
 }
 
@@ -39,46 +68,69 @@ impl Default for Interpolator {
 }
 
 impl Interpolator {
-    /// `[control]` Windowed-sinc taps, each phase with a gain of exactly 1 at 0 Hz.
+    /// `[control]` Windowed sincs, each with a gain of exactly 1 at 0 Hz.
     ///
     /// Source: J. F. Kaiser, *Nonrecursive digital filter design using the I0-sinh window function*, 1974.
     pub fn new() -> Self {
-        let mut taps = Box::new([[0.0; TAPS]; PHASES]);
-        for (phase, taps) in taps.iter_mut().enumerate() {
-            let shift = (phase + 1) as f64 / (PHASES + 1) as f64;
-            for (i, tap) in taps.iter_mut().enumerate() {
-                // Distance from the wanted instant, in samples; the newest sample is the last tap.
-                let t = i as f64 - (DELAY - 1) as f64 - shift;
-                let edge = t / DELAY as f64;
-                let window = bessel_i0(BETA * (1.0 - edge * edge).max(0.0).sqrt()) / bessel_i0(BETA);
-                *tap = (PI * t).sin() / (PI * t) * window;
-            }
-            let sum: f64 = taps.iter().sum();
-            taps.iter_mut().for_each(|tap| *tap /= sum);
+        let mut half = Box::new([0.0; HALF_SIDE]);
+        for (i, tap) in half.iter_mut().enumerate() {
+            *tap = sinc(i as f64 + 0.5, HALF_SIDE as f64, HALF_BETA);
         }
-        Self { taps }
+        let sum: f64 = 2.0 * half.iter().sum::<f64>();
+        half.iter_mut().for_each(|tap| *tap /= sum);
+        let fine = [0.25, 0.5, 0.75].map(|shift| {
+            let side = FINE as f64 / 2.0;
+            let taps: [f64; FINE] =
+                std::array::from_fn(|i| sinc(i as f64 - (side - 1.0) - shift, side, FINE_BETA));
+            let sum: f64 = taps.iter().sum();
+            taps.map(|tap| tap / sum)
+        });
+        Self { half, fine }
     }
 
     /// Takes a sample and gives the highest magnitude from the sample [`DELAY`] frames ago up to the next.
     #[inline]
     pub fn peak(&self, history: &mut History, sample: f64) -> f64 {
-        history.ring[history.at] = sample;
-        history.ring[history.at + TAPS] = sample;
-        history.at = (history.at + 1) % TAPS;
-        let recent = &history.ring[history.at..history.at + TAPS];
-        let mut peak = recent[DELAY - 1].abs();
-        for taps in self.taps.iter() {
-            // Four sums side by side: the compiler keeps them in one vector.
+        let recent = history.samples.push(sample);
+        let (before, after) = recent.split_at(HALF_SIDE);
+        // Four sums side by side: the compiler keeps them in vectors.
+        let mut sums = [0.0; 4];
+        let pairs = before.rchunks_exact(4).zip(after.chunks_exact(4));
+        for ((before, after), taps) in pairs.zip(self.half.chunks_exact(4)) {
+            for lane in 0..4 {
+                sums[lane] += taps[lane] * (after[lane] + before[3 - lane]);
+            }
+        }
+        let half_way = sums[0] + sums[1] + sums[2] + sums[3];
+        let sample = before[HALF_SIDE - 1];
+        let first = self.between(&mut history.points, sample);
+        first.max(self.between(&mut history.points, half_way))
+    }
+
+    /// Takes a point at twice the rate; gives the highest magnitude from the one before the middle of the
+    /// last `FINE` up to the next.
+    #[inline]
+    fn between(&self, points: &mut Ring<FINE, { 2 * FINE }>, point: f64) -> f64 {
+        let recent = points.push(point);
+        let mut peak = recent[FINE / 2 - 1].abs();
+        for taps in &self.fine {
             let mut sums = [0.0; 4];
-            for (taps, samples) in taps.chunks_exact(4).zip(recent.chunks_exact(4)) {
+            for (taps, points) in taps.chunks_exact(4).zip(recent.chunks_exact(4)) {
                 for lane in 0..4 {
-                    sums[lane] += taps[lane] * samples[lane];
+                    sums[lane] += taps[lane] * points[lane];
                 }
             }
             peak = peak.max((sums[0] + sums[1] + sums[2] + sums[3]).abs());
         }
         peak
     }
+}
+
+/// sin(pi t)/(pi t) under a Kaiser window that ends at `side`.
+fn sinc(t: f64, side: f64, beta: f64) -> f64 {
+    let edge = t / side;
+    let window = bessel_i0(beta * (1.0 - edge * edge).max(0.0).sqrt()) / bessel_i0(beta);
+    (PI * t).sin() / (PI * t) * window
 }
 
 /// Modified Bessel function of the first kind, order 0, by its power series.
@@ -100,10 +152,10 @@ mod tests {
         let interpolator = Interpolator::new();
         let mut history = History::default();
         let mut peak = 0.0_f64;
-        for n in 0..400 {
+        for n in 0..2_000 {
             let sample = (PI / 2.0 * f64::from(n) + PI / 4.0).sin();
             let seen = interpolator.peak(&mut history, sample);
-            if n > 100 {
+            if n > 500 {
                 peak = peak.max(seen);
             }
         }
@@ -116,8 +168,8 @@ mod tests {
         let interpolator = Interpolator::new();
         let mut history = History::default();
         let seen: Vec<f64> =
-            (0..64).map(|n| interpolator.peak(&mut history, if n == 0 { 1.0 } else { 0.0 })).collect();
-        let highest = (0..64).max_by(|a, b| seen[*a].total_cmp(&seen[*b])).unwrap();
+            (0..400).map(|n| interpolator.peak(&mut history, if n == 0 { 1.0 } else { 0.0 })).collect();
+        let highest = (0..400).max_by(|a, b| seen[*a].total_cmp(&seen[*b])).unwrap();
         assert_eq!((highest, seen[highest]), (DELAY, 1.0));
     }
 }

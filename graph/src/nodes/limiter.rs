@@ -2,7 +2,7 @@
 //!
 //! The gain that each true peak needs is held at its lowest over the look-ahead, released exponentially, and
 //! smoothed by two moving averages as long as the look-ahead, so it arrives at the peak in time and
-//! without a corner. Latency: look-ahead + 16 frames (the detector's). Where no peak was above the ceiling
+//! without a corner. Latency: look-ahead + 132 frames (the detector's). Where no peak was above the ceiling
 //! within the look-ahead and 26 times the release, the output is the input, delayed, bit for bit.
 
 use crate::block::Block;
