@@ -1,6 +1,7 @@
-//! Mathematics: samples in, samples out. Imports nothing of ours.
+//! Mathematics: samples in, samples out. Imports nothing of ours but each other.
 
 pub mod boxes;
+pub mod cascade;
 pub mod delay;
 pub mod fade;
 pub mod follower;

@@ -20,13 +20,25 @@ pub struct Coeffs {
 /// A filter's memory; one a channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct State {
-    ic1: f64,
-    ic2: f64,
+    /// First integrator.
+    pub ic1: f64,
+    /// Second integrator.
+    pub ic2: f64,
 }
 
 impl Coeffs {
     /// A wire.
     pub const WIRE: Self = Self { a1: 1.0, a2: 0.0, a3: 0.0, m0: 1.0, m1: 0.0, m2: 0.0 };
+
+    /// a1, a2, a3, m0, m1, m2.
+    pub fn parts(&self) -> [f64; 6] {
+        [self.a1, self.a2, self.a3, self.m0, self.m1, self.m2]
+    }
+
+    /// The coefficients that [`Self::parts`] gave.
+    pub fn from_parts([a1, a2, a3, m0, m1, m2]: [f64; 6]) -> Self {
+        Self { a1, a2, a3, m0, m1, m2 }
+    }
 
     fn new(g: f64, k: f64, mix: [f64; 3]) -> Self {
         let a1 = 1.0 / (1.0 + g * (g + k));

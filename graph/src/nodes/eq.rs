@@ -4,7 +4,8 @@
 //! moves its coefficients are made anew for every frame, so no move is heard as steps.
 
 use crate::block::Block;
-use crate::dsp::svf::{Coeffs, State, butterworth_q};
+use crate::dsp::cascade::Cascade;
+use crate::dsp::svf::{Coeffs, butterworth_q};
 use crate::meter::Meter;
 use crate::node::{Kind, Node, Params, Parts, Setup, same};
 use crate::param::{Param, Unit};
@@ -44,85 +45,76 @@ const BANDS: Parts =
 pub const KIND: Kind = Kind::new("eq", "Parametric equaliser of up to 24 bands.", &[], build).parts(&BANDS);
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    let mut sections = 0;
     let band = |index| {
         let shape = setup.part_value(index, &SHAPE) as usize;
         let order = if shape >= 3 { ORDERS[setup.part_value(index, &SLOPE) as usize] } else { 2 };
-        let sections = order.div_ceil(2);
-        Band {
-            shape,
-            order,
-            rate: setup.sample_rate,
-            made_for: [f64::NAN; 3],
-            coeffs: vec![Coeffs::WIRE; sections].into_boxed_slice(),
-            states: vec![State::default(); sections * setup.channels].into_boxed_slice(),
-        }
+        let first = sections;
+        sections += order.div_ceil(2);
+        Band { shape, order, rate: setup.sample_rate, first, made_for: [f64::NAN; 3], is_on: false }
     };
-    Box::new(Eq { bands: (0..setup.parts).map(band).collect() })
+    let bands = (0..setup.parts).map(band).collect();
+    Box::new(Eq { bands, cascade: Cascade::new(sections, setup.channels) })
 }
 
 struct Eq {
     bands: Box<[Band]>,
+    /// The sections of all bands in a row. Those of a band that is off are wires.
+    cascade: Cascade,
 }
 
 struct Band {
     shape: usize,
     order: usize,
     rate: f64,
-    /// Frequency, gain and q that `coeffs` stand for.
+    /// Its first section.
+    first: usize,
+    /// Frequency, gain and q that its sections stand for, and whether they do.
     made_for: [f64; 3],
-    coeffs: Box<[Coeffs]>,
-    /// Channel after channel.
-    states: Box<[State]>,
+    is_on: bool,
 }
 
 impl Band {
-    fn make(&mut self, values: [f64; 3]) {
-        if self.made_for == values {
+    fn sections(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.order.div_ceil(2)
+    }
+
+    fn make(&mut self, cascade: &mut Cascade, values: [f64; 3], is_on: bool) {
+        if self.made_for == values && self.is_on == is_on {
             return;
         }
-        self.made_for = values;
-        let [freq, gain, q] = values;
-        let (rate, order) = (self.rate, self.order);
-        for (index, coeffs) in self.coeffs.iter_mut().enumerate() {
-            let is_real_pole = order % 2 == 1 && index == order / 2;
-            let q = if order == 2 { q } else { butterworth_q(order, index) };
-            *coeffs = match (SHAPES[self.shape], is_real_pole) {
-                ("bell", _) => Coeffs::bell(rate, freq, gain, q),
-                ("lowshelf", _) => Coeffs::lowshelf(rate, freq, gain, q),
-                ("highshelf", _) => Coeffs::highshelf(rate, freq, gain, q),
-                ("highpass", true) => Coeffs::highpass6(rate, freq),
-                ("highpass", false) => Coeffs::highpass(rate, freq, q),
-                (_, true) => Coeffs::lowpass6(rate, freq),
-                (_, false) => Coeffs::lowpass(rate, freq, q),
-            };
+        (self.made_for, self.is_on) = (values, is_on);
+        for (index, section) in self.sections().enumerate() {
+            let coeffs = if is_on { self.coeffs(index, values) } else { Coeffs::WIRE };
+            cascade.set(section, &coeffs);
         }
     }
 
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>) {
+    fn coeffs(&self, index: usize, [freq, gain, q]: [f64; 3]) -> Coeffs {
+        let (rate, order) = (self.rate, self.order);
+        let is_real_pole = order % 2 == 1 && index == order / 2;
+        let q = if order == 2 { q } else { butterworth_q(order, index) };
+        match (SHAPES[self.shape], is_real_pole) {
+            ("bell", _) => Coeffs::bell(rate, freq, gain, q),
+            ("lowshelf", _) => Coeffs::lowshelf(rate, freq, gain, q),
+            ("highshelf", _) => Coeffs::highshelf(rate, freq, gain, q),
+            ("highpass", true) => Coeffs::highpass6(rate, freq),
+            ("highpass", false) => Coeffs::highpass(rate, freq, q),
+            (_, true) => Coeffs::lowpass6(rate, freq),
+            (_, false) => Coeffs::lowpass(rate, freq, q),
+        }
+    }
+
+    /// Frame by frame, with coefficients of its own for each.
+    fn process_moving(&mut self, cascade: &mut Cascade, block: &mut Block<'_>, params: &Params<'_>) {
         let (mut freq, mut gain, mut q) = (params.ramp(&FREQ), params.ramp(&GAIN), params.ramp(&Q));
         let mut on = params.ramp(&ON);
-        let sections = self.coeffs.len();
-        if !params.are_moving() {
-            if on.value() == 0.0 {
-                return;
-            }
-            self.make([freq.value(), gain.value(), q.value()]);
-            for (channel, states) in block.channels().zip(self.states.chunks_exact_mut(sections)) {
-                for (coeffs, state) in self.coeffs.iter().zip(states) {
-                    channel.iter_mut().for_each(|sample| *sample = coeffs.tick(state, *sample));
-                }
-            }
-            return;
-        }
         for frame in 0..block.frames() {
-            self.make([freq.tick(), gain.tick(), q.tick()]);
-            let on = on.tick();
-            for (channel, states) in self.states.chunks_exact_mut(sections).enumerate() {
+            let (values, on) = ([freq.tick(), gain.tick(), q.tick()], on.tick());
+            self.make(cascade, values, on > 0.0);
+            for channel in 0..block.width() {
                 let sample = block.at(channel, frame);
-                let mut wet = *sample;
-                for (coeffs, state) in self.coeffs.iter().zip(states) {
-                    wet = coeffs.tick(state, wet);
-                }
+                let wet = cascade.tick(channel, self.sections(), *sample);
                 *sample = if on == 1.0 { wet } else { *sample + on * (wet - *sample) };
             }
         }
@@ -131,20 +123,36 @@ impl Band {
 
 impl Node for Eq {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
-        for (index, band) in self.bands.iter_mut().enumerate() {
-            band.process(block, &params.part(index));
+        let Self { bands, cascade } = self;
+        if params.are_moving() {
+            for (index, band) in bands.iter_mut().enumerate() {
+                band.process_moving(cascade, block, &params.part(index));
+            }
+            return;
+        }
+        for (index, band) in bands.iter_mut().enumerate() {
+            let params = params.part(index);
+            let values = [FREQ, GAIN, Q].map(|row| params.value(&row));
+            band.make(cascade, values, params.value(&ON) > 0.0);
+        }
+        let mut channels = block.channels().enumerate();
+        while let Some((channel, first)) = channels.next() {
+            let second = channels.next().map(|(_, second)| second);
+            cascade.process(channel, first, second);
         }
     }
 
     fn reset(&mut self) {
-        self.bands.iter_mut().for_each(|band| band.states.fill(State::default()));
+        self.cascade.reset();
     }
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        for (band, old) in self.bands.iter_mut().zip(&old.bands) {
-            if (band.shape, band.order, band.states.len()) == (old.shape, old.order, old.states.len()) {
-                band.states.copy_from_slice(&old.states);
+        for (band, before) in self.bands.iter().zip(&old.bands) {
+            if (band.shape, band.order) == (before.shape, before.order) {
+                for (section, before) in band.sections().zip(before.sections()) {
+                    self.cascade.adopt(section, &old.cascade, before);
+                }
             }
         }
     }
