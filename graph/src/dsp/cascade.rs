@@ -6,6 +6,7 @@
 //! the processor has.
 
 use crate::dsp::svf::{Coeffs, State};
+use crate::dsp::vectors::Vectors;
 
 /// Sections that are worked on at once.
 const LANES: usize = 8;
@@ -30,16 +31,6 @@ struct Memory {
     ic2: Lane,
 }
 
-/// The vectors that the processor has.
-#[derive(Clone, Copy, Debug)]
-enum Vectors {
-    Portable,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
 /// Sections in a row, for some channels.
 #[derive(Clone, Debug)]
 pub struct Cascade {
@@ -58,7 +49,7 @@ impl Cascade {
         Self {
             groups: vec![wires; count].into_boxed_slice(),
             memories: vec![Memory::default(); count * channels].into_boxed_slice(),
-            vectors: detect(),
+            vectors: Vectors::detect(),
         }
     }
 
@@ -78,12 +69,20 @@ impl Cascade {
         match second {
             Some(second) => {
                 for (group, (a, b)) in self.groups.iter().zip(one.iter_mut().zip(rest)) {
-                    run(self.vectors, group, [a, b], [&mut *first, &mut *second]);
+                    let samples = [&mut *first, &mut *second];
+                    self.vectors.run(
+                        #[inline(always)]
+                        || wavefront(group, [a, b], samples),
+                    );
                 }
             }
             None => {
                 for (group, memory) in self.groups.iter().zip(one) {
-                    run(self.vectors, group, [memory], [&mut *first]);
+                    let samples = [&mut *first];
+                    self.vectors.run(
+                        #[inline(always)]
+                        || wavefront(group, [memory], samples),
+                    );
                 }
             }
         }
@@ -119,48 +118,6 @@ impl Cascade {
             memory.ic2[section % LANES] = old.ic2[old_section % LANES];
         }
     }
-}
-
-fn detect() -> Vectors {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
-            return Vectors::Avx512;
-        }
-        if is_x86_feature_detected!("avx2") {
-            return Vectors::Avx2;
-        }
-    }
-    Vectors::Portable
-}
-
-fn run<const N: usize>(
-    vectors: Vectors,
-    group: &Group,
-    memories: [&mut Memory; N],
-    samples: [&mut [f64]; N],
-) {
-    match vectors {
-        Vectors::Portable => wavefront(group, memories, samples),
-        // SAFETY: `detect` has seen that the processor has these instructions.
-        #[cfg(target_arch = "x86_64")]
-        Vectors::Avx2 => unsafe { wavefront_avx2(group, memories, samples) },
-        // SAFETY: `detect` has seen that the processor has these instructions.
-        #[cfg(target_arch = "x86_64")]
-        Vectors::Avx512 => unsafe { wavefront_avx512(group, memories, samples) },
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn wavefront_avx2<const N: usize>(group: &Group, memories: [&mut Memory; N], samples: [&mut [f64]; N]) {
-    wavefront(group, memories, samples);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn wavefront_avx512<const N: usize>(group: &Group, memories: [&mut Memory; N], samples: [&mut [f64]; N]) {
-    wavefront(group, memories, samples);
 }
 
 #[inline(always)]
@@ -248,30 +205,20 @@ mod tests {
 
     #[test]
     fn the_wavefront_is_one_section_after_another_to_the_bit_on_every_processor() {
-        let mut paths = vec![Vectors::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") {
-                paths.push(Vectors::Avx2);
-            }
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
-                paths.push(Vectors::Avx512);
-            }
-        }
         for sections in [1, 3, 8, 9, 24] {
             let mut single = cascade(sections, 2);
             let input = noise(500);
             let expected: Vec<f64> = input.iter().map(|x| single.tick(1, 0..sections, *x)).collect();
-            for vectors in &paths {
+            for vectors in Vectors::all() {
                 for block in [1, 2, 7, 8, 9, 63, 64] {
-                    let mut front = Cascade { vectors: *vectors, ..cascade(sections, 2) };
+                    let mut front = Cascade { vectors, ..cascade(sections, 2) };
                     let (mut left, mut right) = (noise(500), noise(500));
                     for (left, right) in left.chunks_mut(block).zip(right.chunks_mut(block)) {
                         front.process(0, left, Some(right));
                     }
                     assert_eq!(right, expected, "{vectors:?}, {sections} sections, blocks of {block}");
                     assert_eq!(left, expected);
-                    let mut alone = Cascade { vectors: *vectors, ..cascade(sections, 2) };
+                    let mut alone = Cascade { vectors, ..cascade(sections, 2) };
                     let mut right = noise(500);
                     right.chunks_mut(block).for_each(|right| alone.process(1, right, None));
                     assert_eq!(right, expected);

@@ -8,3 +8,4 @@ pub mod follower;
 pub mod lowest;
 pub mod oversample;
 pub mod svf;
+pub mod vectors;

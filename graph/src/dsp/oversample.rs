@@ -5,6 +5,7 @@
 //! detector decides what a true-peak limiter is worth: the 48 taps of ITU-R BS.1770-5, Annex 2, under-read hot
 //! noise by more than a dB.
 
+use crate::dsp::vectors::Vectors;
 use std::f64::consts::PI;
 
 /// Taps on each side of the point half way between two samples.
@@ -16,6 +17,9 @@ const FINE: usize = 16;
 /// Shape of their Kaiser window.
 const FINE_BETA: f64 = 8.0;
 
+/// Sums that are added up at once.
+const SIDE_BY_SIDE: usize = 8;
+
 /// Frames from a sample to the peak that is told for it.
 pub const DELAY: usize = HALF_SIDE + FINE / 4;
 
@@ -26,6 +30,7 @@ pub struct Interpolator {
     half: Box<[f64; HALF_SIDE]>,
     /// A quarter, two and three quarters of the way between two points at twice the rate.
     fine: [[f64; FINE]; 3],
+    vectors: Vectors,
 }
 
 /// The last samples of one channel, and the last points at twice the rate.
@@ -46,7 +51,7 @@ impl<const N: usize, const TWICE: usize> Ring<N, TWICE> {
     const SILENT: Self = Self { values: [0.0; TWICE], at: 0 };
 
     /// Takes a value and gives the last `N`, the newest at the end.
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, value: f64) -> &[f64] {
         self.values[self.at] = value;
         self.values[self.at + N] = value;
@@ -85,23 +90,34 @@ impl Interpolator {
             let sum: f64 = taps.iter().sum();
             taps.map(|tap| tap / sum)
         });
-        Self { half, fine }
+        Self { half, fine, vectors: Vectors::detect() }
     }
 
-    /// Takes a sample and gives the highest magnitude from the sample [`DELAY`] frames ago up to the next.
-    #[inline]
-    pub fn peak(&self, history: &mut History, sample: f64) -> f64 {
-        let recent = history.samples.push(sample);
-        let (before, after) = recent.split_at(HALF_SIDE);
-        // Four sums side by side: the compiler keeps them in vectors.
-        let mut sums = [0.0; 4];
-        let pairs = before.rchunks_exact(4).zip(after.chunks_exact(4));
-        for ((before, after), taps) in pairs.zip(self.half.chunks_exact(4)) {
-            for lane in 0..4 {
-                sums[lane] += taps[lane] * (after[lane] + before[3 - lane]);
+    /// `[audio]` Takes samples, and raises each of `peaks` to the highest magnitude from the sample [`DELAY`]
+    /// frames before up to the next.
+    pub fn listen(&self, history: &mut History, samples: &[f64], peaks: &mut [f64]) {
+        self.vectors.run(
+            #[inline(always)]
+            || {
+                for (sample, peak) in samples.iter().zip(peaks) {
+                    *peak = peak.max(self.peak(history, *sample));
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn peak(&self, history: &mut History, sample: f64) -> f64 {
+        let (before, after) = history.samples.push(sample).split_at(HALF_SIDE);
+        // Sums side by side: the compiler keeps them in vectors.
+        let mut sums = [0.0; SIDE_BY_SIDE];
+        let pairs = before.rchunks_exact(SIDE_BY_SIDE).zip(after.chunks_exact(SIDE_BY_SIDE));
+        for ((before, after), taps) in pairs.zip(self.half.chunks_exact(SIDE_BY_SIDE)) {
+            for lane in 0..SIDE_BY_SIDE {
+                sums[lane] += taps[lane] * (after[lane] + before[SIDE_BY_SIDE - 1 - lane]);
             }
         }
-        let half_way = sums[0] + sums[1] + sums[2] + sums[3];
+        let half_way = sums.iter().sum();
         let sample = before[HALF_SIDE - 1];
         let first = self.between(&mut history.points, sample);
         first.max(self.between(&mut history.points, half_way))
@@ -109,18 +125,18 @@ impl Interpolator {
 
     /// Takes a point at twice the rate; gives the highest magnitude from the one before the middle of the
     /// last `FINE` up to the next.
-    #[inline]
+    #[inline(always)]
     fn between(&self, points: &mut Ring<FINE, { 2 * FINE }>, point: f64) -> f64 {
         let recent = points.push(point);
         let mut peak = recent[FINE / 2 - 1].abs();
         for taps in &self.fine {
-            let mut sums = [0.0; 4];
-            for (taps, points) in taps.chunks_exact(4).zip(recent.chunks_exact(4)) {
-                for lane in 0..4 {
+            let mut sums = [0.0; SIDE_BY_SIDE];
+            for (taps, points) in taps.chunks_exact(SIDE_BY_SIDE).zip(recent.chunks_exact(SIDE_BY_SIDE)) {
+                for lane in 0..SIDE_BY_SIDE {
                     sums[lane] += taps[lane] * points[lane];
                 }
             }
-            peak = peak.max((sums[0] + sums[1] + sums[2] + sums[3]).abs());
+            peak = peak.max(sums.iter().sum::<f64>().abs());
         }
         peak
     }
@@ -147,29 +163,37 @@ fn bessel_i0(x: f64) -> f64 {
 mod tests {
     use super::*;
 
+    fn listen(samples: &[f64]) -> Vec<f64> {
+        let mut peaks = vec![0.0; samples.len()];
+        Interpolator::new().listen(&mut History::default(), samples, &mut peaks);
+        peaks
+    }
+
     #[test]
     fn a_quarter_rate_sine_between_its_samples_reads_full_scale() {
-        let interpolator = Interpolator::new();
-        let mut history = History::default();
-        let mut peak = 0.0_f64;
-        for n in 0..2_000 {
-            let sample = (PI / 2.0 * f64::from(n) + PI / 4.0).sin();
-            let seen = interpolator.peak(&mut history, sample);
-            if n > 500 {
-                peak = peak.max(seen);
-            }
-        }
+        let samples: Vec<f64> = (0..2_000).map(|n| (PI / 2.0 * f64::from(n) + PI / 4.0).sin()).collect();
+        let peak = listen(&samples)[500..].iter().fold(0.0_f64, |peak, x| peak.max(*x));
         let db = 20.0 * peak.log10();
         assert!(db.abs() < 0.02, "{db:.3} dBTP, not 0");
     }
 
     #[test]
     fn the_peak_is_told_with_the_declared_delay() {
-        let interpolator = Interpolator::new();
-        let mut history = History::default();
-        let seen: Vec<f64> =
-            (0..400).map(|n| interpolator.peak(&mut history, if n == 0 { 1.0 } else { 0.0 })).collect();
+        let mut samples = vec![0.0; 400];
+        samples[0] = 1.0;
+        let seen = listen(&samples);
         let highest = (0..400).max_by(|a, b| seen[*a].total_cmp(&seen[*b])).unwrap();
         assert_eq!((highest, seen[highest]), (DELAY, 1.0));
+    }
+
+    #[test]
+    fn peaks_are_the_same_to_the_bit_on_every_processor() {
+        let samples: Vec<f64> = (0..1_000_i32).map(|n| f64::from(n * n % 2_001) / 1_000.0 - 1.0).collect();
+        for vectors in Vectors::all() {
+            let mut peaks = vec![0.0; samples.len()];
+            let interpolator = Interpolator { vectors, ..Interpolator::new() };
+            interpolator.listen(&mut History::default(), &samples, &mut peaks);
+            assert_eq!(peaks, listen(&samples), "{vectors:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! without a corner. Latency: look-ahead + 132 frames (the detector's). Where no peak was above the ceiling
 //! within the look-ahead and 26 times the release, the output is the input, delayed, bit for bit.
 
-use crate::block::Block;
+use crate::block::{Block, QUANTUM};
 use crate::dsp::boxes::Boxes;
 use crate::dsp::delay::Delay;
 use crate::dsp::follower::one_pole;
@@ -78,16 +78,16 @@ impl Node for Limiter {
         let (mut ceiling, mut release) = (params.ramp(&CEILING), params.ramp(&RELEASE));
         let mut pole = one_pole(release.value(), self.rate);
         let mut reached = 1.0_f64;
-        for frame in 0..block.frames() {
+        let mut peaks = [0.0; QUANTUM];
+        for (samples, past) in block.channels().zip(&mut self.channels) {
+            self.interpolator.listen(&mut past.history, samples, &mut peaks);
+        }
+        for (frame, peak) in peaks.iter().take(block.frames()).enumerate() {
             if release.is_moving() {
                 pole = one_pole(release.tick(), self.rate);
             }
-            let mut peak = 0.0_f64;
-            for (channel, past) in self.channels.iter_mut().enumerate() {
-                peak = peak.max(self.interpolator.peak(&mut past.history, *block.at(channel, frame)));
-            }
             let ceiling = ceiling.tick();
-            let needed = self.lowest.tick(if peak > ceiling { ceiling / peak } else { 1.0 });
+            let needed = self.lowest.tick(if *peak > ceiling { ceiling / peak } else { 1.0 });
             self.envelope = needed.min(1.0 - pole * (1.0 - self.envelope));
             let gain = self.boxes.tick(self.envelope);
             reached = reached.min(gain);
