@@ -10,7 +10,8 @@ use crate::meter::Meter;
 use crate::node::{Kind, Node, Params, Parts, Setup, same};
 use crate::param::{Param, Unit};
 
-const SHAPES: [&str; 5] = ["bell", "lowshelf", "highshelf", "highpass", "lowpass"];
+const SHAPES: [&str; 9] =
+    ["bell", "lowshelf", "highshelf", "tilt", "highpass", "lowpass", "bandpass", "notch", "allpass"];
 const SLOPES: [&str; 8] =
     ["6 dB/oct", "12 dB/oct", "18 dB/oct", "24 dB/oct", "36 dB/oct", "48 dB/oct", "72 dB/oct", "96 dB/oct"];
 /// Order of the filter for each slope.
@@ -21,15 +22,15 @@ const FREQ: Param = Param::new(1, "freq", Unit::Hz)
     .range(10.0, 20_000.0)
     .default(1000.0)
     .log()
-    .help("Centre of a bell, middle of a shelf, -3 dB point of a pass filter.");
-const GAIN: Param = Param::new(2, "gain", Unit::Db)
-    .range(-24.0, 24.0)
-    .help("Boost or cut of a bell or shelf; a pass filter has none.");
+    .help("Centre of a bell, band or notch, middle of a shelf or tilt, -3 dB point of a pass filter.");
+const GAIN: Param = Param::new(2, "gain", Unit::Db).range(-24.0, 24.0).help(
+    "Boost or cut of a bell or shelf; a tilt raises the highs by half of it and lowers the lows by as much.",
+);
 const Q: Param = Param::new(3, "q", Unit::Plain)
     .range(0.1, 24.0)
     .default(std::f64::consts::FRAC_1_SQRT_2)
     .log()
-    .help("Narrowness of a bell, steepness of a shelf, resonance of a 12 dB/oct pass filter.");
+    .help("Narrowness of a bell, band, notch or allpass, steepness of a shelf, resonance of a 12 dB/oct pass filter.");
 const SLOPE: Param = Param::new(4, "slope", Unit::Choice(&SLOPES))
     .default(1.0)
     .setting()
@@ -48,7 +49,10 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let mut sections = 0;
     let band = |index| {
         let shape = setup.part_value(index, &SHAPE) as usize;
-        let order = if shape >= 3 { ORDERS[setup.part_value(index, &SLOPE) as usize] } else { 2 };
+        let order = match SHAPES[shape] {
+            "highpass" | "lowpass" => ORDERS[setup.part_value(index, &SLOPE) as usize],
+            _ => 2,
+        };
         let first = sections;
         sections += order.div_ceil(2);
         Band { shape, order, rate: setup.sample_rate, first, made_for: [f64::NAN; 3], is_on: false }
@@ -98,6 +102,10 @@ impl Band {
             ("bell", _) => Coeffs::bell(rate, freq, gain, q),
             ("lowshelf", _) => Coeffs::lowshelf(rate, freq, gain, q),
             ("highshelf", _) => Coeffs::highshelf(rate, freq, gain, q),
+            ("tilt", _) => Coeffs::tilt(rate, freq, gain, q),
+            ("bandpass", _) => Coeffs::bandpass(rate, freq, q),
+            ("notch", _) => Coeffs::notch(rate, freq, q),
+            ("allpass", _) => Coeffs::allpass(rate, freq, q),
             ("highpass", true) => Coeffs::highpass6(rate, freq),
             ("highpass", false) => Coeffs::highpass(rate, freq, q),
             (_, true) => Coeffs::lowpass6(rate, freq),
