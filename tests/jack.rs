@@ -7,7 +7,7 @@
 
 use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, Control, LatencyType, Port, ProcessScope};
 use lacquer_control::intent::Value;
-use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, text};
+use lacquer_tests::daemon::{Daemon, Folder, PATIENCE, eventually, free_port, text};
 use lacquer_tests::random::Random;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -57,14 +57,23 @@ impl Server {
         server
     }
 
+    /// Asks it to end and waits: a server that is killed keeps its place among the machine's eight.
     fn stop(&mut self) {
-        Command::new("kill").arg(self.0.id().to_string()).status().unwrap();
-        self.0.wait().unwrap();
+        // Only while it is still ours to wait for: later its number may be another process's.
+        if matches!(self.0.try_wait(), Ok(None)) {
+            Command::new("kill").arg(self.0.id().to_string()).status().ok();
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.stop();
+        // The last resort, for one that did not listen.
         self.0.kill().ok();
         self.0.wait().ok();
     }
@@ -192,6 +201,23 @@ impl Ear {
     fn listen(&self) {
         self.first.store(0, Ordering::Relaxed);
     }
+}
+
+#[test]
+fn a_test_server_leaves_no_slot_behind() {
+    if !alone("a_test_server_leaves_no_slot_behind") {
+        return;
+    }
+    // The registry of all servers of a user has eight places; a server that is killed keeps its own for ever.
+    let name = std::env::var("JACK_DEFAULT_SERVER").unwrap();
+    let is_registered = || {
+        let registry = std::fs::read("/dev/shm/jack-shm-registry").unwrap();
+        registry.windows(name.len()).any(|bytes| bytes == name.as_bytes())
+    };
+    let server = Server::start(256);
+    assert!(is_registered());
+    drop(server);
+    assert!(!is_registered(), "{name} still holds one of the machine's eight places");
 }
 
 #[test]
