@@ -47,13 +47,18 @@ deny: ## licences, advisories and sources of the dependencies
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install cargo-deny"; exit 1; }
 	$(CARGO) deny check
 
-install: ## install under PREFIX (and DESTDIR); run make first
-	@test -x target/release/lacquer || { echo "run make first"; exit 1; }
+# Only where nothing was built yet, and never under sudo: what cargo writes would be root's.
+target/release/lacquer:
+	@test -z "$$SUDO_USER" || { echo "run make first, without sudo" >&2; exit 1; }
+	@$(MAKE) build
+
+install: target/release/lacquer ## install what was built under PREFIX (and DESTDIR)
 	install -Dm755 target/release/lacquer $(DESTDIR)$(PREFIX)/bin/lacquer
 	install -d $(DESTDIR)$(PREFIX)/share/lacquer/configs/chains $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m644 configs/*.yaml configs/*.json $(DESTDIR)$(PREFIX)/share/lacquer/configs
 	install -m644 configs/chains/*.yaml $(DESTDIR)$(PREFIX)/share/lacquer/configs/chains
-	sed 's|/usr/local|$(PREFIX)|' systemd/lacquer@.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/lacquer@.service
+	sed 's|/usr/local|$(PREFIX)|' systemd/lacquer@.service | \
+		install -m644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/lacquer@.service
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/lacquer README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
 uninstall: ## take it away again; stations in /etc/lacquer stay
