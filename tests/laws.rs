@@ -6,7 +6,6 @@ use lacquer::realtime::guarded;
 use lacquer_graph::meter::Meter;
 use lacquer_graph::node::{Node, Params, Ports, Setup};
 use lacquer_graph::nodes::CATALOGUE;
-use lacquer_graph::param::Unit;
 use lacquer_graph::plan::Io;
 use lacquer_graph::{Block, Plane, QUANTUM};
 use lacquer_tests::catalogue::{Variant, of, variants};
@@ -83,9 +82,19 @@ fn the_declared_latency_is_the_measured_one() {
         let mut impulse = silence(2, 4_096);
         (impulse[0][0], impulse[1][0]) = (0.25, 0.2);
         let out = rig.play(&impulse);
+        // A filter without look-ahead begins to answer there; a linear-phase one has its middle there.
         let first = |samples: &Vec<f64>| samples.iter().position(|x| *x != 0.0);
-        let measured = out.iter().filter_map(first).min();
-        assert_eq!(measured, Some(rig.latency()), "{}", variant.yaml);
+        let begins = out.iter().filter_map(first).min();
+        let highest = |samples: &Vec<f64>| {
+            (0..samples.len()).max_by(|a, b| samples[*a].abs().total_cmp(&samples[*b].abs()))
+        };
+        let measured = [begins, highest(&out[0]), highest(&out[1])];
+        assert!(
+            measured.contains(&Some(rig.latency())),
+            "{measured:?}, not {}: {}",
+            rig.latency(),
+            variant.yaml
+        );
     }
 }
 
@@ -236,8 +245,8 @@ fn every_parameter_and_setting_has_an_effect() {
             all.iter().map(|place| (place.address(), place.row)).collect()
         };
         for (address, row) in places {
-            if row.unit == Unit::Count {
-                continue; // the channels: see the tests of mix and of the sources
+            if row.name == "channels" {
+                continue; // see the tests of mix and of the sources
             }
             let has_effect = probes.iter().any(|variant| {
                 let norms: [f64; 2] = [0.3, 0.9];

@@ -5,6 +5,7 @@ pub mod cascade;
 pub mod delay;
 pub mod fade;
 pub mod follower;
+pub mod kweight;
 pub mod lowest;
 pub mod oversample;
 pub mod svf;
