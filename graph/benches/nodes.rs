@@ -20,6 +20,14 @@ const MASTER: &str = "  - eq: {bands: [{freq: 25 Hz, shape: highpass}, {freq: 3 
 const NODES: &[(&str, &str)] = &[
     ("gain", "  - gain: {gain: -3 dB}\n"),
     ("eq of 8 bands", EIGHT_BANDS),
+    (
+        "eq of 8 low bands",
+        "  - eq: {bands: [{freq: 30 Hz, shape: highpass}, {freq: 40 Hz, gain: 2 dB}, {freq: 50 Hz, gain: -2 dB}, {freq: 60 Hz, gain: 1 dB}, {freq: 70 Hz, gain: -1 dB}, {freq: 80 Hz, gain: 2 dB}, {freq: 90 Hz, gain: 1 dB}, {freq: 100 Hz, gain: 2 dB}]}\n",
+    ),
+    (
+        "eq of 8 idle bands",
+        "  - eq: {bands: [{freq: 40 Hz}, {freq: 40 Hz}, {freq: 50 Hz}, {freq: 60 Hz}, {freq: 70 Hz}, {freq: 80 Hz}, {freq: 90 Hz}, {freq: 100 Hz}]}\n",
+    ),
     ("compressor", "  - compressor: {threshold: -30 dB}\n"),
     ("limiter", "  - limiter: {ceiling: -12 dBTP}\n"),
     ("stereo", "  - stereo: {width: 120 %}\n"),
@@ -71,7 +79,7 @@ fn eq_while_all_bands_move(bencher: Bencher<'_, '_>) {
     let mut to = 0.0;
     bencher.counter(ItemsCount::new(QUANTUM)).bench_local(move || {
         to = 1.0 - to;
-        (0..8).for_each(|band| chain.set(0, band * 6 + 2, to));
+        (0..8).for_each(|band| chain.set(0, 1 + band * 12 + 2, to));
         chain.process(divan::black_box(&input), &mut output, QUANTUM, None, |_| {});
         output[0][0]
     });

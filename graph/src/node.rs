@@ -31,12 +31,13 @@ pub struct Params<'a> {
     ramps: &'a [Ramp],
     base: usize,
     part: usize,
+    moving: bool,
 }
 
 impl<'a> Params<'a> {
-    /// The values behind `ramps`, of a kind with `base` rows and `part` rows a part.
-    pub fn new(ramps: &'a [Ramp], base: usize, part: usize) -> Self {
-        Self { ramps, base, part }
+    /// The values behind `ramps`, of a kind with `base` rows and `part` rows a part; `moving` unless all rest.
+    pub fn new(ramps: &'a [Ramp], base: usize, part: usize, moving: bool) -> Self {
+        Self { ramps, base, part, moving }
     }
 
     /// A copy of the row's ramp, to be ticked once a frame; the chain moves the real one on.
@@ -53,13 +54,13 @@ impl<'a> Params<'a> {
 
     /// Whether any of these values is under way.
     pub fn are_moving(&self) -> bool {
-        self.ramps.iter().any(Ramp::is_moving)
+        self.moving && self.ramps.iter().any(Ramp::is_moving)
     }
 
     /// The values of part `index`, counted from 0.
     pub fn part(&self, index: usize) -> Params<'a> {
         let start = self.base + index * self.part;
-        Params { ramps: &self.ramps[start..start + self.part], base: self.part, part: 0 }
+        Params { ramps: &self.ramps[start..start + self.part], base: self.part, part: 0, moving: self.moving }
     }
 }
 

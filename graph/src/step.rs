@@ -105,6 +105,8 @@ struct Rest {
 pub(crate) struct Step {
     node: Box<dyn Node>,
     ramps: Box<[Ramp]>,
+    /// Whether any of them is under way.
+    moving: bool,
     base_rows: usize,
     part_rows: usize,
     feeds: Box<[Wire]>,
@@ -142,6 +144,7 @@ impl Step {
         Self {
             node: (plan.kind.build)(&setup),
             ramps,
+            moving: false,
             base_rows: plan.kind.rows.len(),
             part_rows: plan.kind.part_rows().len(),
             feeds: plan.feeds.iter().map(&wire).collect(),
@@ -170,6 +173,7 @@ impl Step {
     pub fn set(&mut self, row: usize, value: f64) {
         if let Some(ramp) = self.ramps.get_mut(row) {
             ramp.aim(value);
+            self.moving = true;
         }
     }
 
@@ -203,6 +207,7 @@ impl Step {
                 *ramp = *old;
             }
         }
+        self.moving |= old.moving;
         // The state of a node that sleeps is stale.
         if old.heard.steady() != Some(0.0) {
             self.node.adopt(old.node.as_ref());
@@ -255,12 +260,15 @@ impl Step {
         for (last, plane) in self.last.iter_mut().zip(out) {
             *last = plane[frames - 1];
         }
-        self.ramps.iter_mut().for_each(|ramp| ramp.advance(frames));
+        if self.moving {
+            self.ramps.iter_mut().for_each(|ramp| ramp.advance(frames));
+            self.moving = self.ramps.iter().any(Ramp::is_moving);
+        }
         outcome
     }
 
     fn process(&mut self, slots: &mut [Slot], frames: usize) {
-        let params = Params::new(&self.ramps, self.base_rows, self.part_rows);
+        let params = Params::new(&self.ramps, self.base_rows, self.part_rows, self.moving);
         let (planes, key) = match self.key_slot {
             None => (&mut slots[self.slot], None),
             // The plan never gives a node one buffer for both.

@@ -105,3 +105,27 @@ pub fn true_peak(samples: &[f64]) -> f64 {
     });
     between.fold(highest, f64::max)
 }
+
+/// What lies above 16 kHz, as peak level in dBFS: windowed sinc of 255 taps, Kaiser 12.
+pub fn above_16_khz(samples: &[f64], rate: f64) -> f64 {
+    let taps: Vec<f64> = (0..255)
+        .map(|i| {
+            let t = f64::from(i - 127);
+            let bessel = |x: f64| {
+                (1..60)
+                    .fold((1.0, 1.0), |(sum, term), k| {
+                        let term: f64 = term * (x / (2.0 * f64::from(k))).powi(2);
+                        (sum + term, term)
+                    })
+                    .0
+            };
+            let window = bessel(12.0 * (1.0 - (t / 127.0).powi(2)).max(0.0).sqrt()) / bessel(12.0);
+            let cutoff = 16_000.0 / rate;
+            let low =
+                if t == 0.0 { 2.0 * cutoff } else { (TAU * cutoff * t).sin() / (std::f64::consts::PI * t) };
+            (if t == 0.0 { 1.0 } else { 0.0 } - low) * window
+        })
+        .collect();
+    let filtered = samples.windows(255).map(|x| x.iter().zip(&taps).map(|(x, tap)| x * tap).sum::<f64>());
+    db(filtered.fold(1e-12, |peak: f64, x: f64| peak.max(x.abs())))
+}

@@ -69,6 +69,23 @@ impl Weighting {
     }
 }
 
+/// What each of some frequencies, evenly spread over the octaves, counts in the loudness of pink noise; together 1.
+/// The shelf's and the high-pass's analogue curves, so that no rate is needed.
+pub fn pink_weights(freqs_hz: &[f64]) -> impl Iterator<Item = f64> {
+    let power = |freq_hz: &f64| {
+        let (freq, gain, q) = SHELF;
+        let high = 10.0_f64.powf(gain / 20.0);
+        let x = freq_hz / freq;
+        let over = (1.0 - high * x * x).powi(2) + (high.powf(SHELF_MIDDLE) * x / q).powi(2);
+        let shelf = over / ((1.0 - x * x).powi(2) + (x / q).powi(2));
+        let (freq, q) = HIGHPASS;
+        let x = freq_hz / freq;
+        shelf * x.powi(4) / ((1.0 - x * x).powi(2) + (x / q).powi(2))
+    };
+    let sum: f64 = freqs_hz.iter().map(power).sum();
+    freqs_hz.iter().map(move |freq| power(freq) / sum)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

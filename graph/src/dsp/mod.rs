@@ -1,12 +1,17 @@
 //! Mathematics: samples in, samples out. Imports nothing of ours but each other.
 
+pub mod band;
 pub mod boxes;
 pub mod cascade;
+pub mod curve;
 pub mod delay;
 pub mod fade;
+pub mod flow;
 pub mod follower;
 pub mod kweight;
+pub mod lanes;
 pub mod lowest;
+pub mod matched;
 pub mod oversample;
 pub mod svf;
 pub mod vectors;

@@ -46,6 +46,35 @@ impl Coeffs {
         Self { a1, a2, a3: g * a2, m0: mix[0], m1: mix[1], m2: mix[2] }
     }
 
+    /// A filter of any numerator: `mix` is how much of the high-pass, band-pass and low-pass outputs is in it. `g` is
+    /// the frequency as the integrators have it, `k` the damping, 1/q.
+    pub fn of(g: f64, k: f64, [high, band, low]: [f64; 3]) -> Self {
+        Self::new(g, k, [high, band - k * high, low - high])
+    }
+
+    /// Whether what goes in comes out.
+    pub fn is_wire(&self) -> bool {
+        self.m0 == 1.0 && self.m1 == 0.0 && self.m2 == 0.0
+    }
+
+    /// Whether all is a number, and what goes in dies away: the damping is above 0.
+    pub fn is_stable(&self) -> bool {
+        let g = self.a3 / self.a2;
+        let k = (1.0 / self.a1 - 1.0) / g - g;
+        self.parts().iter().all(|x| x.is_finite()) && (self.is_wire() || g > 0.0 && k > 0.0)
+    }
+
+    /// Squared magnitude at `freq_hz`.
+    pub fn power(&self, sample_rate: f64, freq_hz: f64) -> f64 {
+        // g and k again, from a1 = 1 / (1 + g (g + k)), a2 = g a1, a3 = g a2.
+        let g = self.a3 / self.a2;
+        let k = (1.0 / self.a1 - 1.0) / g - g;
+        let s = (PI * freq_hz / sample_rate).tan() / g;
+        let square = 1.0 - s * s;
+        let (real, imaginary) = (self.m0 * square + self.m2, (self.m0 * k + self.m1) * s);
+        (real * real + imaginary * imaginary) / (square * square + k * k * s * s)
+    }
+
     /// tan of half the normalised frequency, kept below Nyquist.
     fn warp(sample_rate: f64, freq_hz: f64) -> f64 {
         (PI * (freq_hz / sample_rate).min(0.499)).tan()

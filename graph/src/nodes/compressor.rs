@@ -108,7 +108,7 @@ impl Compressor {
         self.times = if release >= RELEASE.max {
             Times { attack: pole(attack), release: pole(fast), floor: Some([pole(rise), pole(fall)]) }
         } else {
-            Times { attack: pole(attack), release: pole(release), floor: None }
+            Times::new(attack, release, self.rate)
         };
         self.highpass =
             (highpass > KEY_HIGHPASS.min).then(|| Coeffs::highpass(self.rate, highpass, FRAC_1_SQRT_2));

@@ -1,14 +1,26 @@
-//! Equaliser: up to 24 bands, minimum phase.
+//! Equaliser: up to 24 bands, minimum phase, each on both channels, one of them, the middle or the side, each
+//! dynamic where it is given a range.
 //!
-//! Latency 0 frames. A bell or shelf at 0 dB leaves the signal as it is to within rounding. While a band
-//! moves its coefficients are made anew for every frame, so no move is heard as steps.
+//! Latency 0 frames. The magnitude is that of the analogue prototype up to 20 kHz, to within 0.1 dB: see
+//! `dsp/matched.rs`. A bell or shelf at 0 dB leaves the signal bit-identical. While a band moves its
+//! coefficients follow in steps of 16 frames with straight lines between, so no move is heard as steps.
+//!
+//! A dynamic band changes its gain by up to `range` as the level in its own part of the spectrum (peak, before the
+//! equaliser or of the side-chain) rises above `threshold`: by (1 - 1/ratio) dB for each dB. Attack and release are the
+//! times in which the change covers 63.2 % of a step in dB.
 
-use crate::block::Block;
-use crate::dsp::cascade::Cascade;
+use crate::block::{Block, MAX_CHANNELS, Plane, QUANTUM};
+use crate::dsp::band::{BandDetector, Heard, Law};
+use crate::dsp::cascade::{Cascade, SIDES, SPAN};
+use crate::dsp::flow::Flow;
+use crate::dsp::kweight::pink_weights;
+use crate::dsp::matched::Prototype;
 use crate::dsp::svf::{Coeffs, butterworth_q};
-use crate::meter::Meter;
+use crate::meter::{Meter, REDUCTION};
 use crate::node::{Kind, Node, Params, Parts, Setup, same};
-use crate::param::{Param, Unit};
+use crate::param::{Param, Unit, db_to_gain};
+use crate::ramp::Ramp;
+use std::ops::Range;
 
 const SHAPES: [&str; 9] =
     ["bell", "lowshelf", "highshelf", "tilt", "highpass", "lowpass", "bandpass", "notch", "allpass"];
@@ -16,6 +28,10 @@ const SLOPES: [&str; 8] =
     ["6 dB/oct", "12 dB/oct", "18 dB/oct", "24 dB/oct", "36 dB/oct", "48 dB/oct", "72 dB/oct", "96 dB/oct"];
 /// Order of the filter for each slope.
 const ORDERS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
+const PLACES: [&str; 5] = ["stereo", "left", "right", "mid", "side"];
+
+const AUTO_GAIN: Param = Param::new(0, "auto_gain", Unit::Switch)
+    .help("Undoes the change of loudness that the bands make of pink noise, as K-weighting hears it.");
 
 const SHAPE: Param = Param::new(0, "shape", Unit::Choice(&SHAPES)).setting().help("What the band does.");
 const FREQ: Param = Param::new(1, "freq", Unit::Hz)
@@ -38,128 +54,394 @@ const SLOPE: Param = Param::new(4, "slope", Unit::Choice(&SLOPES))
 const ON: Param = Param::new(5, "on", Unit::Switch)
     .default(1.0)
     .help("Whether the band is heard; the change is a short fade.");
+const PLACE: Param = Param::new(6, "place", Unit::Choice(&PLACES)).setting().help(
+    "What the band works on: all channels, or the left, the right, the middle or the side of the first two.",
+);
+const RANGE: Param = Param::new(7, "range", Unit::Db).range(-24.0, 24.0).help(
+    "Most that the level changes the gain of a bell, shelf or tilt: below 0 it is lowered, above 0 raised; 0 is a band that stands still.",
+);
+const THRESHOLD: Param = Param::new(8, "threshold", Unit::Dbfs)
+    .range(-80.0, 0.0)
+    .default(-30.0)
+    .help("Peak level in the band above which its gain changes.");
+const RATIO: Param = Param::new(9, "ratio", Unit::Ratio)
+    .range(1.0, 50.0)
+    .default(2.0)
+    .log()
+    .top("inf")
+    .help("How fast the gain changes with the level: 2:1 by half a dB for each dB.");
+const ATTACK: Param = Param::new(10, "attack", Unit::Ms)
+    .range(1.0, 500.0)
+    .default(10.0)
+    .log()
+    .help("Time to change the gain by 63 % of what is wanted.");
+const RELEASE: Param = Param::new(11, "release", Unit::Ms)
+    .range(5.0, 5000.0)
+    .default(150.0)
+    .log()
+    .help("Time to let go by 63 %.");
 
-const BANDS: Parts =
-    Parts { name: "band", list: "bands", rows: &[SHAPE, FREQ, GAIN, Q, SLOPE, ON], most: 24 };
+const BANDS: Parts = Parts {
+    name: "band",
+    list: "bands",
+    rows: &[SHAPE, FREQ, GAIN, Q, SLOPE, ON, PLACE, RANGE, THRESHOLD, RATIO, ATTACK, RELEASE],
+    most: 24,
+};
 
 /// See the module.
-pub const KIND: Kind = Kind::new("eq", "Parametric equaliser of up to 24 bands.", &[], build).parts(&BANDS);
+pub const KIND: Kind =
+    Kind::new("eq", "Parametric and dynamic equaliser of up to 24 bands.", &[AUTO_GAIN], build)
+        .parts(&BANDS)
+        .key()
+        .readings(&[REDUCTION]);
+
+/// Where the automatic gain measures the bands, in Hz: an octave's three thirds apart.
+const PROBES: [f64; 10] = [31.5, 63.0, 125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
+/// Farthest that the automatic gain goes, in dB.
+const AUTO_RANGE: f64 = 24.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let mut sections = 0;
     let band = |index| {
-        let shape = setup.part_value(index, &SHAPE) as usize;
-        let order = match SHAPES[shape] {
+        let shape = SHAPES[setup.part_value(index, &SHAPE) as usize];
+        let order = match shape {
             "highpass" | "lowpass" => ORDERS[setup.part_value(index, &SLOPE) as usize],
             _ => 2,
         };
         let first = sections;
-        sections += order.div_ceil(2);
-        Band { shape, order, rate: setup.sample_rate, first, made_for: [f64::NAN; 3], is_on: false }
+        sections += if shape == "allpass" { 1 } else { 2 * order.div_ceil(2) };
+        let place = PLACES[setup.part_value(index, &PLACE) as usize];
+        let detector = BandDetector::new(setup.sample_rate, SPAN);
+        let sections = first..sections;
+        Band {
+            shape,
+            order,
+            place,
+            sections,
+            made_for: UNMADE,
+            measured_for: UNMADE,
+            is_dynamic: false,
+            detector,
+            powers: [1.0; 10],
+        }
     };
-    let bands = (0..setup.parts).map(band).collect();
-    Box::new(Eq { bands, cascade: Cascade::new(sections, setup.channels) })
+    let bands: Box<[Band]> = (0..setup.parts).map(band).collect();
+    let mid_side = bands.iter().flat_map(|band| {
+        let is_mid_side = matches!(band.place, "mid" | "side");
+        band.sections.clone().map(move |_| is_mid_side)
+    });
+    // The last section is the automatic gain.
+    let cascade = Cascade::new(mid_side.chain([false]).collect(), setup.channels);
+    Box::new(Eq {
+        rate: setup.sample_rate,
+        bands,
+        cascade,
+        targets: vec![[Flow::WIRE; SIDES]; sections + 1].into_boxed_slice(),
+        is_gliding: false,
+        is_settled: false,
+        clock: 0,
+        heard: Box::new([[0.0; QUANTUM]; MAX_CHANNELS]),
+        auto_gain: f64::NAN,
+    })
 }
 
 struct Eq {
+    rate: f64,
     bands: Box<[Band]>,
-    /// The sections of all bands in a row. Those of a band that is off are wires.
+    /// The sections of all bands in a row.
     cascade: Cascade,
+    /// Where the coefficients go.
+    targets: Box<[[Flow; SIDES]]>,
+    is_gliding: bool,
+    /// Whether all was at rest the last time, so that it still is unless a value moves.
+    is_settled: bool,
+    /// Frames since the coefficients were last looked at.
+    clock: usize,
+    /// What the detectors hear.
+    heard: Box<[Plane; MAX_CHANNELS]>,
+    /// What the automatic gain was last made for.
+    auto_gain: f64,
 }
 
 struct Band {
-    shape: usize,
+    shape: &'static str,
     order: usize,
-    rate: f64,
-    /// Its first section.
-    first: usize,
-    /// Frequency, gain and q that its sections stand for, and whether they do.
-    made_for: [f64; 3],
-    is_on: bool,
+    place: &'static str,
+    sections: Range<usize>,
+    made_for: Made,
+    measured_for: Made,
+    is_dynamic: bool,
+    detector: BandDetector,
+    /// Its squared magnitude at each of [`PROBES`].
+    powers: [f64; 10],
 }
 
+/// What coefficients stand for: frequency, gain and q, and whether the band is heard.
+type Made = ([f64; 3], bool);
+const UNMADE: Made = ([f64::NAN; 3], false);
+
 impl Band {
-    fn sections(&self) -> std::ops::Range<usize> {
-        self.first..self.first + self.order.div_ceil(2)
+    /// How its filter follows from order, index of the pair of sections, gain and q.
+    fn prototype(&self, index: usize, gain: f64, q: f64) -> Prototype {
+        let is_real_pole = self.order % 2 == 1 && index == self.order / 2;
+        let q = if self.order == 2 { q } else { butterworth_q(self.order, index) };
+        match (self.shape, is_real_pole) {
+            ("bell", _) => Prototype::bell(gain, q),
+            ("lowshelf", _) => Prototype::lowshelf(gain, q),
+            ("highshelf", _) => Prototype::highshelf(gain, q),
+            ("tilt", _) => Prototype::tilt(gain, q),
+            ("bandpass", _) => Prototype::bandpass(q),
+            ("notch", _) => Prototype::notch(q),
+            ("highpass", true) => Prototype::highpass6(),
+            ("highpass", false) => Prototype::highpass(q),
+            (_, true) => Prototype::lowpass6(),
+            (_, false) => Prototype::lowpass(q),
+        }
     }
 
-    fn make(&mut self, cascade: &mut Cascade, values: [f64; 3], is_on: bool) {
-        if self.made_for == values && self.is_on == is_on {
+    /// Makes its coefficients.
+    fn make(&mut self, rate: f64, made: Made, targets: &mut [[Flow; SIDES]]) {
+        self.made_for = made;
+        let ([freq, gain, q], is_on) = made;
+        let targets = &mut targets[self.sections.clone()];
+        if !is_on {
+            targets.fill([Flow::WIRE; SIDES]);
             return;
         }
-        (self.made_for, self.is_on) = (values, is_on);
-        for (index, section) in self.sections().enumerate() {
-            let coeffs = if is_on { self.coeffs(index, values) } else { Coeffs::WIRE };
-            cascade.set(section, &coeffs);
+        if self.shape == "allpass" {
+            targets.fill(self.placed(Flow::new(&Coeffs::allpass(rate, freq, q))));
+            return;
         }
-    }
-
-    fn coeffs(&self, index: usize, [freq, gain, q]: [f64; 3]) -> Coeffs {
-        let (rate, order) = (self.rate, self.order);
-        let is_real_pole = order % 2 == 1 && index == order / 2;
-        let q = if order == 2 { q } else { butterworth_q(order, index) };
-        match (SHAPES[self.shape], is_real_pole) {
-            ("bell", _) => Coeffs::bell(rate, freq, gain, q),
-            ("lowshelf", _) => Coeffs::lowshelf(rate, freq, gain, q),
-            ("highshelf", _) => Coeffs::highshelf(rate, freq, gain, q),
-            ("tilt", _) => Coeffs::tilt(rate, freq, gain, q),
-            ("bandpass", _) => Coeffs::bandpass(rate, freq, q),
-            ("notch", _) => Coeffs::notch(rate, freq, q),
-            ("allpass", _) => Coeffs::allpass(rate, freq, q),
-            ("highpass", true) => Coeffs::highpass6(rate, freq),
-            ("highpass", false) => Coeffs::highpass(rate, freq, q),
-            (_, true) => Coeffs::lowpass6(rate, freq),
-            (_, false) => Coeffs::lowpass(rate, freq, q),
-        }
-    }
-
-    /// Frame by frame, with coefficients of its own for each.
-    fn process_moving(&mut self, cascade: &mut Cascade, block: &mut Block<'_>, params: &Params<'_>) {
-        let (mut freq, mut gain, mut q) = (params.ramp(&FREQ), params.ramp(&GAIN), params.ramp(&Q));
-        let mut on = params.ramp(&ON);
-        for frame in 0..block.frames() {
-            let (values, on) = ([freq.tick(), gain.tick(), q.tick()], on.tick());
-            self.make(cascade, values, on > 0.0);
-            for channel in 0..block.width() {
-                let sample = block.at(channel, frame);
-                let wet = cascade.tick(channel, self.sections(), *sample);
-                *sample = if on == 1.0 { wet } else { *sample + on * (wet - *sample) };
+        for index in 0..targets.len() / 2 {
+            let prototype = self.prototype(index, gain, q);
+            for (target, section) in targets[2 * index..].iter_mut().zip(prototype.sections(rate, freq)) {
+                *target = self.placed(Flow::new(&section));
             }
         }
+    }
+
+    /// Measures what it does, apart from what it does with the level.
+    fn measure(&mut self, made: Made) {
+        if self.measured_for == made {
+            return;
+        }
+        self.measured_for = made;
+        let ([freq, gain, q], is_on) = made;
+        self.powers = [1.0; PROBES.len()];
+        if !is_on || self.shape == "allpass" {
+            return;
+        }
+        for index in 0..self.order.div_ceil(2) {
+            let prototype = self.prototype(index, gain, q);
+            for (power, probe) in self.powers.iter_mut().zip(PROBES) {
+                *power *= prototype.power(probe / freq);
+            }
+        }
+        if self.place != "stereo" {
+            self.powers.iter_mut().for_each(|power| *power = 0.5 * (1.0 + *power));
+        }
+    }
+
+    /// The coefficients for each kind of channel.
+    fn placed(&self, flow: Flow) -> [Flow; SIDES] {
+        match self.place {
+            "stereo" => [flow; SIDES],
+            "left" | "mid" => [flow, Flow::WIRE, Flow::WIRE],
+            _ => [Flow::WIRE, flow, Flow::WIRE],
+        }
+    }
+
+    /// The part of the spectrum that its detector hears.
+    fn part(&self) -> Heard {
+        match self.shape {
+            "lowshelf" => Heard::Below,
+            "highshelf" | "tilt" => Heard::Above,
+            _ => Heard::Band,
+        }
+    }
+
+    /// Listens to `frames` of the side-chain.
+    fn listen(&mut self, heard: &[Plane], frames: Range<usize>) {
+        for frame in frames {
+            match (self.place, heard) {
+                ("left", [left, ..]) => self.detector.hear(0, left[frame]),
+                ("right", [_, right, ..]) => self.detector.hear(0, right[frame]),
+                ("mid", [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] + right[frame])),
+                ("side", [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] - right[frame])),
+                _ => heard.iter().enumerate().for_each(|(at, plane)| self.detector.hear(at, plane[frame])),
+            }
+        }
+    }
+}
+
+/// The factor that undoes what the bands do to the loudness of pink noise.
+fn loudness_gain(bands: &[Band]) -> f64 {
+    let weights = pink_weights(&PROBES).enumerate();
+    let power: f64 =
+        weights.map(|(at, weight)| bands.iter().fold(weight, |power, band| power * band.powers[at])).sum();
+    db_to_gain((-10.0 * power.max(1e-12).log10()).clamp(-AUTO_RANGE, AUTO_RANGE))
+}
+
+/// A row `frames` after the start of the block.
+fn at(params: &Params<'_>, row: &Param, frames: usize) -> Ramp {
+    let mut ramp = params.ramp(row);
+    ramp.advance(frames + 1);
+    ramp
+}
+
+/// Whether a value is anything but 0, or is going to be.
+fn is_something(ramp: &Ramp) -> bool {
+    ramp.value() != 0.0 || ramp.is_moving()
+}
+
+impl Eq {
+    /// Whether the coefficients stand for the values, which rest.
+    fn is_at_rest(&self, params: &Params<'_>) -> bool {
+        let stands = |(index, band): (usize, &Band)| {
+            let params = params.part(index);
+            let made = ([FREQ, GAIN, Q].map(|row| params.value(&row)), params.value(&ON) > 0.0);
+            band.made_for == made && !is_something(&params.ramp(&RANGE))
+        };
+        !self.is_gliding
+            && self.auto_gain == params.value(&AUTO_GAIN)
+            && self.bands.iter().enumerate().all(stands)
+    }
+
+    /// Looks where the values are `frames` after the start of the block, and sets out for there.
+    fn aim(&mut self, params: &Params<'_>, frames: usize, meter: &mut Meter) {
+        let Self { rate, bands, cascade, targets, auto_gain, .. } = self;
+        let is_new = auto_gain.is_nan();
+        let auto = at(params, &AUTO_GAIN, frames).value();
+        let mut lowest: f64 = 0.0;
+        for (index, band) in bands.iter_mut().enumerate() {
+            let params = params.part(index);
+            let is_on = is_something(&at(&params, &ON, frames));
+            band.is_dynamic = is_something(&at(&params, &RANGE, frames));
+            let at = |row| at(&params, row, frames).value();
+            let (freq, gain, q) = (at(&FREQ), at(&GAIN), at(&Q));
+            let mut amount = 0.0;
+            if band.is_dynamic {
+                let ratio = at(&RATIO);
+                let slope = if ratio >= RATIO.max { 1.0 } else { 1.0 - 1.0 / ratio };
+                let [threshold, range, attack, release] = [&THRESHOLD, &RANGE, &ATTACK, &RELEASE].map(at);
+                band.detector.tune(band.part(), freq, q);
+                amount = band.detector.amount(&Law { threshold, slope, range, attack, release });
+                lowest = lowest.min(if is_on { amount } else { 0.0 });
+            }
+            if auto > 0.0 {
+                band.measure(([freq, gain, q], is_on));
+            }
+            let made = ([freq, gain + amount, q], is_on);
+            if band.made_for == made {
+                continue;
+            }
+            let is_first = band.made_for.0[0].is_nan();
+            band.make(*rate, made, targets);
+            for section in band.sections.clone().filter(|_| is_first) {
+                cascade.set(section, targets[section]);
+            }
+        }
+        *auto_gain = auto;
+        let loudness = if auto > 0.0 { loudness_gain(bands) } else { 1.0 };
+        if let Some(level) = targets.last_mut() {
+            *level = [Flow::level(1.0 + auto * (loudness - 1.0)); SIDES];
+            if is_new {
+                cascade.set(cascade.sections() - 1, *level);
+            }
+        }
+        let arrived = targets.iter().enumerate().map(|(section, target)| cascade.aim(section, target));
+        self.is_gliding = arrived.fold(false, |gliding, arrived| gliding | !arrived);
+        meter.low(0, db_to_gain(lowest));
+    }
+
+    /// Up to the next look at the coefficients: `frames` of the block.
+    fn piece(&mut self, block: &mut Block<'_>, params: &Params<'_>, frames: Range<usize>) {
+        let Self { bands, cascade, heard, .. } = self;
+        let heard = &heard[..block.key_width()];
+        let last = cascade.sections() - 1;
+        let mut fades = [[1.0; SPAN]; BANDS.most];
+        let mut is_fading = [false; BANDS.most];
+        for (index, band) in bands.iter_mut().enumerate() {
+            let params = params.part(index);
+            if band.is_dynamic {
+                band.listen(heard, frames.clone());
+            }
+            let mut on = params.ramp(&ON);
+            is_fading[index] = on.is_moving() || on.value() < 1.0;
+            if is_fading[index] {
+                on.advance(frames.start);
+                fades[index][..frames.len()].fill_with(|| on.tick());
+            }
+        }
+        let mut channels = block.channels().enumerate();
+        while let Some((channel, first)) = channels.next() {
+            let second = channels.next().map(|(_, second)| &mut second[frames.clone()]);
+            let fading = |index: usize| is_fading[index].then_some(&fades[index]);
+            let parts = bands.iter().enumerate().map(|(index, band)| (band.sections.clone(), fading(index)));
+            let parts = parts.chain([(last..last + 1, None)]);
+            cascade.glide(channel, &mut first[frames.clone()], second, parts);
+        }
+        drop(channels);
+        cascade.advance(frames.len());
     }
 }
 
 impl Node for Eq {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
-        let Self { bands, cascade } = self;
-        if params.are_moving() {
-            for (index, band) in bands.iter_mut().enumerate() {
-                band.process_moving(cascade, block, &params.part(index));
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+        let frames = block.frames();
+        self.is_settled = !params.are_moving() && (self.is_settled || self.is_at_rest(params));
+        if !self.is_settled {
+            for channel in 0..block.key_width() {
+                (0..frames).for_each(|frame| self.heard[channel][frame] = block.key(channel, frame));
+            }
+            let mut from = 0;
+            while from < frames {
+                if self.clock == 0 {
+                    self.aim(params, from, meter);
+                }
+                let count = (SPAN - self.clock).min(frames - from);
+                self.piece(block, params, from..from + count);
+                self.clock = (self.clock + count) % SPAN;
+                from += count;
             }
             return;
         }
-        for (index, band) in bands.iter_mut().enumerate() {
-            let params = params.part(index);
-            let values = [FREQ, GAIN, Q].map(|row| params.value(&row));
-            band.make(cascade, values, params.value(&ON) > 0.0);
-        }
+        self.clock = (self.clock + frames) % SPAN;
+        meter.low(0, 1.0);
         let mut channels = block.channels().enumerate();
         while let Some((channel, first)) = channels.next() {
             let second = channels.next().map(|(_, second)| second);
-            cascade.process(channel, first, second);
+            self.cascade.process(channel, first, second);
         }
     }
 
     fn reset(&mut self) {
         self.cascade.reset();
+        (self.is_gliding, self.is_settled) = (false, false);
+        (self.clock, self.auto_gain) = (0, f64::NAN);
+        for band in &mut self.bands {
+            (band.made_for, band.is_dynamic) = (UNMADE, false);
+            band.detector.reset();
+        }
     }
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        for (band, before) in self.bands.iter().zip(&old.bands) {
-            if (band.shape, band.order) == (before.shape, before.order) {
-                for (section, before) in band.sections().zip(before.sections()) {
+        if let (Some(level), Some(before)) = (self.targets.last_mut(), old.targets.last()) {
+            *level = *before;
+            self.cascade.adopt(self.cascade.sections() - 1, &old.cascade, old.cascade.sections() - 1);
+        }
+        (self.is_gliding, self.is_settled) = (old.is_gliding, false);
+        (self.clock, self.auto_gain) = (old.clock, old.auto_gain);
+        for (band, before) in self.bands.iter_mut().zip(&old.bands) {
+            if (band.shape, band.order, band.place) == (before.shape, before.order, before.place) {
+                band.made_for = before.made_for;
+                (band.measured_for, band.powers) = (before.measured_for, before.powers);
+                band.is_dynamic = before.is_dynamic;
+                band.detector = before.detector.clone();
+                for (section, before) in band.sections.clone().zip(before.sections.clone()) {
                     self.cascade.adopt(section, &old.cascade, before);
+                    self.targets[section] = old.targets[before];
                 }
             }
         }

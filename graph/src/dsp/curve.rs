@@ -1,0 +1,39 @@
+//! The static curve of dynamics: how much a level is to be changed.
+
+/// Reduction in dB (0 and up) that is wanted `over` dB above the threshold, with `slope` = 1 - 1/ratio (1 is a
+/// limiter) and a soft knee `knee` dB wide.
+///
+/// Source: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012, eq. 4.
+#[inline]
+pub fn reduction(over: f64, slope: f64, knee: f64) -> f64 {
+    if 2.0 * over <= -knee {
+        0.0
+    } else if 2.0 * over < knee {
+        slope * (over + knee / 2.0).powi(2) / (2.0 * knee)
+    } else {
+        slope * over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Output levels of the paper's static curve for T = −20 dB, R = 4, W = 6 and 12 dB.
+    #[test]
+    fn the_static_curve_is_the_papers() {
+        for (knee, level, out) in [
+            (6.0, -30.0, -30.0),
+            (6.0, -22.0, -22.0625),
+            (6.0, -20.0, -20.5625),
+            (6.0, -10.0, -17.5),
+            (12.0, -25.0, -25.03125),
+            (12.0, -17.0, -19.53125),
+            (0.0, 0.0, -15.0),
+        ] {
+            let got = level - reduction(level + 20.0, 0.75, knee);
+            assert!((got - out).abs() < 1e-9, "W = {knee}, in {level}: {got}, not {out}");
+        }
+        assert_eq!(0.0 - reduction(10.0, 1.0, 6.0), -10.0);
+    }
+}
