@@ -215,6 +215,7 @@ fn one_to_eight_channels_are_played_each_by_itself() {
         for variant in of(kind) {
             // Dynamics hear all channels together; unlinked they are each by itself. Nor is the middle a channel.
             let yaml = variant.yaml.replace("link: \"25 %\"", "link: 0").replace("link: \"75 %\"", "link: 0");
+            let yaml = yaml.replace("split: \"midside\"", "split: stereo");
             let places = ["left", "right", "mid", "side"].map(|place| format!("place: \"{place}\""));
             let yaml = places.iter().fold(yaml, |yaml, place| yaml.replace(place, "place: stereo"));
             for channels in [1, 3, 8] {

@@ -51,6 +51,11 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// Whether there is a side-chain.
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// How many channels the detector hears: those of the side-chain, or else the block's own.
     pub fn key_width(&self) -> usize {
         self.key.map_or(self.planes.len(), <[Plane]>::len)

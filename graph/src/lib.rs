@@ -20,6 +20,7 @@ pub mod param;
 pub mod plan;
 mod planner;
 pub mod ramp;
+mod rows;
 pub mod seat;
 pub mod spec;
 mod step;

@@ -17,35 +17,43 @@ impl Variant {
     }
 }
 
-/// Every kind: as it is by default, with its rows at a quarter and at three quarters of their range, and
-/// once for every choice that there is.
+/// Every kind: as it is by default, with its rows at a quarter and at three quarters of their range, once more so
+/// for every choice that there is, alone and with those of other rows.
 pub fn variants() -> Vec<Variant> {
     CATALOGUE.iter().flat_map(|kind| of(kind)).collect()
 }
 
 pub fn of(kind: &'static Kind) -> Vec<Variant> {
-    let choices = kind.rows.iter().chain(kind.part_rows()).map(|row| match row.unit {
+    let rows: Vec<&Param> = kind.rows.iter().chain(kind.part_rows()).collect();
+    let choices = |row: &&Param| match row.unit {
         Unit::Choice(names) => names.len(),
         _ => 1,
-    });
-    let most = choices.max().unwrap_or(1);
-    let mut variants = vec![write(kind, None, 0)];
+    };
+    let most = rows.iter().map(choices).max().unwrap_or(1);
+    let mut variants = vec![write(kind, None, &|_| 0)];
     for choice in 0..most {
-        variants.push(write(kind, Some(0.25), choice));
-        variants.push(write(kind, Some(0.75), choice));
+        variants.push(write(kind, Some(0.25), &|_| choice));
+        variants.push(write(kind, Some(0.75), &|_| choice));
+    }
+    for row in rows.iter().filter(|row| choices(row) > 1) {
+        for choice in 1..choices(row) {
+            let alone = |other: &Param| if other.name == row.name { choice } else { 0 };
+            variants.push(write(kind, Some(0.25), &alone));
+            variants.push(write(kind, Some(0.75), &alone));
+        }
     }
     if kind.has_key {
-        let mut keyed = write(kind, Some(0.25), 0);
+        let mut keyed = write(kind, Some(0.25), &|_| 0);
         keyed.yaml = keyed.yaml.replace("id: n", "id: n, key: input");
         variants.push(keyed);
     }
     variants
 }
 
-fn write(kind: &'static Kind, norm: Option<f64>, choice: usize) -> Variant {
+fn write(kind: &'static Kind, norm: Option<f64>, choice: &dyn Fn(&Param) -> usize) -> Variant {
     let row = |row: &Param, shift: f64| -> Option<String> {
         let value = match row.unit {
-            Unit::Choice(names) => (choice % names.len()) as f64,
+            Unit::Choice(names) => (choice(row) % names.len()) as f64,
             // Channels are the tests' own choice, and what is switched off is not tested.
             Unit::Count if row.name == "channels" => return None,
             Unit::Switch => row.default,

@@ -15,9 +15,37 @@ pub fn reduction(over: f64, slope: f64, knee: f64) -> f64 {
     }
 }
 
+/// The same curve, from the level of the output: what a compressor needs that hears itself. `slope` must be below 1.
+#[inline]
+pub fn reduction_by_output(over: f64, slope: f64, knee: f64) -> f64 {
+    let from_knee = over + knee / 2.0;
+    if from_knee <= 0.0 || slope <= 0.0 {
+        0.0
+    } else if from_knee < knee * (1.0 - slope / 2.0) {
+        // y = u - s u² / 2W, solved for u, the level of the input above the knee's beginning.
+        let input = knee / slope * (1.0 - (1.0 - 2.0 * slope * from_knee / knee).max(0.0).sqrt());
+        input - from_knee
+    } else {
+        over * slope / (1.0 - slope)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn from_the_output_the_same_reduction_follows() {
+        for slope in [0.1, 0.5, 0.75, 0.98] {
+            for knee in [0.0, 6.0, 24.0] {
+                for over in (-40..40).map(f64::from) {
+                    let wanted = reduction(over, slope, knee);
+                    let got = reduction_by_output(over - wanted, slope, knee);
+                    assert!((got - wanted).abs() < 1e-9, "{slope}, {knee}, {over}: {got}, not {wanted}");
+                }
+            }
+        }
+    }
 
     /// Output levels of the paper's static curve for T = −20 dB, R = 4, W = 6 and 12 dB.
     #[test]

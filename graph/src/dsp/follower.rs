@@ -7,6 +7,9 @@ pub fn one_pole(tau_ms: f64, sample_rate: f64) -> f64 {
     (-1000.0 / (tau_ms.max(1e-3) * sample_rate)).exp()
 }
 
+/// Less reduction than this is none, in dB.
+const NOTHING: f64 = 1e-10;
+
 /// The factors of a [`Decoupled`] detector.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Times {
@@ -16,6 +19,8 @@ pub struct Times {
     pub release: f64,
     /// [`one_pole`] of the floor's rise and fall under an automatic release.
     pub floor: Option<[f64; 2]>,
+    /// Frames that the highest reduction is held before it is let go.
+    pub hold: u32,
 }
 
 impl Times {
@@ -26,7 +31,11 @@ impl Times {
     pub fn new(attack_ms: f64, release_ms: f64, sample_rate: f64) -> Self {
         let share = (attack_ms / release_ms).min(1.0);
         let own = release_ms * (1.0 - share - 1.08 * (share * (1.0 - share)).powi(2));
-        Self { attack: one_pole(attack_ms, sample_rate), release: one_pole(own, sample_rate), floor: None }
+        Self {
+            attack: one_pole(attack_ms, sample_rate),
+            release: one_pole(own, sample_rate),
+            ..Self::default()
+        }
     }
 }
 
@@ -38,6 +47,8 @@ impl Times {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Decoupled {
     held: f64,
+    /// Frames left of the hold.
+    holding: u32,
     floor: f64,
     out: f64,
 }
@@ -45,13 +56,25 @@ pub struct Decoupled {
 impl Decoupled {
     /// Takes the reduction that is wanted now and gives the reduction to apply.
     #[inline]
-    pub fn tick(&mut self, wanted: f64, times: &Times) -> f64 {
-        self.held = wanted.max(wanted + times.release * (self.held - wanted));
-        self.floor = times.floor.map_or(0.0, |[rise, fall]| {
-            wanted + if wanted > self.floor { rise } else { fall } * (self.floor - wanted)
-        });
-        let wanted = self.held.max(self.floor);
+    pub fn tick(&mut self, target: f64, times: &Times) -> f64 {
+        if target >= self.held {
+            (self.held, self.holding) = (target, times.hold);
+        } else if self.holding > 0 {
+            self.holding -= 1;
+        } else {
+            self.held = target + times.release * (self.held - target);
+        }
+        let mut wanted = self.held;
+        if let Some([rise, fall]) = times.floor {
+            let pole = if target > self.floor { rise } else { fall };
+            self.floor = target + pole * (self.floor - target);
+            wanted = wanted.max(self.floor);
+        }
         self.out = wanted + times.attack * (self.out - wanted);
+        // What is left of a release comes to an end.
+        if self.out.abs() < NOTHING && wanted.abs() < NOTHING {
+            (self.out, self.held) = (0.0, wanted.max(0.0));
+        }
         self.out
     }
 }
@@ -78,7 +101,7 @@ mod tests {
     fn an_automatic_release_lets_a_peak_go_faster_than_a_dense_passage() {
         let rate = 48_000.0;
         let floor = Some([one_pole(400.0, rate), one_pole(1500.0, rate)]);
-        let times = Times { attack: one_pole(1.0, rate), release: one_pole(60.0, rate), floor };
+        let times = Times { attack: one_pole(1.0, rate), release: one_pole(60.0, rate), floor, hold: 0 };
         let frames_to_recover = |hold: usize| {
             let mut detector = Decoupled::default();
             (0..hold).for_each(|_| _ = detector.tick(12.0, &times));

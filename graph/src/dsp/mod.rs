@@ -5,6 +5,7 @@ pub mod boxes;
 pub mod cascade;
 pub mod curve;
 pub mod delay;
+pub mod dynamics;
 pub mod fade;
 pub mod flow;
 pub mod follower;

@@ -1,47 +1,31 @@
-//! Compressor: feed-forward, peak detector, soft knee.
+//! Compressor: peak, RMS or program-dependent, downward or upward, feed-forward or feedback.
 //!
-//! Attack and release are the times in which the gain reduction (in dB) covers 63.2 % of a step; the attack
-//! smooths what the release gives, so a release takes the attack's time longer. Latency 0 frames. Below
-//! the knee, without make-up, the output is bit-identical to the input.
+//! Attack and release are the times in which the gain reduction (in dB) covers 63.2 % of a step, the release with the
+//! attack's smoothing in it (so it is never shorter than the attack). With feedback the loop makes the attack quicker, the
+//! more the higher the ratio, and the ratio ends at 50:1; the release is that of a level which falls below the threshold.
+//! Upward and program-dependent detectors hold each peak for 20 ms. Latency: the look-ahead. Below the knee, without
+//! make-up, the output is bit-identical to the input, delayed.
 //!
-//! Source: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6),
-//! 2012: static curve eq. 4, detector eq. 17.
+//! The side-chain is the input, or the output with feedback, or the node at `key`; it goes through its own high-pass,
+//! low-pass and bell. In mid/side mode the first two channels are compressed as their middle and side.
+//!
+//! Source: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::dsp::follower::{Decoupled, Times, one_pole};
-use crate::dsp::svf::{Coeffs, State};
+use crate::dsp::delay::Delay;
+use crate::dsp::dynamics::{Dynamics, KeyValues, Values};
 use crate::meter::{Meter, REDUCTION};
 use crate::node::{Kind, Node, Params, Setup, same};
-use crate::param::{Param, Unit, db_to_gain};
-use std::f64::consts::FRAC_1_SQRT_2;
+use crate::param::{Param, Unit};
+use crate::ramp::Ramp;
+use crate::rows;
 
-const THRESHOLD: Param = Param::new(0, "threshold", Unit::Dbfs)
-    .range(-60.0, 0.0)
-    .default(-18.0)
-    .help("Peak level above which the level is reduced.");
-const RATIO: Param = Param::new(1, "ratio", Unit::Ratio)
-    .range(1.0, 50.0)
-    .default(2.0)
-    .log()
-    .top("inf")
-    .help("How many dB in make one dB out above the threshold.");
-const KNEE: Param = Param::new(2, "knee", Unit::Db)
-    .range(0.0, 24.0)
-    .default(6.0)
-    .help("Width of the bend around the threshold.");
-const ATTACK: Param = Param::new(3, "attack", Unit::Ms)
-    .range(0.05, 250.0)
-    .default(10.0)
-    .log()
-    .help("Time to reduce by 63 % of what is wanted.");
-const RELEASE: Param = Param::new(4, "release", Unit::Ms)
-    .range(5.0, 5000.0)
-    .default(150.0)
-    .log()
-    .top("auto")
-    .help("Time to let go by 63 %; auto lets peaks go fast and dense passages slowly.");
-const MAKEUP: Param =
-    Param::new(5, "makeup", Unit::Gain).range(-12.0, 24.0).help("Gain after the reduction.");
+const THRESHOLD: Param = rows::threshold(0);
+const RATIO: Param = rows::ratio(1);
+const KNEE: Param = rows::knee(2);
+const ATTACK: Param = rows::attack(3);
+const RELEASE: Param = rows::release(4);
+const MAKEUP: Param = rows::makeup(5);
 const MIX: Param =
     Param::new(6, "mix", Unit::Percent).range(0.0, 100.0).default(100.0).help("Compressed against dry.");
 const KEY_HIGHPASS: Param = Param::new(7, "key_highpass", Unit::Hz)
@@ -50,161 +34,189 @@ const KEY_HIGHPASS: Param = Param::new(7, "key_highpass", Unit::Hz)
     .log()
     .bottom("off")
     .help("Corner of a 12 dB/oct high-pass in the side-chain: less pumping by the bass.");
-const LINK: Param = Param::new(8, "link", Unit::Percent)
-    .range(0.0, 100.0)
-    .default(100.0)
-    .help("How far the channels are reduced together: 100 % keeps the stereo image.");
+const LINK: Param = rows::link(8);
+const KEY_LOWPASS: Param = Param::new(9, "key_lowpass", Unit::Hz)
+    .range(200.0, 20_000.0)
+    .default(20_000.0)
+    .log()
+    .top("off")
+    .help("Corner of a 12 dB/oct low-pass in the side-chain.");
+const KEY_FREQ: Param = Param::new(10, "key_freq", Unit::Hz)
+    .range(20.0, 20_000.0)
+    .default(3_000.0)
+    .log()
+    .help("Centre of a bell in the side-chain.");
+const KEY_GAIN: Param = Param::new(11, "key_gain", Unit::Db)
+    .range(-24.0, 24.0)
+    .help("Gain of the bell in the side-chain: boost makes the compressor more sensitive there.");
+const KEY_Q: Param = Param::new(12, "key_q", Unit::Plain)
+    .range(0.1, 12.0)
+    .default(1.0)
+    .log()
+    .help("Narrowness of the bell in the side-chain.");
+const RANGE: Param = rows::range(13);
+const HOLD: Param = rows::hold(14);
+const RMS_WINDOW: Param = rows::rms_window(15);
+const DETECTOR: Param = rows::detector(16);
+const MODE: Param = rows::mode(17);
+const TOPOLOGY: Param = Param::new(18, "topology", Unit::Choice(&["feedforward", "feedback"]))
+    .setting()
+    .help("What the side-chain hears where there is no key: the input, or the output.");
+const CHANNELS: Param = Param::new(19, "split", Unit::Choice(&["stereo", "midside"]))
+    .setting()
+    .help("Whether the first two channels are compressed as left and right, or as middle and side.");
+const LOOKAHEAD: Param = Param::new(20, "lookahead", Unit::Ms)
+    .range(0.0, 20.0)
+    .setting()
+    .help("How long before a peak the reduction begins; adds latency. With feedback it only delays.");
 
 /// See the module.
 pub const KIND: Kind = Kind::new(
     "compressor",
-    "Reduces the level above a threshold.",
-    &[THRESHOLD, RATIO, KNEE, ATTACK, RELEASE, MAKEUP, MIX, KEY_HIGHPASS, LINK],
+    "Reduces the level above a threshold, or raises it below.",
+    &[
+        THRESHOLD,
+        RATIO,
+        KNEE,
+        ATTACK,
+        RELEASE,
+        MAKEUP,
+        MIX,
+        KEY_HIGHPASS,
+        LINK,
+        KEY_LOWPASS,
+        KEY_FREQ,
+        KEY_GAIN,
+        KEY_Q,
+        RANGE,
+        HOLD,
+        RMS_WINDOW,
+        DETECTOR,
+        MODE,
+        TOPOLOGY,
+        CHANNELS,
+        LOOKAHEAD,
+    ],
     build,
 )
 .key()
+.latency(|setup| setup.frames(setup.value(&LOOKAHEAD)))
 .readings(&[REDUCTION]);
 
-/// Release of single peaks, and rise and fall of the floor below dense passages, where it is automatic.
-const AUTO_RELEASE_MS: [f64; 3] = [60.0, 400.0, 1500.0];
-/// Below this the detector hears silence, in dBFS.
-const SILENCE: f64 = 1e-10;
+const ROWS: usize = KIND.rows.len();
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    // Raising what one's own output lacks would run away: upward is always fed forward.
+    let feedback = setup.value(&TOPOLOGY) > 0.0 && setup.value(&MODE) == 0.0;
+    let shape = rows::shape(setup.value(&DETECTOR), setup.value(&MODE), feedback);
+    let delay = Delay::new(setup.frames(setup.value(&LOOKAHEAD)));
     Box::new(Compressor {
-        rate: setup.sample_rate,
-        made_for: [f64::NAN; 3],
-        times: Times::default(),
-        highpass: None,
-        past: [Past::default(); MAX_CHANNELS],
+        dynamics: Dynamics::new(setup.sample_rate, shape),
+        feedback: shape.feedback,
+        midside: setup.value(&CHANNELS) > 0.0,
+        last: [0.0; MAX_CHANNELS],
+        delays: vec![delay; setup.channels].into_boxed_slice(),
     })
 }
 
 struct Compressor {
-    rate: f64,
-    /// Attack, release and high-pass that `times` and `highpass` stand for.
-    made_for: [f64; 3],
-    times: Times,
-    highpass: Option<Coeffs>,
-    past: [Past; MAX_CHANNELS],
+    dynamics: Dynamics,
+    feedback: bool,
+    midside: bool,
+    /// The last frame out, for feedback.
+    last: [f64; MAX_CHANNELS],
+    delays: Box<[Delay]>,
 }
 
-/// What a channel remembers.
-#[derive(Clone, Copy, Default)]
-struct Past {
-    key: State,
-    reduction: Decoupled,
+/// The values of one frame.
+struct Now {
+    makeup: f64,
+    mix: f64,
 }
 
 impl Compressor {
-    fn make(&mut self, values: [f64; 3]) {
-        if self.made_for == values {
-            return;
-        }
-        self.made_for = values;
-        let [attack, release, highpass] = values;
-        let pole = |ms| one_pole(ms, self.rate);
-        let [fast, rise, fall] = AUTO_RELEASE_MS;
-        self.times = if release >= RELEASE.max {
-            Times { attack: pole(attack), release: pole(fast), floor: Some([pole(rise), pole(fall)]) }
-        } else {
-            Times::new(attack, release, self.rate)
+    /// Looks at all values by `value`.
+    fn look(&mut self, mut value: impl FnMut(&Param) -> f64) -> Now {
+        let own =
+            [THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, HOLD, RMS_WINDOW, LINK].map(|row| value(&row));
+        let (highpass, lowpass) = (value(&KEY_HIGHPASS), value(&KEY_LOWPASS));
+        let key = KeyValues {
+            highpass: (highpass > KEY_HIGHPASS.min).then_some(highpass),
+            lowpass: (lowpass < KEY_LOWPASS.max).then_some(lowpass),
+            bell: [KEY_FREQ, KEY_GAIN, KEY_Q].map(|row| value(&row)),
         };
-        self.highpass =
-            (highpass > KEY_HIGHPASS.min).then(|| Coeffs::highpass(self.rate, highpass, FRAC_1_SQRT_2));
+        self.dynamics.set(&Values { key, ..rows::values(own) });
+        Now { makeup: value(&MAKEUP), mix: value(&MIX) }
     }
 
-    /// The key's level on each channel, in dBFS, linked.
-    fn levels(&mut self, block: &Block<'_>, frame: usize, link: f64) -> [f64; MAX_CHANNELS] {
-        let mut levels = [SILENCE; MAX_CHANNELS];
-        let width = block.key_width();
-        let mut highest = SILENCE;
-        for (channel, (level, past)) in levels.iter_mut().zip(&mut self.past).take(width).enumerate() {
-            let key = block.key(channel, frame);
-            let key = self.highpass.as_ref().map_or(key, |highpass| highpass.tick(&mut past.key, key));
-            *level = key.abs().max(SILENCE);
-            highest = highest.max(*level);
-        }
-        // A key of another width has no channel for each of ours: all hear its loudest.
-        let link = if width == block.width() { link } else { 1.0 };
-        let highest = 20.0 * highest.log10();
-        levels.map(|level| {
-            if link == 1.0 {
-                highest
-            } else {
-                let own = 20.0 * level.log10();
-                own + link * (highest - own)
+    fn frame(&mut self, block: &mut Block<'_>, frame: usize, now: &Now) -> f64 {
+        let width = block.width();
+        let mut key = [0.0; MAX_CHANNELS];
+        let mut heard = width;
+        if self.feedback && !block.has_key() {
+            key = self.last;
+        } else {
+            heard = block.key_width();
+            (0..heard).for_each(|channel| key[channel] = block.key(channel, frame));
+            if self.midside && heard > 1 {
+                (key[0], key[1]) = (0.5 * (key[0] + key[1]), 0.5 * (key[0] - key[1]));
             }
-        })
-    }
-}
-
-/// Reduction in dB that the static curve wants at `level` dBFS.
-fn wanted(level: f64, threshold: f64, ratio: f64, knee: f64) -> f64 {
-    let over = level - threshold;
-    let slope = if ratio >= RATIO.max { 1.0 } else { 1.0 - 1.0 / ratio };
-    if 2.0 * over <= -knee {
-        0.0
-    } else if 2.0 * over < knee {
-        slope * (over + knee / 2.0).powi(2) / (2.0 * knee)
-    } else {
-        slope * over
+        }
+        let gains = self.dynamics.tick(&key[..heard], width);
+        let wet = |gain: f64| now.mix * (gain * now.makeup - 1.0);
+        let mut out = [0.0; MAX_CHANNELS];
+        for channel in 0..width {
+            out[channel] = self.delays[channel].tick(*block.at(channel, frame));
+        }
+        let pairs = if self.midside && width > 1 { 2 } else { 0 };
+        if pairs > 0 {
+            let (mid, side) = (0.5 * (out[0] + out[1]), 0.5 * (out[0] - out[1]));
+            self.last[0] = mid * gains[0];
+            self.last[1] = side * gains[1];
+            let (mid, side) = (mid * wet(gains[0]), side * wet(gains[1]));
+            (out[0], out[1]) = (out[0] + (mid + side), out[1] + (mid - side));
+        }
+        for channel in pairs..width {
+            self.last[channel] = out[channel] * gains[channel];
+            out[channel] *= 1.0 + wet(gains[channel]);
+        }
+        (0..width).for_each(|channel| *block.at(channel, frame) = out[channel]);
+        gains[..width].iter().copied().fold(f64::INFINITY, f64::min)
     }
 }
 
 impl Node for Compressor {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
-        let ramp = |row| params.ramp(row);
-        let (mut threshold, mut ratio, mut knee) = (ramp(&THRESHOLD), ramp(&RATIO), ramp(&KNEE));
-        let (mut attack, mut release, mut highpass) = (ramp(&ATTACK), ramp(&RELEASE), ramp(&KEY_HIGHPASS));
-        let (mut makeup, mut mix, mut link) = (ramp(&MAKEUP), ramp(&MIX), ramp(&LINK));
-        let mut lowest = 1.0_f64;
-        for frame in 0..block.frames() {
-            self.make([attack.tick(), release.tick(), highpass.tick()]);
-            let levels = self.levels(block, frame, link.tick());
-            let (threshold, ratio, knee) = (threshold.tick(), ratio.tick(), knee.tick());
-            let (makeup, mix) = (makeup.tick(), mix.tick());
-            let width = block.width();
-            for (channel, (level, past)) in levels.iter().zip(&mut self.past).take(width).enumerate() {
-                let reduction = past.reduction.tick(wanted(*level, threshold, ratio, knee), &self.times);
-                let gain = db_to_gain(-reduction);
-                lowest = lowest.min(gain);
-                *block.at(channel, frame) *= 1.0 + mix * (gain * makeup - 1.0);
+        let mut lowest = f64::INFINITY;
+        self.dynamics.hear_itself(self.feedback && !block.has_key());
+        if params.are_moving() {
+            let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&KIND.rows[slot]));
+            for frame in 0..block.frames() {
+                ramps.iter_mut().for_each(|ramp| _ = ramp.tick());
+                let now = self.look(|row| ramps[row.slot].value());
+                lowest = lowest.min(self.frame(block, frame, &now));
+            }
+        } else {
+            let now = self.look(|row| params.value(row));
+            for frame in 0..block.frames() {
+                lowest = lowest.min(self.frame(block, frame, &now));
             }
         }
         meter.low(0, lowest);
     }
 
     fn reset(&mut self) {
-        self.past = [Past::default(); MAX_CHANNELS];
+        self.dynamics.reset();
+        self.last = [0.0; MAX_CHANNELS];
+        self.delays.iter_mut().for_each(Delay::reset);
     }
 
     fn adopt(&mut self, old: &dyn Node) {
-        if let Some(old) = same::<Self>(old) {
-            self.past = old.past;
+        let Some(old) = same::<Self>(old) else { return };
+        self.dynamics.adopt(&old.dynamics);
+        if self.midside == old.midside {
+            self.last = old.last;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Output levels of the paper's static curve for T = −20 dB, R = 4, W = 6 and 12 dB.
-    #[test]
-    fn the_static_curve_is_the_papers() {
-        for (knee, level, out) in [
-            (6.0, -30.0, -30.0),
-            (6.0, -22.0, -22.0625),
-            (6.0, -20.0, -20.5625),
-            (6.0, -10.0, -17.5),
-            (12.0, -25.0, -25.03125),
-            (12.0, -17.0, -19.53125),
-            (0.0, 0.0, -15.0),
-        ] {
-            let got = level - wanted(level, -20.0, 4.0, knee);
-            assert!((got - out).abs() < 1e-9, "W = {knee}, in {level}: {got}, not {out}");
-        }
-        assert_eq!(0.0 - wanted(0.0, -10.0, RATIO.max, 6.0), -10.0);
+        self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));
     }
 }
