@@ -132,6 +132,10 @@ impl Addresses {
                 let Some(row) = kind.row(at) else { continue };
                 let path = match (at.checked_sub(kind.rows.len()), kind.parts) {
                     (Some(rest), Some(parts)) => {
+                        let count = (planned.values.len() - kind.rows.len()) / parts.rows.len();
+                        if !parts.has(rest / parts.rows.len(), count, row) {
+                            continue;
+                        }
                         format!("/{id}/{}/{}/{}", parts.name, rest / parts.rows.len() + 1, row.name)
                     }
                     _ => format!("/{id}/{}", row.name),

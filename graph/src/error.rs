@@ -57,6 +57,8 @@ pub enum Problem {
     TooManyNodes { found: usize, most: usize },
     #[error("{owner}: {found} {list}; it takes at most {most}")]
     TooManyParts { owner: String, list: &'static str, found: usize, most: usize },
+    #[error("{owner}: {found} {list}; it takes {least} to {most}")]
+    TooFewParts { owner: String, list: &'static str, found: usize, least: usize, most: usize },
     #[error("{owner}: no node or input \"{name}\" here{hint}; there are {allowed}")]
     UnknownSource { owner: String, name: String, hint: Hint, allowed: String },
     #[error("no output \"{name}\"{hint}; the station has {allowed}")]

@@ -87,8 +87,19 @@ pub struct Parts {
     pub list: &'static str,
     /// The rows of each.
     pub rows: &'static [Param],
+    /// How many there must be.
+    pub least: usize,
     /// How many there may be.
     pub most: usize,
+    /// The row that the last of them has not, such as the upper edge of the highest band.
+    pub last_lacks: Option<&'static str>,
+}
+
+impl Parts {
+    /// Whether part `index` of `count`, counted from 0, has `row`.
+    pub fn has(&self, index: usize, count: usize, row: &Param) -> bool {
+        index + 1 < count || self.last_lacks != Some(row.name)
+    }
 }
 
 /// What a node is built for.

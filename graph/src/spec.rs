@@ -241,6 +241,11 @@ fn read_rows(kind: &'static Kind, node: &mut NodeSpec, mut fields: Fields<'_>, m
         let problem = Problem::TooManyParts { owner, list: name, found: list.len(), most };
         mistakes.push(Mistake::new(first_over.at, problem));
     }
+    if let Some(parts) = kind.parts.filter(|parts| list.len() < parts.least) {
+        let (owner, list, found) = (fields.owner.clone(), parts.list, list.len());
+        let problem = Problem::TooFewParts { owner, list, found, least: parts.least, most };
+        mistakes.push(Mistake::new(fields.at, problem));
+    }
     node.parts = list.len().min(most);
     node.values = kind.defaults(node.parts);
     for row in kind.rows {
@@ -249,12 +254,13 @@ fn read_rows(kind: &'static Kind, node: &mut NodeSpec, mut fields: Fields<'_>, m
         }
     }
     if let Some(parts) = kind.parts {
-        let allowed: Vec<_> = parts.rows.iter().map(|row| row.name).collect();
         for (index, part) in list.iter().take(most).enumerate() {
+            let rows = || parts.rows.iter().filter(|row| parts.has(index, node.parts, row));
+            let allowed: Vec<_> = rows().map(|row| row.name).collect();
             let owner = format!("{}, {} {}", fields.owner, parts.name, index + 1);
             let mut part = Fields::of(part, owner, mistakes);
             let start = kind.rows.len() + index * parts.rows.len();
-            for row in parts.rows {
+            for row in rows() {
                 if let Some(value) = part.row(row, mistakes) {
                     node.values[start + row.slot] = value;
                 }

@@ -64,11 +64,12 @@ fn write(kind: &'static Kind, norm: Option<f64>, choice: &dyn Fn(&Param) -> usiz
     let mut fields = vec!["id: n".to_owned()];
     fields.extend(kind.rows.iter().filter_map(|r| row(r, 0.0)));
     if let Some(parts) = kind.parts {
-        let part = |shift: f64| {
-            let rows: Vec<_> = parts.rows.iter().filter_map(|r| row(r, shift)).collect();
+        let part = |index: usize, shift: f64| {
+            let has = |r: &&Param| parts.has(index, 2, r);
+            let rows: Vec<_> = parts.rows.iter().filter(has).filter_map(|r| row(r, shift)).collect();
             format!("{{{}}}", rows.join(", "))
         };
-        fields.push(format!("{}: [{}, {}]", parts.list, part(0.0), part(0.1)));
+        fields.push(format!("{}: [{}, {}]", parts.list, part(0, 0.0), part(1, 0.1)));
     }
     Variant { kind, yaml: format!("  - {}: {{{}}}\n", kind.name, fields.join(", ")) }
 }

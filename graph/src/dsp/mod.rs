@@ -1,10 +1,11 @@
 //! Mathematics: samples in, samples out. Imports nothing of ours but each other.
 
-pub mod band;
 pub mod boxes;
 pub mod cascade;
+pub mod crossover;
 pub mod curve;
 pub mod delay;
+pub mod detector;
 pub mod dynamics;
 pub mod fade;
 pub mod flow;

@@ -10,8 +10,8 @@
 //! times in which the change covers 63.2 % of a step in dB.
 
 use crate::block::{Block, MAX_CHANNELS, Plane, QUANTUM};
-use crate::dsp::band::{BandDetector, Heard, Law};
 use crate::dsp::cascade::{Cascade, SIDES, SPAN};
+use crate::dsp::detector::{BandDetector, Heard, Law};
 use crate::dsp::flow::Flow;
 use crate::dsp::kweight::pink_weights;
 use crate::dsp::matched::Prototype;
@@ -85,7 +85,9 @@ const BANDS: Parts = Parts {
     name: "band",
     list: "bands",
     rows: &[SHAPE, FREQ, GAIN, Q, SLOPE, ON, PLACE, RANGE, THRESHOLD, RATIO, ATTACK, RELEASE],
+    least: 0,
     most: 24,
+    last_lacks: None,
 };
 
 /// See the module.

@@ -13,10 +13,12 @@ macro_rules! catalogue {
 
 catalogue! {
     compressor,
+    crossover,
     eq,
     gain,
     limiter,
     mix,
+    multiband,
     noise,
     stereo,
     tone,

@@ -1,0 +1,76 @@
+//! Crossover: one band of a signal, by Linkwitz-Riley filters.
+//!
+//! Several of them with the same splits, fed by one signal, add up to flat in a `mix`: each band goes through the
+//! all-passes of the splits that it does not take part in. Latency 0 frames.
+
+use crate::block::Block;
+use crate::dsp::crossover::{Crossover, SPLITS};
+use crate::meter::Meter;
+use crate::node::{Kind, Node, Params, Parts, Setup, same};
+use crate::param::{Param, Unit};
+use std::array::from_fn;
+
+const BAND: Param = Param::new(0, "band", Unit::Count).range(1.0, 6.0).default(1.0).setting().help(
+    "Which band this is, from the lowest; there is one more than there are splits, and silence above them.",
+);
+const SLOPE: Param = Param::new(1, "slope", Unit::Choice(&["24 dB/oct", "48 dB/oct"]))
+    .setting()
+    .help("Steepness of the splits.");
+
+const FREQ: Param = Param::new(0, "freq", Unit::Hz)
+    .range(20.0, 20_000.0)
+    .default(1_000.0)
+    .log()
+    .help("Where two bands meet, both 6 dB down. One below another counts as that.");
+
+const PARTS: Parts =
+    Parts { name: "split", list: "splits", rows: &[FREQ], least: 1, most: SPLITS, last_lacks: None };
+
+/// See the module.
+pub const KIND: Kind = Kind::new(
+    "crossover",
+    "One band of a signal; bands with the same splits add up to flat.",
+    &[BAND, SLOPE],
+    build,
+)
+.parts(&PARTS);
+
+fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    let crossover =
+        Crossover::new(setup.sample_rate, setup.parts + 1, setup.value(&SLOPE) > 0.0, setup.channels);
+    let band = setup.value(&BAND) as usize - 1;
+    Box::new(Band { crossover, band })
+}
+
+struct Band {
+    crossover: Crossover,
+    band: usize,
+}
+
+impl Node for Band {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+        let splits = self.crossover.bands() - 1;
+        let mut freqs: [_; SPLITS] = from_fn(|at| params.part(at.min(splits - 1)).ramp(&FREQ));
+        let moving = params.are_moving();
+        self.crossover.tune(freqs[..splits].iter().map(|freq| freq.value()));
+        for frame in 0..block.frames() {
+            if moving {
+                self.crossover.tune(freqs[..splits].iter_mut().map(|freq| freq.tick()));
+            }
+            for channel in 0..block.width() {
+                let sample = block.at(channel, frame);
+                *sample = self.crossover.tick(channel, *sample)[self.band];
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        self.crossover.reset();
+    }
+
+    fn adopt(&mut self, old: &dyn Node) {
+        if let Some(old) = same::<Self>(old) {
+            self.crossover.adopt(&old.crossover);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Multiband compressor: 2 to 6 bands, each with a compressor of its own.
+//!
+//! Linkwitz-Riley splits of 24 or 48 dB/oct, phase-compensated: where nothing is reduced the bands add up to an all-pass,
+//! flat within 0.01 dB whatever the splits. `mix` takes the dry signal from the same splits, so it adds up too. Latency:
+//! the look-ahead. Thresholds and times mean what they mean for the compressor.
+
+use crate::block::{Block, MAX_CHANNELS};
+use crate::dsp::crossover::{BANDS, Crossover};
+use crate::dsp::delay::Delay;
+use crate::dsp::dynamics::Dynamics;
+use crate::meter::{Meter, REDUCTION, Reading};
+use crate::node::{Kind, Node, Params, Parts, Setup, same};
+use crate::param::{Param, Unit};
+use crate::ramp::Ramp;
+use crate::rows;
+use std::array::from_fn;
+
+const SLOPE: Param = Param::new(0, "slope", Unit::Choice(&["24 dB/oct", "48 dB/oct"]))
+    .setting()
+    .help("Steepness of the splits.");
+const LOOKAHEAD: Param = Param::new(1, "lookahead", Unit::Ms)
+    .range(0.0, 20.0)
+    .setting()
+    .help("How long before a peak the reduction begins, in all bands; adds latency.");
+const MIX: Param =
+    Param::new(2, "mix", Unit::Percent).range(0.0, 100.0).default(100.0).help("Compressed against dry.");
+
+const TO: Param = Param::new(0, "to", Unit::Hz).range(20.0, 20_000.0).default(1_000.0).log().help(
+    "Upper edge of the band, where the next begins; the last has none. One below another counts as that.",
+);
+const THRESHOLD: Param = rows::threshold(1);
+const RATIO: Param = rows::ratio(2);
+const KNEE: Param = rows::knee(3);
+const ATTACK: Param = rows::attack(4);
+const RELEASE: Param = rows::release(5);
+const MAKEUP: Param = rows::makeup(6);
+const RANGE: Param = rows::range(7);
+const HOLD: Param = rows::hold(8);
+const RMS_WINDOW: Param = rows::rms_window(9);
+const LINK: Param = rows::link(10);
+const DETECTOR: Param = rows::detector(11);
+const MODE: Param = rows::mode(12);
+const ON: Param = Param::new(13, "on", Unit::Switch)
+    .default(1.0)
+    .help("Whether the band is compressed; off, it passes as it is.");
+const SOLO: Param = Param::new(14, "solo", Unit::Switch).help("Only the bands that are soloed are heard.");
+const MUTE: Param = Param::new(15, "mute", Unit::Switch).help("The band is not heard.");
+
+const PARTS: Parts = Parts {
+    name: "band",
+    list: "bands",
+    rows: &[
+        TO, THRESHOLD, RATIO, KNEE, ATTACK, RELEASE, MAKEUP, RANGE, HOLD, RMS_WINDOW, LINK, DETECTOR, MODE,
+        ON, SOLO, MUTE,
+    ],
+    least: 2,
+    most: BANDS,
+    last_lacks: Some(TO.name),
+};
+
+/// See the module.
+pub const KIND: Kind =
+    Kind::new("multiband", "A compressor for each of 2 to 6 bands.", &[SLOPE, LOOKAHEAD, MIX], build)
+        .parts(&PARTS)
+        .key()
+        .latency(|setup| setup.frames(setup.value(&LOOKAHEAD)))
+        .readings(&[
+            REDUCTION,
+            band_reading("reduction1"),
+            band_reading("reduction2"),
+            band_reading("reduction3"),
+            band_reading("reduction4"),
+            band_reading("reduction5"),
+            band_reading("reduction6"),
+        ]);
+
+const fn band_reading(name: &'static str) -> Reading {
+    Reading { name, help: "Largest gain reduction of that band since the last report.", ..REDUCTION }
+}
+
+const ROWS: usize = PARTS.rows.len();
+
+fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    let rate = setup.sample_rate;
+    let steep = setup.value(&SLOPE) > 0.0;
+    let band = |index| {
+        let shape = rows::shape(setup.part_value(index, &DETECTOR), setup.part_value(index, &MODE), false);
+        Band { dynamics: Dynamics::new(rate, shape), now: Now::default() }
+    };
+    let delay = Delay::new(setup.frames(setup.value(&LOOKAHEAD)));
+    Box::new(Multiband {
+        bands: (0..setup.parts).map(band).collect(),
+        split: Crossover::new(rate, setup.parts, steep, setup.channels),
+        key_split: Crossover::new(rate, setup.parts, steep, setup.key_channels),
+        delays: vec![delay; setup.channels * setup.parts].into_boxed_slice(),
+    })
+}
+
+struct Multiband {
+    bands: Box<[Band]>,
+    split: Crossover,
+    key_split: Crossover,
+    /// Channel after channel, band after band.
+    delays: Box<[Delay]>,
+}
+
+struct Band {
+    dynamics: Dynamics,
+    now: Now,
+}
+
+/// What a band has to know beside its dynamics.
+#[derive(Clone, Copy, Default)]
+struct Now {
+    to: f64,
+    makeup: f64,
+    on: f64,
+    solo: f64,
+    mute: f64,
+}
+
+impl Band {
+    fn look(&mut self, value: impl Fn(&Param) -> f64) {
+        let own = [THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, HOLD, RMS_WINDOW, LINK];
+        self.dynamics.set(&rows::values(own.map(|row| value(&row))));
+        let [to, makeup, on, solo, mute] = [TO, MAKEUP, ON, SOLO, MUTE].map(|row| value(&row));
+        self.now = Now { to, makeup, on, solo, mute };
+    }
+}
+
+impl Multiband {
+    fn tune(&mut self) {
+        for split in [&mut self.split, &mut self.key_split] {
+            split.tune(self.bands.iter().map(|band| band.now.to));
+        }
+    }
+
+    /// How much of each band is heard.
+    fn heard(&self) -> [f64; BANDS] {
+        let any_solo = self.bands.iter().fold(0.0, |any: f64, band| any.max(band.now.solo));
+        let heard = |now: &Now| (1.0 - now.mute) * (1.0 - any_solo * (1.0 - now.solo));
+        from_fn(|at| self.bands.get(at).map_or(0.0, |band| heard(&band.now)))
+    }
+
+    fn frame(
+        &mut self,
+        block: &mut Block<'_>,
+        frame: usize,
+        mix: f64,
+        heard: &[f64; BANDS],
+        lowest: &mut [f64; BANDS],
+    ) {
+        let (width, count) = (block.width(), self.bands.len());
+        let mut keys = [[0.0; MAX_CHANNELS]; BANDS];
+        let mut parts = [[0.0; MAX_CHANNELS]; BANDS];
+        for channel in 0..width {
+            let split = self.split.tick(channel, *block.at(channel, frame));
+            parts.iter_mut().zip(split).for_each(|(part, sample)| part[channel] = sample);
+        }
+        let mut key_width = width;
+        if block.has_key() {
+            key_width = block.key_width();
+            for channel in 0..key_width {
+                let split = self.key_split.tick(channel, block.key(channel, frame));
+                keys.iter_mut().zip(split).for_each(|(key, sample)| key[channel] = sample);
+            }
+        } else {
+            keys = parts;
+        }
+        let mut out = [0.0; MAX_CHANNELS];
+        for (at, band) in self.bands.iter_mut().enumerate() {
+            let gains = band.dynamics.tick(&keys[at][..key_width], width);
+            let wet = mix * band.now.on;
+            for channel in 0..width {
+                let sample = self.delays[channel * count + at].tick(parts[at][channel]);
+                out[channel] += heard[at] * sample * (1.0 + wet * (gains[channel] * band.now.makeup - 1.0));
+                lowest[at] = lowest[at].min(1.0 + wet * (gains[channel] - 1.0));
+            }
+        }
+        (0..width).for_each(|channel| *block.at(channel, frame) = out[channel]);
+    }
+}
+
+impl Node for Multiband {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+        let mut lowest = [f64::INFINITY; BANDS];
+        let mut mix = params.ramp(&MIX);
+        if params.are_moving() {
+            let mut ramps: [[Ramp; ROWS]; BANDS] = from_fn(|band| {
+                let params = params.part(band.min(self.bands.len() - 1));
+                from_fn(|slot| params.ramp(&PARTS.rows[slot]))
+            });
+            for frame in 0..block.frames() {
+                for (band, ramps) in self.bands.iter_mut().zip(&mut ramps) {
+                    ramps.iter_mut().for_each(|ramp| _ = ramp.tick());
+                    band.look(|row| ramps[row.slot].value());
+                }
+                self.tune();
+                let heard = self.heard();
+                self.frame(block, frame, mix.tick(), &heard, &mut lowest);
+            }
+        } else {
+            for (at, band) in self.bands.iter_mut().enumerate() {
+                let params = params.part(at);
+                band.look(|row| params.value(row));
+            }
+            self.tune();
+            let heard = self.heard();
+            for frame in 0..block.frames() {
+                self.frame(block, frame, mix.value(), &heard, &mut lowest);
+            }
+        }
+        for (at, lowest) in lowest.into_iter().enumerate().take(self.bands.len()) {
+            meter.low(0, lowest);
+            meter.low(1 + at, lowest);
+        }
+    }
+
+    fn reset(&mut self) {
+        self.bands.iter_mut().for_each(|band| band.dynamics.reset());
+        self.split.reset();
+        self.key_split.reset();
+        self.delays.iter_mut().for_each(Delay::reset);
+    }
+
+    fn adopt(&mut self, old: &dyn Node) {
+        let Some(old) = same::<Self>(old) else { return };
+        if self.bands.len() != old.bands.len() {
+            return;
+        }
+        self.bands.iter_mut().zip(&old.bands).for_each(|(band, old)| band.dynamics.adopt(&old.dynamics));
+        self.split.adopt(&old.split);
+        self.key_split.adopt(&old.key_split);
+        self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));
+    }
+}

@@ -1,0 +1,153 @@
+//! The multiband compressor and the crossover: flat sums, a compressor for each band, solo and mute.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer_tests::rig::{RATE, Rig};
+use lacquer_tests::signal::{db, distance, noise, rms, silence, sine};
+use std::f64::consts::TAU;
+
+/// Response of a chain in dB at each of `freqs`.
+fn response(nodes: &str, freqs: &[f64]) -> Vec<f64> {
+    let mut rig = Rig::of(nodes);
+    let mut impulse = silence(2, 48_000);
+    (impulse[0][0], impulse[1][0]) = (0.001, 0.001);
+    let out = rig.play(&impulse).remove(0);
+    let level = |freq: &f64| {
+        let (mut re, mut im) = (0.0, 0.0);
+        for (n, y) in out.iter().enumerate() {
+            let angle = TAU * freq / RATE * n as f64;
+            re += 1_000.0 * y * angle.cos();
+            im -= 1_000.0 * y * angle.sin();
+        }
+        10.0 * (re * re + im * im).log10()
+    };
+    freqs.iter().map(level).collect()
+}
+
+const FREQS: [f64; 9] = [20.0, 60.0, 300.0, 424.0, 600.0, 1_000.0, 3_000.0, 9_000.0, 20_000.0];
+/// Nothing reaches these thresholds.
+const QUIET: &str = "threshold: 0 dB";
+
+#[test]
+fn bands_at_unity_add_up_to_flat_for_any_legal_splits() {
+    for slope in ["24 dB/oct", "48 dB/oct"] {
+        for splits in [&[300, 600][..], &[1_000], &[120, 120], &[60, 250, 2_000], &[40, 80, 160, 320, 18_000]]
+        {
+            let bands: Vec<_> = splits.iter().map(|to| format!("{{to: {to} Hz, {QUIET}}}")).collect();
+            let nodes =
+                format!("  - multiband: {{slope: {slope}, bands: [{}, {{{QUIET}}}]}}\n", bands.join(", "));
+            for (freq, level) in FREQS.iter().zip(response(&nodes, &FREQS)) {
+                assert!(level.abs() < 0.01, "{freq} Hz: {level:.4} dB:\n{nodes}");
+            }
+        }
+    }
+}
+
+#[test]
+fn crossovers_with_the_same_splits_add_up_to_flat() {
+    let band = |band: u32| {
+        format!(
+            "  - crossover: {{id: b{band}, in: input, band: {band}, splits: [{{freq: 300 Hz}}, {{freq: 600 Hz}}]}}\n"
+        )
+    };
+    let nodes = format!("{}{}{}  - mix: {{in: [b1, b2, b3]}}\n", band(1), band(2), band(3));
+    for (freq, level) in FREQS.iter().zip(response(&nodes, &FREQS)) {
+        assert!(level.abs() < 0.01, "{freq} Hz: {level:.4} dB");
+    }
+    let alone = "  - crossover: {band: 2, splits: [{freq: 300 Hz}, {freq: 3 kHz}], slope: 48 dB/oct}\n";
+    let levels = response(alone, &[75.0, 300.0, 950.0, 3_000.0]);
+    for (level, wanted) in levels.iter().zip([-96.3, -6.02, 0.0, -6.02]) {
+        assert!((level - wanted).abs() < 0.4, "{levels:?}");
+    }
+    let none = "  - crossover: {band: 3, splits: [{freq: 300 Hz}]}\n";
+    assert_eq!(rms(&Rig::of(none).play(&noise(0.0, 1, 2, 960))[0]), 0.0);
+}
+
+/// Gain in dB that a steady sine gets.
+fn gain_at(nodes: &str, freq: f64, level: f64) -> f64 {
+    let input = sine(freq, level, RATE, 2, 192_000);
+    let out = Rig::of(nodes).play(&input);
+    db(rms(&out[0][144_000..]) / rms(&input[0][144_000..]))
+}
+
+#[test]
+fn each_band_has_a_compressor_of_its_own() {
+    let nodes = "  - multiband: {bands: [
+        {to: 200 Hz, threshold: -30 dB, ratio: 4, knee: 0, attack: 0.05 ms, release: 4 s},
+        {to: 2 kHz, threshold: 0 dB, makeup: 3 dB},
+        {threshold: -30 dB, ratio: inf, knee: 0, attack: 0.05 ms, release: 4 s, range: 6 dB}]}\n";
+    for (freq, wanted) in [(30.0, -15.0), (640.0, 3.0), (10_000.0, -6.0)] {
+        let got = gain_at(nodes, freq, -10.0);
+        // The neighbours are some 60 dB down.
+        assert!((got - wanted).abs() < 0.1, "{freq} Hz: {got:.2} dB, not {wanted} dB");
+    }
+}
+
+#[test]
+fn solo_mute_and_on_do_what_they_say() {
+    let nodes = |low: &str, high: &str| {
+        format!(
+            "  - multiband: {{id: n, bands: [{{to: 1 kHz, threshold: -30 dB, ratio: inf, knee: 0, attack: 0.05 ms, release: 4 s, {low}}}, {{{QUIET}, {high}}}]}}\n"
+        )
+    };
+    assert!((gain_at(&nodes("solo: false", "mute: false"), 100.0, -10.0) + 20.0).abs() < 0.1);
+    assert!(gain_at(&nodes("on: false", "mute: false"), 100.0, -10.0).abs() < 0.05, "off is not compressed");
+    assert!(gain_at(&nodes("mute: true", "mute: false"), 100.0, -10.0) < -70.0, "muted");
+    assert!(gain_at(&nodes("on: true", "solo: true"), 100.0, -10.0) < -70.0, "another is soloed");
+    assert!(gain_at(&nodes("on: true", "solo: true"), 10_000.0, -40.0).abs() < 0.05, "soloed");
+    assert!(
+        gain_at(&nodes("mute: true, solo: true", "mute: false"), 100.0, -10.0) < -70.0,
+        "mute is stronger"
+    );
+}
+
+#[test]
+fn a_mix_adds_up_with_the_dry_signal() {
+    let bands = "bands: [{to: 300 Hz, threshold: 0 dB}, {to: 600 Hz, threshold: 0 dB}, {threshold: 0 dB}]";
+    for mix in ["0 %", "50 %"] {
+        let nodes = format!("  - multiband: {{mix: {mix}, {bands}}}\n");
+        for (freq, level) in FREQS.iter().zip(response(&nodes, &FREQS)) {
+            assert!(level.abs() < 0.01, "mix {mix}, {freq} Hz: {level:.4} dB");
+        }
+    }
+    let nodes = "  - multiband: {mix: 50 %, bands: [{to: 10 kHz, threshold: -40 dB, ratio: inf, knee: 0, attack: 0.05 ms, release: 4 s}, {}]}\n";
+    let got = gain_at(nodes, 500.0, -10.0);
+    let wanted = db(0.5 + 0.5 * 10.0_f64.powf(-30.0 / 20.0));
+    assert!((got - wanted).abs() < 0.05, "{got:.2} dB, not {wanted:.2} dB");
+}
+
+#[test]
+fn a_key_works_band_by_band() {
+    // The key is loud in the lows only.
+    let nodes = "
+  - tone: {id: bass, freq: 50 Hz, level: -10 dB}
+  - multiband: {in: input, key: bass, bands: [{to: 1 kHz, threshold: -30 dB, ratio: inf, knee: 0, attack: 0.05 ms, release: 4 s}, {threshold: -30 dB, ratio: inf, knee: 0}]}
+";
+    assert!((gain_at(nodes, 100.0, -40.0) + 20.0).abs() < 0.1);
+    assert!(gain_at(nodes, 10_000.0, -40.0).abs() < 0.1);
+}
+
+#[test]
+fn a_look_ahead_delays_all_bands_alike() {
+    let nodes = |lookahead: &str| {
+        format!("  - multiband: {{lookahead: {lookahead}, bands: [{{to: 500 Hz, {QUIET}}}, {{{QUIET}}}]}}\n")
+    };
+    let input = noise(-30.0, 3, 2, 9_600);
+    let (now, later) = (Rig::of(&nodes("0 ms")).play(&input), Rig::of(&nodes("5 ms")).play(&input));
+    let cut = |out: &Vec<Vec<f64>>, from: usize| out.iter().map(|x| x[from..from + 9_000].to_vec()).collect();
+    assert_eq!(distance(&cut(&now, 0), &cut(&later, 240)), 0.0);
+}
+
+#[test]
+fn a_split_can_be_moved_while_it_plays() {
+    let mut rig = Rig::of("  - multiband: {id: n, bands: [{to: 200 Hz, threshold: 0 dB}, {mute: true}]}\n");
+    let input = sine(1_000.0, -20.0, RATE, 2, 48_000);
+    let before = rms(&rig.play(&input)[0][24_000..]);
+    rig.set("/node/n/band/1/to", 5_000.0);
+    let after = rms(&rig.play(&input)[0][24_000..]);
+    assert!(db(before / after) < -30.0, "{:.1} dB", db(before / after));
+    assert!(
+        rig.air.newest().unwrap().addresses.at("/n/band/2/to").is_none(),
+        "the last band has no upper edge"
+    );
+}
