@@ -165,8 +165,8 @@ impl Compressor {
         let gains = self.dynamics.tick(&key[..heard], width);
         let wet = |gain: f64| now.mix * (gain * now.makeup - 1.0);
         let mut out = [0.0; MAX_CHANNELS];
-        for channel in 0..width {
-            out[channel] = self.delays[channel].tick(*block.at(channel, frame));
+        for (channel, (out, delay)) in out.iter_mut().zip(&mut self.delays).enumerate() {
+            *out = delay.tick(*block.at(channel, frame));
         }
         let pairs = if self.midside && width > 1 { 2 } else { 0 };
         if pairs > 0 {
