@@ -13,8 +13,11 @@ macro_rules! catalogue {
 
 catalogue! {
     compressor,
+    deesser,
     eq,
+    expander,
     gain,
+    leveler,
     limiter,
     mix,
     noise,
