@@ -18,7 +18,7 @@ const SCENE: usize = 5 * BLOCKS_PER_SECOND;
 /// How many of them belong to the new scene: the oldest may hold the end of the old one.
 const NEW_SCENE: usize = 35;
 /// Blocks that a loudness needs at least.
-const FEWEST: usize = 4;
+const FEWEST: usize = 10;
 /// Blocks that are remembered: a minute.
 pub const LONGEST: usize = 60 * BLOCKS_PER_SECOND;
 
