@@ -90,6 +90,11 @@ fn speech(seconds: f64, seed: u64) -> Channels {
 
 /// Music-like: chords on a steady beat, and a swell of 3 dB over 16 beats.
 fn music(seconds: f64) -> Channels {
+    swelling(seconds, 1.5)
+}
+
+/// The same with a swell of this many dB up and down.
+fn swelling(seconds: f64, depth: f64) -> Channels {
     let beat = frames(0.5);
     let wave = |n: usize| {
         let t = n as f64 / RATE;
@@ -100,7 +105,7 @@ fn music(seconds: f64) -> Channels {
             .sum();
         chord
             * (0.4 + 0.6 * (-3.0 * (n % beat) as f64 / beat as f64).exp())
-            * gain(1.5 * (TAU * t / 8.0).sin())
+            * gain(depth * (TAU * t / 8.0).sin())
     };
     stereo((0..frames(seconds)).map(wave).collect())
 }
@@ -154,11 +159,6 @@ fn arrival(gains: &[f64], wanted: f64, tolerance: f64) -> f64 {
 /// Fastest rise of the gain over a second, in dB.
 fn rise(gains: &[f64]) -> f64 {
     gains.windows(11).map(|w| w[10] - w[0]).fold(0.0, f64::max)
-}
-
-/// Fastest fall of the gain over a second, in dB.
-fn fall(gains: &[f64]) -> f64 {
-    gains.windows(11).map(|w| w[0] - w[10]).fold(0.0, f64::max)
 }
 
 fn spread(gains: &[f64]) -> f64 {
@@ -246,7 +246,7 @@ fn the_gain_never_moves_before_there_is_a_programme() {
 /// Music at -23 LUFS that goes up and down by `depth` dB every `seconds`.
 fn fluctuating(depth: f64, seconds: f64) -> Channels {
     let level = |n: usize| if n / frames(seconds) % 2 == 0 { gain(depth) } else { gain(-depth) };
-    let wave = music(60.0).remove(0).iter().enumerate().map(|(n, x)| x * level(n)).collect();
+    let wave = swelling(60.0, 0.0).remove(0).iter().enumerate().map(|(n, x)| x * level(n)).collect();
     at(-23.0, stereo(wave))
 }
 
@@ -291,7 +291,7 @@ fn the_time_is_how_much_programme_counts() {
     let input = join(&[&at(-23.0, music(20.0)), &at(-28.0, music(40.0))]);
     let seconds = |time: &str| {
         let gains = play(&format!("time: {time}, window: 0 dB"), &input).gains;
-        arrival(&gains[200..], 5.0, 1.0)
+        gains[200..].iter().position(|gain| *gain > 4.0).unwrap() as f64 / 10.0
     };
     let (short, long) = (seconds("3 s"), seconds("24 s"));
     assert!((2.0..6.0).contains(&short) && (18.0..28.0).contains(&long), "{short} s and {long} s");
@@ -316,12 +316,12 @@ fn below_the_gate_nothing_is_turned_up() {
 
 #[test]
 fn the_target_is_a_number_or_the_name_of_a_practice_and_can_be_moved() {
-    let input = at(-20.0, music(24.0));
+    let input = at(-20.0, music(32.0));
     for (target, lufs) in
         [("ebu-r128", -23.0), ("ATSC-A85", -24.0), ("podcast", -16.0), ("-27.5 LKFS", -27.5)]
     {
         let played = play(&format!("target: {target}"), &input);
-        let late: Channels = played.out.iter().map(|out| out[frames(12.0)..].to_vec()).collect();
+        let late: Channels = played.out.iter().map(|out| out[frames(16.0)..].to_vec()).collect();
         assert!((integrated(&late) - lufs).abs() < 0.5, "{target}: {:.2} LUFS", integrated(&late));
     }
     let mut rig = Rig::of("  - leveler: {id: n, target: -23 LUFS}\n");

@@ -6,7 +6,7 @@
 //!
 //! - The slow stage takes the mean of the last `time` of programme. While that stays within `window` of what it
 //!   was set for, nothing is done; beyond, the gain follows for as long as it takes the mean to be all new. The
-//!   mean of the last minute is kept within half an LU, window or not.
+//!   mean of the last minute is kept within 0.3 LU, window or not.
 //! - The fast stage turns a last second down that would come out more than `window` and 3 LU too loud, by `fast`
 //!   at most, until the slow stage has followed.
 //! - Silence and noise below `gate` freeze the gain, and so do pauses, 10 LU below the programme; five
@@ -91,7 +91,7 @@ const FAST_MARGIN: f64 = 3.0;
 /// How fast the fast stage turns down, in dB/s.
 const FAST_RATE: f64 = 12.0;
 /// How far the mean of a minute may be from what the gain is set for, in LU.
-const MINUTE_MARGIN: f64 = 0.5;
+const MINUTE_MARGIN: f64 = 0.3;
 /// 63.2 % of a small step of the gain, in ms.
 const SMOOTHING_MS: f64 = 250.0;
 /// Highest sample that the ear takes at its value: +24 dBFS. It keeps what is absurd from counting for a minute.
@@ -137,6 +137,8 @@ struct Now {
     /// Loudness of the last second of programme, in LUFS, and how much less the fast stage wants for it, in dB.
     second: f64,
     excess: f64,
+    /// Lowest that both together may go, in dB.
+    floor: f64,
     /// Where both together are, at their rates and smoothed, in dB.
     slewed: f64,
     gain: Glide,
@@ -156,6 +158,7 @@ impl Default for Now {
             slow: 0.0,
             second: f64::NEG_INFINITY,
             excess: 0.0,
+            floor: 0.0,
             slewed: 0.0,
             gain: Glide::default(),
             factor: 1.0,
@@ -192,22 +195,22 @@ impl Now {
                 self.loudness.forget_before(wish.blocks);
             } else {
                 let minute = lufs(self.loudness.mean(LONGEST));
-                if self.set_for.is_some_and(|level| (minute - level).abs() > MINUTE_MARGIN) {
-                    self.set_for = Some(minute);
-                }
+                let leash = |level: f64| level.clamp(minute - MINUTE_MARGIN, minute + MINUTE_MARGIN);
+                self.set_for = self.set_for.map(leash);
             }
         }
         let Some(level) = self.set_for else { return };
         self.goal = (wish.target - level).clamp(-wish.max_cut, wish.max_gain);
         let excess = self.second + self.slow - wish.target - wish.window - FAST_MARGIN;
-        let left = (self.slow + wish.max_cut).max(0.0);
-        self.excess = excess.clamp(0.0, wish.fast).min(left);
+        self.excess = excess.clamp(0.0, wish.fast);
+        self.floor = -wish.max_cut;
     }
 
     /// Moves the gain on by a frame; the rates are in dB a frame.
     fn advance(&mut self, rate: f64, fast_rate: f64, pace: &Pace) {
         self.slow += (self.goal - self.slow).clamp(-rate, rate);
-        self.slewed += (self.slow - self.excess - self.slewed).clamp(-fast_rate.max(rate), rate);
+        let both = (self.slow - self.excess).max(self.floor);
+        self.slewed += (both - self.slewed).clamp(-fast_rate.max(rate), rate);
         let before = self.gain;
         let gain = self.gain.tick(self.slewed, pace, pace);
         if self.gain != before {
