@@ -245,7 +245,7 @@ fn the_gain_never_moves_before_there_is_a_programme() {
 
 /// Music at -23 LUFS that goes up and down by `depth` dB every `seconds`.
 fn fluctuating(depth: f64, seconds: f64) -> Channels {
-    let level = |n: usize| if n / frames(seconds) % 2 == 0 { gain(depth) } else { gain(-depth) };
+    let level = |n: usize| if (n / frames(seconds)).is_multiple_of(2) { gain(depth) } else { gain(-depth) };
     let wave = swelling(60.0, 0.0).remove(0).iter().enumerate().map(|(n, x)| x * level(n)).collect();
     at(-23.0, stereo(wave))
 }
