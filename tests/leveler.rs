@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+use lacquer::backend::programme::Programme;
 use lacquer_graph::plan::Io;
 use lacquer_graph::seat::Event;
 use lacquer_tests::random::Random;
@@ -184,10 +185,10 @@ fn step(from: f64, to: f64, first: Channels, then: Channels) -> Vec<f64> {
 fn a_step_down_is_made_up_in_time_and_no_faster_than_the_rate() {
     for (first, then) in [(speech(20.0, 11), speech(30.0, 21)), (music(20.0), speech(30.0, 22))] {
         let gains = step(-23.0, -35.0, first, then);
-        assert!(rise(&gains) <= 2.02, "{:.2} dB/s up", rise(&gains));
+        assert!(rise(&gains) <= 3.02, "{:.2} dB/s up", rise(&gains));
     }
     let gains = step(-11.0, -23.0, speech(20.0, 12), music(30.0));
-    assert!(rise(&gains) <= 2.02, "{:.2} dB/s up", rise(&gains));
+    assert!(rise(&gains) <= 3.02, "{:.2} dB/s up", rise(&gains));
 }
 
 #[test]
@@ -235,6 +236,18 @@ fn a_minute_of_room_noise_does_not_move_the_gain() {
     let moved = spread(&played.gains[190..]);
     assert!(moved <= 0.5, "{moved:.2} dB");
     assert!(played.gains[799] > 6.0, "and it is not turned back either");
+}
+
+#[test]
+fn silence_in_the_middle_of_a_move_stops_it() {
+    let gains = play(
+        "rate: 2 dB/s",
+        &join(&[&at(-35.0, music(4.0)), &silence(2, frames(5.0)), &at(-35.0, music(1.0))]),
+    )
+    .gains;
+    // The last block of programme ends 0.4 s late, and then the gain comes to rest: its smoothing is 0.23 s behind.
+    assert!((2.0..8.0).contains(&gains[39]), "{:.2} dB", gains[39]);
+    assert!(gains[90] - gains[39] < 1.3, "from {:.2} to {:.2} dB in silence", gains[39], gains[90]);
 }
 
 #[test]
@@ -301,9 +314,9 @@ fn the_time_is_how_much_programme_counts() {
 fn the_fast_stage_turns_a_sudden_loud_passage_down_at_once() {
     let input = join(&[&at(-23.0, music(20.0)), &at(-9.0, music(2.0))]);
     // A second after the step, from -23 to -9 LUFS.
-    let after = |fast: &str| play(&format!("fast: {fast}"), &input).gains[211];
+    let after = |fast: &str| play(&format!("fast: {fast}, rate: 2 dB/s"), &input).gains[211];
     let (with, without) = (after("6 dB"), after("0 dB"));
-    assert!((-2.3..-1.0).contains(&without), "the slow stage alone: {without:.1} dB");
+    assert!((-2.3..-0.5).contains(&without), "the slow stage alone: {without:.1} dB");
     assert!((-8.5..-6.0).contains(&with), "both: {with:.1} dB");
 }
 
@@ -328,7 +341,7 @@ fn the_target_is_a_number_or_the_name_of_a_practice_and_can_be_moved() {
     play_on(&mut rig, &input);
     rig.set("/node/n/target", -18.0);
     let gains = play_on(&mut rig, &input).gains;
-    assert!((gains[60] - 2.0).abs() < 0.5, "5 dB at 2 dB/s: {:.1} dB after 6 s", gains[60]);
+    assert!((gains[60] - 2.0).abs() < 0.5, "5 dB at 3 dB/s: {:.1} dB after 6 s", gains[60]);
 }
 
 #[test]
@@ -343,6 +356,21 @@ fn speech_and_music_in_turn_come_out_at_the_target() {
     let loudness = integrated(&played.out);
     println!("{loudness:.2} LUFS");
     assert!((loudness + 23.0).abs() <= 1.0, "{loudness:.2} LUFS over four minutes");
+}
+
+#[test]
+fn a_mix_with_sections_of_all_levels_comes_out_near_the_target() {
+    // Sections of 2 to 20 s that differ by up to 18 LU: each step is made up anew, and there is no looking ahead.
+    let mut programme = Programme::new(RATE);
+    let mut input = silence(2, 0);
+    for _ in 0..frames(95.0) {
+        let frame = programme.frame();
+        input.iter_mut().zip(frame).for_each(|(samples, sample)| samples.push(sample));
+    }
+    let played = play("", &input);
+    let (before, after) = (integrated(&input), integrated(&played.out));
+    println!("{before:.2} LUFS becomes {after:.2} LUFS");
+    assert!((after + 23.0).abs() <= 2.0, "{before:.2} LUFS becomes {after:.2} LUFS");
 }
 
 #[test]

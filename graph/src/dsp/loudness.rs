@@ -17,6 +17,11 @@ const CHANGE: f64 = 0.251_188_643_150_958;
 const SCENE: usize = 5 * BLOCKS_PER_SECOND;
 /// How many of them belong to the new scene: the oldest may hold the end of the old one.
 const NEW_SCENE: usize = 35;
+/// What lies that far above it in each half second of [`LOUD_SCENE`] is another scene too: 4 LU. They are counted in it
+/// already, so it takes a step of some 6 LU.
+const LOUDER: f64 = 2.511_886_431_509_58;
+/// Blocks over which that is looked for: what is too loud is urgent, but a shout is no scene.
+const LOUD_SCENE: usize = 2 * BLOCKS_PER_SECOND;
 /// Blocks that a loudness needs at least.
 const FEWEST: usize = 10;
 /// Blocks that are remembered: a minute.
@@ -77,7 +82,7 @@ pub enum Heard {
     Pause,
     /// Programme.
     Programme,
-    /// Programme, and quieter than what came before: all of that is forgotten.
+    /// Programme, and much quieter or louder than what came before: all of that is forgotten.
     Change,
 }
 
@@ -119,7 +124,19 @@ impl Loudness {
             return Heard::Pause;
         }
         self.programme.push(block);
+        if self.is_louder(recent) {
+            self.forget_before(LOUD_SCENE);
+            return Heard::Change;
+        }
         if self.programme.count < FEWEST { Heard::Pause } else { Heard::Programme }
+    }
+
+    /// Whether the last seconds of programme are another scene, and louder.
+    fn is_louder(&self, recent: usize) -> bool {
+        const HALF: usize = BLOCKS_PER_SECOND / 2;
+        let least = LOUDER * self.programme.mean(recent) * HALF as f64;
+        let is_loud = |from: usize| self.programme.newest(from + HALF).skip(from).sum::<f64>() > least;
+        self.programme.count > LOUD_SCENE && (0..LOUD_SCENE).step_by(HALF).all(is_loud)
     }
 
     /// Begins the programme anew with the last blocks, gated among themselves.
@@ -189,6 +206,21 @@ mod tests {
             assert!(change.is_some_and(|at| (30..55).contains(&at)), "{level} LUFS: {change:?}");
             assert!((lufs(loudness.mean(100)) - level).abs() < 0.01);
         }
+    }
+
+    #[test]
+    fn two_seconds_of_much_louder_programme_are_another_scene() {
+        let mut loudness = Loudness::default();
+        play(&mut loudness, -23.0, 100);
+        let heard = play(&mut loudness, -9.0, 30);
+        let change = heard.iter().position(|heard| *heard == Heard::Change);
+        assert!(change.is_some_and(|at| (8..25).contains(&at)), "{change:?}");
+        assert!((lufs(loudness.mean(100)) + 9.0).abs() < 1.5, "{}", lufs(loudness.mean(100)));
+        // A shout of half a second is none.
+        let mut loudness = Loudness::default();
+        play(&mut loudness, -23.0, 100);
+        let heard = [play(&mut loudness, -9.0, 5), play(&mut loudness, -23.0, 50)].concat();
+        assert!(!heard.contains(&Heard::Change));
     }
 
     #[test]

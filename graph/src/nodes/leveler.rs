@@ -7,10 +7,10 @@
 //! - The slow stage takes the mean of the last `time` of programme. While that stays within `window` of what it
 //!   was set for, nothing is done; beyond, the gain follows for as long as it takes the mean to be all new. The
 //!   mean of the last minute is kept within 0.3 LU, window or not.
-//! - The fast stage turns a last second down that would come out more than `window` and 3 LU too loud, by `fast`
+//! - The fast stage turns a last second down that would come out more than `window` and 2 LU too loud, by `fast`
 //!   at most, until the slow stage has followed.
 //! - Silence and noise below `gate` freeze the gain, and so do pauses, 10 LU below the programme; five
-//!   seconds more than 6 LU below are a new scene, and counted from there.
+//!   seconds more than 6 LU below are a new scene, and counted from there. So are two seconds 4 LU above throughout.
 //!
 //! The gain moves at `rate` at most, in dB, except that the fast stage turns down at up to 12 dB/s; it has no corners
 //! (63.2 % of a small step in 250 ms). Latency 0 frames.
@@ -53,7 +53,7 @@ const MAX_CUT: Param = Param::new(3, "max_cut", Unit::Db)
     .help("Most that a programme is turned down.");
 const RATE: Param = Param::new(4, "rate", Unit::DbPerSecond)
     .range(0.1, 20.0)
-    .default(2.0)
+    .default(3.0)
     .log()
     .help("Most that the gain moves in a second; the fast stage turns down quicker.");
 const TIME: Param = Param::new(5, "time", Unit::Ms)
@@ -87,11 +87,13 @@ pub const KIND: Kind = Kind::new(
 .readings(&[GAIN, LOUDNESS]);
 
 /// How much louder than the window the fast stage lets a second come out, in LU.
-const FAST_MARGIN: f64 = 3.0;
+const FAST_MARGIN: f64 = 2.0;
 /// How fast the fast stage turns down, in dB/s.
 const FAST_RATE: f64 = 12.0;
 /// How far the mean of a minute may be from what the gain is set for, in LU.
 const MINUTE_MARGIN: f64 = 0.3;
+/// How fast it is brought nearer, in LU for each block: 0.2 LU a second.
+const MINUTE_STEP: f64 = 0.02;
 /// 63.2 % of a small step of the gain, in ms.
 const SMOOTHING_MS: f64 = 250.0;
 /// Highest sample that the ear takes at its value: +24 dBFS. It keeps what is absurd from counting for a minute.
@@ -131,9 +133,10 @@ struct Now {
     set_for: Option<f64>,
     /// Blocks of programme for which the slow stage follows yet.
     following: usize,
-    /// Where the slow stage goes, and how far the rate has let it come, in dB.
+    /// Where the slow stage goes, and how far the rate has let it come, in dB; whether it stays there.
     goal: f64,
     slow: f64,
+    is_frozen: bool,
     /// Loudness of the last second of programme, in LUFS, and how much less the fast stage wants for it, in dB.
     second: f64,
     excess: f64,
@@ -156,6 +159,7 @@ impl Default for Now {
             following: 0,
             goal: 0.0,
             slow: 0.0,
+            is_frozen: true,
             second: f64::NEG_INFINITY,
             excess: 0.0,
             floor: 0.0,
@@ -182,6 +186,7 @@ impl Now {
     /// Ends a section of 100 ms with the weighted mean square `section`.
     fn listen(&mut self, section: f64, wish: &Wish) {
         let heard = self.loudness.tick(section, power(wish.gate), wish.blocks);
+        self.is_frozen = heard == Heard::Pause;
         if heard != Heard::Pause {
             self.second = lufs(self.loudness.last_second());
             let recent = lufs(self.loudness.mean(wish.blocks));
@@ -195,7 +200,11 @@ impl Now {
                 self.loudness.forget_before(wish.blocks);
             } else {
                 let minute = lufs(self.loudness.mean(LONGEST));
-                let leash = |level: f64| level.clamp(minute - MINUTE_MARGIN, minute + MINUTE_MARGIN);
+                // Slowly: what has just begun to change must not hide from the window.
+                let leash = |level: f64| {
+                    let within = level.clamp(minute - MINUTE_MARGIN, minute + MINUTE_MARGIN);
+                    level + (within - level).clamp(-MINUTE_STEP, MINUTE_STEP)
+                };
                 self.set_for = self.set_for.map(leash);
             }
         }
@@ -208,7 +217,9 @@ impl Now {
 
     /// Moves the gain on by a frame; the rates are in dB a frame.
     fn advance(&mut self, rate: f64, fast_rate: f64, pace: &Pace) {
-        self.slow += (self.goal - self.slow).clamp(-rate, rate);
+        if !self.is_frozen {
+            self.slow += (self.goal - self.slow).clamp(-rate, rate);
+        }
         let both = (self.slow - self.excess).max(self.floor);
         self.slewed += (both - self.slewed).clamp(-fast_rate.max(rate), rate);
         let before = self.gain;
