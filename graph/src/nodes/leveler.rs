@@ -6,7 +6,7 @@
 //!
 //! - The slow stage takes the mean of the last `time` of programme. While that stays within `window` of what it
 //!   was set for, nothing is done; beyond, the gain follows for as long as it takes the mean to be all new. The
-//!   mean of the last minute is kept within 0.3 LU, window or not.
+//!   mean of the last minute is kept within 0.2 LU, window or not.
 //! - The fast stage turns a last second down that would come out more than `window` and 2 LU too loud, by `fast`
 //!   at most, until the slow stage has followed.
 //! - Silence and noise below `gate` freeze the gain, and so do pauses, 10 LU below the programme; five
@@ -91,7 +91,7 @@ const FAST_MARGIN: f64 = 2.0;
 /// How fast the fast stage turns down, in dB/s.
 const FAST_RATE: f64 = 12.0;
 /// How far the mean of a minute may be from what the gain is set for, in LU.
-const MINUTE_MARGIN: f64 = 0.3;
+const MINUTE_MARGIN: f64 = 0.2;
 /// How fast it is brought nearer, in LU for each block: 0.2 LU a second.
 const MINUTE_STEP: f64 = 0.02;
 /// 63.2 % of a small step of the gain, in ms.
