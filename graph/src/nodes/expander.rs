@@ -328,6 +328,7 @@ mod tests {
             let got = Curve::new(-40.0, 3.0, knee, 30.0).wanted(level);
             assert!((got - reduction).abs() < 1e-9, "W = {knee}, in {level}: {got}, not {reduction}");
         }
+        assert_eq!(Curve::new(-40.0, 3.0, 6.0, 1.0).wanted(-40.0), 1.0, "the range holds in the knee too");
         let gate = Curve::new(-40.0, RATIO.max, 12.0, 30.0);
         assert_eq!((gate.wanted(-40.0), gate.wanted(-40.001)), (0.0, 30.0));
     }
