@@ -191,11 +191,8 @@ fn the_side_chains_filters_decide_what_is_heard() {
 
 #[test]
 fn a_look_ahead_is_in_time_for_a_transient() {
-    let mut input = silence(2, 9_600);
-    for n in 4_800..9_600 {
-        let x = (n as f64 * 0.13).sin();
-        (input[0][n], input[1][n]) = (x, x);
-    }
+    let mut input = sine(1_000.0, 0.0, RATE, 2, 9_600);
+    input.iter_mut().for_each(|samples| samples[..4_800].fill(0.0));
     let first_peak = |lookahead: &str| {
         let fields = format!(
             "threshold: -20 dB, ratio: inf, knee: 0, attack: 1 ms, release: 500 ms, lookahead: {lookahead}"

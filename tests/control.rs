@@ -187,6 +187,20 @@ fn meters_of_nodes_that_have_gone_are_told_no_more() {
 }
 
 #[test]
+fn a_reading_is_told_in_its_own_unit() {
+    let studio = Studio::new("readings");
+    studio.folder.write("a.yaml", "nodes: [{leveler: {id: lev, target: -8 LUFS, fast: 0 dB}}]");
+    let daemon = studio.start();
+    let client = daemon.client();
+    client.say("/subscribe", vec![Value::Number(60.0)]);
+    // The programme begins softly, so it is turned up.
+    let is_up = |line: &Line| line.address == "/meter/node/lev/gain" && number(line) > 0.5;
+    client.hear("a gain above 0 dB", is_up);
+    let loudness = client.hear("its loudness", |line| line.address == "/meter/node/lev/loudness");
+    assert!((-45.0..-8.5).contains(&number(&loudness)), "{loudness:?}");
+}
+
+#[test]
 fn a_bundle_is_done_in_order_and_answered() {
     let studio = Studio::new("bundle");
     let daemon = studio.start();

@@ -235,6 +235,19 @@ fn listen(nodes: &str, change: impl FnOnce(&mut Rig)) -> Channels {
     let mut rig = Rig::roomy(nodes);
     change(&mut rig);
     let mut input = bursts(12, 2, 48_000);
+    // It falls away at the end: what opens and closes needs levels between loud and silent.
+    for samples in &mut input {
+        samples[24_000..].iter_mut().enumerate().for_each(|(n, x)| *x *= gain(-80.0 * n as f64 / 24_000.0));
+    }
+    // A loudness is a matter of seconds: what follows one hears soft ones, loud ones, and then louder ones.
+    if nodes.contains("leveler") {
+        for samples in &mut input {
+            let second = samples.clone();
+            let levels = [(0.03, 10), (0.15, 16), (1.0, 12)];
+            let levels = levels.into_iter().flat_map(|(level, seconds)| vec![level; seconds]);
+            *samples = levels.flat_map(|level| second.iter().map(move |x| x * level)).collect();
+        }
+    }
     // One side lower, so that what links or balances the sides has work to do; hot, so that ceilings have.
     input[1].iter_mut().for_each(|x| *x *= 0.3);
     rig.play(&input)

@@ -157,7 +157,7 @@ impl Chain {
     }
 }
 
-/// A reported gain as people read it: dB, from 0 down.
+/// A reported gain as people read it: in dB, −120 at least.
 pub fn reduction_db(gain: f64) -> f64 {
     gain_to_db(gain.max(1e-6))
 }

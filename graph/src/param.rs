@@ -19,6 +19,10 @@ pub enum Unit {
     Dbfs,
     /// True-peak level in dBTP; the audio value is the linear amplitude.
     Dbtp,
+    /// Loudness in LUFS (ITU-R BS.1770, EBU R 128); the audio value stays in LUFS.
+    Lufs,
+    /// How fast a level changes, in dB a second.
+    DbPerSecond,
     /// Frequency in Hz.
     Hz,
     /// Time in ms.
@@ -44,6 +48,8 @@ impl Unit {
             Unit::Gain | Unit::Db => "dB",
             Unit::Dbfs => "dBFS",
             Unit::Dbtp => "dBTP",
+            Unit::Lufs => "LUFS",
+            Unit::DbPerSecond => "dB/s",
             Unit::Hz => "Hz",
             Unit::Ms => "ms",
             Unit::Ratio => ":1",
@@ -58,6 +64,8 @@ impl Unit {
             Unit::Gain | Unit::Db => &[("db", 1.0)],
             Unit::Dbfs => &[("dbfs", 1.0), ("db", 1.0)],
             Unit::Dbtp => &[("dbtp", 1.0), ("db", 1.0)],
+            Unit::Lufs => &[("lufs", 1.0), ("lkfs", 1.0), ("db", 1.0)],
+            Unit::DbPerSecond => &[("db/s", 1.0), ("db", 1.0)],
             Unit::Hz => &[("hz", 1.0), ("khz", 1000.0)],
             Unit::Ms => &[("ms", 1.0), ("s", 1000.0), ("us", 0.001), ("µs", 0.001)],
             Unit::Ratio => &[(":1", 1.0)],
@@ -132,6 +140,8 @@ pub struct Param {
     pub bottom: Option<&'static str>,
     /// The word for the top of the range (`auto`, `inf`), if it is more than a number.
     pub top: Option<&'static str>,
+    /// Words for values between: another way to write them. They read back as numbers.
+    pub words: &'static [(&'static str, f64)],
     /// Whether a change needs the chain rebuilt.
     pub is_setting: bool,
 }
@@ -155,6 +165,7 @@ impl Param {
             help: "",
             bottom: None,
             top: None,
+            words: &[],
             is_setting: false,
         }
     }
@@ -196,6 +207,12 @@ impl Param {
     /// Gives the top of the range a word.
     pub const fn top(mut self, word: &'static str) -> Self {
         self.top = Some(word);
+        self
+    }
+
+    /// Gives values words of their own, each a word and the value that it stands for.
+    pub const fn words(mut self, words: &'static [(&'static str, f64)]) -> Self {
+        self.words = words;
         self
     }
 
@@ -274,7 +291,12 @@ impl Param {
             }
             _ if word(self.bottom) => return Ok(self.min),
             _ if word(self.top) => return Ok(self.max),
-            _ => {}
+            _ => {
+                if let Some((_, value)) = self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text))
+                {
+                    return Ok(*value);
+                }
+            }
         }
         let (number, unit) = split_number(text);
         let Ok(number) = number.parse::<f64>() else {
@@ -299,7 +321,7 @@ impl Param {
     fn not_a_value(&self, text: &str) -> ValueError {
         let hint = match self.unit {
             Unit::Choice(names) => Hint::nearest(text, names.iter().copied()),
-            _ => Hint::default(),
+            _ => Hint::nearest(text, self.words.iter().map(|(word, _)| *word)),
         };
         let found = if text.is_empty() { "nothing" } else { text };
         ValueError::NotAValue { found: found.to_owned(), hint, allowed: self.allowed() }
@@ -346,7 +368,10 @@ impl Param {
             Unit::Choice(_) => format!("one of {}", self.range_text()),
             Unit::Count => format!("a whole number, {}", self.range_text()),
             Unit::Switch => self.range_text(),
-            _ => format!("write {}, as in {}", self.range_text(), self.number_text(self.example())),
+            _ => {
+                let words: String = self.words.iter().map(|(word, _)| format!(", {word}")).collect();
+                format!("write {}, as in {}{words}", self.range_text(), self.number_text(self.example()))
+            }
         }
     }
 
@@ -406,6 +431,27 @@ mod tests {
         assert_eq!(RELEASE.parse("0.2 s"), Ok(200.0));
         assert_eq!(RELEASE.parse("auto"), Ok(5000.0));
         assert_eq!(SLOPE.parse("12dB/oct"), Ok(1.0));
+    }
+
+    #[test]
+    fn a_loudness_is_read_by_its_unit_and_by_its_words() {
+        const TARGET: Param = Param::new(0, "target", Unit::Lufs)
+            .range(-40.0, -8.0)
+            .default(-23.0)
+            .words(&[("ebu-r128", -23.0), ("atsc-a85", -24.0)]);
+        for (text, value) in
+            [("-23 LUFS", -23.0), ("-24 LKFS", -24.0), ("-16 dB", -16.0), ("-14", -14.0), ("EBU-R128", -23.0)]
+        {
+            assert_eq!(TARGET.parse(text), Ok(value));
+        }
+        assert_eq!(TARGET.text(-24.0), "-24 LUFS");
+        assert_eq!(
+            TARGET.parse("atsc-a58").unwrap_err().to_string(),
+            "atsc-a58 is not a value here, did you mean \"atsc-a85\"?; \
+             write -40 to -8 LUFS, as in -23 LUFS, ebu-r128, atsc-a85"
+        );
+        const SPEED: Param = Param::new(0, "rate", Unit::DbPerSecond).range(0.1, 10.0).default(2.0);
+        assert_eq!((SPEED.parse("3 dB/s"), SPEED.text(3.0)), (Ok(3.0), "3 dB/s".to_owned()));
     }
 
     #[test]

@@ -56,6 +56,8 @@ fn write(kind: &'static Kind, norm: Option<f64>, choice: &dyn Fn(&Param) -> usiz
             Unit::Choice(names) => (choice(row) % names.len()) as f64,
             // Channels are the tests' own choice, and what is switched off is not tested.
             Unit::Count if row.name == "channels" => return None,
+            // Two splits make three bands.
+            Unit::Count if row.name == "band" => row.from_norm(norm?)?.min(3.0),
             Unit::Switch => row.default,
             _ => row.from_norm((norm? + shift).fract())?,
         };

@@ -16,6 +16,8 @@ use crossbeam_channel::{Receiver, Sender, never, select};
 use lacquer_control::intent::{Asked, Intent, Peer, Value};
 use lacquer_control::message::{Order, Reading};
 use lacquer_control::notice::{Line, Notice, To};
+use lacquer_graph::chain::reduction_db;
+use lacquer_graph::param::Unit;
 use lacquer_graph::seat::Event;
 use notify::RecommendedWatcher;
 use std::collections::BTreeMap;
@@ -50,8 +52,9 @@ pub struct Conductor {
     changed: BTreeMap<PathBuf, Instant>,
     bypass: bool,
     health: Health,
-    /// Lowest gain of each node since it was last told.
-    reductions: BTreeMap<String, f64>,
+    /// What the nodes have said since it was last told, as it will be told: the lowest of a gain, in dB; the
+    /// newest of all else.
+    readings: BTreeMap<String, f64>,
     next_meters: Instant,
     /// Since when the output fades out for the end.
     ending: Option<Instant>,
@@ -84,7 +87,7 @@ impl Conductor {
             changed: BTreeMap::new(),
             bypass: false,
             health: Health::new(now),
-            reductions: BTreeMap::new(),
+            readings: BTreeMap::new(),
             next_meters: now,
             ending: None,
             ended: false,
@@ -317,7 +320,7 @@ impl Conductor {
             Event::OnAir { generation } => {
                 let next = self.air.arrived(generation);
                 // What the old chain's nodes last did is told no more.
-                self.reductions.clear();
+                self.readings.clear();
                 let name = self.air.heard().map(|airing| airing.name.clone()).unwrap_or_default();
                 info!("{name} is on air");
                 service::status(&format!("on air: {name}"));
@@ -343,8 +346,10 @@ impl Conductor {
                     && let Some(reading) = node.kind.readings.get(reading)
                 {
                     let path = format!("/meter/node/{}/{}", node.id, reading.name);
-                    let lowest = self.reductions.entry(path).or_insert(value);
-                    *lowest = lowest.min(value);
+                    let is_gain = reading.unit == Unit::Gain;
+                    let value = if is_gain { reduction_db(value) } else { value };
+                    let kept = self.readings.entry(path).or_insert(value);
+                    *kept = if is_gain { kept.min(value) } else { value };
                 }
             }
             Event::Muted => self.ended = self.ending.is_some(),

@@ -1,5 +1,6 @@
 //! Mathematics: samples in, samples out. Imports nothing of ours but each other.
 
+pub mod band;
 pub mod boxes;
 pub mod cascade;
 pub mod crossover;
@@ -7,11 +8,13 @@ pub mod curve;
 pub mod delay;
 pub mod detector;
 pub mod dynamics;
+pub mod envelope;
 pub mod fade;
 pub mod flow;
 pub mod follower;
 pub mod kweight;
 pub mod lanes;
+pub mod loudness;
 pub mod lowest;
 pub mod matched;
 pub mod oversample;

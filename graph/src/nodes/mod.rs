@@ -14,8 +14,11 @@ macro_rules! catalogue {
 catalogue! {
     compressor,
     crossover,
+    deesser,
     eq,
+    expander,
     gain,
+    leveler,
     limiter,
     mix,
     multiband,

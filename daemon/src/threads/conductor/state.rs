@@ -4,7 +4,6 @@ use super::{Conductor, both_lines};
 use crate::air::Change;
 use lacquer_control::intent::Value;
 use lacquer_control::notice::{Line, To};
-use lacquer_graph::chain::reduction_db;
 
 impl Conductor {
     pub(super) fn running_lines(&self) -> Vec<Line> {
@@ -51,9 +50,9 @@ impl Conductor {
     }
 
     pub(super) fn tell_meters(&mut self) {
-        let gains = std::mem::take(&mut self.reductions);
+        let readings = std::mem::take(&mut self.readings);
         let mut lines: Vec<Line> =
-            gains.into_iter().map(|(path, gain)| Line::number(path, reduction_db(gain))).collect();
+            readings.into_iter().map(|(path, value)| Line::number(path, value)).collect();
         lines.extend(self.health.fresh());
         self.tell(To::All, lines);
     }

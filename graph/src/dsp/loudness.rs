@@ -1,0 +1,232 @@
+//! The loudness of a programme as it goes by: what is programme, what is a pause, and what is a change of scene.
+//!
+//! Loudness, blocks and gates are those of ITU-R BS.1770-5, Annex 1: blocks of 400 ms, one begun every 100 ms; an
+//! absolute gate, which is the caller's; a relative gate 10 LU below the mean of what has passed. As this is heard
+//! live and not as a whole, the relative gate hangs on the recent past; and what stays under it for long is
+//! no pause but a quieter programme.
+
+/// Blocks a second.
+pub const BLOCKS_PER_SECOND: usize = 10;
+/// Sections of 100 ms in a block.
+const OVERLAP: usize = 4;
+/// The relative gate, as factor of a power: −10 LU.
+const RELATIVE_GATE: f64 = 0.1;
+/// What lies that far below the recent loudness in the mean of [`SCENE`] is another scene: −6 LU.
+const CHANGE: f64 = 0.251_188_643_150_958;
+/// Blocks over which a change is looked for: a pause of 3 s leaves 2 s of programme, which is no change.
+const SCENE: usize = 5 * BLOCKS_PER_SECOND;
+/// How many of them belong to the new scene: the oldest may hold the end of the old one.
+const NEW_SCENE: usize = 35;
+/// What lies that far above it in each half second of [`LOUD_SCENE`] is another scene too: 4 LU. They are counted in it
+/// already, so it takes a step of some 6 LU.
+const LOUDER: f64 = 2.511_886_431_509_58;
+/// Blocks over which that is looked for: what is too loud is urgent, but a shout is no scene.
+const LOUD_SCENE: usize = 2 * BLOCKS_PER_SECOND;
+/// Blocks that a loudness needs at least.
+const FEWEST: usize = 10;
+/// Blocks that are remembered: a minute.
+pub const LONGEST: usize = 60 * BLOCKS_PER_SECOND;
+
+/// Loudness in LUFS of a mean square, weighted and summed over the channels (BS.1770-5, Annex 1, eq. 2).
+pub fn lufs(power: f64) -> f64 {
+    -0.691 + 10.0 * power.log10()
+}
+
+/// The mean square that has the loudness `lufs`.
+pub fn power(lufs: f64) -> f64 {
+    10.0_f64.powf((lufs + 0.691) / 10.0)
+}
+
+/// The weight of `channel` of so many (BS.1770-5, Annex 1, table 3): in 5.0 and 5.1, which come as L, R, C,
+/// (LFE,) Ls, Rs, the surrounds count 1.41 and the LFE nothing; elsewhere each counts 1.
+pub fn weight(channel: usize, channels: usize) -> f64 {
+    match (channels, channel) {
+        (5, 3..) | (6, 4..) => 1.41,
+        (6, 3) => 0.0,
+        _ => 1.0,
+    }
+}
+
+/// The last `N` powers.
+#[derive(Clone, Copy, Debug)]
+struct Past<const N: usize> {
+    held: [f64; N],
+    at: usize,
+    count: usize,
+}
+
+impl<const N: usize> Past<N> {
+    const EMPTY: Self = Self { held: [0.0; N], at: 0, count: 0 };
+
+    fn push(&mut self, power: f64) {
+        self.held[self.at] = power;
+        self.at = (self.at + 1) % N;
+        self.count = (self.count + 1).min(N);
+    }
+
+    /// The newest `most`, newest first.
+    fn newest(&self, most: usize) -> impl Iterator<Item = f64> + '_ {
+        (1..=most.min(self.count)).map(|age| self.held[(self.at + N - age) % N])
+    }
+
+    /// Their mean.
+    fn mean(&self, most: usize) -> f64 {
+        self.newest(most).sum::<f64>() / most.min(self.count).max(1) as f64
+    }
+}
+
+/// What a section of 100 ms turned out to belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Silence, room noise, or a pause.
+    Pause,
+    /// Programme.
+    Programme,
+    /// Programme, and much quieter or louder than what came before: all of that is forgotten.
+    Change,
+}
+
+/// Keeps the powers of the recent programme. Its size is fixed: a copy is its whole state.
+#[derive(Clone, Copy, Debug)]
+pub struct Loudness {
+    sections: Past<BLOCKS_PER_SECOND>,
+    /// Blocks above the absolute gate.
+    scene: Past<SCENE>,
+    /// Blocks above both gates.
+    programme: Past<LONGEST>,
+}
+
+impl Default for Loudness {
+    fn default() -> Self {
+        Self { sections: Past::EMPTY, scene: Past::EMPTY, programme: Past::EMPTY }
+    }
+}
+
+impl Loudness {
+    /// `[audio]` Takes the weighted power of the next 100 ms. `gate` is the absolute gate as a power, `recent` how
+    /// many blocks the relative gate hangs on.
+    pub fn tick(&mut self, section: f64, gate: f64, recent: usize) -> Heard {
+        self.sections.push(section);
+        if self.sections.count < OVERLAP {
+            return Heard::Pause;
+        }
+        let block = self.sections.mean(OVERLAP);
+        if block <= gate {
+            return Heard::Pause;
+        }
+        self.scene.push(block);
+        let known = self.programme.mean(recent);
+        if self.scene.count == SCENE && self.scene.mean(SCENE) < CHANGE * known {
+            self.change();
+            return Heard::Change;
+        }
+        if block <= RELATIVE_GATE * known {
+            return Heard::Pause;
+        }
+        self.programme.push(block);
+        if self.is_louder(recent) {
+            self.forget_before(LOUD_SCENE);
+            return Heard::Change;
+        }
+        if self.programme.count < FEWEST { Heard::Pause } else { Heard::Programme }
+    }
+
+    /// Whether the last seconds of programme are another scene, and louder.
+    fn is_louder(&self, recent: usize) -> bool {
+        const HALF: usize = BLOCKS_PER_SECOND / 2;
+        let least = LOUDER * self.programme.mean(recent) * HALF as f64;
+        let is_loud = |from: usize| self.programme.newest(from + HALF).skip(from).sum::<f64>() > least;
+        self.programme.count > LOUD_SCENE && (0..LOUD_SCENE).step_by(HALF).all(is_loud)
+    }
+
+    /// Begins the programme anew with the last blocks, gated among themselves.
+    fn change(&mut self) {
+        let gate = RELATIVE_GATE * self.scene.mean(NEW_SCENE);
+        self.programme.count = 0;
+        for age in (1..=NEW_SCENE).rev() {
+            let block = self.scene.held[(self.scene.at + SCENE - age) % SCENE];
+            if block > gate {
+                self.programme.push(block);
+            }
+        }
+        self.scene.count = 0;
+    }
+
+    /// Mean power of the newest `most` blocks of programme.
+    pub fn mean(&self, most: usize) -> f64 {
+        self.programme.mean(most)
+    }
+
+    /// Mean power of the last second, pauses and all.
+    pub fn last_second(&self) -> f64 {
+        self.sections.mean(BLOCKS_PER_SECOND)
+    }
+
+    /// Forgets what is older than the newest `most` blocks.
+    pub fn forget_before(&mut self, most: usize) {
+        self.programme.count = self.programme.count.min(most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn play(loudness: &mut Loudness, level: f64, sections: usize) -> Vec<Heard> {
+        (0..sections).map(|_| loudness.tick(power(level), power(-45.0), 100)).collect()
+    }
+
+    #[test]
+    fn the_loudness_of_the_standards_anchor() {
+        // A sine of full scale in one channel: mean square 1/2, weighted by +0.691 dB.
+        assert!((lufs(0.5 * 10.0_f64.powf(0.0691)) + 3.01).abs() < 0.001);
+        assert!((lufs(power(-23.0)) + 23.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn pauses_and_room_noise_do_not_count() {
+        let mut loudness = Loudness::default();
+        play(&mut loudness, -23.0, 100);
+        for level in [-34.0, -60.0, -300.0] {
+            play(&mut loudness, level, 30);
+            assert!((lufs(loudness.mean(100)) + 23.0).abs() < 0.4, "{}", lufs(loudness.mean(100)));
+            play(&mut loudness, -23.0, 50);
+        }
+        let room = play(&mut loudness, -55.0, 10_000);
+        assert!(room[4..].iter().all(|heard| *heard == Heard::Pause));
+    }
+
+    #[test]
+    fn what_stays_low_is_another_scene() {
+        for level in [-35.0, -43.0] {
+            let mut loudness = Loudness::default();
+            play(&mut loudness, -23.0, 100);
+            let heard = play(&mut loudness, level, 60);
+            let change = heard.iter().position(|heard| *heard == Heard::Change);
+            assert!(change.is_some_and(|at| (30..55).contains(&at)), "{level} LUFS: {change:?}");
+            assert!((lufs(loudness.mean(100)) - level).abs() < 0.01);
+        }
+    }
+
+    #[test]
+    fn two_seconds_of_much_louder_programme_are_another_scene() {
+        let mut loudness = Loudness::default();
+        play(&mut loudness, -23.0, 100);
+        let heard = play(&mut loudness, -9.0, 30);
+        let change = heard.iter().position(|heard| *heard == Heard::Change);
+        assert!(change.is_some_and(|at| (8..25).contains(&at)), "{change:?}");
+        assert!((lufs(loudness.mean(100)) + 9.0).abs() < 1.5, "{}", lufs(loudness.mean(100)));
+        // A shout of half a second is none.
+        let mut loudness = Loudness::default();
+        play(&mut loudness, -23.0, 100);
+        let heard = [play(&mut loudness, -9.0, 5), play(&mut loudness, -23.0, 50)].concat();
+        assert!(!heard.contains(&Heard::Change));
+    }
+
+    #[test]
+    fn the_surrounds_of_five_channels_weigh_more_and_an_lfe_nothing() {
+        assert_eq!([0, 1, 2, 3, 4].map(|i| weight(i, 5)), [1.0, 1.0, 1.0, 1.41, 1.41]);
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|i| weight(i, 6)), [1.0, 1.0, 1.0, 0.0, 1.41, 1.41]);
+        assert!([1, 2, 3, 4, 7, 8].iter().all(|n| (0..*n).all(|i| weight(i, *n) == 1.0)));
+    }
+}

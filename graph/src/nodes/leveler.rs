@@ -1,0 +1,282 @@
+//! Leveler: brings a programme to a loudness, live, with one gain for all channels.
+//!
+//! It measures its input as ITU-R BS.1770-5 does (K-weighting, blocks of 400 ms every 100 ms, gates; surrounds of
+//! five channels at 1.41, no LFE) and turns it up or down to `target`. Nothing looks back at the output, so
+//! nothing can swing.
+//!
+//! - The slow stage takes the mean of the last `time` of programme. While that stays within `window` of what it
+//!   was set for, nothing is done; beyond, the gain follows for as long as it takes the mean to be all new. The
+//!   mean of the last minute is kept within 0.2 LU, window or not.
+//! - The fast stage turns a last second down that would come out more than `window` and 2 LU too loud, by `fast`
+//!   at most, until the slow stage has followed.
+//! - Silence and noise below `gate` freeze the gain, and so do pauses, 10 LU below the programme; five
+//!   seconds more than 6 LU below are a new scene, and counted from there. So are two seconds 4 LU above throughout.
+//!
+//! The gain moves at `rate` at most, in dB, except that the fast stage turns down at up to 12 dB/s; it has no corners
+//! (63.2 % of a small step in 250 ms). Latency 0 frames.
+//! At 0 dB the output is bit-identical to the input.
+
+use crate::block::{Block, MAX_CHANNELS};
+use crate::dsp::envelope::{Glide, Pace};
+use crate::dsp::kweight::{State, Weighting};
+use crate::dsp::loudness::{BLOCKS_PER_SECOND, Heard, LONGEST, Loudness, lufs, power, weight};
+use crate::meter::{Meter, Reading};
+use crate::node::{Kind, Node, Params, Setup, same};
+use crate::param::{Param, Unit, db_to_gain};
+
+const TARGET: Param = Param::new(0, "target", Unit::Lufs)
+    .range(-40.0, -8.0)
+    .default(-23.0)
+    .words(&[
+        ("ebu-r128", -23.0),
+        ("atsc-a85", -24.0),
+        ("aes-speech", -18.0),
+        ("apple", -16.0),
+        ("podcast", -16.0),
+        ("streaming", -14.0),
+    ])
+    .help(
+        "Loudness to hold; or ebu-r128 (-23), atsc-a85 (-24), aes-speech (-18), apple and podcast (-16), \
+         streaming (-14).",
+    );
+const WINDOW: Param = Param::new(1, "window", Unit::Db)
+    .range(0.0, 10.0)
+    .default(3.0)
+    .help("How far the loudness may move either way before the gain follows.");
+const MAX_GAIN: Param = Param::new(2, "max_gain", Unit::Db)
+    .range(0.0, 30.0)
+    .default(15.0)
+    .help("Most that a programme is turned up.");
+const MAX_CUT: Param = Param::new(3, "max_cut", Unit::Db)
+    .range(0.0, 40.0)
+    .default(20.0)
+    .help("Most that a programme is turned down.");
+const RATE: Param = Param::new(4, "rate", Unit::DbPerSecond)
+    .range(0.1, 20.0)
+    .default(3.0)
+    .log()
+    .help("Most that the gain moves in a second; the fast stage turns down quicker.");
+const TIME: Param = Param::new(5, "time", Unit::Ms)
+    .range(3000.0, 30_000.0)
+    .default(10_000.0)
+    .log()
+    .help("How much programme the slow stage takes the mean of.");
+const FAST: Param = Param::new(6, "fast", Unit::Db)
+    .range(0.0, 12.0)
+    .default(6.0)
+    .help("Most that the fast stage turns a sudden loud passage down, before the slow stage follows.");
+const GATE: Param = Param::new(7, "gate", Unit::Lufs)
+    .range(-70.0, -20.0)
+    .default(-45.0)
+    .help("Loudness of the input below which the gain stays as it is.");
+
+const GAIN: Reading = Reading { name: "gain", unit: Unit::Gain, help: "The gain now." };
+const LOUDNESS: Reading = Reading {
+    name: "loudness",
+    unit: Unit::Lufs,
+    help: "Loudness of the input's programme over the slow stage's time.",
+};
+
+/// See the module.
+pub const KIND: Kind = Kind::new(
+    "leveler",
+    "Holds a loudness live: rides the gain as an engineer would.",
+    &[TARGET, WINDOW, MAX_GAIN, MAX_CUT, RATE, TIME, FAST, GATE],
+    build,
+)
+.readings(&[GAIN, LOUDNESS]);
+
+/// How much louder than the window the fast stage lets a second come out, in LU.
+const FAST_MARGIN: f64 = 2.0;
+/// How fast the fast stage turns down, in dB/s.
+const FAST_RATE: f64 = 12.0;
+/// How far the mean of a minute may be from what the gain is set for, in LU.
+const MINUTE_MARGIN: f64 = 0.2;
+/// How fast it is brought nearer, in LU for each block: 0.2 LU a second.
+const MINUTE_STEP: f64 = 0.02;
+/// 63.2 % of a small step of the gain, in ms.
+const SMOOTHING_MS: f64 = 250.0;
+/// Highest sample that the ear takes at its value: +24 dBFS. It keeps what is absurd from counting for a minute.
+const HIGHEST: f64 = 16.0;
+
+fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    let frames = (setup.sample_rate / BLOCKS_PER_SECOND as f64).round().max(1.0);
+    Box::new(Leveler {
+        rate: setup.sample_rate,
+        frames: frames as u32,
+        weighting: Weighting::new(setup.sample_rate),
+        weights: std::array::from_fn(|channel| weight(channel, setup.channels)),
+        pace: Pace::new(SMOOTHING_MS, setup.sample_rate),
+        now: Now::default(),
+    })
+}
+
+struct Leveler {
+    rate: f64,
+    /// Frames in a section of 100 ms.
+    frames: u32,
+    weighting: Weighting,
+    weights: [f64; MAX_CHANNELS],
+    pace: Pace,
+    now: Now,
+}
+
+/// All that it remembers; of fixed size.
+#[derive(Clone, Copy)]
+struct Now {
+    ears: [State; MAX_CHANNELS],
+    /// Sum of weighted squares of the section under way, and its frames so far.
+    energy: f64,
+    heard: u32,
+    loudness: Loudness,
+    /// Loudness of the input that the slow stage is set for, in LUFS, once there is one.
+    set_for: Option<f64>,
+    /// Blocks of programme for which the slow stage follows yet.
+    following: usize,
+    /// Where the slow stage goes, and how far the rate has let it come, in dB; whether it stays there.
+    goal: f64,
+    slow: f64,
+    is_frozen: bool,
+    /// Loudness of the last second of programme, in LUFS, and how much less the fast stage wants for it, in dB.
+    second: f64,
+    excess: f64,
+    /// Lowest that both together may go, in dB.
+    floor: f64,
+    /// Where both together are, at their rates and smoothed, in dB.
+    slewed: f64,
+    gain: Glide,
+    factor: f64,
+}
+
+impl Default for Now {
+    fn default() -> Self {
+        Self {
+            ears: [State::default(); MAX_CHANNELS],
+            energy: 0.0,
+            heard: 0,
+            loudness: Loudness::default(),
+            set_for: None,
+            following: 0,
+            goal: 0.0,
+            slow: 0.0,
+            is_frozen: true,
+            second: f64::NEG_INFINITY,
+            excess: 0.0,
+            floor: 0.0,
+            slewed: 0.0,
+            gain: Glide::default(),
+            factor: 1.0,
+        }
+    }
+}
+
+/// The parameters at the end of a section.
+struct Wish {
+    target: f64,
+    window: f64,
+    max_gain: f64,
+    max_cut: f64,
+    /// Blocks of the slow stage.
+    blocks: usize,
+    fast: f64,
+    gate: f64,
+}
+
+impl Now {
+    /// Ends a section of 100 ms with the weighted mean square `section`.
+    fn listen(&mut self, section: f64, wish: &Wish) {
+        let heard = self.loudness.tick(section, power(wish.gate), wish.blocks);
+        self.is_frozen = heard == Heard::Pause;
+        if heard != Heard::Pause {
+            self.second = lufs(self.loudness.last_second());
+            let recent = lufs(self.loudness.mean(wish.blocks));
+            let is_beyond = self.set_for.is_none_or(|level| (recent - level).abs() > wish.window);
+            if heard == Heard::Change || (is_beyond && self.following == 0) {
+                self.following = wish.blocks;
+            }
+            if self.following > 0 {
+                self.following -= 1;
+                self.set_for = Some(recent);
+                self.loudness.forget_before(wish.blocks);
+            } else {
+                let minute = lufs(self.loudness.mean(LONGEST));
+                // Slowly: what has just begun to change must not hide from the window.
+                let leash = |level: f64| {
+                    let within = level.clamp(minute - MINUTE_MARGIN, minute + MINUTE_MARGIN);
+                    level + (within - level).clamp(-MINUTE_STEP, MINUTE_STEP)
+                };
+                self.set_for = self.set_for.map(leash);
+            }
+        }
+        let Some(level) = self.set_for else { return };
+        self.goal = (wish.target - level).clamp(-wish.max_cut, wish.max_gain);
+        let excess = self.second + self.slow - wish.target - wish.window - FAST_MARGIN;
+        self.excess = excess.clamp(0.0, wish.fast);
+        self.floor = -wish.max_cut;
+    }
+
+    /// Moves the gain on by a frame; the rates are in dB a frame.
+    fn advance(&mut self, rate: f64, fast_rate: f64, pace: &Pace) {
+        if !self.is_frozen {
+            self.slow += (self.goal - self.slow).clamp(-rate, rate);
+        }
+        let both = (self.slow - self.excess).max(self.floor);
+        self.slewed += (both - self.slewed).clamp(-fast_rate.max(rate), rate);
+        let before = self.gain;
+        let gain = self.gain.tick(self.slewed, pace, pace);
+        if self.gain != before {
+            self.factor = db_to_gain(gain);
+        }
+    }
+}
+
+impl Node for Leveler {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+        let ramp = |row| params.ramp(row);
+        let (mut target, mut window, mut gate) = (ramp(&TARGET), ramp(&WINDOW), ramp(&GATE));
+        let (mut max_gain, mut max_cut, mut fast) = (ramp(&MAX_GAIN), ramp(&MAX_CUT), ramp(&FAST));
+        let (mut rate, mut time) = (ramp(&RATE), ramp(&TIME));
+        let Self { now, weighting, weights, pace, .. } = self;
+        for frame in 0..block.frames() {
+            let mut energy = 0.0;
+            for (channel, (ear, weight)) in now.ears.iter_mut().zip(&*weights).take(block.width()).enumerate()
+            {
+                let heard = weighting.tick(ear, block.at(channel, frame).clamp(-HIGHEST, HIGHEST));
+                energy += weight * heard * heard;
+            }
+            now.energy += energy;
+            now.heard += 1;
+            let wish = Wish {
+                target: target.tick(),
+                window: window.tick(),
+                max_gain: max_gain.tick(),
+                max_cut: max_cut.tick(),
+                blocks: (time.tick() * BLOCKS_PER_SECOND as f64 / 1000.0) as usize,
+                fast: fast.tick(),
+                gate: gate.tick(),
+            };
+            if now.heard == self.frames {
+                now.listen(now.energy / f64::from(now.heard), &wish);
+                (now.energy, now.heard) = (0.0, 0);
+            }
+            now.advance(rate.tick() / self.rate, FAST_RATE / self.rate, pace);
+            for channel in 0..block.width() {
+                *block.at(channel, frame) *= now.factor;
+            }
+        }
+        meter.now(0, self.now.factor);
+        if let Some(level) = self.now.set_for {
+            meter.now(1, level);
+        }
+    }
+
+    fn reset(&mut self) {
+        self.now = Now::default();
+    }
+
+    fn adopt(&mut self, old: &dyn Node) {
+        if let Some(old) = same::<Self>(old) {
+            self.now = old.now;
+        }
+    }
+}
