@@ -97,3 +97,157 @@ fn both_channels_are_reduced_alike() {
     assert!(peak(&out[0]) > 0.4);
     assert!(out[0].iter().zip(&out[1]).all(|(left, right)| (0.25 * left - right).abs() < 1e-15));
 }
+
+#[test]
+fn every_release_and_link_holds_the_ceiling_and_the_input_gain_drives_into_it() {
+    for fields in [
+        "release: auto",
+        "release: 5 ms, link: 0",
+        "release: auto, link: 40 %, lookahead: 5 ms",
+        "gain: 12 dB",
+    ] {
+        for (name, input) in hostile() {
+            let mut rig = Rig::of(&format!("  - limiter: {{ceiling: -2 dBTP, {fields}}}\n"));
+            let out = rig.play(&input);
+            let over = db(true_peak(&out[0]).max(true_peak(&out[1]))) + 2.0;
+            assert!(over <= 0.1, "{fields}: {name} is {over:.3} dB over");
+        }
+    }
+}
+
+/// What a sine at 6 dB of reduction has beside itself, in dB below it, after a second: least squares of sine and cosine.
+fn distortion(fields: &str, freq: f64) -> f64 {
+    let wave: Vec<f64> = (0..96_000).map(|n| gain(5.0) * (TAU * freq / RATE * n as f64).sin()).collect();
+    let out = Rig::of(&format!("  - limiter: {{ceiling: -1 dBTP, {fields}}}\n")).play(&vec![wave; 2]);
+    let out = &out[0][48_000..];
+    let (mut a, mut b) = (0.0, 0.0);
+    for (n, y) in out.iter().enumerate() {
+        let angle = TAU * freq / RATE * n as f64;
+        a += y * angle.sin();
+        b += y * angle.cos();
+    }
+    let scale = 2.0 / out.len() as f64;
+    let (a, b) = (a * scale, b * scale);
+    let rest = out.iter().enumerate().map(|(n, y)| {
+        let angle = TAU * freq / RATE * n as f64;
+        (y - a * angle.sin() - b * angle.cos()).powi(2)
+    });
+    let rest = (rest.sum::<f64>() / out.len() as f64).sqrt();
+    db(rest / ((a * a + b * b) / 2.0).sqrt())
+}
+
+#[test]
+fn tones_from_100_hz_up_are_reduced_without_distortion() {
+    for fields in ["release: 120 ms", "release: auto", "release: 20 ms"] {
+        for freq in [100.0, 200.0, 1_000.0, 5_000.0] {
+            let got = distortion(fields, freq);
+            assert!(got < -90.0, "{freq} Hz, {fields}: {got:.1} dB");
+        }
+    }
+    assert!(distortion("hold: 0 ms", 100.0) > -50.0, "without a hold the gain follows the wave");
+}
+
+#[test]
+fn a_burst_of_a_hundred_samples_stays_under_the_ceiling() {
+    let burst = wave(|n| if (5_000..5_100).contains(&n) { 2.0 } else { 0.0 });
+    let out = Rig::of("  - limiter: {ceiling: -1 dBTP}\n").play(&burst);
+    assert!(db(true_peak(&out[0])) < -0.9, "{:.2} dBTP", db(true_peak(&out[0])));
+}
+
+#[test]
+fn each_ceiling_gives_its_own_peak() {
+    let mut before = 0.0;
+    for ceiling in [-0.1, -1.0, -2.0, -9.0] {
+        let out = Rig::of(&format!("  - limiter: {{ceiling: {ceiling} dBTP}}\n")).play(&pink());
+        let reached = db(true_peak(&out[0]).max(true_peak(&out[1])));
+        assert!(reached < before && (reached - ceiling).abs() < 0.1, "{reached:.3} dBTP for {ceiling}");
+        before = reached - 0.5;
+    }
+}
+
+/// Gain of a chain in dB, a millisecond at a time, on a tone of 1 kHz at -20 dBFS with a passage at +6 dBFS from 200 ms on.
+fn recovery(fields: &str, loud_frames: usize, frames: usize) -> Vec<f64> {
+    let level = |n: usize| if (9_600..9_600 + loud_frames).contains(&n) { gain(6.0) } else { gain(-20.0) };
+    let input: Vec<f64> = (0..frames).map(|n| level(n) * (TAU / 48.0 * n as f64).sin()).collect();
+    let mut rig = Rig::of(&format!("  - limiter: {{ceiling: -6 dBTP, {fields}}}\n"));
+    let out = rig.play(&vec![input.clone(); 2]);
+    let late = out[0][rig.latency()..].chunks_exact(48).zip(input.chunks_exact(48));
+    late.map(|(y, x)| db(lacquer_tests::signal::rms(y) / lacquer_tests::signal::rms(x))).collect()
+}
+
+/// Milliseconds from the end of the hold until the reduction (as a factor) has come back by `share`.
+fn until(gains: &[f64], from: usize, share: f64) -> usize {
+    let full = 1.0 - gain(gains[from - 5]);
+    gains[from..].iter().position(|db| 1.0 - gain(*db) <= (1.0 - share) * full).unwrap()
+}
+
+#[test]
+fn a_manual_release_takes_its_time_and_a_hold_comes_before_it() {
+    for release in [50, 200, 500] {
+        let gains = recovery(&format!("release: {release} ms, hold: 10 ms"), 48_000, 192_000);
+        // The moving averages and the hold come on top: the middle of the averages, and the hold.
+        let got = until(&gains, 1_200, 0.632) as f64 - 10.0 - 0.75;
+        let wanted = f64::from(release);
+        assert!((got - wanted).abs() <= 0.05 * wanted + 1.0, "{release} ms took {got} ms");
+    }
+    let (short, long) = (
+        recovery("release: 20 ms, hold: 0 ms", 48_000, 96_000),
+        recovery("release: 20 ms, hold: 30 ms", 48_000, 96_000),
+    );
+    let held = until(&long, 1_200, 0.5) - until(&short, 1_200, 0.5);
+    assert!((29..=31).contains(&held), "held for {held} ms");
+}
+
+#[test]
+fn an_automatic_release_is_quick_after_a_peak_and_slow_after_a_dense_passage() {
+    let peak = until(&recovery("release: auto", 48, 96_000), 206, 0.9);
+    let dense = recovery("release: auto", 240_000, 480_000);
+    let dense = until(&dense, 5_200, 0.632);
+    assert!(peak < 100 && dense > 3 * peak, "{peak} and {dense} ms");
+}
+
+#[test]
+fn a_link_keeps_the_image_and_without_it_the_quiet_side_is_left_alone() {
+    let loud: Vec<f64> = (0..FRAMES).map(|n| gain(6.0) * (TAU / 48.0 * n as f64).sin()).collect();
+    let quiet: Vec<f64> = (0..FRAMES).map(|n| gain(-30.0) * (TAU / 37.0 * n as f64).sin()).collect();
+    let play = |link: &str| {
+        let mut rig = Rig::of(&format!("  - limiter: {{ceiling: -6 dBTP, link: {link}}}\n"));
+        let out = rig.play(&vec![loud.clone(), quiet.clone()]);
+        let latency = rig.latency();
+        let change = |channel: usize, input: &[f64]| {
+            let late = &out[channel][12_000 + latency..];
+            db(lacquer_tests::signal::rms(late)
+                / lacquer_tests::signal::rms(&input[12_000..FRAMES - latency]))
+        };
+        [change(0, &loud), change(1, &quiet)]
+    };
+    let [left, right] = play("100 %");
+    assert!((left + 12.0).abs() < 0.01 && (right - left).abs() < 1e-3, "{left:.3}, {right:.3} dB");
+    let [left, right] = play("0 %");
+    assert!((left + 12.0).abs() < 0.01 && right.abs() < 1e-9, "{left:.3}, {right:.3} dB");
+    let [_, right] = play("50 %");
+    let half = db(0.5 + 0.5 * gain(-12.0));
+    assert!((right - half).abs() < 0.01, "{right:.3} dB, not {half:.3}");
+}
+
+#[test]
+fn each_detection_has_its_latency_and_its_accuracy() {
+    for (detection, frames, most_over) in
+        [("8x", 132, 0.1), ("4x", 132, 0.7), ("fast", 20, 0.8), ("samples", 0, 9.0)]
+    {
+        let mut worst = -100.0_f64;
+        for (name, input) in hostile() {
+            let mut rig = Rig::of(&format!(
+                "  - limiter: {{ceiling: -3 dBTP, lookahead: 2 ms, detection: {detection}}}\n"
+            ));
+            assert_eq!(rig.latency(), 96 + frames);
+            let out = rig.play(&input);
+            let over = db(true_peak(&out[0]).max(true_peak(&out[1]))) + 3.0;
+            println!("{detection}, {name}: {over:+.2} dB");
+            worst = worst.max(over);
+            let samples = db(peak(&out[0]).max(peak(&out[1]))) + 3.0;
+            assert!(samples < 1e-9, "{detection}, {name}: a sample is {samples:.3} dB over");
+        }
+        assert!(worst <= most_over, "{detection}: {worst:.2} dB over");
+    }
+}
