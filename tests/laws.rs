@@ -79,7 +79,9 @@ fn output_does_not_depend_on_the_block_size_while_values_move_and_nodes_are_bypa
 
 #[test]
 fn the_declared_latency_is_the_measured_one() {
-    for variant in variants().iter().filter(|variant| !variant.is_source()) {
+    // A delay's time is what it is for: nothing waits for it.
+    let has_latency = |variant: &&Variant| !variant.is_source() && variant.kind.name != "delay";
+    for variant in variants().iter().filter(has_latency) {
         let mut rig = Rig::of(&variant.yaml);
         let mut impulse = silence(2, 4_096);
         (impulse[0][0], impulse[1][0]) = (0.25, 0.2);
@@ -211,7 +213,9 @@ fn silence_stays_silence_and_tails_never_become_denormal() {
 
 #[test]
 fn one_to_eight_channels_are_played_each_by_itself() {
-    for kind in CATALOGUE.iter().filter(|kind| matches!(kind.ports, Ports::Through | Ports::Remix(_))) {
+    // A dither's noise is another on each channel.
+    let kinds = CATALOGUE.iter().filter(|kind| kind.name != "dither");
+    for kind in kinds.filter(|kind| matches!(kind.ports, Ports::Through | Ports::Remix(_))) {
         for variant in of(kind) {
             // Dynamics hear all channels together; unlinked they are each by itself. Nor is the middle a channel.
             let yaml = variant.yaml.replace("link: \"25 %\"", "link: 0").replace("link: \"75 %\"", "link: 0");

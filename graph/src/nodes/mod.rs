@@ -15,6 +15,8 @@ catalogue! {
     compressor,
     crossover,
     deesser,
+    delay,
+    dither,
     eq,
     expander,
     gain,
@@ -23,6 +25,7 @@ catalogue! {
     mix,
     multiband,
     noise,
+    phase,
     stereo,
     tone,
 }

@@ -1,48 +1,222 @@
-//! Stereo: width, and the levels of middle and side.
+//! Stereo: width (of all, of the lows, of the highs), middle and side, balance, rotation.
 //!
-//! M = (L+R)/2, S = (L−R)/2, L = M+S, R = M−S. The width acts on S alone, so the mono sum never changes
-//! with it. Latency 0 frames. In its neutral place the output is bit-identical to the input.
+//! M = (L+R)/2, S = (L−R)/2, L = M+S, R = M−S. What is done, in this order: polarity, swap, levels and delays of middle
+//! and side, width and mono below a frequency, rotation, balance. All that has to do with width acts on S alone,
+//! so the mono sum never changes with it; the bands of S add up exactly, so nothing is lost between them. Latency 0 frames.
+//! In its neutral place the output is bit-identical to the input.
 
 use crate::block::Block;
+use crate::dsp::svf::{Coeffs, State};
+use crate::dsp::tap::Tap;
 use crate::meter::Meter;
-use crate::node::{Kind, Node, Params, Ports};
+use crate::node::{Kind, Node, Params, Ports, Setup, same};
 use crate::param::{Param, Unit};
+use crate::ramp::Ramp;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_4, SQRT_2};
 
-const WIDTH: Param = Param::new(0, "width", Unit::Percent)
-    .range(0.0, 200.0)
-    .default(100.0)
-    .help("Level of the side: 0 % is mono, 100 % leaves it, 200 % doubles it.");
+const fn percent(slot: usize, name: &'static str) -> Param {
+    Param::new(slot, name, Unit::Percent).range(0.0, 200.0).default(100.0)
+}
+
+const WIDTH: Param =
+    percent(0, "width").help("Level of the side: 0 % is mono, 100 % leaves it, 200 % doubles it.");
 const MID: Param =
     Param::new(1, "mid", Unit::Gain).range(-90.0, 12.0).bottom("-inf").help("Level of the middle.");
 const SIDE: Param = Param::new(2, "side", Unit::Gain)
     .range(-90.0, 12.0)
     .bottom("-inf")
     .help("Level of the side, on top of the width.");
+const WIDTH_LOW: Param = percent(3, "width_low").help("Width below `low_split`, on top of the width.");
+const WIDTH_HIGH: Param = percent(4, "width_high").help("Width above `high_split`, on top of the width.");
+const LOW_SPLIT: Param = Param::new(5, "low_split", Unit::Hz)
+    .range(40.0, 1_000.0)
+    .default(200.0)
+    .log()
+    .help("Where the lows of the side end, 6 dB/oct.");
+const HIGH_SPLIT: Param = Param::new(6, "high_split", Unit::Hz)
+    .range(1_000.0, 16_000.0)
+    .default(4_000.0)
+    .log()
+    .help("Where the highs of the side begin, 6 dB/oct.");
+const MONO_BELOW: Param = Param::new(7, "mono_below", Unit::Hz)
+    .range(10.0, 500.0)
+    .default(10.0)
+    .log()
+    .bottom("off")
+    .help("Corner of a high-pass in the side: mono lows for vinyl and clubs.");
+const SIDE_DELAY: Param = Param::new(8, "side_delay", Unit::Ms)
+    .range(-20.0, 20.0)
+    .help("Delays the side against the middle, in whole frames; below 0 the middle.");
+const ROTATION: Param = Param::new(9, "rotation", Unit::Plain)
+    .range(-45.0, 45.0)
+    .help("Turns the image, in degrees: at 45 the left comes out in the middle.");
+const BALANCE: Param = Param::new(10, "balance", Unit::Percent)
+    .range(-100.0, 100.0)
+    .help("Left and right against each other: above 0 the right is louder.");
+const SWAP: Param = Param::new(11, "swap", Unit::Switch).help("Left and right change places.");
+const INVERT_LEFT: Param =
+    Param::new(12, "invert_left", Unit::Switch).help("Turns the polarity of the left.");
+const INVERT_RIGHT: Param =
+    Param::new(13, "invert_right", Unit::Switch).help("Turns the polarity of the right.");
+const MONO_SLOPE: Param = Param::new(14, "mono_slope", Unit::Choice(&["6 dB/oct", "12 dB/oct"]))
+    .default(1.0)
+    .setting()
+    .help("Steepness of mono_below.");
+const LAW: Param = Param::new(15, "balance_law", Unit::Choice(&["attenuate", "power"])).setting().help(
+    "Attenuate lowers one side and leaves the other; power keeps the sum of both powers, up to 3 dB more on one side.",
+);
 
 /// See the module.
-pub const KIND: Kind =
-    Kind::new("stereo", "Width, and the levels of middle and side.", &[WIDTH, MID, SIDE], |_| {
-        Box::new(Stereo)
-    })
-    .ports(Ports::Stereo);
+pub const KIND: Kind = Kind::new(
+    "stereo",
+    "Width, middle and side, balance and rotation.",
+    &[
+        WIDTH,
+        MID,
+        SIDE,
+        WIDTH_LOW,
+        WIDTH_HIGH,
+        LOW_SPLIT,
+        HIGH_SPLIT,
+        MONO_BELOW,
+        SIDE_DELAY,
+        ROTATION,
+        BALANCE,
+        SWAP,
+        INVERT_LEFT,
+        INVERT_RIGHT,
+        MONO_SLOPE,
+        LAW,
+    ],
+    build,
+)
+.ports(Ports::Stereo);
 
-struct Stereo;
+const ROWS: usize = KIND.rows.len();
+/// Time of a change of delay.
+const FADE_MS: f64 = 20.0;
+
+fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    let start = delays(setup.value(&SIDE_DELAY), setup.sample_rate);
+    let tap = || Tap::new(setup.frames(SIDE_DELAY.max), setup.frames(FADE_MS) as u32);
+    let mut node = Stereo {
+        rate: setup.sample_rate,
+        steep: setup.value(&MONO_SLOPE) > 0.0,
+        keeps_power: setup.value(&LAW) > 0.0,
+        made_for: [f64::NAN; 3],
+        filters: [Coeffs::WIRE; 3],
+        states: [State::default(); 3],
+        start,
+        taps: [tap(), tap()],
+    };
+    node.reset();
+    Box::new(node)
+}
+
+/// Frames that middle and side are delayed by.
+fn delays(side_ms: f64, rate: f64) -> [usize; 2] {
+    [-side_ms, side_ms].map(|ms| (ms.max(0.0) * rate / 1000.0).round() as usize)
+}
+
+struct Stereo {
+    rate: f64,
+    steep: bool,
+    keeps_power: bool,
+    /// Frequencies that `filters` stand for: low split, high split, mono below.
+    made_for: [f64; 3],
+    filters: [Coeffs; 3],
+    states: [State; 3],
+    /// Frames that middle and side begin with.
+    start: [usize; 2],
+    taps: [Tap; 2],
+}
+
+impl Stereo {
+    fn make(&mut self, freqs: [f64; 3]) {
+        if self.made_for == freqs {
+            return;
+        }
+        self.made_for = freqs;
+        let [low, high, mono] = freqs;
+        let mono = if self.steep {
+            Coeffs::highpass(self.rate, mono, FRAC_1_SQRT_2)
+        } else {
+            Coeffs::highpass6(self.rate, mono)
+        };
+        self.filters = [Coeffs::lowpass6(self.rate, low), Coeffs::highpass6(self.rate, high), mono];
+    }
+
+    fn frame(&mut self, left: f64, right: f64, now: &[f64; ROWS], delays: [usize; 2]) -> [f64; 2] {
+        let value = |row: Param| now[row.slot];
+        let (left, right) =
+            (left * (1.0 - 2.0 * value(INVERT_LEFT)), right * (1.0 - 2.0 * value(INVERT_RIGHT)));
+        let (left, right) = match value(SWAP) {
+            0.0 => (left, right),
+            1.0 => (right, left),
+            share => (left + share * (right - left), right - share * (right - left)),
+        };
+        let (m, s) = (0.5 * (left + right), 0.5 * (left - right));
+        let [mid_late, side_late] = &mut self.taps;
+        let mid = mid_late.tick(m, delays[0]) * value(MID);
+        let late = side_late.tick(s, delays[1]);
+        let mut side = late * value(SIDE) * value(WIDTH);
+        let [low, high] = [0, 1].map(|at| self.filters[at].tick(&mut self.states[at], side));
+        side += (value(WIDTH_LOW) - 1.0) * low + (value(WIDTH_HIGH) - 1.0) * high;
+        // The filter always hears; it comes in over its first octave, so that on and off make no step.
+        let mono = self.filters[2].tick(&mut self.states[2], side);
+        let share = ((value(MONO_BELOW) - MONO_BELOW.min) / MONO_BELOW.min).clamp(0.0, 1.0);
+        side += share * (mono - side);
+        // What did not change passes as it was.
+        let (mut left, mut right) =
+            if (mid, side) == (m, s) { (left, right) } else { (mid + side, mid - side) };
+        if value(ROTATION) != 0.0 {
+            let (sin, cos) = value(ROTATION).to_radians().sin_cos();
+            (left, right) = (left * cos - right * sin, left * sin + right * cos);
+        }
+        let balance = value(BALANCE);
+        if balance != 0.0 {
+            let [on_left, on_right] = if self.keeps_power {
+                let angle = (1.0 + balance) * FRAC_PI_4;
+                [SQRT_2 * angle.cos(), SQRT_2 * angle.sin()]
+            } else {
+                // Without a corner in the middle.
+                [1.0 - balance.max(0.0).powi(2), 1.0 - balance.min(0.0).powi(2)]
+            };
+            (left, right) = (left * on_left, right * on_right);
+        }
+        [left, right]
+    }
+}
 
 impl Node for Stereo {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
-        let (mut width, mut mid, mut side) = (params.ramp(&WIDTH), params.ramp(&MID), params.ramp(&SIDE));
+        let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&KIND.rows[slot]));
+        let delays = delays(ramps[SIDE_DELAY.slot].target(), self.rate);
+        let moving = params.are_moving();
+        let mut now = ramps.map(|ramp| ramp.value());
         let Some((left, right)) = block.pair() else { return };
         for (left, right) in left.iter_mut().zip(right) {
-            let (mid, side) = (mid.tick(), side.tick() * width.tick());
-            if mid != 1.0 || side != 1.0 {
-                let m = 0.5 * (*left + *right) * mid;
-                let s = 0.5 * (*left - *right) * side;
-                (*left, *right) = (m + s, m - s);
+            if moving {
+                now = ramps.each_mut().map(Ramp::tick);
             }
+            self.make([LOW_SPLIT, HIGH_SPLIT, MONO_BELOW].map(|row| now[row.slot]));
+            [*left, *right] = self.frame(*left, *right, &now, delays);
         }
     }
 
-    fn reset(&mut self) {}
+    fn reset(&mut self) {
+        self.states = [State::default(); 3];
+        for (tap, start) in self.taps.iter_mut().zip(self.start) {
+            tap.reset();
+            tap.place(start);
+        }
+    }
 
-    fn adopt(&mut self, _old: &dyn Node) {}
+    fn adopt(&mut self, old: &dyn Node) {
+        let Some(old) = same::<Self>(old) else { return };
+        if self.steep == old.steep {
+            self.states = old.states;
+        }
+        self.taps.iter_mut().zip(&old.taps).for_each(|(tap, old)| tap.adopt(old, usize::MAX));
+    }
 }

@@ -1,0 +1,114 @@
+//! Word-length reduction: dither and noise shaping.
+//!
+//! The quantiser's error, dither included, is fed back through a filter c: y = Q(x - sum of c_k e[n-k]), so the noise that is
+//! added has the spectrum of 1 - sum of c_k z^-k.
+//!
+//! Sources: S. P. Lipshitz, R. A. Wannamaker, J. Vanderkooy, *Quantization and Dither: A Theoretical Survey*, JAES 40(5),
+//! 1992; R. A. Wannamaker, *Psychoacoustically Optimal Noise Shaping*, JAES 40(7/8), 1992 (F-weighted, E-weighted);
+//! S. P. Lipshitz, J. Vanderkooy, R. A. Wannamaker, *Minimally Audible Noise Shaping*, JAES 39(11), 1991 (5 taps).
+
+/// Taps of the longest curve.
+const TAPS: usize = 9;
+
+/// A curve: what is taken of the last errors. All are made for 44.1 and 48 kHz.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Curve(pub [f64; TAPS]);
+
+/// No shaping: white.
+pub const FLAT: Curve = Curve([0.0; TAPS]);
+/// Lipshitz, Vanderkooy and Wannamaker, 5 taps.
+pub const LIPSHITZ: Curve = Curve([2.033, -2.165, 1.959, -1.590, 0.6149, 0.0, 0.0, 0.0, 0.0]);
+/// F-weighted, 3 taps.
+pub const F_WEIGHTED_3: Curve = Curve([1.623, -0.982, 0.109, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+/// F-weighted, 9 taps.
+pub const F_WEIGHTED_9: Curve = Curve([2.412, -3.370, 3.937, -4.174, 3.353, -2.205, 1.281, -0.569, 0.0847]);
+/// Modified E-weighted, 9 taps.
+pub const MODIFIED_E: Curve =
+    Curve([1.662, -1.263, 0.4827, -0.2913, 0.1268, -0.1124, 0.03252, -0.01265, -0.03524]);
+/// Improved E-weighted, 9 taps.
+pub const IMPROVED_E: Curve = Curve([2.847, -4.685, 6.214, -7.184, 6.639, -5.032, 3.263, -1.632, 0.4191]);
+
+/// What is added before rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noise {
+    /// Two uniform noises: the error's mean and power do not depend on the signal.
+    Triangular,
+    /// One: the mean does not.
+    Rectangular,
+    /// Nothing: the error is distortion.
+    None,
+}
+
+/// Reduces one channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Quantiser {
+    /// Steps from 0 to full scale.
+    scale: f64,
+    noise: Noise,
+    curve: Curve,
+    seed: u64,
+    errors: [f64; TAPS],
+}
+
+impl Quantiser {
+    /// `[control]` To `bits` bits, channel `channel`.
+    pub fn new(bits: u32, noise: Noise, curve: Curve, channel: usize) -> Self {
+        let scale = 2.0_f64.powi(bits as i32 - 1);
+        let mut quantiser = Self { scale, noise, curve, seed: 0, errors: [0.0; TAPS] };
+        quantiser.reset(channel);
+        quantiser
+    }
+
+    /// Whether a sample has no more bits than asked for, and lies within full scale.
+    #[inline]
+    pub fn fits(&self, sample: f64) -> bool {
+        let steps = sample * self.scale;
+        steps == steps.round() && (-self.scale..self.scale).contains(&steps)
+    }
+
+    /// `[audio]` Reduces a sample; never beyond full scale.
+    #[inline]
+    pub fn tick(&mut self, sample: f64) -> f64 {
+        let fed_back: f64 = self.curve.0.iter().zip(self.errors).map(|(c, e)| c * e).sum();
+        let wanted = sample * self.scale - fed_back;
+        let noise = match self.noise {
+            Noise::Triangular => self.uniform() + self.uniform(),
+            Noise::Rectangular => self.uniform(),
+            Noise::None => 0.0,
+        };
+        let steps = (wanted + noise).round().clamp(-self.scale, self.scale - 1.0);
+        self.errors.copy_within(..TAPS - 1, 1);
+        // At full scale the error is that of clipping: it must not be made up for later.
+        self.errors[0] = (steps - wanted).clamp(-1.5, 1.5);
+        steps / self.scale
+    }
+
+    /// Uniform between -1/2 and 1/2.
+    ///
+    /// Source: G. Marsaglia, *Xorshift RNGs*, Journal of Statistical Software 8(14), 2003.
+    #[inline]
+    fn uniform(&mut self) -> f64 {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        (self.seed >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+    }
+
+    /// `[audio]` Forgets its errors.
+    pub fn rest(&mut self) {
+        self.errors = [0.0; TAPS];
+    }
+
+    /// `[audio]` Goes on where another was, if it reduces likewise.
+    pub fn adopt(&mut self, old: &Self) {
+        if (self.scale, self.curve) == (old.scale, old.curve) {
+            (self.seed, self.errors) = (old.seed, old.errors);
+        }
+    }
+
+    /// `[audio]` As new.
+    pub fn reset(&mut self, channel: usize) {
+        self.seed = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(2 * channel as u64 + 1);
+        self.rest();
+    }
+}

@@ -1,0 +1,107 @@
+//! A delay whose time can be changed: from one place in the past to another by a short crossfade, so that nothing is
+//! bent in pitch.
+
+use crate::dsp::fade::Fade;
+
+/// Holds the past of one channel.
+#[derive(Clone, Debug)]
+pub struct Tap {
+    ring: Box<[f64]>,
+    at: usize,
+    /// Frames back: what is heard, and what comes in.
+    from: usize,
+    to: usize,
+    fade: Fade,
+}
+
+impl Tap {
+    /// `[control]` Up to `most` frames; a change takes `fade_frames`.
+    pub fn new(most: usize, fade_frames: u32) -> Self {
+        let ring = vec![0.0; most + 1].into_boxed_slice();
+        Self { ring, at: 0, from: 0, to: 0, fade: Fade::new(fade_frames, true) }
+    }
+
+    /// `[audio]` Begins at `frames` back, without a fade.
+    pub fn place(&mut self, frames: usize) {
+        self.to = frames.min(self.ring.len() - 1);
+        self.from = self.to;
+    }
+
+    /// `[audio]` Takes a sample and gives the one that is due `frames` back. A new time waits for the end of a fade.
+    #[inline]
+    pub fn tick(&mut self, sample: f64, frames: usize) -> f64 {
+        self.ring[self.at] = sample;
+        if self.fade.steady() == Some(1.0) {
+            let wanted = frames.min(self.ring.len() - 1);
+            if wanted == self.to {
+                let due = self.back(self.to);
+                self.step();
+                return due;
+            }
+            (self.from, self.to) = (self.to, wanted);
+            self.fade = Fade::new(self.fade.frames(), false);
+            self.fade.aim(true);
+        }
+        let (from, to) = (self.back(self.from), self.back(self.to));
+        self.step();
+        from + self.fade.tick() * (to - from)
+    }
+
+    fn step(&mut self) {
+        self.at = if self.at + 1 == self.ring.len() { 0 } else { self.at + 1 };
+    }
+
+    fn back(&self, frames: usize) -> f64 {
+        let size = self.ring.len();
+        self.ring[if self.at >= frames { self.at - frames } else { self.at + size - frames }]
+    }
+
+    /// `[audio]` Forgets the past.
+    pub fn reset(&mut self) {
+        self.ring.fill(0.0);
+        self.at = 0;
+        self.fade = Fade::new(self.fade.frames(), true);
+    }
+
+    /// `[audio]` Takes over the newest `most` samples of another, and its place.
+    pub fn adopt(&mut self, old: &Self, most: usize) {
+        let (mine, theirs) = (self.ring.len(), old.ring.len());
+        let count = mine.min(theirs).min(most);
+        let (silent, newest) = self.ring.split_at_mut(mine - count);
+        silent.fill(0.0);
+        // The newest lie before `at`, and go on at the end.
+        let late = old.at.min(count);
+        let (early, newest) = newest.split_at_mut(count - late);
+        early.copy_from_slice(&old.ring[theirs - early.len()..]);
+        newest.copy_from_slice(&old.ring[old.at - late..old.at]);
+        self.at = 0;
+        (self.from, self.to, self.fade) = (old.from.min(mine - 1), old.to.min(mine - 1), old.fade);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tap_delays_exactly_and_moves_without_a_step() {
+        let mut tap = Tap::new(100, 50);
+        tap.place(7);
+        let out: Vec<f64> = (0..20).map(|n| tap.tick(f64::from(n), 7)).collect();
+        assert_eq!(out[10..], [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]);
+        let moved: Vec<f64> = (20..120).map(|n| tap.tick(f64::from(n), 30)).collect();
+        assert_eq!(moved[99], 119.0 - 30.0);
+        assert!(moved.windows(2).all(|pair| (pair[1] - pair[0]).abs() < 2.0), "no step on the way");
+    }
+
+    #[test]
+    fn a_tap_takes_over_from_another() {
+        let (mut old, mut new) = (Tap::new(40, 10), Tap::new(60, 10));
+        old.place(25);
+        (0..100).for_each(|n| _ = old.tick(f64::from(n), 25));
+        new.adopt(&old, 1_000);
+        for n in 100..200 {
+            assert_eq!(new.tick(f64::from(n), 25), old.tick(f64::from(n), 25));
+        }
+    }
+}

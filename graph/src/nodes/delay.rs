@@ -1,0 +1,61 @@
+//! Delay: the signal later, by 0 to 500 ms, in whole frames.
+//!
+//! For pictures that come late, and for effects. The time is not counted as latency: nothing else waits for it. A new time is
+//! reached by a crossfade of 20 ms. In a swap the newest 65,536 samples of all channels go over at once; what a longer
+//! delay needs beyond them comes in during the warm-up.
+
+use crate::block::Block;
+use crate::dsp::tap::Tap;
+use crate::meter::Meter;
+use crate::node::{Kind, Node, Params, Setup, same};
+use crate::param::{Param, Unit};
+
+const TIME: Param = Param::new(0, "time", Unit::Ms).range(0.0, 500.0).help("How much later.");
+
+/// See the module.
+pub const KIND: Kind = Kind::new("delay", "Delays the signal by up to 500 ms.", &[TIME], build);
+
+/// Time of a change.
+const FADE_MS: f64 = 20.0;
+/// Most samples that are handed over in a swap.
+const HANDED_OVER: usize = 65_536;
+
+fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    let tap = Tap::new(setup.frames(TIME.max), setup.frames(FADE_MS) as u32);
+    let mut node = Delay {
+        frames_per_ms: setup.sample_rate / 1000.0,
+        start: setup.frames(setup.value(&TIME)),
+        taps: vec![tap; setup.channels].into_boxed_slice(),
+    };
+    node.reset();
+    Box::new(node)
+}
+
+struct Delay {
+    frames_per_ms: f64,
+    /// Where the taps begin.
+    start: usize,
+    taps: Box<[Tap]>,
+}
+
+impl Node for Delay {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+        let frames = (params.ramp(&TIME).target() * self.frames_per_ms).round() as usize;
+        for (samples, tap) in block.channels().zip(&mut self.taps) {
+            samples.iter_mut().for_each(|sample| *sample = tap.tick(*sample, frames));
+        }
+    }
+
+    fn reset(&mut self) {
+        for tap in &mut self.taps {
+            tap.reset();
+            tap.place(self.start);
+        }
+    }
+
+    fn adopt(&mut self, old: &dyn Node) {
+        let Some(old) = same::<Self>(old) else { return };
+        let most = HANDED_OVER / self.taps.len().max(1);
+        self.taps.iter_mut().zip(&old.taps).for_each(|(tap, old)| tap.adopt(old, most));
+    }
+}

@@ -1,0 +1,108 @@
+//! Dither: reduces the word length, last in a chain.
+//!
+//! Latency 0 frames. Triangular dither of two steps peak to peak, another on each channel: the noise is -96.3 dBFS for 16
+//! bits (RMS, re a full-scale square wave) and does not depend on the signal. The shaped curves move it to where the ear is
+//! least sensitive; they are made for 44.1 and 48 kHz. The output never lies beyond full scale, and always on a step.
+//!
+//! With `auto_blank` it rests after half a second of samples that need no reduction (digital silence, or a programme that
+//! has no more bits), and from the start: these pass bit for bit.
+
+use crate::block::{Block, MAX_CHANNELS};
+use crate::dsp::dither::{self, Curve, Noise, Quantiser};
+use crate::meter::Meter;
+use crate::node::{Kind, Node, Params, Setup, same};
+use crate::param::{Param, Unit};
+
+const BITS: Param = Param::new(0, "bits", Unit::Count)
+    .range(8.0, 24.0)
+    .default(24.0)
+    .setting()
+    .help("Word length that is left.");
+const NOISE: Param = Param::new(1, "noise", Unit::Choice(&["triangular", "rectangular", "none"]))
+    .setting()
+    .help("What is added before rounding: triangular keeps the noise steady, none makes distortion.");
+const SHAPING: Param = Param::new(
+    2,
+    "shaping",
+    Unit::Choice(&["flat", "lipshitz", "f-weighted-3", "f-weighted-9", "modified-e", "improved-e"]),
+)
+.setting()
+.help("Spectrum of the noise; all but flat lower it around 4 kHz and raise it towards 20 kHz.");
+const AUTO_BLANK: Param = Param::new(3, "auto_blank", Unit::Switch)
+    .default(1.0)
+    .help("Whether what needs no dither, such as digital silence, passes as it is after half a second.");
+
+/// See the module.
+pub const KIND: Kind = Kind::new(
+    "dither",
+    "Reduces the word length with dither and noise shaping.",
+    &[BITS, NOISE, SHAPING, AUTO_BLANK],
+    build,
+);
+
+/// The curves, in the order of their names.
+const CURVES: [Curve; 6] = [
+    dither::FLAT,
+    dither::LIPSHITZ,
+    dither::F_WEIGHTED_3,
+    dither::F_WEIGHTED_9,
+    dither::MODIFIED_E,
+    dither::IMPROVED_E,
+];
+/// Time after which it rests.
+const REST_MS: f64 = 500.0;
+
+fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    let noise = [Noise::Triangular, Noise::Rectangular, Noise::None][setup.value(&NOISE) as usize];
+    let curve = CURVES[setup.value(&SHAPING) as usize];
+    let bits = setup.value(&BITS) as u32;
+    let rest_after = setup.frames(REST_MS);
+    Box::new(Dither {
+        quantisers: std::array::from_fn(|channel| Quantiser::new(bits, noise, curve, channel)),
+        rest_after,
+        fitting: rest_after,
+    })
+}
+
+struct Dither {
+    quantisers: [Quantiser; MAX_CHANNELS],
+    rest_after: usize,
+    /// Frames that needed no reduction, up to `rest_after`.
+    fitting: usize,
+}
+
+impl Node for Dither {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+        let auto_blank = params.ramp(&AUTO_BLANK).target() > 0.0;
+        let width = block.width();
+        for frame in 0..block.frames() {
+            let fits = self.quantisers[..width]
+                .iter()
+                .enumerate()
+                .all(|(channel, quantiser)| quantiser.fits(*block.at(channel, frame)));
+            self.fitting = if fits { (self.fitting + 1).min(self.rest_after) } else { 0 };
+            let rests = auto_blank && self.fitting == self.rest_after;
+            for (channel, quantiser) in self.quantisers[..width].iter_mut().enumerate() {
+                let sample = block.at(channel, frame);
+                if rests {
+                    quantiser.rest();
+                } else {
+                    *sample = quantiser.tick(*sample);
+                }
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        self.fitting = self.rest_after;
+        self.quantisers.iter_mut().enumerate().for_each(|(channel, quantiser)| quantiser.reset(channel));
+    }
+
+    fn adopt(&mut self, old: &dyn Node) {
+        let Some(old) = same::<Self>(old) else { return };
+        self.fitting = old.fitting;
+        for (quantiser, old) in self.quantisers.iter_mut().zip(&old.quantisers) {
+            quantiser.adopt(old);
+        }
+    }
+}
