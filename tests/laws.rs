@@ -290,7 +290,9 @@ fn every_parameter_and_setting_has_an_effect() {
 fn no_move_of_a_parameter_is_heard_as_a_click() {
     // A whole number of periods: played again and again it goes on without a seam.
     let input = sine(1000.0, -6.0, RATE, 2, 12_000);
-    for variant in variants().iter().filter(|variant| variant.kind.name != "noise") {
+    // A noise is no sine, and a clipper makes highs of its own at every place on the way.
+    let is_heard = |variant: &&Variant| !["noise", "clipper"].contains(&variant.kind.name);
+    for variant in variants().iter().filter(is_heard) {
         let places: Vec<_> = {
             let rig = Rig::of(&variant.yaml);
             let all = rig.air.newest().unwrap().addresses.all();
@@ -304,11 +306,13 @@ fn no_move_of_a_parameter_is_heard_as_a_click() {
             let place = rig.air.newest().unwrap().addresses.find(&address).unwrap().0[0].clone();
             let now = row.to_norm(rig.air.value(&place).unwrap());
             rig.play(&input);
-            // What a node makes of a sine by itself is not the move's doing.
+            // What a node makes of a sine by itself, before or after, is not the move's doing.
             let mut out = rig.play(&input).remove(0);
-            let floor = above_16_khz(&out, RATE);
+            let before = above_16_khz(&out, RATE);
             rig.set(&address, row.from_norm(if now < 0.5 { 1.0 } else { 0.0 }).unwrap());
             out.extend(rig.play(&input).remove(0));
+            let after = above_16_khz(&rig.play(&input)[0], RATE);
+            let floor = f64::max(before, after);
             let heard = above_16_khz(&out[6_000..], RATE);
             // Of a node that makes the sine louder, as much below its peak.
             let limit = f64::max(floor + 6.0, db(peak(&out).max(0.5)) - 84.0);

@@ -3,6 +3,7 @@
 pub mod band;
 pub mod boxes;
 pub mod cascade;
+pub mod clip;
 pub mod crossover;
 pub mod curve;
 pub mod delay;
@@ -20,6 +21,7 @@ pub mod loudness;
 pub mod lowest;
 pub mod matched;
 pub mod oversample;
+pub mod resample;
 pub mod svf;
 pub mod tap;
 pub mod vectors;

@@ -12,12 +12,14 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    clipper,
     compressor,
     crossover,
     deesser,
     delay,
     dither,
     eq,
+    exciter,
     expander,
     gain,
     leveler,
