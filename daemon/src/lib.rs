@@ -13,6 +13,7 @@ pub mod files;
 pub mod link;
 pub mod load;
 pub mod log;
+pub mod plot;
 pub mod realtime;
 pub mod reload;
 pub mod report;

@@ -14,6 +14,7 @@ pub mod dsp;
 pub mod error;
 pub mod fields;
 pub mod meter;
+pub mod metering;
 pub mod node;
 pub mod nodes;
 pub mod param;

@@ -4,6 +4,7 @@
 mod check;
 mod ctl;
 mod graph;
+mod meter;
 mod nodes;
 mod render;
 mod run;
@@ -76,6 +77,20 @@ enum Command {
         input: PathBuf,
         /// WAV or FLAC
         output: PathBuf,
+    },
+    /// Measure a file: loudness, true peak, levels, spectrum
+    Meter {
+        /// WAV, FLAC, MP3, Ogg Vorbis or AAC
+        file: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Draw a report: loudness over time, spectrum, histogram
+        #[arg(long, value_name = "FILE.svg")]
+        plot: Option<PathBuf>,
+        /// Tilt of the drawn spectrum, in dB an octave
+        #[arg(long, value_name = "DB", default_value_t = 4.5, allow_negative_numbers = true)]
+        slope: f64,
     },
     /// List the node types, or the parameters of one
     Nodes {
@@ -167,6 +182,7 @@ pub fn main() -> ExitCode {
         Command::Run { station, report } => run::run(&station, report),
         Command::Check { files } => check::run(&files),
         Command::Render { chain, bits, input, output } => render::run(&chain, bits, &input, &output),
+        Command::Meter { file, json, plot, slope } => meter::run(&file, json, plot.as_deref(), slope),
         Command::Nodes { node, json } => nodes::run(node.as_deref(), json),
         Command::Graph { chain, dot, rate } => graph::run(&chain, dot, f64::from(rate)),
         Command::Ctl { to, what } => ctl::run(to, what),

@@ -1,0 +1,154 @@
+//! `lacquer meter`: what a file measures, as a table, as JSON, as a picture.
+
+use super::{Outcome, complain, print};
+use crate::files::{FileError, Source};
+use crate::plot::{self, Measured};
+use indicatif::{ProgressBar, ProgressStyle};
+use lacquer_graph::metering::spectrum::Spectrum;
+use lacquer_graph::metering::{FLOOR, Meters};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+/// Frames between two points of the loudness over time, as a share of a second.
+const POINTS_A_SECOND: f64 = 10.0;
+
+pub(super) fn run(file: &Path, as_json: bool, picture: Option<&Path>, slope: f64) -> Outcome {
+    let measured = match measure(file, slope) {
+        Ok(measured) => measured,
+        Err(error) => return complain(&error, Outcome::Wrong),
+    };
+    if let Some(path) = picture
+        && let Err(error) = write(path, &plot::svg(&measured))
+    {
+        return complain(&format!("{}: it cannot be written: {error}", path.display()), Outcome::Refused);
+    }
+    print(&if as_json { format!("{:#}", to_json(&measured)) } else { table(&measured) })
+}
+
+/// Whole, or not at all: written beside, then put in place.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let done = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    if done.is_err() {
+        fs::remove_file(&beside).ok();
+    }
+    done
+}
+
+fn measure(file: &Path, slope: f64) -> Result<Measured, FileError> {
+    let mut source = Source::open(file)?;
+    let (rate, channels) = (f64::from(source.rate()), source.channels());
+    let mut meters = Meters::new(rate, channels);
+    let mut spectrum = Spectrum::new(rate, channels);
+    let bar = source.frames().map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {eta} left") {
+        bar.set_style(style);
+    }
+    let mut over_time = Vec::new();
+    let mut frames = 0;
+    while let Some(planes) = source.next()? {
+        let count = planes.first().map_or(0, Vec::len);
+        let mut from = 0;
+        while from < count {
+            // To the next point of the curve over time.
+            let next = ((over_time.len() + 1) as f64 * rate / POINTS_A_SECOND).round() as usize;
+            let to = count.min(from + next - frames);
+            let piece: Vec<Vec<f64>> = planes.iter().map(|plane| plane[from..to].to_vec()).collect();
+            meters.add(&piece);
+            spectrum.add(&piece);
+            (frames, from) = (frames + to - from, to);
+            if frames == next {
+                over_time.push(
+                    [meters.loudness().momentary(), meters.loudness().shortterm()].map(|x| x.max(FLOOR)),
+                );
+            }
+        }
+        bar.inc(count as u64);
+    }
+    bar.finish_and_clear();
+    meters.finish();
+    spectrum.finish();
+    let mut reading = meters.look();
+    // Of a file the highest are meant, and against these its true peak.
+    (reading.momentary, reading.shortterm) = (reading.maxmomentary, reading.maxshortterm);
+    reading.psr = if reading.shortterm > FLOOR { reading.truepeak - reading.shortterm } else { 0.0 };
+    Ok(Measured {
+        file: file.display().to_string(),
+        rate,
+        channels,
+        seconds: frames as f64 / rate,
+        reading,
+        range_is_stable: meters.loudness().range_is_stable(),
+        over_time,
+        points_a_second: POINTS_A_SECOND,
+        histogram: meters.loudness().histogram(),
+        thirds: spectrum.thirds(),
+        slope,
+        curve: spectrum.curve(slope),
+    })
+}
+
+fn table(measured: &Measured) -> String {
+    let Measured { file, rate, channels, seconds, reading, .. } = measured;
+    let minutes = (seconds / 60.0).floor();
+    let mut text =
+        format!("{file}\n{channels} channels, {rate} Hz, {minutes}:{:04.1}\n\n", seconds - 60.0 * minutes);
+    let rows = [
+        ("integrated loudness", reading.integrated, "LUFS"),
+        ("loudness range", reading.range, "LU"),
+        ("highest momentary", reading.maxmomentary, "LUFS"),
+        ("highest short-term", reading.maxshortterm, "LUFS"),
+        ("true peak", reading.truepeak, "dBTP"),
+        ("sample peak", reading.peak, "dBFS"),
+        ("RMS", reading.rms, "dBFS"),
+        ("crest", reading.crest, "dB"),
+        ("PLR", reading.plr, "LU"),
+        ("PSR", reading.psr, "LU"),
+        ("correlation", reading.correlation, ""),
+        ("balance", reading.balance, "dB"),
+        ("DC", reading.dc, "dBFS"),
+        ("clips", reading.clips, ""),
+    ];
+    for (name, value, unit) in rows {
+        let digits = if name == "clips" {
+            0
+        } else if unit.is_empty() {
+            2
+        } else {
+            1
+        };
+        let number = if value <= FLOOR { "-inf".to_owned() } else { format!("{value:.digits$}") };
+        text += format!("{name:<22}{number:>8} {unit}").trim_end();
+        text += "\n";
+    }
+    if !measured.range_is_stable {
+        text += "\nshorter than a minute: the loudness range means little\n";
+    }
+    text
+}
+
+fn to_json(measured: &Measured) -> serde_json::Value {
+    // JSON has no infinities.
+    let level =
+        |value: f64| if value > FLOOR { json!((value * 1000.0).round() / 1000.0) } else { json!(null) };
+    let readings = measured.reading.all().map(|(name, value, _)| (name.to_owned(), level(value)));
+    let mut all: serde_json::Map<_, _> = readings.into_iter().collect();
+    all.insert("file".to_owned(), json!(measured.file));
+    all.insert("rate".to_owned(), json!(measured.rate));
+    all.insert("channels".to_owned(), json!(measured.channels));
+    all.insert("seconds".to_owned(), json!(measured.seconds));
+    all.insert("rangestable".to_owned(), json!(measured.range_is_stable));
+    let thirds = measured.thirds.iter().map(|(freq, db)| json!({"freq": freq.round(), "level": level(*db)}));
+    all.insert("thirds".to_owned(), thirds.collect());
+    let bars = measured.histogram.iter().enumerate().filter(|(_, share)| **share > 0.0);
+    let bars = bars.map(|(bar, share)| json!({"loudness": bar as f64 - 70.0, "share": share}));
+    all.insert("histogram".to_owned(), bars.collect());
+    let points = measured.over_time.iter().map(|point| json!(point.map(level)));
+    all.insert(
+        "overtime".to_owned(),
+        json!({"every": 1.0 / measured.points_a_second, "momentary_shortterm": points.collect::<Vec<_>>()}),
+    );
+    all.into()
+}

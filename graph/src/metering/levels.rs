@@ -1,0 +1,102 @@
+//! Levels: peak, RMS, mean, clips, and how two channels belong together.
+
+/// Samples in a row at full scale that make a clip.
+const CLIP: u32 = 3;
+/// Full scale, but for the last step of 16 bits.
+const FULL: f64 = 1.0 - 1.0 / 32_768.0;
+
+/// Sums since the last look.
+pub struct Levels {
+    peak: f64,
+    squares: f64,
+    /// Sum of each channel.
+    means: Box<[f64]>,
+    /// Samples in a row at full scale, of each channel.
+    runs: Box<[u32]>,
+    /// Left times right, left and right squared.
+    products: [f64; 3],
+    frames: usize,
+    clips: u64,
+}
+
+/// What they come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sums {
+    /// Highest sample, linear.
+    pub peak: f64,
+    /// RMS of all channels, linear.
+    pub rms: f64,
+    /// Largest mean of a channel, linear.
+    pub dc: f64,
+    /// Of the first two channels, -1 to 1; 0 in silence.
+    pub correlation: f64,
+    /// The second channel against the first, dB; 0 in silence, 99 where one is silent.
+    pub balance: f64,
+    /// Runs of three or more samples at full scale, since the start.
+    pub clips: u64,
+}
+
+impl Levels {
+    /// For `channels` channels.
+    pub fn new(channels: usize) -> Self {
+        Self {
+            peak: 0.0,
+            squares: 0.0,
+            means: vec![0.0; channels].into_boxed_slice(),
+            runs: vec![0; channels].into_boxed_slice(),
+            products: [0.0; 3],
+            frames: 0,
+            clips: 0,
+        }
+    }
+
+    /// Takes frames, one plane a channel.
+    pub fn add(&mut self, planes: &[Vec<f64>]) {
+        for ((plane, mean), run) in planes.iter().zip(&mut self.means).zip(&mut self.runs) {
+            for sample in plane {
+                self.peak = self.peak.max(sample.abs());
+                self.squares += sample * sample;
+                *mean += sample;
+                *run = if sample.abs() >= FULL { *run + 1 } else { 0 };
+                self.clips += u64::from(*run == CLIP);
+            }
+        }
+        if let [left, right, ..] = planes {
+            for (left, right) in left.iter().zip(right) {
+                for (sum, term) in self.products.iter_mut().zip([left * right, left * left, right * right]) {
+                    *sum += term;
+                }
+            }
+        }
+        self.frames += planes.first().map_or(0, Vec::len);
+    }
+
+    /// What there was since the last look; all but the clips begins anew.
+    pub fn take(&mut self) -> Sums {
+        let frames = self.frames.max(1) as f64;
+        let [both, left, right] = self.products;
+        let norm = (left * right).sqrt();
+        let balance = match (left > 0.0, right > 0.0) {
+            (true, true) => 10.0 * (right / left).log10(),
+            (false, false) => 0.0,
+            (is_left, _) => {
+                if is_left {
+                    -99.0
+                } else {
+                    99.0
+                }
+            }
+        };
+        let sums = Sums {
+            peak: self.peak,
+            rms: (self.squares / (frames * self.means.len() as f64)).sqrt(),
+            dc: self.means.iter().fold(0.0, |dc: f64, mean| dc.max((mean / frames).abs())),
+            correlation: if norm > 0.0 { both / norm } else { 0.0 },
+            balance,
+            clips: self.clips,
+        };
+        (self.peak, self.squares, self.products, self.frames) = (0.0, 0.0, [0.0; 3], 0);
+        self.means.fill(0.0);
+        sums
+    }
+}

@@ -1,0 +1,213 @@
+//! Metering: what a stretch of sound measures. Off the audio thread: fed from a tap, or from a file.
+//!
+//! ```text
+//!  frames ─┬─ loudness  (M, S, I, LRA: BS.1770-5, EBU Tech 3341/3342)
+//!          ├─ true peak (8-fold)
+//!          ├─ levels    (peak, RMS, DC, clips, correlation, balance)
+//!          └─ spectrum  (files only)
+//! ```
+
+pub mod levels;
+pub mod loudness;
+pub mod spectrum;
+
+use crate::dsp::oversample::{Detection, History, Interpolator};
+use crate::param::gain_to_db;
+use levels::Levels;
+use loudness::Loudness;
+
+/// Below this a level is told as this, in dB.
+pub const FLOOR: f64 = -120.0;
+/// Frames that are worked on at once.
+const CHUNK: usize = 64;
+/// True peaks that the last three seconds are made of.
+const RECENT: usize = 300;
+
+/// All meters of one place but the spectrum.
+pub struct Meters {
+    rate: f64,
+    channels: usize,
+    loudness: Loudness,
+    interpolator: Interpolator,
+    histories: Box<[History]>,
+    /// Highest true peak since the start, linear.
+    true_peak: f64,
+    /// Highest of each 10 ms of the last three seconds, and where the next goes.
+    recent: Box<[f64]>,
+    at: usize,
+    in_hop: usize,
+    levels: Levels,
+    planes: Vec<Vec<f64>>,
+}
+
+/// What the meters show.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// Highest sample since the last look, dBFS.
+    pub peak: f64,
+    /// RMS of all channels since the last look, dB re a full-scale square wave.
+    pub rms: f64,
+    /// Peak above RMS since the last look, dB.
+    pub crest: f64,
+    /// Momentary loudness, LUFS.
+    pub momentary: f64,
+    /// Short-term loudness, LUFS.
+    pub shortterm: f64,
+    /// Integrated loudness since the start, LUFS.
+    pub integrated: f64,
+    /// Loudness range since the start, LU.
+    pub range: f64,
+    /// Highest momentary loudness since the start, LUFS.
+    pub maxmomentary: f64,
+    /// Highest short-term loudness since the start, LUFS.
+    pub maxshortterm: f64,
+    /// Highest true peak since the start, dBTP.
+    pub truepeak: f64,
+    /// True peak above integrated loudness, LU.
+    pub plr: f64,
+    /// Highest true peak of the last three seconds above short-term loudness, LU.
+    pub psr: f64,
+    /// Correlation of the first two channels since the last look, -1 to 1; 0 in silence.
+    pub correlation: f64,
+    /// Level of the second channel against the first since the last look, dB; above 0 the right is louder.
+    pub balance: f64,
+    /// Largest mean of a channel since the last look, dBFS.
+    pub dc: f64,
+    /// Runs of three or more samples at full scale since the start.
+    pub clips: f64,
+}
+
+impl Reading {
+    /// Each reading's name in addresses and files, its value, and its unit.
+    pub fn all(&self) -> [(&'static str, f64, &'static str); 16] {
+        [
+            ("peak", self.peak, "dBFS"),
+            ("rms", self.rms, "dBFS"),
+            ("crest", self.crest, "dB"),
+            ("momentary", self.momentary, "LUFS"),
+            ("shortterm", self.shortterm, "LUFS"),
+            ("integrated", self.integrated, "LUFS"),
+            ("range", self.range, "LU"),
+            ("maxmomentary", self.maxmomentary, "LUFS"),
+            ("maxshortterm", self.maxshortterm, "LUFS"),
+            ("truepeak", self.truepeak, "dBTP"),
+            ("plr", self.plr, "LU"),
+            ("psr", self.psr, "LU"),
+            ("correlation", self.correlation, ""),
+            ("balance", self.balance, "dB"),
+            ("dc", self.dc, "dBFS"),
+            ("clips", self.clips, ""),
+        ]
+    }
+}
+
+impl Meters {
+    /// For `channels` channels (1 to 8) at `rate` Hz; six are L R C LFE Ls Rs, five L R C Ls Rs.
+    pub fn new(rate: f64, channels: usize) -> Self {
+        Self {
+            rate,
+            channels,
+            loudness: Loudness::new(rate, channels),
+            interpolator: Interpolator::new(Detection::Eight),
+            histories: vec![History::default(); channels].into_boxed_slice(),
+            true_peak: 0.0,
+            recent: vec![0.0; RECENT].into_boxed_slice(),
+            at: 0,
+            in_hop: 0,
+            levels: Levels::new(channels),
+            planes: vec![Vec::with_capacity(CHUNK); channels],
+        }
+    }
+
+    /// Takes whole frames, channel beside channel.
+    pub fn add_interleaved(&mut self, samples: impl ExactSizeIterator<Item = f64>) {
+        let mut planes = std::mem::take(&mut self.planes);
+        let last = self.channels - 1;
+        let mut channel = 0;
+        for sample in samples {
+            planes[channel].push(sample);
+            channel = if channel == last { 0 } else { channel + 1 };
+            if channel == 0 && planes[0].len() == CHUNK {
+                self.add(&planes);
+                planes.iter_mut().for_each(Vec::clear);
+            }
+        }
+        self.add(&planes);
+        planes.iter_mut().for_each(Vec::clear);
+        self.planes = planes;
+    }
+
+    /// Takes frames, one plane a channel, all as long.
+    pub fn add(&mut self, planes: &[Vec<f64>]) {
+        let frames = planes.first().map_or(0, Vec::len);
+        self.loudness.add(planes);
+        self.levels.add(planes);
+        let hop = (self.rate / 100.0).round().max(1.0) as usize;
+        let mut from = 0;
+        while from < frames {
+            let count = CHUNK.min(frames - from).min(hop - self.in_hop);
+            let mut peaks = [0.0; CHUNK];
+            for (plane, history) in planes.iter().zip(&mut self.histories) {
+                self.interpolator.listen(history, &plane[from..from + count], &mut peaks);
+            }
+            let peak = peaks[..count].iter().copied().fold(0.0, f64::max);
+            self.true_peak = self.true_peak.max(peak);
+            self.recent[self.at] = self.recent[self.at].max(peak);
+            self.in_hop += count;
+            if self.in_hop == hop {
+                self.in_hop = 0;
+                self.at = (self.at + 1) % RECENT;
+                self.recent[self.at] = 0.0;
+            }
+            from += count;
+        }
+    }
+
+    /// Ends the programme: the last true peaks come out of the detector.
+    pub fn finish(&mut self) {
+        let mut peaks = vec![0.0; Detection::Eight.delay()];
+        for history in &mut self.histories {
+            self.interpolator.listen(history, &vec![0.0; peaks.len()], &mut peaks);
+        }
+        self.true_peak = peaks.into_iter().fold(self.true_peak, f64::max);
+    }
+
+    /// What they show now. What is told since the last look begins anew.
+    pub fn look(&mut self) -> Reading {
+        let levels = self.levels.take();
+        let told = |level: f64| if level.is_finite() { level.max(FLOOR) } else { FLOOR };
+        let [integrated, shortterm] = [self.loudness.integrated(), self.loudness.shortterm()].map(told);
+        let truepeak = told(gain_to_db(self.true_peak));
+        let recent = told(gain_to_db(self.recent.iter().copied().fold(0.0, f64::max)));
+        let above = |peak: f64, loudness: f64| if loudness > FLOOR { peak - loudness } else { 0.0 };
+        let (peak, rms) = (told(gain_to_db(levels.peak)), told(gain_to_db(levels.rms)));
+        Reading {
+            peak,
+            rms,
+            crest: above(peak, rms),
+            momentary: told(self.loudness.momentary()),
+            shortterm,
+            integrated,
+            range: self.loudness.range(),
+            maxmomentary: told(self.loudness.max_momentary()),
+            maxshortterm: told(self.loudness.max_shortterm()),
+            truepeak,
+            plr: above(truepeak, integrated),
+            psr: above(recent, shortterm),
+            correlation: levels.correlation,
+            balance: levels.balance,
+            dc: told(gain_to_db(levels.dc)),
+            clips: levels.clips as f64,
+        }
+    }
+
+    /// The loudness meter.
+    pub fn loudness(&self) -> &Loudness {
+        &self.loudness
+    }
+
+    /// Begins anew, as at the start.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.rate, self.channels);
+    }
+}
