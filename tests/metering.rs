@@ -294,7 +294,7 @@ fn programme_reads_as_ffmpeg_reads_it() {
 #[test]
 fn correlation_and_balance_are_those_of_the_phases_and_levels() {
     for (degrees, wanted) in
-        [(0.0, 1.0), (45.0, 0.7071), (60.0, 0.5), (90.0, 0.0), (120.0, -0.5), (180.0, -1.0)]
+        [(0.0, 1.0), (45.0, 0.5_f64.sqrt()), (60.0, 0.5), (90.0, 0.0), (120.0, -0.5), (180.0, -1.0)]
     {
         let wave =
             |phase: f64| (0..48_000).map(|n| (TAU * n as f64 / 48.0 + phase).sin()).collect::<Vec<_>>();

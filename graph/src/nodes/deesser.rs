@@ -26,7 +26,7 @@ const MODE: Param = Param::new(0, "mode", Unit::Choice(&["split-band", "wide-ban
 const SHAPE: Param = Param::new(1, "shape", Unit::Choice(&["highpass", "bandpass"]))
     .setting()
     .help("Whether the band is all above the frequency, or what lies around it.");
-const FREQUENCY: Param = Param::new(2, "frequency", Unit::Hz)
+const FREQ: Param = Param::new(2, "freq", Unit::Hz)
     .range(2000.0, 16_000.0)
     .default(6000.0)
     .log()
@@ -77,7 +77,7 @@ const LINK: Param = Param::new(12, "link", Unit::Percent)
 pub const KIND: Kind = Kind::new(
     "deesser",
     "Reduces sibilance: a band, or all, while that band is loud.",
-    &[MODE, SHAPE, FREQUENCY, Q, THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, LOOKAHEAD, LISTEN, LINK],
+    &[MODE, SHAPE, FREQ, Q, THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, LOOKAHEAD, LISTEN, LINK],
     build,
 )
 .latency(|setup| band::delay(setup.sample_rate) + lookahead(setup))
@@ -172,7 +172,7 @@ impl Deesser {
 impl Node for Deesser {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
         let ramp = |row| params.ramp(row);
-        let (mut frequency, mut q) = (ramp(&FREQUENCY), ramp(&Q));
+        let (mut frequency, mut q) = (ramp(&FREQ), ramp(&Q));
         let (mut threshold, mut ratio, mut knee, mut range) =
             (ramp(&THRESHOLD), ramp(&RATIO), ramp(&KNEE), ramp(&RANGE));
         let (mut attack, mut release) = (ramp(&ATTACK), ramp(&RELEASE));

@@ -1,0 +1,139 @@
+//! The ready chains on programme: each reaches the loudness and keeps the ceiling that its description states.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer_graph::metering::{Meters, Reading};
+use lacquer_tests::daemon::root;
+use lacquer_tests::rig::{RATE, Rig};
+use lacquer_tests::signal::{Channels, gain, noise};
+use std::f64::consts::TAU;
+
+/// Seconds that a chain has to settle, and that are measured.
+const SETTLE: usize = 30;
+const MEASURED: usize = 40;
+
+/// Music-like: bass notes, a beat and a bed of noise, wide, with swells of some dB, at about -20 LUFS.
+fn music() -> Channels {
+    let mut channels = noise(0.0, 21, 2, (SETTLE + MEASURED) * 48_000);
+    for (channel, samples) in channels.iter_mut().enumerate() {
+        let mut low = 0.0;
+        for (n, x) in samples.iter_mut().enumerate() {
+            let time = n as f64 / RATE;
+            low += 0.15 * (*x - low);
+            let beat = (-8.0 * (time * 2.0).fract()).exp();
+            let kick = (-10.0 * time.fract()).exp() * (TAU * 55.0 * time).sin();
+            let note = [82.4, 110.0, 98.0, 73.4][time as usize % 4];
+            let bass = (TAU * note * time).sin() + 0.4 * (TAU * 2.0 * note * time).sin();
+            let pad = (TAU * (330.0 + 4.0 * channel as f64) * time).sin() + 0.5 * (TAU * 660.0 * time).sin();
+            let swell = 0.8 + 0.2 * (TAU * time / 9.0).sin();
+            *x = 0.3 * swell * (0.5 * kick + 0.3 * bass + 0.15 * pad + 0.3 * beat * *x + 0.2 * low);
+        }
+    }
+    channels
+}
+
+/// Speech-like: syllables of a noisy tone with pauses, the same on both channels, at about -26 LUFS.
+fn speech() -> Channels {
+    let hiss = noise(0.0, 22, 1, (SETTLE + MEASURED) * 48_000).remove(0);
+    let mut phase = 0.0;
+    let wave: Vec<f64> = hiss
+        .iter()
+        .enumerate()
+        .map(|(n, hiss)| {
+            let time = n as f64 / RATE;
+            let syllable = (TAU * 1.9 * time).sin().max(0.0).powf(0.6);
+            let is_pause = time % 6.0 > 4.8;
+            phase += TAU * (125.0 + 20.0 * (TAU * 0.4 * time).sin()) / RATE;
+            let voice: f64 = (1..12).map(|k| (f64::from(k) * phase).cos() / f64::from(k).powf(1.2)).sum();
+            let sibilant = if (time * 1.9).fract() > 0.85 { 0.25 * hiss } else { 0.02 * hiss };
+            if is_pause { 1e-4 * hiss } else { 0.11 * syllable * (0.6 * voice + sibilant) }
+        })
+        .collect();
+    vec![wave; 2]
+}
+
+/// What a chain makes of a programme after it has settled.
+fn measure(name: &str, input: &Channels) -> Reading {
+    let text = std::fs::read_to_string(root().join(format!("configs/chains/{name}.yaml"))).unwrap();
+    let nodes = &text[text.find("\nnodes:\n").unwrap() + "\nnodes:\n".len()..];
+    let mut rig = Rig::of(nodes);
+    rig.block = 1_024;
+    let out = rig.play(input);
+    let mut meters = Meters::new(RATE, 2);
+    meters.add(&out.iter().map(|x| x[SETTLE * 48_000..].to_vec()).collect::<Vec<_>>());
+    meters.finish();
+    let reading = meters.look();
+    println!(
+        "{name:<15} I {:.2} LUFS, TP {:.2} dBTP, LRA {:.1} LU, PLR {:.1} LU",
+        reading.integrated, reading.truepeak, reading.range, reading.plr
+    );
+    reading
+}
+
+/// Loudness in LUFS and its tolerance in LU, ceiling in dBTP.
+#[track_caller]
+fn assert_reaches(name: &str, input: &Channels, loudness: f64, tolerance: f64, ceiling: f64) -> Reading {
+    let reading = measure(name, input);
+    let off = reading.integrated - loudness;
+    assert!(off.abs() <= tolerance, "{name}: {:.2} LUFS, not {loudness}", reading.integrated);
+    assert!(reading.truepeak <= ceiling + 0.1, "{name}: {:.2} dBTP over {ceiling}", reading.truepeak);
+    reading
+}
+
+#[test]
+fn chains_with_a_target_reach_it_live_within_a_lu() {
+    let music = music();
+    for (name, loudness, ceiling) in [
+        ("streaming", -14.0, -1.0),
+        ("apple", -16.0, -1.0),
+        ("broadcast-r128", -23.0, -1.0),
+        ("broadcast-a85", -24.0, -2.0),
+        ("vinyl", -16.0, -3.0),
+        ("night", -24.0, -10.0),
+    ] {
+        assert_reaches(name, &music, loudness, 1.0, ceiling);
+    }
+}
+
+#[test]
+fn speech_comes_to_the_podcasts_level() {
+    assert_reaches("podcast", &speech(), -16.0, 1.0, -1.0);
+}
+
+#[test]
+fn loud_chains_are_as_loud_as_they_say() {
+    let music = music();
+    assert_reaches("club", &music, -10.0, 1.0, -0.5);
+    let loud = assert_reaches("loud", &music, -8.0, 1.0, -1.0);
+    assert!(loud.plr > 6.0, "it is not a square: PLR {:.1} LU", loud.plr);
+}
+
+#[test]
+fn transparent_and_warm_leave_the_level() {
+    let music = music();
+    let mut meters = Meters::new(RATE, 2);
+    meters.add(&music.iter().map(|x| x[SETTLE * 48_000..].to_vec()).collect::<Vec<_>>());
+    let before = meters.look().integrated;
+    assert_reaches("transparent", &music, before, 0.05, -1.0);
+    assert_reaches("warm", &music, before, 1.5, -1.0);
+    // Driven hard, the ceiling still holds.
+    let hot: Channels = music.iter().map(|x| x.iter().map(|x| x * gain(15.0)).collect()).collect();
+    let reading = measure("transparent", &hot);
+    assert!(reading.truepeak <= -0.95, "{:.2} dBTP", reading.truepeak);
+}
+
+#[test]
+fn night_has_less_range_than_the_programme() {
+    // Quiet and loud stretches of ten seconds, 20 dB apart.
+    let mut input = music();
+    for samples in &mut input {
+        for (n, x) in samples.iter_mut().enumerate() {
+            *x *= if n / 480_000 % 2 == 0 { 1.0 } else { 0.1 };
+        }
+    }
+    let mut meters = Meters::new(RATE, 2);
+    meters.add(&input.iter().map(|x| x[SETTLE * 48_000..].to_vec()).collect::<Vec<_>>());
+    let before = meters.look().range;
+    let after = measure("night", &input).range;
+    assert!(before > 15.0 && after < 0.6 * before, "{before:.1} LU before, {after:.1} LU after");
+}
