@@ -362,6 +362,23 @@ fn thirds_of_an_octave_have_the_levels_of_their_tones() {
 }
 
 #[test]
+fn pink_noise_has_as_much_in_each_third_of_an_octave_at_every_rate() {
+    use lacquer_tests::rig::Rig;
+    for rate in [44_100.0, 48_000.0, 96_000.0, 192_000.0] {
+        let mut rig = Rig::at(rate, "  - noise: {colour: pink, level: -20 dB, channels: 2}\n");
+        let out = rig.play(&vec![vec![0.0; 40 * rate as usize]; 2]);
+        let mut spectrum = Spectrum::new(rate, 2);
+        spectrum.add(&out);
+        // Below 100 Hz chance alone is some tenths of a dB.
+        let levels: Vec<f64> =
+            spectrum.thirds().iter().filter(|band| band.0 > 100.0).map(|band| band.1).collect();
+        let (low, high) =
+            levels.iter().fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(*x), high.max(*x)));
+        assert!(high - low < 0.9, "{rate} Hz: {:.2} dB between the lowest and the highest", high - low);
+    }
+}
+
+#[test]
 fn the_command_prints_a_table_json_and_a_picture() {
     let path = wav("command", &tone(&[(10.0, -23.0)]));
     let picture = path.with_extension("svg");

@@ -12,31 +12,41 @@ const RATE: f64 = 48_000.0;
 const EIGHT_BANDS: &str = "  - eq: {bands: [{freq: 30 Hz, shape: highpass}, {freq: 80 Hz, gain: 2 dB}, {freq: 200 Hz, gain: -2 dB}, \
      {freq: 500 Hz, gain: 1 dB}, {freq: 1 kHz, gain: -1 dB}, {freq: 3 kHz, gain: 2 dB}, {freq: 8 kHz, gain: 1 dB}, \
      {freq: 12 kHz, shape: highshelf, gain: 2 dB}]}\n";
+const LOW_BANDS: &str = "  - eq: {bands: [{freq: 30 Hz, shape: highpass}, {freq: 40 Hz, gain: 2 dB}, {freq: 50 Hz, gain: -2 dB}, \
+     {freq: 60 Hz, gain: 1 dB}, {freq: 70 Hz, gain: -1 dB}, {freq: 80 Hz, gain: 2 dB}, {freq: 90 Hz, gain: 1 dB}, \
+     {freq: 100 Hz, gain: 2 dB}]}\n";
+const DYNAMIC_BANDS: &str = "  - eq: {bands: [{freq: 60 Hz, range: -6 dB}, {freq: 120 Hz, range: -6 dB}, {freq: 250 Hz, range: -6 dB}, \
+     {freq: 500 Hz, range: -6 dB}, {freq: 1 kHz, range: -6 dB}, {freq: 2 kHz, range: -6 dB}, {freq: 4 kHz, range: -6 dB}, \
+     {freq: 8 kHz, range: -6 dB}]}\n";
 const MASTER: &str = "  - eq: {bands: [{freq: 25 Hz, shape: highpass}, {freq: 3 kHz, gain: 1.5 dB}, {freq: 10 kHz, shape: highshelf, gain: 1 dB}]}
   - compressor: {threshold: -20 dB, ratio: 2, release: auto}
   - stereo: {width: 105 %}
   - limiter: {ceiling: -1 dBTP}
 ";
 const NODES: &[(&str, &str)] = &[
-    ("gain", "  - gain: {gain: -3 dB}\n"),
-    ("eq of 8 bands", EIGHT_BANDS),
-    (
-        "eq of 8 low bands",
-        "  - eq: {bands: [{freq: 30 Hz, shape: highpass}, {freq: 40 Hz, gain: 2 dB}, {freq: 50 Hz, gain: -2 dB}, {freq: 60 Hz, gain: 1 dB}, {freq: 70 Hz, gain: -1 dB}, {freq: 80 Hz, gain: 2 dB}, {freq: 90 Hz, gain: 1 dB}, {freq: 100 Hz, gain: 2 dB}]}\n",
-    ),
-    (
-        "eq of 8 idle bands",
-        "  - eq: {bands: [{freq: 40 Hz}, {freq: 40 Hz}, {freq: 50 Hz}, {freq: 60 Hz}, {freq: 70 Hz}, {freq: 80 Hz}, {freq: 90 Hz}, {freq: 100 Hz}]}\n",
-    ),
+    ("clipper", "  - clipper: {drive: 3 dB}\n"),
     ("compressor", "  - compressor: {threshold: -30 dB}\n"),
+    ("crossover", "  - crossover: {band: 2, splits: [{freq: 200 Hz}, {freq: 2 kHz}]}\n"),
     ("deesser", "  - deesser: {threshold: -20 dB}\n"),
+    ("delay", "  - delay: {time: 100 ms}\n"),
+    ("dither", "  - dither: {bits: 16, shaping: lipshitz}\n"),
+    ("eq of 8 bands", EIGHT_BANDS),
+    ("eq of 8 low bands", LOW_BANDS),
+    ("eq of 8 dynamic bands", DYNAMIC_BANDS),
+    ("exciter", "  - exciter\n"),
     ("expander", "  - expander: {threshold: -6 dB, key_highpass: 100 Hz}\n"),
+    ("gain", "  - gain: {gain: -3 dB}\n"),
     ("leveler", "  - leveler\n"),
     ("limiter", "  - limiter: {ceiling: -12 dBTP}\n"),
-    ("stereo", "  - stereo: {width: 120 %}\n"),
     ("mix", "  - mix: {gain: -3 dB}\n"),
-    ("tone", "  - tone\n"),
+    (
+        "multiband of 3 bands",
+        "  - multiband: {bands: [{to: 200 Hz, threshold: -30 dB}, {to: 2 kHz, threshold: -30 dB}, {threshold: -30 dB}]}\n",
+    ),
     ("noise", "  - noise: {colour: pink}\n"),
+    ("phase", "  - phase: {time: 0.3 ms, stages: 4}\n"),
+    ("stereo", "  - stereo: {width: 120 %}\n"),
+    ("tone", "  - tone\n"),
     ("master", MASTER),
 ];
 
@@ -68,6 +78,25 @@ fn input() -> [Plane; 2] {
 fn quantum(bencher: Bencher<'_, '_>, name: &str) {
     let nodes = NODES.iter().find(|(known, _)| *known == name).map_or("", |(_, nodes)| nodes);
     let mut chain = Chain::new(&plan(nodes), 1);
+    let (input, mut output) = (input(), [[0.0; QUANTUM]; 2]);
+    bencher.counter(ItemsCount::new(QUANTUM)).bench_local(move || {
+        chain.process(divan::black_box(&input), &mut output, QUANTUM, None, |_| {});
+        output[0][0]
+    });
+}
+
+/// Each ready chain, as it is shipped.
+#[divan::bench(args = [
+    "apple", "broadcast-a85", "broadcast-r128", "club", "loud", "night", "parallel", "podcast", "streaming",
+    "transparent", "vinyl", "warm",
+])]
+fn ready_chain(bencher: Bencher<'_, '_>, name: &str) {
+    let path = format!("{}/../configs/chains/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let (spec, mistakes) = Spec::parse(&bytes);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let Ok(plan) = Plan::new(&spec, &Io::stereo(), RATE) else { panic!("{name} has no plan") };
+    let mut chain = Chain::new(&plan, 1);
     let (input, mut output) = (input(), [[0.0; QUANTUM]; 2]);
     bencher.counter(ItemsCount::new(QUANTUM)).bench_local(move || {
         chain.process(divan::black_box(&input), &mut output, QUANTUM, None, |_| {});

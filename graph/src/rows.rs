@@ -9,7 +9,7 @@ const DETECTORS: [&str; 3] = ["peak", "rms", "program"];
 /// Threshold of a compressor.
 pub const fn threshold(slot: usize) -> Param {
     Param::new(slot, "threshold", Unit::Dbfs)
-        .range(-80.0, 0.0)
+        .range(-60.0, 0.0)
         .default(-18.0)
         .help("Level above which the level is reduced, or below which it is raised.")
 }

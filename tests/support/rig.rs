@@ -76,6 +76,11 @@ impl Rig {
         Self::new(&[("main", nodes)])
     }
 
+    /// The same at another sample rate.
+    pub fn at(rate: f64, nodes: &str) -> Self {
+        Self::built(&[("main", nodes)], &Io::stereo(), true, rate, None)
+    }
+
     /// The same, in a station whose latency leaves room for longer settings.
     pub fn roomy(nodes: &str) -> Self {
         Self::built(&[("main", nodes)], &Io::stereo(), true, RATE, Some(50.0))

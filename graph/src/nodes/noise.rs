@@ -26,21 +26,73 @@ pub const KIND: Kind =
     Kind::new("noise", "White or pink noise for line-up and tests.", &[CHANNELS, COLOUR, LEVEL], build)
         .ports(Ports::Source(CHANNELS.slot));
 
+/// Sections of the pink filter, and the corner of the first in Hz.
+const SECTIONS: usize = 10;
+const LOWEST: f64 = 4.0;
+/// From one corner to the next; the zeros lie half way between the poles.
+const RATIO: f64 = 3.0;
+/// What lowers the top a little, where the sections come too near to each other.
+const TOP: f64 = 0.08;
+
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
-    let mut noise = Noise { pink: setup.value(&COLOUR) > 0.0, voices: [Voice::default(); MAX_CHANNELS] };
+    let pink = (setup.value(&COLOUR) > 0.0).then(|| Pink::new(setup.sample_rate));
+    let mut noise = Noise { pink, voices: [Voice::default(); MAX_CHANNELS] };
     noise.reset();
     Box::new(noise)
 }
 
 struct Noise {
-    pink: bool,
+    pink: Option<Pink>,
     voices: [Voice; MAX_CHANNELS],
+}
+
+/// A filter of -3 dB/oct: poles and zeros in turn, evenly spread over the octaves; within 0.2 dB from 20 Hz to 20 kHz
+/// at every rate.
+///
+/// Source: the idea is S. J. Orfanidis', *Introduction to Signal Processing*, 1996, appendix B; the corners by the matched
+/// z-transform.
+#[derive(Clone, Copy)]
+struct Pink {
+    /// Zero and pole of each section.
+    sections: [[f64; 2]; SECTIONS],
+    /// For an RMS of 1.
+    gain: f64,
+}
+
+impl Pink {
+    fn new(sample_rate: f64) -> Self {
+        let place = |freq: f64| (-2.0 * std::f64::consts::PI * freq / sample_rate).exp();
+        let sections = std::array::from_fn(|k| {
+            let pole = LOWEST * RATIO.powi(k as i32);
+            [place(pole * RATIO.sqrt()), place(pole)]
+        });
+        let pink = Self { sections, gain: 1.0 };
+        // The power of white noise through a filter is that of its impulse response; half a second holds it all.
+        let mut voice = Voice::default();
+        let response =
+            (0..(sample_rate / 2.0) as usize).map(|n| pink.tick(&mut voice, if n == 0 { 1.0 } else { 0.0 }));
+        let power: f64 = response.map(|x| x * x).sum();
+        Self { gain: power.sqrt().recip(), ..pink }
+    }
+
+    #[inline]
+    fn tick(&self, voice: &mut Voice, white: f64) -> f64 {
+        let mut x = white + TOP * std::mem::replace(&mut voice.last, white);
+        for ([zero, pole], held) in self.sections.iter().zip(&mut voice.held) {
+            // The section's y[n] = x[n] - zero x[n-1] + pole y[n-1], with one memory.
+            let y = x + *held;
+            *held = pole * y - zero * x;
+            x = y;
+        }
+        self.gain * x
+    }
 }
 
 #[derive(Clone, Copy, Default)]
 struct Voice {
     seed: u64,
-    rows: [f64; 7],
+    last: f64,
+    held: [f64; SECTIONS],
 }
 
 impl Voice {
@@ -55,32 +107,6 @@ impl Voice {
         let unit = (self.seed >> 11) as f64 / (1_u64 << 53) as f64;
         (2.0 * unit - 1.0) * 3.0_f64.sqrt()
     }
-
-    /// Pink noise with an RMS of about 1: white noise through first-order sections an octave and a half
-    /// apart, within 0.1 dB of −3 dB/oct from 10 Hz to 20 kHz at 44.1 kHz.
-    ///
-    /// Source: P. Kellet's refined filter, in R. Bristow-Johnson, *DSP Generation of Pink Noise*, 1999.
-    #[inline]
-    fn pink(&mut self) -> f64 {
-        const POLES: [(f64, f64); 6] = [
-            (0.99886, 0.0555179),
-            (0.99332, 0.0750759),
-            (0.96900, 0.1538520),
-            (0.86650, 0.3104856),
-            (0.55000, 0.5329522),
-            (-0.7616, -0.0168980),
-        ];
-        /// RMS of the sum for an input of RMS 1.
-        const RMS: f64 = 3.0;
-        let white = self.white();
-        let mut sum = self.rows[6] + white * 0.5362;
-        for (row, (pole, gain)) in self.rows.iter_mut().zip(POLES) {
-            *row = pole * *row + gain * white;
-            sum += *row;
-        }
-        self.rows[6] = white * 0.115926;
-        sum / RMS
-    }
 }
 
 impl Node for Noise {
@@ -89,14 +115,16 @@ impl Node for Noise {
         for (channel, voice) in block.channels().zip(&mut self.voices) {
             let mut level = level;
             for sample in channel {
-                *sample = level.tick() * if self.pink { voice.pink() } else { voice.white() };
+                let white = voice.white();
+                let colour = self.pink.as_ref().map_or(white, |pink| pink.tick(voice, white));
+                *sample = level.tick() * colour;
             }
         }
     }
 
     fn reset(&mut self) {
         for (i, voice) in self.voices.iter_mut().enumerate() {
-            *voice = Voice { seed: 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(i as u64 + 1), rows: [0.0; 7] };
+            *voice = Voice { seed: 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(i as u64 + 1), ..Voice::default() };
             // The first numbers of neighbouring seeds resemble each other.
             (0..16).for_each(|_| _ = voice.white());
         }
