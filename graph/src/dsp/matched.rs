@@ -109,13 +109,35 @@ impl Prototype {
         let [n, d] = [&self.n, &self.d].map(|p| (p[1] + 2.0 * p[2] * x) / (at(p, x) + 1e-9));
         (x * (n - d)).abs()
     }
+}
 
-    /// Two sections that have this magnitude around `freq_hz` at `sample_rate` Hz. The second may be a wire.
-    pub fn sections(&self, sample_rate: f64, freq_hz: f64) -> [Coeffs; 2] {
-        let own = TAU * (freq_hz / sample_rate).min(HIGHEST);
-        let map = Map::fit(self, own, TAU * (TOP_HZ / sample_rate).min(HIGHEST));
-        let poles = roots(&self.d).map(|root| map.sections(root));
-        let zeros = roots(&self.n).map(|root| map.sections(root));
+/// Makes sections at one sample rate.
+#[derive(Clone, Debug)]
+pub struct Matcher {
+    rate: f64,
+    /// Where the curve must be right up to, rad a sample.
+    top: f64,
+    /// Frequency and φ of the places over the whole range.
+    wide: [(f64, f64); WIDE],
+}
+
+impl Matcher {
+    /// `[control]` At `sample_rate` Hz.
+    pub fn new(sample_rate: f64) -> Self {
+        let top = TAU * (TOP_HZ / sample_rate).min(HIGHEST);
+        let wide = std::array::from_fn(|i| {
+            let omega = top * 0.5 * (1.0 - (PI * (i as f64 + 0.5) / WIDE as f64).cos());
+            (omega, phi(omega))
+        });
+        Self { rate: sample_rate, top, wide }
+    }
+
+    /// `[audio]` Two sections that have the magnitude of `prototype` around `freq_hz`. The second may be a wire.
+    pub fn sections(&self, prototype: &Prototype, freq_hz: f64) -> [Coeffs; 2] {
+        let own = TAU * (freq_hz / self.rate).min(HIGHEST);
+        let map = Map::fit(prototype, own, self);
+        let poles = roots(&prototype.d).map(|root| map.sections(root));
+        let zeros = roots(&prototype.n).map(|root| map.sections(root));
         let pair = |z: &[[Complex64; 2]; 2], section: usize| {
             let (first, second) = (z[0][section], z[1][section]);
             // Double roots on the unit circle, too, are a pair.
@@ -124,15 +146,20 @@ impl Prototype {
         let [first, second] = [0, 1].map(|section| (pair(&zeros, section), pair(&poles, section)));
         let still = |(zeros, poles): &(Pair, Pair)| poles.at_one / zeros.at_one;
         let second_gain = still(&second);
-        let first_gain = if self.n[0] > 0.0 {
-            still(&first) * (self.n[0] / self.d[0]).sqrt()
+        let first_gain = if prototype.n[0] > 0.0 {
+            still(&first) * (prototype.n[0] / prototype.d[0]).sqrt()
         } else {
             let z = Complex64::from_polar(1.0, own);
             let level = |(zeros, poles): &(Pair, Pair)| zeros.level(z) / poles.level(z);
-            self.power(1.0).sqrt() / (level(&first) * level(&second) * second_gain)
+            prototype.power(1.0).sqrt() / (level(&first) * level(&second) * second_gain)
         };
         [section(&first, first_gain), section(&second, second_gain)]
     }
+}
+
+/// sin²(ω/2).
+fn phi(omega: f64) -> f64 {
+    (omega / 2.0).sin().powi(2)
 }
 
 fn resonance(q: f64) -> [f64; 3] {
@@ -187,43 +214,53 @@ struct Look {
 }
 
 impl Map {
-    /// The map for a filter at `own` (rad a sample), that is to be right up to `top`.
-    fn fit(prototype: &Prototype, own: f64, top: f64) -> Self {
-        let look = |omega: f64| {
+    /// The map for a filter at `own` (rad a sample).
+    fn fit(prototype: &Prototype, own: f64, matcher: &Matcher) -> Self {
+        let look = |(omega, phi): (f64, f64)| {
             let [least, most] = WEIGHTS;
             let weight = least + prototype.slope((omega / own).powi(2)).min(most);
-            Look { phi: (omega / 2.0).sin().powi(2), square: omega * omega, weight }
+            Look { phi, square: omega * omega, weight }
         };
-        let wide =
-            (0..WIDE).map(|i| top * 0.5 * (1.0 - (PI * (i as f64 + 0.5) / WIDE as f64).cos())).map(look);
-        let bends = [prototype.n, prototype.d].into_iter().filter(|p| p[0] > 0.0 && p[2] > 0.0);
-        let near = bends.flat_map(|p| {
-            let centre = own * (p[0] / p[2]).powf(0.25);
+        let mut looks = [Look { phi: 0.0, square: 1.0, weight: 0.0 }; WIDE + 2 * 2 * NEAR.len() + 1];
+        looks.iter_mut().zip(matcher.wide).for_each(|(place, at)| *place = look(at));
+        let mut count = WIDE;
+        let mut near = |omega: f64| {
+            looks[count] = look((omega, phi(omega)));
+            count += 1;
+        };
+        near(own);
+        for p in [prototype.n, prototype.d].into_iter().filter(|p| p[0] > 0.0 && p[2] > 0.0) {
+            let centre = own * (p[0] / p[2]).sqrt().sqrt();
             let width = (p[1] / (p[0] * p[2]).sqrt() + 2.0).clamp(1e-4, 1.0).sqrt();
-            let is_near = centre <= 1.05 * top;
-            let sides = NEAR.into_iter().flat_map(move |n| {
-                let factor = 1.0 + n * width;
-                [centre * factor, centre / factor]
-            });
-            sides.filter(move |_| is_near).map(|omega| omega.min(top))
-        });
+            if centre <= 1.05 * matcher.top {
+                for factor in NEAR.map(|n| 1.0 + n * width) {
+                    near((centre * factor).min(matcher.top));
+                    near((centre / factor).min(matcher.top));
+                }
+            }
+        }
+        let looks = &looks[..count];
+        let scale = |look: &Look| {
+            look.weight / (look.square * (1.0 + look.phi * (DENOMINATOR[0] + look.phi * DENOMINATOR[1])))
+        };
         let mut one = Equations::<2>::default();
-        let mut two = Equations::<4>::default();
-        let looks = wide.chain(near.map(look)).chain([look(own)]);
-        for Look { phi, square, weight } in looks.clone() {
-            let scale = weight / (square * (1.0 + phi * (DENOMINATOR[0] + phi * DENOMINATOR[1])));
-            let row = [phi, -square * phi, phi * phi, -square * phi * phi].map(|x| x * scale);
-            one.add([row[0], row[1]], square * scale);
-            two.add(row, square * scale);
+        for look in looks {
+            let scale = scale(look);
+            one.add([look.phi * scale, -look.square * look.phi * scale], look.square * scale);
         }
         let [gamma, beta] = one.solve();
         let simple = Self { gamma, alpha: 0.0, beta, delta: 0.0, own: own * own };
-        let error = looks.map(|look| look.weight * (simple.ratio(&look) - 1.0).abs());
+        let error = looks.iter().map(|look| look.weight * (simple.ratio(look) - 1.0).abs());
         let error = 10.0 / std::f64::consts::LN_10 * error.fold(0.0, f64::max);
         let [from, to] = ENOUGH_DB;
         let share = ((error - from) / (to - from)).clamp(0.0, 1.0);
         if share == 0.0 {
             return simple;
+        }
+        let mut two = Equations::<4>::default();
+        for look @ Look { phi, square, .. } in looks {
+            let scale = scale(look);
+            two.add([*phi, -square * phi, phi * phi, -square * phi * phi].map(|x| x * scale), square * scale);
         }
         let full = two.solve();
         let mix = |simple: f64, full: f64| simple + share * (full - simple);
@@ -323,7 +360,8 @@ impl<const N: usize> Equations<N> {
     fn add(&mut self, row: [f64; N], value: f64) {
         for (i, x) in row.iter().enumerate() {
             self.right[i] += x * value;
-            for (sum, y) in self.left[i].iter_mut().zip(row) {
+            // The matrix is symmetric: its upper half is all that is needed.
+            for (sum, y) in self.left[i].iter_mut().zip(row).skip(i) {
                 *sum += x * y;
             }
         }
@@ -333,8 +371,8 @@ impl<const N: usize> Equations<N> {
     fn solve(mut self) -> [f64; N] {
         for i in 0..N {
             for j in i + 1..N {
-                let factor = self.left[j][i] / self.left[i][i];
-                for k in i..N {
+                let factor = self.left[i][j] / self.left[i][i];
+                for k in j..N {
                     self.left[j][k] -= factor * self.left[i][k];
                 }
                 self.right[j] -= factor * self.right[i];
@@ -357,7 +395,7 @@ mod tests {
     const QS: [f64; 8] = [0.3, 0.5, 0.707, 1.0, 2.0, 4.0, 8.0, 12.0];
 
     fn error(rate: f64, freq: f64, prototype: &Prototype, floor: f64) -> f64 {
-        let sections = prototype.sections(rate, freq);
+        let sections = Matcher::new(rate).sections(prototype, freq);
         let wide = (0..=120).map(|i| 10.0 * 2_000.0_f64.powf(f64::from(i) / 120.0));
         let near = (-12..=12).map(|i| freq * 1.02_f64.powi(i));
         let worst = wide.chain(near).filter(|f| (10.0..=20_000.0).contains(f)).map(|f| {
@@ -429,7 +467,7 @@ mod tests {
                             Prototype::highpass(q),
                             Prototype::lowpass(q),
                         ] {
-                            for section in prototype.sections(rate, freq) {
+                            for section in Matcher::new(rate).sections(&prototype, freq) {
                                 let stable = section.is_stable();
                                 assert!(stable, "{prototype:?} at {freq} Hz of {rate} Hz: {section:?}");
                             }
@@ -443,8 +481,10 @@ mod tests {
     #[test]
     fn low_bands_and_a_bell_at_0_db_need_no_second_section() {
         for prototype in [Prototype::bell(0.0, 1.0), Prototype::bell(3.0, 1.0), Prototype::highpass(0.7)] {
-            assert!(prototype.sections(48_000.0, 100.0)[1].is_wire(), "{prototype:?}");
+            assert!(Matcher::new(48_000.0).sections(&prototype, 100.0)[1].is_wire(), "{prototype:?}");
         }
-        assert!(Prototype::bell(0.0, 1.0).sections(48_000.0, 15_000.0).iter().all(Coeffs::is_wire));
+        assert!(
+            Matcher::new(48_000.0).sections(&Prototype::bell(0.0, 1.0), 15_000.0).iter().all(Coeffs::is_wire)
+        );
     }
 }

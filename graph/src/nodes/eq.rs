@@ -14,7 +14,7 @@ use crate::dsp::cascade::{Cascade, SIDES, SPAN};
 use crate::dsp::detector::{BandDetector, Heard, Law};
 use crate::dsp::flow::Flow;
 use crate::dsp::kweight::pink_weights;
-use crate::dsp::matched::Prototype;
+use crate::dsp::matched::{Matcher, Prototype};
 use crate::dsp::svf::{Coeffs, butterworth_q};
 use crate::meter::{Meter, REDUCTION};
 use crate::node::{Kind, Node, Params, Parts, Setup, same};
@@ -136,6 +136,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let cascade = Cascade::new(mid_side.chain([false]).collect(), setup.channels);
     Box::new(Eq {
         rate: setup.sample_rate,
+        matcher: Matcher::new(setup.sample_rate),
         bands,
         cascade,
         targets: vec![[Flow::WIRE; SIDES]; sections + 1].into_boxed_slice(),
@@ -149,6 +150,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 
 struct Eq {
     rate: f64,
+    matcher: Matcher,
     bands: Box<[Band]>,
     /// The sections of all bands in a row.
     cascade: Cascade,
@@ -202,7 +204,7 @@ impl Band {
     }
 
     /// Makes its coefficients.
-    fn make(&mut self, rate: f64, made: Made, targets: &mut [[Flow; SIDES]]) {
+    fn make(&mut self, rate: f64, matcher: &Matcher, made: Made, targets: &mut [[Flow; SIDES]]) {
         self.made_for = made;
         let ([freq, gain, q], is_on) = made;
         let targets = &mut targets[self.sections.clone()];
@@ -216,7 +218,7 @@ impl Band {
         }
         for index in 0..targets.len() / 2 {
             let prototype = self.prototype(index, gain, q);
-            for (target, section) in targets[2 * index..].iter_mut().zip(prototype.sections(rate, freq)) {
+            for (target, section) in targets[2 * index..].iter_mut().zip(matcher.sections(&prototype, freq)) {
                 *target = self.placed(Flow::new(&section));
             }
         }
@@ -311,7 +313,7 @@ impl Eq {
 
     /// Looks where the values are `frames` after the start of the block, and sets out for there.
     fn aim(&mut self, params: &Params<'_>, frames: usize, meter: &mut Meter) {
-        let Self { rate, bands, cascade, targets, auto_gain, .. } = self;
+        let Self { rate, matcher, bands, cascade, targets, auto_gain, .. } = self;
         let is_new = auto_gain.is_nan();
         let auto = at(params, &AUTO_GAIN, frames).value();
         let mut lowest: f64 = 0.0;
@@ -338,7 +340,7 @@ impl Eq {
                 continue;
             }
             let is_first = band.made_for.0[0].is_nan();
-            band.make(*rate, made, targets);
+            band.make(*rate, matcher, made, targets);
             for section in band.sections.clone().filter(|_| is_first) {
                 cascade.set(section, targets[section]);
             }
