@@ -262,3 +262,19 @@ fn random_moves_at_every_block_never_make_it_unstable() {
     }
     assert_eq!(rig.count(|event| matches!(event, lacquer_graph::seat::Event::Fault { .. })), 0);
 }
+
+#[test]
+fn the_meter_tells_what_dynamic_bands_do_and_nothing_of_bands_that_stand_still() {
+    let readings = |nodes: &str| {
+        let mut rig = Rig::of(nodes);
+        rig.play(&sine(1_000.0, -20.0, RATE, 2, 96_000));
+        let told = rig.events.iter().filter_map(|event| match event {
+            lacquer_graph::seat::Event::Meter { value, .. } => Some(db(*value)),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    let told = readings("  - eq: {bands: [{freq: 1 kHz, q: 2, range: -12, threshold: -30, ratio: 2}]}\n");
+    assert!((told.last().unwrap() + 5.0).abs() < 0.05, "{told:?}");
+    assert!(readings("  - eq: {bands: [{freq: 1 kHz, gain: -5}]}\n").is_empty());
+}

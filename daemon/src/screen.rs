@@ -147,7 +147,7 @@ impl Seen {
     }
 
     fn meter(&self, path: &str) -> f64 {
-        self.meters.get(&format!("/meter/{path}")).copied().unwrap_or(FLOOR)
+        self.meters.get(&format!("/meter/{path}")).map_or(FLOOR, |value| tenths(*value))
     }
 
     fn reductions(&self) -> impl Iterator<Item = (&str, f64)> {
@@ -157,7 +157,7 @@ impl Seen {
         self.meters.iter().filter_map(move |(path, value)| {
             let length = id(path)?;
             let start = "/meter/node/".len();
-            Some((&path[start..start + length], *value))
+            Some((&path[start..start + length], tenths(*value)))
         })
     }
 
@@ -219,6 +219,11 @@ impl Seen {
             self.xruns
         )
     }
+}
+
+/// Rounded to what is shown, so that nothing reads -0.0.
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0 + 0.0
 }
 
 /// A level from -60 to 0 dB as a bar.

@@ -144,6 +144,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         is_settled: false,
         clock: 0,
         heard: Box::new([[0.0; QUANTUM]; MAX_CHANNELS]),
+        was_dynamic: false,
         auto_gain: f64::NAN,
     })
 }
@@ -163,6 +164,8 @@ struct Eq {
     clock: usize,
     /// What the detectors hear.
     heard: Box<[Plane; MAX_CHANNELS]>,
+    /// Whether any band was dynamic the last time.
+    was_dynamic: bool,
     /// What the automatic gain was last made for.
     auto_gain: f64,
 }
@@ -355,7 +358,11 @@ impl Eq {
         }
         let arrived = targets.iter().enumerate().map(|(section, target)| cascade.aim(section, target));
         self.is_gliding = arrived.fold(false, |gliding, arrived| gliding | !arrived);
-        meter.low(0, db_to_gain(lowest));
+        // A band that has stopped to be dynamic says so once.
+        let dynamic = bands.iter().any(|band| band.is_dynamic);
+        if std::mem::replace(&mut self.was_dynamic, dynamic) || dynamic {
+            meter.low(0, db_to_gain(lowest));
+        }
     }
 
     /// Up to the next look at the coefficients: `frames` of the block.
@@ -411,7 +418,6 @@ impl Node for Eq {
             return;
         }
         self.clock = (self.clock + frames) % SPAN;
-        meter.low(0, 1.0);
         let mut channels = block.channels().enumerate();
         while let Some((channel, first)) = channels.next() {
             let second = channels.next().map(|(_, second)| second);
