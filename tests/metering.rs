@@ -5,7 +5,7 @@
 use lacquer::files::{Depth, Sink};
 use lacquer_graph::metering::{Meters, Reading, spectrum::Spectrum};
 use lacquer_tests::daemon::lacquer;
-use lacquer_tests::signal::{Channels, db, gain, noise, sine};
+use lacquer_tests::signal::{Channels, db, gain, kaiser, noise, sine};
 use std::f64::consts::{PI, TAU};
 use std::path::PathBuf;
 use std::process::Command;
@@ -164,19 +164,10 @@ fn ebu_3341_cases_20_to_23_true_peaks_between_the_samples() {
         n if n < middle + 16 => (TAU * (n - middle) as f64 / 16.0).sin(),
         n => 0.5 * (TAU * (n - middle - 16) as f64 / 24.0).sin(),
     });
-    let bessel = |x: f64| {
-        let mut term = 1.0;
-        1.0 + (1..60)
-            .map(|k| {
-                term *= (x / (2.0 * f64::from(k))).powi(2);
-                term
-            })
-            .sum::<f64>()
-    };
     let taps: Vec<f64> = (-511..=511)
         .map(|t| {
             let t = f64::from(t);
-            let window = bessel(10.0 * (1.0 - (t / 511.0).powi(2)).max(0.0).sqrt()) / bessel(10.0);
+            let window = kaiser(t / 511.0, 10.0);
             let sinc = if t == 0.0 { 0.25 } else { (PI * t / 4.0).sin() / (PI * t) };
             sinc * window
         })

@@ -79,17 +79,8 @@ pub fn click(samples: &[f64], freq_hz: f64, rate: f64) -> f64 {
 pub fn true_peak(samples: &[f64]) -> f64 {
     const HALF: usize = 256;
     const FOLD: usize = 32;
-    let bessel = |x: f64| {
-        let mut term = 1.0;
-        1.0 + (1..60)
-            .map(|k| {
-                term *= (x / (2.0 * f64::from(k))).powi(2);
-                term
-            })
-            .sum::<f64>()
-    };
     let tap = |t: f64| {
-        let window = bessel(10.0 * (1.0 - (t / HALF as f64).powi(2)).max(0.0).sqrt()) / bessel(10.0);
+        let window = kaiser(t / HALF as f64, 10.0);
         (std::f64::consts::PI * t).sin() / (std::f64::consts::PI * t) * window
     };
     let phases: Vec<Vec<f64>> = (1..FOLD)
@@ -111,15 +102,7 @@ pub fn above_16_khz(samples: &[f64], rate: f64) -> f64 {
     let taps: Vec<f64> = (0..255)
         .map(|i| {
             let t = f64::from(i - 127);
-            let bessel = |x: f64| {
-                (1..60)
-                    .fold((1.0, 1.0), |(sum, term), k| {
-                        let term: f64 = term * (x / (2.0 * f64::from(k))).powi(2);
-                        (sum + term, term)
-                    })
-                    .0
-            };
-            let window = bessel(12.0 * (1.0 - (t / 127.0).powi(2)).max(0.0).sqrt()) / bessel(12.0);
+            let window = kaiser(t / 127.0, 12.0);
             let cutoff = 16_000.0 / rate;
             let low =
                 if t == 0.0 { 2.0 * cutoff } else { (TAU * cutoff * t).sin() / (std::f64::consts::PI * t) };
@@ -128,4 +111,18 @@ pub fn above_16_khz(samples: &[f64], rate: f64) -> f64 {
         .collect();
     let filtered = samples.windows(255).map(|x| x.iter().zip(&taps).map(|(x, tap)| x * tap).sum::<f64>());
     db(filtered.fold(1e-12, |peak: f64, x: f64| peak.max(x.abs())))
+}
+
+/// The Kaiser window at `edge` (-1..=1).
+pub fn kaiser(edge: f64, beta: f64) -> f64 {
+    let bessel = |x: f64| {
+        let mut term = 1.0;
+        1.0 + (1..60)
+            .map(|k| {
+                term *= (x / (2.0 * f64::from(k))).powi(2);
+                term
+            })
+            .sum::<f64>()
+    };
+    bessel(beta * (1.0 - edge * edge).max(0.0).sqrt()) / bessel(beta)
 }

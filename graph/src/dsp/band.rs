@@ -3,6 +3,7 @@
 //! High-pass or band-pass as a windowed sinc (A. V. Oppenheim, R. W. Schafer, *Discrete-Time Signal Processing*,
 //! section 7.5): Kaiser, 70 dB. The edges lie at half the amplitude; each takes 1.43 kHz from nothing to all.
 
+use crate::dsp::kaiser::window;
 use crate::dsp::vectors::Vectors;
 use std::f64::consts::{PI, TAU};
 
@@ -44,7 +45,7 @@ impl Band {
             0 => 1.0,
             _ => {
                 let edge = n as f64 / (half + 1) as f64;
-                bessel_i0(BETA * (1.0 - edge * edge).sqrt()) / bessel_i0(BETA) / (PI * n as f64)
+                window(edge, BETA) / (PI * n as f64)
             }
         };
         Self {
@@ -168,16 +169,6 @@ fn cosines(turns: f64) -> impl Iterator<Item = f64> {
         pair = [next, 2.0 * step * next - now];
         Some(now)
     })
-}
-
-/// Modified Bessel function of the first kind, order 0, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let (mut sum, mut term) = (1.0, 1.0);
-    for k in 1..50 {
-        term *= (x / (2.0 * f64::from(k))).powi(2);
-        sum += term;
-    }
-    sum
 }
 
 #[cfg(test)]

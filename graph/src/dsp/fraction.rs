@@ -2,7 +2,7 @@
 //!
 //! Source: T. I. Laakso et al., *Splitting the Unit Delay*, IEEE Signal Processing Magazine 13(1), 1996.
 
-use std::f64::consts::PI;
+use crate::dsp::kaiser::sinc;
 
 /// Samples on each side of the place between two.
 pub const SIDE: usize = 48;
@@ -30,7 +30,8 @@ impl Fraction {
     pub fn new() -> Self {
         let row = |place: usize| {
             let shift = place as f64 / PLACES as f64;
-            let taps: [f64; TAPS] = std::array::from_fn(|i| tap(i as f64 - (SIDE as f64 - 1.0) - shift));
+            let taps: [f64; TAPS] =
+                std::array::from_fn(|i| sinc(i as f64 - (SIDE as f64 - 1.0) - shift, SIDE as f64, BETA));
             let sum: f64 = taps.iter().sum();
             taps.map(|tap| tap / sum)
         };
@@ -47,24 +48,4 @@ impl Fraction {
         let (low, high) = (&self.rows[at], &self.rows[at + 1]);
         (0..TAPS).map(|i| recent(i) * (low[i] + rest * (high[i] - low[i]))).sum()
     }
-}
-
-fn tap(t: f64) -> f64 {
-    if t == 0.0 {
-        return 1.0;
-    }
-    let edge = t / SIDE as f64;
-    // A whole number of samples is exactly one of them.
-    let sinc = if t.fract() == 0.0 { 0.0 } else { (PI * t).sin() / (PI * t) };
-    sinc * bessel_i0(BETA * (1.0 - edge * edge).max(0.0).sqrt()) / bessel_i0(BETA)
-}
-
-/// Modified Bessel function of the first kind, order 0, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let (mut sum, mut term) = (1.0, 1.0);
-    for k in 1..50 {
-        term *= (x / (2.0 * f64::from(k))).powi(2);
-        sum += term;
-    }
-    sum
 }

@@ -15,6 +15,7 @@ pub mod fade;
 pub mod flow;
 pub mod follower;
 pub mod fraction;
+pub mod kaiser;
 pub mod kweight;
 pub mod lanes;
 pub mod loudness;

@@ -5,8 +5,8 @@
 //! detector decides what a true-peak limiter is worth: the 48 taps of ITU-R BS.1770-5, Annex 2, under-read hot
 //! noise by more than a dB.
 
+use crate::dsp::kaiser::sinc;
 use crate::dsp::vectors::Vectors;
-use std::f64::consts::PI;
 
 /// Taps on each side of the point half way between two samples, at most.
 const HALF_SIDE: usize = 128;
@@ -94,8 +94,6 @@ impl Default for History {
 
 impl Interpolator {
     /// `[control]` Windowed sincs, each with a gain of exactly 1 at 0 Hz.
-    ///
-    /// Source: J. F. Kaiser, *Nonrecursive digital filter design using the I0-sinh window function*, 1974.
     pub fn new(detection: Detection) -> Self {
         let side = if detection == Detection::Fast { SHORT_SIDE } else { HALF_SIDE };
         let mut half = Box::new([0.0; HALF_SIDE]);
@@ -169,26 +167,10 @@ fn between(fine: &[[f64; FINE]], points: &mut Ring<FINE, { 2 * FINE }>, point: f
     peak
 }
 
-/// sin(pi t)/(pi t) under a Kaiser window that ends at `side`.
-fn sinc(t: f64, side: f64, beta: f64) -> f64 {
-    let edge = t / side;
-    let window = bessel_i0(beta * (1.0 - edge * edge).max(0.0).sqrt()) / bessel_i0(beta);
-    (PI * t).sin() / (PI * t) * window
-}
-
-/// Modified Bessel function of the first kind, order 0, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let (mut sum, mut term) = (1.0, 1.0);
-    for k in 1..50 {
-        term *= (x / (2.0 * f64::from(k))).powi(2);
-        sum += term;
-    }
-    sum
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::f64::consts::PI;
 
     fn listen(samples: &[f64]) -> Vec<f64> {
         let mut peaks = vec![0.0; samples.len()];

@@ -3,6 +3,7 @@
 //! The first stage, where the transition is narrow, has long filters; the others short ones. Flat within 0.001 dB to 20 kHz at
 //! 44.1 kHz and up; images and aliases there are below -115 dB. The delay is a whole number of frames.
 
+use crate::dsp::kaiser::window;
 use crate::dsp::vectors::Vectors;
 use std::f64::consts::PI;
 
@@ -221,22 +222,8 @@ fn half_band(t: i64, width: usize) -> f64 {
 }
 
 /// A windowed sinc with its corner at a quarter of the rate.
-///
-/// Source: J. F. Kaiser, *Nonrecursive digital filter design using the I0-sinh window function*, 1974.
 fn kernel(t: f64, width: f64) -> f64 {
-    let edge = t / width;
-    let window = bessel_i0(BETA * (1.0 - edge * edge).max(0.0).sqrt()) / bessel_i0(BETA);
-    (PI * t / 2.0).sin() / (PI * t) * window
-}
-
-/// Modified Bessel function of the first kind, order 0, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let (mut sum, mut term) = (1.0, 1.0);
-    for k in 1..60 {
-        term *= (x / (2.0 * f64::from(k))).powi(2);
-        sum += term;
-    }
-    sum
+    (PI * t / 2.0).sin() / (PI * t) * window(t / width, BETA)
 }
 
 #[cfg(test)]

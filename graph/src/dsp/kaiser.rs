@@ -1,0 +1,29 @@
+//! The window that all of our filters of finite length are made with.
+//!
+//! Source: J. F. Kaiser, *Nonrecursive digital filter design using the I0-sinh window function*, 1974.
+
+use std::f64::consts::PI;
+
+/// The window at `edge` (-1..=1, 0 is its middle). A higher `beta` lowers what leaks, and widens the transition.
+pub fn window(edge: f64, beta: f64) -> f64 {
+    bessel_i0(beta * (1.0 - edge * edge).max(0.0).sqrt()) / bessel_i0(beta)
+}
+
+/// sin(pi t)/(pi t) under the window that ends at `side`; at a whole number, exactly 1 or 0.
+pub fn sinc(t: f64, side: f64, beta: f64) -> f64 {
+    match t {
+        0.0 => 1.0,
+        t if t.fract() == 0.0 => 0.0,
+        t => (PI * t).sin() / (PI * t) * window(t / side, beta),
+    }
+}
+
+/// Modified Bessel function of the first kind, order 0, by its power series.
+fn bessel_i0(x: f64) -> f64 {
+    let (mut sum, mut term) = (1.0, 1.0);
+    for k in 1..60 {
+        term *= (x / (2.0 * f64::from(k))).powi(2);
+        sum += term;
+    }
+    sum
+}
