@@ -151,3 +151,60 @@ fn a_split_can_be_moved_while_it_plays() {
         "the last band has no upper edge"
     );
 }
+
+/// Gain of a chain in dB, five milliseconds at a time, on a tone that goes up and down.
+fn gains(nodes: &str) -> Vec<f64> {
+    let mut input = sine(1_000.0, 0.0, RATE, 2, 96_000);
+    for samples in &mut input {
+        for (n, x) in samples.iter_mut().enumerate() {
+            *x *= [0.05, 0.7, 0.02, 0.3][n / 24_000];
+        }
+    }
+    input[1].iter_mut().for_each(|x| *x *= 0.3);
+    let out = Rig::of(nodes).play(&input);
+    let pairs = out.iter().zip(&input).flat_map(|(y, x)| y.chunks_exact(240).zip(x.chunks_exact(240)));
+    pairs.map(|(y, x)| db(rms(y) / rms(x))).collect()
+}
+
+#[test]
+fn a_bands_rows_mean_what_they_mean_for_the_compressor() {
+    for fields in [
+        "threshold: -30 dB, ratio: 4, knee: 0",
+        "threshold: -30 dB, ratio: 2, knee: 20 dB",
+        "threshold: -30 dB, attack: 50 ms, release: 30 ms",
+        "threshold: -30 dB, release: auto",
+        "threshold: -30 dB, range: 3 dB, makeup: 2 dB",
+        "threshold: -30 dB, hold: 100 ms, release: 20 ms",
+        "threshold: -30 dB, detector: rms, rms_window: 100 ms",
+        "threshold: -30 dB, detector: program, attack: 60 ms",
+        "threshold: -20 dB, mode: upward, ratio: 3",
+        "threshold: -30 dB, link: 0 %",
+    ] {
+        let alone = gains(&format!("  - compressor: {{{fields}}}\n"));
+        let banded =
+            gains(&format!("  - multiband: {{bands: [{{to: 20 Hz, threshold: 0 dB}}, {{{fields}}}]}}\n"));
+        // Where the level jumps, the split's phase is heard for a moment, and a hold keeps what it heard.
+        let off: Vec<f64> = alone.iter().zip(&banded).map(|(a, b)| (a - b).abs()).collect();
+        let mut sorted = off.clone();
+        sorted.sort_by(f64::total_cmp);
+        assert!(sorted[sorted.len() * 9 / 10] < 0.25, "{fields}: {:.3} dB", sorted[sorted.len() * 9 / 10]);
+        assert!(alone.iter().any(|gain| gain.abs() > 1.0), "{fields} does something");
+    }
+}
+
+#[test]
+fn the_steeper_slope_keeps_the_bands_further_apart() {
+    // An octave above the split, the low band is muted: what is left of it tells the slope.
+    let left = |slope: &str| {
+        let nodes = format!(
+            "  - multiband: {{slope: {slope}, bands: [{{to: 500 Hz, threshold: 0 dB}}, {{mute: true}}]}}\n"
+        );
+        gain_at(&nodes, 1_000.0, -20.0)
+    };
+    assert!(
+        (left("24 dB/oct") + 24.6).abs() < 0.2 && (left("48 dB/oct") + 48.4).abs() < 0.3,
+        "{:.1}, {:.1} dB",
+        left("24 dB/oct"),
+        left("48 dB/oct")
+    );
+}

@@ -35,11 +35,6 @@ impl Coeffs {
         [self.a1, self.a2, self.a3, self.m0, self.m1, self.m2]
     }
 
-    /// The coefficients that [`Self::parts`] gave.
-    pub fn from_parts([a1, a2, a3, m0, m1, m2]: [f64; 6]) -> Self {
-        Self { a1, a2, a3, m0, m1, m2 }
-    }
-
     fn new(g: f64, k: f64, mix: [f64; 3]) -> Self {
         let a1 = 1.0 / (1.0 + g * (g + k));
         let a2 = g * a1;
@@ -55,24 +50,6 @@ impl Coeffs {
     /// Whether what goes in comes out.
     pub fn is_wire(&self) -> bool {
         self.m0 == 1.0 && self.m1 == 0.0 && self.m2 == 0.0
-    }
-
-    /// Whether all is a number, and what goes in dies away: the damping is above 0.
-    pub fn is_stable(&self) -> bool {
-        let g = self.a3 / self.a2;
-        let k = (1.0 / self.a1 - 1.0) / g - g;
-        self.parts().iter().all(|x| x.is_finite()) && (self.is_wire() || g > 0.0 && k > 0.0)
-    }
-
-    /// Squared magnitude at `freq_hz`.
-    pub fn power(&self, sample_rate: f64, freq_hz: f64) -> f64 {
-        // g and k again, from a1 = 1 / (1 + g (g + k)), a2 = g a1, a3 = g a2.
-        let g = self.a3 / self.a2;
-        let k = (1.0 / self.a1 - 1.0) / g - g;
-        let s = (PI * freq_hz / sample_rate).tan() / g;
-        let square = 1.0 - s * s;
-        let (real, imaginary) = (self.m0 * square + self.m2, (self.m0 * k + self.m1) * s);
-        (real * real + imaginary * imaginary) / (square * square + k * k * s * s)
     }
 
     /// tan of half the normalised frequency, kept below Nyquist.
@@ -139,6 +116,28 @@ impl Coeffs {
         state.ic1 = 2.0 * v1 - state.ic1;
         state.ic2 = 2.0 * v2 - state.ic2;
         self.m0 * sample + self.m1 * v1 + self.m2 * v2
+    }
+}
+
+/// What only tests ask.
+#[cfg(test)]
+impl Coeffs {
+    /// Whether all is a number, and what goes in dies away: the damping is above 0.
+    pub fn is_stable(&self) -> bool {
+        let g = self.a3 / self.a2;
+        let k = (1.0 / self.a1 - 1.0) / g - g;
+        self.parts().iter().all(|x| x.is_finite()) && (self.is_wire() || g > 0.0 && k > 0.0)
+    }
+
+    /// Squared magnitude at `freq_hz`.
+    pub fn power(&self, sample_rate: f64, freq_hz: f64) -> f64 {
+        // g and k again, from a1 = 1 / (1 + g (g + k)), a2 = g a1, a3 = g a2.
+        let g = self.a3 / self.a2;
+        let k = (1.0 / self.a1 - 1.0) / g - g;
+        let s = (PI * freq_hz / sample_rate).tan() / g;
+        let square = 1.0 - s * s;
+        let (real, imaginary) = (self.m0 * square + self.m2, (self.m0 * k + self.m1) * s);
+        (real * real + imaginary * imaginary) / (square * square + k * k * s * s)
     }
 }
 
