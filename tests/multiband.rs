@@ -156,8 +156,11 @@ fn a_split_can_be_moved_while_it_plays() {
 fn gains(nodes: &str) -> Vec<f64> {
     let mut input = sine(1_000.0, 0.0, RATE, 2, 96_000);
     for samples in &mut input {
+        // From level to level in some milliseconds: the split's answer to a step is no matter here.
+        let mut level = 0.05;
         for (n, x) in samples.iter_mut().enumerate() {
-            *x *= [0.05, 0.7, 0.02, 0.3][n / 24_000];
+            level += 0.002 * ([0.05, 0.7, 0.02, 0.3][n / 24_000] - level);
+            *x *= level;
         }
     }
     input[1].iter_mut().for_each(|x| *x *= 0.3);
@@ -183,11 +186,16 @@ fn a_bands_rows_mean_what_they_mean_for_the_compressor() {
         let alone = gains(&format!("  - compressor: {{{fields}}}\n"));
         let banded =
             gains(&format!("  - multiband: {{bands: [{{to: 20 Hz, threshold: 0 dB}}, {{{fields}}}]}}\n"));
-        // Where the level jumps, the split's phase is heard for a moment, and a hold keeps what it heard.
         let off: Vec<f64> = alone.iter().zip(&banded).map(|(a, b)| (a - b).abs()).collect();
         let mut sorted = off.clone();
         sorted.sort_by(f64::total_cmp);
-        assert!(sorted[sorted.len() * 9 / 10] < 0.25, "{fields}: {:.3} dB", sorted[sorted.len() * 9 / 10]);
+        // Times that follow the crest factor follow the split's phase a little.
+        let tolerance = if fields.contains("program") { 0.2 } else { 0.1 };
+        assert!(
+            sorted[sorted.len() * 9 / 10] < tolerance,
+            "{fields}: {:.3} dB",
+            sorted[sorted.len() * 9 / 10]
+        );
         assert!(alone.iter().any(|gain| gain.abs() > 1.0), "{fields} does something");
     }
 }
