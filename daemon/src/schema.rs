@@ -55,8 +55,10 @@ fn node(kind: &Kind) -> Value {
     }
     if let Some(parts) = kind.parts {
         let part = json!({"type": "object", "additionalProperties": false, "properties": table(parts.rows)});
-        properties
-            .insert(parts.list.to_owned(), json!({"type": "array", "maxItems": parts.most, "items": part}));
+        properties.insert(
+            parts.list.to_owned(),
+            json!({"type": "array", "minItems": parts.least, "maxItems": parts.most, "items": part}),
+        );
     }
     json!({"type": ["object", "null"], "description": kind.help, "additionalProperties": false, "properties": properties})
 }

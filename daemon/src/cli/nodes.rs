@@ -48,11 +48,20 @@ fn page(kind: &Kind) -> String {
     }
     text += &rows(kind.rows, "");
     if let Some(parts) = kind.parts {
-        text += &format!("\n\n\"{}\": up to {}, each with", parts.list, parts.most);
+        let count = if parts.least > 0 {
+            format!("{} to {}", parts.least, parts.most)
+        } else {
+            format!("up to {}", parts.most)
+        };
+        text += &format!("\n\n\"{}\": {count}, each with", parts.list);
+        if let Some(row) = parts.last_lacks {
+            text += &format!(" (the last has no {row})");
+        }
         text += &rows(parts.rows, &format!("{}/N/", parts.name));
     }
-    for reading in kind.readings {
-        text += &format!("\n\nreports {} ({}): {}", reading.name, reading.unit.symbol(), reading.help);
+    for (at, reading) in kind.readings.iter().enumerate() {
+        text += if at == 0 { "\n\n" } else { "\n" };
+        text += &format!("reports {} ({}): {}", reading.name, reading.unit.symbol(), reading.help);
     }
     text
 }
@@ -61,7 +70,10 @@ fn rows(rows: &[Param], prefix: &str) -> String {
     let mut text = String::new();
     for row in rows {
         let name = format!("{prefix}{}", row.name);
-        text += &format!("\n  {name:<20}{:<34}{}", row.range_text(), row.text(row.default));
+        // A default that does not fit beside a long list of words goes below it.
+        let range = row.range_text();
+        let gap = if range.len() < 34 { String::new() } else { format!("\n  {:<54}", "") };
+        text += &format!("\n  {name:<20}{range:<34}{gap}{}", row.text(row.default));
         text += &format!("\n  {:<20}{}", "", row.help);
         if row.is_setting {
             text += " A change rebuilds the chain and swaps it in.";
