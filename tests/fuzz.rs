@@ -8,6 +8,8 @@ use lacquer_control::intent::{Intent, Value};
 use lacquer_control::notice::Line;
 use lacquer_control::surface::osc::{datagrams, decode};
 use lacquer_graph::error::Report;
+use lacquer_graph::nodes::CATALOGUE;
+use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_graph::seat::Event;
 use lacquer_graph::{Chain, Plane, QUANTUM, Spec};
@@ -209,4 +211,66 @@ fn nests_and_brackets_do_not_lead_the_decoder_down() {
     wrong(&brackets);
     wrong(&[]);
     wrong(b"/unterminated");
+}
+
+/// Some value of a row, its ends among them, as text.
+fn some_value(row: &Param, random: &mut Random) -> String {
+    let norm = match random.below(6) {
+        0 => 0.0,
+        1 => 1.0,
+        _ => random.unit(),
+    };
+    match row.unit {
+        Unit::Choice(names) => names[random.below(names.len())].to_owned(),
+        _ => row.text(row.from_norm(norm).unwrap()),
+    }
+}
+
+#[test]
+fn every_kind_bears_any_settings_and_any_moves_at_any_rate() {
+    let mut random = Random::new(OSC_SEED + 1);
+    let input = noise(0.0, 3, 2, 4_800);
+    for kind in CATALOGUE {
+        for round in 0..40 {
+            let row = |row: &Param, random: &mut Random| {
+                (row.name != "channels").then(|| format!("{}: \"{}\"", row.name, some_value(row, random)))
+            };
+            let mut fields = vec!["id: n".to_owned()];
+            fields.extend(kind.rows.iter().filter_map(|r| row(r, &mut random)));
+            if let Some(parts) = kind.parts {
+                let count = parts.least.max(1) + random.below(parts.most - parts.least);
+                let list: Vec<_> = (0..count)
+                    .map(|at| {
+                        let rows = parts.rows.iter().filter(|row| parts.has(at, count, row));
+                        let rows: Vec<_> = rows.filter_map(|r| row(r, &mut random)).collect();
+                        format!("{{{}}}", rows.join(", "))
+                    })
+                    .collect();
+                fields.push(format!("{}: [{}]", parts.list, list.join(", ")));
+            }
+            let yaml = format!("  - {}: {{{}}}\n", kind.name, fields.join(", "));
+            let rate = [44_100.0, 48_000.0, 96_000.0, 192_000.0][round % 4];
+            let mut rig = Rig::at(rate, &yaml);
+            let places: Vec<_> = {
+                let all = rig.air.newest().unwrap().addresses.all();
+                all.iter()
+                    .filter(|place| !place.row.is_setting)
+                    .map(|place| (place.address(), place.row))
+                    .collect()
+            };
+            for _ in 0..4 {
+                let out = rig.play(&input);
+                let highest = out.iter().flatten().fold(0.0_f64, |peak, x| peak.max(x.abs()));
+                // 24 bands of 48 dB would be more; what runs away is.
+                assert!(highest < 1e60, "{highest:e} at {rate} Hz:\n{yaml}");
+                for _ in 0..3 {
+                    let (address, row) = &places[random.below(places.len())];
+                    let text = some_value(row, &mut random);
+                    rig.set_value(address, &Value::Text(text));
+                }
+            }
+            let faults = rig.count(|event| matches!(event, Event::Fault { .. }));
+            assert_eq!(faults, 0, "a NaN at {rate} Hz:\n{yaml}");
+        }
+    }
 }
