@@ -278,3 +278,23 @@ fn the_meter_tells_what_dynamic_bands_do_and_nothing_of_bands_that_stand_still()
     assert!((told.last().unwrap() + 5.0).abs() < 0.05, "{told:?}");
     assert!(readings("  - eq: {bands: [{freq: 1 kHz, gain: -5}]}\n").is_empty());
 }
+
+/// Up there the two sections of a band come near to each other and may change places.
+#[test]
+fn moves_at_the_top_of_the_range_are_not_heard_either() {
+    let rate = 44_100.0;
+    let input = sine(1_000.0, -6.0, rate, 2, 22_050);
+    for (address, from, to) in [
+        ("freq", "gain: 12, freq: 16 kHz, q: 0.7", 20_000.0),
+        ("freq", "gain: -12, freq: 20 kHz, q: 1.4", 15_000.0),
+        ("freq", "gain: 18, freq: 17 kHz, q: 1.68", 20_000.0),
+        ("q", "gain: 12, freq: 18.2 kHz, q: 0.8", 6.0),
+        ("q", "gain: 12, freq: 20 kHz, q: 6", 0.8),
+    ] {
+        let mut rig = Rig::at(rate, &format!("  - eq: {{id: n, bands: [{{{from}}}]}}\n"));
+        rig.play(&input);
+        rig.set(&format!("/node/n/band/1/{address}"), to);
+        let heard = above_16_khz(&rig.play(&input)[0], rate);
+        assert!(heard < -90.0, "{address} of {from} to {to}: {heard:.1} dBFS above 16 kHz");
+    }
+}

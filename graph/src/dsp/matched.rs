@@ -31,7 +31,7 @@ const NEAR: [f64; 4] = [0.25, 0.5, 1.0, 2.0];
 /// What a place counts at least and at most.
 const WEIGHTS: [f64; 2] = [0.02, 30.0];
 /// Error in dB of one section at which the second begins to come in, and at which it is all there.
-const ENOUGH_DB: [f64; 2] = [0.02, 0.05];
+const ENOUGH_DB: [f64; 2] = [0.05, 0.08];
 
 /// The squared magnitude of an analogue filter as a ratio of two polynomials in x = (f / f0)².
 #[derive(Clone, Copy, Debug, PartialEq)]
