@@ -268,3 +268,38 @@ fn arbitrary_bytes_on_the_socket_harm_nothing() {
     });
     assert!(daemon.is_running());
 }
+
+#[test]
+fn a_bundle_for_later_waits_for_its_time_and_one_for_the_past_does_not() {
+    use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, encoder};
+    use std::time::{Duration, SystemTime};
+    let studio = Studio::new("later");
+    let daemon = studio.start();
+    let client = daemon.client();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let send = |due: SystemTime, address: &str, value: f32| {
+        let message = OscMessage { addr: address.to_owned(), args: vec![OscType::Float(value)] };
+        let timetag = OscTime::try_from(due).unwrap();
+        let bundle = OscBundle { timetag, content: vec![OscPacket::Message(message)] };
+        socket.send_to(&encoder::encode(&OscPacket::Bundle(bundle)).unwrap(), daemon.address).unwrap();
+    };
+    let due = SystemTime::now() + Duration::from_millis(700);
+    send(due, "/node/glue/threshold", -33.0);
+    send(SystemTime::now() - Duration::from_secs(5), "/node/tone/band/1/gain", 4.0);
+    // The second came after the first, and is done already.
+    eventually("the late bundle", || {
+        (number(&client.ask("/node/tone/band/1/gain", vec![])) == 4.0).then_some(())
+    });
+    if SystemTime::now() < due {
+        assert_eq!(number(&client.ask("/node/glue/threshold", vec![])), -20.0, "it is not time yet");
+    }
+    eventually("the bundle for later", || {
+        (number(&client.ask("/node/glue/threshold", vec![])) == -33.0).then_some(())
+    });
+    assert!(SystemTime::now() >= due, "not before its time");
+    send(SystemTime::now() + Duration::from_secs(86_400), "/node/glue/threshold", -10.0);
+    let mut answer = [0; 1_500];
+    let length = socket.recv(&mut answer).unwrap();
+    assert!(String::from_utf8_lossy(&answer[..length]).contains("more than an hour ahead"));
+}

@@ -170,7 +170,7 @@ fn a_hundred_thousand_datagrams_harm_nothing() {
     for round in 0..100_000 {
         let only_harmless = round % 2 == 0;
         let bytes = datagram(&mut random, only_harmless);
-        for intent in decode(&bytes, from).intents {
+        for intent in decode(&bytes, from).into_iter().flat_map(|asked| asked.intents) {
             let rig = if only_harmless { &mut quiet } else { &mut wild };
             match intent {
                 Intent::Set { address, value } => {
@@ -195,7 +195,7 @@ fn a_hundred_thousand_datagrams_harm_nothing() {
 fn nests_and_brackets_do_not_lead_the_decoder_down() {
     let from = ([127, 0, 0, 1], 9).into();
     let wrong = |bytes: &[u8]| {
-        let intents = decode(bytes, from).intents;
+        let intents: Vec<_> = decode(bytes, from).into_iter().flat_map(|asked| asked.intents).collect();
         assert!(matches!(intents.as_slice(), [Intent::Wrong { .. }]), "{intents:?}");
     };
     // Bundles within bundles, as deep as a datagram can hold.
@@ -211,6 +211,22 @@ fn nests_and_brackets_do_not_lead_the_decoder_down() {
     wrong(&brackets);
     wrong(&[]);
     wrong(b"/unterminated");
+}
+
+#[test]
+fn no_time_of_a_bundle_is_too_early_or_too_late() {
+    let from = ([127, 0, 0, 1], 9).into();
+    for time in [0_u64, 1, 2, 1 << 32, 2_208_988_800 << 32, (2_208_988_800 << 32) - 1, u64::MAX] {
+        let mut bundle = b"#bundle\0".to_vec();
+        bundle.extend(time.to_be_bytes());
+        bundle.extend(12_u32.to_be_bytes());
+        bundle.extend(b"/ping\0\0\0,\0\0\0");
+        let asked = decode(&bundle, from);
+        assert!(
+            matches!(asked.as_slice(), [asked] if asked.intents == [Intent::Ping]),
+            "{time:x}: {asked:?}"
+        );
+    }
 }
 
 /// Some value of a row, its ends among them, as text.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,4 +91,6 @@ pub struct Asked {
     pub by: Peer,
     /// What.
     pub intents: Vec<Intent>,
+    /// When it is to happen; at once where that is past, or not said.
+    pub due: Option<SystemTime>,
 }

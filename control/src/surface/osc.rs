@@ -7,7 +7,7 @@ use crate::notice::{Line, Notice, To};
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, encoder};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Seconds that a subscription lasts unless it is renewed.
 pub const SUBSCRIPTION_SECONDS: u32 = 10;
@@ -18,10 +18,16 @@ const DATAGRAM: usize = 1400;
 /// Most nested bundles and arrays that are read; a decoder must not be led down without end.
 const MOST_NESTED: usize = 64;
 
-/// What a datagram from `from` asks for. Arbitrary bytes are an [`Intent::Wrong`] at worst.
-pub fn decode(datagram: &[u8], from: SocketAddr) -> Asked {
+/// 1970 in the seconds of OSC, which begin in 1900.
+const UNIX_EPOCH: u32 = 2_208_988_800;
+
+/// What a datagram from `from` asks for: all that is due at one time together. Arbitrary bytes are an [`Intent::Wrong`] at
+/// worst.
+pub fn decode(datagram: &[u8], from: SocketAddr) -> Vec<Asked> {
     let by = Peer::Osc(from);
-    let wrong = |why: String| Asked { by, intents: vec![Intent::Wrong { address: "/".to_owned(), why }] };
+    let wrong = |why: String| {
+        vec![Asked { by, intents: vec![Intent::Wrong { address: "/".to_owned(), why }], due: None }]
+    };
     let bundles = datagram.windows(8).filter(|bytes| bytes == b"#bundle\0").count();
     let arrays = datagram.iter().filter(|byte| **byte == b'[').count();
     if bundles.max(arrays) > MOST_NESTED {
@@ -29,19 +35,28 @@ pub fn decode(datagram: &[u8], from: SocketAddr) -> Asked {
     }
     match rosc::decoder::decode_udp(datagram) {
         Ok(([], packet)) => {
-            let mut intents = Vec::new();
-            collect(packet, &mut intents);
-            Asked { by, intents }
+            let mut asked = Vec::new();
+            collect(packet, by, None, &mut asked);
+            asked
         }
         Ok(_) => wrong("not OSC: bytes are left over behind the packet".to_owned()),
         Err(error) => wrong(format!("not OSC: {error}")),
     }
 }
 
-fn collect(packet: OscPacket, intents: &mut Vec<Intent>) {
+fn collect(packet: OscPacket, by: Peer, due: Option<SystemTime>, asked: &mut Vec<Asked>) {
     match packet {
-        OscPacket::Message(message) => intents.push(intent(message)),
-        OscPacket::Bundle(bundle) => bundle.content.into_iter().for_each(|packet| collect(packet, intents)),
+        OscPacket::Message(message) => match asked.last_mut().filter(|last| last.due == due) {
+            Some(last) => last.intents.push(intent(message)),
+            None => asked.push(Asked { by, intents: vec![intent(message)], due }),
+        },
+        OscPacket::Bundle(OscBundle { timetag, content }) => {
+            // "Immediately" is written as a time long ago, and what is long ago has no place in the system's time. A
+            // bundle within another is never due before it.
+            let own = (timetag.seconds > UNIX_EPOCH).then(|| SystemTime::from(timetag));
+            let due = due.max(own);
+            content.into_iter().for_each(|packet| collect(packet, by, due, asked));
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use lacquer_graph::seat::Event;
 use notify::RecommendedWatcher;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tracing::{error, info, warn};
 
 /// How often readings are fetched and memory is freed.
@@ -33,6 +33,9 @@ const METERS: Duration = Duration::from_millis(50);
 const SETTLED: Duration = Duration::from_millis(100);
 /// How long the end may take.
 const END: Duration = Duration::from_secs(2);
+/// Farthest that a bundle's time may lie ahead, and most bundles that wait for theirs.
+const FARTHEST: Duration = Duration::from_secs(3_600);
+const MOST_HELD: usize = 1_024;
 /// Time between two attempts to find the audio again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,8 @@ pub struct Conductor {
     watcher: Option<RecommendedWatcher>,
     /// Files that changed, and when they may be read.
     changed: BTreeMap<PathBuf, Instant>,
+    /// What is asked for a later time.
+    held: BTreeMap<SystemTime, Vec<Asked>>,
     bypass: bool,
     health: Health,
     /// What the nodes have said since it was last told, as it will be told: the lowest of a gain, in dB; the
@@ -85,6 +90,7 @@ impl Conductor {
             surfaces,
             watcher: None,
             changed: BTreeMap::new(),
+            held: BTreeMap::new(),
             bypass: false,
             health: Health::new(now),
             readings: BTreeMap::new(),
@@ -108,7 +114,7 @@ impl Conductor {
                 recv(self.asked) -> asked => asked.into_iter().for_each(|asked| self.take(asked)),
                 recv(measured) -> lines => lines.into_iter().for_each(|lines| self.measured(lines)),
                 recv(happenings) -> what => what.into_iter().for_each(|what| self.happened(what)),
-                default(TICK) => {}
+                default(self.patience()) => {}
             }
             self.tick();
         }
@@ -116,6 +122,13 @@ impl Conductor {
         self.air.forget();
         // Chains still under way come home with the rings; what is left is freed here.
         self.collector.collect();
+    }
+
+    /// How long nothing need be looked at.
+    fn patience(&self) -> Duration {
+        let next =
+            self.held.keys().next().map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
+        next.map_or(TICK, |next| next.min(TICK))
     }
 
     fn tick(&mut self) {
@@ -143,6 +156,7 @@ impl Conductor {
                 self.lost("the server has shut down");
             }
         }
+        self.take_due();
         self.collector.collect();
         if now >= self.next_meters {
             self.next_meters = now + METERS;
@@ -191,7 +205,31 @@ impl Conductor {
 
     // What is asked ------------------------------------------------------------------------------------
 
+    /// Does what has come due.
+    fn take_due(&mut self) {
+        while let Some(first) = self.held.first_entry().filter(|first| *first.key() <= SystemTime::now()) {
+            first.remove().into_iter().for_each(|asked| self.take(asked));
+        }
+    }
+
+    /// Keeps what is for later, and gives back what is for now.
+    fn hold(&mut self, asked: Asked) -> Option<Asked> {
+        let now = SystemTime::now();
+        let Some(due) = asked.due.filter(|due| *due > now) else { return Some(asked) };
+        let why = if due > now + FARTHEST {
+            "a bundle's time lies more than an hour ahead; it was not kept"
+        } else if self.held.values().map(Vec::len).sum::<usize>() >= MOST_HELD {
+            "too many bundles wait for their time; this one was not kept"
+        } else {
+            self.held.entry(due).or_default().push(asked);
+            return None;
+        };
+        self.refuse(asked.by, "/", why);
+        None
+    }
+
     fn take(&mut self, asked: Asked) {
+        let Some(asked) = self.hold(asked) else { return };
         for intent in asked.intents {
             self.intent(asked.by, intent);
         }

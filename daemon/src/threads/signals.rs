@@ -26,7 +26,7 @@ pub fn spawn(asked: Sender<Asked>) -> std::io::Result<JoinHandle<()>> {
                     Intent::Quit
                 }
             };
-            if asked.send(Asked { by: Peer::Signal, intents: vec![intent] }).is_err() {
+            if asked.send(Asked { by: Peer::Signal, intents: vec![intent], due: None }).is_err() {
                 return;
             }
         }

@@ -37,8 +37,10 @@ pub fn osc(address: SocketAddr, asked: Sender<Asked>) -> io::Result<Osc> {
         while !is_ending.load(Ordering::Relaxed) {
             // What fails is a time-out, or a peer that is gone: neither is a reason to stop.
             let Ok((length, from)) = socket.recv_from(&mut datagram) else { continue };
-            if asked.send(osc::decode(&datagram[..length], from)).is_err() {
-                return;
+            for packet in osc::decode(&datagram[..length], from) {
+                if asked.send(packet).is_err() {
+                    return;
+                }
             }
         }
     })?;

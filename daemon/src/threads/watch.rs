@@ -23,7 +23,7 @@ pub fn watch<'a>(
         }
         let intents = event.paths.into_iter().map(Intent::Changed).collect();
         // A conductor that is flooded sees the next change.
-        asked.try_send(Asked { by: Peer::Files, intents }).ok();
+        asked.try_send(Asked { by: Peer::Files, intents, due: None }).ok();
     })?;
     folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
     Ok(watcher)
