@@ -97,7 +97,7 @@ pub const KIND: Kind =
         .key()
         .readings(&[REDUCTION]);
 
-/// Where the automatic gain measures the bands, in Hz: an octave's three thirds apart.
+/// Where the automatic gain measures the bands, in Hz: an octave apart.
 const PROBES: [f64; 10] = [31.5, 63.0, 125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
 /// Farthest that the automatic gain goes, in dB.
 const AUTO_RANGE: f64 = 24.0;
@@ -124,7 +124,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
             measured_for: UNMADE,
             is_dynamic: false,
             detector,
-            powers: [1.0; 10],
+            powers: [1.0; PROBES.len()],
         }
     };
     let bands: Box<[Band]> = (0..setup.parts).map(band).collect();
@@ -180,7 +180,7 @@ struct Band {
     is_dynamic: bool,
     detector: BandDetector,
     /// Its squared magnitude at each of [`PROBES`].
-    powers: [f64; 10],
+    powers: [f64; PROBES.len()],
 }
 
 /// What coefficients stand for: frequency, gain and q, and whether the band is heard.
