@@ -209,3 +209,19 @@ fn a_free_clock_runs_as_fast_as_it_can() {
     });
     assert!(begin.elapsed().as_secs() < 50, "no faster than real time: {:?}", begin.elapsed());
 }
+
+#[test]
+fn the_report_tells_what_dynamics_and_levelers_do() {
+    let studio = Studio::new("report");
+    studio
+        .folder
+        .write("a.yaml", "nodes:\n  - leveler: {id: level, target: -8 LUFS}\n  - limiter: {id: ceiling}\n");
+    let daemon = Daemon::start_with(&studio.station, studio.port, |command| {
+        command.args(["--report", "1"]);
+    });
+    daemon.logged("LUFS integrated");
+    daemon.logged(", ceiling ");
+    // The programme begins softly: it is turned up.
+    daemon.logged(", level +");
+    assert!(!daemon.log().contains(" -0.0 "), "{}", daemon.log());
+}

@@ -150,14 +150,11 @@ impl Seen {
         self.meters.get(&format!("/meter/{path}")).map_or(FLOOR, |value| tenths(*value))
     }
 
-    fn reductions(&self) -> impl Iterator<Item = (&str, f64)> {
-        let id = |path: &'_ str| {
-            path.strip_prefix("/meter/node/").and_then(|rest| rest.strip_suffix("/reduction")).map(str::len)
-        };
-        self.meters.iter().filter_map(move |(path, value)| {
-            let length = id(path)?;
-            let start = "/meter/node/".len();
-            Some((&path[start..start + length], tenths(*value)))
+    /// What nodes do to the level: id, what it is, and how much of it in dB.
+    fn changes(&self) -> impl Iterator<Item = (&str, &str, f64)> {
+        self.meters.iter().filter_map(|(path, value)| {
+            let (id, reading) = path.strip_prefix("/meter/node/")?.split_once('/')?;
+            matches!(reading, "reduction" | "gain").then_some((id, reading, tenths(*value)))
         })
     }
 
@@ -187,8 +184,8 @@ impl Seen {
             self.meter("output/range").max(0.0),
             number(self.meter("output/truepeak")),
         );
-        for (id, reduction) in self.reductions() {
-            text += &format!("\n{id:<9} {} {} dB reduction", reduction_bar(reduction), number(reduction));
+        for (id, reading, change) in self.changes() {
+            text += &format!("\n{id:<9} {} {} dB {reading}", reduction_bar(change), number(change));
         }
         text + &format!(
             "\nload      {:>5.1} % mean  {:>5.1} % peak  {} xruns\n",
@@ -209,8 +206,9 @@ impl Seen {
             self.meter("output/integrated"),
             self.meter("output/truepeak"),
         );
-        for (id, reduction) in self.reductions() {
-            text += &format!(", {id} {reduction:.1} dB");
+        for (id, reading, change) in self.changes() {
+            let sign = if reading == "gain" && change > 0.0 { "+" } else { "" };
+            text += &format!(", {id} {sign}{change:.1} dB");
         }
         text + &format!(
             ", load {:.1} %, peak {:.1} %, {} xruns",
