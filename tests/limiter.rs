@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+use lacquer_control::intent::Value;
 use lacquer_tests::rig::{RATE, Rig};
 use lacquer_tests::signal::{Channels, db, gain, noise, peak, true_peak};
 use std::f64::consts::{PI, TAU};
@@ -249,5 +250,29 @@ fn each_detection_has_its_latency_and_its_accuracy() {
             assert!(samples < 1e-9, "{detection}, {name}: a sample is {samples:.3} dB over");
         }
         assert!(worst <= most_over, "{detection}: {worst:.2} dB over");
+    }
+}
+
+#[test]
+fn an_automatic_release_that_is_taken_up_again_remembers_nothing_old() {
+    for (node, level) in [
+        ("limiter: {id: dyn, ceiling: -9 dBTP}", -20.0),
+        ("compressor: {id: dyn, threshold: -40 dB, ratio: 10}", -50.0),
+    ] {
+        let mut rig = Rig::of(&format!("  - {node}\n"));
+        let play = |rig: &mut Rig, level: f64, seconds: f64| {
+            let frames = (seconds * RATE) as usize;
+            let tone: Vec<f64> =
+                (0..frames).map(|n| gain(level) * (TAU * 1_000.0 / RATE * n as f64).sin()).collect();
+            peak(&rig.play(&vec![tone; 2])[0][frames / 2..])
+        };
+        // A dense loud passage fills the slow stage.
+        rig.set_value("/node/dyn/release", &Value::Text("auto".to_owned()));
+        play(&mut rig, 0.0, 3.0);
+        rig.set("/node/dyn/release", 50.0);
+        let rest = play(&mut rig, level, 3.0);
+        rig.set_value("/node/dyn/release", &Value::Text("auto".to_owned()));
+        let again = play(&mut rig, level, 0.2);
+        assert!(db(again / rest).abs() < 0.05, "{node}: {:.2} dB beside before", db(again / rest));
     }
 }

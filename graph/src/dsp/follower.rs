@@ -57,6 +57,10 @@ impl Decoupled {
     /// Takes the reduction that is wanted now and gives the reduction to apply.
     #[inline]
     pub fn tick(&mut self, target: f64, times: &Times) -> f64 {
+        if times.floor.is_none() && self.floor != 0.0 {
+            // No longer automatic: what the floor held is let go by the release.
+            (self.held, self.floor) = (self.held.max(self.floor), 0.0);
+        }
         if target >= self.held {
             (self.held, self.holding) = (target, times.hold);
         } else if self.holding > 0 {

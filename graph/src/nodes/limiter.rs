@@ -139,6 +139,10 @@ impl Gain {
             let to = needed + pole * (from - needed);
             if to > 1.0 - NEARLY { 1.0 } else { to }
         };
+        if release.slow.is_none() && self.slow < 1.0 {
+            // No longer automatic: one stage lets go from where both were.
+            (self.fast, self.slow) = (self.fast.min(self.slow), 1.0);
+        }
         self.fast = needed.min(1.0 - release.fast * (1.0 - self.fast));
         let mut gain = self.fast;
         if let Some([rise, fall]) = release.slow {
