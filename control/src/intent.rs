@@ -9,6 +9,14 @@ use std::time::SystemTime;
 pub enum Peer {
     /// An OSC client, by its address.
     Osc(SocketAddr),
+    /// An OSC client on a stream (TCP), by its address.
+    Stream(SocketAddr),
+    /// A client of the web port (OSCQuery), by its address.
+    Web(SocketAddr),
+    /// A MIDI controller, by its place in the station file.
+    Midi(usize),
+    /// The cue list, by its own clock.
+    Cues,
     /// A signal to the process.
     Signal,
     /// A change of a file on disk.
@@ -37,6 +45,18 @@ pub enum Intent {
         address: String,
         /// The value.
         value: Value,
+    },
+    /// Move what the address stands for by a part of its taper, from wherever it is.
+    Nudge {
+        /// The address, under `/node` or `/norm`.
+        address: String,
+        /// How far, in parts of the whole way.
+        by: f64,
+    },
+    /// Bind the MIDI control that is moved next to this address; an empty one calls that off.
+    Learn {
+        /// The address.
+        address: String,
     },
     /// Tell the value behind an address or pattern.
     Get {

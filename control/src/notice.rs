@@ -61,6 +61,13 @@ pub enum Notice {
         /// Who.
         peer: Peer,
     },
+    /// Bind the control that is moved next to this address; an empty one calls that off.
+    Learn {
+        /// Who wants it.
+        by: Peer,
+        /// The address.
+        address: String,
+    },
     /// The house closes: tell what is left, then end.
     End,
 }

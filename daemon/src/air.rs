@@ -161,6 +161,20 @@ impl Air {
         }
     }
 
+    /// Where the value of an address would be if it went `way` (in parts of its whole way) along its taper. What
+    /// has steps goes one at least.
+    pub fn nudged(&self, address: &str, way: f64) -> Result<(Place, f64), SetError> {
+        let newest = self.newest().ok_or(SetError::Silence)?;
+        let (places, _) = newest.addresses.find(address)?;
+        let [place] = places[..] else { return Err(AddressError::NoMatch(newest.name.clone()).into()) };
+        let row = &place.row;
+        let now = self.value(place).unwrap_or(row.default);
+        let value = row.from_norm(row.to_norm(now) + way).ok_or(AddressError::NotANumber)?;
+        let is_stuck = value == now && way != 0.0 && row.is_whole();
+        let value = if is_stuck { (now + way.signum()).clamp(row.min, row.max) } else { value };
+        Ok((place.clone(), value))
+    }
+
     /// Sets what an address or pattern stands for: on the newest chain, and during a swap on the other one
     /// as well where it has the same. Where one value of several cannot be set, none is.
     pub fn set(&mut self, address: &str, value: &Value) -> Result<Changes, SetError> {

@@ -250,7 +250,8 @@ impl Param {
         value.is_finite().then(|| value.clamp(self.min, self.max))
     }
 
-    fn is_whole(&self) -> bool {
+    /// Whether its values are whole numbers: counts, switches, choices.
+    pub fn is_whole(&self) -> bool {
         matches!(self.unit, Unit::Count | Unit::Switch | Unit::Choice(_))
     }
 

@@ -169,7 +169,7 @@ impl Outlet {
             Notice::Unsubscribe { peer: Peer::Osc(peer) } => {
                 self.subscribers.retain(|(known, _)| *known != peer);
             }
-            Notice::Subscribe { .. } | Notice::Unsubscribe { .. } | Notice::End => {}
+            Notice::Subscribe { .. } | Notice::Unsubscribe { .. } | Notice::Learn { .. } | Notice::End => {}
         }
     }
 

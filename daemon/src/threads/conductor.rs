@@ -198,8 +198,8 @@ impl Conductor {
 
     fn refuse(&self, by: Peer, address: &str, why: &str) {
         match by {
-            Peer::Osc(_) => self.tell(To::One(by), vec![Line::words("/error", &[address, why])]),
-            _ => error!("{address}: {why}"),
+            Peer::Signal | Peer::Files | Peer::House | Peer::Cues => error!("{address}: {why}"),
+            _ => self.tell(To::One(by), vec![Line::words("/error", &[address, why])]),
         }
     }
 
@@ -242,6 +242,8 @@ impl Conductor {
     fn intent(&mut self, by: Peer, intent: Intent) {
         match intent {
             Intent::Set { address, value } => self.set(by, &address, &value),
+            Intent::Nudge { address, by: way } => self.nudge(by, &address, way),
+            Intent::Learn { address } => self.note_all(&Notice::Learn { by, address }),
             Intent::Get { address } => self.get(by, &address),
             Intent::Swap(name) => self.swap(by, &name),
             Intent::Running => self.tell(To::One(by), self.running_lines()),
@@ -299,6 +301,18 @@ impl Conductor {
                 {
                     self.swap(by, &name);
                 }
+            }
+            Err(error) => self.refuse(by, address, &error.to_string()),
+        }
+    }
+
+    /// Moves a value from wherever it is; whoever asked is told as well where it went.
+    fn nudge(&mut self, by: Peer, address: &str, way: f64) {
+        match self.air.nudged(address, way) {
+            Ok((place, value)) => {
+                self.set(by, &place.address(), &Value::Number(value));
+                let line = both_lines(&Change { place, value });
+                self.tell(To::One(by), line.into());
             }
             Err(error) => self.refuse(by, address, &error.to_string()),
         }
