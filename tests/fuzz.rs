@@ -4,7 +4,7 @@
 
 use lacquer::realtime::guarded;
 use lacquer::station::Station;
-use lacquer_control::intent::{Intent, Value};
+use lacquer_control::intent::{Intent, Peer, Value};
 use lacquer_control::notice::Line;
 use lacquer_control::surface::osc::{datagrams, decode};
 use lacquer_graph::error::Report;
@@ -163,7 +163,7 @@ fn datagram(random: &mut Random, only_harmless: bool) -> Vec<u8> {
 
 #[test]
 fn a_hundred_thousand_datagrams_harm_nothing() {
-    let from = ([127, 0, 0, 1], 9).into();
+    let from = Peer::Osc(([127, 0, 0, 1], 9).into());
     let mut random = Random::new(OSC_SEED);
     let (mut quiet, mut still, mut wild) = (Rig::of(CHAIN), Rig::of(CHAIN), Rig::of(CHAIN));
     let input = noise(-12.0, 2, 2, 640);
@@ -193,7 +193,7 @@ fn a_hundred_thousand_datagrams_harm_nothing() {
 
 #[test]
 fn nests_and_brackets_do_not_lead_the_decoder_down() {
-    let from = ([127, 0, 0, 1], 9).into();
+    let from = Peer::Osc(([127, 0, 0, 1], 9).into());
     let wrong = |bytes: &[u8]| {
         let intents: Vec<_> = decode(bytes, from).into_iter().flat_map(|asked| asked.intents).collect();
         assert!(matches!(intents.as_slice(), [Intent::Wrong { .. }]), "{intents:?}");
@@ -215,7 +215,7 @@ fn nests_and_brackets_do_not_lead_the_decoder_down() {
 
 #[test]
 fn no_time_of_a_bundle_is_too_early_or_too_late() {
-    let from = ([127, 0, 0, 1], 9).into();
+    let from = Peer::Osc(([127, 0, 0, 1], 9).into());
     for time in [0_u64, 1, 2, 1 << 32, 2_208_988_800 << 32, (2_208_988_800 << 32) - 1, u64::MAX] {
         let mut bundle = b"#bundle\0".to_vec();
         bundle.extend(time.to_be_bytes());

@@ -1,15 +1,34 @@
 //! `/node/glue/threshold` <-> (node, row): the only place that knows names.
 
 use crate::intent::Value;
+use crate::notice::Line;
 use lacquer_graph::error::Hint;
+use lacquer_graph::node::Kind;
 use lacquer_graph::param::{Param, Unit, ValueError};
 use lacquer_graph::plan::Plan;
 use rosc::address::{Matcher, OscAddress};
 use std::collections::HashMap;
 use thiserror::Error;
 
-/// The parameter that every node has besides its table.
-const ENABLED: Param = Param::new(0, "enabled", Unit::Switch).default(1.0).help("Out of bypass.");
+/// The name of the parameter that every node has besides its table.
+pub(crate) const ENABLED: &str = "enabled";
+const ENABLED_ROW: Param = Param::new(0, ENABLED, Unit::Switch).default(1.0).help("Out of bypass.");
+
+/// The path and the row of value `at` of a node that has `count` of them.
+pub(crate) fn path_of(kind: &Kind, id: &str, at: usize, count: usize) -> Option<(String, Param)> {
+    let row = kind.row(at)?;
+    let path = match (at.checked_sub(kind.rows.len()), kind.parts) {
+        (Some(rest), Some(parts)) => {
+            let count = (count - kind.rows.len()) / parts.rows.len();
+            if !parts.has(rest / parts.rows.len(), count, row) {
+                return None;
+            }
+            format!("/{id}/{}/{}/{}", parts.name, rest / parts.rows.len() + 1, row.name)
+        }
+        _ => format!("/{id}/{}", row.name),
+    };
+    Some((path, *row))
+}
 
 /// What an address stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +56,17 @@ impl Target {
     }
 }
 
+/// The three trees in which every value stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tree {
+    /// In the value's own unit: `/node`.
+    Node,
+    /// 0..1 along the taper: `/norm`.
+    Norm,
+    /// As people read it: `/text`.
+    Text,
+}
+
 /// One address of a chain.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -59,12 +89,31 @@ impl Place {
         format!("/norm{}", self.path)
     }
 
+    /// Its address as text.
+    pub fn text_address(&self) -> String {
+        format!("/text{}", self.path)
+    }
+
+    /// A unit value in all three trees: in its unit, along the taper, as text.
+    pub fn lines(&self, value: f64) -> [Line; 3] {
+        [Tree::Node, Tree::Norm, Tree::Text].map(|tree| self.line(tree, value))
+    }
+
+    /// A unit value as a line of one tree.
+    pub fn line(&self, tree: Tree, value: f64) -> Line {
+        match tree {
+            Tree::Node => Line::new(self.address(), vec![self.value(value)]),
+            Tree::Norm => Line::number(self.norm_address(), self.row.to_norm(value)),
+            Tree::Text => Line::words(self.text_address(), &[&self.row.text(value)]),
+        }
+    }
+
     /// The unit value that a surface's value means; numbers are clipped to the range.
-    pub fn read(&self, value: &Value, is_norm: bool) -> Result<f64, AddressError> {
+    pub fn read(&self, value: &Value, tree: Tree) -> Result<f64, AddressError> {
         let number = match value {
             Value::Number(number) if !number.is_finite() => return Err(AddressError::NotANumber),
             Value::Switch(on) => f64::from(u8::from(*on)),
-            Value::Number(number) if is_norm => self.row.from_norm(*number).unwrap_or(f64::NAN),
+            Value::Number(number) if tree == Tree::Norm => self.row.from_norm(*number).unwrap_or(f64::NAN),
             Value::Number(number) if self.row.unit == Unit::Switch => f64::from(u8::from(*number >= 0.5)),
             Value::Number(number) => *number,
             Value::Text(text) => self.row.parse(text)?,
@@ -125,22 +174,14 @@ impl Addresses {
             places.push(Place {
                 path: format!("/{id}/enabled"),
                 target: Target::Enabled { node },
-                row: ENABLED,
+                row: ENABLED_ROW,
             });
             let kind = planned.kind;
-            for at in 0..planned.values.len() {
-                let Some(row) = kind.row(at) else { continue };
-                let path = match (at.checked_sub(kind.rows.len()), kind.parts) {
-                    (Some(rest), Some(parts)) => {
-                        let count = (planned.values.len() - kind.rows.len()) / parts.rows.len();
-                        if !parts.has(rest / parts.rows.len(), count, row) {
-                            continue;
-                        }
-                        format!("/{id}/{}/{}/{}", parts.name, rest / parts.rows.len() + 1, row.name)
-                    }
-                    _ => format!("/{id}/{}", row.name),
-                };
-                places.push(Place { path, target: Target::Row { node, row: at }, row: *row });
+            let count = planned.values.len();
+            for at in 0..count {
+                if let Some((path, row)) = path_of(kind, id, at, count) {
+                    places.push(Place { path, target: Target::Row { node, row: at }, row });
+                }
             }
         }
         let exact = places.iter().enumerate().map(|(at, place)| (place.path.clone(), at)).collect();
@@ -159,17 +200,14 @@ impl Addresses {
         self.exact.get(path).and_then(|at| self.places.get(*at))
     }
 
-    /// The places that an address or pattern under `/node` or `/norm` stands for, and whether it is under
-    /// `/norm`. Never an empty list.
-    pub fn find(&self, address: &str) -> Result<(Vec<&Place>, bool), AddressError> {
-        let split = |tree: &str| address.strip_prefix(tree).filter(|rest| rest.starts_with('/'));
-        let (path, is_norm) = match (split("/node"), split("/norm")) {
-            (Some(path), _) => (path, false),
-            (None, Some(path)) => (path, true),
-            (None, None) => return Err(self.unknown(address)),
-        };
+    /// The places that an address or pattern stands for, and its tree. Never an empty list.
+    pub fn find(&self, address: &str) -> Result<(Vec<&Place>, Tree), AddressError> {
+        let trees = [("/node", Tree::Node), ("/norm", Tree::Norm), ("/text", Tree::Text)];
+        let split = |name: &str| address.strip_prefix(name).filter(|rest| rest.starts_with('/'));
+        let found = trees.into_iter().find_map(|(name, tree)| Some((split(name)?, tree)));
+        let Some((path, tree)) = found else { return Err(self.unknown(address)) };
         if let Some(place) = self.at(path) {
-            return Ok((vec![place], is_norm));
+            return Ok((vec![place], tree));
         }
         if !is_pattern(path) {
             return Err(self.unknown(address));
@@ -178,7 +216,7 @@ impl Addresses {
         let matches =
             self.patterns.iter().zip(&self.places).filter(|(address, _)| matcher.match_address(address));
         let places: Vec<_> = matches.map(|(_, place)| place).collect();
-        if places.is_empty() { Err(AddressError::NoMatch(self.chain.clone())) } else { Ok((places, is_norm)) }
+        if places.is_empty() { Err(AddressError::NoMatch(self.chain.clone())) } else { Ok((places, tree)) }
     }
 
     fn unknown(&self, address: &str) -> AddressError {

@@ -1,5 +1,7 @@
 //! What a person asked for, in their units, before it is an order.
 
+use crate::notice::Wish;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -23,6 +25,22 @@ pub enum Peer {
     Files,
     /// The daemon itself.
     House,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Osc(address) => write!(f, "osc {address}"),
+            Peer::Stream(address) => write!(f, "osc.tcp {address}"),
+            Peer::Web(address) => write!(f, "web {address}"),
+            // People count from 1.
+            Peer::Midi(at) => write!(f, "midi {}", at + 1),
+            Peer::Cues => write!(f, "cues"),
+            Peer::Signal => write!(f, "signal"),
+            Peer::Files => write!(f, "files"),
+            Peer::House => write!(f, "lacquer"),
+        }
+    }
 }
 
 /// A value as a surface gives and takes it.
@@ -63,6 +81,23 @@ pub enum Intent {
         /// The address or pattern.
         address: String,
     },
+    /// Tell who moved the value behind an address last.
+    Who {
+        /// The address.
+        address: String,
+    },
+    /// Take back the last move, or what was moved last.
+    Undo,
+    /// Do again what was taken back.
+    Redo,
+    /// Something with scenes.
+    Scene(SceneAsk),
+    /// Something with the cue list.
+    Cue(CueAsk),
+    /// Something with the two states that are compared.
+    Compare(CompareAsk),
+    /// Swap to the chain of this number, as a program change counts: from 1.
+    ChainNumber(usize),
     /// Swap to this chain.
     Swap(String),
     /// Tell which chain is on air.
@@ -73,13 +108,14 @@ pub enum Intent {
     Bypass(bool),
     /// Tell whether the whole chain is in bypass.
     Bypassed,
-    /// Send every change and the meters for so many seconds.
-    Subscribe {
-        /// Seconds.
-        seconds: u32,
-    },
+    /// Whether bypass is made as loud as the chain is.
+    BypassMatched(bool),
+    /// Send every change and the meters for some time.
+    Subscribe(Wish),
     /// Stop doing so.
     Unsubscribe,
+    /// A button was let go that does something only when it is pressed.
+    Released,
     /// Say that you are there.
     Ping,
     /// Tell how the station is.
@@ -102,6 +138,82 @@ pub enum Intent {
         /// Why.
         why: String,
     },
+}
+
+/// Something with scenes. They go by name, or by the number of their slot.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SceneAsk {
+    /// Tell which there are, and which is on.
+    List,
+    /// Keep the values of the chain on air, or of some of its nodes.
+    Save {
+        /// The name.
+        name: String,
+        /// The nodes; all where there are none.
+        nodes: Vec<String>,
+    },
+    /// Bring its values back, gliding for so many seconds.
+    Recall {
+        /// The name.
+        name: String,
+        /// Seconds.
+        morph: f64,
+    },
+    /// Take it away.
+    Delete(String),
+}
+
+/// Something with the cue list.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CueAsk {
+    /// Tell which there are, and which comes next.
+    List,
+    /// Do the next one, and go on to the one behind it.
+    Go,
+    /// Go on to the one behind the next, without doing anything.
+    Next,
+    /// Go back by one, without doing anything.
+    Previous,
+    /// Do this one.
+    Do(String),
+}
+
+/// Something with the two states, A and B, that are compared.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CompareAsk {
+    /// Tell which is heard.
+    Which,
+    /// Hear A, or B where set.
+    Hear(bool),
+    /// Make the one that is not heard the same as the one that is.
+    Copy,
+    /// Make the one that is not heard this chain, as it was left.
+    Chain(String),
+    /// Whether the louder one is turned down to the other.
+    Match(bool),
+}
+
+impl Intent {
+    /// Whether it only wants to know something.
+    pub fn is_look(&self) -> bool {
+        matches!(
+            self,
+            Intent::Get { .. }
+                | Intent::Who { .. }
+                | Intent::Running
+                | Intent::Chains
+                | Intent::Bypassed
+                | Intent::Subscribe(_)
+                | Intent::Unsubscribe
+                | Intent::Released
+                | Intent::Ping
+                | Intent::Status
+                | Intent::Wrong { .. }
+                | Intent::Scene(SceneAsk::List)
+                | Intent::Cue(CueAsk::List)
+                | Intent::Compare(CompareAsk::Which)
+        )
+    }
 }
 
 /// What one peer asked in one go: it happens together, in this order.

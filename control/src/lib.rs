@@ -10,9 +10,12 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod history;
 pub mod intent;
+pub mod mailbox;
 pub mod message;
 pub mod notice;
+pub mod scene;
 pub mod surface;
 pub mod values;
 pub mod wire;

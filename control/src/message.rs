@@ -38,6 +38,15 @@ pub enum Order {
         /// Whether it is to be heard.
         on: bool,
     },
+    /// Turn what a chain gives, and the dry signal beside it, down or up by a factor.
+    Trim {
+        /// Which chain.
+        generation: u64,
+        /// The factor of what the chain gives.
+        chain: f64,
+        /// The factor of the dry signal.
+        dry: f64,
+    },
     /// Take the whole chain into bypass, or out of it.
     Bypass(bool),
     /// Fade the output out, or in.

@@ -1,6 +1,8 @@
 //! What the conductor tells the surfaces: lines of address and values, which each surface writes its own way.
 
 use crate::intent::{Peer, Value};
+use crate::mailbox::is_meter;
+use std::time::Duration;
 
 /// One line: an address and its values.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +37,41 @@ pub enum To {
     One(Peer),
     /// All who have subscribed.
     All,
-    /// All who have subscribed, but for the one who caused it.
+    /// All who have subscribed; the one who caused it knows it already.
     Others(Peer),
+}
+
+/// What a subscriber wants to hear.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    /// For so many seconds, unless it is renewed.
+    pub seconds: u32,
+    /// How often the meters are told, a second; never for 0.
+    pub meters_hz: f64,
+    /// Whether values are told as text too, under `/text`.
+    pub text: bool,
+    /// Whether its own moves come back to it at once.
+    pub echo: bool,
+    /// The port at which it listens, where that is not the one it sends from.
+    pub port: Option<u16>,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self { seconds: 10, meters_hz: 20.0, text: false, echo: false, port: None }
+    }
+}
+
+impl Wish {
+    /// Whether lines of this address are wanted.
+    pub fn has(&self, address: &str) -> bool {
+        (self.text || !address.starts_with("/text/")) && (self.meters_hz > 0.0 || !is_meter(address))
+    }
+
+    /// Time between two tellings of the meters.
+    pub fn meters_every(&self) -> Option<Duration> {
+        (self.meters_hz > 0.0).then(|| Duration::from_secs_f64(1.0 / self.meters_hz))
+    }
 }
 
 /// What a surface is told.
@@ -49,12 +84,12 @@ pub enum Notice {
         /// What.
         lines: Vec<Line>,
     },
-    /// From now on, for so many seconds, this peer is one of all.
+    /// From now on, for some time, this peer is one of all.
     Subscribe {
         /// Who.
         peer: Peer,
-        /// Seconds.
-        seconds: u32,
+        /// What it wants to hear.
+        wish: Wish,
     },
     /// No longer.
     Unsubscribe {

@@ -4,10 +4,14 @@ use crate::reload::{ChainFile, frames};
 use crate::shelf::Shelf;
 use basedrop::{Handle, Owned};
 use lacquer_control::address::{AddressError, Addresses, Place, Target};
+use lacquer_control::history::Move;
 use lacquer_control::intent::Value;
 use lacquer_control::message::{Order, Row};
+use lacquer_control::notice::Line;
+use lacquer_control::values::Values;
 use lacquer_graph::Chain;
 use lacquer_graph::plan::Plan;
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// A chain that the seat has, or is about to have.
@@ -43,6 +47,25 @@ pub struct Change {
     pub place: Place,
     /// Its unit value now.
     pub value: f64,
+    /// Its unit value before.
+    pub from: f64,
+}
+
+impl Change {
+    /// Whether it moves anything.
+    pub fn is_move(&self) -> bool {
+        self.value != self.from
+    }
+
+    /// As the history keeps it.
+    pub fn as_move(&self) -> Move {
+        Move { path: self.place.path.clone(), from: self.from, to: self.value }
+    }
+
+    /// The value in all its trees.
+    pub fn lines(&self) -> [Line; 3] {
+        self.place.lines(self.value)
+    }
 }
 
 /// What came of setting values.
@@ -150,20 +173,24 @@ impl Air {
         both.filter(|airing| airing.generation == generation).find_map(|airing| airing.plan.nodes.get(node))
     }
 
+    /// The live unit values of a chain, all of them, by their paths.
+    pub fn values_of(&self, name: &str) -> BTreeMap<String, f64> {
+        let (Ok(plan), Some(values)) = (self.shelf.plan(name), self.shelf.values(name)) else {
+            return BTreeMap::new();
+        };
+        let value = |place: &Place| Some((place.path.clone(), live(values, &plan, place)?));
+        Addresses::of(&plan).all().iter().filter_map(value).collect()
+    }
+
     /// The unit value behind a place of the newest chain.
     pub fn value(&self, place: &Place) -> Option<f64> {
         let airing = self.newest()?;
-        let values = self.shelf.values(&airing.name)?;
-        let id = &airing.plan.nodes.get(place.target.node())?.id;
-        match place.target {
-            Target::Row { row, .. } => values.get(id, row),
-            Target::Enabled { .. } => values.enabled(id).map(|on| f64::from(u8::from(on))),
-        }
+        live(self.shelf.values(&airing.name)?, &airing.plan, place)
     }
 
     /// Where the value of an address would be if it went `way` (in parts of its whole way) along its taper. What
     /// has steps goes one at least.
-    pub fn nudged(&self, address: &str, way: f64) -> Result<(Place, f64), SetError> {
+    pub fn nudged(&self, address: &str, way: f64) -> Result<Change, SetError> {
         let newest = self.newest().ok_or(SetError::Silence)?;
         let (places, _) = newest.addresses.find(address)?;
         let [place] = places[..] else { return Err(AddressError::NoMatch(newest.name.clone()).into()) };
@@ -172,38 +199,79 @@ impl Air {
         let value = row.from_norm(row.to_norm(now) + way).ok_or(AddressError::NotANumber)?;
         let is_stuck = value == now && way != 0.0 && row.is_whole();
         let value = if is_stuck { (now + way.signum()).clamp(row.min, row.max) } else { value };
-        Ok((place.clone(), value))
+        Ok(self.change(place, value))
     }
 
-    /// Sets what an address or pattern stands for: on the newest chain, and during a swap on the other one
-    /// as well where it has the same. Where one value of several cannot be set, none is.
+    /// Sets what an address or pattern stands for.
     pub fn set(&mut self, address: &str, value: &Value) -> Result<Changes, SetError> {
+        let changes = self.asked(address, value)?;
+        self.apply(changes)
+    }
+
+    /// The changes that setting what an address or pattern stands for would bring.
+    pub fn asked(&self, address: &str, value: &Value) -> Result<Vec<Change>, SetError> {
         let newest = self.newest().ok_or(SetError::Silence)?;
-        let (places, is_norm) = newest.addresses.find(address)?;
-        let read = |place: &Place| Ok(Change { value: place.read(value, is_norm)?, place: place.clone() });
+        let (places, tree) = newest.addresses.find(address)?;
+        let read = |place: &Place| Ok(self.change(place, place.read(value, tree)?));
         // A pattern means those of its matches that can take such a value.
-        let mut changes: Vec<Change> = match places.as_slice() {
-            [one] => vec![read(one)?],
+        match places.as_slice() {
+            [one] => Ok(vec![read(one)?]),
             many => {
                 let (good, bad): (Vec<_>, Vec<_>) =
                     many.iter().map(|place| read(place)).partition(Result::is_ok);
                 match (good.is_empty(), bad.into_iter().find_map(Result::err)) {
-                    (true, Some(error)) => return Err(AddressError::into(error)),
-                    _ => good.into_iter().filter_map(Result::ok).collect(),
+                    (true, Some(error)) => Err(AddressError::into(error)),
+                    _ => Ok(good.into_iter().filter_map(Result::ok).collect()),
                 }
             }
+        }
+    }
+
+    /// A change of a place of the newest chain to a unit value.
+    fn change(&self, place: &Place, value: f64) -> Change {
+        let from = self.value(place).unwrap_or(place.row.default);
+        Change { place: place.clone(), value, from }
+    }
+
+    /// The changes that bring the values at these paths about. What the newest chain lacks is left out.
+    pub fn changes<'a>(&self, values: impl IntoIterator<Item = (&'a str, f64)>) -> Vec<Change> {
+        let Some(newest) = self.newest() else { return Vec::new() };
+        let change = |(path, value)| {
+            let place = newest.addresses.at(path)?;
+            Some(self.change(place, place.row.clip(value)?))
         };
-        let before: Vec<_> = changes.iter().map(|change| self.value(&change.place)).collect();
-        let name = newest.name.clone();
-        self.write(&changes);
-        let rebuild = changes
-            .iter()
-            .zip(&before)
-            .any(|(change, before)| change.place.row.is_setting && *before != Some(change.value));
-        if rebuild && let Err(why) = self.shelf.plan(&name) {
-            for (change, before) in changes.iter_mut().zip(before) {
-                change.value = before.unwrap_or(change.value);
+        values.into_iter().filter_map(change).collect()
+    }
+
+    /// Writes values into a chain that is not on air. Where it cannot be planned with them, none is written.
+    pub fn preset(&mut self, name: &str, wanted: &BTreeMap<String, f64>) -> Result<(), String> {
+        let plan = self.shelf.plan(name)?;
+        let before = self.shelf.values(name).cloned();
+        let addresses = Addresses::of(&plan);
+        let Some(values) = self.shelf.values_mut(name) else { return Ok(()) };
+        for place in addresses.all() {
+            let value = wanted.get(&place.path).and_then(|value| place.row.clip(*value));
+            if let (Some(value), Some(node)) = (value, plan.nodes.get(place.target.node())) {
+                write(values, &node.id, place.target, value);
             }
+        }
+        let planned = self.shelf.plan(name).map(drop);
+        if planned.is_err()
+            && let (Some(values), Some(before)) = (self.shelf.values_mut(name), before)
+        {
+            *values = before;
+        }
+        planned
+    }
+
+    /// Takes changes over: on the newest chain, and during a swap on the other one as well where it has the same.
+    /// Where one of them cannot be, none is.
+    pub fn apply(&mut self, mut changes: Vec<Change>) -> Result<Changes, SetError> {
+        let name = self.newest().ok_or(SetError::Silence)?.name.clone();
+        self.write(&changes);
+        let rebuild = changes.iter().any(|change| change.place.row.is_setting && change.from != change.value);
+        if rebuild && let Err(why) = self.shelf.plan(&name) {
+            changes.iter_mut().for_each(|change| change.value = change.from);
             self.write(&changes);
             return Err(SetError::Refused(why));
         }
@@ -220,10 +288,7 @@ impl Air {
                 let Some(place) = counterpart(airing, &change.place) else { continue };
                 let Some(node) = airing.plan.nodes.get(place.target.node()) else { continue };
                 let Some(values) = self.shelf.values_mut(&airing.name) else { continue };
-                match place.target {
-                    Target::Row { row, .. } => values.set(&node.id, row, change.value),
-                    Target::Enabled { .. } => values.enable(&node.id, change.value >= 0.5),
-                }
+                write(values, &node.id, place.target, change.value);
             }
         }
     }
@@ -267,6 +332,21 @@ impl Air {
             Ok(_) => Some(name),
             Err(_) => Some(start.to_owned()),
         }
+    }
+}
+
+fn write(values: &mut Values, id: &str, target: Target, value: f64) {
+    match target {
+        Target::Row { row, .. } => values.set(id, row, value),
+        Target::Enabled { .. } => values.enable(id, value >= 0.5),
+    }
+}
+
+fn live(values: &Values, plan: &Plan, place: &Place) -> Option<f64> {
+    let id = &plan.nodes.get(place.target.node())?.id;
+    match place.target {
+        Target::Row { row, .. } => values.get(id, row),
+        Target::Enabled { .. } => values.enabled(id).map(|on| f64::from(u8::from(on))),
     }
 }
 

@@ -9,6 +9,7 @@
 pub mod air;
 pub mod backend;
 pub mod cli;
+pub mod cues;
 pub mod files;
 pub mod link;
 pub mod load;
@@ -21,6 +22,7 @@ pub mod schema;
 pub mod screen;
 pub mod service;
 pub mod shelf;
+pub mod state;
 pub mod station;
 pub mod taps;
 pub mod threads;

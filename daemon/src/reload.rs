@@ -1,6 +1,7 @@
 //! Reading a station and its chains: everything is read and checked before anything is taken over.
 
-use crate::station::Station;
+use crate::cues::{self, Cue};
+use crate::station::{LAST, Station};
 use lacquer_graph::error::{At, Hint, Mistake, Problem, Report};
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_graph::spec::{Spec, is_name};
@@ -30,15 +31,17 @@ pub struct Loaded {
     pub station: Station,
     /// Its chains, in the order of the file.
     pub chains: Vec<ChainFile>,
+    /// Its cue list.
+    pub cues: Vec<Cue>,
 }
 
 impl Loaded {
     /// The chain to start with.
     pub fn start(&self) -> &str {
         match (&self.station.start, self.chains.first()) {
-            (Some((name, _)), _) => name,
-            (None, Some(first)) => &first.name,
-            (None, None) => "",
+            (Some((name, _)), _) if name != LAST => name,
+            (_, Some(first)) => &first.name,
+            (_, None) => "",
         }
     }
 }
@@ -133,6 +136,7 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
     }
     // A chain that could not be read may be the one that is named.
     if let (Some((start, at)), true) = (&station.start, reports.is_empty())
+        && start != LAST
         && chains.iter().all(|(chain, _)| chain.name != *start)
     {
         let names: Vec<_> = chains.iter().map(|(chain, _)| chain.name.as_str()).collect();
@@ -141,13 +145,39 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
         let (owner, found) = ("a station".to_owned(), format!("\"{start}\"{hint}"));
         mistakes.push(Mistake::new(*at, Problem::Text { owner, key: "start", found, allowed }));
     }
+    let cues = read_cues(&station, folder, &mut mistakes, &mut reports);
     if !mistakes.is_empty() {
         reports.insert(0, report(path, &bytes, mistakes));
     }
     if !reports.is_empty() {
         return Err(reports);
     }
-    Ok(Loaded { station, chains: chains.into_iter().map(|(chain, _)| chain).collect() })
+    Ok(Loaded { station, chains: chains.into_iter().map(|(chain, _)| chain).collect(), cues })
+}
+
+/// Reads the cue list of a station, if it has one. Its chains must be the station's.
+fn read_cues(
+    station: &Station,
+    folder: &Path,
+    mistakes: &mut Vec<Mistake>,
+    reports: &mut Vec<Report>,
+) -> Vec<Cue> {
+    let Some((name, at)) = &station.cues else { return Vec::new() };
+    let path = folder.join(name);
+    match read(&path) {
+        Ok(bytes) => {
+            let (cues, wrong) = cues::parse(&bytes);
+            if !wrong.is_empty() {
+                reports.push(report(&path, &bytes, wrong));
+            }
+            cues
+        }
+        Err(mistake) => {
+            let text = format!("cue list {}: {}", path.display(), mistake.problem);
+            mistakes.push(Mistake::new(*at, Problem::Other(text)));
+            Vec::new()
+        }
+    }
 }
 
 /// The mistake of a chain that needs more latency than the station allows.

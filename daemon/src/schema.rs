@@ -119,12 +119,35 @@ pub fn station() -> Value {
             "start": {"type": "string", "description": "The chain to start with; else the first."},
             "swap": object(section("swap")),
             "watch": {"type": "boolean", "description": "Whether a change of a chain file on disk is taken over."},
-            "control": {
-                "type": "object",
-                "additionalProperties": false,
-                "properties": {"osc": {"type": "object", "additionalProperties": false, "properties": {
-                    "listen": {"type": "string", "description": "Address and port, as in 127.0.0.1:9000."}}}},
-            },
+            "cues": {"type": "string", "description": "The file of the cue list, relative to this file."},
+            "control": control(section("control.osc")),
+        },
+    })
+}
+
+fn control(mut osc: Map<String, Value>) -> Value {
+    let listen = |port: u16| json!({"type": "string", "description": format!("Address and port; else 127.0.0.1:{port}.")});
+    let nets = |text: &str| json!({"type": "array", "items": {"type": "string"}, "description": text});
+    osc.insert("listen".to_owned(), listen(9000));
+    osc.insert("allow".to_owned(), nets("Networks that are let in, as in 192.168.1.0/24; else all."));
+    osc.insert("read_only".to_owned(), nets("Networks whose clients may only look."));
+    let object = |properties: Map<String, Value>| json!({"type": ["object", "null"], "additionalProperties": false, "properties": properties});
+    let web = [("listen".to_owned(), listen(8600))].into_iter().collect();
+    let midi = [
+        ("map".to_owned(), json!({"type": "string", "description": "Its map, relative to this file."})),
+        (
+            "device".to_owned(),
+            json!({"type": "string", "description": "The pattern of its port's name; else the map's."}),
+        ),
+    ];
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "osc": object(osc),
+            "web": object(web),
+            "announce": {"type": "boolean", "description": "Whether it is announced by mDNS; else where others than this machine can reach it."},
+            "midi": {"type": "array", "items": {"anyOf": [{"type": "string"}, object(midi.into_iter().collect())]}, "description": "MIDI controllers, by their maps."},
         },
     })
 }

@@ -6,6 +6,7 @@ use lacquer_graph::error::Hint;
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_graph::spec::Spec;
 use std::path::{Path, PathBuf};
+use tracing::warn;
 
 /// A chain of the station.
 struct Entry {
@@ -44,6 +45,20 @@ impl Shelf {
         };
         let largest = self.entries.iter().filter_map(|entry| own(entry).ok()).max().unwrap_or(0);
         self.total = largest.max(self.latency_ms.map_or(0, |ms| frames(ms, self.rate)));
+    }
+
+    /// After values were brought back: a chain that cannot be with them takes those of its file.
+    pub fn settle(&mut self) {
+        self.align();
+        let names: Vec<String> = self.names().map(str::to_owned).collect();
+        for name in names {
+            if let Err(why) = self.plan(&name)
+                && let Some(entry) = self.entries.iter_mut().find(|entry| entry.file.name == name)
+            {
+                warn!("chain {name} takes the values of its file: {why}");
+                entry.values = Values::of(&entry.file.spec);
+            }
+        }
     }
 
     /// Frames from input to output, of every chain.

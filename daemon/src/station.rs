@@ -1,5 +1,8 @@
 //! The station file: what to play through, which chains there are, who may control it.
 
+pub mod control;
+
+use control::Control;
 use lacquer_graph::MAX_CHANNELS;
 use lacquer_graph::error::{At, Hint, Mistake, Problem};
 use lacquer_graph::fields::{Fields, scalar, wrong_shape};
@@ -7,7 +10,6 @@ use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::{Group, Io};
 use lacquer_graph::spec::{bad_name, is_name};
 use lacquer_graph::yaml::{self, Item, Value};
-use std::net::SocketAddr;
 
 /// Most channels of all input or output groups together.
 pub const MOST_CHANNELS: usize = 32;
@@ -37,8 +39,12 @@ const SOURCE: Param = Param::new(3, "source", Unit::Choice(&SOURCES))
     .help("What comes in: silence, or a made, music-like programme.");
 
 /// The rows of the station file that have a table, by the section they stand in: for schema and docs.
-pub const SECTIONS: &[(&str, &[Param])] =
-    &[("audio", &[LATENCY]), ("swap", &[WARMUP, FADE]), ("audio.null", &[RATE, BLOCK, CLOCK, SOURCE])];
+pub const SECTIONS: &[(&str, &[Param])] = &[
+    ("control.osc", control::ROWS),
+    ("audio", &[LATENCY]),
+    ("swap", &[WARMUP, FADE]),
+    ("audio.null", &[RATE, BLOCK, CLOCK, SOURCE]),
+];
 
 /// The backends that there are.
 pub const BACKENDS: [&str; 2] = ["jack", "null"];
@@ -60,8 +66,10 @@ pub struct Station {
     pub fade_ms: f64,
     /// Whether a change of a chain file on disk is taken over.
     pub watch: bool,
-    /// Where OSC is listened for.
-    pub osc: Option<SocketAddr>,
+    /// Who may control it.
+    pub control: Control,
+    /// The file of its cue list, as written, and its place.
+    pub cues: Option<(String, At)>,
 }
 
 /// What a station plays through. Does not change while it runs.
@@ -112,7 +120,15 @@ pub struct Null {
     pub programme: bool,
 }
 
+/// The word for the chain that was on air when the station ended.
+pub const LAST: &str = "last";
+
 impl Station {
+    /// Whether it is to go on where it ended.
+    pub fn starts_where_it_ended(&self) -> bool {
+        self.start.as_ref().is_some_and(|(start, _)| start == LAST)
+    }
+
     /// Reads a station file. What could be read is given even where there are mistakes; only a file that
     /// is no map at all gives nothing.
     pub fn parse(bytes: &[u8]) -> (Option<Self>, Vec<Mistake>) {
@@ -147,18 +163,20 @@ fn read(root: &Value, mistakes: &mut Vec<Mistake>) -> Option<Station> {
         swap.finish(&[WARMUP.name, FADE.name], mistakes);
     }
     let watch = fields.switch("watch", mistakes).unwrap_or(false);
-    let mut osc = None;
-    if let Some(entry) = fields.take("control") {
-        let mut control = Fields::of(&entry.value, "control", mistakes);
-        if let Some(entry) = control.take("osc") {
-            let mut fields = Fields::of(&entry.value, "osc", mistakes);
-            osc = read_listen(&mut fields, mistakes);
-            fields.finish(&["listen"], mistakes);
-        }
-        control.finish(&["osc"], mistakes);
-    }
-    fields.finish(&["name", "audio", "chains", "start", "swap", "watch", "control"], mistakes);
-    Some(Station { name, audio: audio?, chains, start, warmup_ms, fade_ms, watch, osc })
+    let cues = fields.text("cues", mistakes).map(|(text, at)| (text.to_owned(), at));
+    let control = fields.take("control").map(|entry| control::read(&entry.value, mistakes));
+    fields.finish(&["name", "audio", "chains", "start", "swap", "watch", "cues", "control"], mistakes);
+    Some(Station {
+        name,
+        audio: audio?,
+        chains,
+        start,
+        warmup_ms,
+        fade_ms,
+        watch,
+        control: control.unwrap_or_default(),
+        cues,
+    })
 }
 
 fn missing<T>(at: &Value, owner: &str, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<T> {
@@ -180,17 +198,6 @@ fn read_chains(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Vec<(Str
         }
     }
     chains
-}
-
-fn read_listen(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<SocketAddr> {
-    let (text, at) = fields.text("listen", mistakes)?;
-    let address = text.parse();
-    if address.is_err() {
-        let allowed = "write an address and a port, as in 127.0.0.1:9000".to_owned();
-        let (owner, found) = (fields.owner.clone(), format!("\"{text}\""));
-        mistakes.push(Mistake::new(at, Problem::Text { owner, key: "listen", found, allowed }));
-    }
-    address.ok()
 }
 
 fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Audio> {

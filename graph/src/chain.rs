@@ -1,9 +1,10 @@
 //! What runs: a plan with its nodes, buffers and delays built.
 
-use crate::block::Plane;
+use crate::block::{Plane, QUANTUM};
 use crate::dsp::delay::Delay;
 use crate::param::gain_to_db;
 use crate::plan::{Feed, Plan};
+use crate::ramp::Ramp;
 use crate::step::{Bench, SILENCE, Slot, Step, Wire, gather};
 
 /// A chain that can be played. Built by the control side, owned by the audio thread.
@@ -16,7 +17,14 @@ pub struct Chain {
     /// For each step, the step of the chain before that it follows.
     follows: Box<[Option<usize>]>,
     latency: usize,
+    /// Factors of what the chain gives, and of the dry signal.
+    trims: [Ramp; 2],
 }
+
+/// How long a trim takes to arrive, in ms.
+const TRIM_MS: f64 = 100.0;
+/// Farthest that anything is trimmed, as a factor.
+const MOST_TRIM: f64 = 16.0;
 
 /// One output group.
 struct Output {
@@ -61,6 +69,7 @@ impl Chain {
             outputs: plan.outputs.iter().enumerate().map(output).collect(),
             follows: vec![None; plan.nodes.len()].into_boxed_slice(),
             latency: plan.total,
+            trims: [Ramp::new(1.0, 0.0, MOST_TRIM, (TRIM_MS * plan.sample_rate / 1000.0) as u32); 2],
         }
     }
 
@@ -110,6 +119,12 @@ impl Chain {
         }
     }
 
+    /// `[audio]` Turns what the chain gives, and the dry signal, up or down by a factor.
+    pub fn trim(&mut self, chain: f64, dry: f64) {
+        self.trims[0].aim(chain);
+        self.trims[1].aim(dry);
+    }
+
     /// `[audio]` Plays 1 to 64 frames. `bypass` is how much of the dry signal is wanted in each frame,
     /// `None` where it is none. `fault` is told of each node that made something that is no number.
     pub fn process(
@@ -126,18 +141,25 @@ impl Chain {
                 fault(at);
             }
         }
+        let [wet, dry] = self.trims.each_mut().map(|ramp| factors(ramp, frames));
         for output in &mut self.outputs {
             let planes = &mut outputs[output.first..output.first + output.channels];
             gather(&mut output.feeds, &self.slots, inputs, frames, planes);
+            if let Some(factors) = &wet {
+                planes.iter_mut().for_each(|plane| multiply(plane, factors, frames));
+            }
             for (plane, (input, delay)) in planes.iter_mut().zip(&mut output.dry) {
-                let mut dry = inputs[*input];
-                delay.process(&mut dry[..frames]);
+                let mut late = inputs[*input];
+                delay.process(&mut late[..frames]);
                 let Some(bypass) = bypass else { continue };
+                if let Some(factors) = &dry {
+                    multiply(&mut late, factors, frames);
+                }
                 for frame in 0..frames {
                     let wet = plane[frame];
                     plane[frame] = match bypass[frame] {
-                        1.0 => dry[frame],
-                        share => wet + share * (dry[frame] - wet),
+                        1.0 => late[frame],
+                        share => wet + share * (late[frame] - wet),
                     };
                 }
             }
@@ -155,6 +177,20 @@ impl Chain {
             }
         }
     }
+}
+
+/// The factors of a trim for these frames; `None` where it rests at 1.
+fn factors(trim: &mut Ramp, frames: usize) -> Option<Plane> {
+    if trim.steady() == Some(1.0) {
+        return None;
+    }
+    let mut factors = [1.0; QUANTUM];
+    factors[..frames].iter_mut().for_each(|factor| *factor = trim.tick());
+    Some(factors)
+}
+
+fn multiply(plane: &mut Plane, factors: &Plane, frames: usize) {
+    plane.iter_mut().zip(factors).take(frames).for_each(|(sample, factor)| *sample *= factor);
 }
 
 /// A reported gain as people read it: in dB, −120 at least.

@@ -137,6 +137,13 @@ impl Seat {
         }
     }
 
+    /// `[audio]` Turns what a chain gives, and the dry signal beside it, up or down by a factor.
+    pub fn trim(&mut self, generation: u64, chain: f64, dry: f64) {
+        if let Some(trimmed) = self.chain(generation) {
+            trimmed.trim(chain, dry);
+        }
+    }
+
     /// `[audio]` Takes the whole chain into bypass, or out of it.
     pub fn bypass(&mut self, on: bool) {
         self.bypass.aim(on);

@@ -32,6 +32,11 @@ pub fn binary() -> PathBuf {
     panic!("build the lacquer command first: cargo build");
 }
 
+/// Where the daemon of a test keeps its state.
+pub fn state_home(station: &Path) -> PathBuf {
+    station.parent().unwrap().join("state")
+}
+
 /// Runs the command to its end.
 pub fn lacquer(args: &[&str]) -> Output {
     Command::new(binary()).args(args).current_dir(root()).stdin(Stdio::null()).output().unwrap()
@@ -96,6 +101,8 @@ impl Daemon {
     pub fn start_with(station: &Path, port: u16, change: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(binary());
         command.arg("run").arg(station).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // What it keeps lies beside its station, not in the home of whoever runs the tests.
+        command.env_remove("STATE_DIRECTORY").env("XDG_STATE_HOME", state_home(station));
         change(&mut command);
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));

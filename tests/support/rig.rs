@@ -7,6 +7,7 @@ use lacquer::air::Air;
 use lacquer::backend::file::Memory;
 use lacquer::reload::{ChainFile, Loaded};
 use lacquer::shelf::Shelf;
+use lacquer::station::control::Control;
 use lacquer::station::{Audio, Backend, Null, Station};
 use lacquer::threads::audio::Callback;
 use lacquer_control::intent::Value;
@@ -48,9 +49,10 @@ pub fn loaded(chains: Vec<ChainFile>, io: &Io) -> Loaded {
         warmup_ms: 50.0,
         fade_ms: 80.0,
         watch: false,
-        osc: None,
+        control: Control::default(),
+        cues: None,
     };
-    Loaded { station, chains }
+    Loaded { station, chains, cues: Vec::new() }
 }
 
 pub struct Rig {

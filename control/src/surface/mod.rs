@@ -1,4 +1,7 @@
 //! Surfaces: bytes in, intents out; notices in, bytes out.
 
+pub mod audience;
 pub mod ctl;
+pub mod gate;
 pub mod osc;
+pub mod words;

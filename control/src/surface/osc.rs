@@ -3,16 +3,14 @@
 //! Source: M. Wright, *The Open Sound Control 1.0 Specification*, 2002.
 
 use crate::intent::{Asked, Intent, Peer, Value};
-use crate::notice::{Line, Notice, To};
+use crate::notice::{Line, Notice};
+use crate::surface::audience::{Audience, Post};
+use crate::surface::words;
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, encoder};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
-/// Seconds that a subscription lasts unless it is renewed.
-pub const SUBSCRIPTION_SECONDS: u32 = 10;
-/// Most subscribers at once.
-const MOST_SUBSCRIBERS: usize = 64;
 /// Largest datagram that is sent, in bytes: it passes any network in one piece.
 const DATAGRAM: usize = 1400;
 /// Most nested bundles and arrays that are read; a decoder must not be led down without end.
@@ -21,10 +19,9 @@ const MOST_NESTED: usize = 64;
 /// 1970 in the seconds of OSC, which begin in 1900.
 const UNIX_EPOCH: u32 = 2_208_988_800;
 
-/// What a datagram from `from` asks for: all that is due at one time together. Arbitrary bytes are an [`Intent::Wrong`] at
+/// What a packet from `by` asks for: all that is due at one time together. Arbitrary bytes are an [`Intent::Wrong`] at
 /// worst.
-pub fn decode(datagram: &[u8], from: SocketAddr) -> Vec<Asked> {
-    let by = Peer::Osc(from);
+pub fn decode(datagram: &[u8], by: Peer) -> Vec<Asked> {
     let wrong = |why: String| {
         vec![Asked { by, intents: vec![Intent::Wrong { address: "/".to_owned(), why }], due: None }]
     };
@@ -61,62 +58,9 @@ fn collect(packet: OscPacket, by: Peer, due: Option<SystemTime>, asked: &mut Vec
 }
 
 fn intent(message: OscMessage) -> Intent {
-    let address = message.addr;
-    let mut values = Vec::new();
-    for arg in &message.args {
-        match value(arg) {
-            Some(value) => values.push(value),
-            None => return wrong(&address, "takes numbers, switches and texts, not blobs, times or arrays"),
-        }
-    }
-    if address.starts_with("/node/") || address.starts_with("/norm/") {
-        return match values.len() {
-            0 => Intent::Get { address },
-            1 => Intent::Set { address, value: values.remove(0) },
-            _ => wrong(&address, "takes one value, or none to ask for it"),
-        };
-    }
-    match (address.as_str(), values.as_slice()) {
-        ("/swap", []) => Intent::Running,
-        ("/swap", [Value::Text(name)]) => Intent::Swap(name.clone()),
-        ("/swap", _) => wrong(&address, "takes the name of a chain, or nothing to ask for it"),
-        ("/chains", []) => Intent::Chains,
-        ("/bypass", []) => Intent::Bypassed,
-        ("/bypass", [value]) => match switch(value) {
-            Some(on) => Intent::Bypass(on),
-            None => wrong(&address, "takes true or false, or nothing to ask for it"),
-        },
-        ("/subscribe", []) => Intent::Subscribe { seconds: SUBSCRIPTION_SECONDS },
-        ("/subscribe", [Value::Number(seconds)]) if (1.0..=86_400.0).contains(seconds) => {
-            Intent::Subscribe { seconds: *seconds as u32 }
-        }
-        ("/subscribe", _) => wrong(&address, "takes a number of seconds, 1 to 86400, or nothing for 10"),
-        ("/unsubscribe", []) => Intent::Unsubscribe,
-        ("/ping", _) => Intent::Ping,
-        ("/status", []) => Intent::Status,
-        ("/reload", []) => Intent::Reload { reset: false },
-        ("/reload", [value]) => match switch(value) {
-            Some(reset) => Intent::Reload { reset },
-            None => wrong(&address, "takes true to take all values from the files, or nothing"),
-        },
-        ("/chains" | "/unsubscribe" | "/status", _) => wrong(&address, "takes no values"),
-        _ => wrong(
-            &address,
-            "no such address; there are /node/ID/PARAMETER, /norm/..., /swap, /chains, /bypass, /status, \
-             /reload, /subscribe, /unsubscribe, /ping",
-        ),
-    }
-}
-
-fn wrong(address: &str, why: &str) -> Intent {
-    Intent::Wrong { address: address.to_owned(), why: why.to_owned() }
-}
-
-fn switch(value: &Value) -> Option<bool> {
-    match value {
-        Value::Switch(on) => Some(*on),
-        Value::Number(number) => Some(*number >= 0.5),
-        Value::Text(_) => None,
+    match message.args.iter().map(value).collect() {
+        Some(values) => words::intent(&message.addr, values),
+        None => words::wrong(&message.addr, "takes numbers, switches and texts, not blobs, times or arrays"),
     }
 }
 
@@ -140,54 +84,38 @@ fn decimal(value: f32) -> f64 {
 /// The way out: who has subscribed, and how lines become datagrams. It belongs to one thread.
 pub struct Outlet {
     socket: UdpSocket,
-    subscribers: Vec<(SocketAddr, Instant)>,
+    audience: Audience,
+    reply_port: Option<u16>,
 }
 
 impl Outlet {
-    /// The outlet of a bound socket.
-    pub fn new(socket: UdpSocket) -> Self {
-        Self { socket, subscribers: Vec::new() }
+    /// The outlet of a bound socket. Answers go to `reply_port` of who asked, or to where the question came from.
+    pub fn new(socket: UdpSocket, reply_port: Option<u16>) -> Self {
+        Self { socket, audience: Audience::new(|peer| matches!(peer, Peer::Osc(_))), reply_port }
     }
 
-    /// Acts on a notice at the time `now`. What the network refuses is lost, as datagrams are.
+    /// Acts on a notice at the time `now`.
     pub fn take(&mut self, notice: Notice, now: Instant) {
-        self.subscribers.retain(|(_, until)| *until > now);
-        match notice {
-            Notice::Tell { to, lines } => self.tell(to, &lines),
-            Notice::Subscribe { peer: Peer::Osc(peer), seconds } => {
-                let until = now + Duration::from_secs(u64::from(seconds));
-                let has_room = self.subscribers.len() < MOST_SUBSCRIBERS;
-                match self.subscribers.iter_mut().find(|(known, _)| *known == peer) {
-                    Some((_, lapse)) => *lapse = until,
-                    None if has_room => self.subscribers.push((peer, until)),
-                    None => {
-                        let why = format!("{MOST_SUBSCRIBERS} clients have subscribed already");
-                        self.tell(To::One(Peer::Osc(peer)), &[Line::words("/error", &["/subscribe", &why])]);
-                    }
-                }
-            }
-            Notice::Unsubscribe { peer: Peer::Osc(peer) } => {
-                self.subscribers.retain(|(known, _)| *known != peer);
-            }
-            Notice::Subscribe { .. } | Notice::Unsubscribe { .. } | Notice::Learn { .. } | Notice::End => {}
-        }
+        let post = self.audience.take(notice, now);
+        self.send(post);
     }
 
-    fn tell(&self, to: To, lines: &[Line]) {
-        let all = self.subscribers.iter().map(|(peer, _)| *peer);
-        let peers: Vec<SocketAddr> = match to {
-            To::One(Peer::Osc(peer)) => vec![peer],
-            To::One(_) => Vec::new(),
-            To::All => all.collect(),
-            To::Others(by) => all.filter(|peer| Peer::Osc(*peer) != by).collect(),
-        };
-        if peers.is_empty() {
-            return;
-        }
-        for datagram in datagrams(lines) {
-            for peer in &peers {
-                // A client that is gone shows as an error of some later call: it lapses by itself.
-                self.socket.send_to(&datagram, peer).ok();
+    /// Tells what is due by `now`; gives when something is due next.
+    pub fn tick(&mut self, now: Instant) -> Option<Instant> {
+        let post = self.audience.due(now);
+        self.send(post);
+        self.audience.next()
+    }
+
+    fn send(&self, post: Post) {
+        for (peer, lines) in post {
+            let Peer::Osc(mut to) = peer else { continue };
+            if let Some(port) = self.audience.port(peer).or(self.reply_port) {
+                to.set_port(port);
+            }
+            for datagram in datagrams(&lines) {
+                // What the network refuses is lost, as datagrams are; a client that is gone lapses by itself.
+                self.socket.send_to(&datagram, to).ok();
             }
         }
     }
@@ -238,7 +166,5 @@ fn arg(value: &Value) -> OscType {
 
 /// Binds the socket that both directions share.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind(address)?;
-    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
-    Ok(socket)
+    UdpSocket::bind(address)
 }

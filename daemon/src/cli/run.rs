@@ -3,12 +3,13 @@
 use super::{Outcome, complain};
 use crate::air::Air;
 use crate::link::Link;
+use crate::reload::Loaded;
 use crate::screen::Screen;
 use crate::shelf::Shelf;
-use crate::threads::conductor::Conductor;
-use crate::threads::signals;
+use crate::threads::conductor::{Conductor, Desk};
 use crate::threads::surfaces::{Osc, osc};
-use crate::{log, reload};
+use crate::threads::{keeper, signals};
+use crate::{log, reload, state};
 use basedrop::Collector;
 use crossbeam_channel::bounded;
 use std::path::Path;
@@ -29,13 +30,15 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     if let Err(error) = signals::spawn(asks.clone()) {
         return complain(&format!("signals: {error}"), Outcome::Refused);
     }
-    let osc: Option<Osc> = match loaded.station.osc.map(|address| (address, osc(address, asks.clone()))) {
+    let osc: Option<Osc> = match &loaded.station.control.osc {
         None => None,
-        Some((_, Ok(osc))) => Some(osc),
-        Some((address, Err(error))) => {
-            let text = format!("{}: osc: cannot listen on {address}: {error}", path.display());
-            return complain(&text, Outcome::Refused);
-        }
+        Some(config) => match osc(config, asks.clone()) {
+            Ok(osc) => Some(osc),
+            Err(error) => {
+                let text = format!("{}: osc: cannot listen on {}: {error}", path.display(), config.listen);
+                return complain(&text, Outcome::Refused);
+            }
+        },
     };
     let link = match Link::open(&loaded.station.audio) {
         Ok(link) => link,
@@ -49,13 +52,31 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         tracing::info!("OSC on {}", osc.address);
     }
     screen.start(&loaded, osc.as_ref().map(|osc| osc.address), path);
-    let start = loaded.start().to_owned();
-    let conductor =
-        Conductor::new(path.to_owned(), loaded.station, air, link, collector, (asks, asked), surfaces);
-    conductor.run(&start);
+    let files = keeper::Files::of(path);
+    let kept = files.as_ref().and_then(|files| state::read(&files.state));
+    let keeper = files.and_then(|files| match keeper::spawn(files) {
+        Ok(keeper) => Some(keeper),
+        Err(error) => {
+            tracing::warn!("nothing is kept for the next start: {error}");
+            None
+        }
+    });
+    let start = match &kept {
+        Some(kept) if loaded.station.starts_where_it_ended() && air.shelf.check(&kept.chain).is_ok() => {
+            kept.chain.clone()
+        }
+        _ => loaded.start().to_owned(),
+    };
+    let (keeps, keeper) = keeper.unzip();
+    let Loaded { station, cues, .. } = loaded;
+    let desk = Desk { path: path.to_owned(), station, asks, asked, surfaces, cues, keeps, kept };
+    Conductor::new(air, link, collector, desk).run(&start);
     if let Some(osc) = osc {
         osc.end();
     }
     screen.end();
+    if let Some(keeper) = keeper {
+        keeper.join().ok();
+    }
     Outcome::Done
 }

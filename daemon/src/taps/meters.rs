@@ -5,6 +5,20 @@ use lacquer_control::notice::Line;
 pub use lacquer_graph::metering::FLOOR;
 use lacquer_graph::metering::{self, Reading};
 
+/// A reading as people read it: what is at the floor is nothing.
+pub fn text(value: f64, unit: &str) -> String {
+    if value <= FLOOR && unit.starts_with(['d', 'L']) {
+        return "\u{2212}\u{221e}".to_owned();
+    }
+    let number = if unit.is_empty() { format!("{value:.2}") } else { format!("{value:.1}") };
+    let number = if number.trim_start_matches('-').chars().all(|digit| matches!(digit, '0' | '.')) {
+        number.trim_start_matches('-').to_owned()
+    } else {
+        number
+    };
+    format!("{number} {unit}").trim_end().to_owned()
+}
+
 /// The meters of one tap.
 pub struct Meters {
     tap: Tap,
@@ -27,9 +41,10 @@ impl Meters {
 
     /// What they show, as lines under `/meter/TAP`.
     pub fn lines(&self, reading: &Reading) -> Vec<Line> {
-        let line = |(name, value, _): (&str, f64, &str)| {
-            Line::number(format!("/meter/{}/{name}", self.tap.name), value)
+        let lines = |(name, value, unit): (&str, f64, &str)| {
+            let path = format!("/meter/{}/{name}", self.tap.name);
+            [Line::words(format!("/text{path}"), &[&text(value, unit)]), Line::number(path, value)]
         };
-        reading.all().map(line).into()
+        reading.all().into_iter().flat_map(lines).collect()
     }
 }

@@ -75,6 +75,7 @@ fn obey(seat: &mut Seat, order: Order) {
             seat.set(target.generation, target.node as usize, target.row as usize, value);
         }
         Order::Enable { generation, node, on } => seat.enable(generation, node as usize, on),
+        Order::Trim { generation, chain, dry } => seat.trim(generation, chain, dry),
         Order::Bypass(on) => seat.bypass(on),
         Order::Mute(on) => seat.mute(on),
     }

@@ -1,25 +1,40 @@
 //! The conductor: the one thread that builds chains and writes orders. It takes intents from every
 //! listener, readings from the audio thread, and tells the surfaces what became of both.
 
+mod compare;
+mod cues;
 mod files;
+mod keep;
 mod link;
+mod moves;
+mod scenes;
 mod state;
 
-use crate::air::{Air, Change};
+use crate::air::Air;
 use crate::backend::Happening;
+use crate::cues::Cue;
 use crate::link::Link;
 use crate::report::Health;
 use crate::service;
+use crate::state::Kept;
 use crate::station::Station;
+use crate::threads::keeper::Keep;
+use crate::threads::surfaces::Ear;
 use basedrop::Collector;
+use compare::Compare;
 use crossbeam_channel::{Receiver, Sender, never, select};
-use lacquer_control::intent::{Asked, Intent, Peer, Value};
+use cues::Cues;
+use keep::Keeper;
+use lacquer_control::history::History;
+use lacquer_control::intent::{Asked, Intent, Peer};
 use lacquer_control::message::{Order, Reading};
 use lacquer_control::notice::{Line, Notice, To};
+use lacquer_control::scene::Scenes;
 use lacquer_graph::chain::reduction_db;
 use lacquer_graph::param::Unit;
 use lacquer_graph::seat::Event;
 use notify::RecommendedWatcher;
+use scenes::Morph;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -39,6 +54,26 @@ const MOST_HELD: usize = 1_024;
 /// Time between two attempts to find the audio again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// What a conductor has before it: the station, who asks, who is told, what was kept.
+pub struct Desk {
+    /// The station file.
+    pub path: PathBuf,
+    /// What it says.
+    pub station: Station,
+    /// Where anybody asks.
+    pub asks: Sender<Asked>,
+    /// Where the conductor hears it.
+    pub asked: Receiver<Asked>,
+    /// Who is told.
+    pub surfaces: Vec<Sender<Notice>>,
+    /// The cue list.
+    pub cues: Vec<Cue>,
+    /// Where what is to be kept goes.
+    pub keeps: Option<Sender<Keep>>,
+    /// What was kept when the station ended.
+    pub kept: Option<Kept>,
+}
+
 /// The conductor and all that it owns.
 pub struct Conductor {
     path: PathBuf,
@@ -49,13 +84,21 @@ pub struct Conductor {
     collector: Collector,
     asked: Receiver<Asked>,
     asks: Sender<Asked>,
-    surfaces: Vec<Sender<Notice>>,
+    surfaces: Vec<Ear>,
     watcher: Option<RecommendedWatcher>,
     /// Files that changed, and when they may be read.
     changed: BTreeMap<PathBuf, Instant>,
     /// What is asked for a later time.
     held: BTreeMap<SystemTime, Vec<Asked>>,
     bypass: bool,
+    history: History,
+    scenes: Scenes,
+    /// The scene that was recalled or saved last, while its values hold.
+    scene: Option<String>,
+    morph: Option<Morph>,
+    compare: Compare,
+    cues: Cues,
+    keeper: Keeper,
     health: Health,
     /// What the nodes have said since it was last told, as it will be told: the lowest of a gain, in dB; the
     /// newest of all else.
@@ -67,17 +110,10 @@ pub struct Conductor {
 }
 
 impl Conductor {
-    /// A conductor for a station that plays over `link`, with `surfaces` to tell.
-    pub fn new(
-        path: PathBuf,
-        station: Station,
-        air: Air,
-        link: Link,
-        collector: Collector,
-        (asks, asked): (Sender<Asked>, Receiver<Asked>),
-        surfaces: Vec<Sender<Notice>>,
-    ) -> Self {
+    /// A conductor for a station that plays over `link`.
+    pub fn new(air: Air, link: Link, collector: Collector, desk: Desk) -> Self {
         let now = Instant::now();
+        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept } = desk;
         let mut conductor = Self {
             path,
             station,
@@ -87,11 +123,18 @@ impl Conductor {
             collector,
             asked,
             asks,
-            surfaces,
+            surfaces: surfaces.into_iter().map(Ear::new).collect(),
             watcher: None,
             changed: BTreeMap::new(),
             held: BTreeMap::new(),
             bypass: false,
+            history: History::default(),
+            scenes: Scenes::default(),
+            scene: None,
+            morph: None,
+            compare: Compare::new(now),
+            cues: Cues::new(cues),
+            keeper: Keeper::new(keeps, now),
             health: Health::new(now),
             readings: BTreeMap::new(),
             next_meters: now,
@@ -99,6 +142,10 @@ impl Conductor {
             ended: false,
         };
         conductor.watch();
+        if let Some(kept) = kept {
+            let all = conductor.station.starts_where_it_ended();
+            conductor.restore(kept, all);
+        }
         conductor
     }
 
@@ -118,6 +165,7 @@ impl Conductor {
             }
             self.tick();
         }
+        self.end_keeper();
         self.close();
         self.air.forget();
         // Chains still under way come home with the rings; what is left is freed here.
@@ -157,6 +205,10 @@ impl Conductor {
             }
         }
         self.take_due();
+        self.tick_morph(now);
+        self.tick_cues();
+        self.tick_keeper(now);
+        self.catch_up();
         self.collector.collect();
         if now >= self.next_meters {
             self.next_meters = now + METERS;
@@ -182,14 +234,18 @@ impl Conductor {
         }
     }
 
+    /// Tells everything to surfaces that have missed something.
+    fn catch_up(&self) {
+        for ear in self.surfaces.iter().filter(|ear| ear.may_catch_up()) {
+            ear.tell(&Notice::Tell { to: To::All, lines: self.everything() });
+        }
+    }
+
     fn tell(&self, to: To, lines: Vec<Line>) {
         if lines.is_empty() {
             return;
         }
-        for surface in &self.surfaces {
-            // A surface that cannot keep up loses what it is told, as a datagram would be lost.
-            surface.try_send(Notice::Tell { to, lines: lines.clone() }).ok();
-        }
+        self.note_all(&Notice::Tell { to, lines });
     }
 
     fn tell_event(&self, kind: &str, words: &[&str]) {
@@ -245,24 +301,36 @@ impl Conductor {
             Intent::Nudge { address, by: way } => self.nudge(by, &address, way),
             Intent::Learn { address } => self.note_all(&Notice::Learn { by, address }),
             Intent::Get { address } => self.get(by, &address),
-            Intent::Swap(name) => self.swap(by, &name),
-            Intent::Running => self.tell(To::One(by), self.running_lines()),
+            Intent::Swap(name) => self.swap_asked(by, &name),
+            Intent::Running => self.tell(To::One(by), self.running_lines().into_iter().take(1).collect()),
             Intent::Chains => {
                 let names: Vec<_> = self.air.shelf.names().collect();
                 self.tell(To::One(by), vec![Line::words("/chains", &names)]);
             }
-            Intent::Bypass(on) => {
-                self.bypass = on;
-                self.order(Order::Bypass(on));
-                info!("bypass {}", if on { "on" } else { "off" });
-                self.tell(To::Others(by), vec![self.bypass_line()]);
+            Intent::Who { address } => self.who(by, &address),
+            Intent::Undo => self.undo(by),
+            Intent::Redo => self.redo(by),
+            Intent::Scene(ask) => self.scene(by, ask),
+            Intent::Cue(ask) => self.cue(by, ask),
+            Intent::Compare(ask) => self.compare(by, ask),
+            Intent::ChainNumber(number) => {
+                let name = self.air.shelf.names().nth(number.wrapping_sub(1)).map(str::to_owned);
+                match name {
+                    Some(name) => self.swap_asked(by, &name),
+                    None => self.refuse(by, "/program/chain", &format!("there is no chain number {number}")),
+                }
             }
-            Intent::Bypassed => self.tell(To::One(by), vec![self.bypass_line()]),
-            Intent::Subscribe { seconds } => {
-                self.note_all(&Notice::Subscribe { peer: by, seconds });
-                self.tell(To::One(by), self.everything());
+            Intent::Bypass(on) => self.set_bypass(by, on),
+            Intent::Bypassed => self.tell(To::One(by), self.bypass_lines().into_iter().take(1).collect()),
+            Intent::BypassMatched(on) => self.match_bypass(by, on),
+            Intent::Subscribe(wish) => {
+                let lines = self.everything();
+                let wanted = lines.into_iter().filter(|line| wish.has(&line.address)).collect();
+                self.note_all(&Notice::Subscribe { peer: by, wish });
+                self.tell(To::One(by), wanted);
             }
             Intent::Unsubscribe => self.note_all(&Notice::Unsubscribe { peer: by }),
+            Intent::Released => {}
             Intent::Ping => self.tell(To::One(by), vec![Line::new("/pong", Vec::new())]),
             Intent::Status => self.tell(To::One(by), self.status()),
             Intent::Reload { reset } => self.reload(by, reset),
@@ -282,57 +350,21 @@ impl Conductor {
     }
 
     fn note_all(&self, notice: &Notice) {
-        for surface in &self.surfaces {
-            surface.try_send(notice.clone()).ok();
-        }
+        self.surfaces.iter().for_each(|ear| ear.tell(notice));
     }
 
-    fn set(&mut self, by: Peer, address: &str, value: &Value) {
-        match self.air.set(address, value) {
-            Ok(done) => {
-                done.orders.into_iter().for_each(|order| self.order(order));
-                let lines = |changes: &[Change]| changes.iter().flat_map(both_lines).collect();
-                self.tell(To::Others(by), lines(&done.changes));
-                // Who asked for something else than what there is now has to know.
-                let clipped = done.changes.iter().filter(|change| !is_as_asked(change, value, address));
-                self.tell(To::One(by), clipped.flat_map(both_lines).collect());
-                if done.rebuild
-                    && let Some(name) = self.air.newest().map(|airing| airing.name.clone())
-                {
-                    self.swap(by, &name);
-                }
-            }
-            Err(error) => self.refuse(by, address, &error.to_string()),
+    /// A chain that somebody asked for: other values than the ones that were compared are heard then.
+    fn swap_asked(&mut self, by: Peer, name: &str) {
+        let before = self.air.next();
+        self.morph = None;
+        if let Some(ended) = self.history.end() {
+            self.audit_gesture(&ended);
         }
-    }
-
-    /// Moves a value from wherever it is; whoever asked is told as well where it went.
-    fn nudge(&mut self, by: Peer, address: &str, way: f64) {
-        match self.air.nudged(address, way) {
-            Ok((place, value)) => {
-                self.set(by, &place.address(), &Value::Number(value));
-                let line = both_lines(&Change { place, value });
-                self.tell(To::One(by), line.into());
-            }
-            Err(error) => self.refuse(by, address, &error.to_string()),
-        }
-    }
-
-    fn get(&self, by: Peer, address: &str) {
-        let Some(newest) = self.air.newest() else { return self.refuse(by, address, "no chain is on air") };
-        match newest.addresses.find(address) {
-            Ok((places, is_norm)) => {
-                let line = |place: &lacquer_control::address::Place| {
-                    let value = self.air.value(place)?;
-                    Some(if is_norm {
-                        Line::number(place.norm_address(), place.row.to_norm(value))
-                    } else {
-                        Line::new(place.address(), vec![place.value(value)])
-                    })
-                };
-                self.tell(To::One(by), places.into_iter().filter_map(line).collect());
-            }
-            Err(error) => self.refuse(by, address, &error.to_string()),
+        self.swap(by, name);
+        if self.air.next() != before {
+            self.compare.unknown();
+            self.audit(by, name, "swap", &before, name);
+            self.scene_left();
         }
     }
 
@@ -346,6 +378,9 @@ impl Conductor {
         match self.air.swap(name) {
             Ok(Some(order)) => {
                 self.order(order);
+                self.compare.changed();
+                self.trim();
+                self.keeper.touch();
                 info!("swap to {name}: warming up");
                 self.tell_event("swap", &["warming", name]);
                 // The newcomer's addresses are answered from now on.
@@ -425,21 +460,4 @@ impl Conductor {
             }
         }
     }
-}
-
-/// A change in both of its trees.
-fn both_lines(change: &Change) -> [Line; 2] {
-    let Change { place, value } = change;
-    [
-        Line::new(place.address(), vec![place.value(*value)]),
-        Line::number(place.norm_address(), place.row.to_norm(*value)),
-    ]
-}
-
-/// Whether a change came out as the asker's own number says.
-fn is_as_asked(change: &Change, asked: &Value, address: &str) -> bool {
-    let Value::Number(asked) = asked else { return true };
-    let is = if address.starts_with("/norm") { change.place.row.to_norm(change.value) } else { change.value };
-    // Numbers came as floats.
-    (is - asked).abs() <= 1e-6 * asked.abs().max(1.0)
 }

@@ -2,6 +2,7 @@
 
 pub mod audio;
 pub mod conductor;
+pub mod keeper;
 pub mod signals;
 pub mod surfaces;
 pub mod taps;

@@ -1,18 +1,50 @@
 //! The surfaces' threads: one that listens for OSC, one that tells.
 
+use crate::station::control as config;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use lacquer_control::intent::Asked;
+use lacquer_control::intent::{Asked, Peer};
 use lacquer_control::notice::Notice;
+use lacquer_control::surface::gate::Gate;
 use lacquer_control::surface::osc;
+use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+/// How long a thread waits before it looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long what came too fast waits at a time.
+const TURN: Duration = Duration::from_millis(5);
 /// Notices that may wait for a surface.
 pub const NOTICES: usize = 4096;
+
+/// How the conductor reaches a surface.
+pub struct Ear {
+    notices: Sender<Notice>,
+    has_missed: Cell<bool>,
+}
+
+impl Ear {
+    /// The ear behind a channel.
+    pub fn new(notices: Sender<Notice>) -> Self {
+        Self { notices, has_missed: Cell::new(false) }
+    }
+
+    /// Tells a surface something. One that cannot keep up misses it, which is remembered.
+    pub fn tell(&self, notice: &Notice) {
+        if self.notices.try_send(notice.clone()).is_err() {
+            self.has_missed.set(true);
+        }
+    }
+
+    /// Whether it has missed something, and has room again; it is forgotten then.
+    pub fn may_catch_up(&self) -> bool {
+        self.has_missed.get() && self.notices.len() < NOTICES / 4 && self.has_missed.replace(false)
+    }
+}
 
 /// A running OSC surface.
 pub struct Osc {
@@ -24,37 +56,53 @@ pub struct Osc {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Binds `address` and starts both threads.
-pub fn osc(address: SocketAddr, asked: Sender<Asked>) -> io::Result<Osc> {
-    let socket = osc::bind(address)?;
+/// Binds the socket of `config` and starts both threads.
+pub fn osc(config: &config::Osc, asked: Sender<Asked>) -> io::Result<Osc> {
+    let socket = osc::bind(config.listen)?;
     let address = socket.local_addr()?;
-    let outlet = osc::Outlet::new(socket.try_clone()?);
+    let outlet = osc::Outlet::new(socket.try_clone()?, config.reply_port);
+    let gate = Gate::new(config.rules.clone());
     let ends = Arc::new(AtomicBool::new(false));
     let (notices, told) = bounded(NOTICES);
     let is_ending = Arc::clone(&ends);
-    let listen = Builder::new().name("osc-in".to_owned()).spawn(move || {
-        let mut datagram = vec![0; 65_536];
-        while !is_ending.load(Ordering::Relaxed) {
-            // What fails is a time-out, or a peer that is gone: neither is a reason to stop.
-            let Ok((length, from)) = socket.recv_from(&mut datagram) else { continue };
-            for packet in osc::decode(&datagram[..length], from) {
-                if asked.send(packet).is_err() {
-                    return;
-                }
-            }
-        }
-    })?;
+    let listen =
+        Builder::new().name("osc-in".to_owned()).spawn(move || listen(&socket, gate, &asked, &is_ending))?;
     let tell = Builder::new().name("osc-out".to_owned()).spawn(move || tell(outlet, &told))?;
     Ok(Osc { address, notices, ends, threads: vec![listen, tell] })
 }
 
+fn listen(socket: &UdpSocket, mut gate: Gate, asked: &Sender<Asked>, is_ending: &AtomicBool) {
+    let mut datagram = vec![0; 65_536];
+    while !is_ending.load(Ordering::Relaxed) {
+        let wait = if gate.is_waiting() { TURN } else { LOOK };
+        // What fails is a time-out, or a peer that is gone: neither is a reason to stop.
+        socket.set_read_timeout(Some(wait)).ok();
+        let received = socket.recv_from(&mut datagram);
+        let now = Instant::now();
+        let mut through = Vec::new();
+        if let Ok((length, from)) = received {
+            let packets = osc::decode(&datagram[..length], Peer::Osc(from));
+            through.extend(packets.into_iter().filter_map(|packet| gate.admit(packet, from.ip(), now)));
+        }
+        through.extend(gate.due(now));
+        for packet in through {
+            if asked.send(packet).is_err() {
+                return;
+            }
+        }
+    }
+}
+
 fn tell(mut outlet: osc::Outlet, told: &Receiver<Notice>) {
+    let mut next: Option<Instant> = None;
     loop {
-        match told.recv_timeout(Duration::from_secs(1)) {
+        let wait = next.map_or(LOOK, |next| next.saturating_duration_since(Instant::now()));
+        match told.recv_timeout(wait) {
             Ok(Notice::End) | Err(RecvTimeoutError::Disconnected) => return,
             Ok(notice) => outlet.take(notice, Instant::now()),
             Err(RecvTimeoutError::Timeout) => {}
         }
+        next = outlet.tick(Instant::now());
     }
 }
 

@@ -28,9 +28,10 @@ impl Conductor {
                     warn!("{what}");
                 }
                 let start = loaded.start().to_owned();
-                let (audio, osc) = (self.station.audio.clone(), self.station.osc);
+                let (audio, control) = (self.station.audio.clone(), self.station.control.clone());
                 let latency_ms = loaded.station.audio.latency_ms;
-                self.station = Station { audio, osc, ..loaded.station };
+                self.cues.reread(loaded.cues);
+                self.station = Station { audio, control, ..loaded.station };
                 self.air.set_swap_ms((self.station.warmup_ms, self.station.fade_ms));
                 self.taken_over(by, &loaded.chains, latency_ms, reset, &start);
                 self.watch();
@@ -58,8 +59,8 @@ impl Conductor {
         if audio.io != old.io {
             fixed.push("input and output groups cannot change while it plays: restart for that".to_owned());
         }
-        if new.osc != self.station.osc {
-            fixed.push("the OSC port cannot change while it plays: restart for that".to_owned());
+        if new.control != self.station.control {
+            fixed.push("who may control it cannot change while it plays: restart for that".to_owned());
         }
         fixed
     }
@@ -104,7 +105,7 @@ impl Conductor {
     pub(super) fn reload_failed(&self, by: Peer, text: &str) {
         error!("nothing was taken over; what is on air plays on:\n{text}");
         self.tell_event("reload", &["failed", text]);
-        if let Peer::Osc(_) = by {
+        if !matches!(by, Peer::Signal | Peer::Files | Peer::House | Peer::Cues) {
             self.refuse(by, "/reload", text);
         }
     }

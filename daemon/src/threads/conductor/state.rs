@@ -1,27 +1,31 @@
 //! What the conductor tells of the station: state, status, meters.
 
-use super::{Conductor, both_lines};
-use crate::air::Change;
+use super::Conductor;
+use crate::taps::meters::text;
 use lacquer_control::intent::Value;
 use lacquer_control::notice::{Line, To};
 
 impl Conductor {
+    /// Which chain's addresses are answered, as one name and as a light for each chain.
     pub(super) fn running_lines(&self) -> Vec<Line> {
-        self.air.newest().map(|airing| Line::words("/swap", &[&airing.name])).into_iter().collect()
-    }
-
-    pub(super) fn bypass_line(&self) -> Line {
-        Line::new("/bypass", vec![Value::Switch(self.bypass)])
+        let Some(running) = self.air.newest().map(|airing| airing.name.as_str()) else { return Vec::new() };
+        let light = |name: &str| Line::number(format!("/chain/{name}"), f64::from(u8::from(name == running)));
+        let mut lines = vec![Line::words("/swap", &[running])];
+        lines.extend(self.air.shelf.names().map(light));
+        lines
     }
 
     /// The full state, for one who has just subscribed.
     pub(super) fn everything(&self) -> Vec<Line> {
         let mut lines = self.running_lines();
-        lines.push(self.bypass_line());
+        lines.extend(self.bypass_lines());
+        lines.extend(self.compare_lines());
+        lines.extend(self.scene_lines());
+        lines.extend(self.cue_lines());
         let places = self.air.newest().map_or(&[][..], |airing| airing.addresses.all());
         for place in places {
             if let Some(value) = self.air.value(place) {
-                lines.extend(both_lines(&Change { place: place.clone(), value }));
+                lines.extend(place.lines(value));
             }
         }
         lines
@@ -51,13 +55,12 @@ impl Conductor {
 
     pub(super) fn tell_meters(&mut self) {
         let readings = std::mem::take(&mut self.readings);
-        let mut lines: Vec<Line> =
-            readings.into_iter().map(|(path, value)| Line::number(path, value)).collect();
+        let both = |(path, value): (String, f64)| {
+            let unit = if path.ends_with("/loudness") { "LUFS" } else { "dB" };
+            [Line::words(format!("/text{path}"), &[&text(value, unit)]), Line::number(path, value)]
+        };
+        let mut lines: Vec<Line> = readings.into_iter().flat_map(both).collect();
         lines.extend(self.health.fresh());
-        self.tell(To::All, lines);
-    }
-
-    pub(super) fn measured(&self, lines: Vec<Line>) {
         self.tell(To::All, lines);
     }
 }

@@ -1,0 +1,165 @@
+//! The conductor and what is kept of it: the state file, and a line for each change.
+
+use super::Conductor;
+use crate::state::{Kept, KeptScene, KeptState};
+use crate::threads::keeper::Keep;
+use crossbeam_channel::{Sender, TrySendError};
+use lacquer_control::history::Gesture;
+use lacquer_control::intent::Peer;
+use lacquer_control::scene::Scene;
+use std::time::{Duration, Instant};
+use tracing::warn;
+
+/// Between two writings of the state file: twice and the disk's own time stay within a second.
+const EVERY: Duration = Duration::from_millis(300);
+
+/// What is to be written, and when.
+pub struct Keeper {
+    keeps: Option<Sender<Keep>>,
+    is_touched: bool,
+    next: Instant,
+    lost: u64,
+}
+
+impl Keeper {
+    /// A keeper that hands over to `keeps`, if anything is kept at all.
+    pub fn new(keeps: Option<Sender<Keep>>, now: Instant) -> Self {
+        Self { keeps, is_touched: true, next: now, lost: 0 }
+    }
+
+    /// Something that is kept has changed.
+    pub fn touch(&mut self) {
+        self.is_touched = true;
+    }
+
+    fn hand_over(&mut self, keep: Keep) -> bool {
+        let Some(keeps) = &self.keeps else { return true };
+        match keeps.try_send(keep) {
+            Ok(()) => true,
+            Err(TrySendError::Full(Keep::Audit(_))) => {
+                self.lost += 1;
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+impl Conductor {
+    /// Writes the state down where it has changed.
+    pub(super) fn tick_keeper(&mut self, now: Instant) {
+        if let Some(ended) = self.history.ended(now) {
+            self.audit_gesture(&ended);
+        }
+        if self.keeper.is_touched && now >= self.keeper.next && self.keeper.keeps.is_some() {
+            let kept = self.kept();
+            // A disk that is busy gets the next one, which is newer.
+            self.keeper.is_touched = !self.keeper.hand_over(Keep::State(Box::new(kept)));
+            self.keeper.next = now + EVERY;
+            let lost = std::mem::take(&mut self.keeper.lost);
+            if lost > 0 {
+                warn!("{lost} audit lines were lost: the disk is too slow");
+            }
+        }
+    }
+
+    /// Writes the last state down, and ends.
+    pub(super) fn end_keeper(&mut self) {
+        if let Some(ended) = self.history.end() {
+            self.audit_gesture(&ended);
+        }
+        let kept = self.kept();
+        if let Some(keeps) = self.keeper.keeps.take() {
+            keeps.send_timeout(Keep::State(Box::new(kept)), Duration::from_secs(1)).ok();
+        }
+    }
+
+    fn kept(&self) -> Kept {
+        let shelf = &self.air.shelf;
+        let chain = |name: &str| {
+            (name.to_owned(), shelf.values(name).map(|values| values.moved()).unwrap_or_default())
+        };
+        let scene = |scene: &Scene| KeptScene {
+            slot: scene.slot,
+            name: scene.name.clone(),
+            chain: scene.chain.clone(),
+            values: scene.values.clone(),
+        };
+        let state = |state: &super::compare::State| KeptState {
+            chain: state.chain.clone(),
+            values: state.values.clone(),
+        };
+        Kept {
+            lacquer: crate::state::FORMAT,
+            station: self.station.name.clone(),
+            chain: self.air.next(),
+            scene: self.scene.clone(),
+            bypass: self.bypass,
+            bypass_matched: self.compare.bypass_matched,
+            b: self.compare.b,
+            matched: self.compare.matched,
+            other: self.compare.other.as_ref().map(state),
+            scenes: self.scenes.all().iter().map(scene).collect(),
+            values: shelf.names().map(chain).filter(|(_, moved)| !moved.is_empty()).collect(),
+        }
+    }
+
+    /// Takes over what was kept: always the scenes, all else where the station is to start as it ended.
+    pub(super) fn restore(&mut self, kept: Kept, all: bool) {
+        for scene in kept.scenes {
+            let KeptScene { slot, name, chain, values } = scene;
+            self.scenes.put(Scene { slot, name, chain, values });
+        }
+        if !all {
+            return;
+        }
+        for (chain, moved) in &kept.values {
+            if let Some(values) = self.air.shelf.values_mut(chain) {
+                for (path, live, file) in moved {
+                    values.restore(path, *live, *file);
+                }
+            }
+        }
+        self.air.shelf.settle();
+        self.scene = kept.scene.filter(|name| self.scenes.find(name).is_some());
+        self.bypass = kept.bypass;
+        let compare = &mut self.compare;
+        (compare.b, compare.matched, compare.bypass_matched) = (kept.b, kept.matched, kept.bypass_matched);
+        let is_known = |state: &KeptState| self.air.shelf.check(&state.chain).is_ok();
+        compare.other = kept
+            .other
+            .filter(is_known)
+            .map(|state| super::compare::State { chain: state.chain, values: state.values });
+    }
+
+    /// Writes down that `by` changed `what` of a chain.
+    pub(super) fn audit(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
+        // What was moved before stands before it.
+        if let Some(ended) = self.history.end() {
+            self.audit_gesture(&ended);
+        }
+        self.write_down(by, chain, what, from, to);
+    }
+
+    fn write_down(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
+        let when = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z");
+        let line = format!("{when}\t{by}\t{chain}\t{what}\t{from}\t{to}\n");
+        self.keeper.hand_over(Keep::Audit(line));
+    }
+
+    pub(super) fn audit_gesture(&mut self, gesture: &Gesture) {
+        let newest = self.air.newest().filter(|airing| airing.name == gesture.chain);
+        let lines: Vec<(String, String, String)> = gesture
+            .moves
+            .iter()
+            .map(|moved| {
+                let row = newest.and_then(|airing| airing.addresses.at(&moved.path)).map(|place| place.row);
+                let text = |value: f64| row.map_or_else(|| value.to_string(), |row| row.text(value));
+                (format!("/node{}", moved.path), text(moved.from), text(moved.to))
+            })
+            .collect();
+        for (what, from, to) in lines {
+            self.write_down(gesture.by, &gesture.chain, &what, &from, &to);
+        }
+    }
+}

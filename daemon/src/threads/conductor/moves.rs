@@ -1,0 +1,159 @@
+//! The conductor and its values: setting, nudging, asking, undoing.
+
+use super::Conductor;
+use crate::air::{Change, SetError};
+use lacquer_control::address::Place;
+use lacquer_control::history::{Gesture, History, Move};
+use lacquer_control::intent::{Peer, Value};
+use lacquer_control::notice::{Line, To};
+use std::time::{Instant, SystemTime};
+
+impl Conductor {
+    pub(super) fn set(&mut self, by: Peer, address: &str, value: &Value) {
+        let asked = self.air.asked(address, value);
+        let done = asked.and_then(|changes| {
+            self.let_go(&changes);
+            self.commit(by, To::Others(by), changes)
+        });
+        match done {
+            Ok(changes) => {
+                // Who asked for something else than what there is now has to know.
+                let clipped = changes.iter().filter(|change| !is_as_asked(change, value, address));
+                self.tell(To::One(by), clipped.flat_map(Change::lines).collect());
+            }
+            Err(error) => self.refuse(by, address, &error.to_string()),
+        }
+    }
+
+    /// Moves a value from wherever it is; whoever asked is told as well where it went.
+    pub(super) fn nudge(&mut self, by: Peer, address: &str, way: f64) {
+        let done = self.air.nudged(address, way).and_then(|change| {
+            let changes = vec![change];
+            self.let_go(&changes);
+            self.commit(by, To::All, changes)
+        });
+        if let Err(error) = done {
+            self.refuse(by, address, &error.to_string());
+        }
+    }
+
+    /// Makes changes heard, known and undoable. Gives what they were.
+    fn commit(&mut self, by: Peer, to: To, changes: Vec<Change>) -> Result<Vec<Change>, SetError> {
+        let chain = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
+        let changes = self.moved(by, to, changes)?;
+        let moves: Vec<Move> =
+            changes.iter().filter(|change| change.is_move()).map(Change::as_move).collect();
+        if !moves.is_empty() {
+            self.noted(Gesture { by, chain, name: None, moves });
+            self.scene_left();
+        }
+        Ok(changes)
+    }
+
+    /// Makes changes heard and known. Gives what they were.
+    pub(super) fn moved(&mut self, by: Peer, to: To, changes: Vec<Change>) -> Result<Vec<Change>, SetError> {
+        let done = self.air.apply(changes)?;
+        done.orders.into_iter().for_each(|order| self.order(order));
+        let Some(chain) = self.air.newest().map(|airing| airing.name.clone()) else {
+            return Ok(done.changes);
+        };
+        let moved = || done.changes.iter().filter(|change| change.is_move());
+        if let Some(values) = self.air.shelf.values_mut(&chain) {
+            let now = SystemTime::now();
+            moved().for_each(|change| values.sign(&change.place.path, by, now));
+        }
+        self.tell(to, moved().flat_map(Change::lines).collect());
+        self.keeper.touch();
+        if done.rebuild {
+            self.swap(by, &chain);
+        }
+        Ok(done.changes)
+    }
+
+    pub(super) fn noted(&mut self, gesture: Gesture) {
+        if let Some(ended) = self.history.note(gesture, Instant::now()) {
+            self.audit_gesture(&ended);
+        }
+        self.keeper.touch();
+    }
+
+    pub(super) fn get(&self, by: Peer, address: &str) {
+        let Some(newest) = self.air.newest() else { return self.refuse(by, address, "no chain is on air") };
+        match newest.addresses.find(address) {
+            Ok((places, tree)) => {
+                let lines =
+                    places.into_iter().filter_map(|place| Some(place.line(tree, self.air.value(place)?)));
+                self.tell(To::One(by), lines.collect());
+            }
+            Err(error) => self.refuse(by, address, &error.to_string()),
+        }
+    }
+
+    /// Tells who moved a value last: peer, and how many seconds ago.
+    pub(super) fn who(&self, by: Peer, address: &str) {
+        let Some(newest) = self.air.newest() else { return self.refuse(by, address, "no chain is on air") };
+        let places = match newest.addresses.find(address) {
+            Ok((places, _)) => places,
+            Err(error) => return self.refuse(by, "/who", &error.to_string()),
+        };
+        let values = self.air.shelf.values(&newest.name);
+        let line = |place: &Place| {
+            let address = Value::Text(place.address());
+            let author = values.and_then(|values| values.author(&place.path));
+            let told = match author {
+                Some((peer, when)) => {
+                    let ago = when.elapsed().unwrap_or_default().as_secs_f64();
+                    vec![address, Value::Text(peer.to_string()), Value::Number((ago * 10.0).round() / 10.0)]
+                }
+                None => vec![address, Value::Text("file".to_owned())],
+            };
+            Line::new("/who", told)
+        };
+        self.tell(To::One(by), places.into_iter().map(line).collect());
+    }
+
+    pub(super) fn undo(&mut self, by: Peer) {
+        self.walk(by, "undo", |history, chain| history.undo(chain), |moved| moved.from);
+    }
+
+    pub(super) fn redo(&mut self, by: Peer) {
+        self.walk(by, "redo", |history, chain| history.redo(chain), |moved| moved.to);
+    }
+
+    /// Goes one step back or forth in the history of the chain on air.
+    fn walk(
+        &mut self,
+        by: Peer,
+        what: &str,
+        step: impl FnOnce(&mut History, &str) -> Option<Gesture>,
+        value: impl Fn(&Move) -> f64,
+    ) {
+        let address = format!("/{what}");
+        let Some(chain) = self.air.newest().map(|airing| airing.name.clone()) else { return };
+        if let Some(ended) = self.history.end() {
+            self.audit_gesture(&ended);
+        }
+        let Some(gesture) = step(&mut self.history, &chain) else {
+            return self.refuse(by, &address, &format!("nothing to {what} on chain {chain}"));
+        };
+        let values = gesture.moves.iter().map(|moved| (moved.path.as_str(), value(moved)));
+        let changes = self.air.changes(values);
+        self.let_go(&changes);
+        // What is taken back is no new move.
+        match self.moved(by, To::All, changes) {
+            Ok(_) => {
+                self.audit(by, &chain, &format!("{what} {}", gesture.title()), "", "");
+                self.scene_left();
+            }
+            Err(error) => self.refuse(by, &address, &error.to_string()),
+        }
+    }
+}
+
+/// Whether a change came out as the asker's own number says.
+fn is_as_asked(change: &Change, asked: &Value, address: &str) -> bool {
+    let Value::Number(asked) = asked else { return true };
+    let is = if address.starts_with("/norm") { change.place.row.to_norm(change.value) } else { change.value };
+    // Numbers came as floats.
+    (is - asked).abs() <= 1e-6 * asked.abs().max(1.0)
+}

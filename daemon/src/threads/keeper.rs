@@ -1,0 +1,92 @@
+//! The keeper's thread: writes the state file and the audit log, so that nobody else waits for a disk.
+
+use crate::state::{self, Kept};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+use tracing::warn;
+
+/// What may wait for the disk.
+const WAITING: usize = 1_024;
+/// At this size the audit log is put aside, and a new one begun, in bytes.
+const FULL: u64 = 16 << 20;
+/// Between two complaints about the disk.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// What is to be kept.
+pub enum Keep {
+    /// The state, in place of the one before.
+    State(Box<Kept>),
+    /// A line of the audit log.
+    Audit(String),
+}
+
+/// Where a station's things are kept.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The state file.
+    pub state: PathBuf,
+    /// The audit log.
+    pub audit: PathBuf,
+}
+
+impl Files {
+    /// The files of a station in the state folder; `None` where there is no such folder, which is said.
+    pub fn of(station: &Path) -> Option<Self> {
+        let Some(folder) = state::folder() else {
+            warn!(
+                "nothing is kept for the next start: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set"
+            );
+            return None;
+        };
+        if let Err(error) = fs::create_dir_all(&folder) {
+            warn!("nothing is kept for the next start: {}: {error}", folder.display());
+            return None;
+        }
+        let stem = state::stem(station);
+        let at = |ending: &str| folder.join(format!("{stem}.{ending}"));
+        Some(Self { state: at("state.json"), audit: at("audit.log") })
+    }
+}
+
+/// Starts the thread. It ends when its sender is dropped and all is written.
+pub fn spawn(files: Files) -> io::Result<(Sender<Keep>, JoinHandle<()>)> {
+    let (keeps, kept) = bounded(WAITING);
+    let thread = Builder::new().name("keeper".to_owned()).spawn(move || run(&files, &kept))?;
+    Ok((keeps, thread))
+}
+
+fn run(files: &Files, kept: &Receiver<Keep>) {
+    let mut complained: Option<Instant> = None;
+    for first in kept {
+        let mut lines = String::new();
+        let mut newest = None;
+        // Of states that have piled up only the newest counts.
+        for keep in std::iter::once(first).chain(kept.try_iter()) {
+            match keep {
+                Keep::State(state) => newest = Some(state),
+                Keep::Audit(line) => lines += &line,
+            }
+        }
+        let audited = if lines.is_empty() { Ok(()) } else { append(&files.audit, &lines) };
+        let written = newest.map_or(Ok(()), |state| state::write(&files.state, &state));
+        for (path, result) in [(&files.audit, audited), (&files.state, written)] {
+            let Err(error) = result else { continue };
+            if complained.is_none_or(|before| before.elapsed() > QUIET) {
+                complained = Some(Instant::now());
+                warn!("{}: {error}; what is on air plays on, but is not kept", path.display());
+            }
+        }
+    }
+}
+
+fn append(path: &Path, lines: &str) -> io::Result<()> {
+    if path.metadata().is_ok_and(|meta| meta.len() >= FULL) {
+        fs::rename(path, path.with_extension("log.1"))?;
+    }
+    let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(lines.as_bytes())
+}

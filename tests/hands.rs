@@ -1,0 +1,362 @@
+//! Several hands on one desk: who is told what, undo, scenes, cues, A and B.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer_control::intent::Value;
+use lacquer_control::notice::Line;
+use lacquer_tests::daemon::{Daemon, Listener, eventually, text};
+use lacquer_tests::studio::{Studio, number, why};
+use std::time::{Duration, Instant};
+
+const GAIN: &str = "/node/tone/band/1/gain";
+const THRESHOLD: &str = "/node/glue/threshold";
+
+fn subscribe(client: &Listener, words: &[&str]) {
+    let mut values = vec![Value::Number(60.0)];
+    values.extend(words.iter().map(|word| text(word)));
+    client.say("/subscribe", values);
+}
+
+fn set(client: &Listener, address: &str, value: f64) {
+    client.say(address, vec![Value::Number(value)]);
+}
+
+fn asked(client: &Listener, address: &str) -> f64 {
+    number(&client.ask(address, vec![]))
+}
+
+/// Waits until the daemon has `value` at `address`.
+fn holds(client: &Listener, address: &str, value: f64) {
+    eventually(&format!("{address} at {value}"), || {
+        ((asked(client, address) - value).abs() < 1e-4).then_some(())
+    });
+}
+
+#[test]
+fn every_subscriber_hears_all_three_trees_as_it_wishes() {
+    let studio = Studio::new("trees");
+    let daemon = studio.start();
+    let (plain, words, quiet) = (daemon.client(), daemon.client(), daemon.client());
+    subscribe(&plain, &[]);
+    subscribe(&words, &["text", "meters 5"]);
+    subscribe(&quiet, &["meters 0"]);
+    words.hear("the value as text", |line| {
+        line.address == "/text/glue/threshold" && line.values == [text("-20 dBFS")]
+    });
+    quiet.hear("the state", |line| line.address == "/norm/glue/threshold");
+    daemon.client().say("/text/glue/threshold", vec![text("-24 dB")]);
+    for client in [&plain, &words, &quiet] {
+        client.hear("the change", |line| line.address == THRESHOLD && number(line) == -24.0);
+    }
+    words.hear("it as text", |line| {
+        line.address == "/text/glue/threshold" && line.values == [text("-24 dBFS")]
+    });
+    let count = |lines: &[Line], what: &str| lines.iter().filter(|line| line.address == what).count();
+    let heard = words.hear_for(Duration::from_secs(2));
+    assert!((8..=12).contains(&count(&heard, "/meter/output/peak")), "five meters a second");
+    assert!(heard.iter().any(|line| line.address == "/text/meter/output/peak"), "and as text");
+    let heard = quiet.hear_for(Duration::from_millis(200));
+    assert!(heard.iter().all(|line| !line.address.contains("/meter/")), "no meters were wanted");
+    assert!(heard.iter().all(|line| !line.address.starts_with("/text/")));
+    for (wish, reason) in [("loud", "not understood"), ("meters 1000", "0 to 60"), ("port 0", "port N")] {
+        let error = words.ask("/subscribe", vec![text(wish)]);
+        assert!(why(&error).contains(reason), "{error:?}");
+    }
+}
+
+#[test]
+fn answers_go_to_the_port_that_a_client_names() {
+    let studio = Studio::new("replyport");
+    let daemon = studio.start();
+    let listener = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    listener.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let client = daemon.client();
+    subscribe(&client, &[&format!("port {port}")]);
+    let mut bytes = [0; 65_536];
+    let (length, from) = listener.recv_from(&mut bytes).unwrap();
+    assert!(length > 0);
+    assert_eq!(from, daemon.address, "from the port that it listens on");
+    assert!(client.hear_for(Duration::from_millis(200)).is_empty(), "nothing goes to the other one");
+}
+
+#[test]
+fn a_flood_of_changes_is_told_at_most_fifty_times_a_second_and_ends_right() {
+    let studio = Studio::new("coalesce");
+    let daemon = studio.start();
+    let (listener, actor) = (daemon.client(), daemon.client());
+    subscribe(&listener, &["meters 0"]);
+    listener.hear("the state", |line| line.address == GAIN);
+    let start = Instant::now();
+    let mut sent = 0.0;
+    while start.elapsed() < Duration::from_secs(2) {
+        sent = (sent + 0.01) % 12.0;
+        set(&actor, GAIN, sent);
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    set(&actor, GAIN, -7.5);
+    let heard = listener.hear_for(start.elapsed() + Duration::from_millis(500));
+    let values: Vec<f64> = heard.iter().filter(|line| line.address == GAIN).map(number).collect();
+    assert!((60..=120).contains(&values.len()), "{} changes in two seconds", values.len());
+    assert_eq!(values.last(), Some(&-7.5));
+}
+
+#[test]
+fn two_who_fight_over_a_value_agree_in_the_end() {
+    let studio = Studio::new("fight");
+    let daemon = studio.start();
+    let (a, b) = (daemon.client(), daemon.client());
+    for client in [&a, &b] {
+        subscribe(client, &["meters 0"]);
+        client.hear("the state", |line| line.address == GAIN);
+    }
+    // Each shows what it did itself, or was told, whichever came last: as a tablet does.
+    let mut shown = [0.0, 0.0];
+    let mut told = [0, 0];
+    let start = Instant::now();
+    let mut round = 0;
+    while start.elapsed() < Duration::from_secs(5) {
+        round += 1;
+        for (at, client) in [&a, &b].into_iter().enumerate() {
+            shown[at] = if at == 0 { 5.0 } else { -5.0 } + f64::from(round % 50) / 100.0;
+            set(client, GAIN, shown[at]);
+            for line in client.hear_for(Duration::from_millis(1)) {
+                if line.address == GAIN {
+                    shown[at] = number(&line);
+                    told[at] += 1;
+                }
+            }
+        }
+    }
+    for (at, client) in [&a, &b].into_iter().enumerate() {
+        for line in client.hear_for(Duration::from_secs(1)) {
+            shown[at] = if line.address == GAIN { number(&line) } else { shown[at] };
+        }
+    }
+    let truth = asked(&daemon.client(), GAIN);
+    for shown in shown {
+        assert!((shown - truth).abs() < 1e-5, "{shown:?} is shown, {truth} is true");
+    }
+    assert!(told.iter().all(|count| *count > 20), "both heard each other: {told:?}");
+    for client in [&a, &b] {
+        let late = client.hear_for(Duration::from_secs(1));
+        assert!(!late.iter().any(|line| line.address == GAIN), "nothing goes on by itself: {late:?}");
+    }
+}
+
+#[test]
+fn who_moved_a_value_last_is_known() {
+    let studio = Studio::new("who");
+    let daemon = studio.start();
+    let client = daemon.client();
+    let who = |address: &str| {
+        client.say("/who", vec![text(address)]);
+        client.hear("who it was", |line| line.address == "/who").values
+    };
+    assert_eq!(who(THRESHOLD), [text(THRESHOLD), text("file")]);
+    set(&client, THRESHOLD, -30.0);
+    let values = who(THRESHOLD);
+    assert!(matches!(&values[1], Value::Text(peer) if peer.starts_with("osc 127.0.0.1:")), "{values:?}");
+    assert!(matches!(values[2], Value::Number(ago) if ago < 10.0));
+}
+
+#[test]
+fn moves_are_undone_and_done_again_gesture_by_gesture() {
+    let studio = Studio::new("undo");
+    let daemon = studio.start();
+    let (a, b) = (daemon.client(), daemon.client());
+    assert!(why(&a.ask("/undo", vec![])).contains("nothing to undo"));
+    for step in 1..=20 {
+        set(&a, GAIN, f64::from(step) / 2.0);
+    }
+    set(&b, THRESHOLD, -40.0);
+    holds(&a, THRESHOLD, -40.0);
+    a.say("/undo", vec![Value::Number(1.0)]);
+    a.say("/undo", vec![Value::Number(0.0)]);
+    holds(&a, THRESHOLD, -20.0);
+    assert_eq!(asked(&a, GAIN), 10.0, "a button that is let go does nothing");
+    b.say("/undo", vec![]);
+    holds(&a, GAIN, 2.0);
+    a.say("/redo", vec![]);
+    holds(&a, GAIN, 10.0);
+    a.say("/redo", vec![]);
+    holds(&a, THRESHOLD, -40.0);
+    assert!(why(&a.ask("/redo", vec![])).contains("nothing to redo"));
+}
+
+#[test]
+fn scenes_are_saved_recalled_and_deleted() {
+    let studio = Studio::new("scenes");
+    let daemon = studio.start();
+    let client = daemon.client();
+    subscribe(&client, &["meters 0"]);
+    set(&client, GAIN, 6.0);
+    client.say("/scene/save", vec![text("bright")]);
+    client.hear("its button", |line| line.address == "/scene/1" && number(line) == 1.0);
+    set(&client, GAIN, -6.0);
+    set(&client, THRESHOLD, -50.0);
+    client.hear("that it is left", |line| line.address == "/scene/1" && number(line) == 0.0);
+    client.say("/scene/3/save", vec![Value::Number(1.0)]);
+    client.hear("the name of the third", |line| {
+        line.address == "/scene/3/name" && line.values == [text("Scene 3")]
+    });
+    client.say("/scene/recall", vec![text("bright")]);
+    holds(&client, GAIN, 6.0);
+    assert_eq!(asked(&client, THRESHOLD), -20.0);
+    client.say("/scene/3", vec![Value::Number(1.0)]);
+    holds(&client, THRESHOLD, -50.0);
+    // Some nodes only.
+    client.say("/scene/save", vec![text("dynamics"), text("glue")]);
+    client.say("/scene/1", vec![Value::Number(1.0)]);
+    holds(&client, GAIN, 6.0);
+    client.say("/scene/recall", vec![text("dynamics")]);
+    holds(&client, THRESHOLD, -50.0);
+    assert_eq!(asked(&client, GAIN), 6.0, "of another node");
+    client.say("/undo", vec![]);
+    holds(&client, THRESHOLD, -20.0);
+    client.say("/scene/delete", vec![text("dynamics")]);
+    assert!(why(&client.ask("/scene/recall", vec![text("dynamics")])).contains("there are bright, Scene 3"));
+    assert!(why(&client.ask("/scene/save", vec![text("x"), text("nobody")])).contains("no node \"nobody\""));
+}
+
+#[test]
+fn a_scene_of_another_chain_swaps_to_it_with_its_values() {
+    let studio = Studio::new("scenechain");
+    let daemon = studio.start();
+    let client = daemon.client();
+    subscribe(&client, &["meters 0"]);
+    client.say("/swap", vec![text("b")]);
+    client.swap_phase("done", "b");
+    set(&client, "/node/level/gain", -9.0);
+    client.say("/scene/save", vec![text("soft")]);
+    set(&client, "/node/level/gain", -1.0);
+    client.say("/swap", vec![text("a")]);
+    client.swap_phase("done", "a");
+    client.say("/scene/recall", vec![text("soft")]);
+    client.swap_phase("done", "b");
+    assert_eq!(asked(&client, "/node/level/gain"), -9.0);
+    let on = client.ask_for("/scenes", "/scene/1");
+    assert_eq!(number(&on), 1.0);
+}
+
+#[test]
+fn a_morph_glides_along_the_taper_and_a_hand_stops_it() {
+    let studio = Studio::new("morph");
+    let daemon = studio.start();
+    let (client, hand) = (daemon.client(), daemon.client());
+    let freq = "/node/tone/band/2/freq";
+    set(&client, freq, 200.0);
+    set(&client, GAIN, -10.0);
+    client.say("/scene/save", vec![text("low")]);
+    set(&client, freq, 20_000.0);
+    set(&client, GAIN, 10.0);
+    holds(&client, GAIN, 10.0);
+    subscribe(&client, &["meters 0"]);
+    client.say("/scene/recall", vec![text("low"), Value::Number(1.5)]);
+    let mut path = Vec::new();
+    let start = Instant::now();
+    while path.last().is_none_or(|(_, value)| *value > 200.5) {
+        let line = client.hear("the way", |line| line.address == freq);
+        path.push((start.elapsed().as_secs_f64(), number(&line)));
+    }
+    assert!(path.len() > 30, "{} steps", path.len());
+    assert!(path.windows(2).all(|two| two[1].1 <= two[0].1), "one way only");
+    let middle = path.iter().find(|(_, value)| *value < 2_000.0).unwrap().0;
+    assert!((0.5..1.1).contains(&middle), "half of the way in ratios after {middle} of 1.5 s");
+    holds(&client, GAIN, -10.0);
+    client.say("/undo", vec![]);
+    holds(&client, GAIN, 10.0);
+    // A hand takes its own control out of the glide; the rest goes on.
+    client.say("/scene/recall", vec![text("low"), Value::Number(1.0)]);
+    client.hear("that it has begun", |line| line.address == GAIN);
+    set(&hand, GAIN, 3.0);
+    holds(&client, freq, 200.0);
+    assert_eq!(asked(&hand, GAIN), 3.0);
+}
+
+#[test]
+fn the_cue_list_goes_on_by_hand() {
+    let studio = Studio::new("cues");
+    let cues = "cues:\n  - {name: opening, chain: a}\n  - {name: news, chain: b}\n  - {name: soft, scene: soft, morph: 100 ms}\n";
+    studio.folder.write("cues.yaml", cues);
+    studio.write("[a.yaml, b.yaml]", "cues: cues.yaml");
+    let daemon = studio.start();
+    let client = daemon.client();
+    set(&client, GAIN, -8.0);
+    client.say("/scene/save", vec![text("soft")]);
+    set(&client, GAIN, 0.0);
+    subscribe(&client, &["meters 0"]);
+    assert_eq!(client.ask("/cues", vec![]).values, [text("opening"), text("news"), text("soft")]);
+    let next =
+        |name: &str| client.hear(name, |line| line.address == "/cue/name" && line.values == [text(name)]);
+    client.say("/cue/go", vec![]);
+    next("news");
+    client.say("/cue/go", vec![Value::Number(1.0)]);
+    next("soft");
+    client.swap_phase("done", "b");
+    client.say("/cue/previous", vec![]);
+    next("news");
+    client.say("/cue/next", vec![]);
+    next("soft");
+    client.say("/cue/go", vec![]);
+    client.swap_phase("done", "a");
+    holds(&client, GAIN, -8.0);
+    client.say("/cue", vec![text("news")]);
+    client.swap_phase("done", "b");
+    assert!(why(&client.ask("/cue", vec![text("x")])).contains("there are opening, news, soft"));
+}
+
+fn heard(daemon: &Daemon, reading: &str) -> f64 {
+    let client = daemon.client();
+    subscribe(&client, &[]);
+    let address = format!("/meter/output/{reading}");
+    number(&client.hear(&address, |line| line.address == address))
+}
+
+#[test]
+fn a_and_b_are_two_full_states_and_can_be_equally_loud() {
+    let studio = Studio::new("ab");
+    studio.folder.write("a.yaml", "nodes: [{gain: {id: level}}, {limiter: {id: ceiling}}]");
+    let daemon = studio.start();
+    let client = daemon.client();
+    let gain = "/node/level/gain";
+    set(&client, gain, -12.0);
+    client.say("/ab", vec![text("b")]);
+    assert_eq!(asked(&client, gain), -12.0, "B begins as A is");
+    set(&client, gain, -18.0);
+    client.say("/norm/ab", vec![Value::Number(0.0)]);
+    holds(&client, gain, -12.0);
+    client.say("/ab", vec![text("b")]);
+    holds(&client, gain, -18.0);
+    client.say("/ab/match", vec![Value::Switch(true)]);
+    subscribe(&client, &["meters 0"]);
+    // Both must have been heard for the short-term loudness to know them; A is 6 dB louder.
+    std::thread::sleep(Duration::from_millis(4_500));
+    client.say("/ab", vec![text("a")]);
+    let trim = client
+        .hear("that A is turned down", |line| line.address == "/ab/trim" && (number(line) + 6.0).abs() < 0.3);
+    assert_eq!(client.ask("/ab", vec![]).values, [text("a")], "{trim:?}");
+    client.say("/ab/copy", vec![]);
+    client.say("/ab", vec![text("b")]);
+    holds(&client, gain, -12.0);
+    client.say("/ab/chain", vec![text("b")]);
+    client.say("/ab", vec![text("a")]);
+    client.swap_phase("done", "b");
+    assert!(why(&client.ask("/ab", vec![text("c")])).contains("there are /ab with a or b"));
+    assert!(heard(&daemon, "peak") < 0.0);
+}
+
+#[test]
+fn a_matched_bypass_is_as_loud_as_the_chain() {
+    let studio = Studio::new("matched");
+    studio.folder.write("a.yaml", "nodes: [{gain: {id: level, gain: -15 dB}}]");
+    let daemon = studio.start();
+    let client = daemon.client();
+    subscribe(&client, &["meters 0"]);
+    client.say("/bypass/match", vec![Value::Switch(true)]);
+    client.hear("the trim", |line| line.address == "/bypass/trim" && (number(line) + 15.0).abs() < 0.3);
+    client.say("/norm/bypass", vec![Value::Number(1.0)]);
+    assert_eq!(client.ask("/bypass", vec![]).values, [Value::Switch(true)]);
+    // The programme's peaks lie near -6 dBFS; turned down like the chain they cannot.
+    eventually("the dry signal is as soft", || (heard(&daemon, "peak") < -15.0).then_some(()));
+}

@@ -1,0 +1,227 @@
+//! What a station keeps: the state file, restored at the next start, and the audit log.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer_control::intent::Value;
+use lacquer_tests::daemon::{Daemon, eventually, state_home, text};
+use lacquer_tests::random::Random;
+use lacquer_tests::studio::{Studio, number};
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const GAIN: &str = "/node/tone/band/1/gain";
+
+/// A station that goes on where it ended.
+fn studio(name: &str) -> Studio {
+    let studio = Studio::new(name);
+    studio.write("[a.yaml, b.yaml]", "start: last");
+    studio
+}
+
+/// The file of the station's state folder with this ending.
+fn kept(studio: &Studio, ending: &str) -> Option<PathBuf> {
+    let folder = fs::read_dir(state_home(&studio.station).join("lacquer")).ok()?;
+    folder.map(|entry| entry.unwrap().path()).find(|path| path.to_string_lossy().contains(ending))
+}
+
+fn state(studio: &Studio) -> serde_json::Value {
+    let path = kept(studio, ".state.json").expect("there is a state file");
+    serde_json::from_slice(&fs::read(path).unwrap()).expect("the state file is whole")
+}
+
+fn end(mut daemon: Daemon) {
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().code(), Some(0));
+}
+
+#[test]
+fn a_station_goes_on_where_it_ended() {
+    let studio = studio("last");
+    let daemon = studio.start();
+    let client = daemon.client();
+    let set = |address: &str, value: f64| client.say(address, vec![Value::Number(value)]);
+    set(GAIN, -7.25);
+    client.say("/node/glue/enabled", vec![Value::Switch(false)]);
+    client.say("/scene/save", vec![text("mine")]);
+    client.say("/swap", vec![text("b")]);
+    client.ask_for("/status", "/status/chain");
+    eventually("b is on air", || {
+        (client.ask_for("/status", "/status/chain").values == [text("b")]).then_some(())
+    });
+    set("/node/level/gain", -11.5);
+    client.say("/bypass", vec![Value::Switch(true)]);
+    client.ask("/bypass", vec![]);
+    end(daemon);
+
+    let daemon = studio.start();
+    let client = daemon.client();
+    assert_eq!(client.ask("/swap", vec![]).values, [text("b")]);
+    assert_eq!(number(&client.ask("/node/level/gain", vec![])), -11.5);
+    assert_eq!(client.ask("/bypass", vec![]).values, [Value::Switch(true)]);
+    assert_eq!(client.ask("/scenes", vec![]).values, [text("mine")]);
+    client.say("/swap", vec![text("a")]);
+    eventually("a's values as they were left", || {
+        let line = client.ask(GAIN, vec![]);
+        (line.address == GAIN && number(&line) == -7.25).then_some(())
+    });
+    assert_eq!(client.ask("/node/glue/enabled", vec![]).values, [Value::Switch(false)]);
+    end(daemon);
+
+    // What the file says anew holds.
+    let file = fs::read_to_string(studio.folder.at("b.yaml")).unwrap().replace("gain: -3 dB", "gain: -4 dB");
+    studio.folder.write("b.yaml", &file);
+    let daemon = studio.start();
+    let client = daemon.client();
+    client.say("/swap", vec![text("b")]);
+    eventually("the file's value", || {
+        let line = client.ask("/node/level/gain", vec![]);
+        (line.address == "/node/level/gain" && number(&line) == -4.0).then_some(())
+    });
+    end(daemon);
+
+    // Without `start: last` only the scenes are left.
+    studio.write("[a.yaml, b.yaml]", "");
+    let daemon = studio.start();
+    let client = daemon.client();
+    assert_eq!(client.ask("/swap", vec![]).values, [text("a")]);
+    assert_eq!(number(&client.ask(GAIN, vec![])), 2.0);
+    assert_eq!(client.ask("/scenes", vec![]).values, [text("mine")]);
+}
+
+#[test]
+fn a_damaged_or_foreign_state_file_is_set_aside_and_said() {
+    let studio = studio("damaged");
+    let daemon = studio.start();
+    daemon.client().ask("/chains", vec![]);
+    end(daemon);
+    let path = kept(&studio, ".state.json").unwrap();
+    let whole = fs::read(&path).unwrap();
+    let foreign = String::from_utf8(whole.clone()).unwrap().replace("\"lacquer\":1", "\"lacquer\":99");
+    let mut random = Random::new(7);
+    let mut cases: Vec<Vec<u8>> = vec![
+        Vec::new(),
+        b"{".to_vec(),
+        whole[..whole.len() / 2].to_vec(),
+        foreign.into_bytes(),
+        b"[1, 2, 3]".to_vec(),
+        b"[".repeat(100_000),
+    ];
+    cases.extend((0..20).map(|_| {
+        let mut bytes = whole.clone();
+        for _ in 0..1 + random.below(8) {
+            let at = random.below(bytes.len());
+            bytes[at] = random.bits() as u8;
+        }
+        bytes
+    }));
+    for (case, bytes) in cases.iter().enumerate() {
+        fs::write(&path, bytes).unwrap();
+        let mut daemon = studio.start();
+        let client = daemon.client();
+        assert!(
+            matches!(&client.ask("/swap", vec![]).values[..], [Value::Text(name)] if name == "a" || name == "b")
+        );
+        if case < 6 {
+            daemon.logged("set aside as");
+            assert!(kept(&studio, ".damaged-").is_some());
+        }
+        assert!(daemon.is_running());
+    }
+}
+
+#[test]
+fn every_change_has_a_line_of_who_what_from_and_to() {
+    let studio = studio("audit");
+    let daemon = studio.start();
+    let client = daemon.client();
+    for value in [1.0, 2.0, 3.0] {
+        client.say(GAIN, vec![Value::Number(value)]);
+    }
+    client.say("/node/glue/threshold", vec![text("-33 dB")]);
+    client.say("/swap", vec![text("b")]);
+    client.say("/bypass", vec![Value::Switch(true)]);
+    client.ask("/bypass", vec![]);
+    end(daemon);
+    let log = fs::read_to_string(kept(&studio, "audit.log").unwrap()).unwrap();
+    let lines: Vec<Vec<&str>> = log.lines().map(|line| line.split('\t').collect()).collect();
+    let has = |chain: &str, what: &str, from: &str, to: &str| {
+        lines.iter().any(|line| line[1].starts_with("osc 127.0.0.1:") && line[2..] == [chain, what, from, to])
+    };
+    assert!(has("a", GAIN, "2 dB", "3 dB"), "one line a gesture: {log}");
+    assert!(has("a", "/node/glue/threshold", "-20 dBFS", "-33 dBFS"), "{log}");
+    assert!(has("b", "swap", "a", "b"), "{log}");
+    assert!(has("b", "bypass", "off", "on"), "{log}");
+    let year = lines[0][0].split('-').next().unwrap();
+    assert!(lines.iter().all(|line| line.len() == 6 && line[0].starts_with(year)), "{log}");
+}
+
+#[test]
+fn a_full_disk_is_said_and_the_programme_plays_on() {
+    let studio = studio("fulldisk");
+    // A folder in the place of the file: nothing can be written there.
+    let daemon = studio.start();
+    end(daemon);
+    let path = kept(&studio, ".state.json").unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::create_dir_all(path.join("in the way")).unwrap();
+    let mut daemon = studio.start();
+    let client = daemon.client();
+    client.say(GAIN, vec![Value::Number(1.0)]);
+    daemon.logged("is not kept");
+    assert_eq!(number(&client.ask(GAIN, vec![])), 1.0);
+    assert!(daemon.is_running());
+}
+
+/// Kills a daemon `times` times while a value climbs; each time the state must hold a value that is not older than
+/// a second.
+fn kill(name: &str, times: usize, seed: u64) {
+    let studio = studio(name);
+    let mut random = Random::new(seed);
+    let mut level = -17.0;
+    for time in 0..times {
+        let daemon = studio.start();
+        let client = daemon.client();
+        let start = Instant::now();
+        // The state of the start must have been written once.
+        let end = Duration::from_millis(20 + random.below(1_500) as u64);
+        let mut sent: Vec<(Instant, f64)> = vec![(start - Duration::from_secs(1), level)];
+        while start.elapsed() < end {
+            level = if level > 17.0 { -17.0 } else { level + 0.001 };
+            client.say(GAIN, vec![Value::Number(level)]);
+            sent.push((Instant::now(), level));
+            std::thread::park_timeout(Duration::from_millis(3));
+        }
+        drop(daemon);
+        let killed = Instant::now();
+        let state = state(&studio);
+        let values = state["values"]["a"].as_array().cloned().unwrap_or_default();
+        let held = values
+            .iter()
+            .find(|entry| entry[0] == "/tone/band/1/gain")
+            .map(|entry| entry[1].as_f64().unwrap());
+        let held = held.unwrap_or(2.0);
+        let oldest = sent.iter().rfind(|(at, _)| killed.duration_since(*at) >= Duration::from_secs(1));
+        let newer: Vec<f64> = sent
+            .iter()
+            .filter(|(at, _)| oldest.is_none_or(|(oldest, _)| at >= oldest))
+            .map(|(_, value)| *value)
+            .collect();
+        let is_fresh = newer.iter().any(|value| (value - held).abs() < 1e-4);
+        assert!(
+            is_fresh || time == 0,
+            "kill {time}: {held} is older than a second; sent {:?}",
+            newer.first()
+        );
+        level = held.clamp(-17.0, 17.0);
+    }
+}
+
+#[test]
+fn killed_two_hundred_times_the_state_is_whole_and_at_most_a_second_old() {
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            scope.spawn(move || kill(&format!("kill{n}"), 25, n));
+        }
+    });
+}
