@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 BUILD_PACKAGES = pkg-config libjack-jackd2-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox
+TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox python3-venv node:nodejs npm:npm
 NODES = graph/src/nodes/*.rs
 
 .DEFAULT_GOAL := build
@@ -19,6 +19,7 @@ setup: ## install what the build needs (Debian, Ubuntu)
 
 setup-test: ## install what the tests need as well
 	@tests/setup $(TEST_PACKAGES)
+	@tests/clients/setup
 
 build: setup ## build the command: target/release/lacquer
 	$(CARGO) build --release --package lacquer

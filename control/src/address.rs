@@ -68,7 +68,7 @@ pub enum Tree {
 }
 
 /// One address of a chain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// Its part behind `/node`: `/glue/threshold`.
     pub path: String,

@@ -1,7 +1,9 @@
 //! What the conductor tells the surfaces: lines of address and values, which each surface writes its own way.
 
+use crate::address::Place;
 use crate::intent::{Peer, Value};
 use crate::mailbox::is_meter;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One line: an address and its values.
@@ -84,6 +86,8 @@ pub enum Notice {
         /// What.
         lines: Vec<Line>,
     },
+    /// The addresses of the chain that is answered from now on.
+    Places(Arc<Vec<Place>>),
     /// From now on, for some time, this peer is one of all.
     Subscribe {
         /// Who.

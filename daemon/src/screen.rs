@@ -110,7 +110,7 @@ fn show(
         match notice {
             Notice::Tell { lines, .. } => lines.iter().for_each(|line| seen.take(line)),
             Notice::End => break,
-            Notice::Subscribe { .. } | Notice::Unsubscribe { .. } | Notice::Learn { .. } => {}
+            _ => {}
         }
         if let Some(bar) = bar {
             if drawn.elapsed() >= Duration::from_millis(1000 / u64::from(FRAMES)) {

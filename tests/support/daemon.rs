@@ -6,7 +6,7 @@ use lacquer_control::surface::ctl::Client;
 use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -69,9 +69,14 @@ impl Drop for Folder {
     }
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, neither over UDP nor over TCP.
 pub fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    loop {
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

@@ -40,10 +40,15 @@ impl Studio {
 
     /// Writes the station file with these chains and more lines.
     pub fn write(&self, chains: &str, more: &str) {
-        let port = self.port;
+        let listen = format!("osc: {{listen: \"127.0.0.1:{}\"}}", self.port);
+        self.write_control(chains, &listen, more);
+    }
+
+    /// The same, with the `control:` section written out.
+    pub fn write_control(&self, chains: &str, control: &str, more: &str) {
         let yaml = format!(
             "name: Test\naudio: {{backend: null, null: {{block: 64, source: programme}}}}\nchains: {chains}\n\
-             swap: {{warmup: 20 ms, fade: 20 ms}}\ncontrol: {{osc: {{listen: \"127.0.0.1:{port}\"}}}}\n{more}"
+             swap: {{warmup: 20 ms, fade: 20 ms}}\ncontrol: {{{control}}}\n{more}"
         );
         fs::write(&self.station, yaml).unwrap();
     }

@@ -45,7 +45,7 @@ impl Audience {
                 self.leave(peer);
                 Vec::new()
             }
-            Notice::Subscribe { .. } | Notice::Learn { .. } | Notice::End => Vec::new(),
+            Notice::Subscribe { .. } | Notice::Places(_) | Notice::Learn { .. } | Notice::End => Vec::new(),
         }
     }
 

@@ -4,4 +4,6 @@ pub mod audience;
 pub mod ctl;
 pub mod gate;
 pub mod osc;
+pub mod query;
+pub mod stream;
 pub mod words;

@@ -3,15 +3,17 @@
 use super::{Outcome, complain};
 use crate::air::Air;
 use crate::link::Link;
+use crate::net::announce::announce;
 use crate::reload::Loaded;
 use crate::screen::Screen;
 use crate::shelf::Shelf;
 use crate::threads::conductor::{Conductor, Desk};
-use crate::threads::surfaces::{Osc, osc};
+use crate::threads::surfaces::{self, Osc, osc};
 use crate::threads::{keeper, signals};
-use crate::{log, reload, state};
+use crate::{log, net, reload, state};
 use basedrop::Collector;
 use crossbeam_channel::bounded;
+use lacquer_control::notice::Notice;
 use std::path::Path;
 
 /// Intents that may wait for the conductor.
@@ -40,6 +42,11 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
             }
         },
     };
+    let control = loaded.station.control.clone();
+    let bound = match net::bind(&control) {
+        Ok(bound) => bound,
+        Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
+    };
     let link = match Link::open(&loaded.station.audio) {
         Ok(link) => link,
         Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
@@ -47,9 +54,19 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let collector = Collector::new();
     let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
     let air = Air::new(Shelf::new(&loaded, link.rate), collector.handle(), swap_ms);
-    let surfaces = osc.iter().map(|osc| osc.notices.clone()).chain(screen.notices()).collect();
+    let mut surfaces: Vec<_> = osc.iter().map(|osc| osc.notices.clone()).chain(screen.notices()).collect();
+    let net = bound.map(|bound| surfaces::net(bound, &loaded.station.name, &control, asks.clone()));
+    let net = match net.transpose() {
+        Ok(net) => net,
+        Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
+    };
+    surfaces.extend(net.iter().map(|(notices, _)| notices.clone()));
+    let announced = announce(&loaded.station.name, &control);
     if let Some(osc) = &osc {
         tracing::info!("OSC on {}", osc.address);
+    }
+    if let Some(web) = &control.web {
+        tracing::info!("OSCQuery on http://{}", web.listen);
     }
     screen.start(&loaded, osc.as_ref().map(|osc| osc.address), path);
     let files = keeper::Files::of(path);
@@ -71,6 +88,11 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let Loaded { station, cues, .. } = loaded;
     let desk = Desk { path: path.to_owned(), station, asks, asked, surfaces, cues, keeps, kept };
     Conductor::new(air, link, collector, desk).run(&start);
+    drop(announced);
+    if let Some((notices, thread)) = net {
+        notices.send(Notice::End).ok();
+        thread.join().ok();
+    }
     if let Some(osc) = osc {
         osc.end();
     }

@@ -32,8 +32,8 @@ pub const ROWS: &[Param] = &[REPLY_PORT, MESSAGES, TCP];
 pub struct Control {
     /// OSC, if it is listened for.
     pub osc: Option<Osc>,
-    /// Where web clients (OSCQuery) are listened for.
-    pub web: Option<SocketAddr>,
+    /// Web clients (OSCQuery), if they are listened for.
+    pub web: Option<Web>,
     /// Whether the station is announced on the network (mDNS); if nothing is said, where others can reach it.
     pub announce: Option<bool>,
     /// The MIDI controllers.
@@ -53,6 +53,15 @@ pub struct Osc {
     pub rules: Rules,
 }
 
+/// Web clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Web {
+    /// Where they are listened for.
+    pub listen: SocketAddr,
+    /// Who is let in.
+    pub rules: Rules,
+}
+
 /// A MIDI controller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Midi {
@@ -67,7 +76,7 @@ pub struct Midi {
 impl Control {
     /// Whether the station is announced.
     pub fn is_announced(&self) -> bool {
-        let listens = self.osc.iter().map(|osc| osc.listen).chain(self.web);
+        let listens = self.osc.iter().map(|osc| osc.listen).chain(self.web.iter().map(|web| web.listen));
         self.announce.unwrap_or_else(|| listens.into_iter().any(|listen| !listen.ip().is_loopback()))
     }
 }
@@ -79,8 +88,9 @@ pub fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Control {
     let web = fields.take("web").map(|entry| {
         let mut fields = Fields::of(&entry.value, "web", mistakes);
         let listen = read_listen(&mut fields, mistakes).unwrap_or(WEB);
-        fields.finish(&["listen"], mistakes);
-        listen
+        let rules = read_rules(&mut fields, mistakes);
+        fields.finish(&["listen", "rate", "allow", "read_only"], mistakes);
+        Web { listen, rules }
     });
     let announce = fields.switch("announce", mistakes);
     let midi = fields.list("midi").unwrap_or_default().iter();
@@ -93,12 +103,16 @@ fn read_osc(value: &Value, mistakes: &mut Vec<Mistake>) -> Osc {
     let mut fields = Fields::of(value, "osc", mistakes);
     let listen = read_listen(&mut fields, mistakes).unwrap_or(OSC);
     let reply_port = fields.row(&REPLY_PORT, mistakes).map(|port| port as u16);
-    let rate = fields.row(&MESSAGES, mistakes).unwrap_or(RATE);
     let tcp = fields.switch("tcp", mistakes).unwrap_or(true);
-    let mut nets = |key| read_nets(&mut fields, key, mistakes);
-    let rules = Rules { allow: nets("allow"), read_only: nets("read_only"), rate };
+    let rules = read_rules(&mut fields, mistakes);
     fields.finish(&["listen", "tcp", "reply_port", "rate", "allow", "read_only"], mistakes);
     Osc { listen, tcp, reply_port, rules }
+}
+
+fn read_rules(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Rules {
+    let rate = fields.row(&MESSAGES, mistakes).unwrap_or(RATE);
+    let mut nets = |key| read_nets(fields, key, mistakes);
+    Rules { allow: nets("allow"), read_only: nets("read_only"), rate }
 }
 
 fn read_nets(fields: &mut Fields<'_>, key: &'static str, mistakes: &mut Vec<Mistake>) -> Vec<Net> {

@@ -237,7 +237,7 @@ impl Conductor {
     /// Tells everything to surfaces that have missed something.
     fn catch_up(&self) {
         for ear in self.surfaces.iter().filter(|ear| ear.may_catch_up()) {
-            ear.tell(&Notice::Tell { to: To::All, lines: self.everything() });
+            self.introduction().iter().for_each(|notice| ear.tell(notice));
         }
     }
 
@@ -384,7 +384,7 @@ impl Conductor {
                 info!("swap to {name}: warming up");
                 self.tell_event("swap", &["warming", name]);
                 // The newcomer's addresses are answered from now on.
-                self.tell(To::All, self.everything());
+                self.introduce();
             }
             Ok(None) => info!("swap to {name} waits for the one that runs"),
             Err(why) => {

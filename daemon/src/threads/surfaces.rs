@@ -1,5 +1,6 @@
 //! The surfaces' threads: one that listens for OSC, one that tells.
 
+use crate::net;
 use crate::station::control as config;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use lacquer_control::intent::{Asked, Peer};
@@ -13,9 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
+use tracing::error;
 
 /// How long a thread waits before it looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);
+/// Bytes that the kernel may keep for us.
+const QUEUE: usize = 4 << 20;
 /// How long what came too fast waits at a time.
 const TURN: Duration = Duration::from_millis(5);
 /// Notices that may wait for a surface.
@@ -59,6 +63,8 @@ pub struct Osc {
 /// Binds the socket of `config` and starts both threads.
 pub fn osc(config: &config::Osc, asked: Sender<Asked>) -> io::Result<Osc> {
     let socket = osc::bind(config.listen)?;
+    // A flood from one peer must not push what the others send out of the kernel's queue. It gives what it may.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, QUEUE).ok();
     let address = socket.local_addr()?;
     let outlet = osc::Outlet::new(socket.try_clone()?, config.reply_port);
     let gate = Gate::new(config.rules.clone());
@@ -73,10 +79,13 @@ pub fn osc(config: &config::Osc, asked: Sender<Asked>) -> io::Result<Osc> {
 
 fn listen(socket: &UdpSocket, mut gate: Gate, asked: &Sender<Asked>, is_ending: &AtomicBool) {
     let mut datagram = vec![0; 65_536];
+    let (mut waits, mut turn) = (Duration::ZERO, Instant::now());
     while !is_ending.load(Ordering::Relaxed) {
         let wait = if gate.is_waiting() { TURN } else { LOOK };
+        if wait != std::mem::replace(&mut waits, wait) {
+            socket.set_read_timeout(Some(wait)).ok();
+        }
         // What fails is a time-out, or a peer that is gone: neither is a reason to stop.
-        socket.set_read_timeout(Some(wait)).ok();
         let received = socket.recv_from(&mut datagram);
         let now = Instant::now();
         let mut through = Vec::new();
@@ -84,7 +93,10 @@ fn listen(socket: &UdpSocket, mut gate: Gate, asked: &Sender<Asked>, is_ending: 
             let packets = osc::decode(&datagram[..length], Peer::Osc(from));
             through.extend(packets.into_iter().filter_map(|packet| gate.admit(packet, from.ip(), now)));
         }
-        through.extend(gate.due(now));
+        if now >= turn {
+            turn = now + TURN;
+            through.extend(gate.due(now));
+        }
         for packet in through {
             if asked.send(packet).is_err() {
                 return;
@@ -104,6 +116,23 @@ fn tell(mut outlet: osc::Outlet, told: &Receiver<Notice>) {
         }
         next = outlet.tick(Instant::now());
     }
+}
+
+/// Starts the thread of all that is listened for over TCP.
+pub fn net(
+    bound: net::Bound,
+    name: &str,
+    control: &config::Control,
+    asks: Sender<Asked>,
+) -> io::Result<(Sender<Notice>, JoinHandle<()>)> {
+    let (notices, told) = bounded(NOTICES);
+    let (name, control) = (name.to_owned(), control.clone());
+    let thread = Builder::new().name("net".to_owned()).spawn(move || {
+        if let Err(error) = net::run(bound, &name, &control, asks, &told) {
+            error!("nothing is listened for over TCP any more: {error}");
+        }
+    })?;
+    Ok((notices, thread))
 }
 
 impl Osc {

@@ -24,6 +24,7 @@ impl Conductor {
                 self.order(order);
                 self.order(Order::Bypass(self.bypass));
                 service::status(&format!("on air: {name}"));
+                self.introduce();
             }
             Err(why) => error!("{name} cannot start: {why}"),
         }

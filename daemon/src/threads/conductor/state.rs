@@ -3,7 +3,8 @@
 use super::Conductor;
 use crate::taps::meters::text;
 use lacquer_control::intent::Value;
-use lacquer_control::notice::{Line, To};
+use lacquer_control::notice::{Line, Notice, To};
+use std::sync::Arc;
 
 impl Conductor {
     /// Which chain's addresses are answered, as one name and as a light for each chain.
@@ -29,6 +30,16 @@ impl Conductor {
             }
         }
         lines
+    }
+
+    /// Tells all surfaces which addresses there are now, and everything that holds.
+    pub(super) fn introduce(&self) {
+        self.introduction().iter().for_each(|notice| self.note_all(notice));
+    }
+
+    pub(super) fn introduction(&self) -> [Notice; 2] {
+        let places = self.air.newest().map_or_else(Vec::new, |airing| airing.addresses.all().to_vec());
+        [Notice::Places(Arc::new(places)), Notice::Tell { to: To::All, lines: self.everything() }]
     }
 
     pub(super) fn status(&self) -> Vec<Line> {

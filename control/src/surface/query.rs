@@ -1,0 +1,270 @@
+//! OSCQuery: the station as a tree of JSON, for apps that find their way by themselves.
+//!
+//! Source: Vidvox, *OSCQuery Proposal* (github.com/Vidvox/OSCQueryProposal), third revision.
+
+use crate::address::{Place, Tree};
+use crate::intent::Value;
+use crate::notice::Line;
+use lacquer_graph::param::Unit;
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The attributes that are served besides the required ones.
+const EXTENSIONS: [&str; 8] =
+    ["ACCESS", "VALUE", "RANGE", "DESCRIPTION", "UNIT", "CLIPMODE", "LISTEN", "PATH_CHANGED"];
+/// All attributes of a node.
+const ATTRIBUTES: [&str; 9] =
+    ["FULL_PATH", "CONTENTS", "TYPE", "ACCESS", "VALUE", "RANGE", "DESCRIPTION", "UNIT", "CLIPMODE"];
+
+const READ: u8 = 1;
+const WRITE: u8 = 2;
+
+/// What is not a value of a node: address, type, access, what it does.
+const COMMANDS: [(&str, &str, u8, &str); 24] = [
+    ("/swap", "s", READ | WRITE, "The chain on air; a name swaps to it."),
+    ("/bypass", "T", READ | WRITE, "The whole chain in bypass, latency kept."),
+    ("/bypass/match", "T", READ | WRITE, "Bypass is as loud as the chain."),
+    ("/bypass/trim", "f", READ, "What the dry signal is turned down or up by, in dB."),
+    ("/norm/bypass", "f", READ | WRITE, "The whole chain in bypass: 0 or 1."),
+    ("/ab", "s", READ | WRITE, "Which of the two states is heard: a or b."),
+    ("/norm/ab", "f", READ | WRITE, "Which of the two states is heard: 0 or 1."),
+    ("/ab/match", "T", READ | WRITE, "The louder of A and B is turned down to the other."),
+    ("/ab/trim", "f", READ, "What the chain is turned down by, in dB."),
+    ("/ab/copy", "N", WRITE, "Makes the one that is not heard the same."),
+    ("/ab/chain", "s", WRITE, "Makes the one that is not heard this chain."),
+    ("/undo", "N", WRITE, "Takes the last move back."),
+    ("/redo", "N", WRITE, "Does again what was taken back."),
+    ("/scene/save", "s", WRITE, "Keeps the values under a name."),
+    ("/scene/recall", "sf", WRITE, "Brings the values of a scene back, within so many seconds."),
+    ("/scene/delete", "s", WRITE, "Takes a scene away."),
+    ("/cue/go", "N", WRITE, "Does the next cue."),
+    ("/cue/next", "N", WRITE, "Goes on by one cue without doing it."),
+    ("/cue/previous", "N", WRITE, "Goes back by one cue without doing it."),
+    ("/cue/name", "s", READ, "The cue that comes next."),
+    ("/learn", "s", WRITE, "Binds the MIDI control that is moved next to this address."),
+    ("/reload", "T", WRITE, "Reads station and chains again; true takes all values from the files."),
+    ("/subscribe", "i", WRITE, "Sends every change and the meters to the sender for so many seconds."),
+    ("/unsubscribe", "N", WRITE, "Stops doing so."),
+];
+
+/// The station as OSCQuery clients see it.
+#[derive(Default)]
+pub struct Query {
+    places: Arc<Vec<Place>>,
+    values: BTreeMap<String, Vec<Value>>,
+}
+
+/// Why a question has no answer: the HTTP status of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// 204: the node has no such attribute.
+    Nothing = 204,
+    /// 400: no such attribute at all.
+    BadAttribute = 400,
+    /// 404: no such node.
+    NotFound = 404,
+}
+
+/// Who the host is.
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// Where OSC is listened for over UDP, if it is.
+    pub osc: Option<SocketAddr>,
+}
+
+impl Query {
+    /// The addresses of the chain that is on air from now on.
+    pub fn set_places(&mut self, places: Arc<Vec<Place>>) {
+        self.places = places;
+        let is_of_chain = |address: &str| {
+            ["/node/", "/norm/", "/text/", "/meter/node/"].iter().any(|tree| address.starts_with(tree))
+        };
+        self.values.retain(|address, _| !is_of_chain(address));
+    }
+
+    /// Takes what is told.
+    pub fn take(&mut self, lines: &[Line]) {
+        for line in lines {
+            let is_state = !line.address.starts_with("/event/") && line.address != "/error";
+            if is_state && !line.values.is_empty() {
+                self.values.insert(line.address.clone(), line.values.clone());
+            }
+        }
+    }
+
+    /// The value behind an address, as far as it was told.
+    pub fn value(&self, address: &str) -> Option<&[Value]> {
+        self.values.get(address).map(Vec::as_slice)
+    }
+
+    /// What the host is and can.
+    pub fn host_info(host: &Host) -> Json {
+        let extensions: Map<String, Json> =
+            EXTENSIONS.iter().map(|name| ((*name).to_owned(), Json::Bool(true))).collect();
+        let mut info = json!({"NAME": host.name, "EXTENSIONS": extensions, "OSC_TRANSPORT": "UDP"});
+        if let Some(osc) = host.osc {
+            info["OSC_PORT"] = json!(osc.port());
+            if !osc.ip().is_unspecified() {
+                info["OSC_IP"] = json!(osc.ip().to_string());
+            }
+        }
+        info
+    }
+
+    /// The node at `path`, with all below it; or one `attribute` of it.
+    ///
+    /// # Errors
+    /// The HTTP status that says why there is no answer.
+    pub fn answer(&self, path: &str, attribute: Option<&str>) -> Result<Json, NoAnswer> {
+        if attribute.is_some_and(|name| !ATTRIBUTES.contains(&name)) {
+            return Err(NoAnswer::BadAttribute);
+        }
+        let mut root = Node::default();
+        for (address, leaf) in self.leaves(path) {
+            root.put(address.split('/').filter(|part| !part.is_empty()), leaf);
+        }
+        let mut node = &root;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            node = node.contents.get(part).ok_or(NoAnswer::NotFound)?;
+        }
+        let path = if path == "/" { path } else { path.trim_end_matches('/') };
+        let json = node.json(path);
+        let Some(attribute) = attribute else { return Ok(json) };
+        match (json.get(attribute), node.leaf.is_some()) {
+            (Some(value), _) => Ok(json!({ attribute: value })),
+            (None, true) => Err(NoAnswer::Nothing),
+            (None, false) => Ok(json!({})),
+        }
+    }
+
+    /// All that lies at or below `path`: address and attributes.
+    fn leaves(&self, path: &str) -> Vec<(String, Map<String, Json>)> {
+        let path = path.trim_end_matches('/');
+        let is_wanted = |address: &str| {
+            address.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let mut leaves: BTreeMap<String, Map<String, Json>> = BTreeMap::new();
+        for (address, values) in self.values.iter().filter(|(address, _)| is_wanted(address)) {
+            let access = if address.starts_with("/meter/") || address.starts_with("/text/meter/") {
+                READ
+            } else {
+                READ | WRITE
+            };
+            leaves.insert(address.clone(), leaf(&types(values), access, ""));
+        }
+        for (address, tags, access, help) in COMMANDS.iter().filter(|(address, ..)| is_wanted(address)) {
+            leaves.insert((*address).to_owned(), leaf(tags, *access, help));
+        }
+        for place in self.places.iter() {
+            for tree in [Tree::Node, Tree::Norm, Tree::Text] {
+                let address = place.line(tree, place.row.default).address;
+                if is_wanted(&address) {
+                    leaves.insert(address, of_place(place, tree));
+                }
+            }
+        }
+        for (address, leaf) in &mut leaves {
+            let is_readable = leaf["ACCESS"].as_u64().is_some_and(|access| access & u64::from(READ) != 0);
+            if let Some(values) = self.values.get(address).filter(|_| is_readable) {
+                leaf.insert("TYPE".to_owned(), json!(types(values)));
+                leaf.insert("VALUE".to_owned(), values.iter().map(plain).collect());
+            }
+        }
+        leaves.into_iter().collect()
+    }
+}
+
+fn leaf(tags: &str, access: u8, help: &str) -> Map<String, Json> {
+    let mut leaf = Map::new();
+    leaf.insert("TYPE".to_owned(), json!(tags));
+    leaf.insert("ACCESS".to_owned(), json!(access));
+    if !help.is_empty() {
+        leaf.insert("DESCRIPTION".to_owned(), json!(help));
+    }
+    leaf
+}
+
+fn of_place(place: &Place, tree: Tree) -> Map<String, Json> {
+    let row = &place.row;
+    let tags = match (tree, row.unit) {
+        (Tree::Norm, _) => "f",
+        (Tree::Node, Unit::Switch) => "T",
+        (Tree::Text, _) | (_, Unit::Choice(_)) => "s",
+        _ => "f",
+    };
+    let mut leaf = leaf(tags, READ | WRITE, row.help);
+    let range = match (tree, row.unit) {
+        (Tree::Norm, _) => json!([{"MIN": 0.0, "MAX": 1.0}]),
+        (Tree::Text, _) | (_, Unit::Switch) => Json::Null,
+        (_, Unit::Choice(names)) => json!([{"VALS": names}]),
+        _ => json!([{"MIN": row.min, "MAX": row.max}]),
+    };
+    if !range.is_null() {
+        leaf.insert("RANGE".to_owned(), range);
+    }
+    if tags == "f" {
+        leaf.insert("CLIPMODE".to_owned(), json!(["both"]));
+    }
+    let unit = match row.unit {
+        _ if tree != Tree::Node => "",
+        Unit::Gain | Unit::Db | Unit::Dbfs | Unit::Dbtp => "gain.db-raw",
+        Unit::Hz => "time.hz",
+        Unit::Ms => "time.ms",
+        unit => unit.symbol(),
+    };
+    if !unit.is_empty() {
+        leaf.insert("UNIT".to_owned(), json!([unit]));
+    }
+    leaf
+}
+
+fn types(values: &[Value]) -> String {
+    let tag = |value: &Value| match value {
+        Value::Number(_) => 'f',
+        Value::Switch(true) => 'T',
+        Value::Switch(false) => 'F',
+        Value::Text(_) => 's',
+    };
+    values.iter().map(tag).collect()
+}
+
+fn plain(value: &Value) -> Json {
+    match value {
+        Value::Number(number) => json!(number),
+        Value::Switch(on) => json!(on),
+        Value::Text(text) => json!(text),
+    }
+}
+
+#[derive(Default)]
+struct Node {
+    leaf: Option<Map<String, Json>>,
+    contents: BTreeMap<String, Node>,
+}
+
+impl Node {
+    fn put<'a>(&mut self, mut path: impl Iterator<Item = &'a str>, leaf: Map<String, Json>) {
+        match path.next() {
+            Some(part) => self.contents.entry(part.to_owned()).or_default().put(path, leaf),
+            None => self.leaf = Some(leaf),
+        }
+    }
+
+    fn json(&self, path: &str) -> Json {
+        let mut json = self.leaf.clone().unwrap_or_default();
+        json.insert("FULL_PATH".to_owned(), json!(path));
+        if self.leaf.is_none() {
+            json.insert("ACCESS".to_owned(), json!(0));
+        }
+        if !self.contents.is_empty() || self.leaf.is_none() {
+            let below = |(name, node): (&String, &Node)| {
+                (name.clone(), node.json(&format!("{}/{name}", path.trim_end_matches('/'))))
+            };
+            json.insert("CONTENTS".to_owned(), Json::Object(self.contents.iter().map(below).collect()));
+        }
+        Json::Object(json)
+    }
+}

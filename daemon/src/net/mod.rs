@@ -1,0 +1,221 @@
+//! What is listened for over TCP: OSC on streams, and OSCQuery with its websocket. One thread, one runtime; whatever
+//! is slow here waits for itself.
+
+pub mod announce;
+mod http;
+mod stream;
+
+use crate::station::control::Control;
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use http::Listener;
+use lacquer_control::intent::{Asked, Peer};
+use lacquer_control::notice::{Line, Notice};
+use lacquer_control::surface::audience::Audience;
+use lacquer_control::surface::gate::{Gate, Rules};
+use lacquer_control::surface::query::{Host, Query};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// Between two looks at what is to be told.
+const LOOK: Duration = Duration::from_millis(5);
+/// Packets that may wait for one client.
+const WAITING: usize = 1_024;
+/// Most clients at once, on streams and websockets together.
+const MOST: usize = 64;
+
+/// What all connections share.
+pub struct Net {
+    asks: Sender<Asked>,
+    /// Who the host is.
+    pub host: Host,
+    /// Who is let in at the web port.
+    pub web: Rules,
+    /// Who is let in on streams.
+    pub osc: Rules,
+    desk: Mutex<Desk>,
+}
+
+/// What changes while it runs.
+struct Desk {
+    streams: Gate,
+    webs: Gate,
+    audience: Audience,
+    query: Query,
+    /// Where the packets of each stream go.
+    outs: HashMap<Peer, mpsc::Sender<Vec<Line>>>,
+    listeners: HashMap<Peer, Listener>,
+}
+
+/// The sockets, bound before anything plays, so that what is wrong with them is said at once.
+pub struct Bound {
+    osc: Option<std::net::TcpListener>,
+    web: Option<std::net::TcpListener>,
+}
+
+/// Binds what a station listens for.
+///
+/// # Errors
+/// Which address cannot be had, and why.
+pub fn bind(control: &Control) -> Result<Option<Bound>, String> {
+    let bind = |what: &str, address: SocketAddr| -> Result<std::net::TcpListener, String> {
+        let bound = std::net::TcpListener::bind(address).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        });
+        bound.map_err(|error| format!("{what}: cannot listen on TCP {address}: {error}"))
+    };
+    let osc = control.osc.as_ref().filter(|osc| osc.tcp);
+    let osc = osc.map(|osc| bind("osc", osc.listen)).transpose()?;
+    let web = control.web.as_ref().map(|web| bind("web", web.listen)).transpose()?;
+    Ok((osc.is_some() || web.is_some()).then_some(Bound { osc, web }))
+}
+
+/// Serves until the house closes.
+///
+/// # Errors
+/// What the system refuses.
+pub fn run(
+    bound: Bound,
+    name: &str,
+    control: &Control,
+    asks: Sender<Asked>,
+    told: &Receiver<Notice>,
+) -> io::Result<()> {
+    let rules = |rules: Option<&Rules>| rules.cloned().unwrap_or_default();
+    let osc = rules(control.osc.as_ref().map(|osc| &osc.rules));
+    let web = rules(control.web.as_ref().map(|web| &web.rules));
+    let net = Arc::new(Net {
+        asks,
+        host: Host { name: name.to_owned(), osc: control.osc.as_ref().map(|osc| osc.listen) },
+        desk: Mutex::new(Desk {
+            streams: Gate::new(osc.clone()),
+            webs: Gate::new(web.clone()),
+            audience: Audience::new(|peer| matches!(peer, Peer::Stream(_))),
+            query: Query::default(),
+            outs: HashMap::new(),
+            listeners: HashMap::new(),
+        }),
+        web,
+        osc,
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        if let Some(socket) = bound.osc {
+            tokio::spawn(stream::serve(TcpListener::from_std(socket)?, Arc::clone(&net)));
+        }
+        if let Some(socket) = bound.web {
+            tokio::spawn(http::serve(TcpListener::from_std(socket)?, Arc::clone(&net)));
+        }
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            if !net.look(told) {
+                return Ok(());
+            }
+        }
+    })
+}
+
+impl Net {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        // What a panic left behind is still the truth about who is connected.
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what is to be told, and asks what had to wait. False where the house closes.
+    fn look(&self, told: &Receiver<Notice>) -> bool {
+        let now = Instant::now();
+        let mut desk = self.desk();
+        for notice in told.try_iter() {
+            if notice == Notice::End {
+                return false;
+            }
+            desk.take(notice, now);
+        }
+        let Desk { audience, outs, listeners, .. } = &mut *desk;
+        for (peer, lines) in audience.due(now) {
+            send(outs, peer, lines);
+        }
+        listeners.retain(|_, listener| listener.tick(now));
+        let late = [desk.streams.due(now), desk.webs.due(now)];
+        drop(desk);
+        for asked in late.into_iter().flatten() {
+            // A conductor that is flooded gets it with what comes next.
+            self.asks.try_send(asked).ok();
+        }
+        true
+    }
+
+    /// Asks the conductor; waits where it has much to do.
+    async fn ask(&self, asked: Asked, address: IpAddr) {
+        let admitted = {
+            let mut desk = self.desk();
+            let gate = if matches!(asked.by, Peer::Web(_)) { &mut desk.webs } else { &mut desk.streams };
+            gate.admit(asked, address, Instant::now())
+        };
+        let Some(mut asked) = admitted else { return };
+        loop {
+            match self.asks.try_send(asked) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(again)) => asked = again,
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// A client comes; `None` where there is no room.
+    fn join(&self, peer: Peer) -> Option<mpsc::Receiver<Vec<Line>>> {
+        let mut desk = self.desk();
+        if desk.outs.len() + desk.listeners.len() >= MOST {
+            return None;
+        }
+        let (out, lines) = mpsc::channel(WAITING);
+        desk.outs.insert(peer, out);
+        Some(lines)
+    }
+
+    fn leave(&self, peer: Peer) {
+        let mut desk = self.desk();
+        desk.outs.remove(&peer);
+        desk.listeners.remove(&peer);
+        desk.audience.leave(peer);
+    }
+}
+
+impl Desk {
+    fn take(&mut self, notice: Notice, now: Instant) {
+        match &notice {
+            Notice::Places(places) => {
+                self.query.set_places(Arc::clone(places));
+                self.listeners.values_mut().for_each(Listener::path_changed);
+            }
+            Notice::Tell { to, lines } => {
+                if !matches!(to, lacquer_control::notice::To::One(_)) {
+                    self.query.take(lines);
+                }
+                for (peer, listener) in &mut self.listeners {
+                    listener.take(*peer, *to, lines, now);
+                }
+            }
+            _ => {}
+        }
+        for (peer, lines) in self.audience.take(notice, now) {
+            send(&mut self.outs, peer, lines);
+        }
+    }
+}
+
+/// A client that does not keep up is let go: it comes back, and has everything then.
+fn send(outs: &mut HashMap<Peer, mpsc::Sender<Vec<Line>>>, peer: Peer, lines: Vec<Line>) {
+    if let Some(out) = outs.get(&peer)
+        && out.try_send(lines).is_err()
+    {
+        outs.remove(&peer);
+    }
+}

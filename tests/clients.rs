@@ -1,0 +1,331 @@
+//! Real clients against the daemon: liblo, npm `osc` and `oscquery`, python-osc, zeroconf.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer_control::intent::Value;
+use lacquer_tests::daemon::{Daemon, eventually, free_port, root};
+use lacquer_tests::random::Random;
+use lacquer_tests::studio::{Studio, number};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const THRESHOLD: &str = "/node/glue/threshold";
+
+/// A script of `tests/clients`, with what `make test` has put under `target/clients`.
+fn script(name: &str, args: &[&str]) -> Command {
+    let clients = root().join("target/clients");
+    let path = root().join("tests/clients").join(name);
+    let mut command = match name.ends_with(".py") {
+        true => Command::new(clients.join("venv/bin/python")),
+        false => Command::new("node"),
+    };
+    command.arg(path).args(args).env("NODE_PATH", clients.join("node_modules"));
+    command
+}
+
+fn run(name: &str, args: &[&str]) -> String {
+    let Output { status, stdout, stderr } =
+        script(name, args).output().expect("run tests/clients/setup, as make test does");
+    assert!(status.success(), "{name}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+/// A studio with a web port.
+fn web_studio(name: &str, more: &str) -> (Studio, u16) {
+    let (studio, web) = (Studio::new(name), free_port());
+    let control =
+        format!("osc: {{listen: \"127.0.0.1:{}\"}}, web: {{listen: \"127.0.0.1:{web}\"}}{more}", studio.port);
+    studio.write_control("[a.yaml, b.yaml]", &control, "");
+    (studio, web)
+}
+
+fn threshold(daemon: &Daemon) -> f64 {
+    number(&daemon.client().ask(THRESHOLD, vec![]))
+}
+
+#[test]
+fn liblo_is_understood_over_tcp_with_the_size_before_each_packet() {
+    let studio = Studio::new("lotcp");
+    let daemon = studio.start();
+    let url = format!("osc.tcp://127.0.0.1:{}/", studio.port);
+    let sent = Command::new("oscsend").args([&url, THRESHOLD, "f", "-31.5"]).status();
+    assert!(sent.expect("oscsend: install liblo-tools, as make test does").success());
+    eventually("the value that liblo sent", || (threshold(&daemon) == -31.5).then_some(()));
+}
+
+#[test]
+fn liblo_hears_changes_and_meters_over_udp() {
+    let studio = Studio::new("lodump");
+    let daemon = studio.start();
+    let port = free_port();
+    let mut dump =
+        Command::new("oscdump").args(["-L", &port.to_string()]).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(dump.stdout.take().unwrap()).lines();
+    let client = daemon.client();
+    let wish = format!("port {port}");
+    let start = Instant::now();
+    // oscdump says nothing when it is ready: ask until it hears.
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| _ = told.send(line)));
+    let mut all = Vec::new();
+    while start.elapsed() < Duration::from_secs(15) {
+        client.say("/subscribe", vec![Value::Number(5.0), Value::Text(wish.clone())]);
+        daemon.client().say(THRESHOLD, vec![Value::Number(-27.0)]);
+        all.extend(heard.recv_timeout(Duration::from_millis(200)));
+        all.extend(heard.try_iter());
+        if ["/node/glue/threshold f -27.0", "/meter/output/peak f"]
+            .iter()
+            .all(|what| all.iter().any(|line: &String| line.contains(what)))
+        {
+            dump.kill().unwrap();
+            dump.wait().unwrap();
+            return;
+        }
+    }
+    dump.kill().unwrap();
+    panic!("heard only {} lines, the last {:?}", all.len(), all.last());
+}
+
+#[test]
+fn npm_osc_is_understood_over_tcp_with_slip() {
+    let studio = Studio::new("slip");
+    let daemon = studio.start();
+    let heard = run("slip.js", &[&studio.port.to_string(), THRESHOLD, "-12.25"]);
+    assert_eq!(heard.trim(), "[\"/node/glue/threshold\",[-12.25]]");
+    assert_eq!(threshold(&daemon), -12.25);
+}
+
+#[test]
+fn python_osc_is_understood_over_udp_and_tcp_in_both_framings() {
+    let studio = Studio::new("pyosc");
+    let daemon = studio.start();
+    let heard = run("pyosc.py", &[&studio.port.to_string(), THRESHOLD]);
+    let lines: Vec<&str> = heard.lines().collect();
+    assert_eq!(lines, ["udp [-21.5]", "tcp 1.0 [-22.5]", "tcp 1.1 [-23.5]"]);
+    assert_eq!(threshold(&daemon), -23.5);
+}
+
+#[test]
+fn npm_oscquery_finds_every_value_with_its_range() {
+    let (studio, web) = web_studio("oscquery", "");
+    let daemon = studio.start();
+    daemon.client().say(THRESHOLD, vec![Value::Number(-33.0)]);
+    assert_eq!(threshold(&daemon), -33.0);
+    let found = eventually("the new value", || {
+        let found = run("query.js", &[&web.to_string()]);
+        found.contains("\"value\":-33").then_some(found)
+    });
+    let nodes: Vec<serde_json::Value> =
+        found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let node = |path: &str| nodes.iter().find(|node| node[0] == path).unwrap_or_else(|| panic!("no {path}"));
+    let argument = &node(THRESHOLD)[3][0];
+    assert_eq!(argument["value"].as_f64(), Some(-33.0), "{argument}");
+    assert_eq!(
+        (&argument["type"], argument["range"]["min"].as_f64()),
+        (&"f".into(), Some(-60.0)),
+        "{argument}"
+    );
+    for path in [
+        "/norm/glue/threshold",
+        "/text/glue/threshold",
+        "/node/tone/band/1/gain",
+        "/swap",
+        "/bypass",
+        "/undo",
+    ] {
+        node(path);
+    }
+}
+
+/// Asks by HTTP: the status and the body.
+fn get(port: u16, path: &str, headers: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status, body.to_owned())
+}
+
+#[test]
+fn oscquery_answers_as_its_proposal_says() {
+    let (studio, web) = web_studio("proposal", "");
+    let daemon = studio.start();
+    let client = daemon.client();
+    client.ask(THRESHOLD, vec![]);
+    let json = |path: &str| -> serde_json::Value {
+        let (status, body) = get(web, path, "");
+        assert_eq!(status, 200, "{path}");
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    };
+    let info = json("/?HOST_INFO");
+    assert_eq!(info["NAME"], "Test");
+    assert_eq!(info["OSC_PORT"], studio.port);
+    assert_eq!(info["EXTENSIONS"]["LISTEN"], true);
+    let ceiling = eventually("a value", || {
+        let node = json("/node/ceiling/ceiling");
+        (node["VALUE"] == serde_json::json!([-1.0])).then_some(node)
+    });
+    assert_eq!(ceiling["FULL_PATH"], "/node/ceiling/ceiling");
+    assert_eq!(ceiling["TYPE"], "f");
+    assert_eq!(ceiling["ACCESS"], 3);
+    assert_eq!(ceiling["RANGE"][0]["MAX"], 0.0);
+    assert_eq!(ceiling["UNIT"][0], "gain.db-raw");
+    assert!(ceiling["DESCRIPTION"].as_str().is_some_and(|text| !text.is_empty()));
+    assert_eq!(json("/node/ceiling/ceiling?VALUE"), serde_json::json!({"VALUE": [-1.0]}));
+    assert_eq!(json("/node/glue/enabled")["TYPE"], "T");
+    assert!(json("/node/tone/band/1/shape")["RANGE"][0]["VALS"].as_array().unwrap().contains(&"bell".into()));
+    assert_eq!(json("/node?TYPE"), serde_json::json!({}));
+    assert_eq!(json("/node/glue")["CONTENTS"]["ratio"]["FULL_PATH"], "/node/glue/ratio");
+    assert_eq!(json("/")["ACCESS"], 0);
+    assert_eq!(get(web, "/node/nobody", "").0, 404);
+    assert_eq!(get(web, "/node/glue/ratio?NONSENSE", "").0, 400);
+    assert_eq!(get(web, "/undo?VALUE", "").0, 204);
+    // A page of another host must not get at the desk through a browser.
+    assert_eq!(get(web, "/", "Origin: http://evil.example\r\n").0, 403);
+    assert_eq!(get(web, "/", &format!("Origin: http://127.0.0.1:{web}\r\n")).0, 200);
+}
+
+#[test]
+fn a_websocket_client_hears_what_it_listens_to_and_can_set() {
+    let (studio, web) = web_studio("listen", "");
+    let daemon = studio.start();
+    let client = daemon.client();
+    client.ask(THRESHOLD, vec![]);
+    let mut listener =
+        script("listen.js", &[&web.to_string(), THRESHOLD, "3"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(listener.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert_eq!(lines.next().unwrap(), "[\"/node/glue/threshold\",[-20]]");
+    eventually("what it set", || (number(&client.ask("/node/glue/ratio", vec![])) == 3.5).then_some(()));
+    client.say("/node/glue/attack", vec![Value::Number(12.0)]);
+    client.say("/swap", vec![Value::Text("a".to_owned())]);
+    assert_eq!(lines.next().unwrap(), "{\"COMMAND\":\"PATH_CHANGED\",\"DATA\":\"/\"}");
+    client.say(THRESHOLD, vec![Value::Number(-44.0)]);
+    assert!(lines.any(|line| line == "[\"/node/glue/threshold\",[-44]]"));
+    listener.wait().unwrap();
+}
+
+#[test]
+fn the_station_is_found_on_the_network() {
+    let (studio, web) = (Studio::new("mdns"), free_port());
+    let name = format!("Lacquer {}", std::process::id());
+    let control = format!("osc: {{listen: \"0.0.0.0:{}\"}}, web: {{listen: \"0.0.0.0:{web}\"}}", studio.port);
+    studio.write_control("[a.yaml]", &control, "");
+    let station =
+        std::fs::read_to_string(&studio.station).unwrap().replace("name: Test", &format!("name: {name}"));
+    std::fs::write(&studio.station, station).unwrap();
+    let daemon = studio.start();
+    daemon.logged("announced as");
+    let found = run("browse.py", &[&name, "_osc._udp.local.", "_osc._tcp.local.", "_oscjson._tcp.local."]);
+    let wanted =
+        format!("_osc._udp.local. {0}\n_osc._tcp.local. {0}\n_oscjson._tcp.local. {web}\n", studio.port);
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn who_is_not_let_in_is_not_heard_and_who_may_only_look_may_look() {
+    let studio = Studio::new("rules");
+    let listen = format!("listen: \"127.0.0.1:{}\"", studio.port);
+    studio.write_control("[a.yaml]", &format!("osc: {{{listen}, read_only: [127.0.0.0/8]}}"), "");
+    let daemon = studio.start();
+    let client = daemon.client();
+    let error = client.ask(THRESHOLD, vec![Value::Number(-50.0)]);
+    assert!(matches!(&error.values[1], Value::Text(why) if why.contains("may only look")), "{error:?}");
+    assert_eq!(threshold(&daemon), -20.0);
+    drop(daemon);
+    studio.write_control("[a.yaml]", &format!("osc: {{{listen}, allow: [127.0.0.1]}}"), "");
+    let daemon = studio.start();
+    let stranger = UdpSocket::bind("127.0.0.2:0").unwrap();
+    stranger.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    stranger.send_to(b"/ping\0\0\0,\0\0\0", daemon.address).unwrap();
+    assert!(stranger.recv(&mut [0; 100]).is_err(), "a stranger is not answered");
+    assert_eq!(threshold(&daemon), -20.0, "others are");
+}
+
+#[test]
+fn arbitrary_streams_and_requests_harm_nothing() {
+    let (studio, web) = web_studio("streams", "");
+    let mut daemon = studio.start();
+    let mut random = Random::new(3);
+    for round in 0..300 {
+        let bytes: Vec<u8> = (0..random.below(3_000)).map(|_| random.bits() as u8).collect();
+        let start: &[u8] = match round % 6 {
+            0 => &[0xC0],
+            1 => &[0, 0, 0, 16],
+            2 => b"GET /node/",
+            3 => b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nHost: x\r\n\r\n",
+            4 => &[0, 255, 255, 255],
+            _ => b"#bundle\0",
+        };
+        let port = if round % 2 == 0 { web } else { studio.port };
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(start).ok();
+        stream.write_all(&bytes).ok();
+    }
+    for path in ["/%00", "/%ff%fe", "/node/../..", "//", "/node//", "/?", "/?&=", "/node/glue?VALUE&TYPE"] {
+        assert!(get(web, path, "").0 < 500, "{path}");
+    }
+    assert_eq!(threshold(&daemon), -20.0);
+    assert!(daemon.is_running());
+}
+
+#[test]
+fn a_flood_from_one_peer_leaves_the_others_quick_and_the_sound_untouched() {
+    let studio = Studio::new("flood");
+    let daemon = studio.start();
+    let client = daemon.client();
+    let xruns =
+        |client: &lacquer_tests::daemon::Listener| number(&client.ask_for("/status", "/status/xruns"));
+    let before = xruns(&client);
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let (mut worst, mut sent) = (Vec::new(), 0_u64);
+    let mut last = 0.0;
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.connect(daemon.address).unwrap();
+            let mut sent = 0_u64;
+            let mut value = 0.0_f32;
+            // 50,000 a second: 50 each millisecond.
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                for _ in 0..50 {
+                    value = (value + 0.01) % 12.0;
+                    let mut packet = b"/node/tone/band/1/gain\0\0,f\0\0".to_vec();
+                    packet.extend(value.to_be_bytes());
+                    socket.send(&packet).ok();
+                    sent += 1;
+                }
+                let due = start + Duration::from_micros(20 * sent);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            (sent, value)
+        });
+        while start.elapsed() < Duration::from_secs(4) {
+            let asked = Instant::now();
+            client.ask("/node/glue/ratio", vec![]);
+            worst.push(asked.elapsed());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        (sent, last) = flood.join().unwrap();
+    });
+    let rate = sent as f64 / start.elapsed().as_secs_f64();
+    worst.sort();
+    let [half, most, all] = [0.5, 0.99, 1.0].map(|share| worst[(share * (worst.len() - 1) as f64) as usize]);
+    println!(
+        "{rate:.0} messages a second; another client waits {half:?}, 99 %: {most:?}, worst {all:?}; xruns {before} to {}",
+        xruns(&client)
+    );
+    assert!(rate > 40_000.0, "{rate:.0} a second is no flood");
+    assert!(most < Duration::from_millis(20), "99 % of the answers within {most:?}");
+    // Its last value arrives, whatever was left out before it.
+    eventually("the last value of the flood", || {
+        let is = number(&client.ask("/node/tone/band/1/gain", vec![]));
+        ((is - f64::from(last)).abs() < 1e-4).then_some(())
+    });
+}
