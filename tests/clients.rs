@@ -8,7 +8,7 @@ use lacquer_tests::random::Random;
 use lacquer_tests::studio::{Studio, number};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const THRESHOLD: &str = "/node/glue/threshold";
@@ -30,6 +30,16 @@ fn run(name: &str, args: &[&str]) -> String {
         script(name, args).output().expect("run tests/clients/setup, as make test does");
     assert!(status.success(), "{name}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
+}
+
+/// A process that ends with its test.
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// A studio with a web port.
@@ -60,9 +70,9 @@ fn liblo_hears_changes_and_meters_over_udp() {
     let studio = Studio::new("lodump");
     let daemon = studio.start();
     let port = free_port();
-    let mut dump =
-        Command::new("oscdump").args(["-L", &port.to_string()]).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(dump.stdout.take().unwrap()).lines();
+    let dump = Command::new("oscdump").args(["-L", &port.to_string()]).stdout(Stdio::piped()).spawn();
+    let mut dump = Reaped(dump.unwrap());
+    let lines = BufReader::new(dump.0.stdout.take().unwrap()).lines();
     let client = daemon.client();
     let wish = format!("port {port}");
     let start = Instant::now();
@@ -79,12 +89,9 @@ fn liblo_hears_changes_and_meters_over_udp() {
             .iter()
             .all(|what| all.iter().any(|line: &String| line.contains(what)))
         {
-            dump.kill().unwrap();
-            dump.wait().unwrap();
             return;
         }
     }
-    dump.kill().unwrap();
     panic!("heard only {} lines, the last {:?}", all.len(), all.last());
 }
 
@@ -196,9 +203,9 @@ fn a_websocket_client_hears_what_it_listens_to_and_can_set() {
     let daemon = studio.start();
     let client = daemon.client();
     client.ask(THRESHOLD, vec![]);
-    let mut listener =
-        script("listen.js", &[&web.to_string(), THRESHOLD, "3"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(listener.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let listener = script("listen.js", &[&web.to_string(), THRESHOLD, "3"]).stdout(Stdio::piped()).spawn();
+    let mut listener = Reaped(listener.unwrap());
+    let mut lines = BufReader::new(listener.0.stdout.take().unwrap()).lines().map_while(Result::ok);
     assert_eq!(lines.next().unwrap(), "[\"/node/glue/threshold\",[-20]]");
     eventually("what it set", || (number(&client.ask("/node/glue/ratio", vec![])) == 3.5).then_some(()));
     client.say("/node/glue/attack", vec![Value::Number(12.0)]);
@@ -206,7 +213,6 @@ fn a_websocket_client_hears_what_it_listens_to_and_can_set() {
     assert_eq!(lines.next().unwrap(), "{\"COMMAND\":\"PATH_CHANGED\",\"DATA\":\"/\"}");
     client.say(THRESHOLD, vec![Value::Number(-44.0)]);
     assert!(lines.any(|line| line == "[\"/node/glue/threshold\",[-44]]"));
-    listener.wait().unwrap();
 }
 
 #[test]

@@ -76,6 +76,15 @@ pub enum Intent {
         /// The address.
         address: String,
     },
+    /// A control was bound to an address.
+    Learned {
+        /// Who wanted it.
+        to: Peer,
+        /// The address.
+        address: String,
+        /// What was bound, or why it was not.
+        what: String,
+    },
     /// Tell the value behind an address or pattern.
     Get {
         /// The address or pattern.

@@ -14,6 +14,7 @@ pub mod files;
 pub mod link;
 pub mod load;
 pub mod log;
+pub mod midi;
 pub mod net;
 pub mod plot;
 pub mod realtime;

@@ -1,7 +1,9 @@
 //! Reading a station and its chains: everything is read and checked before anything is taken over.
 
 use crate::cues::{self, Cue};
-use crate::station::{LAST, Station};
+use crate::midi::Entry;
+use crate::station::{Backend, LAST, Station};
+use lacquer_control::surface::midi::map::Map;
 use lacquer_graph::error::{At, Hint, Mistake, Problem, Report};
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_graph::spec::{Spec, is_name};
@@ -33,6 +35,8 @@ pub struct Loaded {
     pub chains: Vec<ChainFile>,
     /// Its cue list.
     pub cues: Vec<Cue>,
+    /// Its MIDI controllers.
+    pub midi: Vec<Entry>,
 }
 
 impl Loaded {
@@ -146,13 +150,14 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
         mistakes.push(Mistake::new(*at, Problem::Text { owner, key: "start", found, allowed }));
     }
     let cues = read_cues(&station, folder, &mut mistakes, &mut reports);
+    let midi = read_maps(&station, folder, &mut mistakes, &mut reports);
     if !mistakes.is_empty() {
         reports.insert(0, report(path, &bytes, mistakes));
     }
     if !reports.is_empty() {
         return Err(reports);
     }
-    Ok(Loaded { station, chains: chains.into_iter().map(|(chain, _)| chain).collect(), cues })
+    Ok(Loaded { station, chains: chains.into_iter().map(|(chain, _)| chain).collect(), cues, midi })
 }
 
 /// Reads the cue list of a station, if it has one. Its chains must be the station's.
@@ -177,6 +182,48 @@ fn read_cues(
             mistakes.push(Mistake::new(*at, Problem::Other(text)));
             Vec::new()
         }
+    }
+}
+
+/// Reads the maps of a station's MIDI controllers.
+fn read_maps(
+    station: &Station,
+    folder: &Path,
+    mistakes: &mut Vec<Mistake>,
+    reports: &mut Vec<Report>,
+) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for midi in &station.control.midi {
+        let path = folder.join(&midi.map);
+        match map(&path) {
+            Ok(map) => {
+                let has_jack = matches!(station.audio.backend, Backend::Jack { .. });
+                let is_jack = midi.is_jack.unwrap_or(has_jack);
+                if is_jack && !has_jack {
+                    let text = "via: jack needs the backend jack".to_owned();
+                    mistakes.push(Mistake::new(midi.at, Problem::Other(text)));
+                }
+                entries.push(Entry { path, map, device: midi.device.clone(), is_jack });
+            }
+            Err(Some(report)) => reports.push(report),
+            Err(None) => {
+                let text = format!("MIDI map {}: no such file, or it cannot be read", path.display());
+                mistakes.push(Mistake::new(midi.at, Problem::Other(text)));
+            }
+        }
+    }
+    entries
+}
+
+/// Reads one MIDI map.
+///
+/// # Errors
+/// All its mistakes; `None` where there is no such file.
+pub fn map(path: &Path) -> Result<Map, Option<Report>> {
+    let bytes = read(path).map_err(|_| None)?;
+    match Map::parse(&bytes) {
+        (Some(map), mistakes) if mistakes.is_empty() => Ok(map),
+        (_, mistakes) => Err(Some(report(path, &bytes, mistakes))),
     }
 }
 

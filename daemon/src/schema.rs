@@ -134,6 +134,7 @@ fn control(mut osc: Map<String, Value>) -> Value {
     let object = |properties: Map<String, Value>| json!({"type": ["object", "null"], "additionalProperties": false, "properties": properties});
     let web = [("listen".to_owned(), listen(8600))].into_iter().collect();
     let midi = [
+        ("via".to_owned(), row(&crate::station::control::VIA)),
         ("map".to_owned(), json!({"type": "string", "description": "Its map, relative to this file."})),
         (
             "device".to_owned(),

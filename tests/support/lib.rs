@@ -7,7 +7,9 @@
 #![allow(missing_docs, reason = "tests read their support, nobody else does")]
 
 pub mod catalogue;
+pub mod controller;
 pub mod daemon;
+pub mod jackd;
 pub mod random;
 pub mod rig;
 pub mod signal;

@@ -52,7 +52,7 @@ pub fn loaded(chains: Vec<ChainFile>, io: &Io) -> Loaded {
         control: Control::default(),
         cues: None,
     };
-    Loaded { station, chains, cues: Vec::new() }
+    Loaded { station, chains, cues: Vec::new(), midi: Vec::new() }
 }
 
 pub struct Rig {

@@ -3,6 +3,7 @@
 pub mod audience;
 pub mod ctl;
 pub mod gate;
+pub mod midi;
 pub mod osc;
 pub mod query;
 pub mod stream;

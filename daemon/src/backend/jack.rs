@@ -1,11 +1,14 @@
 //! The JACK backend: real ports, connected as the station says; also PipeWire through its JACK library.
 
 use crate::backend::{BackendError, Happening, Ports};
+use crate::midi::{PortEnd, Raw};
+use crate::realtime::guarded;
 use crate::threads::audio::Callback;
 use crossbeam_channel::Sender;
 use jack::{
     AsyncClient, AudioIn, AudioOut, Client, ClientOptions, ClientStatus, Control, Frames, LatencyType,
-    NotificationHandler, Port, ProcessHandler, ProcessScope, Unowned,
+    MidiIn, MidiOut, NotificationHandler, Port, PortFlags, PortId, ProcessHandler, ProcessScope, RawMidi,
+    Unowned,
 };
 use lacquer_graph::plan::Io;
 use std::ffi::c_void;
@@ -19,18 +22,29 @@ pub struct Opened {
     outputs: Vec<Port<AudioOut>>,
     /// What each port is to be connected to: ours, theirs.
     connect: Vec<(String, String)>,
+    midi: Vec<(Port<MidiIn>, Port<MidiOut>)>,
 }
 
 /// A running client.
 pub struct Running {
     client: AsyncClient<Notifications, Process>,
+    /// The full names of the MIDI ports, in and out.
+    midi: Vec<(String, String)>,
+    /// How often ports have come or gone.
+    ports: Arc<AtomicU64>,
     latency: Arc<Latency>,
     gone: Arc<AtomicBool>,
     missed: Arc<AtomicU64>,
 }
 
-/// Opens a client named `name` and registers a port for every channel: `GROUP_N`.
-pub fn open(name: &str, io: &Io, connect: &[(String, Vec<String>)]) -> Result<Opened, BackendError> {
+/// Opens a client named `name` and registers a port for every channel, `GROUP_N`, and two for every MIDI controller,
+/// `NAME_in` and `NAME_out`.
+pub fn open(
+    name: &str,
+    io: &Io,
+    connect: &[(String, Vec<String>)],
+    midi: &[String],
+) -> Result<Opened, BackendError> {
     // libjack writes to stderr on its own; what matters comes back as errors.
     jack::set_logger(jack::LoggerType::None);
     let (client, _) = Client::new(name, ClientOptions::NO_START_SERVER)
@@ -47,13 +61,18 @@ pub fn open(name: &str, io: &Io, connect: &[(String, Vec<String>)]) -> Result<Op
     let inputs = inputs.collect::<Result<_, _>>().map_err(register)?;
     let outputs = names(&io.outputs).into_iter().map(|name| client.register_port(&name, AudioOut::default()));
     let outputs = outputs.collect::<Result<_, _>>().map_err(register)?;
+    let pair = |name: &String| {
+        let input = client.register_port(&format!("{name}_in"), MidiIn::default())?;
+        Ok((input, client.register_port(&format!("{name}_out"), MidiOut::default())?))
+    };
+    let midi = midi.iter().map(pair).collect::<Result<_, _>>().map_err(register)?;
     let ours = |group: &str, at: usize| format!("{}:{group}_{}", client.name(), at + 1);
     let connect = connect
         .iter()
         .flat_map(|(group, ports)| ports.iter().enumerate().map(move |(at, port)| (group, at, port)))
         .map(|(group, at, port)| (ours(group, at), port.clone()))
         .collect();
-    Ok(Opened { client, inputs, outputs, connect })
+    Ok(Opened { client, inputs, outputs, connect, midi })
 }
 
 fn failed(doing: &str, error: jack::Error) -> BackendError {
@@ -81,6 +100,8 @@ impl Opened {
         self,
         callback: Callback,
         happenings: Sender<Happening>,
+        ends: Vec<PortEnd>,
+        connections: &Arc<AtomicU64>,
     ) -> Result<(Running, Vec<String>), BackendError> {
         let latency = Arc::new(Latency {
             inputs: self.inputs.iter().map(Port::clone_unowned).collect(),
@@ -89,14 +110,23 @@ impl Opened {
         });
         listen(&self.client, &latency)?;
         let (gone, missed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        // The ports that are there already count as one change.
+        let ports = Arc::new(AtomicU64::new(1));
         let rate = self.client.sample_rate();
         let notifications = Notifications {
             happenings: happenings.clone(),
             gone: Arc::clone(&gone),
             missed: Arc::clone(&missed),
             rate,
+            ports: Arc::clone(&ports),
+            connections: Arc::clone(connections),
         };
+        let full = |name: Result<String, jack::Error>| name.unwrap_or_default();
+        let names =
+            self.midi.iter().map(|(input, output)| (full(input.name()), full(output.name()))).collect();
+        let midi = self.midi.into_iter().zip(ends).map(|((input, output), end)| Wires { input, output, end });
         let process = Process {
+            midi: midi.collect(),
             inputs: self.inputs.into_boxed_slice(),
             outputs: self.outputs.into_boxed_slice(),
             callback,
@@ -120,7 +150,7 @@ impl Opened {
                 Err(error) => failures.push(format!("{ours} with {theirs}: {error:?}")),
             }
         }
-        Ok((Running { client, latency, gone, missed }, failures))
+        Ok((Running { client, midi: names, ports, latency, gone, missed }, failures))
     }
 }
 
@@ -129,6 +159,38 @@ impl Running {
     pub fn set_latency(&self, frames: usize) {
         self.latency.frames.store(frames as u32, Ordering::Relaxed);
         recompute(self.client.as_client());
+    }
+
+    /// How often ports have come or gone.
+    pub fn ports_changed(&self) -> u64 {
+        self.ports.load(Ordering::Relaxed)
+    }
+
+    /// Connects MIDI ports of other clients whose names, or aliases, fit: `fits` says for which of ours. Gives whether
+    /// all could be: a client that has just come may not be active yet.
+    pub fn connect_midi(&self, fits: impl Fn(usize, &str) -> bool) -> bool {
+        let client = self.client.as_client();
+        let theirs = |flags| client.ports(None, Some("midi"), flags);
+        let is_it = |at: usize, name: &str| {
+            let port = client.port_by_name(name);
+            let aliases = port.and_then(|port| port.aliases().ok()).unwrap_or_default();
+            let is_mine = name.split(':').next() == Some(client.name());
+            !is_mine && (fits(at, name) || aliases.iter().any(|alias| fits(at, alias)))
+        };
+        let connect = |from: &str, to: &str| {
+            let connected = client.connect_ports_by_name(from, to);
+            matches!(connected, Ok(()) | Err(jack::Error::PortAlreadyConnected(..)))
+        };
+        let mut all = true;
+        for (at, (input, output)) in self.midi.iter().enumerate() {
+            for port in theirs(PortFlags::IS_OUTPUT).iter().filter(|port| is_it(at, port)) {
+                all &= connect(port, input);
+            }
+            for port in theirs(PortFlags::IS_INPUT).iter().filter(|port| is_it(at, port)) {
+                all &= connect(output, port);
+            }
+        }
+        all
     }
 
     /// Deadlines that the server says were missed.
@@ -154,6 +216,34 @@ struct Process {
     callback: Callback,
     happenings: Sender<Happening>,
     block: Frames,
+    midi: Box<[Wires]>,
+}
+
+/// A pair of MIDI ports, and the rings behind them.
+struct Wires {
+    input: Port<MidiIn>,
+    output: Port<MidiOut>,
+    end: PortEnd,
+}
+
+impl Wires {
+    /// `[audio]` Copies bytes from and to the ports; what they mean is not looked at here.
+    fn pass(&mut self, scope: &ProcessScope) {
+        for message in self.input.iter(scope) {
+            if let Some(raw) = Raw::new(message.bytes) {
+                // Without room it is lost: the MIDI thread has stood still for a thousand messages.
+                self.end.input.push(raw).ok();
+            }
+        }
+        // The writer clears what was written in the last cycle.
+        let mut writer = self.output.writer(scope);
+        while let Ok(raw) = self.end.output.peek() {
+            if writer.write(&RawMidi { time: 0, bytes: raw.bytes() }).is_err() {
+                break;
+            }
+            self.end.output.pop().ok();
+        }
+    }
 }
 
 struct Cycle<'a> {
@@ -178,6 +268,7 @@ impl ProcessHandler for Process {
     fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
         let mut cycle = Cycle { inputs: &self.inputs, outputs: &mut self.outputs, scope };
         self.callback.block(scope.n_frames() as usize, &mut cycle);
+        guarded(|| self.midi.iter_mut().for_each(|wires| wires.pass(scope)));
         Control::Continue
     }
 
@@ -194,6 +285,8 @@ struct Notifications {
     gone: Arc<AtomicBool>,
     missed: Arc<AtomicU64>,
     rate: Frames,
+    ports: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
 }
 
 impl NotificationHandler for Notifications {
@@ -207,6 +300,14 @@ impl NotificationHandler for Notifications {
             self.happenings.try_send(Happening::SampleRate(f64::from(rate))).ok();
         }
         Control::Continue
+    }
+
+    fn port_registration(&mut self, _: &Client, _: PortId, _: bool) {
+        self.ports.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ports_connected(&mut self, _: &Client, _: PortId, _: PortId, are_connected: bool) {
+        self.connections.fetch_add(u64::from(are_connected), Ordering::Relaxed);
     }
 
     fn xrun(&mut self, _: &Client) -> Control {

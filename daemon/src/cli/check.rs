@@ -1,4 +1,4 @@
-//! `lacquer check`: every error of stations and chains.
+//! `lacquer check`: every error of stations, chains and MIDI maps.
 
 use super::{Outcome, print};
 use crate::reload;
@@ -10,6 +10,11 @@ pub(super) fn run(files: &[PathBuf]) -> Outcome {
     for file in files {
         let reports = if is_station(file) {
             reload::station(file, None).err().unwrap_or_default()
+        } else if has(file, &["controls", "device"]) {
+            match reload::map(file) {
+                Err(Some(report)) => vec![report],
+                _ => Vec::new(),
+            }
         } else {
             reload::chain(file, None, reload::NOMINAL_RATE).err().into_iter().collect()
         };
@@ -25,6 +30,11 @@ pub(super) fn run(files: &[PathBuf]) -> Outcome {
 
 /// Whether a file means to be a station: it speaks of audio or of chains, and not of nodes.
 fn is_station(file: &Path) -> bool {
+    !has(file, &["nodes"]) && has(file, &["audio", "chains", "control"])
+}
+
+/// Whether a file has one of these keys.
+fn has(file: &Path, keys: &[&str]) -> bool {
     let Ok(meta) = file.metadata() else { return false };
     if meta.len() > lacquer_graph::yaml::MAX_BYTES {
         return false;
@@ -33,6 +43,5 @@ fn is_station(file: &Path) -> bool {
     let Some((Item::Map(entries), _)) = root.map(|(root, mistakes)| (root.item, mistakes)) else {
         return false;
     };
-    let has = |key: &str| entries.iter().any(|entry| entry.key == key);
-    !has("nodes") && (has("audio") || has("chains") || has("control"))
+    entries.iter().any(|entry| keys.contains(&entry.key.as_str()))
 }

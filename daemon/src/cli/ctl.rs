@@ -1,6 +1,6 @@
 //! `lacquer ctl`: talks to a running daemon over OSC.
 
-use super::{Ask, Outcome, complain, print};
+use super::{Ask, Outcome, SceneCommand, complain, print};
 use lacquer_control::intent::Value;
 use lacquer_control::notice::Line;
 use lacquer_control::surface::ctl::{Client, print as text, typed};
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a swap may take beyond its own time.
 const SWAP_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a hand may take to reach a control.
+const HAND: Duration = Duration::from_secs(30);
 /// How long to wait for the other datagrams of an answer.
 const MORE: Duration = Duration::from_millis(50);
 
@@ -46,6 +48,31 @@ fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
             let set = Line::new("/bypass", vec![Value::Switch(on)]);
             answer(client, &[set, Line::new("/bypass", Vec::new())])
         }
+        Ask::Who { address } => answer(client, &[Line::words("/who", &[&address])]),
+        Ask::Undo => done(client, Line::new("/undo", Vec::new())),
+        Ask::Redo => done(client, Line::new("/redo", Vec::new())),
+        Ask::Scene { what } => match what {
+            SceneCommand::List => answer(client, &question("/scenes")),
+            SceneCommand::Save { name, nodes } => {
+                let mut values = vec![Value::Text(name)];
+                values.extend(nodes.into_iter().map(Value::Text));
+                done(client, Line::new("/scene/save", values))
+            }
+            SceneCommand::Recall { name, morph } => {
+                let values = vec![Value::Text(name), Value::Number(morph)];
+                done(client, Line::new("/scene/recall", values))
+            }
+            SceneCommand::Delete { name } => done(client, Line::words("/scene/delete", &[&name])),
+        },
+        Ask::Cue { what } => match what.as_deref() {
+            None => answer(client, &question("/cues")),
+            Some(word @ ("go" | "next" | "previous")) => {
+                done(client, Line::new(format!("/cue/{word}"), Vec::new()))
+            }
+            Some(name) => done(client, Line::words("/cue", &[name])),
+        },
+        Ask::Ab { what } => compare(client, &what),
+        Ask::Learn { address } => learn(client, &address),
         Ask::Status => answer(client, &question("/status")),
         Ask::Reload { reset } => answer(client, &[Line::new("/reload", vec![Value::Switch(reset)])]),
         Ask::Watch { no_meters } => watch(client, no_meters),
@@ -74,6 +101,52 @@ fn answer(client: &Client, question: &[Line]) -> io::Result<Outcome> {
         }
     }
     Ok(outcome)
+}
+
+/// Does something that is answered only where it cannot be done: what is asked behind it shows that it is done.
+fn done(client: &Client, line: Line) -> io::Result<Outcome> {
+    client.ask(&[line, Line::new("/ping", Vec::new())])?;
+    loop {
+        let lines = client.answer(Instant::now() + PATIENCE)?.ok_or(io::ErrorKind::TimedOut)?;
+        if let Some(error) = lines.iter().find(|line| line.address == "/error") {
+            return Ok(complain(&why(error), Outcome::Wrong));
+        }
+        if lines.iter().any(|line| line.address == "/pong") {
+            return Ok(Outcome::Done);
+        }
+    }
+}
+
+fn compare(client: &Client, what: &[String]) -> io::Result<Outcome> {
+    let words: Vec<&str> = what.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => answer(client, &[Line::new("/ab", Vec::new())]),
+        ["match"] => done(client, Line::new("/ab/match", vec![Value::Switch(true)])),
+        ["nomatch"] => done(client, Line::new("/ab/match", vec![Value::Switch(false)])),
+        ["copy"] => done(client, Line::new("/ab/copy", Vec::new())),
+        ["chain", chain] => done(client, Line::words("/ab/chain", &[chain])),
+        [which, ..] => done(client, Line::words("/ab", &[which])),
+    }
+}
+
+fn learn(client: &Client, address: &str) -> io::Result<Outcome> {
+    client.ask(&[Line::words("/learn", &[address])])?;
+    eprintln!("move the control that is to move {address} (within {} s)", HAND.as_secs());
+    let deadline = Instant::now() + HAND;
+    while let Some(lines) = client.answer(deadline)? {
+        for line in &lines {
+            match (line.address.as_str(), line.values.as_slice()) {
+                ("/error", _) => return Ok(complain(&why(line), Outcome::Wrong)),
+                ("/event/learn", [_, Value::Text(what)]) if what.starts_with("not bound") => {
+                    return Ok(complain(what, Outcome::Wrong));
+                }
+                ("/event/learn", [_, Value::Text(what)]) => return Ok(print(what)),
+                _ => {}
+            }
+        }
+    }
+    client.ask(&[Line::new("/learn", Vec::new())])?;
+    Ok(complain(&"no control was moved", Outcome::Wrong))
 }
 
 /// The text of an `/error`, told once however often it was asked.

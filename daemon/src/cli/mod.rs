@@ -160,6 +160,36 @@ enum Ask {
         /// true or false; nothing asks
         on: Option<bool>,
     },
+    /// Print who moved a value last
+    Who {
+        /// The address
+        address: String,
+    },
+    /// Take the last move back
+    Undo,
+    /// Do again what was taken back
+    Redo,
+    /// Save, recall, delete or list scenes
+    Scene {
+        #[command(subcommand)]
+        what: SceneCommand,
+    },
+    /// Walk the cue list; nothing lists it
+    Cue {
+        /// go, next, previous, or a cue's name
+        what: Option<String>,
+    },
+    /// Hear A or B; nothing asks which is heard
+    Ab {
+        /// a, b, copy (make the other the same), match or nomatch (equally loud), or chain NAME
+        #[arg(num_args = 0..=2)]
+        what: Vec<String>,
+    },
+    /// Bind the MIDI control that is moved next to an address
+    Learn {
+        /// The address
+        address: String,
+    },
     /// Print how the station is
     Status,
     /// Read station and chains again
@@ -173,6 +203,33 @@ enum Ask {
         /// Without the meters
         #[arg(long)]
         no_meters: bool,
+    },
+}
+
+/// What `ctl scene` can do.
+#[derive(Subcommand)]
+enum SceneCommand {
+    /// List the scenes
+    List,
+    /// Keep the values of the chain on air, or of some of its nodes
+    Save {
+        /// The name, or the number of a slot
+        name: String,
+        /// The ids of the nodes; all where there are none
+        nodes: Vec<String>,
+    },
+    /// Bring the values of a scene back
+    Recall {
+        /// The name, or the number of a slot
+        name: String,
+        /// Seconds in which the values glide there
+        #[arg(long, default_value_t = 0.0)]
+        morph: f64,
+    },
+    /// Take a scene away
+    Delete {
+        /// The name, or the number of a slot
+        name: String,
     },
 }
 

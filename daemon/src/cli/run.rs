@@ -2,14 +2,14 @@
 
 use super::{Outcome, complain};
 use crate::air::Air;
-use crate::link::Link;
+use crate::link::{Link, Midi};
 use crate::net::announce::announce;
 use crate::reload::Loaded;
 use crate::screen::Screen;
 use crate::shelf::Shelf;
 use crate::threads::conductor::{Conductor, Desk};
 use crate::threads::surfaces::{self, Osc, osc};
-use crate::threads::{keeper, signals};
+use crate::threads::{keeper, midi as midi_thread, signals};
 use crate::{log, net, reload, state};
 use basedrop::Collector;
 use crossbeam_channel::bounded;
@@ -47,7 +47,9 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Ok(bound) => bound,
         Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
     };
-    let link = match Link::open(&loaded.station.audio) {
+    let (ports, new_ports) = bounded(4);
+    let midi = Midi { entries: loaded.midi.clone(), ports: Some(ports) };
+    let link = match Link::open(&loaded.station.audio, &midi) {
         Ok(link) => link,
         Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
     };
@@ -60,6 +62,14 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Ok(net) => net,
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
+    let (midi_notices, told) = bounded(surfaces::NOTICES);
+    let midi_thread = (!midi.entries.is_empty())
+        .then(|| midi_thread::spawn(midi.entries.clone(), asks.clone(), told, new_ports));
+    let midi_thread = match midi_thread.transpose() {
+        Ok(thread) => thread.map(|thread| (midi_notices, thread)),
+        Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
+    };
+    surfaces.extend(midi_thread.iter().map(|(notices, _)| notices.clone()));
     surfaces.extend(net.iter().map(|(notices, _)| notices.clone()));
     let announced = announce(&loaded.station.name, &control);
     if let Some(osc) = &osc {
@@ -86,10 +96,10 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     };
     let (keeps, keeper) = keeper.unzip();
     let Loaded { station, cues, .. } = loaded;
-    let desk = Desk { path: path.to_owned(), station, asks, asked, surfaces, cues, keeps, kept };
+    let desk = Desk { path: path.to_owned(), station, asks, asked, surfaces, cues, keeps, kept, midi };
     Conductor::new(air, link, collector, desk).run(&start);
     drop(announced);
-    if let Some((notices, thread)) = net {
+    for (notices, thread) in net.into_iter().chain(midi_thread) {
         notices.send(Notice::End).ok();
         thread.join().ok();
     }

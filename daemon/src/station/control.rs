@@ -24,6 +24,10 @@ const MESSAGES: Param = Param::new(1, "rate", Unit::Count)
 const TCP: Param =
     Param::new(2, "tcp", Unit::Switch).default(1.0).help("Whether TCP is listened for beside UDP.");
 
+/// How a controller is reached.
+pub const VIA: Param = Param::new(0, "via", Unit::Choice(&["alsa", "jack"]))
+    .help("Through the ALSA sequencer, or JACK's ports; else JACK's where the backend is JACK.");
+
 /// The rows of the section that have a table, for schema and docs.
 pub const ROWS: &[Param] = &[REPLY_PORT, MESSAGES, TCP];
 
@@ -71,6 +75,8 @@ pub struct Midi {
     pub at: lacquer_graph::error::At,
     /// The pattern of its port's name, where it is not the map's.
     pub device: Option<String>,
+    /// Whether it is reached through JACK; if nothing is said, where the backend is JACK.
+    pub is_jack: Option<bool>,
 }
 
 impl Control {
@@ -133,14 +139,15 @@ fn read_nets(fields: &mut Fields<'_>, key: &'static str, mistakes: &mut Vec<Mist
 
 fn read_midi(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Midi> {
     if let Some(map) = scalar(value) {
-        return Some(Midi { map: map.into(), at: value.at, device: None });
+        return Some(Midi { map: map.into(), at: value.at, device: None, is_jack: None });
     }
     let mut fields = Fields::of(value, "midi", mistakes);
     let map = fields.text("map", mistakes);
     let device = fields.text("device", mistakes).map(|(text, _)| text.to_owned());
-    fields.finish(&["map", "device"], mistakes);
+    let via = fields.row(&VIA, mistakes).map(|via| via == 1.0);
+    fields.finish(&["map", "device", "via"], mistakes);
     match map {
-        Some((map, at)) => Some(Midi { map: map.into(), at, device }),
+        Some((map, at)) => Some(Midi { map: map.into(), at, device, is_jack: via }),
         None => {
             mistakes.push(wrong_shape(
                 "a MIDI controller",

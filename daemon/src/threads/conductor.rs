@@ -13,7 +13,7 @@ mod state;
 use crate::air::Air;
 use crate::backend::Happening;
 use crate::cues::Cue;
-use crate::link::Link;
+use crate::link::{Link, Midi};
 use crate::report::Health;
 use crate::service;
 use crate::state::Kept;
@@ -72,6 +72,8 @@ pub struct Desk {
     pub keeps: Option<Sender<Keep>>,
     /// What was kept when the station ended.
     pub kept: Option<Kept>,
+    /// The MIDI controllers.
+    pub midi: Midi,
 }
 
 /// The conductor and all that it owns.
@@ -99,6 +101,7 @@ pub struct Conductor {
     compare: Compare,
     cues: Cues,
     keeper: Keeper,
+    midi: Midi,
     health: Health,
     /// What the nodes have said since it was last told, as it will be told: the lowest of a gain, in dB; the
     /// newest of all else.
@@ -113,7 +116,7 @@ impl Conductor {
     /// A conductor for a station that plays over `link`.
     pub fn new(air: Air, link: Link, collector: Collector, desk: Desk) -> Self {
         let now = Instant::now();
-        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept } = desk;
+        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, midi } = desk;
         let mut conductor = Self {
             path,
             station,
@@ -135,6 +138,7 @@ impl Conductor {
             compare: Compare::new(now),
             cues: Cues::new(cues),
             keeper: Keeper::new(keeps, now),
+            midi,
             health: Health::new(now),
             readings: BTreeMap::new(),
             next_meters: now,
@@ -193,6 +197,7 @@ impl Conductor {
         let now = Instant::now();
         if let Some(link) = &mut self.link {
             link.wire.flush();
+            link.connect_midi(&self.midi);
             let (missed, is_gone) = (link.missed(), link.is_gone());
             if let Some(xruns) = self.health.missed(missed) {
                 if self.health.speaks_of_xruns(now) {
@@ -299,7 +304,11 @@ impl Conductor {
         match intent {
             Intent::Set { address, value } => self.set(by, &address, &value),
             Intent::Nudge { address, by: way } => self.nudge(by, &address, way),
-            Intent::Learn { address } => self.note_all(&Notice::Learn { by, address }),
+            Intent::Learn { address } => self.learn(by, address),
+            Intent::Learned { to, address, what } => {
+                self.audit(by, "", "learn", "", &format!("{address}: {what}"));
+                self.tell(To::One(to), vec![Line::words("/event/learn", &[&address, &what])]);
+            }
             Intent::Get { address } => self.get(by, &address),
             Intent::Swap(name) => self.swap_asked(by, &name),
             Intent::Running => self.tell(To::One(by), self.running_lines().into_iter().take(1).collect()),

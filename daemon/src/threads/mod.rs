@@ -3,6 +3,7 @@
 pub mod audio;
 pub mod conductor;
 pub mod keeper;
+pub mod midi;
 pub mod signals;
 pub mod surfaces;
 pub mod taps;

@@ -47,7 +47,7 @@ impl Conductor {
 
     pub(super) fn reopen(&mut self) {
         self.retry = Instant::now() + RETRY;
-        let Ok(link) = Link::open(&self.station.audio) else { return };
+        let Ok(link) = Link::open(&self.station.audio, &self.midi) else { return };
         self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
         self.health.new_link();

@@ -5,7 +5,7 @@ use crate::air::{Change, SetError};
 use lacquer_control::address::Place;
 use lacquer_control::history::{Gesture, History, Move};
 use lacquer_control::intent::{Peer, Value};
-use lacquer_control::notice::{Line, To};
+use lacquer_control::notice::{Line, Notice, To};
 use std::time::{Instant, SystemTime};
 
 impl Conductor {
@@ -87,6 +87,21 @@ impl Conductor {
             }
             Err(error) => self.refuse(by, address, &error.to_string()),
         }
+    }
+
+    pub(super) fn learn(&self, by: Peer, address: String) {
+        if self.midi.entries.is_empty() {
+            return self.refuse(
+                by,
+                "/learn",
+                "the station has no MIDI controller (control: midi: in its file)",
+            );
+        }
+        let known = self.air.newest().map(|airing| airing.addresses.find(&address));
+        if let Some(Err(error)) = known.filter(|_| address.starts_with("/node/")) {
+            return self.refuse(by, "/learn", &error.to_string());
+        }
+        self.note_all(&Notice::Learn { by, address });
     }
 
     /// Tells who moved a value last: peer, and how many seconds ago.

@@ -1,0 +1,176 @@
+//! Learning: which control was moved, and the line of the map that binds it.
+
+use super::map::{Map, Source};
+use super::message::Message;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// How long is listened after the first message.
+const LISTEN: Duration = Duration::from_millis(600);
+
+/// A control that was learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// What it moves.
+    pub address: String,
+    /// The line of the map.
+    pub line: String,
+    /// What it sends, for people.
+    pub what: String,
+    source: Source,
+}
+
+/// Waits for a control to be moved.
+#[derive(Clone, Debug)]
+pub struct Learner {
+    address: String,
+    heard: Vec<Message>,
+    until: Option<Instant>,
+}
+
+impl Learner {
+    /// Waits for the control that is to move `address`.
+    pub fn new(address: &str) -> Self {
+        Self { address: address.to_owned(), heard: Vec::new(), until: None }
+    }
+
+    /// Takes a message of the controller's.
+    pub fn hear(&mut self, message: Message, now: Instant) {
+        self.until.get_or_insert(now + LISTEN);
+        if self.heard.len() < 4_096 {
+            self.heard.push(message);
+        }
+    }
+
+    /// What was moved, once that is clear.
+    pub fn learned(&self, now: Instant) -> Option<Learned> {
+        self.until.filter(|until| now >= *until)?;
+        let (source, act) = meant(&self.heard)?;
+        let (key, number, channel) = match source {
+            Source::Cc(channel, number) => ("cc", number.to_string(), channel),
+            Source::Cc14(channel, number) => ("cc14", number.to_string(), channel),
+            Source::Nrpn(channel, number) => ("nrpn", number.to_string(), channel),
+            Source::Bend(channel) => ("bend", "true".to_owned(), channel),
+            Source::Note(channel, number) => ("note", number.to_string(), channel),
+            Source::Program(channel) => ("program", "true".to_owned(), channel),
+        };
+        let channel = channel + 1;
+        let line = format!("{{{key}: {number}, channel: {channel}{act}, to: {}}}", self.address);
+        let what = format!("{key} {number} on channel {channel}");
+        Some(Learned { address: self.address.clone(), line, what, source })
+    }
+}
+
+/// The control that these messages come from, and what the map says of how it acts.
+fn meant(heard: &[Message]) -> Option<(Source, &'static str)> {
+    let first = *heard.first()?;
+    Some(match first {
+        Message::Note { channel, number, .. } => (Source::Note(channel, number), ", as: toggle, light: true"),
+        Message::Program { channel, .. } => (Source::Program(channel), ""),
+        Message::Bend { channel, .. } => (Source::Bend(channel), ""),
+        Message::Control { channel, number, .. } => {
+            let values = |wanted: u8| {
+                heard.iter().filter_map(move |message| match message {
+                    Message::Control { channel: on, number, value }
+                        if (*on, *number) == (channel, wanted) =>
+                    {
+                        Some(*value)
+                    }
+                    _ => None,
+                })
+            };
+            if let (Some(high), Some(low), Some(_)) = (values(99).next(), values(98).next(), values(6).next())
+            {
+                return Some((Source::Nrpn(channel, u16::from(high) << 7 | u16::from(low)), ""));
+            }
+            let coarse = number & 31;
+            if number < 64 && values(coarse).next().is_some() && values(coarse + 32).next().is_some() {
+                return Some((Source::Cc14(channel, coarse), ""));
+            }
+            let seen: BTreeSet<u8> = values(number).collect();
+            let near = |centre: u8, reach: u8| seen.iter().all(|value| value.abs_diff(centre) <= reach);
+            let ends = seen.iter().all(|value| (1..=7).contains(value) || (121..=127).contains(value));
+            let act = match () {
+                () if seen.len() == 1 && seen.contains(&127) => ", as: toggle, light: true",
+                () if seen == BTreeSet::from([0, 127]) => ", as: toggle, light: true",
+                () if values(number).count() >= 3 && near(64, 7) && !seen.contains(&64) => {
+                    ", as: binary-offset"
+                }
+                () if values(number).count() >= 3 && ends && seen.iter().any(|value| *value > 64) => {
+                    ", as: twos-complement"
+                }
+                () if values(number).count() >= 3 && seen == BTreeSet::from([1]) => ", as: signed-bit",
+                () => "",
+            };
+            (Source::Cc(channel, number), act)
+        }
+    })
+}
+
+/// The text of a map file with a learned control: what else stands in it stays as it is, to the byte.
+///
+/// # Errors
+/// Why the file cannot take it, in words.
+pub fn insert(file: &str, learned: &Learned) -> Result<String, String> {
+    let (map, mistakes) = Map::parse(file.as_bytes());
+    let map = match (map, mistakes.first()) {
+        (Some(map), None) => map,
+        (_, Some(mistake)) => return Err(format!("the map has a mistake: {}", mistake.problem)),
+        (None, None) => return Err("the map cannot be read".to_owned()),
+    };
+    let line_end = if file.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut lines: Vec<String> = file.split_inclusive('\n').map(str::to_owned).collect();
+    let known = map.controls.iter().find(|control| control.source == learned.source);
+    if let Some(line) = known.and_then(|control| lines.get_mut(control.at.line.saturating_sub(1)))
+        && let (Some(dash), true) = (line.find("- {"), line.contains('}'))
+    {
+        // The same control again: its line gives way, what stands behind it stays.
+        let rest = line.rfind('}').map(|end| line[end + 1..].to_owned()).unwrap_or_default();
+        *line = format!("{}- {}{rest}", &line[..dash], learned.line);
+        return checked(lines.concat());
+    }
+    if known.is_some() {
+        return Err("that control has an entry of several lines already: change it there".to_owned());
+    }
+    let head = lines.iter().position(|line| line.starts_with("controls:"));
+    let at = match head {
+        None => {
+            if lines.last().is_some_and(|last| !last.ends_with('\n')) {
+                lines.push(line_end.to_owned());
+            }
+            lines.push(format!("controls:{line_end}"));
+            lines.len()
+        }
+        Some(head) => {
+            let rest =
+                lines[head]["controls:".len()..].split('#').next().unwrap_or_default().trim().to_owned();
+            match rest.as_str() {
+                "" => {}
+                "[]" => lines[head] = lines[head].replacen("[]", "", 1),
+                _ => return Err("its controls stand on one line: write them one a line".to_owned()),
+            }
+            // Behind the last line of the list; what stands behind that is another matter.
+            let is_inside = |line: &String| line.starts_with([' ', '-', '#', '\n', '\r']);
+            let is_of_list = |line: &String| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+            let inside = lines[head + 1..].iter().take_while(|line| is_inside(line));
+            let last = inside.enumerate().filter(|(_, line)| is_of_list(line)).last();
+            last.map_or(head + 1, |(last, _)| head + 2 + last)
+        }
+    };
+    if at > 0 && !lines[at - 1].ends_with('\n') {
+        lines[at - 1].push_str(line_end);
+    }
+    let indent: String = head
+        .and_then(|head| lines[head + 1..].iter().find(|line| line.trim_start().starts_with("- ")))
+        .map_or("  ".to_owned(), |line| line.chars().take_while(|sign| *sign == ' ').collect());
+    lines.insert(at, format!("{indent}- {}{line_end}", learned.line));
+    checked(lines.concat())
+}
+
+/// The text, where it is a map without mistakes.
+fn checked(text: String) -> Result<String, String> {
+    match Map::parse(text.as_bytes()).1.first() {
+        None => Ok(text),
+        Some(mistake) => Err(format!("the line does not fit into the map: {}", mistake.problem)),
+    }
+}

@@ -1,0 +1,73 @@
+//! A real jackd with its dummy driver, in a process of the test's own.
+
+use crate::daemon::{PATIENCE, eventually};
+use jack::{Client, ClientOptions};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Runs the test `name` again in a process whose default JACK server is one of its own. True in there.
+pub fn alone(name: &str) -> bool {
+    if std::env::var_os("LACQUER_TEST_CHILD").is_some() {
+        return true;
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env("LACQUER_TEST_CHILD", "1")
+        .env("JACK_DEFAULT_SERVER", format!("lacquer-test-{}", std::process::id()))
+        .env("JACK_NO_AUDIO_RESERVATION", "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} failed in its own process");
+    false
+}
+
+/// A jackd with the dummy driver.
+pub struct Server(Child);
+
+impl Server {
+    /// At 48 kHz, with blocks of `block` frames.
+    pub fn start(block: usize) -> Self {
+        Self::at(48_000, block)
+    }
+
+    pub fn at(rate: u32, block: usize) -> Self {
+        let child = Command::new("jackd")
+            .args(["-d", "dummy", "-r", &rate.to_string(), "-p", &block.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("jackd: install jackd2, as make test does");
+        jack::set_logger(jack::LoggerType::None);
+        let server = Self(child);
+        eventually("the server answers", || {
+            Client::new("probe", ClientOptions::NO_START_SERVER).ok().map(drop)
+        });
+        server
+    }
+
+    /// Asks it to end and waits: a server that is killed keeps its place among the machine's eight.
+    pub fn stop(&mut self) {
+        // Only while it is still ours to wait for: later its number may be another process's.
+        if matches!(self.0.try_wait(), Ok(None)) {
+            Command::new("kill").arg(self.0.id().to_string()).status().ok();
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        // The last resort, for one that did not listen.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
