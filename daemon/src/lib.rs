@@ -28,3 +28,4 @@ pub mod state;
 pub mod station;
 pub mod taps;
 pub mod threads;
+pub mod touchosc;

@@ -14,6 +14,7 @@ pub mod random;
 pub mod rig;
 pub mod signal;
 pub mod studio;
+pub mod tosc;
 
 // As in the daemon, release builds have nothing of it.
 #[cfg(debug_assertions)]

@@ -8,6 +8,7 @@ mod meter;
 mod nodes;
 mod render;
 mod run;
+mod touchosc;
 
 use crate::schema;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -118,6 +119,17 @@ enum Command {
         to: SocketAddr,
         #[command(subcommand)]
         what: Ask,
+    },
+    /// Write a TouchOSC layout for a station: a page a chain
+    Touchosc {
+        /// The station file
+        station: PathBuf,
+        /// The layout
+        #[arg(short, long, value_name = "FILE.tosc")]
+        output: PathBuf,
+        /// The port at which the tablet listens, where that is not the one it sends from (TouchOSC over UDP)
+        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        reply_port: Option<u16>,
     },
     /// Print the JSON Schema of a file, for completion in an editor
     Schema {
@@ -243,6 +255,7 @@ pub fn main() -> ExitCode {
         Command::Nodes { node, json } => nodes::run(node.as_deref(), json),
         Command::Graph { chain, dot, rate } => graph::run(&chain, dot, f64::from(rate)),
         Command::Ctl { to, what } => ctl::run(to, what),
+        Command::Touchosc { station, output, reply_port } => touchosc::run(&station, &output, reply_port),
         Command::Schema { file } => {
             let schema = match file {
                 SchemaOf::Station => schema::station(),

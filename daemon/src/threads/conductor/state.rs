@@ -1,9 +1,12 @@
 //! What the conductor tells of the station: state, status, meters.
 
 use super::Conductor;
-use crate::taps::meters::text;
+use crate::taps::meters::{FLOOR, text};
 use lacquer_control::intent::Value;
 use lacquer_control::notice::{Line, Notice, To};
+use lacquer_graph::meter::Reading;
+use lacquer_graph::param::Unit;
+use lacquer_graph::plan::PlanNode;
 use std::sync::Arc;
 
 impl Conductor {
@@ -29,7 +32,20 @@ impl Conductor {
                 lines.extend(place.lines(value));
             }
         }
+        lines.extend(self.quiet_readings());
         lines
+    }
+
+    /// What the nodes' readings are while they have nothing to tell: an EQ that is not dynamic never has.
+    fn quiet_readings(&self) -> Vec<Line> {
+        let nodes = self.air.newest().map_or(&[][..], |airing| &airing.plan.nodes);
+        let readings =
+            nodes.iter().flat_map(|node| node.kind.readings.iter().map(move |reading| (node, reading)));
+        let quiet = |(node, reading): (&PlanNode, &Reading)| {
+            let value = if reading.unit == Unit::Lufs { FLOOR } else { 0.0 };
+            reading_lines((format!("/meter/node/{}/{}", node.id, reading.name), value))
+        };
+        readings.flat_map(quiet).collect()
     }
 
     /// Tells all surfaces which addresses there are now, and everything that holds.
@@ -66,12 +82,14 @@ impl Conductor {
 
     pub(super) fn tell_meters(&mut self) {
         let readings = std::mem::take(&mut self.readings);
-        let both = |(path, value): (String, f64)| {
-            let unit = if path.ends_with("/loudness") { "LUFS" } else { "dB" };
-            [Line::words(format!("/text{path}"), &[&text(value, unit)]), Line::number(path, value)]
-        };
-        let mut lines: Vec<Line> = readings.into_iter().flat_map(both).collect();
+        let mut lines: Vec<Line> = readings.into_iter().flat_map(reading_lines).collect();
         lines.extend(self.health.fresh());
         self.tell(To::All, lines);
     }
+}
+
+/// A node's reading as a number and as text.
+fn reading_lines((path, value): (String, f64)) -> [Line; 2] {
+    let unit = if path.ends_with("/loudness") { "LUFS" } else { "dB" };
+    [Line::words(format!("/text{path}"), &[&text(value, unit)]), Line::number(path, value)]
 }
