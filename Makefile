@@ -9,7 +9,7 @@ TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox python3-ven
 NODES = graph/src/nodes/*.rs
 
 .DEFAULT_GOAL := build
-.PHONY: help setup setup-test build demo test bench golden doc deny install uninstall clean
+.PHONY: help setup setup-test build demo test test-lab bench golden doc deny install uninstall clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +33,11 @@ test: setup-test ## everything that CI checks
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) build --workspace
 	$(CARGO) test --workspace
+
+test-lab: setup ## what needs a machine of its own: MIDI on a real ALSA sequencer (root; boots QEMU)
+	$(CARGO) build --package lacquer
+	install -D -t target/lab target/debug/lacquer tests/lab/midi.sh
+	tests/lab/vm target/lab sh midi.sh
 
 bench: setup ## measure: each node type, a chain, a swap
 	$(CARGO) bench --package lacquer-graph

@@ -40,6 +40,7 @@ wait_for() { # SECONDS WHAT COMMAND...: until the command succeeds
 }
 logged() { [ "$(grep -c "$1" "$work/log")" -ge "$2" ]; }
 at() { ctl get "$1" | grep -qx -- "$1 $2"; }
+# The kernel leaves a status out that is the same as before.
 shown() { grep -q "$1" "$work/shown"; }
 
 plays() { # what the controller does and shows, each time that it is there
@@ -50,10 +51,10 @@ plays() { # what the controller does and shows, each time that it is there
     for value in 70 60 50 40 30 20 10 00; do amidi -p "hw:$card,0" -S "B0 00 $value"; done
     wait_for 10 "the fader at its bottom" at /norm/tone/band/1/gain 0
     ctl set /node/tone/enabled false >/dev/null
-    wait_for 10 "the light goes out" shown "B0 20 00"
+    wait_for 10 "the light goes out" shown 2000
     amidi -p "hw:$card,0" -S "B0 20 7F B0 20 00"
     wait_for 10 "the button" at /node/tone/enabled true
-    wait_for 10 "the light is on" shown "B0 20 7F"
+    wait_for 10 "the light is on" shown 207F
     kill $dump
 }
 
