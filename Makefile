@@ -60,9 +60,12 @@ target/release/lacquer:
 
 install: target/release/lacquer ## install what was built under PREFIX (and DESTDIR)
 	install -Dm755 target/release/lacquer $(DESTDIR)$(PREFIX)/bin/lacquer
-	install -d $(DESTDIR)$(PREFIX)/share/lacquer/configs/chains $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/lacquer/configs/,chains midi touchosc)
 	install -m644 configs/*.yaml configs/*.json $(DESTDIR)$(PREFIX)/share/lacquer/configs
 	install -m644 configs/chains/*.yaml $(DESTDIR)$(PREFIX)/share/lacquer/configs/chains
+	install -m644 configs/midi/*.yaml $(DESTDIR)$(PREFIX)/share/lacquer/configs/midi
+	install -m644 configs/touchosc/*.tosc $(DESTDIR)$(PREFIX)/share/lacquer/configs/touchosc
 	sed 's|/usr/local|$(PREFIX)|' systemd/lacquer@.service | \
 		install -m644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/lacquer@.service
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/lacquer README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE

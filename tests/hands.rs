@@ -306,6 +306,23 @@ fn the_cue_list_goes_on_by_hand() {
     assert!(why(&client.ask("/cue", vec![text("x")])).contains("there are opening, news, soft"));
 }
 
+#[test]
+fn a_cue_is_done_by_the_clock_on_the_wall() {
+    let studio = Studio::new("clock");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 3;
+    let at = format!("{:02}:{:02}:{:02}", now / 3_600 % 24, now / 60 % 60, now % 60);
+    studio.folder.write("cues.yaml", &format!("cues: [{{name: news, chain: b, at: \"{at}\"}}]\n"));
+    studio.write("[a.yaml, b.yaml]", "cues: cues.yaml");
+    let daemon = Daemon::start_with(&studio.station, studio.port, |command| _ = command.env("TZ", "UTC"));
+    let client = daemon.client();
+    subscribe(&client, &["meters 0"]);
+    client.swap_phase("done", "b");
+    let done = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert!((now..now + 3).contains(&done), "at {done}, not at {now}");
+    client.say("/who", vec![text("/node/level/gain")]);
+    assert_eq!(client.ask("/swap", vec![]).values, [text("b")]);
+}
+
 fn heard(daemon: &Daemon, reading: &str) -> f64 {
     let client = daemon.client();
     subscribe(&client, &[]);

@@ -57,6 +57,48 @@ fn ctl_gets_sets_swaps_and_fails_with_the_right_code() {
 }
 
 #[test]
+fn ctl_keeps_scenes_compares_undoes_and_says_who_it_was() {
+    let studio = Studio::new("ctlhands");
+    studio.folder.write("cues.yaml", "cues: [{name: news, chain: b}]");
+    studio.write("[a.yaml, b.yaml]", "cues: cues.yaml");
+    let _daemon = studio.start();
+    let get = |address: &str| studio.ctl(&["get", address]).1;
+    let good = |args: &[&str]| {
+        let (code, out, err) = studio.ctl(args);
+        assert_eq!(code, 0, "{args:?}: {err}");
+        out
+    };
+    let gain = "/node/tone/band/1/gain";
+    good(&["set", gain, "-6 dB"]);
+    assert!(good(&["who", gain]).starts_with("/who /node/tone/band/1/gain osc 127.0.0.1:"));
+    good(&["scene", "save", "soft"]);
+    good(&["set", gain, "6"]);
+    good(&["undo"]);
+    assert_eq!(get(gain), format!("{gain} -6"));
+    good(&["redo"]);
+    assert_eq!(get(gain), format!("{gain} 6"));
+    good(&["scene", "recall", "soft"]);
+    assert_eq!(get(gain), format!("{gain} -6"));
+    assert!(good(&["scene", "list"]).contains("/scenes soft"));
+    good(&["ab", "b"]);
+    good(&["set", gain, "1"]);
+    good(&["ab", "a"]);
+    assert_eq!(get(gain), format!("{gain} -6"));
+    assert!(good(&["ab"]).starts_with("/ab a"));
+    assert!(good(&["cue"]).contains("/cues news"));
+    good(&["cue", "go"]);
+    for (args, why) in [
+        (&["scene", "recall", "loud"][..], "no scene \"loud\"; there are soft"),
+        (&["cue", "weather"], "no cue \"weather\"; there are news"),
+        (&["ab", "c"], "there are /ab with a or b"),
+        (&["learn", gain], "no MIDI controller"),
+    ] {
+        let (code, _, err) = studio.ctl(args);
+        assert!(code == 1 && err.contains(why), "{args:?}: {code} {err}");
+    }
+}
+
+#[test]
 fn ctl_watch_prints_what_happens() {
     use std::io::{BufRead, BufReader};
     let studio = Studio::new("ctlwatch");

@@ -135,6 +135,33 @@ fn whole_bypass_is_the_input_bit_for_bit_with_the_latency_kept() {
 }
 
 #[test]
+fn a_trim_is_click_free_and_at_one_it_is_not_there() {
+    let input = sine(100.0, -6.0, RATE, 2, 48_000);
+    let trim = |rig: &mut Rig, chain: f64, dry: f64| {
+        let generation = rig.air.newest().unwrap().generation;
+        rig.order(Order::Trim { generation, chain, dry });
+    };
+    let mut still = Rig::new(&[("a", LOUD)]);
+    let mut rig = Rig::new(&[("a", LOUD)]);
+    trim(&mut rig, 1.0, 1.0);
+    assert!(same_bits(&rig.play(&input), &still.play(&input)));
+    trim(&mut rig, 0.5, 0.25);
+    let out = rig.play(&input);
+    assert!(
+        db(click(&out[0][2_400..], 100.0, RATE)) < -80.0,
+        "{:.1} dB",
+        db(click(&out[0][2_400..], 100.0, RATE))
+    );
+    assert!((db(peak(&out[0][24_000..])) + 12.02).abs() < 0.01);
+    rig.order(Order::Bypass(true));
+    let out = rig.play(&input);
+    assert!((db(peak(&out[0][24_000..])) + 18.04).abs() < 0.01, "the dry signal has its own");
+    trim(&mut rig, 1.0, 1.0);
+    rig.play(&input);
+    assert!(same_bits(&rig.play(&input), &input), "back at one nothing is left of it");
+}
+
+#[test]
 fn a_second_swap_waits_for_the_first_and_the_last_asked_wins() {
     let mut rig =
         Rig::new(&[("a", LOUD), ("b", QUIET), ("c", LOUD), ("d", "  - gain: {id: g, gain: -6 dB}\n")]);
