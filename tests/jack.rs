@@ -273,18 +273,67 @@ fn a_server_that_goes_is_reported_and_found_again_with_all_values() {
     }
 }
 
+/// What a port is connected with.
+fn cables(client: &Client, port: &str) -> Vec<String> {
+    client.port_by_name(port).map(|port| port.get_connections()).unwrap_or_default()
+}
+
 #[test]
-fn without_a_server_it_says_what_to_do() {
-    if !alone("without_a_server_it_says_what_to_do") {
+fn without_a_server_it_says_what_to_do_and_plays_once_there_is_one() {
+    if !alone("without_a_server_it_says_what_to_do_and_plays_once_there_is_one") {
         return;
     }
     let folder = Folder::new("jack-none");
-    folder.write("a.yaml", CHAINS[0].1);
-    let station = folder.write("station.yaml", "audio: {backend: jack}\nchains: [a.yaml]\n");
-    let out = lacquer_tests::daemon::lacquer(&["run", station.to_str().unwrap()]);
-    assert_eq!(out.status.code(), Some(3));
-    let error = String::from_utf8_lossy(&out.stderr);
-    assert!(error.contains("no JACK server") && error.contains("jackd"), "{error}");
+    let daemon = daemon(&folder, "line", ", connect: {master: [\"system:playback_*\", \"late:in\"]}");
+    daemon.logged("no JACK server");
+    assert!(daemon.log().contains("jackd -d alsa"), "and how one is started");
+    let client = daemon.client();
+    assert_eq!(client.ask_for("/status", "/status/audio").values, [text("waiting for the server")]);
+    let _server = Server::start(128);
+    daemon.logged("line is on air");
+    daemon.logged("late:in: no such port; it is connected when it comes");
+    // A pattern means all that fit; what comes later is connected when it comes.
+    let probe = Client::new("probe", ClientOptions::NO_START_SERVER).unwrap().0;
+    assert_eq!(cables(&probe, "under-test:master_1"), ["system:playback_1", "system:playback_2"]);
+    let late = Client::new("late", ClientOptions::NO_START_SERVER).unwrap().0;
+    late.register_port("in", AudioIn::default()).unwrap();
+    let late = late.activate_async((), ()).unwrap();
+    eventually("the late port is connected", || {
+        (cables(late.as_client(), "under-test:master_2") == ["late:in"]).then_some(())
+    });
+}
+
+#[test]
+fn what_was_connected_by_hand_comes_back_with_the_server_and_with_its_port() {
+    if !alone("what_was_connected_by_hand_comes_back_with_the_server_and_with_its_port") {
+        return;
+    }
+    let mut server = Server::start(128);
+    let folder = Folder::new("jack-hand");
+    let daemon = daemon(&folder, "line", ", connect: {master: [\"system:playback_1\"]}");
+    daemon.logged("line is on air");
+    daemon.client().say("/node/line/level", vec![Value::Number(-20.0)]);
+    let ear = Ear::open();
+    ear.connect("under-test:master_1", "ear:in");
+    ear.connect("under-test:master_2", "system:playback_2");
+    // What the station says is taken apart by hand, and stays so.
+    ear.client().disconnect_ports_by_name("under-test:master_1", "system:playback_1").unwrap();
+    // It looks once a second.
+    std::thread::sleep(Duration::from_millis(2_500));
+    drop(ear);
+    server.stop();
+    daemon.logged("looking for it again");
+    let _server = Server::start(128);
+    daemon.logged("jack is there");
+    let probe = Client::new("probe", ClientOptions::NO_START_SERVER).unwrap().0;
+    eventually("the connection by hand", || {
+        (cables(&probe, "under-test:master_2") == ["system:playback_2"]).then_some(())
+    });
+    let ear = Ear::open();
+    eventually("the port that came back", || {
+        cables(ear.client(), "under-test:master_1").contains(&"ear:in".to_owned()).then_some(())
+    });
+    ear.heard();
 }
 
 #[test]

@@ -88,34 +88,33 @@ fn seconds(text: &str) -> Option<u32> {
 }
 
 /// Seconds of a day.
-const DAY: u32 = 86_400;
+const DAY: i64 = 86_400;
 /// How late a cue may still be done: the clock may have been set, the machine asleep.
-const LATE: u32 = 60;
+const LATE: i64 = 60;
+
+/// A clock that is set back by no more than this waits until it is where it was; farther back it begins anew.
+const SET_BACK: i64 = 7_200;
 
 /// The clock on the wall, looked at from time to time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watch {
-    before: Option<u32>,
+    before: Option<i64>,
 }
 
 impl Watch {
-    /// The cues whose time has come since the last look; `now` is in seconds since midnight. Where the clock has
-    /// jumped, what it jumped over by more than a minute is left out, and nothing is done twice.
-    pub fn come<'a>(&mut self, cues: &'a [Cue], now: u32) -> Vec<&'a Cue> {
-        let now = now % DAY;
-        let Some(before) = self.before else {
-            self.before = Some(now);
-            return Vec::new();
-        };
-        let passed = (now + DAY - before) % DAY;
-        // A clock that was set back waits until it is where it was.
-        if passed == 0 || passed > DAY / 2 {
+    /// The cues whose time has come since the last look, in their order; `now` is the clock on the wall in seconds since
+    /// some midnight. What it has jumped over by more than a minute is left out, and nothing is done twice.
+    pub fn come<'a>(&mut self, cues: &'a [Cue], now: i64) -> Vec<&'a Cue> {
+        let before = self.before.unwrap_or(now);
+        if (now..=now + SET_BACK).contains(&before) && self.before.is_some() {
             return Vec::new();
         }
         self.before = Some(now);
-        let has_come = |cue: &&Cue| cue.at.is_some_and(|at| (now + DAY - at) % DAY < passed.min(LATE));
+        // How long ago the time of a cue was, today or yesterday.
+        let ago = |cue: &Cue| cue.at.map(|at| (now - i64::from(at)).rem_euclid(DAY));
+        let has_come = |cue: &&Cue| ago(cue).is_some_and(|ago| ago < LATE.min(now - before));
         let mut come: Vec<&Cue> = cues.iter().filter(has_come).collect();
-        come.sort_by_key(|cue| std::cmp::Reverse(cue.at.map(|at| (now + DAY - at) % DAY)));
+        come.sort_by_key(|cue| std::cmp::Reverse(ago(cue)));
         come
     }
 }
@@ -148,15 +147,17 @@ cues:
         let (cues, _) = parse(LIST.as_bytes());
         let mut watch = Watch::default();
         let mut names =
-            |now: u32| -> Vec<String> { watch.come(&cues, now).iter().map(|cue| cue.name.clone()).collect() };
+            |now: i64| -> Vec<String> { watch.come(&cues, now).iter().map(|cue| cue.name.clone()).collect() };
         assert!(names(86_390).is_empty());
         assert_eq!(names(86_399), ["2"]);
         assert!(names(86_399).is_empty());
         assert!(names(86_395).is_empty(), "set back by some seconds");
         assert!(names(86_399).is_empty(), "not a second time");
-        assert_eq!(names(2), ["early"]);
-        assert!(names(40_000).is_empty());
-        assert!(names(84_000).is_empty());
-        assert_eq!(names(86_400), ["2", "early"], "in their order, as late as this is not too late");
+        let day = 86_400;
+        assert_eq!(names(day + 2), ["early"]);
+        assert!(names(3 * day - 2_400).is_empty(), "asleep for two days");
+        assert_eq!(names(3 * day), ["2", "early"], "in their order, and as late as this is not too late");
+        assert!(names(10).is_empty(), "set back by days: it begins anew");
+        assert_eq!(names(day), ["2", "early"]);
     }
 }

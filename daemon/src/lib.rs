@@ -10,6 +10,7 @@ pub mod air;
 pub mod backend;
 pub mod cli;
 pub mod cues;
+pub mod doctor;
 pub mod files;
 pub mod link;
 pub mod load;

@@ -1,6 +1,7 @@
 //! The link between the conductor and the audio thread: backend, wire, taps. It is made anew when a server
 //! comes back or changes its rate; chains and values stay with the conductor.
 
+use crate::backend::patch::{Cable, Patch};
 use crate::backend::{BackendError, Happening, jack, null};
 use crate::midi::{Entry, Port, port};
 use crate::station::{Audio, Backend};
@@ -11,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use lacquer_control::notice::Line;
 use lacquer_control::wire::{ControlEnd, wire};
 use lacquer_graph::Seat;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
@@ -19,8 +21,9 @@ use std::time::{Duration, Instant};
 /// Happenings and measurements that may wait for the conductor.
 const WAITING: usize = 256;
 
-/// Between two attempts to connect controllers.
+/// Between two looks at the server's ports where some have come or gone, and else.
 const TRY: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A running link.
 pub struct Link {
@@ -37,22 +40,26 @@ pub struct Link {
     /// What went wrong without being in the way: connections that could not be made.
     pub failures: Vec<String>,
     running: Running,
-    /// How often ports had come or gone when controllers were connected last.
+    /// How often ports had come or gone when all was connected last.
     ports_seen: u64,
-    next_try: Instant,
+    looked: Instant,
+    patch: Patch,
     taps: (Sender<()>, JoinHandle<()>),
 }
 
-/// The MIDI controllers of a station, and where the ports of a new link go.
+/// What a new link is to be connected with: the MIDI controllers of a station and where their ports go, and what was
+/// connected before.
 #[derive(Default)]
-pub struct Midi {
+pub struct Cabling {
     /// The controllers.
     pub entries: Vec<Entry>,
     /// Takes the ports, in the order of the controllers that are on JACK.
     pub ports: Option<Sender<Vec<Port>>>,
+    /// The connections of the link before.
+    pub kept: BTreeSet<Cable>,
 }
 
-impl Midi {
+impl Cabling {
     /// The controllers that are reached through JACK.
     fn on_jack(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.is_jack)
@@ -66,7 +73,7 @@ enum Running {
 
 impl Link {
     /// Opens the backend and starts the callback, silent until it is told to start a chain.
-    pub fn open(audio: &Audio, midi: &Midi) -> Result<Self, BackendError> {
+    pub fn open(audio: &Audio, cabling: &Cabling) -> Result<Self, BackendError> {
         let (told, happenings) = bounded(WAITING);
         let (measures, measured) = bounded(WAITING);
         let (control, audio_end) = wire();
@@ -78,16 +85,20 @@ impl Link {
             let seat = Seat::new(&audio.io, rate);
             (Callback::new(audio_end, seat, rate, Some((before, after))), vec![input, output])
         };
+        let mut patch = Patch::new(cabling.kept.clone());
         let (rate, block, running, taps, failures) = match &audio.backend {
             Backend::Jack { client, connect } => {
-                let names: Vec<String> = midi.on_jack().map(Entry::port_name).collect();
+                let names: Vec<_> =
+                    cabling.on_jack().map(|entry| (entry.port_name(), entry.patterns())).collect();
                 let opened = jack::open(client, &audio.io, connect, &names)?;
                 let (rate, block) = (opened.rate(), opened.block());
                 let (callback, taps) = prepare(rate);
                 let connections = Arc::new(AtomicU64::new(0));
                 let (ports, ends) = names.iter().map(|_| port(&connections)).unzip();
-                let (running, failures) = opened.start(callback, told, ends, &connections)?;
-                if let Some(to) = &midi.ports {
+                let running = opened.start(callback, told, ends, &connections)?;
+                let mut failures = running.look(&mut patch);
+                failures.extend(running.missing(&patch));
+                if let Some(to) = &cabling.ports {
                     to.try_send(ports).ok();
                 }
                 (rate, block, Running::Jack(running), taps, failures)
@@ -109,7 +120,8 @@ impl Link {
             failures,
             running,
             ports_seen: 0,
-            next_try: Instant::now(),
+            looked: Instant::now(),
+            patch,
             taps,
         })
     }
@@ -121,18 +133,22 @@ impl Link {
         }
     }
 
-    /// Connects MIDI controllers that have come on the server.
-    pub fn connect_midi(&mut self, midi: &Midi) {
+    /// Connects what has come on the server, and notes what somebody has connected there.
+    pub fn look(&mut self, now: Instant) {
         let Running::Jack(running) = &self.running else { return };
-        let (changed, now) = (running.ports_changed(), Instant::now());
-        let entries: Vec<&Entry> = midi.on_jack().collect();
-        if changed != self.ports_seen && now >= self.next_try && !entries.is_empty() {
-            let fits = |at: usize, name: &str| entries.get(at).is_some_and(|entry| entry.fits(name));
-            if running.connect_midi(fits) {
+        let changed = running.ports_changed();
+        let wait = if changed == self.ports_seen { LOOK } else { TRY };
+        if now >= self.looked + wait {
+            self.looked = now;
+            if running.look(&mut self.patch).is_empty() {
                 self.ports_seen = changed;
             }
-            self.next_try = now + TRY;
         }
+    }
+
+    /// What is connected, or will be when it comes back.
+    pub fn cables(&self) -> &BTreeSet<Cable> {
+        self.patch.kept()
     }
 
     /// Deadlines missed since the link was opened.

@@ -27,7 +27,12 @@ pub struct Entry {
 impl Entry {
     /// Whether a port of this name is the controller's.
     pub fn fits(&self, port: &str) -> bool {
-        self.device.as_ref().map_or_else(|| self.map.fits(port), |pattern| fits(pattern, port))
+        self.patterns().iter().any(|pattern| fits(pattern, port))
+    }
+
+    /// The patterns of its port's name.
+    pub fn patterns(&self) -> Vec<String> {
+        self.device.as_ref().map_or_else(|| self.map.devices.clone(), |device| vec![device.clone()])
     }
 
     /// What its ports are named after: `x-touch_in`.

@@ -16,6 +16,8 @@ pub struct Health {
     histogram: [u64; LOAD_BARS],
     is_fresh: bool,
     has_played: bool,
+    /// When the callback told something last.
+    heard: Option<Instant>,
     /// Deadlines missed.
     pub xruns: u64,
     /// How many of them the present link has told.
@@ -35,6 +37,7 @@ impl Health {
             histogram: [0; LOAD_BARS],
             is_fresh: false,
             has_played: false,
+            heard: None,
             xruns: 0,
             of_link: 0,
             faults: 0,
@@ -48,8 +51,13 @@ impl Health {
         for (sum, count) in self.histogram.iter_mut().zip(load.histogram) {
             *sum += u64::from(count);
         }
-        (self.load, self.is_fresh) = (load, true);
+        (self.load, self.is_fresh, self.heard) = (load, true, Some(Instant::now()));
         !std::mem::replace(&mut self.has_played, true)
+    }
+
+    /// Whether the callback has run within this time.
+    pub fn has_progress(&self, within: Duration) -> bool {
+        self.heard.is_some_and(|heard| heard.elapsed() < within)
     }
 
     /// Takes the count of xruns since the link was opened; gives the sum where there are more.

@@ -39,6 +39,9 @@ pub struct Kept {
     pub other: Option<KeptState>,
     /// The scenes.
     pub scenes: Vec<KeptScene>,
+    /// What was connected on the audio server: ours, theirs.
+    #[serde(default)]
+    pub cables: Vec<(String, String)>,
     /// What was moved away from the files, by chain.
     pub values: BTreeMap<String, Vec<KeptValue>>,
 }

@@ -1,5 +1,6 @@
 //! The JACK backend: real ports, connected as the station says; also PipeWire through its JACK library.
 
+use crate::backend::patch::{Cable, Other, Own, Patch};
 use crate::backend::{BackendError, Happening, Ports};
 use crate::midi::{PortEnd, Raw};
 use crate::realtime::guarded;
@@ -10,7 +11,7 @@ use jack::{
     MidiIn, MidiOut, NotificationHandler, Port, PortFlags, PortId, ProcessHandler, ProcessScope, RawMidi,
     Unowned,
 };
-use lacquer_graph::plan::Io;
+use lacquer_graph::plan::{Group, Io};
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -20,16 +21,14 @@ pub struct Opened {
     client: Client,
     inputs: Vec<Port<AudioIn>>,
     outputs: Vec<Port<AudioOut>>,
-    /// What each port is to be connected to: ours, theirs.
-    connect: Vec<(String, String)>,
     midi: Vec<(Port<MidiIn>, Port<MidiOut>)>,
+    own: Vec<Own>,
 }
 
 /// A running client.
 pub struct Running {
     client: AsyncClient<Notifications, Process>,
-    /// The full names of the MIDI ports, in and out.
-    midi: Vec<(String, String)>,
+    own: Vec<Own>,
     /// How often ports have come or gone.
     ports: Arc<AtomicU64>,
     latency: Arc<Latency>,
@@ -43,36 +42,48 @@ pub fn open(
     name: &str,
     io: &Io,
     connect: &[(String, Vec<String>)],
-    midi: &[String],
+    midi: &[(String, Vec<String>)],
 ) -> Result<Opened, BackendError> {
     // libjack writes to stderr on its own; what matters comes back as errors.
     jack::set_logger(jack::LoggerType::None);
-    let (client, _) = Client::new(name, ClientOptions::NO_START_SERVER)
-        .map_err(|error| BackendError::NoServer(format!("{error:?}")))?;
-    let names = |groups: &[lacquer_graph::plan::Group]| -> Vec<String> {
-        let of = |group: &lacquer_graph::plan::Group| {
-            let name = group.name.clone();
-            (1..=group.channels).map(move |channel| format!("{name}_{channel}"))
+    let (client, _) = Client::new(name, ClientOptions::NO_START_SERVER).map_err(|error| match error {
+        jack::Error::LibraryError(why) => BackendError::NoLibrary(why),
+        error => BackendError::NoServer(format!("{error:?}")),
+    })?;
+    let named = |groups: &[Group], is_input: bool| -> Vec<Own> {
+        let channels = groups.iter().flat_map(|group| (0..group.channels).map(move |at| (group, at)));
+        let own = |(group, at): (&Group, usize)| {
+            let told = connect.iter().find(|(name, _)| *name == group.name);
+            let patterns = told.and_then(|(_, ports)| ports.get(at)).cloned().into_iter().collect();
+            Own { name: format!("{}_{}", group.name, at + 1), is_midi: false, is_input, patterns }
         };
-        groups.iter().flat_map(of).collect()
+        channels.map(own).collect()
     };
+    let mut own = named(&io.inputs, true);
     let register = |error| failed("registering a port", error);
-    let inputs = names(&io.inputs).into_iter().map(|name| client.register_port(&name, AudioIn::default()));
+    let inputs = own.iter().map(|own| client.register_port(&own.name, AudioIn::default()));
     let inputs = inputs.collect::<Result<_, _>>().map_err(register)?;
-    let outputs = names(&io.outputs).into_iter().map(|name| client.register_port(&name, AudioOut::default()));
+    let outs = named(&io.outputs, false);
+    let outputs = outs.iter().map(|own| client.register_port(&own.name, AudioOut::default()));
     let outputs = outputs.collect::<Result<_, _>>().map_err(register)?;
-    let pair = |name: &String| {
-        let input = client.register_port(&format!("{name}_in"), MidiIn::default())?;
-        Ok((input, client.register_port(&format!("{name}_out"), MidiOut::default())?))
-    };
-    let midi = midi.iter().map(pair).collect::<Result<_, _>>().map_err(register)?;
-    let ours = |group: &str, at: usize| format!("{}:{group}_{}", client.name(), at + 1);
-    let connect = connect
-        .iter()
-        .flat_map(|(group, ports)| ports.iter().enumerate().map(move |(at, port)| (group, at, port)))
-        .map(|(group, at, port)| (ours(group, at), port.clone()))
-        .collect();
-    Ok(Opened { client, inputs, outputs, connect, midi })
+    own.extend(outs);
+    let mut pairs = Vec::new();
+    for (name, patterns) in midi {
+        let end = |ending: &str, is_input| Own {
+            name: format!("{name}_{ending}"),
+            is_midi: true,
+            is_input,
+            patterns: patterns.clone(),
+        };
+        let (input, output) = (end("in", true), end("out", false));
+        let both = (
+            client.register_port(&input.name, MidiIn::default()).map_err(register)?,
+            client.register_port(&output.name, MidiOut::default()).map_err(register)?,
+        );
+        pairs.push(both);
+        own.extend([input, output]);
+    }
+    Ok(Opened { client, inputs, outputs, midi: pairs, own })
 }
 
 fn failed(doing: &str, error: jack::Error) -> BackendError {
@@ -95,14 +106,14 @@ impl Opened {
         self.client.name().to_owned()
     }
 
-    /// Starts to call `callback`, then connects. The second part says which connections failed, and why.
+    /// Starts to call `callback`. Nothing is connected yet: see [`Running::look`].
     pub fn start(
         self,
         callback: Callback,
         happenings: Sender<Happening>,
         ends: Vec<PortEnd>,
         connections: &Arc<AtomicU64>,
-    ) -> Result<(Running, Vec<String>), BackendError> {
+    ) -> Result<Running, BackendError> {
         let latency = Arc::new(Latency {
             inputs: self.inputs.iter().map(Port::clone_unowned).collect(),
             outputs: self.outputs.iter().map(Port::clone_unowned).collect(),
@@ -120,10 +131,13 @@ impl Opened {
             rate,
             ports: Arc::clone(&ports),
             connections: Arc::clone(connections),
+            midi: self
+                .own
+                .iter()
+                .filter(|own| own.is_midi)
+                .map(|own| full(&self.client, &own.name))
+                .collect(),
         };
-        let full = |name: Result<String, jack::Error>| name.unwrap_or_default();
-        let names =
-            self.midi.iter().map(|(input, output)| (full(input.name()), full(output.name()))).collect();
         let midi = self.midi.into_iter().zip(ends).map(|((input, output), end)| Wires { input, output, end });
         let process = Process {
             midi: midi.collect(),
@@ -137,21 +151,13 @@ impl Opened {
             .client
             .activate_async(notifications, process)
             .map_err(|error| failed("activating", error))?;
-        let mut failures = Vec::new();
-        for (ours, theirs) in self.connect {
-            // Which of the two is the source follows from the ports.
-            let forth = client.as_client().connect_ports_by_name(&ours, &theirs);
-            let both = forth.or_else(|error| match error {
-                jack::Error::PortAlreadyConnected(..) => Ok(()),
-                _ => client.as_client().connect_ports_by_name(&theirs, &ours),
-            });
-            match both {
-                Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {}
-                Err(error) => failures.push(format!("{ours} with {theirs}: {error:?}")),
-            }
-        }
-        Ok((Running { client, midi: names, ports, latency, gone, missed }, failures))
+        Ok(Running { client, own: self.own, ports, latency, gone, missed })
     }
+}
+
+/// The full name of a port of ours.
+fn full(client: &Client, name: &str) -> String {
+    format!("{}:{name}", client.name())
 }
 
 impl Running {
@@ -166,31 +172,53 @@ impl Running {
         self.ports.load(Ordering::Relaxed)
     }
 
-    /// Connects MIDI ports of other clients whose names, or aliases, fit: `fits` says for which of ours. Gives whether
-    /// all could be: a client that has just come may not be active yet.
-    pub fn connect_midi(&self, fits: impl Fn(usize, &str) -> bool) -> bool {
+    /// Looks at the server's ports, and connects what `patch` says. Gives what could not be, and why.
+    pub fn look(&self, patch: &mut Patch) -> Vec<String> {
         let client = self.client.as_client();
-        let theirs = |flags| client.ports(None, Some("midi"), flags);
-        let is_it = |at: usize, name: &str| {
-            let port = client.port_by_name(name);
-            let aliases = port.and_then(|port| port.aliases().ok()).unwrap_or_default();
-            let is_mine = name.split(':').next() == Some(client.name());
-            !is_mine && (fits(at, name) || aliases.iter().any(|alias| fits(at, alias)))
-        };
-        let connect = |from: &str, to: &str| {
-            let connected = client.connect_ports_by_name(from, to);
-            matches!(connected, Ok(()) | Err(jack::Error::PortAlreadyConnected(..)))
-        };
-        let mut all = true;
-        for (at, (input, output)) in self.midi.iter().enumerate() {
-            for port in theirs(PortFlags::IS_OUTPUT).iter().filter(|port| is_it(at, port)) {
-                all &= connect(port, input);
-            }
-            for port in theirs(PortFlags::IS_INPUT).iter().filter(|port| is_it(at, port)) {
-                all &= connect(output, port);
+        let mine = format!("{}:", client.name());
+        let mut others = Vec::new();
+        for (kind, is_midi) in [("audio", false), ("midi", true)] {
+            for (flag, is_input) in [(PortFlags::IS_INPUT, true), (PortFlags::IS_OUTPUT, false)] {
+                let names =
+                    client.ports(None, Some(kind), flag).into_iter().filter(|name| !name.starts_with(&mine));
+                others.extend(names.map(|name| {
+                    let port = client.port_by_name(&name);
+                    let aliases = port.and_then(|port| port.aliases().ok()).unwrap_or_default();
+                    Other { name, aliases, is_midi, is_input }
+                }));
             }
         }
-        all
+        let connections = |own: &Own| {
+            let port = client.port_by_name(&full(client, &own.name));
+            let theirs = port.map(|port| port.get_connections()).unwrap_or_default();
+            theirs.into_iter().map(|theirs| (own.name.clone(), theirs)).collect::<Vec<Cable>>()
+        };
+        let connected = self.own.iter().flat_map(connections).collect();
+        let mut failures = Vec::new();
+        for cable in patch.look(&self.own, &others, &connected) {
+            let Some(own) = self.own.iter().find(|own| own.name == cable.0) else { continue };
+            let ours = full(client, &own.name);
+            let (from, to) = if own.is_input { (&cable.1, &ours) } else { (&ours, &cable.1) };
+            match client.connect_ports_by_name(from, to) {
+                Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {}
+                Err(error) => {
+                    // A client that has just come may not be active yet.
+                    patch.again(&cable);
+                    failures.push(format!("{ours} with {}: {error:?}", cable.1));
+                }
+            }
+        }
+        failures
+    }
+
+    /// The ports of the station that have nothing to be connected with yet.
+    pub fn missing(&self, patch: &Patch) -> Vec<String> {
+        let client = self.client.as_client();
+        let missing = patch.missing(&self.own);
+        let told = |(own, pattern): (&str, &str)| {
+            format!("{} with {pattern}: no such port; it is connected when it comes", full(client, own))
+        };
+        missing.into_iter().map(told).collect()
     }
 
     /// Deadlines that the server says were missed.
@@ -287,6 +315,8 @@ struct Notifications {
     rate: Frames,
     ports: Arc<AtomicU64>,
     connections: Arc<AtomicU64>,
+    /// The full names of the MIDI ports.
+    midi: Vec<String>,
 }
 
 impl NotificationHandler for Notifications {
@@ -306,8 +336,14 @@ impl NotificationHandler for Notifications {
         self.ports.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn ports_connected(&mut self, _: &Client, _: PortId, _: PortId, are_connected: bool) {
-        self.connections.fetch_add(u64::from(are_connected), Ordering::Relaxed);
+    fn ports_connected(&mut self, client: &Client, a: PortId, b: PortId, are_connected: bool) {
+        let name = |port| client.port_by_id(port).and_then(|port| port.name().ok());
+        let is_midi = [a, b].into_iter().filter_map(name).any(|name| self.midi.contains(&name));
+        self.connections.fetch_add(u64::from(are_connected && is_midi), Ordering::Relaxed);
+    }
+
+    fn freewheel(&mut self, _: &Client, is_on: bool) {
+        self.happenings.try_send(Happening::Freewheel(is_on)).ok();
     }
 
     fn xrun(&mut self, _: &Client) -> Control {

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod jack;
 pub mod null;
+pub mod patch;
 pub mod programme;
 
 use thiserror::Error;
@@ -22,6 +23,15 @@ pub enum Happening {
     BlockSize(usize),
     /// The host runs at this rate from now on, in Hz.
     SampleRate(f64),
+    /// The host runs as fast as it can, or no longer.
+    Freewheel(bool),
+}
+
+impl BackendError {
+    /// Whether waiting may mend it.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, BackendError::NoServer(_))
+    }
 }
 
 /// Why a backend does not start.
@@ -30,6 +40,9 @@ pub enum BackendError {
     /// No JACK server answers.
     #[error("no JACK server: {0}; start one (for example \"jackd -d alsa\"), or set JACK_DEFAULT_SERVER")]
     NoServer(String),
+    /// There is no libjack.
+    #[error("no JACK library: {0}; install one (Debian: libjack-jackd2-0, or pipewire-jack)")]
+    NoLibrary(String),
     /// The server refuses.
     #[error("JACK: {doing}: {why}")]
     Jack {

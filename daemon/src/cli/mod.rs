@@ -3,6 +3,7 @@
 
 mod check;
 mod ctl;
+mod doctor;
 mod graph;
 mod meter;
 mod nodes;
@@ -131,6 +132,11 @@ enum Command {
         #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
         reply_port: Option<u16>,
     },
+    /// Check this machine for real-time audio; prints what to do. Exit code 1 where there is something to do
+    Doctor {
+        /// A station, whose ports are tried as well
+        station: Option<PathBuf>,
+    },
     /// Print the JSON Schema of a file, for completion in an editor
     Schema {
         /// Which file
@@ -256,6 +262,7 @@ pub fn main() -> ExitCode {
         Command::Graph { chain, dot, rate } => graph::run(&chain, dot, f64::from(rate)),
         Command::Ctl { to, what } => ctl::run(to, what),
         Command::Touchosc { station, output, reply_port } => touchosc::run(&station, &output, reply_port),
+        Command::Doctor { station } => doctor::run(station.as_deref()),
         Command::Schema { file } => {
             let schema = match file {
                 SchemaOf::Station => schema::station(),

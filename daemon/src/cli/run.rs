@@ -2,7 +2,7 @@
 
 use super::{Outcome, complain};
 use crate::air::Air;
-use crate::link::{Link, Midi};
+use crate::link::{Cabling, Link};
 use crate::net::announce::announce;
 use crate::reload::Loaded;
 use crate::screen::Screen;
@@ -48,14 +48,27 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
     };
     let (ports, new_ports) = bounded(4);
-    let midi = Midi { entries: loaded.midi.clone(), ports: Some(ports) };
-    let link = match Link::open(&loaded.station.audio, &midi) {
-        Ok(link) => link,
+    let mut cabling = Cabling { entries: loaded.midi.clone(), ports: Some(ports), ..Cabling::default() };
+    let files = keeper::Files::of(path);
+    let kept = files.as_ref().and_then(|files| state::read(&files.state));
+    if let Some(kept) = kept.as_ref().filter(|_| loaded.station.starts_where_it_ended()) {
+        cabling.kept = kept.cables.iter().cloned().collect();
+    }
+    let link = match Link::open(&loaded.station.audio, &cabling) {
+        Ok(link) => Some(link),
+        Err(error) if error.may_pass() => {
+            tracing::warn!("{error}; it is looked for");
+            None
+        }
         Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
     };
     let collector = Collector::new();
     let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
-    let air = Air::new(Shelf::new(&loaded, link.rate), collector.handle(), swap_ms);
+    let air = Air::new(
+        Shelf::new(&loaded, link.as_ref().map_or(reload::NOMINAL_RATE, |link| link.rate)),
+        collector.handle(),
+        swap_ms,
+    );
     let mut surfaces: Vec<_> = osc.iter().map(|osc| osc.notices.clone()).chain(screen.notices()).collect();
     let net = bound.map(|bound| surfaces::net(bound, &loaded.station.name, &control, asks.clone()));
     let net = match net.transpose() {
@@ -63,8 +76,8 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
     let (midi_notices, told) = bounded(surfaces::NOTICES);
-    let midi_thread = (!midi.entries.is_empty())
-        .then(|| midi_thread::spawn(midi.entries.clone(), asks.clone(), told, new_ports));
+    let midi_thread = (!cabling.entries.is_empty())
+        .then(|| midi_thread::spawn(cabling.entries.clone(), asks.clone(), told, new_ports));
     let midi_thread = match midi_thread.transpose() {
         Ok(thread) => thread.map(|thread| (midi_notices, thread)),
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
@@ -79,8 +92,6 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         tracing::info!("OSCQuery on http://{}", web.listen);
     }
     screen.start(&loaded, osc.as_ref().map(|osc| osc.address), path);
-    let files = keeper::Files::of(path);
-    let kept = files.as_ref().and_then(|files| state::read(&files.state));
     let keeper = files.and_then(|files| match keeper::spawn(files) {
         Ok(keeper) => Some(keeper),
         Err(error) => {
@@ -96,7 +107,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     };
     let (keeps, keeper) = keeper.unzip();
     let Loaded { station, cues, .. } = loaded;
-    let desk = Desk { path: path.to_owned(), station, asks, asked, surfaces, cues, keeps, kept, midi };
+    let desk = Desk { path: path.to_owned(), station, asks, asked, surfaces, cues, keeps, kept, cabling };
     Conductor::new(air, link, collector, desk).run(&start);
     drop(announced);
     for (notices, thread) in net.into_iter().chain(midi_thread) {

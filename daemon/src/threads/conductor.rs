@@ -13,7 +13,7 @@ mod state;
 use crate::air::Air;
 use crate::backend::Happening;
 use crate::cues::Cue;
-use crate::link::{Link, Midi};
+use crate::link::{Cabling, Link};
 use crate::report::Health;
 use crate::service;
 use crate::state::Kept;
@@ -51,8 +51,9 @@ const END: Duration = Duration::from_secs(2);
 /// Farthest that a bundle's time may lie ahead, and most bundles that wait for theirs.
 const FARTHEST: Duration = Duration::from_secs(3_600);
 const MOST_HELD: usize = 1_024;
-/// Time between two attempts to find the audio again.
-const RETRY: Duration = Duration::from_secs(1);
+/// Time between the first two attempts to find the audio, and at most: it doubles.
+const RETRY: Duration = Duration::from_millis(125);
+const RETRY_MOST: Duration = Duration::from_secs(2);
 
 /// What a conductor has before it: the station, who asks, who is told, what was kept.
 pub struct Desk {
@@ -72,8 +73,8 @@ pub struct Desk {
     pub keeps: Option<Sender<Keep>>,
     /// What was kept when the station ended.
     pub kept: Option<Kept>,
-    /// The MIDI controllers.
-    pub midi: Midi,
+    /// What the audio is to be connected with.
+    pub cabling: Cabling,
 }
 
 /// The conductor and all that it owns.
@@ -83,6 +84,10 @@ pub struct Conductor {
     air: Air,
     link: Option<Link>,
     retry: Instant,
+    /// How long to wait from one attempt to the next.
+    waits: Duration,
+    /// The chain to start with, once there is audio.
+    first: String,
     collector: Collector,
     asked: Receiver<Asked>,
     asks: Sender<Asked>,
@@ -101,8 +106,10 @@ pub struct Conductor {
     compare: Compare,
     cues: Cues,
     keeper: Keeper,
-    midi: Midi,
+    cabling: Cabling,
     health: Health,
+    /// How often the watchdog is fed, and when next.
+    watchdog: Option<(Duration, Instant)>,
     /// What the nodes have said since it was last told, as it will be told: the lowest of a gain, in dB; the
     /// newest of all else.
     readings: BTreeMap<String, f64>,
@@ -113,15 +120,17 @@ pub struct Conductor {
 }
 
 impl Conductor {
-    /// A conductor for a station that plays over `link`.
-    pub fn new(air: Air, link: Link, collector: Collector, desk: Desk) -> Self {
+    /// A conductor for a station that plays over `link`, or looks for one.
+    pub fn new(air: Air, link: Option<Link>, collector: Collector, desk: Desk) -> Self {
         let now = Instant::now();
-        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, midi } = desk;
+        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, cabling } = desk;
         let mut conductor = Self {
             path,
             station,
             air,
-            link: Some(link),
+            link,
+            first: String::new(),
+            waits: RETRY,
             retry: now,
             collector,
             asked,
@@ -138,8 +147,9 @@ impl Conductor {
             compare: Compare::new(now),
             cues: Cues::new(cues),
             keeper: Keeper::new(keeps, now),
-            midi,
+            cabling,
             health: Health::new(now),
+            watchdog: service::watchdog().map(|every| (every, now)),
             readings: BTreeMap::new(),
             next_meters: now,
             ending: None,
@@ -155,7 +165,11 @@ impl Conductor {
 
     /// Plays until it is asked to end. `start` is the chain to start with.
     pub fn run(mut self, start: &str) {
-        self.start(start);
+        start.clone_into(&mut self.first);
+        match self.link {
+            Some(_) => self.start(start),
+            None => self.wait_for_audio(),
+        }
         while !self.ended {
             let (measured, happenings) = match &self.link {
                 Some(link) => (link.measured.clone(), link.happenings.clone()),
@@ -197,7 +211,7 @@ impl Conductor {
         let now = Instant::now();
         if let Some(link) = &mut self.link {
             link.wire.flush();
-            link.connect_midi(&self.midi);
+            link.look(now);
             let (missed, is_gone) = (link.missed(), link.is_gone());
             if let Some(xruns) = self.health.missed(missed) {
                 if self.health.speaks_of_xruns(now) {
@@ -209,6 +223,7 @@ impl Conductor {
                 self.lost("the server has shut down");
             }
         }
+        self.feed_watchdog(now);
         self.take_due();
         self.tick_morph(now);
         self.tick_cues();
@@ -460,6 +475,11 @@ impl Conductor {
                 if let Some(link) = &mut self.link {
                     link.block = frames;
                 }
+            }
+            Happening::Freewheel(is_on) => {
+                let words = if is_on { "on" } else { "off" };
+                info!("freewheel {words}");
+                self.tell_event("connection", &["freewheel", words]);
             }
             Happening::SampleRate(rate) => {
                 info!("the server runs at {rate} Hz from now on");

@@ -95,9 +95,9 @@ impl Conductor {
         if self.cues.list.iter().all(|cue| cue.at.is_none()) {
             return;
         }
-        let time = jiff::Zoned::now().time();
-        let [hour, minute, second] = [time.hour(), time.minute(), time.second()].map(|part| part as u32);
-        let now = hour * 3_600 + minute * 60 + second;
+        let now = jiff::Zoned::now();
+        // By the clock on the wall: what it shows, not what has passed.
+        let now = now.timestamp().as_second() + i64::from(now.offset().seconds());
         let Cues { list, watch, .. } = &mut self.cues;
         let come: Vec<String> = watch.come(list, now).iter().map(|cue| cue.name.clone()).collect();
         for name in come {
@@ -107,9 +107,9 @@ impl Conductor {
     }
 }
 
-fn warn_if_late(name: &str, now: u32, list: &[Cue]) {
+fn warn_if_late(name: &str, now: i64, list: &[Cue]) {
     let at = list.iter().find(|cue| cue.name == name).and_then(|cue| cue.at);
-    if let Some(late) = at.and_then(|at| now.checked_sub(at)).filter(|late| *late > 1) {
+    if let Some(late) = at.map(|at| (now - i64::from(at)).rem_euclid(86_400)).filter(|late| *late > 1) {
         warn!("cue {name} is done {late} s late: the clock was set, or the machine slept");
     }
 }

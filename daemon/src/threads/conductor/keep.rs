@@ -1,6 +1,7 @@
 //! The conductor and what is kept of it: the state file, and a line for each change.
 
 use super::Conductor;
+use crate::link::Link;
 use crate::state::{Kept, KeptScene, KeptState};
 use crate::threads::keeper::Keep;
 use crossbeam_channel::{Sender, TrySendError};
@@ -99,6 +100,7 @@ impl Conductor {
             b: self.compare.b,
             matched: self.compare.matched,
             other: self.compare.other.as_ref().map(state),
+            cables: self.link.as_ref().map_or(&self.cabling.kept, Link::cables).iter().cloned().collect(),
             scenes: self.scenes.all().iter().map(scene).collect(),
             values: shelf.names().map(chain).filter(|(_, moved)| !moved.is_empty()).collect(),
         }

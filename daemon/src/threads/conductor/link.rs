@@ -1,6 +1,6 @@
 //! The conductor and its link: starting, losing and finding the audio.
 
-use super::{Conductor, RETRY};
+use super::{Conductor, RETRY, RETRY_MOST};
 use crate::link::Link;
 use crate::service;
 use lacquer_control::message::Order;
@@ -30,29 +30,46 @@ impl Conductor {
         }
     }
 
+    /// Tells the watchdog that all is well, while the callback runs; where there is no audio to run it, the looking
+    /// for it is what has to go on.
+    pub(super) fn feed_watchdog(&mut self, now: Instant) {
+        let Some((every, next)) = &mut self.watchdog else { return };
+        if now >= *next && (self.link.is_none() || self.health.has_progress(*every)) {
+            *next = now + *every / 2;
+            service::alive();
+        }
+    }
+
     pub(super) fn close(&mut self) {
         if let Some(link) = self.link.take() {
+            self.cabling.kept.clone_from(link.cables());
             link.close();
         }
     }
 
     pub(super) fn lost(&mut self, why: &str) {
         error!("{}: {why}; looking for it again", self.station.audio.backend.name());
-        service::status("waiting for the audio server");
         self.tell_event("connection", &["lost", why]);
         self.close();
-        self.retry = Instant::now() + RETRY;
+        self.wait_for_audio();
         self.ended |= self.ending.is_some();
     }
 
+    pub(super) fn wait_for_audio(&mut self) {
+        service::status("waiting for the audio server");
+        self.waits = RETRY;
+        self.retry = Instant::now() + self.waits;
+    }
+
     pub(super) fn reopen(&mut self) {
-        self.retry = Instant::now() + RETRY;
-        let Ok(link) = Link::open(&self.station.audio, &self.midi) else { return };
+        self.waits = (self.waits * 2).min(RETRY_MOST);
+        self.retry = Instant::now() + self.waits;
+        let Ok(link) = Link::open(&self.station.audio, &self.cabling) else { return };
         self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
         self.health.new_link();
-        let name = self.air.next();
-        info!("{} is back", self.station.audio.backend.name());
+        let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
+        info!("{} is there", self.station.audio.backend.name());
         self.tell_event("connection", &["back"]);
         self.start(&name);
     }

@@ -90,7 +90,7 @@ impl Conductor {
     }
 
     pub(super) fn learn(&self, by: Peer, address: String) {
-        if self.midi.entries.is_empty() {
+        if self.cabling.entries.is_empty() {
             return self.refuse(
                 by,
                 "/learn",
