@@ -5,7 +5,8 @@ DESTDIR ?=
 CARGO ?= cargo
 
 BUILD_PACKAGES = pkg-config libjack-jackd2-dev libasound2-dev
-TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox python3-venv node:nodejs npm:npm
+TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox python3-venv node:nodejs npm:npm \
+	dbus pipewire pipewire-bin pipewire-jack wireplumber
 NODES = graph/src/nodes/*.rs
 
 .DEFAULT_GOAL := build
@@ -68,10 +69,19 @@ install: target/release/lacquer ## install what was built under PREFIX (and DEST
 	install -m644 configs/touchosc/*.tosc $(DESTDIR)$(PREFIX)/share/lacquer/configs/touchosc
 	sed 's|/usr/local|$(PREFIX)|' systemd/lacquer@.service | \
 		install -m644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/lacquer@.service
+	sed 's|/usr/local|$(PREFIX)|' systemd/user/lacquer@.service | \
+		install -Dm644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/user/lacquer@.service
+	target/release/lacquer generate target/generated
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man1 target/generated/man1/*.1
+	install -Dm644 target/generated/completions/lacquer.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lacquer
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions target/generated/completions/_lacquer
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d target/generated/completions/lacquer.fish
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/lacquer README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
 uninstall: ## take it away again; stations in /etc/lacquer stay
-	rm -f $(DESTDIR)$(PREFIX)/bin/lacquer $(DESTDIR)$(PREFIX)/lib/systemd/system/lacquer@.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/lacquer $(DESTDIR)$(PREFIX)/lib/systemd/*/lacquer@.service
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/lacquer*.1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lacquer
+	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lacquer $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lacquer.fish
 	rm -rf $(DESTDIR)$(PREFIX)/share/lacquer $(DESTDIR)$(PREFIX)/share/doc/lacquer
 
 clean: ## remove what was built

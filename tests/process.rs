@@ -179,6 +179,23 @@ fn the_watchdog_is_fed_while_the_callback_runs() {
 }
 
 #[test]
+fn a_process_that_was_stopped_goes_on_where_it_was() {
+    let studio = Studio::new("stopped");
+    let mut daemon = studio.start();
+    let client = daemon.client();
+    client.say("/node/glue/threshold", vec![Value::Number(-31.0)]);
+    assert_eq!(number(&client.ask("/node/glue/threshold", vec![])), -31.0);
+    daemon.signal("STOP");
+    std::thread::sleep(Duration::from_secs(4));
+    daemon.signal("CONT");
+    assert_eq!(number(&client.ask("/node/glue/threshold", vec![])), -31.0);
+    client.say("/subscribe", vec![Value::Number(10.0)]);
+    client.hear("meters", |line| line.address == "/meter/output/peak" && number(line) > -60.0);
+    assert!(!daemon.log().contains("no sound"), "{}", daemon.log());
+    assert!(daemon.is_running());
+}
+
+#[test]
 fn the_doctor_says_what_is_fine_and_how_to_mend_the_rest() {
     use lacquer::doctor::Machine;
     let folder = lacquer_tests::daemon::Folder::new("doctor");

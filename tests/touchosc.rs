@@ -258,3 +258,24 @@ fn tosclib_reads_the_shipped_layouts() {
         assert_eq!(counted, layout.all().len(), "{name}");
     }
 }
+
+#[test]
+fn the_scripts_do_in_a_real_lua_what_they_are_for() {
+    let folder = Folder::new("toscscripts");
+    let file = folder.at("x.tosc");
+    let out =
+        lacquer(&["touchosc", "configs/demo.yaml", "-o", file.to_str().unwrap(), "--reply-port", "9001"]);
+    assert!(out.status.success());
+    let python = root().join("target/clients/venv/bin/python");
+    let out = Command::new(&python).arg(root().join("tests/clients/scripts.py")).arg(&file).output();
+    let out = out.expect("run tests/clients/setup, as make test does");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let told = String::from_utf8_lossy(&out.stdout);
+    let layout = read(&file);
+    let moved = layout
+        .all()
+        .into_iter()
+        .filter(|control| matches!(control.kind.as_str(), "FADER" | "RADIAL") && control.is_interactive());
+    let ask = "'/subscribe 15 text port 9001'";
+    assert_eq!(told.trim(), format!("{} [{ask}, {ask}, {ask}]", moved.count()));
+}

@@ -72,9 +72,15 @@ impl Health {
         due(&mut self.spoke_of_xruns, now)
     }
 
-    /// A new link counts from 0.
+    /// A new link counts from 0, and is given time to begin.
     pub fn new_link(&mut self) {
         self.of_link = 0;
+        self.give_time();
+    }
+
+    /// The callback is given time from now on.
+    pub fn give_time(&mut self) {
+        self.heard = Some(Instant::now());
     }
 
     /// Counts a fault of the input; true where it is time to speak of it.

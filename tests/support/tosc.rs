@@ -231,6 +231,7 @@ fn paint(control: &Control, view: (usize, usize), svg: &mut String) {
     let outline = format!("stroke=\"{colour}\"");
     match control.kind.as_str() {
         "GROUP" => rect(svg, [fx, fy, fw, fh], &colour, 1.0, ""),
+        "BUTTON" if control.properties["background"] == "0" => {}
         "BUTTON" => rect(svg, [fx, fy, fw, fh], &colour, 0.25, &outline),
         "FADER" => {
             rect(svg, [fx, fy, fw, fh], &colour, 0.12, &outline);

@@ -13,8 +13,8 @@ use jack::{
 };
 use lacquer_graph::plan::{Group, Io};
 use std::ffi::c_void;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A client with its ports, not yet running.
 pub struct Opened {
@@ -31,6 +31,8 @@ pub struct Running {
     own: Vec<Own>,
     /// How often ports have come or gone.
     ports: Arc<AtomicU64>,
+    /// The ports that have come since the last look.
+    come: Arc<Mutex<Vec<String>>>,
     latency: Arc<Latency>,
     gone: Arc<AtomicBool>,
     missed: Arc<AtomicU64>,
@@ -123,6 +125,7 @@ impl Opened {
         let (gone, missed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         // The ports that are there already count as one change.
         let ports = Arc::new(AtomicU64::new(1));
+        let come = Arc::new(Mutex::new(Vec::new()));
         let rate = self.client.sample_rate();
         let notifications = Notifications {
             happenings: happenings.clone(),
@@ -130,6 +133,7 @@ impl Opened {
             missed: Arc::clone(&missed),
             rate,
             ports: Arc::clone(&ports),
+            come: Arc::clone(&come),
             connections: Arc::clone(connections),
             midi: self
                 .own
@@ -151,7 +155,7 @@ impl Opened {
             .client
             .activate_async(notifications, process)
             .map_err(|error| failed("activating", error))?;
-        Ok(Running { client, own: self.own, ports, latency, gone, missed })
+        Ok(Running { client, own: self.own, ports, come, latency, gone, missed })
     }
 }
 
@@ -194,6 +198,9 @@ impl Running {
             theirs.into_iter().map(|theirs| (own.name.clone(), theirs)).collect::<Vec<Cable>>()
         };
         let connected = self.own.iter().flat_map(connections).collect();
+        // One that went and came between two looks has come all the same.
+        let come = std::mem::take(&mut *self.come.lock().unwrap_or_else(PoisonError::into_inner));
+        come.iter().for_each(|port| patch.come(port));
         let mut failures = Vec::new();
         for cable in patch.look(&self.own, &others, &connected) {
             let Some(own) = self.own.iter().find(|own| own.name == cable.0) else { continue };
@@ -314,6 +321,7 @@ struct Notifications {
     missed: Arc<AtomicU64>,
     rate: Frames,
     ports: Arc<AtomicU64>,
+    come: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicU64>,
     /// The full names of the MIDI ports.
     midi: Vec<String>,
@@ -332,7 +340,9 @@ impl NotificationHandler for Notifications {
         Control::Continue
     }
 
-    fn port_registration(&mut self, _: &Client, _: PortId, _: bool) {
+    fn port_registration(&mut self, client: &Client, port: PortId, is_there: bool) {
+        let name = client.port_by_id(port).filter(|_| is_there).and_then(|port| port.name().ok());
+        self.come.lock().unwrap_or_else(PoisonError::into_inner).extend(name);
         self.ports.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -81,9 +81,14 @@ impl Patch {
         wanted.difference(connected).cloned().collect()
     }
 
-    /// A connection could not be made: its port counts as new the next time.
-    pub fn again(&mut self, (_, other): &Cable) {
+    /// This port has come: it counts as new at the next look.
+    pub fn come(&mut self, other: &str) {
         self.there.remove(other);
+    }
+
+    /// A connection could not be made: its port counts as new at the next look.
+    pub fn again(&mut self, (_, other): &Cable) {
+        self.come(other);
     }
 
     /// The patterns of ours that fit no port that is there.
@@ -148,6 +153,10 @@ mod tests {
         assert_eq!(again, cables(&[("out_1", "tape:rec")]));
         // It was not ready.
         patch.again(&("out_1".to_owned(), "tape:rec".to_owned()));
+        assert_eq!(patch.look(&own(), &ports, &less), again);
+        // It went and came between two looks.
+        patch.look(&own(), &ports, &by_hand);
+        patch.come("tape:rec");
         assert_eq!(patch.look(&own(), &ports, &less), again);
         // Another server.
         let mut patch = Patch::new(patch.kept().clone());

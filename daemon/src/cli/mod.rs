@@ -4,6 +4,7 @@
 mod check;
 mod ctl;
 mod doctor;
+mod generate;
 mod graph;
 mod meter;
 mod nodes;
@@ -137,6 +138,12 @@ enum Command {
         /// A station, whose ports are tried as well
         station: Option<PathBuf>,
     },
+    /// Write manual pages and shell completions into a folder, for packages
+    #[command(hide = true)]
+    Generate {
+        /// The folder
+        folder: PathBuf,
+    },
     /// Print the JSON Schema of a file, for completion in an editor
     Schema {
         /// Which file
@@ -263,6 +270,7 @@ pub fn main() -> ExitCode {
         Command::Ctl { to, what } => ctl::run(to, what),
         Command::Touchosc { station, output, reply_port } => touchosc::run(&station, &output, reply_port),
         Command::Doctor { station } => doctor::run(station.as_deref()),
+        Command::Generate { folder } => generate::run(&folder),
         Command::Schema { file } => {
             let schema = match file {
                 SchemaOf::Station => schema::station(),

@@ -10,7 +10,7 @@ use crate::shelf::Shelf;
 use crate::threads::conductor::{Conductor, Desk};
 use crate::threads::surfaces::{self, Osc, osc};
 use crate::threads::{keeper, midi as midi_thread, signals};
-use crate::{log, net, reload, state};
+use crate::{log, net, realtime, reload, state};
 use basedrop::Collector;
 use crossbeam_channel::bounded;
 use lacquer_control::notice::Notice;
@@ -28,6 +28,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     };
     let mut screen = Screen::new(report_seconds);
     log::start(&screen.bars);
+    tracing::info!("{}", realtime::lock_memory());
     let (asks, asked) = bounded(ASKED);
     if let Err(error) = signals::spawn(asks.clone()) {
         return complain(&format!("signals: {error}"), Outcome::Refused);

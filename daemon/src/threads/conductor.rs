@@ -84,6 +84,8 @@ pub struct Conductor {
     air: Air,
     link: Option<Link>,
     retry: Instant,
+    /// When this thread looked round last.
+    ticked: Instant,
     /// How long to wait from one attempt to the next.
     waits: Duration,
     /// The chain to start with, once there is audio.
@@ -132,6 +134,7 @@ impl Conductor {
             first: String::new(),
             waits: RETRY,
             retry: now,
+            ticked: now,
             collector,
             asked,
             asks,
@@ -223,6 +226,7 @@ impl Conductor {
                 self.lost("the server has shut down");
             }
         }
+        self.look_for_standstill(now);
         self.feed_watchdog(now);
         self.take_due();
         self.tick_morph(now);

@@ -8,7 +8,7 @@ use crate::reload::Loaded;
 use lacquer_graph::plan::Plan;
 use std::io;
 use style::{AMBER, BLUE, BRIGHT, DIM, GREEN, GROUND, PANEL, RED, TEAL};
-use style::{bare_button, button, group, label, meter, page_frame, pager};
+use style::{button, group, label, lamp, meter, page_frame, pager};
 use tree::{Frame, Node};
 
 /// Size of the layout: that of a tablet that lies on its side.
@@ -104,9 +104,10 @@ fn head(station: &Loaded, plans: &[Plan]) -> Vec<Node> {
     nodes
 }
 
-fn chain_button(frame: Frame, chain: &str) -> [Node; 2] {
-    let says = |node: Node| node.lights(&format!("/chain/{chain}"));
-    button(&format!("chain {chain}"), frame, chain, GREEN, false, says)
+fn chain_button(frame: Frame, chain: &str) -> Vec<Node> {
+    let mut nodes = Vec::from(lamp(&format!("chain {chain}"), frame, GREEN, &format!("/chain/{chain}")));
+    nodes.push(label(&format!("chain {chain} text"), frame, chain, 14, BRIGHT));
+    nodes
 }
 
 fn overview(frame: Frame, plans: &[Plan]) -> Node {
@@ -174,10 +175,10 @@ fn overview(frame: Frame, plans: &[Plan]) -> Node {
     panel = panel.with([label("scenes name", [GAP, 6, 200, 22], "scenes", 14, DIM).int("textAlignH", 1)]);
     for slot in 1..=SCENES {
         let at = recall(slot - 1);
-        panel = panel.with([
-            bare_button(&format!("scene {slot}"), at, BLUE, false).lights(&format!("/scene/{slot}")),
-            label(&format!("scene {slot} name"), at, "", 14, BRIGHT).reads(&format!("/scene/{slot}/name")),
-        ]);
+        panel = panel.with(lamp(&format!("scene {slot}"), at, BLUE, &format!("/scene/{slot}")));
+        panel = panel
+            .with([label(&format!("scene {slot} name"), at, "", 14, BRIGHT)
+                .reads(&format!("/scene/{slot}/name"))]);
         let says = |node: Node| node.triggers(&format!("/scene/{slot}/save"));
         panel = panel.with(button(
             &format!("save {slot}"),

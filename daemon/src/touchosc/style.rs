@@ -77,6 +77,16 @@ pub fn button(
     [says(bare_button(name, frame, colour, holds)), label(&format!("{name} text"), frame, text, size, BRIGHT)]
 }
 
+/// A lamp, and over it a button that asks for what it shows: what is lit is what the daemon says, not what a finger did.
+pub fn lamp(name: &str, frame: Frame, colour: Colour, address: &str) -> [Node; 2] {
+    let light = bare_button(&format!("{name} lamp"), frame, colour, false)
+        .flag("interactive", false)
+        .flag("grabFocus", false)
+        .shows(address, 0.0, 1.0);
+    let press = bare_button(name, frame, colour, false).flag("background", false).triggers(address);
+    [light, press]
+}
+
 /// A button without a text.
 pub fn bare_button(name: &str, frame: Frame, colour: Colour, holds: bool) -> Node {
     Node::new("BUTTON", name, frame)

@@ -112,11 +112,6 @@ impl Node {
         self.osc(address, (true, false), ("x", "RISE"), Argument::Number(0.0, 1.0))
     }
 
-    /// Sends 1 at an address when it is pressed, and hears 0 or 1 there.
-    pub fn lights(self, address: &str) -> Self {
-        self.osc(address, (true, true), ("x", "RISE"), Argument::Number(0.0, 1.0))
-    }
-
     /// Hears a number at an address, `low` at its bottom and `high` at its top.
     pub fn shows(self, address: &str, low: f64, high: f64) -> Self {
         self.osc(address, (false, true), ("x", "ANY"), Argument::Number(low, high))

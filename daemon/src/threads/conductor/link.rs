@@ -4,11 +4,15 @@ use super::{Conductor, RETRY, RETRY_MOST};
 use crate::link::Link;
 use crate::service;
 use lacquer_control::message::Order;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
+
+/// So long a callback may not come before its server is given up.
+const STILL: Duration = Duration::from_secs(3);
 
 impl Conductor {
     pub(super) fn start(&mut self, name: &str) {
+        self.health.new_link();
         match self.air.start(name) {
             Ok(order) => {
                 let latency = self.air.shelf.latency();
@@ -55,6 +59,25 @@ impl Conductor {
         self.ended |= self.ending.is_some();
     }
 
+    /// A server may go without a word, as PipeWire does: what has stood still for a while is gone.
+    pub(super) fn look_for_standstill(&mut self, now: Instant) {
+        // Where this thread has not run either, the machine has stopped them both.
+        if now.duration_since(std::mem::replace(&mut self.ticked, now)) > STILL / 3 {
+            self.health.give_time();
+        }
+        if self.link.is_none() || self.health.has_progress(STILL) {
+            return;
+        }
+        let Some(link) = self.link.take() else { return };
+        self.cabling.kept.clone_from(link.cables());
+        // Leaving a server that does not answer may take for ever.
+        let left = std::thread::Builder::new().name("leaving".to_owned()).spawn(move || link.close());
+        if let Err(error) = left {
+            warn!("threads: {error}");
+        }
+        self.lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
+    }
+
     pub(super) fn wait_for_audio(&mut self) {
         service::status("waiting for the audio server");
         self.waits = RETRY;
@@ -67,7 +90,6 @@ impl Conductor {
         let Ok(link) = Link::open(&self.station.audio, &self.cabling) else { return };
         self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
-        self.health.new_link();
         let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
         info!("{} is there", self.station.audio.backend.name());
         self.tell_event("connection", &["back"]);
