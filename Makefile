@@ -35,10 +35,11 @@ test: setup-test ## everything that CI checks
 	$(CARGO) build --workspace
 	$(CARGO) test --workspace
 
-test-lab: setup ## what needs a machine of its own: MIDI on a real ALSA sequencer (root; boots QEMU)
+test-lab: setup ## what needs a machine of its own: systemd's boot, MIDI on a real ALSA sequencer (root; boots QEMU)
 	$(CARGO) build --package lacquer
-	install -D -t target/lab target/debug/lacquer tests/lab/midi.sh
+	install -D -t target/lab target/debug/lacquer tests/lab/*.sh systemd/lacquer@.service
 	tests/lab/vm target/lab sh midi.sh
+	LAB_BOOT=boot.sh tests/lab/vm target/lab sh unit.sh
 
 bench: setup ## measure: each node type, a chain, a swap
 	$(CARGO) bench --package lacquer-graph
