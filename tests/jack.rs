@@ -337,6 +337,33 @@ fn what_was_connected_by_hand_comes_back_with_the_server_and_with_its_port() {
 }
 
 #[test]
+fn a_server_that_ends_and_starts_again_and_again_is_found_each_time() {
+    if !alone("a_server_that_ends_and_starts_again_and_again_is_found_each_time") {
+        return;
+    }
+    let mut server = Server::start(128);
+    let folder = Folder::new("jack-again");
+    let mut daemon = daemon(&folder, "line", ", connect: {master: [\"system:playback_*\"]}");
+    daemon.logged("line is on air");
+    let rounds = if std::env::var_os("LACQUER_LONG").is_some() { 50 } else { 5 };
+    let mut times = Vec::new();
+    for round in 1..=rounds {
+        server.stop();
+        server = Server::start(128);
+        let begin = Instant::now();
+        eventually("it plays again", || {
+            (daemon.log().matches("line is on air").count() == round + 1).then_some(())
+        });
+        times.push(begin.elapsed());
+        let probe = Client::new("probe", ClientOptions::NO_START_SERVER).unwrap().0;
+        eventually("it is connected", || (cables(&probe, "under-test:master_1").len() == 2).then_some(()));
+    }
+    times.sort();
+    println!("{rounds} restarts: found after {:?}, at most {:?}", times[rounds / 2], times[rounds - 1]);
+    assert!(daemon.is_running());
+}
+
+#[test]
 fn a_control_message_is_heard_within_a_few_blocks() {
     if !alone("a_control_message_is_heard_within_a_few_blocks") {
         return;
