@@ -226,3 +226,26 @@ fn the_largest_chain_that_is_allowed_plays() {
     let input = lacquer_tests::signal::noise(-6.0, 1, 2, 640);
     assert_eq!(rig.play(&input), input);
 }
+
+#[test]
+fn maps_and_cue_lists_are_checked_as_what_they_are() {
+    let folder = Folder::new("checkothers");
+    let check = |text: &str| {
+        let file = folder.write("file.yaml", text);
+        let out = lacquer(&["check", file.to_str().unwrap()]);
+        let told = [out.stdout, out.stderr].concat();
+        (out.status.code(), String::from_utf8_lossy(&told).into_owned())
+    };
+    for maps in fs::read_dir(root().join("configs/midi")).unwrap() {
+        let text = fs::read_to_string(maps.unwrap().path()).unwrap();
+        assert_eq!(check(&text).0, Some(0));
+    }
+    assert_eq!(check("cues: [{name: news, chain: b, at: \"18:00\"}]").0, Some(0));
+    for (text, wanted) in [
+        ("device: x\ncontrols:\n  - {cc: 128, to: /undo}\n", "file.yaml:3:10"),
+        ("cues:\n  - {name: news}\n", "cue \"news\" does nothing"),
+    ] {
+        let (code, told) = check(text);
+        assert!(code == Some(1) && told.contains(wanted), "{told}");
+    }
+}

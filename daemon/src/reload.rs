@@ -169,19 +169,26 @@ fn read_cues(
 ) -> Vec<Cue> {
     let Some((name, at)) = &station.cues else { return Vec::new() };
     let path = folder.join(name);
-    match read(&path) {
-        Ok(bytes) => {
-            let (cues, wrong) = cues::parse(&bytes);
-            if !wrong.is_empty() {
-                reports.push(report(&path, &bytes, wrong));
-            }
-            cues
-        }
-        Err(mistake) => {
-            let text = format!("cue list {}: {}", path.display(), mistake.problem);
-            mistakes.push(Mistake::new(*at, Problem::Other(text)));
-            Vec::new()
-        }
+    if let Err(error) = File::open(&path) {
+        let text = format!("cue list {}: {}", path.display(), plain(&error));
+        mistakes.push(Mistake::new(*at, Problem::Other(text)));
+        return Vec::new();
+    }
+    cue_list(&path).unwrap_or_else(|report| {
+        reports.push(report);
+        Vec::new()
+    })
+}
+
+/// Reads a cue list by itself.
+///
+/// # Errors
+/// All its mistakes.
+pub fn cue_list(path: &Path) -> Result<Vec<Cue>, Report> {
+    let bytes = read(path).map_err(|mistake| report(path, &[], vec![mistake]))?;
+    match cues::parse(&bytes) {
+        (cues, mistakes) if mistakes.is_empty() => Ok(cues),
+        (_, mistakes) => Err(report(path, &bytes, mistakes)),
     }
 }
 

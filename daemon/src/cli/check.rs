@@ -1,4 +1,4 @@
-//! `lacquer check`: every error of stations, chains and MIDI maps.
+//! `lacquer check`: every error of stations, chains, MIDI maps and cue lists.
 
 use super::{Outcome, print};
 use crate::reload;
@@ -11,10 +11,9 @@ pub(super) fn run(files: &[PathBuf]) -> Outcome {
         let reports = if is_station(file) {
             reload::station(file, None).err().unwrap_or_default()
         } else if has(file, &["controls", "device"]) {
-            match reload::map(file) {
-                Err(Some(report)) => vec![report],
-                _ => Vec::new(),
-            }
+            reload::map(file).err().flatten().into_iter().collect()
+        } else if has(file, &["cues"]) {
+            reload::cue_list(file).err().into_iter().collect()
         } else {
             reload::chain(file, None, reload::NOMINAL_RATE).err().into_iter().collect()
         };

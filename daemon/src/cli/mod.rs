@@ -62,9 +62,9 @@ enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         report: u32,
     },
-    /// Validate stations and chains without playing; prints every error
+    /// Validate stations, chains, MIDI maps and cue lists without playing; prints every error
     Check {
-        /// Station or chain files
+        /// Stations, chains, MIDI maps or cue lists
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
