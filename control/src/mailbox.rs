@@ -85,6 +85,9 @@ impl Mailbox {
 
     /// What is due.
     pub fn due(&mut self, wish: &Wish, now: Instant) -> Vec<Line> {
+        if self.next().is_none_or(|next| next > now) {
+            return Vec::new();
+        }
         let due = self.waiting.iter().filter(|(_, letter)| letter.due <= now);
         let due: Vec<String> = due.map(|(address, _)| address.clone()).collect();
         let mut lines = Vec::with_capacity(due.len());

@@ -1,5 +1,6 @@
 //! Scenes: named sets of values, each of one chain or some of its nodes.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Most scenes of a station: as many as there are MIDI programs.
@@ -8,7 +9,7 @@ pub const MOST_SCENES: usize = 128;
 const LONGEST_NAME: usize = 64;
 
 /// A named set of values.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scene {
     /// Where it lies, 1 to [`MOST_SCENES`].
     pub slot: usize,

@@ -3,6 +3,8 @@
 //! It is JSON, and written whole beside the old one before it takes its place: whenever the machine stops, one of
 //! the two is there.
 
+use crate::threads::conductor::compare::State;
+use lacquer_control::scene::Scene;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -36,36 +38,14 @@ pub struct Kept {
     /// Whether A and B are made equally loud.
     pub matched: bool,
     /// The one of A and B that is not heard.
-    pub other: Option<KeptState>,
+    pub other: Option<State>,
     /// The scenes.
-    pub scenes: Vec<KeptScene>,
+    pub scenes: Vec<Scene>,
     /// What was connected on the audio server: ours, theirs.
     #[serde(default)]
     pub cables: Vec<(String, String)>,
     /// What was moved away from the files, by chain.
     pub values: BTreeMap<String, Vec<KeptValue>>,
-}
-
-/// A full state of the sound.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KeptState {
-    /// The chain.
-    pub chain: String,
-    /// Unit values by path.
-    pub values: BTreeMap<String, f64>,
-}
-
-/// A scene.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KeptScene {
-    /// Its slot.
-    pub slot: usize,
-    /// Its name.
-    pub name: String,
-    /// Its chain.
-    pub chain: String,
-    /// Unit values by path.
-    pub values: BTreeMap<String, f64>,
 }
 
 /// A value that was moved: its path, its unit value, and that of the file at that time.
@@ -129,10 +109,19 @@ pub fn read(path: &Path) -> Option<Kept> {
 /// # Errors
 /// What the system refuses; the old file is untouched then.
 pub fn write(path: &Path, kept: &Kept) -> io::Result<()> {
+    let mut json = serde_json::to_vec(kept)?;
+    json.push(b'\n');
+    replace(path, &json)
+}
+
+/// Puts `bytes` in the place of a file: whole, or not at all.
+///
+/// # Errors
+/// What the system refuses; the old file is untouched then.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;
-    serde_json::to_writer(&mut file, kept)?;
-    file.write_all(b"\n")?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
     // The new name must be on the disk as well.

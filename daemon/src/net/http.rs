@@ -56,7 +56,7 @@ async fn answer(
     if attribute == Some("HOST_INFO") {
         return json(&Query::host_info(&net.host));
     }
-    let answer = net.desk().query.answer(&path, attribute);
+    let answer = net.clients().query.answer(&path, attribute);
     match answer {
         Ok(tree) => json(&tree),
         Err(no) => StatusCode::from_u16(no as u16).unwrap_or(StatusCode::NOT_FOUND).into_response(),
@@ -144,11 +144,11 @@ async fn client(mut socket: WebSocket, from: SocketAddr, net: Arc<Net>) {
     let peer = Peer::Web(from);
     let (out, mut told) = mpsc::channel(super::WAITING * 8);
     {
-        let mut desk = net.desk();
-        if desk.outs.len() + desk.listeners.len() >= super::MOST {
+        let mut clients = net.clients();
+        if !clients.has_room() {
             return;
         }
-        desk.listeners.insert(peer, Listener::new(out));
+        clients.listeners.insert(peer, Listener::new(out));
     }
     loop {
         tokio::select! {
@@ -178,9 +178,9 @@ async fn client(mut socket: WebSocket, from: SocketAddr, net: Arc<Net>) {
 fn command(net: &Net, peer: Peer, text: &str) {
     let Ok(asked) = serde_json::from_str::<Json>(text) else { return };
     let (Some(command), Some(path)) = (asked["COMMAND"].as_str(), asked["DATA"].as_str()) else { return };
-    let mut desk = net.desk();
-    let now = desk.query.value(path).map(|values| Line::new(path, values.to_vec()));
-    let Some(listener) = desk.listeners.get_mut(&peer) else { return };
+    let mut clients = net.clients();
+    let now = clients.query.value(path).map(|values| Line::new(path, values.to_vec()));
+    let Some(listener) = clients.listeners.get_mut(&peer) else { return };
     match command {
         "LISTEN" if listener.addresses.len() < MOST => {
             listener.addresses.insert(path.to_owned());

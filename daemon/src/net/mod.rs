@@ -9,7 +9,7 @@ use crate::station::control::Control;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use http::Listener;
 use lacquer_control::intent::{Asked, Peer};
-use lacquer_control::notice::{Line, Notice};
+use lacquer_control::notice::{Line, Notice, To};
 use lacquer_control::surface::audience::Audience;
 use lacquer_control::surface::gate::{Gate, Rules};
 use lacquer_control::surface::query::{Host, Query};
@@ -25,6 +25,8 @@ use tokio::sync::mpsc;
 const LOOK: Duration = Duration::from_millis(5);
 /// Packets that may wait for one client.
 const WAITING: usize = 1_024;
+/// With fewer intents than this before it the conductor has room for what had to wait.
+const LATE: usize = 1_024;
 /// Most clients at once, on streams and websockets together.
 const MOST: usize = 64;
 
@@ -37,11 +39,11 @@ pub struct Net {
     pub web: Rules,
     /// Who is let in on streams.
     pub osc: Rules,
-    desk: Mutex<Desk>,
+    clients: Mutex<Clients>,
 }
 
 /// What changes while it runs.
-struct Desk {
+struct Clients {
     streams: Gate,
     webs: Gate,
     audience: Audience,
@@ -92,7 +94,7 @@ pub fn run(
     let net = Arc::new(Net {
         asks,
         host: Host { name: name.to_owned(), osc: control.osc.as_ref().map(|osc| osc.listen) },
-        desk: Mutex::new(Desk {
+        clients: Mutex::new(Clients {
             streams: Gate::new(osc.clone()),
             webs: Gate::new(web.clone()),
             audience: Audience::new(|peer| matches!(peer, Peer::Stream(_))),
@@ -123,31 +125,31 @@ pub fn run(
 }
 
 impl Net {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn clients(&self) -> MutexGuard<'_, Clients> {
         // What a panic left behind is still the truth about who is connected.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells what is to be told, and asks what had to wait. False where the house closes.
     fn look(&self, told: &Receiver<Notice>) -> bool {
         let now = Instant::now();
-        let mut desk = self.desk();
+        let mut clients = self.clients();
         for notice in told.try_iter() {
             if notice == Notice::End {
                 return false;
             }
-            desk.take(notice, now);
+            clients.take(notice, now);
         }
-        let Desk { audience, outs, listeners, .. } = &mut *desk;
+        let Clients { audience, outs, listeners, .. } = &mut *clients;
         for (peer, lines) in audience.due(now) {
             send(outs, peer, lines);
         }
         listeners.retain(|_, listener| listener.tick(now));
-        let late = [desk.streams.due(now), desk.webs.due(now)];
-        drop(desk);
-        for asked in late.into_iter().flatten() {
-            // A conductor that is flooded gets it with what comes next.
-            self.asks.try_send(asked).ok();
+        // What had to wait is the last of its value: it stays where it is until the conductor has room for all.
+        if self.asks.len() < LATE {
+            for asked in clients.streams.due(now).into_iter().chain(clients.webs.due(now)) {
+                self.asks.try_send(asked).ok();
+            }
         }
         true
     }
@@ -155,8 +157,9 @@ impl Net {
     /// Asks the conductor; waits where it has much to do.
     async fn ask(&self, asked: Asked, address: IpAddr) {
         let admitted = {
-            let mut desk = self.desk();
-            let gate = if matches!(asked.by, Peer::Web(_)) { &mut desk.webs } else { &mut desk.streams };
+            let mut clients = self.clients();
+            let gate =
+                if matches!(asked.by, Peer::Web(_)) { &mut clients.webs } else { &mut clients.streams };
             gate.admit(asked, address, Instant::now())
         };
         let Some(mut asked) = admitted else { return };
@@ -171,24 +174,27 @@ impl Net {
 
     /// A client comes; `None` where there is no room.
     fn join(&self, peer: Peer) -> Option<mpsc::Receiver<Vec<Line>>> {
-        let mut desk = self.desk();
-        if desk.outs.len() + desk.listeners.len() >= MOST {
-            return None;
-        }
+        let mut clients = self.clients();
         let (out, lines) = mpsc::channel(WAITING);
-        desk.outs.insert(peer, out);
-        Some(lines)
+        clients.has_room().then(|| {
+            clients.outs.insert(peer, out);
+            lines
+        })
     }
 
     fn leave(&self, peer: Peer) {
-        let mut desk = self.desk();
-        desk.outs.remove(&peer);
-        desk.listeners.remove(&peer);
-        desk.audience.leave(peer);
+        let mut clients = self.clients();
+        clients.outs.remove(&peer);
+        clients.listeners.remove(&peer);
+        clients.audience.leave(peer);
     }
 }
 
-impl Desk {
+impl Clients {
+    fn has_room(&self) -> bool {
+        self.outs.len() + self.listeners.len() < MOST
+    }
+
     fn take(&mut self, notice: Notice, now: Instant) {
         match &notice {
             Notice::Places(places) => {
@@ -196,7 +202,7 @@ impl Desk {
                 self.listeners.values_mut().for_each(Listener::path_changed);
             }
             Notice::Tell { to, lines } => {
-                if !matches!(to, lacquer_control::notice::To::One(_)) {
+                if !matches!(to, To::One(_)) {
                     self.query.take(lines);
                 }
                 for (peer, listener) in &mut self.listeners {

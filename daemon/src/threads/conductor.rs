@@ -1,7 +1,7 @@
 //! The conductor: the one thread that builds chains and writes orders. It takes intents from every
 //! listener, readings from the audio thread, and tells the surfaces what became of both.
 
-mod compare;
+pub mod compare;
 mod cues;
 mod files;
 mod keep;
@@ -385,9 +385,7 @@ impl Conductor {
     fn swap_asked(&mut self, by: Peer, name: &str) {
         let before = self.air.next();
         self.morph = None;
-        if let Some(ended) = self.history.end() {
-            self.audit_gesture(&ended);
-        }
+        self.end_gesture();
         self.swap(by, name);
         if self.air.next() != before {
             self.compare.unknown();

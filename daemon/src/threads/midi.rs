@@ -3,6 +3,7 @@
 mod alsa;
 
 use crate::midi::{Entry, Port};
+use crate::state;
 use alsa::Alsa;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use lacquer_control::intent::{Asked, Intent, Peer};
@@ -11,7 +12,7 @@ use lacquer_control::surface::midi::learn::{Learned, insert};
 use lacquer_control::surface::midi::map::Map;
 use lacquer_control::surface::midi::{Device, Heard};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -186,10 +187,7 @@ impl Slot {
         let path = &self.entry.path;
         let told = |error: io::Error| error.to_string();
         let text = insert(&fs::read_to_string(path).map_err(told)?, learned)?;
-        let new = path.with_extension("new");
-        let mut file = fs::File::create(&new).map_err(told)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(told)?;
-        fs::rename(&new, path).map_err(told)?;
+        state::replace(path, text.as_bytes()).map_err(told)?;
         self.read = changed(path);
         if let (Some(map), _) = Map::parse(text.as_bytes()) {
             self.set_map(map);

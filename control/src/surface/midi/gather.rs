@@ -1,6 +1,6 @@
 //! Messages to what a control says: 7 and 14 bits, numbered parameters, presses.
 
-use super::map::Source;
+use super::map::{Map, Source};
 use super::message::Message;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,16 +15,8 @@ pub struct Said {
     pub source: Source,
     /// Its position, 0 to 1.
     pub at: f64,
-    /// The 7 bits that it sent last, for encoders.
+    /// The 7 bits that it sent: of an encoder its clicks, of a program its number.
     pub raw: u8,
-}
-
-/// Which of the controls that share messages there are.
-pub trait Known {
-    /// Whether the map has a control of 14 bits on this channel and number (0 to 31).
-    fn has_14(&self, channel: u8, number: u8) -> bool;
-    /// Whether the map has any numbered parameter on this channel.
-    fn has_nrpn(&self, channel: u8) -> bool;
 }
 
 /// What is half said.
@@ -49,7 +41,7 @@ fn fourteen(source: Source, coarse: u8, fine: u8) -> Said {
 
 impl Gather {
     /// Takes a message. A control may be meant by it as 7 bits and as part of 14: both are given.
-    pub fn hear(&mut self, message: Message, known: &impl Known, now: Instant) -> Vec<Said> {
+    pub fn hear(&mut self, message: Message, map: &Map, now: Instant) -> Vec<Said> {
         let seven = |source, raw: u8| Said { source, at: f64::from(raw) / 127.0, raw };
         match message {
             Message::Note { channel, number, velocity } => {
@@ -61,10 +53,10 @@ impl Gather {
             }
             Message::Control { channel, number, value } => {
                 let mut said = vec![seven(Source::Cc(channel, number), value)];
-                if known.has_nrpn(channel) {
+                if map.has_nrpn(channel) {
                     said.extend(self.numbered(channel, number, value, now));
                 }
-                if number < 64 && known.has_14(channel, number & 31) {
+                if number < 64 && map.has_14(channel, number & 31) {
                     let source = Source::Cc14(channel, number & 31);
                     said.extend(self.half(source, number < 32, value, now));
                 }

@@ -11,11 +11,11 @@ use crate::address::Place;
 use crate::intent::{Intent, Value};
 use crate::notice::Line;
 use crate::surface::words;
-use gather::{Gather, Known, Said};
+use gather::{Gather, Said};
 use lacquer_graph::param::Taper;
 use learn::{Learned, Learner};
 use map::{Act, Control, Encoding, Map, Source, Target};
-use message::{Message, Parser};
+use message::Parser;
 use pickup::Pickup;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct Device {
 #[derive(Clone, Debug, Default)]
 struct Hand {
     pickups: Vec<Pickup>,
+    /// Where the values of its targets are kept.
+    keys: Vec<String>,
     moved: Option<Instant>,
     is_touched: bool,
     /// Clicks that have not made a step yet.
@@ -74,30 +76,14 @@ pub struct Heard {
     pub learned: Option<Learned>,
 }
 
-impl Known for Map {
-    fn has_14(&self, channel: u8, number: u8) -> bool {
-        self.controls.iter().any(|control| control.source == Source::Cc14(channel, number))
-    }
-
-    fn has_nrpn(&self, channel: u8) -> bool {
-        self.controls.iter().any(|control| matches!(control.source, Source::Nrpn(on, _) if on == channel))
-    }
-}
-
 impl Device {
     /// A controller that has just come.
     pub fn new(map: Map) -> Self {
-        let mut device = Self {
-            map: Map {
-                name: String::new(),
-                devices: Vec::new(),
-                init: Vec::new(),
-                controls: Vec::new(),
-                mackie: None,
-            },
+        Self {
+            hands: hands(&map),
+            map,
             parser: Parser::default(),
             gather: Gather::default(),
-            hands: Vec::new(),
             truth: HashMap::new(),
             values: HashMap::new(),
             texts: HashMap::new(),
@@ -106,18 +92,12 @@ impl Device {
             shown: HashMap::new(),
             next_meters: None,
             is_fresh: true,
-        };
-        device.set_map(map);
-        device
+        }
     }
 
     /// Another map from now on; what is known of the values stays.
     pub fn set_map(&mut self, map: Map) {
-        let hand = |control: &Control| Hand {
-            pickups: vec![Pickup::default(); control.targets.len()],
-            ..Hand::default()
-        };
-        self.hands = map.controls.iter().map(hand).collect();
+        self.hands = hands(&map);
         self.map = map;
         self.refresh();
     }
@@ -186,7 +166,7 @@ impl Device {
                 continue;
             }
             for said in self.gather.hear(message, &self.map, now) {
-                self.said(said, message, now, &mut intents);
+                self.said(said, now, &mut intents);
             }
         }
         intents
@@ -196,8 +176,7 @@ impl Device {
     pub fn tick(&mut self, now: Instant) -> (Heard, Vec<Vec<u8>>) {
         let mut heard = Heard::default();
         for said in self.gather.late(now) {
-            let message = Message::Program { channel: 0, number: 0 };
-            self.said(said, message, now, &mut heard.intents);
+            self.said(said, now, &mut heard.intents);
         }
         if let Some(learned) = self.learner.as_ref().and_then(|learner| learner.learned(now)) {
             self.learner = None;
@@ -208,7 +187,7 @@ impl Device {
 
     // From the hand ------------------------------------------------------------------------------------
 
-    fn said(&mut self, said: Said, message: Message, now: Instant, intents: &mut Vec<Intent>) {
+    fn said(&mut self, said: Said, now: Instant, intents: &mut Vec<Intent>) {
         for at in 0..self.map.controls.len() {
             let control = &self.map.controls[at];
             if control.touch == Some(said.source) {
@@ -216,32 +195,31 @@ impl Device {
                 self.hands[at].moved = Some(now);
             }
             if control.source == said.source {
-                self.act(at, said, message, now, intents);
+                self.act(at, said, now, intents);
             }
         }
     }
 
-    fn act(&mut self, at: usize, said: Said, message: Message, now: Instant, intents: &mut Vec<Intent>) {
+    fn act(&mut self, at: usize, said: Said, now: Instant, intents: &mut Vec<Intent>) {
         let Self { map, hands, values, places, .. } = self;
         let (control, hand) = (&map.controls[at], &mut hands[at]);
         let since = hand.moved.replace(now).map(|before| now.saturating_duration_since(before));
         let is_pressed = said.at > 0.0 || matches!(said.source, Source::Program(_));
-        for (target, pickup) in control.targets.iter().zip(&mut hand.pickups) {
+        for ((target, key), pickup) in control.targets.iter().zip(&hand.keys).zip(&mut hand.pickups) {
             let place = place(places, &target.address);
             let is_value = target.address.starts_with("/node/");
             if is_value && place.is_none() {
                 continue;
             }
-            let key = key(&target.address);
             let way = Way { target, place };
             match control.act {
                 Act::Absolute => {
-                    let known = values.get(&key).map(|norm| way.position(*norm));
+                    let known = values.get(key).map(|norm| way.position(*norm));
                     let may = !control.has_pickup || known.is_none_or(|known| pickup.moves(said.at, known));
                     if may {
                         let norm = way.norm(said.at);
                         values.insert(key.clone(), norm);
-                        intents.push(set(&key, norm));
+                        intents.push(set(key, norm));
                     }
                 }
                 Act::Relative(encoding, acceleration) if is_value => {
@@ -259,25 +237,21 @@ impl Device {
                     };
                     let by = if target.is_inverted { -by } else { by };
                     if by != 0.0 {
-                        intents.push(Intent::Nudge { address: key, by });
+                        intents.push(Intent::Nudge { address: key.clone(), by });
                     }
                 }
                 Act::Relative(..) => {}
                 Act::Toggle if is_pressed => {
-                    let on = values.get(&key).is_none_or(|value| *value < 0.5);
+                    let on = values.get(key).is_none_or(|value| *value < 0.5);
                     values.insert(key.clone(), f64::from(u8::from(on)));
-                    intents.push(set(&key, f64::from(u8::from(on))));
+                    intents.push(set(key, f64::from(u8::from(on))));
                 }
-                Act::Momentary => intents.push(set(&key, f64::from(u8::from(is_pressed)))),
+                Act::Momentary => intents.push(set(key, f64::from(u8::from(is_pressed)))),
                 Act::Trigger if is_pressed => {
-                    let number = match message {
-                        // People count programs from 1.
-                        Message::Program { number, .. } if matches!(said.source, Source::Program(_)) => {
-                            Value::Number(f64::from(number) + 1.0)
-                        }
-                        _ => Value::Number(1.0),
-                    };
-                    let value = target.send.clone().unwrap_or(number);
+                    // People count programs from 1.
+                    let is_program = matches!(said.source, Source::Program(_));
+                    let number = if is_program { f64::from(said.raw) + 1.0 } else { 1.0 };
+                    let value = target.send.clone().unwrap_or(Value::Number(number));
                     intents.push(words::intent(&target.address, vec![value]));
                 }
                 Act::Toggle | Act::Trigger => {}
@@ -293,22 +267,19 @@ impl Device {
             out.extend(self.map.init.iter().cloned());
         }
         let is_held = |hand: &Hand| hand.is_touched || hand.moved.is_some_and(|moved| now < moved + RESTED);
-        let firsts = self.map.controls.iter().zip(&self.hands);
-        let firsts =
-            firsts.filter(|(_, hand)| is_held(hand)).filter_map(|(control, _)| control.targets.first());
-        let held: HashSet<String> = firsts.map(|target| key(&target.address)).collect();
+        let held = self.hands.iter().filter(|hand| is_held(hand)).filter_map(|hand| hand.keys.first());
+        let held: HashSet<String> = held.cloned().collect();
         for (control, hand) in self.map.controls.iter().zip(&mut self.hands) {
-            let Some(target) = control.targets.first() else { continue };
+            let (Some(target), Some(key)) = (control.targets.first(), hand.keys.first()) else { continue };
             let is_held = is_held(hand);
             let place = place(&self.places, &target.address);
-            let key = key(&target.address);
-            if !held.contains(&key)
-                && let Some(truth) = self.truth.get(&key)
+            if !held.contains(key)
+                && let (Some(truth), Some(value)) = (self.truth.get(key), self.values.get_mut(key))
             {
                 // The hand is off: what was told meanwhile holds.
-                self.values.insert(key.clone(), *truth);
+                *value = *truth;
             }
-            let norm = self.values.get(&key).copied();
+            let norm = self.values.get(key).copied();
             let Some(show) = control.show else { continue };
             if control.has_motor && control.act == Act::Absolute && is_held {
                 continue;
@@ -365,6 +336,16 @@ impl Device {
             .filter(|address| address.starts_with("/node/") && place(&self.places, address).is_none())
             .collect()
     }
+}
+
+/// Nothing is known yet of the controls of a map.
+fn hands(map: &Map) -> Vec<Hand> {
+    let hand = |control: &Control| Hand {
+        pickups: vec![Pickup::default(); control.targets.len()],
+        keys: control.targets.iter().map(|target| key(&target.address)).collect(),
+        ..Hand::default()
+    };
+    map.controls.iter().map(hand).collect()
 }
 
 fn place<'a>(places: &'a HashMap<String, Place>, address: &str) -> Option<&'a Place> {

@@ -5,6 +5,8 @@ use crate::air::Change;
 use lacquer_control::intent::{CompareAsk, Peer, Value};
 use lacquer_control::message::Order;
 use lacquer_control::notice::{Line, To};
+use lacquer_graph::param::db_to_gain;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tracing::info;
@@ -19,7 +21,7 @@ const NEAR: f64 = 0.1;
 const MOST: f64 = 24.0;
 
 /// A full state of the station's sound.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// The chain.
     pub chain: String,
@@ -141,8 +143,6 @@ impl Conductor {
         let heard = self.heard_state().ok_or("no chain is on air")?;
         let next = self.compare.other.clone().unwrap_or_else(|| heard.clone());
         self.morph = None;
-        self.compare.b = b;
-        self.compare.other = Some(heard.clone());
         if next.chain == heard.chain {
             let values = next.values.iter().map(|(path, value)| (path.as_str(), *value));
             let changes = self.air.changes(values);
@@ -152,6 +152,8 @@ impl Conductor {
             self.air.preset(&next.chain, &next.values)?;
             self.swap(by, &next.chain);
         }
+        self.compare.b = b;
+        self.compare.other = Some(heard);
         self.compare.changed();
         let which = if b { "B" } else { "A" };
         info!("{which} is heard");
@@ -236,18 +238,16 @@ impl Conductor {
     pub(super) fn trim(&mut self) {
         let (wet, dry) = self.compare.wanted();
         let newest = self.air.newest().map_or(0, |airing| airing.generation);
-        if (wet, dry) == self.compare.trims && newest == self.compare.trimmed {
+        // A new chain begins without trims.
+        let is_new = newest != self.compare.trimmed && (wet, dry) != (0.0, 0.0);
+        if (wet, dry) == self.compare.trims && !is_new {
             return;
         }
         self.compare.trims = (wet, dry);
         self.compare.trimmed = newest;
-        self.order(Order::Trim { generation: newest, chain: amplitude(wet), dry: amplitude(dry) });
+        self.order(Order::Trim { generation: newest, chain: db_to_gain(wet), dry: db_to_gain(dry) });
         let mut lines = self.compare_lines();
         lines.extend(self.bypass_lines());
         self.tell(To::All, lines);
     }
-}
-
-fn amplitude(db: f64) -> f64 {
-    lacquer_graph::param::db_to_gain(db)
 }

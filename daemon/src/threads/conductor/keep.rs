@@ -2,12 +2,11 @@
 
 use super::Conductor;
 use crate::link::Link;
-use crate::state::{Kept, KeptScene, KeptState};
+use crate::state::Kept;
 use crate::threads::keeper::Keep;
 use crossbeam_channel::{Sender, TrySendError};
 use lacquer_control::history::Gesture;
 use lacquer_control::intent::Peer;
-use lacquer_control::scene::Scene;
 use std::time::{Duration, Instant};
 use tracing::warn;
 
@@ -66,9 +65,7 @@ impl Conductor {
 
     /// Writes the last state down, and ends.
     pub(super) fn end_keeper(&mut self) {
-        if let Some(ended) = self.history.end() {
-            self.audit_gesture(&ended);
-        }
+        self.end_gesture();
         let kept = self.kept();
         if let Some(keeps) = self.keeper.keeps.take() {
             keeps.send_timeout(Keep::State(Box::new(kept)), Duration::from_secs(1)).ok();
@@ -80,16 +77,6 @@ impl Conductor {
         let chain = |name: &str| {
             (name.to_owned(), shelf.values(name).map(|values| values.moved()).unwrap_or_default())
         };
-        let scene = |scene: &Scene| KeptScene {
-            slot: scene.slot,
-            name: scene.name.clone(),
-            chain: scene.chain.clone(),
-            values: scene.values.clone(),
-        };
-        let state = |state: &super::compare::State| KeptState {
-            chain: state.chain.clone(),
-            values: state.values.clone(),
-        };
         Kept {
             lacquer: crate::state::FORMAT,
             station: self.station.name.clone(),
@@ -99,9 +86,9 @@ impl Conductor {
             bypass_matched: self.compare.bypass_matched,
             b: self.compare.b,
             matched: self.compare.matched,
-            other: self.compare.other.as_ref().map(state),
+            other: self.compare.other.clone(),
             cables: self.link.as_ref().map_or(&self.cabling.kept, Link::cables).iter().cloned().collect(),
-            scenes: self.scenes.all().iter().map(scene).collect(),
+            scenes: self.scenes.all().to_vec(),
             values: shelf.names().map(chain).filter(|(_, moved)| !moved.is_empty()).collect(),
         }
     }
@@ -109,8 +96,7 @@ impl Conductor {
     /// Takes over what was kept: always the scenes, all else where the station is to start as it ended.
     pub(super) fn restore(&mut self, kept: Kept, all: bool) {
         for scene in kept.scenes {
-            let KeptScene { slot, name, chain, values } = scene;
-            self.scenes.put(Scene { slot, name, chain, values });
+            self.scenes.put(scene);
         }
         if !all {
             return;
@@ -127,19 +113,13 @@ impl Conductor {
         self.bypass = kept.bypass;
         let compare = &mut self.compare;
         (compare.b, compare.matched, compare.bypass_matched) = (kept.b, kept.matched, kept.bypass_matched);
-        let is_known = |state: &KeptState| self.air.shelf.check(&state.chain).is_ok();
-        compare.other = kept
-            .other
-            .filter(is_known)
-            .map(|state| super::compare::State { chain: state.chain, values: state.values });
+        compare.other = kept.other.filter(|state| self.air.shelf.check(&state.chain).is_ok());
     }
 
     /// Writes down that `by` changed `what` of a chain.
     pub(super) fn audit(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
         // What was moved before stands before it.
-        if let Some(ended) = self.history.end() {
-            self.audit_gesture(&ended);
-        }
+        self.end_gesture();
         self.write_down(by, chain, what, from, to);
     }
 
@@ -147,6 +127,13 @@ impl Conductor {
         let when = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z");
         let line = format!("{when}\t{by}\t{chain}\t{what}\t{from}\t{to}\n");
         self.keeper.hand_over(Keep::Audit(line));
+    }
+
+    /// Ends the gesture under way, and writes it down.
+    pub(super) fn end_gesture(&mut self) {
+        if let Some(ended) = self.history.end() {
+            self.audit_gesture(&ended);
+        }
     }
 
     pub(super) fn audit_gesture(&mut self, gesture: &Gesture) {

@@ -145,9 +145,7 @@ impl Conductor {
     ) {
         let address = format!("/{what}");
         let Some(chain) = self.air.newest().map(|airing| airing.name.clone()) else { return };
-        if let Some(ended) = self.history.end() {
-            self.audit_gesture(&ended);
-        }
+        self.end_gesture();
         let Some(gesture) = step(&mut self.history, &chain) else {
             return self.refuse(by, &address, &format!("nothing to {what} on chain {chain}"));
         };
