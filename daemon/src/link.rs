@@ -1,8 +1,9 @@
 //! The link between the conductor and the audio thread: backend, wire, taps. It is made anew when a server
 //! comes back or changes its rate; chains and values stay with the conductor.
 
+use crate::backend::clocks::State;
 use crate::backend::patch::{Cable, Patch};
-use crate::backend::{BackendError, Happening, jack, null};
+use crate::backend::{BackendError, Happening, cpal, jack, null};
 use crate::midi::{Entry, Port, port};
 use crate::station::{Audio, Backend};
 use crate::taps;
@@ -68,6 +69,7 @@ impl Cabling {
 
 enum Running {
     Jack(jack::Running),
+    Cpal(cpal::Running),
     Null(null::Running),
 }
 
@@ -102,6 +104,13 @@ impl Link {
                     to.try_send(ports).ok();
                 }
                 (rate, block, Running::Jack(running), taps, failures)
+            }
+            Backend::Cpal(config) => {
+                let opened = cpal::open(config)?;
+                let rate = opened.rate();
+                let (callback, taps) = prepare(rate);
+                let running = opened.start(callback)?;
+                (rate, running.block, Running::Cpal(running), taps, Vec::new())
             }
             Backend::Null(config) => {
                 let (callback, taps) = prepare(config.rate);
@@ -155,15 +164,33 @@ impl Link {
     pub fn missed(&self) -> u64 {
         match &self.running {
             Running::Jack(running) => running.missed(),
+            Running::Cpal(running) => running.missed(),
             Running::Null(running) => running.missed(),
         }
     }
 
-    /// Whether the host is gone.
-    pub fn is_gone(&self) -> bool {
+    /// What has gone, if the server or a device has.
+    pub fn gone(&self) -> Option<String> {
         match &self.running {
-            Running::Jack(running) => running.is_gone(),
-            Running::Null(_) => false,
+            Running::Jack(running) => running.is_gone().then(|| "the server has shut down".to_owned()),
+            Running::Cpal(running) => running.gone().map(|device| format!("{device} is gone")),
+            Running::Null(_) => None,
+        }
+    }
+
+    /// What it plays through, where there is more to say than the backend's name.
+    pub fn told(&self) -> Option<&str> {
+        match &self.running {
+            Running::Cpal(running) => Some(&running.told),
+            Running::Jack(_) | Running::Null(_) => None,
+        }
+    }
+
+    /// How the input device is joined to the output device.
+    pub fn joined(&self) -> Option<State> {
+        match &self.running {
+            Running::Cpal(running) => running.joined(),
+            Running::Jack(_) | Running::Null(_) => None,
         }
     }
 
@@ -171,6 +198,7 @@ impl Link {
     pub fn close(self) {
         match self.running {
             Running::Jack(running) => running.stop(),
+            Running::Cpal(running) => running.stop(),
             Running::Null(running) => running.stop(),
         }
         let (end, thread) = self.taps;

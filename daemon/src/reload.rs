@@ -111,8 +111,9 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
     let (station, mut mistakes) = Station::parse(&bytes);
     let Some(station) = station else { return Err(vec![report(path, &bytes, mistakes)]) };
     let rate = rate.unwrap_or(match &station.audio.backend {
-        crate::station::Backend::Null(null) => null.rate,
-        crate::station::Backend::Jack { .. } => NOMINAL_RATE,
+        Backend::Null(null) => null.rate,
+        Backend::Cpal(cpal) => f64::from(cpal.rate),
+        Backend::Jack { .. } => NOMINAL_RATE,
     });
     let folder = path.parent().unwrap_or(Path::new(""));
     // Groups that are wrong themselves are nothing to check a chain against.

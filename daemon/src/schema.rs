@@ -95,6 +95,16 @@ pub fn station() -> Value {
     audio.insert("inputs".to_owned(), groups.clone());
     audio.insert("outputs".to_owned(), groups);
     audio.insert("null".to_owned(), object(section("audio.null")));
+    let mut cpal = section("audio.cpal");
+    cpal.extend(crate::station::cpal::KEYS.map(|(key, help)| {
+        let channels = json!({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": crate::station::cpal::MOST_CHANNELS}});
+        let value = match key {
+            "channels" => json!({"type": "object", "additionalProperties": channels, "description": help}),
+            _ => json!({"type": "string", "description": help}),
+        };
+        (key.to_owned(), value)
+    }));
+    audio.insert("cpal".to_owned(), object(cpal));
     audio.insert("jack".to_owned(), json!({
         "type": "object",
         "additionalProperties": false,

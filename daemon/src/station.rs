@@ -1,8 +1,10 @@
 //! The station file: what to play through, which chains there are, who may control it.
 
 pub mod control;
+pub mod cpal;
 
 use control::Control;
+use cpal::Cpal;
 use lacquer_graph::MAX_CHANNELS;
 use lacquer_graph::error::{At, Hint, Mistake, Problem};
 use lacquer_graph::fields::{Fields, scalar, wrong_shape};
@@ -43,11 +45,12 @@ pub const SECTIONS: &[(&str, &[Param])] = &[
     ("control.osc", control::ROWS),
     ("audio", &[LATENCY]),
     ("swap", &[WARMUP, FADE]),
+    ("audio.cpal", cpal::ROWS),
     ("audio.null", &[RATE, BLOCK, CLOCK, SOURCE]),
 ];
 
 /// The backends that there are.
-pub const BACKENDS: [&str; 2] = ["jack", "null"];
+pub const BACKENDS: [&str; 3] = ["jack", "cpal", "null"];
 
 /// A station as it was written.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +96,8 @@ pub enum Backend {
         /// For each group, the ports that its channels are connected to.
         connect: Vec<(String, Vec<String>)>,
     },
+    /// Devices of the system's own sound interface.
+    Cpal(Cpal),
     /// A timer.
     Null(Null),
 }
@@ -102,7 +107,8 @@ impl Backend {
     pub fn name(&self) -> &'static str {
         match self {
             Backend::Jack { .. } => BACKENDS[0],
-            Backend::Null(_) => BACKENDS[1],
+            Backend::Cpal(_) => BACKENDS[1],
+            Backend::Null(_) => BACKENDS[2],
         }
     }
 }
@@ -212,10 +218,13 @@ fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Aud
     let latency_ms = fields.row(&LATENCY, mistakes);
     let jack = fields.take("jack");
     let jack = read_jack(jack.map(|entry| Fields::of(&entry.value, "jack", mistakes)), &io, mistakes);
+    let cpal = fields.take("cpal");
+    let cpal = cpal::read(cpal.map(|entry| Fields::of(&entry.value, "cpal", mistakes)), &io, mistakes);
     let null = fields.take("null");
     let null = read_null(null.map(|entry| Fields::of(&entry.value, "null", mistakes)), mistakes);
     let backend = match fields.text("backend", mistakes) {
         Some(("jack", _)) => Some(jack),
+        Some(("cpal", _)) => Some(Backend::Cpal(cpal)),
         Some(("null", _)) => Some(Backend::Null(null)),
         Some((found, at)) => {
             let hint = Hint::nearest(found, BACKENDS);
@@ -230,7 +239,7 @@ fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Aud
             None
         }
     };
-    fields.finish(&["backend", "inputs", "outputs", "latency", "jack", "null"], mistakes);
+    fields.finish(&["backend", "inputs", "outputs", "latency", "jack", "cpal", "null"], mistakes);
     Some(Audio { backend: backend?, io, latency_ms })
 }
 
@@ -278,16 +287,7 @@ fn read_jack(fields: Option<Fields<'_>>, io: &Io, mistakes: &mut Vec<Mistake>) -
         for entry in Fields::of(&entry.value, "connect", mistakes).rest() {
             let groups = || io.inputs.iter().chain(&io.outputs);
             let Some(group) = groups().find(|group| group.name == entry.key) else {
-                let names: Vec<_> = groups().map(|group| group.name.as_str()).collect();
-                mistakes.push(Mistake::new(
-                    entry.at,
-                    Problem::UnknownKey {
-                        owner: "connect".to_owned(),
-                        key: entry.key.clone(),
-                        hint: Hint::nearest(&entry.key, names.iter().copied()),
-                        allowed: names.join(", "),
-                    },
-                ));
+                mistakes.push(Mistake::new(entry.at, cpal::unknown_group("connect", &entry.key, io)));
                 continue;
             };
             let ports: Option<Vec<String>> = match &entry.value.item {

@@ -1,5 +1,7 @@
 //! Backends: who calls the callback.
 
+pub mod clocks;
+pub mod cpal;
 pub mod file;
 pub mod jack;
 pub mod null;
@@ -30,7 +32,7 @@ pub enum Happening {
 impl BackendError {
     /// Whether waiting may mend it.
     pub fn may_pass(&self) -> bool {
-        matches!(self, BackendError::NoServer(_))
+        matches!(self, BackendError::NoServer(_) | BackendError::Device { passes: true, .. })
     }
 }
 
@@ -50,6 +52,16 @@ pub enum BackendError {
         doing: String,
         /// The server's answer.
         why: String,
+    },
+    /// A sound device is not there, or refuses.
+    #[error("{device}: {why}")]
+    Device {
+        /// Its name, or the pattern that was to find it.
+        device: String,
+        /// What is wrong.
+        why: String,
+        /// Whether waiting may mend it.
+        passes: bool,
     },
     /// The system refuses.
     #[error("{0}")]

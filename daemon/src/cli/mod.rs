@@ -3,6 +3,7 @@
 
 mod check;
 mod ctl;
+mod devices;
 mod doctor;
 mod generate;
 mod graph;
@@ -132,6 +133,12 @@ enum Command {
         /// The port at which the tablet listens, where that is not the one it sends from (TouchOSC over UDP)
         #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
         reply_port: Option<u16>,
+    },
+    /// List the sound devices of this machine, with what each can
+    Devices {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Check this machine for real-time audio; prints what to do. Exit code 1 where there is something to do
     Doctor {
@@ -269,6 +276,7 @@ pub fn main() -> ExitCode {
         Command::Graph { chain, dot, rate } => graph::run(&chain, dot, f64::from(rate)),
         Command::Ctl { to, what } => ctl::run(to, what),
         Command::Touchosc { station, output, reply_port } => touchosc::run(&station, &output, reply_port),
+        Command::Devices { json } => devices::run(json),
         Command::Doctor { station } => doctor::run(station.as_deref()),
         Command::Generate { folder } => generate::run(&folder),
         Command::Schema { file } => {

@@ -215,15 +215,15 @@ impl Conductor {
         if let Some(link) = &mut self.link {
             link.wire.flush();
             link.look(now);
-            let (missed, is_gone) = (link.missed(), link.is_gone());
+            let (missed, gone) = (link.missed(), link.gone());
             if let Some(xruns) = self.health.missed(missed) {
                 if self.health.speaks_of_xruns(now) {
                     warn!("{xruns} xruns so far");
                 }
                 self.tell(To::All, vec![Line::number("/event/xrun", xruns as f64)]);
             }
-            if is_gone {
-                self.lost("the server has shut down");
+            if let Some(why) = gone {
+                self.lost(&why);
             }
         }
         self.look_for_standstill(now);

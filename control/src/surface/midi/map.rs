@@ -206,7 +206,8 @@ pub fn fits(pattern: &str, port: &str) -> bool {
     matches(pattern, port) || matches(pattern, client)
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+/// Whether a pattern with `*` and `?` fits all of a name, in capitals or not.
+pub fn matches(pattern: &str, name: &str) -> bool {
     let lower = |text: &str| text.to_lowercase().chars().collect::<Vec<char>>();
     let (pattern, name) = (lower(pattern), lower(name));
     // What a prefix of the pattern can stand for, one character of it after the other.

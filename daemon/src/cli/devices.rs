@@ -1,0 +1,74 @@
+//! `lacquer devices`: the sound devices that the cpal backend can play through.
+
+use super::{Outcome, complain, print};
+use crate::backend::cpal::devices::{Listed, Offer, Way, list, shown};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::stdio::{dup2_stderr, stderr};
+use serde_json::{Value, json};
+
+pub(super) fn run(as_json: bool) -> Outcome {
+    let listed = match quietly(list) {
+        Ok(listed) => listed,
+        Err(why) => return complain(&why, Outcome::Refused),
+    };
+    if as_json {
+        let all: Vec<Value> = listed.iter().map(as_value).collect();
+        return print(&format!("{:#}", Value::from(all)));
+    }
+    if listed.is_empty() {
+        return print("no sound devices; lacquer doctor says what may be missing");
+    }
+    let mut lines = Vec::new();
+    for device in listed {
+        lines.push(format!("{}  {}: {}", device.name, device.host.to_lowercase(), device.description));
+        for (way, offers) in device.ways {
+            let can = match offers {
+                Ok(offers) => shown(&offers),
+                Err(why) => format!("not to be had now: {why}"),
+            };
+            lines.push(format!("    {:6}  {can}", word(way)));
+        }
+    }
+    print(&lines.join("\n"))
+}
+
+fn word(way: Way) -> &'static str {
+    match way {
+        Way::Input => "input",
+        Way::Output => "output",
+    }
+}
+
+fn as_value(device: &Listed) -> Value {
+    let offer = |offer: &Offer| {
+        json!({
+            "formats": offer.formats,
+            "channels": [offer.channels.0, offer.channels.1],
+            "rates_hz": [offer.rates.0, offer.rates.1],
+            "blocks_frames": offer.blocks.map(|(least, most)| [least, most]),
+        })
+    };
+    let mut value =
+        json!({"name": device.name, "host": device.host.to_lowercase(), "description": device.description});
+    for (way, offers) in &device.ways {
+        value[word(*way)] = match offers {
+            Ok(offers) => offers.iter().map(offer).collect(),
+            Err(why) => json!({"error": why}),
+        };
+    }
+    value
+}
+
+/// Without what ALSA's library writes to stderr of every device that it cannot ask.
+fn quietly<T>(ask: impl FnOnce() -> T) -> T {
+    let kept = rustix::io::dup(stderr());
+    let away = open("/dev/null", OFlags::WRONLY, Mode::empty());
+    let is_away = away.is_ok_and(|away| kept.is_ok() && dup2_stderr(away).is_ok());
+    let answer = ask();
+    if let (true, Ok(kept)) = (is_away, kept)
+        && let Err(error) = dup2_stderr(kept)
+    {
+        tracing::debug!("stderr: {error}");
+    }
+    answer
+}
