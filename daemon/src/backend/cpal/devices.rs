@@ -276,6 +276,10 @@ pub fn list() -> Result<Vec<Listed>, String> {
         let host = cpal::host_from_id(id).map_err(|error| error.to_string())?;
         let devices = host.devices().map_err(|error| error.to_string())?;
         for device in devices {
+            // ALSA names some twice.
+            if listed.iter().any(|one: &Listed| one.host == id.name() && one.name == name_of(&device)) {
+                continue;
+            }
             let mut ways = Vec::new();
             for (way, is_there) in
                 [(Way::Input, device.supports_input()), (Way::Output, device.supports_output())]

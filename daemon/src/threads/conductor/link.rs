@@ -18,6 +18,7 @@ impl Conductor {
                 let latency = self.air.shelf.latency();
                 if let Some(link) = &self.link {
                     link.failures.iter().for_each(|failure| warn!("not connected: {failure}"));
+                    link.told().iter().for_each(|told| info!("{told}"));
                     link.set_latency(latency);
                     let (rate, block) = (link.rate, link.block);
                     let ms = latency as f64 * 1000.0 / rate;

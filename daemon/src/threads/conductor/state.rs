@@ -1,6 +1,7 @@
 //! What the conductor tells of the station: state, status, meters.
 
 use super::Conductor;
+use crate::link::Link;
 use crate::taps::meters::{FLOOR, text};
 use lacquer_control::intent::Value;
 use lacquer_control::notice::{Line, Notice, To};
@@ -76,14 +77,43 @@ impl Conductor {
             number("latency_ms", shelf.latency() as f64 * 1000.0 / shelf.rate()),
             Line::new("/status/bypass", vec![Value::Switch(self.bypass)]),
         ];
+        if let Some(told) = self.link.as_ref().and_then(Link::told) {
+            lines.push(words("devices", told));
+        }
+        if let Some(join) = self.link.as_ref().and_then(Link::joined) {
+            let state = if join.is_running { "running" } else { "waiting for the input" };
+            lines.extend([words("join", state), number("join_slips", join.slips as f64)]);
+        }
+        lines.extend(
+            self.join_lines()
+                .into_iter()
+                .map(|line| Line { address: line.address.replace("/meter/join/", "/status/join_"), ..line }),
+        );
         lines.extend(self.health.lines());
         lines
+    }
+
+    /// How the input device is joined to the output device.
+    fn join_lines(&self) -> Vec<Line> {
+        let Some(join) = self.link.as_ref().and_then(Link::joined) else { return Vec::new() };
+        let line = |name: &str, value: f64, digits: f64| {
+            Line::number(format!("/meter/join/{name}"), (value * digits).round() / digits)
+        };
+        vec![
+            line("fill_ms", join.fill_ms, 1e3),
+            line("drift_ppm", join.drift_ppm, 10.0),
+            line("ratio", join.ratio, 1e7),
+        ]
     }
 
     pub(super) fn tell_meters(&mut self) {
         let readings = std::mem::take(&mut self.readings);
         let mut lines: Vec<Line> = readings.into_iter().flat_map(reading_lines).collect();
-        lines.extend(self.health.fresh());
+        let load = self.health.fresh();
+        if !load.is_empty() {
+            lines.extend(self.join_lines());
+        }
+        lines.extend(load);
         self.tell(To::All, lines);
     }
 }
