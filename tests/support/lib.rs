@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod controller;
 pub mod daemon;
 pub mod jackd;
+pub mod pipewire;
 pub mod random;
 pub mod rig;
 pub mod signal;

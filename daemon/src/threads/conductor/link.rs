@@ -5,7 +5,7 @@ use crate::link::Link;
 use crate::service;
 use lacquer_control::message::Order;
 use std::time::{Duration, Instant};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// So long a callback may not come before its server is given up.
 const STILL: Duration = Duration::from_secs(3);
@@ -88,7 +88,10 @@ impl Conductor {
     pub(super) fn reopen(&mut self) {
         self.waits = (self.waits * 2).min(RETRY_MOST);
         self.retry = Instant::now() + self.waits;
-        let Ok(link) = Link::open(&self.station.audio, &self.cabling) else { return };
+        let link = match Link::open(&self.station.audio, &self.cabling) {
+            Ok(link) => link,
+            Err(error) => return debug!("{error}"),
+        };
         self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
         let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };

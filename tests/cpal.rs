@@ -1,0 +1,221 @@
+//! The daemon on sound devices: ALSA's, behind which a real PipeWire plays. Real cards: `make test-lab`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer_control::intent::Value;
+use lacquer_control::notice::Line;
+use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, lacquer, text};
+use lacquer_tests::pipewire::{Server, alone};
+use lacquer_tests::signal::{db, peak};
+use lacquer_tests::studio::number;
+use std::f64::consts::TAU;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::{env, fs};
+
+/// The level of a tone that comes in, and what the chain makes of it, in dB.
+const LEVEL: f64 = -12.0;
+const GAIN: f64 = -6.0;
+
+struct Desk {
+    folder: Folder,
+    server: Server,
+    port: u16,
+}
+
+impl Desk {
+    /// PipeWire with a sink and a source; the source plays a tone of 1 kHz.
+    fn new(name: &str) -> Self {
+        let folder = Folder::new(name);
+        folder.write("a.yaml", &format!("nodes: [{{gain: {{id: g, gain: {GAIN} dB}}}}]"));
+        let server = Server::start(&folder);
+        Self { folder, server, port: free_port() }
+    }
+
+    fn station(&self, cpal: &str) -> PathBuf {
+        let yaml = format!(
+            "audio: {{backend: cpal, cpal: {{{cpal}}}}}\nchains: [a.yaml]\nstart: last\n\
+             control: {{osc: {{listen: \"127.0.0.1:{}\"}}}}\n",
+            self.port
+        );
+        self.folder.write("station.yaml", &yaml)
+    }
+
+    fn start(&self, cpal: &str) -> Daemon {
+        let runtime = self.server.runtime.clone();
+        Daemon::start_with(&self.station(cpal), self.port, |command| {
+            command.env("XDG_RUNTIME_DIR", runtime);
+        })
+    }
+
+    /// A tone into the source.
+    fn sing(&self) -> Child {
+        let source = "{ factory.name=support.null-audio-sink node.name=mic media.class=Audio/Source/Virtual object.linger=1 audio.position=[FL FR] }";
+        assert!(self.server.tool("pw-cli", &["create-node", "adapter", source]).status.success());
+        let path = self.folder.at("tone.wav");
+        let sox = Command::new("sox")
+            .args(["-n", "-r", "48000", "-c", "2", "-b", "32", "-e", "float"])
+            .arg(&path)
+            .args(["synth", "120", "sine", "1000", "gain", &LEVEL.to_string()])
+            .status();
+        assert!(sox.unwrap().success());
+        let mut player = self.server.command("pw-cat");
+        player.args(["-p", "--target", "0"]).arg(&path);
+        let player = player.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        for side in ["FL", "FR"] {
+            let (from, to) = (format!("pw-cat:output_{side}"), format!("mic:input_{side}"));
+            let link = || self.server.tool("pw-link", &[&from, &to]).status.success();
+            eventually("the tone goes into the source", || link().then_some(()));
+        }
+        player
+    }
+
+    /// Waits until a tenth of a second of what the sink plays is a tone of 1 kHz at this level, in dB.
+    fn hears(&self, level: f64) {
+        let path = self.folder.at("heard.wav");
+        let mut recorder = self.server.command("pw-cat");
+        recorder.args(["-r", "-P", "{ stream.capture.sink=true }", "--target", "sink"]);
+        recorder.args(["--rate", "48000", "--channels", "2", "--format", "f32"]).arg(&path);
+        let mut recorder = recorder.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        eventually(&format!("1 kHz at {level} dB"), || {
+            let bytes = fs::read(&path).unwrap_or_default();
+            let left = bytes
+                .chunks_exact(8)
+                .map(|frame| f64::from(f32::from_ne_bytes(frame[..4].try_into().unwrap())));
+            let left: Vec<f64> = left.collect();
+            let found = left.chunks_exact(4_800).any(|window| {
+                // Over whole periods a tone is its own only component.
+                let w = TAU / 48.0;
+                let part = |f: fn(f64) -> f64| {
+                    window.iter().enumerate().map(|(n, x)| x * f(w * n as f64)).sum::<f64>() / 2_400.0
+                };
+                let tone = part(f64::sin).hypot(part(f64::cos));
+                // Two clocks that have just been joined may be off by a thousandth: a hertz.
+                (db(tone) - level).abs() < 0.3 && (peak(window) / tone - 1.0).abs() < 0.05
+            });
+            found.then_some(())
+        });
+        recorder.kill().ok();
+        recorder.wait().ok();
+    }
+}
+
+fn status(daemon: &Daemon, key: &str) -> Line {
+    daemon.client().ask_for("/status", &format!("/status/{key}"))
+}
+
+fn words(line: &Line) -> String {
+    match line.values.as_slice() {
+        [Value::Text(text)] => text.clone(),
+        other => panic!("{other:?} at {}", line.address),
+    }
+}
+
+#[test]
+fn a_station_plays_through_devices_that_go_and_come() {
+    if !alone("a_station_plays_through_devices_that_go_and_come") {
+        return;
+    }
+    let mut desk = Desk::new("cpal");
+    let mut player = desk.sing();
+    let daemon = desk.start("device: default, block: 1024");
+    daemon.logged("a is on air");
+    desk.hears(LEVEL + GAIN);
+    // A machine that does much else lets a block come late now and then.
+    eventually("the input comes", || (words(&status(&daemon, "join")) == "running").then_some(()));
+    eventually("it lies waiting", || (number(&status(&daemon, "join_fill_ms")) > 10.0).then_some(()));
+    let devices = words(&status(&daemon, "devices"));
+    assert!(devices.starts_with("from default (2 channels, 32-bit, blocks of"), "{devices}");
+    assert!(devices.contains("one clock; to default"), "{devices}");
+    let client = daemon.client();
+    client.say("/node/g/gain", vec![Value::Number(-10.0)]);
+    desk.hears(LEVEL - 10.0);
+    // Everything goes, and comes back.
+    player.kill().ok();
+    player.wait().ok();
+    desk.server.stop();
+    eventually("the loss is told", || {
+        let log = daemon.log();
+        (log.contains("looking for it again")).then_some(())
+    });
+    assert_eq!(words(&status(&daemon, "audio")), "waiting for the server");
+    desk.server = Server::start(&desk.folder);
+    eventually("it plays again", || (status(&daemon, "audio").values == [text("running")]).then_some(()));
+    let mut player = desk.sing();
+    desk.hears(LEVEL - 10.0);
+    player.kill().ok();
+    player.wait().ok();
+}
+
+#[test]
+fn every_format_is_played_and_two_clocks_are_joined() {
+    if !alone("every_format_is_played_and_two_clocks_are_joined") {
+        return;
+    }
+    let desk = Desk::new("cpalformats");
+    let mut player = desk.sing();
+    for (format, word) in
+        [("16-bit", "16-bit"), ("24-bit", "24-bit"), ("32-bit, depth: 24", "32-bit"), ("float", "float")]
+    {
+        let daemon = desk.start(&format!("device: pipewire, block: 1024, clocks: two, format: {format}"));
+        daemon.logged("a is on air");
+        desk.hears(LEVEL + GAIN);
+        let devices = words(&status(&daemon, "devices"));
+        assert_eq!(devices.matches(word).count(), 2, "{devices}");
+        assert!(devices.contains("two clocks"), "{devices}");
+        let ratio = number(&status(&daemon, "join_ratio"));
+        assert!((ratio - 1.0).abs() < 0.002, "{ratio}");
+    }
+    player.kill().ok();
+    player.wait().ok();
+}
+
+#[test]
+fn devices_are_listed_with_what_they_can() {
+    if !alone("devices_are_listed_with_what_they_can") {
+        return;
+    }
+    let desk = Desk::new("cpaldevices");
+    // The command sees the session's PipeWire by its environment.
+    let list = |args: &[&str]| {
+        let out = desk
+            .server
+            .command(lacquer_tests::daemon::binary().to_str().unwrap())
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let text = list(&["devices"]);
+    assert!(text.contains("\npipewire  alsa: PipeWire Sound Server\n    input   "), "{text}");
+    assert!(text.contains("to 384000 Hz, 1 to 64 channels, 16-bit 24-bit 32-bit float"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&list(&["devices", "--json"])).unwrap();
+    let pipewire = json.as_array().unwrap().iter().find(|device| device["name"] == "pipewire").unwrap();
+    assert_eq!(pipewire["output"][0]["rates_hz"][1], 384_000);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_waited_for_and_one_that_cannot_is_told() {
+    assert!(env::var_os("LACQUER_TEST_CHILD").is_none());
+    let folder = Folder::new("cpalnone");
+    folder.write("a.yaml", "nodes: [{gain: {}}]");
+    let port = free_port();
+    let write = |cpal: &str| {
+        let yaml = format!(
+            "audio: {{backend: cpal, cpal: {{{cpal}}}}}\nchains: [a.yaml]\ncontrol: {{osc: {{listen: \"127.0.0.1:{port}\"}}}}\n"
+        );
+        folder.write("station.yaml", &yaml)
+    };
+    let daemon = Daemon::start(&write("device: \"hw:CARD=NoSuchCard*\""), port);
+    daemon.logged(
+        "hw:CARD=NoSuchCard*: no such output device; lacquer devices lists what there is; it is looked for",
+    );
+    assert_eq!(words(&status(&daemon, "audio")), "waiting for the server");
+    drop(daemon);
+    let station = write("device: \"null\", host: asio");
+    let out = lacquer(&["run", station.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(3), "{said}");
+    assert!(said.contains("asio: no such host; this build has alsa"), "{said}");
+}
