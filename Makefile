@@ -39,6 +39,7 @@ test-lab: setup ## what needs a machine of its own: systemd's boot, MIDI on a re
 	$(CARGO) build --package lacquer
 	install -D -t target/lab target/debug/lacquer tests/lab/*.sh systemd/lacquer@.service
 	tests/lab/vm target/lab sh midi.sh
+	tests/lab/vm target/lab sh cpal.sh
 	LAB_BOOT=boot.sh tests/lab/vm target/lab sh unit.sh
 
 bench: setup ## measure: each node type, a chain, a swap
