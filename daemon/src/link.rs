@@ -11,7 +11,7 @@ use crate::threads::taps::spawn;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use lacquer_control::notice::Line;
 use lacquer_control::wire::{ControlEnd, wire};
-use lacquer_graph::Seat;
+use lacquer_graph::{Seat, Trace};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -37,6 +37,8 @@ pub struct Link {
     pub rate: f64,
     /// Frames in the host's blocks.
     pub block: usize,
+    /// Where the callback is.
+    pub trace: Arc<Trace>,
     /// What went wrong without being in the way: connections that could not be made.
     pub failures: Vec<String>,
     running: Running,
@@ -77,12 +79,14 @@ impl Link {
         let (told, happenings) = bounded(WAITING);
         let (measures, measured) = bounded(WAITING);
         let (control, audio_end) = wire();
+        let mut trace = None;
         let prepare = |rate: f64| {
             let first =
                 |groups: &[lacquer_graph::plan::Group]| groups.first().map_or(1, |group| group.channels);
             let (before, input) = taps::tap("input", first(&audio.io.inputs), rate);
             let (after, output) = taps::tap("output", first(&audio.io.outputs), rate);
             let seat = Seat::new(&audio.io, rate);
+            trace = Some(Arc::clone(seat.trace()));
             (Callback::new(audio_end, seat, rate, Some((before, after))), vec![input, output])
         };
         let mut patch = Patch::new(cabling.kept.clone());
@@ -117,6 +121,7 @@ impl Link {
             measured,
             rate,
             block,
+            trace: trace.unwrap_or_default(),
             failures,
             running,
             ports_seen: 0,

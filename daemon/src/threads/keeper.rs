@@ -22,6 +22,8 @@ pub enum Keep {
     State(Box<Kept>),
     /// A line of the audit log.
     Audit(String),
+    /// Say when all that came before is written, as far as it can be.
+    Done(Sender<()>),
 }
 
 /// Where a station's things are kept.
@@ -64,11 +66,13 @@ fn run(files: &Files, kept: &Receiver<Keep>) {
     for first in kept {
         let mut lines = String::new();
         let mut newest = None;
+        let mut wait = Vec::new();
         // Of states that have piled up only the newest counts.
         for keep in std::iter::once(first).chain(kept.try_iter()) {
             match keep {
                 Keep::State(state) => newest = Some(state),
                 Keep::Audit(line) => lines += &line,
+                Keep::Done(done) => wait.push(done),
             }
         }
         let audited = if lines.is_empty() { Ok(()) } else { append(&files.audit, &lines) };
@@ -80,6 +84,7 @@ fn run(files: &Files, kept: &Receiver<Keep>) {
                 warn!("{}: {error}; what is on air plays on, but is not kept", path.display());
             }
         }
+        wait.iter().for_each(|done| _ = done.try_send(()));
     }
 }
 

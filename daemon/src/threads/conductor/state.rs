@@ -77,6 +77,8 @@ impl Conductor {
             Line::new("/status/bypass", vec![Value::Switch(self.bypass)]),
         ];
         lines.extend(self.health.lines());
+        let out: Vec<&str> = self.out.iter().map(|out| out.id.as_str()).collect();
+        lines.push(Line::words("/status/out", &out));
         lines
     }
 
