@@ -138,17 +138,20 @@ impl Link {
         }
     }
 
-    /// Connects what has come on the server, and notes what somebody has connected there.
-    pub fn look(&mut self, now: Instant) {
-        let Running::Jack(running) = &self.running else { return };
+    /// Connects what has come on the server, and notes what somebody has connected there: true where that is new.
+    pub fn look(&mut self, now: Instant) -> bool {
+        let Running::Jack(running) = &self.running else { return false };
         let changed = running.ports_changed();
         let wait = if changed == self.ports_seen { LOOK } else { TRY };
-        if now >= self.looked + wait {
-            self.looked = now;
-            if running.look(&mut self.patch).is_empty() {
-                self.ports_seen = changed;
-            }
+        if now < self.looked + wait {
+            return false;
         }
+        self.looked = now;
+        let before = self.patch.kept().clone();
+        if running.look(&mut self.patch).is_empty() {
+            self.ports_seen = changed;
+        }
+        before != *self.patch.kept()
     }
 
     /// What is connected, or will be when it comes back.

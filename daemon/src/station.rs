@@ -1,6 +1,7 @@
 //! The station file: what to play through, which chains there are, who may control it.
 
 pub mod control;
+pub mod overload;
 
 use control::Control;
 use lacquer_graph::MAX_CHANNELS;
@@ -10,6 +11,7 @@ use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::{Group, Io};
 use lacquer_graph::spec::{bad_name, is_name};
 use lacquer_graph::yaml::{self, Item, Value};
+use overload::Overload;
 
 /// Most channels of all input or output groups together.
 pub const MOST_CHANNELS: usize = 32;
@@ -70,6 +72,8 @@ pub struct Station {
     pub control: Control,
     /// The file of its cue list, as written, and its place.
     pub cues: Option<(String, At)>,
+    /// What it may leave out where the machine is too slow.
+    pub overload: Overload,
 }
 
 /// What a station plays through. Does not change while it runs.
@@ -165,7 +169,9 @@ fn read(root: &Value, mistakes: &mut Vec<Mistake>) -> Option<Station> {
     let watch = fields.switch("watch", mistakes).unwrap_or(false);
     let cues = fields.text("cues", mistakes).map(|(text, at)| (text.to_owned(), at));
     let control = fields.take("control").map(|entry| control::read(&entry.value, mistakes));
-    fields.finish(&["name", "audio", "chains", "start", "swap", "watch", "cues", "control"], mistakes);
+    let overload = fields.take("overload").map(|entry| overload::read(&entry.value, mistakes));
+    let keys = ["name", "audio", "chains", "start", "swap", "watch", "cues", "control", "overload"];
+    fields.finish(&keys, mistakes);
     Some(Station {
         name,
         audio: audio?,
@@ -176,6 +182,7 @@ fn read(root: &Value, mistakes: &mut Vec<Mistake>) -> Option<Station> {
         watch,
         control: control.unwrap_or_default(),
         cues,
+        overload: overload.unwrap_or_default(),
     })
 }
 

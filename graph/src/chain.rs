@@ -301,3 +301,41 @@ fn multiply(plane: &mut Plane, factors: &Plane, frames: usize) {
 pub fn reduction_db(gain: f64) -> f64 {
     gain_to_db(gain.max(1e-6))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Io;
+    use crate::spec::Spec;
+
+    #[test]
+    fn a_chain_that_panics_outside_of_its_nodes_leaves_dry_signal_in_time() {
+        let (spec, mistakes) = Spec::parse(b"nodes:\n  - gain: {gain: -6 dB}\n  - limiter\n");
+        assert!(mistakes.is_empty());
+        let plan = Plan::new(&spec, &Io::stereo(), 48_000.0).unwrap();
+        let mut chain = Chain::new(&plan, 1);
+        let input = |n: usize| 0.25 * (n as f64 * 0.01).sin();
+        let (mut heard, mut thrown) = (Vec::new(), 0);
+        for quantum in 0..100 {
+            if quantum == 50 {
+                chain.slots = Box::new([]);
+            }
+            let mut plane = [0.0; QUANTUM];
+            plane.iter_mut().enumerate().for_each(|(at, sample)| *sample = input(quantum * QUANTUM + at));
+            let mut outputs = [[0.0; QUANTUM]; 2];
+            chain.process(&[plane; 2], &mut outputs, QUANTUM, None, |_| {});
+            heard.extend(outputs[1]);
+            while let Some((node, _)) = chain.thrown() {
+                assert_eq!(node, None);
+                thrown += 1;
+            }
+        }
+        assert_eq!(thrown, 1);
+        let steps = heard.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+        assert!(steps.fold(0.0, f64::max) < 0.004, "no click");
+        // 5 ms later nothing but the dry signal is heard, as late as the chain was.
+        for (at, sample) in heard.iter().enumerate().skip(60 * QUANTUM) {
+            assert!((sample - input(at - plan.total)).abs() < 1e-3, "{at}: {sample}");
+        }
+    }
+}

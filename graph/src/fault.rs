@@ -26,7 +26,7 @@ struct Fault {
 
 impl Node for Fault {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
-        match params.value(&WHAT).round() as usize {
+        match params.ramp(&WHAT).target() as usize {
             1 => panic!("asked to panic, {} frames at once", block.frames()),
             2 => loop {
                 std::hint::spin_loop();

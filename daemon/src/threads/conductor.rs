@@ -8,6 +8,7 @@ mod files;
 mod keep;
 mod link;
 mod moves;
+mod overload;
 mod readings;
 mod scenes;
 mod state;
@@ -34,6 +35,7 @@ use lacquer_control::message::Order;
 use lacquer_control::notice::{Line, Notice, To};
 use lacquer_control::scene::Scenes;
 use notify::RecommendedWatcher;
+use overload::Strain;
 use scenes::Morph;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -117,6 +119,7 @@ pub struct Conductor {
     watch: Watch,
     /// What the house has taken out.
     out: Vec<Out>,
+    strain: Strain,
     /// How often the watchdog is fed, and when next.
     watchdog: Option<(Duration, Instant)>,
     /// What the nodes have said since it was last told, as it will be told: the lowest of a gain, in dB; the
@@ -162,6 +165,7 @@ impl Conductor {
             note,
             watch: Watch::new(now),
             out: Vec::new(),
+            strain: Strain::new(now),
             watchdog: service::watchdog().map(|every| (every, now)),
             readings: BTreeMap::new(),
             next_meters: now,
@@ -218,7 +222,9 @@ impl Conductor {
         self.listen(now);
         if let Some(link) = &mut self.link {
             link.wire.flush();
-            link.look(now);
+            if link.look(now) {
+                self.keeper.touch();
+            }
             let (missed, is_gone) = (link.missed(), link.is_gone());
             self.count_missed(missed, now);
             if is_gone {
@@ -231,6 +237,7 @@ impl Conductor {
         self.take_due();
         self.tick_morph(now);
         self.tick_cues();
+        self.tick_overload(now);
         self.tick_keeper(now);
         self.catch_up();
         self.collector.collect();

@@ -10,11 +10,14 @@ use lacquer_control::address::Target;
 use lacquer_control::intent::Peer;
 use lacquer_control::notice::To;
 use lacquer_graph::seat::Panicked;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::error;
 
-/// A callback that takes longer than this does not come back.
+/// A callback that takes longer than this and some blocks does not come back.
 const HANGS: Duration = Duration::from_millis(500);
+/// So many blocks it may take besides: one that is only slow is an overload.
+const BLOCKS: f64 = 8.0;
 /// Most of the time between two looks that counts: where this thread did not run, the other one may not have either.
 const COUNTS: Duration = Duration::from_millis(50);
 /// How long the keeper may take to write the last state.
@@ -43,17 +46,25 @@ impl Watch {
         Self { callback: None, stuck: Duration::ZERO, looked: now }
     }
 
-    /// Notes which callback runs; true where it is one that does not come back.
-    fn look(&mut self, callback: Option<u64>, now: Instant) -> bool {
+    /// Notes which callback runs, and gives for how long it has been seen to.
+    fn look(&mut self, callback: Option<u64>, now: Instant) -> Duration {
         let passed = now.duration_since(std::mem::replace(&mut self.looked, now)).min(COUNTS);
         let is_same = callback.is_some() && callback == self.callback;
         self.stuck = if is_same { self.stuck + passed } else { Duration::ZERO };
         self.callback = callback;
-        self.stuck >= HANGS
+        self.stuck
     }
 }
 
 impl Conductor {
+    /// The live values of a chain, as people wished them: what the house has taken out is on.
+    pub(super) fn wished(&self, chain: &str) -> BTreeMap<String, f64> {
+        let mut values = self.air.values_of(chain);
+        let out = self.out.iter().filter(|out| out.chain == chain);
+        values.extend(out.map(|out| (format!("/{}/enabled", out.id), 1.0)));
+        values
+    }
+
     /// Takes a node of the newest chain out, or back in, on behalf of the house; false where it is so already.
     pub(super) fn house_enables(&mut self, id: &str, on: bool) -> bool {
         let path = format!("/{id}/enabled");
@@ -118,8 +129,9 @@ impl Conductor {
 
     /// Looks whether the callback comes back.
     pub(super) fn look_for_hang(&mut self, now: Instant) {
-        let callback = self.link.as_ref().and_then(|link| link.trace.callback());
-        if self.watch.look(callback, now) {
+        let Some(link) = &self.link else { return };
+        let blocks = Duration::from_secs_f64(BLOCKS * link.block as f64 / link.rate);
+        if self.watch.look(link.trace.callback(), now) >= HANGS + blocks {
             self.hung();
         }
     }

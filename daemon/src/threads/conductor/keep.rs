@@ -89,7 +89,7 @@ impl Conductor {
         Kept {
             lacquer: crate::state::FORMAT,
             station: self.station.name.clone(),
-            chain: self.air.next(),
+            chain: self.strain.meant().map_or_else(|| self.air.next(), str::to_owned),
             scene: self.scene.clone(),
             bypass: self.bypass,
             bypass_matched: self.compare.bypass_matched,

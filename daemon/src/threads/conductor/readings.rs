@@ -5,7 +5,7 @@ use crate::backend::Happening;
 use crate::service;
 use crate::xruns::REASONS;
 use lacquer_control::intent::{Peer, Value};
-use lacquer_control::message::Reading;
+use lacquer_control::message::{Missed, Reading};
 use lacquer_control::notice::{Line, To};
 use lacquer_graph::chain::reduction_db;
 use lacquer_graph::param::Unit;
@@ -20,11 +20,17 @@ impl Conductor {
             match reading {
                 Reading::Seat(event) => self.event(event),
                 Reading::Load(load) => {
+                    self.strain.note(&load);
                     if self.health.note(load) {
                         service::ready();
                     }
                 }
-                Reading::Missed(why) => self.health.xruns.seen(why, now),
+                Reading::Missed(why) => {
+                    self.health.xruns.seen(why, now);
+                    if why == Missed::Own {
+                        self.strain.own_miss();
+                    }
+                }
             }
         }
         // What was thrown is freed here.

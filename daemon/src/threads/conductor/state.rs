@@ -79,6 +79,7 @@ impl Conductor {
         lines.extend(self.health.lines());
         let out: Vec<&str> = self.out.iter().map(|out| out.id.as_str()).collect();
         lines.push(Line::words("/status/out", &out));
+        lines.push(Line::words("/status/overload", &self.strain.names()));
         lines
     }
 
