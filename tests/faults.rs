@@ -334,6 +334,26 @@ fn an_overload_that_nothing_else_mends_brings_the_safe_chain() {
     assert_eq!(daemon.client().ask("/swap", vec![]).values, [text("a")]);
 }
 
+#[test]
+fn a_person_who_swaps_while_something_is_left_out_is_obeyed() {
+    let studio = studio("obeyed", "overload: {bypass: [sparkle], chain: b}");
+    studio.folder.write("c.yaml", "nodes:\n  - gain: {id: sparkle}\n");
+    let yaml = fs::read_to_string(&studio.station).unwrap();
+    let yaml = yaml.replace("block: 64", "block: 4096").replace("b.yaml]", "b.yaml, c.yaml]");
+    fs::write(&studio.station, yaml).unwrap();
+    let daemon = studio.start();
+    let client = daemon.client();
+    goes_wrong(&client, "slow");
+    has(&client, "/swap", &text("b"));
+    client.say("/swap", vec![text("c")]);
+    eventually("the house has let go", || status(&client, "overload").values.is_empty().then_some(()));
+    assert!(status(&client, "out").values.is_empty());
+    assert_eq!(client.ask("/swap", vec![]).values, [text("c")]);
+    // What was left out of the first chain is there again when that comes back.
+    client.say("/swap", vec![text("a")]);
+    has(&client, "/node/sparkle/enabled", &Value::Switch(true));
+}
+
 /// Counts the frames in which nothing new is heard: silence, the block before once more, or no block at all.
 struct Gaps {
     port: Port<AudioIn>,

@@ -28,6 +28,16 @@ enum Step {
     Chain { from: String, to: String },
 }
 
+impl Step {
+    /// The node, or the chain that was meant.
+    fn name(&self) -> &str {
+        match self {
+            Step::Node { id, .. } => id,
+            Step::Chain { from, .. } => from,
+        }
+    }
+}
+
 /// How the machine bears what it plays.
 pub struct Strain {
     /// Sum of the shares and number of the callbacks since the last look.
@@ -79,11 +89,7 @@ impl Strain {
 
     /// What is left out, for people.
     pub(super) fn names(&self) -> Vec<&str> {
-        let name = |step| match step {
-            &Step::Node { ref id, .. } => id.as_str(),
-            Step::Chain { from, .. } => from,
-        };
-        self.steps.iter().map(name).collect()
+        self.steps.iter().map(Step::name).collect()
     }
 
     /// The chain that would be on air, had it not been left out.
