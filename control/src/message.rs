@@ -71,6 +71,17 @@ pub enum Reading {
     Seat(Event),
     /// How the time was spent since the last such reading.
     Load(Load),
+    /// A callback that missed its deadline.
+    Missed(Missed),
+}
+
+/// Why a callback missed its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// It took longer than its block lasts.
+    Own,
+    /// It began late by more than a block.
+    Late,
 }
 
 /// How many bars the histogram of a [`Load`] has: each a tenth of the deadline, the last all above it.

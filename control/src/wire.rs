@@ -3,6 +3,7 @@
 //! ```text
 //!               orders ───────────────►
 //!   conductor  ◄──────────── readings    callback
+//!              ◄──────────── panics
 //!              ◄─ ─ ─ basedrop ─ ─ ─ ─
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! Values and swaps share one ring with one writer, so a value sent after a swap addresses the new chain.
 
 use crate::message::{Order, Reading, Row};
+use lacquer_graph::seat::Panicked;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::collections::{HashMap, VecDeque};
 
@@ -18,11 +20,14 @@ use std::collections::{HashMap, VecDeque};
 const ORDERS: usize = 1024;
 /// Readings that can be under way at once.
 const READINGS: usize = 4096;
+/// Panics that can be under way at once.
+const PANICS: usize = 64;
 
 /// The conductor's end.
 pub struct ControlEnd {
     orders: Producer<Order>,
     readings: Consumer<Reading>,
+    panics: Consumer<Panicked>,
     staged: VecDeque<Order>,
     /// Where in `staged` the value for a row waits, counted from the first order ever staged.
     values: HashMap<Row, u64>,
@@ -33,6 +38,7 @@ pub struct ControlEnd {
 pub struct AudioEnd {
     orders: Consumer<Order>,
     readings: Producer<Reading>,
+    panics: Producer<Panicked>,
     lost: u64,
 }
 
@@ -40,14 +46,16 @@ pub struct AudioEnd {
 pub fn wire() -> (ControlEnd, AudioEnd) {
     let (order_in, order_out) = RingBuffer::new(ORDERS);
     let (reading_in, reading_out) = RingBuffer::new(READINGS);
+    let (panic_in, panic_out) = RingBuffer::new(PANICS);
     let control = ControlEnd {
         orders: order_in,
         readings: reading_out,
+        panics: panic_out,
         staged: VecDeque::new(),
         values: HashMap::new(),
         flushed: 0,
     };
-    (control, AudioEnd { orders: order_out, readings: reading_in, lost: 0 })
+    (control, AudioEnd { orders: order_out, readings: reading_in, panics: panic_in, lost: 0 })
 }
 
 impl ControlEnd {
@@ -88,6 +96,11 @@ impl ControlEnd {
     pub fn reading(&mut self) -> Option<Reading> {
         self.readings.pop().ok()
     }
+
+    /// `[control]` What has panicked since the last call.
+    pub fn panicked(&mut self) -> Option<Panicked> {
+        self.panics.pop().ok()
+    }
 }
 
 impl AudioEnd {
@@ -100,6 +113,13 @@ impl AudioEnd {
     pub fn tell(&mut self, reading: Reading) {
         if self.readings.push(reading).is_err() {
             self.lost += 1;
+        }
+    }
+
+    /// `[audio]` Sends what was thrown home: it is freed there. Without room it is never freed, for it cannot be here.
+    pub fn send_home(&mut self, panicked: Panicked) {
+        if let Err(rtrb::PushError::Full(panicked)) = self.panics.push(panicked) {
+            std::mem::forget(panicked);
         }
     }
 

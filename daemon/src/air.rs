@@ -167,6 +167,13 @@ impl Air {
         self.wanted.take()
     }
 
+    /// The name of a chain that the seat has.
+    pub fn name(&self, generation: u64) -> Option<&str> {
+        let both = [&self.incoming, &self.on_air].into_iter().flatten();
+        both.map(|airing| (airing.generation, airing.name.as_str()))
+            .find_map(|(known, name)| (known == generation).then_some(name))
+    }
+
     /// The name of a node of a chain that the seat has.
     pub fn node(&self, generation: u64, node: usize) -> Option<&lacquer_graph::plan::PlanNode> {
         let both = [&self.incoming, &self.on_air].into_iter().flatten();

@@ -6,6 +6,7 @@
 //!          threads/{surfaces,signals,watch}    notices  threads/taps
 //! ```
 
+pub mod again;
 pub mod air;
 pub mod backend;
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod load;
 pub mod log;
 pub mod midi;
 pub mod net;
+pub mod panics;
 pub mod plot;
 pub mod realtime;
 pub mod reload;
@@ -30,3 +32,4 @@ pub mod station;
 pub mod taps;
 pub mod threads;
 pub mod touchosc;
+pub mod xruns;

@@ -12,7 +12,7 @@ use crate::threads::taps::spawn;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use lacquer_control::notice::Line;
 use lacquer_control::wire::{ControlEnd, wire};
-use lacquer_graph::Seat;
+use lacquer_graph::{Seat, Trace};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -38,6 +38,8 @@ pub struct Link {
     pub rate: f64,
     /// Frames in the host's blocks.
     pub block: usize,
+    /// Where the callback is.
+    pub trace: Arc<Trace>,
     /// What went wrong without being in the way: connections that could not be made.
     pub failures: Vec<String>,
     running: Running,
@@ -79,12 +81,14 @@ impl Link {
         let (told, happenings) = bounded(WAITING);
         let (measures, measured) = bounded(WAITING);
         let (control, audio_end) = wire();
+        let mut trace = None;
         let prepare = |rate: f64| {
             let first =
                 |groups: &[lacquer_graph::plan::Group]| groups.first().map_or(1, |group| group.channels);
             let (before, input) = taps::tap("input", first(&audio.io.inputs), rate);
             let (after, output) = taps::tap("output", first(&audio.io.outputs), rate);
             let seat = Seat::new(&audio.io, rate);
+            trace = Some(Arc::clone(seat.trace()));
             (Callback::new(audio_end, seat, rate, Some((before, after))), vec![input, output])
         };
         let mut patch = Patch::new(cabling.kept.clone());
@@ -126,6 +130,7 @@ impl Link {
             measured,
             rate,
             block,
+            trace: trace.unwrap_or_default(),
             failures,
             running,
             ports_seen: 0,
@@ -142,17 +147,20 @@ impl Link {
         }
     }
 
-    /// Connects what has come on the server, and notes what somebody has connected there.
-    pub fn look(&mut self, now: Instant) {
-        let Running::Jack(running) = &self.running else { return };
+    /// Connects what has come on the server, and notes what somebody has connected there: true where that is new.
+    pub fn look(&mut self, now: Instant) -> bool {
+        let Running::Jack(running) = &self.running else { return false };
         let changed = running.ports_changed();
         let wait = if changed == self.ports_seen { LOOK } else { TRY };
-        if now >= self.looked + wait {
-            self.looked = now;
-            if running.look(&mut self.patch).is_empty() {
-                self.ports_seen = changed;
-            }
+        if now < self.looked + wait {
+            return false;
         }
+        self.looked = now;
+        let before = self.patch.kept().clone();
+        if running.look(&mut self.patch).is_empty() {
+            self.ports_seen = changed;
+        }
+        before != *self.patch.kept()
     }
 
     /// What is connected, or will be when it comes back.

@@ -1,7 +1,7 @@
 //! Load: how much of its deadline the callback takes.
 
-use lacquer_control::message::{LOAD_BARS, Load};
-use std::time::Duration;
+use lacquer_control::message::{LOAD_BARS, Load, Missed};
+use std::time::{Duration, Instant};
 
 /// How often the load is reported, a second.
 const REPORTS: f64 = 4.0;
@@ -12,12 +12,24 @@ pub struct LoadMeter {
     now: Load,
     sum: f64,
     frames: usize,
+    /// When the next callback has to begin.
+    due: Option<Instant>,
 }
 
 impl LoadMeter {
     /// A meter at `rate` Hz.
     pub fn new(rate: f64) -> Self {
-        Self { rate, now: Load::default(), sum: 0.0, frames: 0 }
+        Self { rate, now: Load::default(), sum: 0.0, frames: 0, due: None }
+    }
+
+    /// Looks whether a callback of `frames` missed its deadline. One that is late because the one before it was too
+    /// long does not count as late.
+    pub fn missed(&mut self, begin: Instant, spent: Duration, frames: usize) -> Option<Missed> {
+        let block = Duration::from_secs_f64(frames as f64 / self.rate);
+        let late = self.due.is_some_and(|due| begin > due + block).then_some(Missed::Late);
+        let own = (spent > block).then_some(Missed::Own);
+        self.due = own.is_none().then(|| begin + block);
+        own.or(late)
     }
 
     /// Notes a callback of `frames` that took `spent`; gives the load when a report is due.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 // Development builds stop where the audio thread touches memory; release builds have nothing of it.
 #[cfg(debug_assertions)]
 #[global_allocator]
-static GUARD: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;
+static GUARD: lacquer::panics::Guard = lacquer::panics::Guard;
 
 fn main() -> ExitCode {
     lacquer::cli::main()

@@ -1,5 +1,6 @@
 //! What the audio thread needs of the machine. The only unsafe code besides JACK's latency callback.
 
+use crate::panics::quietly;
 use no_denormals::no_denormals;
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, getrlimit};
@@ -22,6 +23,6 @@ pub fn guarded<T>(callback: impl FnOnce() -> T) -> T {
     assert_no_alloc::assert_no_alloc(|| {
         // SAFETY: the flags are changed for this call alone and only move subnormal results to zero, which
         // no code in the callback tells from a result of zero; the guard inside restores them on return.
-        unsafe { no_denormals(callback) }
+        unsafe { no_denormals(|| quietly(callback)) }
     })
 }

@@ -150,6 +150,9 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
         let (owner, found) = ("a station".to_owned(), format!("\"{start}\"{hint}"));
         mistakes.push(Mistake::new(*at, Problem::Text { owner, key: "start", found, allowed }));
     }
+    if reports.is_empty() {
+        mistakes.extend(station.overload.mistakes(chains.iter().map(|(chain, _)| chain)));
+    }
     let cues = read_cues(&station, folder, &mut mistakes, &mut reports);
     let midi = read_maps(&station, folder, &mut mistakes, &mut reports);
     if !mistakes.is_empty() {

@@ -1,5 +1,6 @@
 //! How the station is: load, xruns, faults.
 
+use crate::xruns::Xruns;
 use lacquer_control::intent::Value;
 use lacquer_control::message::{LOAD_BARS, Load};
 use lacquer_control::notice::Line;
@@ -19,9 +20,7 @@ pub struct Health {
     /// When the callback told something last.
     heard: Option<Instant>,
     /// Deadlines missed.
-    pub xruns: u64,
-    /// How many of them the present link has told.
-    of_link: u64,
+    pub xruns: Xruns,
     /// Nodes that failed.
     pub faults: u64,
     spoke_of_xruns: Option<Instant>,
@@ -38,8 +37,7 @@ impl Health {
             is_fresh: false,
             has_played: false,
             heard: None,
-            xruns: 0,
-            of_link: 0,
+            xruns: Xruns::default(),
             faults: 0,
             spoke_of_xruns: None,
             spoke_of_input: None,
@@ -60,21 +58,14 @@ impl Health {
         self.heard.is_some_and(|heard| heard.elapsed() < within)
     }
 
-    /// Takes the count of xruns since the link was opened; gives the sum where there are more.
-    pub fn missed(&mut self, count: u64) -> Option<u64> {
-        let more = count.saturating_sub(std::mem::replace(&mut self.of_link, count));
-        self.xruns += more;
-        (more > 0).then_some(self.xruns)
-    }
-
     /// Whether it is time to speak of xruns.
     pub fn speaks_of_xruns(&mut self, now: Instant) -> bool {
         due(&mut self.spoke_of_xruns, now)
     }
 
-    /// A new link counts from 0, and is given time to begin.
-    pub fn new_link(&mut self) {
-        self.of_link = 0;
+    /// A new link counts from 0, and is given time to begin. A free one has no deadlines.
+    pub fn new_link(&mut self, is_free: bool) {
+        self.xruns.new_link(is_free);
         self.give_time();
     }
 
@@ -102,16 +93,19 @@ impl Health {
     pub fn lines(&self) -> Vec<Line> {
         let number = |key: &str, value: f64| Line::number(format!("/status/{key}"), value);
         let histogram = self.histogram.iter().map(|count| Value::Number(*count as f64)).collect();
-        vec![
+        let mut lines = vec![
             number("load_percent", percent(self.load.mean)),
             number("load_peak_percent", percent(self.load.peak)),
             Line::new("/status/load_histogram", histogram),
-            number("xruns", self.xruns as f64),
+            number("xruns", self.xruns.sum() as f64),
             number("faults", self.faults as f64),
             number("tap_frames_lost", self.load.tap_lost as f64),
             number("readings_lost", self.load.readings_lost as f64),
             number("uptime_s", self.since.elapsed().as_secs() as f64),
-        ]
+        ];
+        let by_reason = self.xruns.by_reason();
+        lines.extend(by_reason.map(|(why, count)| number(&format!("xruns_{why}"), count as f64)));
+        lines
     }
 }
 

@@ -130,6 +130,15 @@ pub fn station() -> Value {
             "swap": object(section("swap")),
             "watch": {"type": "boolean", "description": "Whether a change of a chain file on disk is taken over."},
             "cues": {"type": "string", "description": "The file of the cue list, relative to this file."},
+            "overload": {
+                "type": "object",
+                "additionalProperties": false,
+                "description": "What is left out while the machine is too slow.",
+                "properties": {
+                    "bypass": {"type": "array", "items": {"type": "string"}, "description": "Ids of nodes that go into bypass, first first."},
+                    "chain": {"type": "string", "description": "The chain to swap to where that is not enough."},
+                },
+            },
             "control": control(section("control.osc")),
         },
     })

@@ -138,7 +138,7 @@ impl Seen {
                 self.phase = if phase == "done" { String::new() } else { format!("{phase} {name}") };
             }
             ("/bypass", [Value::Switch(on)]) => self.bypass = *on,
-            ("/event/xrun", [Value::Number(count)]) => self.xruns = *count,
+            ("/event/xrun", [Value::Number(count), ..]) => self.xruns = *count,
             (path, [Value::Number(value)]) if path.starts_with("/meter/") => {
                 self.meters.insert(path.to_owned(), *value);
             }

@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod cpal;
+pub mod overload;
 
 use control::Control;
 use cpal::Cpal;
@@ -12,6 +13,7 @@ use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::{Group, Io};
 use lacquer_graph::spec::{bad_name, is_name};
 use lacquer_graph::yaml::{self, Item, Value};
+use overload::Overload;
 
 /// Most channels of all input or output groups together.
 pub const MOST_CHANNELS: usize = 32;
@@ -73,6 +75,8 @@ pub struct Station {
     pub control: Control,
     /// The file of its cue list, as written, and its place.
     pub cues: Option<(String, At)>,
+    /// What it may leave out where the machine is too slow.
+    pub overload: Overload,
 }
 
 /// What a station plays through. Does not change while it runs.
@@ -171,7 +175,9 @@ fn read(root: &Value, mistakes: &mut Vec<Mistake>) -> Option<Station> {
     let watch = fields.switch("watch", mistakes).unwrap_or(false);
     let cues = fields.text("cues", mistakes).map(|(text, at)| (text.to_owned(), at));
     let control = fields.take("control").map(|entry| control::read(&entry.value, mistakes));
-    fields.finish(&["name", "audio", "chains", "start", "swap", "watch", "cues", "control"], mistakes);
+    let overload = fields.take("overload").map(|entry| overload::read(&entry.value, mistakes));
+    let keys = ["name", "audio", "chains", "start", "swap", "watch", "cues", "control", "overload"];
+    fields.finish(&keys, mistakes);
     Some(Station {
         name,
         audio: audio?,
@@ -182,6 +188,7 @@ fn read(root: &Value, mistakes: &mut Vec<Mistake>) -> Option<Station> {
         watch,
         control: control.unwrap_or_default(),
         cues,
+        overload: overload.unwrap_or_default(),
     })
 }
 

@@ -2,10 +2,14 @@
 
 use crate::block::{Plane, QUANTUM};
 use crate::dsp::delay::Delay;
+use crate::dsp::slip::Slip;
 use crate::param::gain_to_db;
 use crate::plan::{Feed, Plan};
 use crate::ramp::Ramp;
-use crate::step::{Bench, SILENCE, Slot, Step, Wire, gather};
+use crate::step::{Bench, Payload, SILENCE, Slot, Step, Wire, gather};
+use crate::trace::Trace;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// A chain that can be played. Built by the control side, owned by the audio thread.
 pub struct Chain {
@@ -19,6 +23,14 @@ pub struct Chain {
     latency: usize,
     /// Factors of what the chain gives, and of the dry signal.
     trims: [Ramp; 2],
+    /// Where it says which node is at work.
+    trace: Option<Arc<Trace>>,
+    /// It has panicked outside of its nodes: the dry signal is all that it plays.
+    is_out: bool,
+    /// The node that has panicked, or `None` for the chain, and what was thrown.
+    thrown: Option<(Option<usize>, Payload)>,
+    /// For each channel of the output.
+    slips: Box<[Slip]>,
 }
 
 /// How long a trim takes to arrive, in ms.
@@ -70,6 +82,10 @@ impl Chain {
             follows: vec![None; plan.nodes.len()].into_boxed_slice(),
             latency: plan.total,
             trims: [Ramp::new(1.0, 0.0, MOST_TRIM, (TRIM_MS * plan.sample_rate / 1000.0) as u32); 2],
+            trace: None,
+            is_out: false,
+            thrown: None,
+            slips: vec![Slip::new(plan.sample_rate); plan.io.output_channels()].into_boxed_slice(),
         }
     }
 
@@ -92,9 +108,50 @@ impl Chain {
         self.latency
     }
 
+    /// `[audio]` Says from now on which node is at work. A chain that was told so once goes on there.
+    pub fn be_traced(&mut self, trace: &Arc<Trace>) {
+        self.trace.get_or_insert_with(|| Arc::clone(trace));
+    }
+
+    fn enter(&self, node: usize) {
+        if let Some(trace) = &self.trace {
+            trace.enter(self.generation, node);
+        }
+    }
+
+    fn leave(&self) {
+        if let Some(trace) = &self.trace {
+            trace.leave();
+        }
+    }
+
+    /// `[audio]` What was thrown by a node (its number) or by the chain, if it has panicked since the last time.
+    pub fn thrown(&mut self) -> Option<(Option<usize>, Payload)> {
+        self.thrown.take()
+    }
+
+    /// The chain has panicked: its dry signal is heard from now on.
+    fn give_up(&mut self, payload: Payload) {
+        self.is_out = true;
+        match &self.thrown {
+            None => self.thrown = Some((None, payload)),
+            // Nothing is freed here, and one message is enough: this one is never freed.
+            Some(_) => std::mem::forget(payload),
+        }
+        self.leave();
+    }
+
     /// `[audio]` Takes over the state of the chain before.
     pub fn adopt(&mut self, old: &Chain) {
-        for (step, follows) in self.steps.iter_mut().zip(&self.follows) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.take_over(old))) {
+            self.give_up(payload);
+        }
+    }
+
+    fn take_over(&mut self, old: &Chain) {
+        for at in 0..self.steps.len() {
+            self.enter(at);
+            let (step, follows) = (&mut self.steps[at], self.follows[at]);
             if let Some(old) = follows.and_then(|at| old.steps.get(at)) {
                 step.adopt(old);
             }
@@ -103,6 +160,8 @@ impl Chain {
             output.feeds.iter_mut().zip(&old.feeds).for_each(|(wire, old)| wire.adopt(old));
             output.dry.iter_mut().zip(&old.dry).for_each(|((_, delay), (_, old))| delay.adopt(old));
         }
+        self.slips.iter_mut().zip(&old.slips).for_each(|(slip, old)| slip.adopt(old));
+        self.leave();
     }
 
     /// `[audio]` Moves row `row` of node `node` to an audio value.
@@ -114,9 +173,11 @@ impl Chain {
 
     /// `[audio]` Takes node `node` out of bypass, or into it.
     pub fn enable(&mut self, node: usize, on: bool) {
+        self.enter(node);
         if let Some(step) = self.steps.get_mut(node) {
             step.enable(on);
         }
+        self.leave();
     }
 
     /// `[audio]` Turns what the chain gives, and the dry signal, up or down by a factor.
@@ -126,8 +187,44 @@ impl Chain {
     }
 
     /// `[audio]` Plays 1 to 64 frames. `bypass` is how much of the dry signal is wanted in each frame,
-    /// `None` where it is none. `fault` is told of each node that made something that is no number.
+    /// `None` where it is none. `fault` is told of each node that made something that is no number. Whatever panics
+    /// leaves dry signal, and is told by [`Self::thrown`].
     pub fn process(
+        &mut self,
+        inputs: &[Plane],
+        outputs: &mut [Plane],
+        frames: usize,
+        bypass: Option<&Plane>,
+        fault: impl FnMut(usize),
+    ) {
+        if !self.is_out {
+            let play = || self.play(inputs, outputs, frames, bypass, fault);
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(play)) {
+                self.give_up(payload);
+                self.play_dry(inputs, outputs, frames);
+                self.slips.iter_mut().zip(&*outputs).for_each(|(slip, plane)| slip.jump(plane[0]));
+            }
+        } else {
+            self.play_dry(inputs, outputs, frames);
+        }
+        for (plane, slip) in outputs.iter_mut().zip(&mut self.slips) {
+            slip.process(&mut plane[..frames]);
+        }
+    }
+
+    /// Plays the dry signal alone, as late as the chain is.
+    fn play_dry(&mut self, inputs: &[Plane], outputs: &mut [Plane], frames: usize) {
+        for output in &mut self.outputs {
+            let planes = &mut outputs[output.first..output.first + output.channels];
+            planes.iter_mut().for_each(|plane| plane[..frames].fill(0.0));
+            for (plane, (input, delay)) in planes.iter_mut().zip(&mut output.dry) {
+                *plane = inputs[*input];
+                delay.process(&mut plane[..frames]);
+            }
+        }
+    }
+
+    fn play(
         &mut self,
         inputs: &[Plane],
         outputs: &mut [Plane],
@@ -137,10 +234,17 @@ impl Chain {
     ) {
         let mut bench = Bench { slots: &mut self.slots, inputs, scratch: &mut self.scratch };
         for (at, step) in self.steps.iter_mut().enumerate() {
+            if let Some(trace) = &self.trace {
+                trace.enter(self.generation, at);
+            }
             if step.run(&mut bench, frames).is_err() {
                 fault(at);
             }
+            if step.thrown.is_some() && self.thrown.is_none() {
+                self.thrown = step.thrown.take().map(|payload| (Some(at), payload));
+            }
         }
+        self.leave();
         let [wet, dry] = self.trims.each_mut().map(|ramp| factors(ramp, frames));
         for output in &mut self.outputs {
             let planes = &mut outputs[output.first..output.first + output.channels];
@@ -196,4 +300,42 @@ fn multiply(plane: &mut Plane, factors: &Plane, frames: usize) {
 /// A reported gain as people read it: in dB, −120 at least.
 pub fn reduction_db(gain: f64) -> f64 {
     gain_to_db(gain.max(1e-6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Io;
+    use crate::spec::Spec;
+
+    #[test]
+    fn a_chain_that_panics_outside_of_its_nodes_leaves_dry_signal_in_time() {
+        let (spec, mistakes) = Spec::parse(b"nodes:\n  - gain: {gain: -6 dB}\n  - limiter\n");
+        assert!(mistakes.is_empty());
+        let plan = Plan::new(&spec, &Io::stereo(), 48_000.0).unwrap();
+        let mut chain = Chain::new(&plan, 1);
+        let input = |n: usize| 0.25 * (n as f64 * 0.01).sin();
+        let (mut heard, mut thrown) = (Vec::new(), 0);
+        for quantum in 0..100 {
+            if quantum == 50 {
+                chain.slots = Box::new([]);
+            }
+            let mut plane = [0.0; QUANTUM];
+            plane.iter_mut().enumerate().for_each(|(at, sample)| *sample = input(quantum * QUANTUM + at));
+            let mut outputs = [[0.0; QUANTUM]; 2];
+            chain.process(&[plane; 2], &mut outputs, QUANTUM, None, |_| {});
+            heard.extend(outputs[1]);
+            while let Some((node, _)) = chain.thrown() {
+                assert_eq!(node, None);
+                thrown += 1;
+            }
+        }
+        assert_eq!(thrown, 1);
+        let steps = heard.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+        assert!(steps.fold(0.0, f64::max) < 0.004, "no click");
+        // 5 ms later nothing but the dry signal is heard, as late as the chain was.
+        for (at, sample) in heard.iter().enumerate().skip(60 * QUANTUM) {
+            assert!((sample - input(at - plan.total)).abs() < 1e-3, "{at}: {sample}");
+        }
+    }
 }

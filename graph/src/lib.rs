@@ -12,6 +12,8 @@ pub mod block;
 pub mod chain;
 pub mod dsp;
 pub mod error;
+#[cfg(debug_assertions)]
+mod fault;
 pub mod fields;
 pub mod meter;
 pub mod metering;
@@ -26,6 +28,7 @@ pub mod seat;
 pub mod spec;
 mod step;
 pub mod swap;
+pub mod trace;
 pub mod yaml;
 
 pub use block::{Block, MAX_CHANNELS, Plane, QUANTUM};
@@ -33,3 +36,4 @@ pub use chain::Chain;
 pub use plan::{Io, Plan};
 pub use seat::Seat;
 pub use spec::Spec;
+pub use trace::Trace;

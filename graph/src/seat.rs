@@ -6,7 +6,10 @@ use crate::dsp::fade::Fade;
 use crate::plan::Io;
 use crate::step::are_finite;
 use crate::swap::{Progress, Swap};
+use crate::trace::Trace;
 use basedrop::Owned;
+use std::any::Any;
+use std::sync::Arc;
 
 /// Time in which the sound comes up at the start, and goes at the end.
 const START_MS: f64 = 250.0;
@@ -52,10 +55,29 @@ pub enum Event {
     Muted,
 }
 
+/// What has panicked; the dry signal has taken its place.
+pub struct Panicked {
+    /// Of which chain.
+    pub generation: u64,
+    /// Which of its nodes; `None` for the chain itself.
+    pub node: Option<usize>,
+    /// What was thrown. To be freed off the audio thread.
+    pub payload: Box<dyn Any + Send>,
+}
+
+impl Panicked {
+    /// What the panic said.
+    pub fn message(&self) -> &str {
+        let text = self.payload.downcast_ref::<&str>().copied();
+        text.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    }
+}
+
 /// `[audio]` Who is on air.
 pub struct Seat {
     on_air: Option<Owned<Chain>>,
     swap: Option<Swap>,
+    trace: Arc<Trace>,
     inputs: Box<[Plane]>,
     outputs: Box<[Plane]>,
     incoming: Box<[Plane]>,
@@ -79,6 +101,7 @@ impl Seat {
         Self {
             on_air: None,
             swap: None,
+            trace: Arc::default(),
             inputs: planes(io.input_channels()),
             outputs: planes(io.output_channels()),
             incoming: planes(io.output_channels()),
@@ -96,9 +119,15 @@ impl Seat {
         Self { starts_at_once: true, ..Self::new(io, sample_rate) }
     }
 
+    /// Where the callback and the chains say what they are at.
+    pub fn trace(&self) -> &Arc<Trace> {
+        &self.trace
+    }
+
     /// `[audio]` Puts a chain on air from silence: it plays unheard for `settle` frames, then comes up.
     /// What was on air goes home.
-    pub fn start(&mut self, chain: Owned<Chain>, settle: u32) {
+    pub fn start(&mut self, mut chain: Owned<Chain>, settle: u32) {
+        chain.be_traced(&self.trace);
         self.swap = None;
         self.level = Fade::new(self.level.frames(), self.starts_at_once);
         self.level.aim(true);
@@ -108,7 +137,8 @@ impl Seat {
 
     /// `[audio]` Begins to swap `next` in. While a swap runs there is no place for another: it goes home
     /// unheard.
-    pub fn swap(&mut self, next: Owned<Chain>, warmup: u32, fade: u32) {
+    pub fn swap(&mut self, mut next: Owned<Chain>, warmup: u32, fade: u32) {
+        next.be_traced(&self.trace);
         if let (Some(on_air), None) = (&self.on_air, &self.swap) {
             self.swap = Some(Swap::begin(next, on_air, warmup, fade));
         }
@@ -187,6 +217,15 @@ impl Seat {
         }
         self.apply_level(frames, &mut tell);
         self.report(frames, &mut tell);
+    }
+
+    /// `[audio]` What has panicked, if anything has since the last time.
+    pub fn panicked(&mut self) -> Option<Panicked> {
+        let next = self.swap.as_mut().map(|swap| &mut swap.next);
+        [self.on_air.as_mut(), next].into_iter().flatten().find_map(|chain| {
+            let (node, payload) = chain.thrown()?;
+            Some(Panicked { generation: chain.generation(), node, payload })
+        })
     }
 
     fn guard_input(&mut self, frames: usize, tell: &mut impl FnMut(Event)) {

@@ -3,10 +3,16 @@
 use crate::block::{Block, MAX_CHANNELS, Plane, QUANTUM};
 use crate::dsp::delay::Delay;
 use crate::dsp::fade::Fade;
+use crate::dsp::slip::Slip;
 use crate::meter::Meter;
 use crate::node::{Node, Params, Setup};
 use crate::plan::{Feed, From, PlanNode};
 use crate::ramp::Ramp;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a panic throws.
+pub(crate) type Payload = Box<dyn Any + Send>;
 
 /// One edge's samples; only its first channels are used.
 pub(crate) type Slot = [Plane; MAX_CHANNELS];
@@ -126,10 +132,11 @@ pub(crate) struct Step {
     settle: u64,
     rest: Rest,
     rest_frames: u64,
-    /// The last samples that left, and how much of their distance from the dry signal is left.
-    last: [f64; MAX_CHANNELS],
-    slip: [f64; MAX_CHANNELS],
-    slip_factor: f64,
+    /// The node has panicked: it is never called again.
+    is_out: bool,
+    /// What it threw, until somebody takes it home.
+    pub thrown: Option<Payload>,
+    slips: [Slip; MAX_CHANNELS],
     pub meter: Meter,
 }
 
@@ -161,10 +168,9 @@ impl Step {
             settle: plan.latency as u64 + frames(SETTLE_MS),
             rest: Rest::default(),
             rest_frames: frames(REST_MS),
-            last: [0.0; MAX_CHANNELS],
-            slip: [0.0; MAX_CHANNELS],
-            // Down by 60 dB within 5 ms.
-            slip_factor: 0.001_f64.powf(1000.0 / (5.0 * rate)),
+            is_out: false,
+            thrown: None,
+            slips: [Slip::new(rate); MAX_CHANNELS],
             meter: Meter::default(),
         }
     }
@@ -191,9 +197,24 @@ impl Step {
     }
 
     fn wake(&mut self) {
-        self.node.reset();
-        self.heard.aim(true);
-        self.settling = self.settle;
+        if self.call(|step| step.node.reset()) {
+            self.heard.aim(true);
+            self.settling = self.settle;
+        }
+    }
+
+    /// Calls the node, unless it has panicked. One that panics is out for good, for what it left behind is nothing to
+    /// build on; false then.
+    ///
+    /// To panic allocates what is thrown: no guard can help that. It is not freed here.
+    fn call(&mut self, call: impl FnOnce(&mut Self)) -> bool {
+        if self.is_out {
+            return false;
+        }
+        let Err(thrown) = catch_unwind(AssertUnwindSafe(|| call(self))) else { return true };
+        (self.is_out, self.thrown) = (true, Some(thrown));
+        self.heard = Fade::new(self.heard.frames(), false);
+        false
     }
 
     /// `[audio]` Takes over the state of the node that this one follows.
@@ -208,19 +229,19 @@ impl Step {
             }
         }
         self.moving |= old.moving;
-        // The state of a node that sleeps is stale.
-        if old.heard.steady() != Some(0.0) {
-            self.node.adopt(old.node.as_ref());
-        }
-        if self.enabled == old.enabled {
+        if self.enabled == old.enabled && !old.is_out {
             self.heard = old.heard;
             (self.settling, self.rest) = (old.settling, old.rest);
         }
-        (self.last, self.slip) = (old.last, old.slip);
+        // The state of a node that sleeps is stale; that of one that has panicked is worth nothing.
+        if old.heard.steady() != Some(0.0) && !old.is_out {
+            self.call(|step| step.node.adopt(old.node.as_ref()));
+        }
+        self.slips.iter_mut().zip(&old.slips).for_each(|(slip, old)| slip.adopt(old));
     }
 
-    /// `[audio]` Runs the node for 1 to 64 frames. `Err` where it made something that is no number: the
-    /// dry signal has taken its place.
+    /// `[audio]` Runs the node for 1 to 64 frames. `Err` where it made something that is no number. Then, and where it
+    /// panics, the dry signal takes its place.
     pub fn run(&mut self, bench: &mut Bench<'_>, frames: usize) -> Result<(), ()> {
         let Bench { slots, inputs, scratch: [sum, key_sum, dry] } = bench;
         let (width, key_width) = (self.width, self.key_width);
@@ -245,20 +266,21 @@ impl Step {
         if self.heard.steady() == Some(0.0) {
             slots[self.slot][..width].copy_from_slice(dry);
         } else {
-            self.process(slots, frames);
+            let has_played = self.call(|step| step.process(slots, frames));
             let wet = &mut slots[self.slot][..width];
-            if are_finite(wet, frames) {
+            if has_played && are_finite(wet, frames) {
                 self.blend(wet, dry, frames);
             } else {
                 wet.copy_from_slice(dry);
-                self.fail(dry);
-                outcome = Err(());
+                self.slips.iter_mut().zip(&*dry).for_each(|(slip, dry)| slip.jump(dry[0]));
+                if has_played {
+                    self.fail();
+                    outcome = Err(());
+                }
             }
         }
-        let out = &mut slots[self.slot][..width];
-        self.smooth_over(out, frames);
-        for (last, plane) in self.last.iter_mut().zip(out) {
-            *last = plane[frames - 1];
+        for (plane, slip) in slots[self.slot][..width].iter_mut().zip(&mut self.slips) {
+            slip.process(&mut plane[..frames]);
         }
         if self.moving {
             self.ramps.iter_mut().for_each(|ramp| ramp.advance(frames));
@@ -301,14 +323,11 @@ impl Step {
     }
 
     /// The node made a NaN or an infinity: it rests, then tries again, each time after twice as long.
-    fn fail(&mut self, dry: &[Plane]) {
-        self.node.reset();
+    fn fail(&mut self) {
+        self.call(|step| step.node.reset());
         self.heard = Fade::new(self.heard.frames(), false);
         self.rest.frames = self.rest_frames << self.rest.failures.min(MOST_DOUBLINGS);
         self.rest.failures += 1;
-        for (channel, dry) in dry.iter().enumerate() {
-            self.slip[channel] = self.last[channel] - dry[0];
-        }
     }
 
     fn recover(&mut self, frames: usize) {
@@ -316,19 +335,6 @@ impl Step {
             self.rest.frames = self.rest.frames.saturating_sub(frames as u64);
             if self.rest.frames == 0 && self.enabled {
                 self.wake();
-            }
-        }
-    }
-
-    /// Lets the step from the last good sample to the dry signal die away instead of clicking.
-    fn smooth_over(&mut self, out: &mut [Plane], frames: usize) {
-        for (plane, slip) in out.iter_mut().zip(&mut self.slip).filter(|(_, slip)| **slip != 0.0) {
-            for sample in &mut plane[..frames] {
-                *sample += *slip;
-                *slip *= self.slip_factor;
-            }
-            if slip.abs() < 1e-9 {
-                *slip = 0.0;
             }
         }
     }

@@ -20,4 +20,4 @@ pub mod tosc;
 // As in the daemon, release builds have nothing of it.
 #[cfg(debug_assertions)]
 #[global_allocator]
-static GUARD: assert_no_alloc::AllocDisabler = assert_no_alloc::AllocDisabler;
+static GUARD: lacquer::panics::Guard = lacquer::panics::Guard;

@@ -8,6 +8,7 @@ use lacquer::backend::file::Memory;
 use lacquer::reload::{ChainFile, Loaded};
 use lacquer::shelf::Shelf;
 use lacquer::station::control::Control;
+use lacquer::station::overload::Overload;
 use lacquer::station::{Audio, Backend, Null, Station};
 use lacquer::threads::audio::Callback;
 use lacquer_control::intent::Value;
@@ -51,6 +52,7 @@ pub fn loaded(chains: Vec<ChainFile>, io: &Io) -> Loaded {
         watch: false,
         control: Control::default(),
         cues: None,
+        overload: Overload::default(),
     };
     Loaded { station, chains, cues: Vec::new(), midi: Vec::new() }
 }

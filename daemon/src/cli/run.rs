@@ -1,16 +1,18 @@
 //! `lacquer run`: the daemon, in the foreground.
 
 use super::{Outcome, complain};
+use crate::again::{self, Note};
 use crate::air::Air;
 use crate::link::{Cabling, Link};
 use crate::net::announce::announce;
 use crate::reload::Loaded;
 use crate::screen::Screen;
 use crate::shelf::Shelf;
+use crate::station::Backend;
 use crate::threads::conductor::{Conductor, Desk};
 use crate::threads::surfaces::{self, Osc, osc};
 use crate::threads::{keeper, midi as midi_thread, signals};
-use crate::{log, net, realtime, reload, state};
+use crate::{log, net, panics, realtime, reload, state};
 use basedrop::Collector;
 use crossbeam_channel::bounded;
 use lacquer_control::notice::Notice;
@@ -28,6 +30,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     };
     let mut screen = Screen::new(report_seconds);
     log::start(&screen.bars);
+    panics::install();
     tracing::info!("{}", realtime::lock_memory());
     let (asks, asked) = bounded(ASKED);
     if let Err(error) = signals::spawn(asks.clone()) {
@@ -52,8 +55,14 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let mut cabling = Cabling { entries: loaded.midi.clone(), ports: Some(ports), ..Cabling::default() };
     let files = keeper::Files::of(path);
     let kept = files.as_ref().and_then(|files| state::read(&files.state));
-    if let Some(kept) = kept.as_ref().filter(|_| loaded.station.starts_where_it_ended()) {
+    // A process that takes the place of one that hung goes on where that was.
+    let note = Note::read();
+    let goes_on = note.is_some() || loaded.station.starts_where_it_ended();
+    if let Some(kept) = kept.as_ref().filter(|_| goes_on) {
         cabling.kept = kept.cables.iter().cloned().collect();
+    }
+    if let (Some(_), Backend::Jack { client, .. }) = (&note, &loaded.station.audio.backend) {
+        again::wait_for_name(client);
     }
     let link = match Link::open(&loaded.station.audio, &cabling) {
         Ok(link) => Some(link),
@@ -100,15 +109,14 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
             None
         }
     });
-    let start = match &kept {
-        Some(kept) if loaded.station.starts_where_it_ended() && air.shelf.check(&kept.chain).is_ok() => {
-            kept.chain.clone()
-        }
-        _ => loaded.start().to_owned(),
-    };
+    let before = kept.iter().filter(|_| goes_on).map(|kept| &kept.chain);
+    let before =
+        before.chain(note.iter().map(|note| &note.chain)).find(|chain| air.shelf.check(chain).is_ok());
+    let start = before.map_or_else(|| loaded.start().to_owned(), String::clone);
     let (keeps, keeper) = keeper.unzip();
     let Loaded { station, cues, .. } = loaded;
-    let desk = Desk { path: path.to_owned(), station, asks, asked, surfaces, cues, keeps, kept, cabling };
+    let desk =
+        Desk { path: path.to_owned(), station, asks, asked, surfaces, cues, keeps, kept, note, cabling };
     Conductor::new(air, link, collector, desk).run(&start);
     drop(announced);
     for (notices, thread) in net.into_iter().chain(midi_thread) {

@@ -32,17 +32,26 @@ impl Callback {
     pub fn block(&mut self, frames: usize, ports: &mut impl Ports) {
         guarded(|| {
             let begin = Instant::now();
+            self.seat.trace().turn();
             while let Some(order) = self.wire.order() {
                 obey(&mut self.seat, order);
             }
             for from in (0..frames).step_by(QUANTUM) {
                 self.quantum(from, QUANTUM.min(frames - from), ports);
             }
-            if let Some(load) = self.load.note(begin.elapsed(), frames) {
+            while let Some(panicked) = self.seat.panicked() {
+                self.wire.send_home(panicked);
+            }
+            let spent = begin.elapsed();
+            if let Some(why) = self.load.missed(begin, spent, frames) {
+                self.wire.tell(Reading::Missed(why));
+            }
+            if let Some(load) = self.load.note(spent, frames) {
                 let lost = |probe: &Option<Probe>| probe.as_ref().map_or(0, Probe::lost);
                 let tap_lost = lost(&self.before) + lost(&self.after);
                 self.wire.tell(Reading::Load(Load { tap_lost, readings_lost: self.wire.lost(), ..load }));
             }
+            self.seat.trace().turn();
         });
     }
 

@@ -3,15 +3,18 @@
 
 pub mod compare;
 mod cues;
+mod faults;
 mod files;
 mod keep;
 mod link;
 mod moves;
+mod overload;
+mod readings;
 mod scenes;
 mod state;
 
+use crate::again::Note;
 use crate::air::Air;
-use crate::backend::Happening;
 use crate::cues::Cue;
 use crate::link::{Cabling, Link};
 use crate::report::Health;
@@ -24,16 +27,15 @@ use basedrop::Collector;
 use compare::Compare;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use cues::Cues;
+use faults::{Out, Watch};
 use keep::Keeper;
 use lacquer_control::history::History;
 use lacquer_control::intent::{Asked, Intent, Peer};
-use lacquer_control::message::{Order, Reading};
+use lacquer_control::message::Order;
 use lacquer_control::notice::{Line, Notice, To};
 use lacquer_control::scene::Scenes;
-use lacquer_graph::chain::reduction_db;
-use lacquer_graph::param::Unit;
-use lacquer_graph::seat::Event;
 use notify::RecommendedWatcher;
+use overload::Strain;
 use scenes::Morph;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -73,6 +75,8 @@ pub struct Desk {
     pub keeps: Option<Sender<Keep>>,
     /// What was kept when the station ended.
     pub kept: Option<Kept>,
+    /// What hung, where this process takes the place of one that did.
+    pub note: Option<Note>,
     /// What the audio is to be connected with.
     pub cabling: Cabling,
 }
@@ -110,6 +114,12 @@ pub struct Conductor {
     keeper: Keeper,
     cabling: Cabling,
     health: Health,
+    /// What hung before.
+    note: Option<Note>,
+    watch: Watch,
+    /// What the house has taken out.
+    out: Vec<Out>,
+    strain: Strain,
     /// How often the watchdog is fed, and when next.
     watchdog: Option<(Duration, Instant)>,
     /// What the nodes have said since it was last told, as it will be told: the lowest of a gain, in dB; the
@@ -125,7 +135,7 @@ impl Conductor {
     /// A conductor for a station that plays over `link`, or looks for one.
     pub fn new(air: Air, link: Option<Link>, collector: Collector, desk: Desk) -> Self {
         let now = Instant::now();
-        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, cabling } = desk;
+        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, note, cabling } = desk;
         let mut conductor = Self {
             path,
             station,
@@ -152,6 +162,10 @@ impl Conductor {
             keeper: Keeper::new(keeps, now),
             cabling,
             health: Health::new(now),
+            note,
+            watch: Watch::new(now),
+            out: Vec::new(),
+            strain: Strain::new(now),
             watchdog: service::watchdog().map(|every| (every, now)),
             readings: BTreeMap::new(),
             next_meters: now,
@@ -160,8 +174,11 @@ impl Conductor {
         };
         conductor.watch();
         if let Some(kept) = kept {
-            let all = conductor.station.starts_where_it_ended();
+            let all = conductor.note.is_some() || conductor.station.starts_where_it_ended();
             conductor.restore(kept, all);
+        }
+        if let Some(note) = conductor.note.clone() {
+            conductor.resume(&note);
         }
         conductor
     }
@@ -201,36 +218,26 @@ impl Conductor {
     }
 
     fn tick(&mut self) {
-        while let Some(reading) = self.link.as_mut().and_then(|link| link.wire.reading()) {
-            match reading {
-                Reading::Seat(event) => self.event(event),
-                Reading::Load(load) => {
-                    if self.health.note(load) {
-                        service::ready();
-                    }
-                }
-            }
-        }
         let now = Instant::now();
+        self.listen(now);
         if let Some(link) = &mut self.link {
             link.wire.flush();
-            link.look(now);
-            let (missed, gone) = (link.missed(), link.gone());
-            if let Some(xruns) = self.health.missed(missed) {
-                if self.health.speaks_of_xruns(now) {
-                    warn!("{xruns} xruns so far");
-                }
-                self.tell(To::All, vec![Line::number("/event/xrun", xruns as f64)]);
+            if link.look(now) {
+                self.keeper.touch();
             }
+            let (missed, gone) = (link.missed(), link.gone());
+            self.count_missed(missed, now);
             if let Some(why) = gone {
                 self.lost(&why);
             }
         }
+        self.look_for_hang(now);
         self.look_for_standstill(now);
         self.feed_watchdog(now);
         self.take_due();
         self.tick_morph(now);
         self.tick_cues();
+        self.tick_overload(now);
         self.tick_keeper(now);
         self.catch_up();
         self.collector.collect();
@@ -417,77 +424,6 @@ impl Conductor {
                 error!("swap to {name} failed: {why}; what is on air plays on");
                 self.tell_event("swap", &["failed", name, &why]);
                 self.refuse(by, "/swap", &why);
-            }
-        }
-    }
-
-    // What the audio thread tells ----------------------------------------------------------------------
-
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::Fading { generation } => {
-                if let Some(airing) = self.air.newest().filter(|airing| airing.generation == generation) {
-                    self.tell_event("swap", &["fading", &airing.name]);
-                }
-            }
-            Event::OnAir { generation } => {
-                let next = self.air.arrived(generation);
-                // What the old chain's nodes last did is told no more.
-                self.readings.clear();
-                let name = self.air.heard().map(|airing| airing.name.clone()).unwrap_or_default();
-                info!("{name} is on air");
-                service::status(&format!("on air: {name}"));
-                self.tell_event("swap", &["done", &name]);
-                if let Some(next) = next {
-                    self.swap(Peer::House, &next);
-                }
-            }
-            Event::Fault { generation, node } => {
-                let id = self.air.node(generation, node).map_or("?", |node| &node.id).to_owned();
-                self.health.faults += 1;
-                error!("node {id} made something that is no number: it rests, its input is heard instead");
-                self.tell_event("fault", &[&id, "not a number; dry signal"]);
-            }
-            Event::InputFault => {
-                if self.health.input_fault(Instant::now()) {
-                    error!("the input holds something that is no number; silence is heard instead");
-                    self.tell_event("fault", &["input", "not a number; silence"]);
-                }
-            }
-            Event::Meter { generation, node, reading, value } => {
-                if let Some(node) = self.air.node(generation, node)
-                    && let Some(reading) = node.kind.readings.get(reading)
-                {
-                    let path = format!("/meter/node/{}/{}", node.id, reading.name);
-                    let is_gain = reading.unit == Unit::Gain;
-                    let value = if is_gain { reduction_db(value) } else { value };
-                    let kept = self.readings.entry(path).or_insert(value);
-                    *kept = if is_gain { kept.min(value) } else { value };
-                }
-            }
-            Event::Muted => self.ended = self.ending.is_some(),
-        }
-    }
-
-    fn happened(&mut self, happening: Happening) {
-        match happening {
-            Happening::BlockSize(frames) => {
-                info!("the server's blocks have {frames} frames from now on");
-                self.tell_event("connection", &["block size", &frames.to_string()]);
-                if let Some(link) = &mut self.link {
-                    link.block = frames;
-                }
-            }
-            Happening::Freewheel(is_on) => {
-                let words = if is_on { "on" } else { "off" };
-                info!("freewheel {words}");
-                self.tell_event("connection", &["freewheel", words]);
-            }
-            Happening::SampleRate(rate) => {
-                info!("the server runs at {rate} Hz from now on");
-                self.tell_event("connection", &["sample rate", &rate.to_string()]);
-                // Everything between the ports is made for one rate: it is made anew, with all values.
-                self.close();
             }
         }
     }

@@ -1,18 +1,20 @@
 //! The keeper's thread: writes the state file and the audit log, so that nobody else waits for a disk.
 
 use crate::state::{self, Kept};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
-use tracing::warn;
+use tracing::{info, warn};
 
 /// What may wait for the disk.
 const WAITING: usize = 1_024;
 /// At this size the audit log is put aside, and a new one begun, in bytes.
 const FULL: u64 = 16 << 20;
+/// Between two attempts to write a state that could not be written.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Between two complaints about the disk.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -22,6 +24,8 @@ pub enum Keep {
     State(Box<Kept>),
     /// A line of the audit log.
     Audit(String),
+    /// Say when all that came before is written, as far as it can be.
+    Done(Sender<()>),
 }
 
 /// Where a station's things are kept.
@@ -61,18 +65,33 @@ pub fn spawn(files: Files) -> io::Result<(Sender<Keep>, JoinHandle<()>)> {
 
 fn run(files: &Files, kept: &Receiver<Keep>) {
     let mut complained: Option<Instant> = None;
-    for first in kept {
+    // The newest state, until it is written.
+    let mut newest = None;
+    let mut failed = false;
+    loop {
+        let first = if failed { kept.recv_timeout(AGAIN) } else { kept.recv().map_err(Into::into) };
+        if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+            return;
+        }
         let mut lines = String::new();
-        let mut newest = None;
+        let mut wait = Vec::new();
         // Of states that have piled up only the newest counts.
-        for keep in std::iter::once(first).chain(kept.try_iter()) {
+        for keep in first.into_iter().chain(kept.try_iter()) {
             match keep {
                 Keep::State(state) => newest = Some(state),
                 Keep::Audit(line) => lines += &line,
+                Keep::Done(done) => wait.push(done),
             }
         }
         let audited = if lines.is_empty() { Ok(()) } else { append(&files.audit, &lines) };
-        let written = newest.map_or(Ok(()), |state| state::write(&files.state, &state));
+        let written = newest.as_deref().map_or(Ok(()), |state| state::write(&files.state, state));
+        if written.is_ok() {
+            newest = None;
+            if failed {
+                info!("{}: what is on air is kept again", files.state.display());
+            }
+        }
+        failed = written.is_err();
         for (path, result) in [(&files.audit, audited), (&files.state, written)] {
             let Err(error) = result else { continue };
             if complained.is_none_or(|before| before.elapsed() > QUIET) {
@@ -80,6 +99,7 @@ fn run(files: &Files, kept: &Receiver<Keep>) {
                 warn!("{}: {error}; what is on air plays on, but is not kept", path.display());
             }
         }
+        wait.iter().for_each(|done| _ = done.try_send(()));
     }
 }
 

@@ -23,6 +23,7 @@ pub mod lowest;
 pub mod matched;
 pub mod oversample;
 pub mod resample;
+pub mod slip;
 pub mod svf;
 pub mod tap;
 pub mod vectors;

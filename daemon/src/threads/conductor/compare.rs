@@ -112,7 +112,7 @@ impl Conductor {
                 Ok(())
             }
             CompareAsk::Chain(chain) => self.air.shelf.check(&chain).map(|()| {
-                let values = self.air.values_of(&chain);
+                let values = self.wished(&chain);
                 self.compare.other = Some(State { chain, values });
                 self.compare.louder[usize::from(!self.compare.b)] = None;
             }),
@@ -133,7 +133,7 @@ impl Conductor {
 
     fn heard_state(&self) -> Option<State> {
         let chain = self.air.newest()?.name.clone();
-        Some(State { values: self.air.values_of(&chain), chain })
+        Some(State { values: self.wished(&chain), chain })
     }
 
     fn hear(&mut self, by: Peer, b: bool) -> Result<(), String> {

@@ -72,15 +72,24 @@ impl Conductor {
         }
     }
 
-    fn kept(&self) -> Kept {
+    /// Where what is to be kept goes.
+    pub(super) fn keeps(&self) -> Option<&Sender<Keep>> {
+        self.keeper.keeps.as_ref()
+    }
+
+    pub(super) fn kept(&self) -> Kept {
         let shelf = &self.air.shelf;
-        let chain = |name: &str| {
-            (name.to_owned(), shelf.values(name).map(|values| values.moved()).unwrap_or_default())
+        let moved = |name: &str| {
+            let mut values = shelf.values(name)?.clone();
+            // What the house has taken out is out for now, not for ever.
+            self.out.iter().filter(|out| out.chain == name).for_each(|out| values.enable(&out.id, true));
+            Some(values.moved())
         };
+        let chain = |name: &str| (name.to_owned(), moved(name).unwrap_or_default());
         Kept {
             lacquer: crate::state::FORMAT,
             station: self.station.name.clone(),
-            chain: self.air.next(),
+            chain: self.strain.meant().map_or_else(|| self.air.next(), str::to_owned),
             scene: self.scene.clone(),
             bypass: self.bypass,
             bypass_matched: self.compare.bypass_matched,

@@ -1,8 +1,10 @@
 //! The conductor and its link: starting, losing and finding the audio.
 
+use super::faults::Watch;
 use super::{Conductor, RETRY, RETRY_MOST};
 use crate::link::Link;
 use crate::service;
+use crate::station::Backend;
 use lacquer_control::message::Order;
 use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
@@ -12,7 +14,8 @@ const STILL: Duration = Duration::from_secs(3);
 
 impl Conductor {
     pub(super) fn start(&mut self, name: &str) {
-        self.health.new_link();
+        self.health.new_link(matches!(self.station.audio.backend, Backend::Null(null) if null.free));
+        self.watch = Watch::new(Instant::now());
         match self.air.start(name) {
             Ok(order) => {
                 let latency = self.air.shelf.latency();

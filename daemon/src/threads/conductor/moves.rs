@@ -64,7 +64,7 @@ impl Conductor {
         }
         self.tell(to, moved().flat_map(Change::lines).collect());
         self.keeper.touch();
-        if done.rebuild {
+        if self.come_back(&chain, &done.changes) || done.rebuild {
             self.swap(by, &chain);
         }
         Ok(done.changes)

@@ -90,7 +90,7 @@ impl Conductor {
         let is_wanted = |path: &String| {
             nodes.is_empty() || nodes.iter().any(|id| path.split('/').nth(1) == Some(id.as_str()))
         };
-        let mut values = self.air.values_of(&chain);
+        let mut values = self.wished(&chain);
         values.retain(|path, _| is_wanted(path));
         let name = self.scenes.save(name, &chain, values)?;
         Ok((name, chain))

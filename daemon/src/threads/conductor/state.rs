@@ -90,6 +90,9 @@ impl Conductor {
                 .map(|line| Line { address: line.address.replace("/meter/join/", "/status/join_"), ..line }),
         );
         lines.extend(self.health.lines());
+        let out: Vec<&str> = self.out.iter().map(|out| out.id.as_str()).collect();
+        lines.push(Line::words("/status/out", &out));
+        lines.push(Line::words("/status/overload", &self.strain.names()));
         lines
     }
 
