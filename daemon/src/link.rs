@@ -4,6 +4,7 @@
 use crate::backend::patch::{Cable, Patch};
 use crate::backend::{BackendError, Happening, jack, null};
 use crate::midi::{Entry, Port, port};
+use crate::realtime::{Giver, Scheduling};
 use crate::station::{Audio, Backend};
 use crate::taps;
 use crate::threads::audio::Callback;
@@ -40,6 +41,7 @@ pub struct Link {
     /// What went wrong without being in the way: connections that could not be made.
     pub failures: Vec<String>,
     running: Running,
+    scheduling: Scheduling,
     /// How often ports had come or gone when all was connected last.
     ports_seen: u64,
     looked: Instant,
@@ -77,13 +79,21 @@ impl Link {
         let (told, happenings) = bounded(WAITING);
         let (measures, measured) = bounded(WAITING);
         let (control, audio_end) = wire();
+        let giver = match &audio.backend {
+            Backend::Jack { .. } => Giver::Server,
+            Backend::Null(null) if null.free => Giver::Nobody,
+            Backend::Null(_) => Giver::Us,
+        };
+        let mut scheduling = Scheduling::new(&audio.realtime, giver);
+        let mark = scheduling.mark();
         let prepare = |rate: f64| {
             let first =
                 |groups: &[lacquer_graph::plan::Group]| groups.first().map_or(1, |group| group.channels);
             let (before, input) = taps::tap("input", first(&audio.io.inputs), rate);
             let (after, output) = taps::tap("output", first(&audio.io.outputs), rate);
             let seat = Seat::new(&audio.io, rate);
-            (Callback::new(audio_end, seat, rate, Some((before, after))), vec![input, output])
+            let callback = Callback::new(audio_end, seat, rate, Some((before, after))).marked(mark);
+            (callback, vec![input, output])
         };
         let mut patch = Patch::new(cabling.kept.clone());
         let (rate, block, running, taps, failures) = match &audio.backend {
@@ -119,6 +129,7 @@ impl Link {
             block,
             failures,
             running,
+            scheduling,
             ports_seen: 0,
             looked: Instant::now(),
             patch,
@@ -133,8 +144,10 @@ impl Link {
         }
     }
 
-    /// Connects what has come on the server, and notes what somebody has connected there.
+    /// Connects what has come on the server, and notes what somebody has connected there; gives the audio thread real
+    /// time once it runs.
     pub fn look(&mut self, now: Instant) {
+        self.scheduling.look(now);
         let Running::Jack(running) = &self.running else { return };
         let changed = running.ports_changed();
         let wait = if changed == self.ports_seen { LOOK } else { TRY };
@@ -144,6 +157,11 @@ impl Link {
                 self.ports_seen = changed;
             }
         }
+    }
+
+    /// How the audio thread is scheduled: "SCHED_FIFO 70", or "none" or "not wanted" and why.
+    pub fn realtime(&self) -> String {
+        self.scheduling.text()
     }
 
     /// What is connected, or will be when it comes back.

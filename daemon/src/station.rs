@@ -1,6 +1,7 @@
 //! The station file: what to play through, which chains there are, who may control it.
 
 pub mod control;
+pub mod realtime;
 
 use control::Control;
 use lacquer_graph::MAX_CHANNELS;
@@ -10,6 +11,7 @@ use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::{Group, Io};
 use lacquer_graph::spec::{bad_name, is_name};
 use lacquer_graph::yaml::{self, Item, Value};
+use realtime::Realtime;
 
 /// Most channels of all input or output groups together.
 pub const MOST_CHANNELS: usize = 32;
@@ -42,6 +44,7 @@ const SOURCE: Param = Param::new(3, "source", Unit::Choice(&SOURCES))
 pub const SECTIONS: &[(&str, &[Param])] = &[
     ("control.osc", control::ROWS),
     ("audio", &[LATENCY]),
+    ("audio.realtime", realtime::ROWS),
     ("swap", &[WARMUP, FADE]),
     ("audio.null", &[RATE, BLOCK, CLOCK, SOURCE]),
 ];
@@ -81,6 +84,8 @@ pub struct Audio {
     pub io: Io,
     /// Latency that every chain is padded to, in ms.
     pub latency_ms: Option<f64>,
+    /// How the audio thread is scheduled.
+    pub realtime: Realtime,
 }
 
 /// Where audio comes from and goes to.
@@ -210,6 +215,8 @@ fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Aud
     let outputs = groups(&mut fields, "outputs", default.outputs, mistakes);
     let io = Io { inputs, outputs };
     let latency_ms = fields.row(&LATENCY, mistakes);
+    let realtime =
+        fields.take("realtime").map(|entry| realtime::read(&entry.value, mistakes)).unwrap_or_default();
     let jack = fields.take("jack");
     let jack = read_jack(jack.map(|entry| Fields::of(&entry.value, "jack", mistakes)), &io, mistakes);
     let null = fields.take("null");
@@ -230,8 +237,8 @@ fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Aud
             None
         }
     };
-    fields.finish(&["backend", "inputs", "outputs", "latency", "jack", "null"], mistakes);
-    Some(Audio { backend: backend?, io, latency_ms })
+    fields.finish(&["backend", "inputs", "outputs", "latency", "realtime", "jack", "null"], mistakes);
+    Some(Audio { backend: backend?, io, latency_ms, realtime })
 }
 
 fn read_groups(key: &'static str, value: &Value, mistakes: &mut Vec<Mistake>) -> Vec<Group> {

@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod jackd;
 pub mod random;
 pub mod rig;
+pub mod rights;
 pub mod signal;
 pub mod studio;
 pub mod tosc;
