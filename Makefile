@@ -6,7 +6,7 @@ CARGO ?= cargo
 
 BUILD_PACKAGES = pkg-config libjack-jackd2-dev libasound2-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox python3-venv node:nodejs npm:npm \
-	dbus pipewire pipewire-alsa pipewire-bin pipewire-jack wireplumber
+	dbus rtkit polkitd pipewire pipewire-alsa pipewire-bin pipewire-jack wireplumber
 NODES = graph/src/nodes/*.rs
 
 .DEFAULT_GOAL := build

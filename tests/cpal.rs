@@ -213,6 +213,10 @@ fn a_device_that_is_not_there_is_waited_for_and_one_that_cannot_is_told() {
     );
     assert_eq!(words(&status(&daemon, "audio")), "waiting for the server");
     drop(daemon);
+    let out = lacquer(&["doctor", folder.at("station.yaml").to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    let found = said.lines().find(|line| line.contains("sound devices")).unwrap();
+    assert!(found.starts_with("mend") && found.contains("no such output device"), "{said}");
     let station = write("device: \"null\", host: asio");
     let out = lacquer(&["run", station.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -196,60 +196,6 @@ fn a_process_that_was_stopped_goes_on_where_it_was() {
 }
 
 #[test]
-fn the_doctor_says_what_is_fine_and_how_to_mend_the_rest() {
-    use lacquer::doctor::Machine;
-    let folder = lacquer_tests::daemon::Folder::new("doctor");
-    let write = |path: &str, text: &str| {
-        let path = folder.at(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
-    write("proc/version", "Linux version 6.1.0 (gcc) #1 SMP Debian");
-    write("proc/cmdline", "quiet");
-    write("proc/sys/kernel/sched_rt_runtime_us", "950000");
-    write("proc/sys/vm/swappiness", "60");
-    write("proc/swaps", "Filename Type\n/dev/sda2 partition");
-    write("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave");
-    write("sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet");
-    write("proc/asound/cards", " 0 [Babyface       ]: USB-Audio - Babyface");
-    write("dev/snd/controlC0", "");
-    write("dev/shm/jack_default_1000_0", "");
-    write("run/user/1000/pipewire-0", "");
-    let bad = Machine::under(&folder.0, Some(0), Some(64 << 10)).look();
-    let mended: Vec<&str> =
-        bad.iter().filter(|finding| finding.mend.is_some()).map(|finding| finding.what).collect();
-    assert_eq!(
-        mended,
-        [
-            "real-time priority",
-            "locked memory",
-            "kernel",
-            "interrupts",
-            "processor clock",
-            "clock source",
-            "swap",
-            "ALSA sequencer",
-            "audio server"
-        ]
-    );
-    write("proc/version", "Linux version 6.12.0-rt SMP PREEMPT_RT");
-    write("proc/sys/vm/swappiness", "10");
-    write("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance");
-    write("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc");
-    write("dev/snd/seq", "");
-    std::fs::remove_file(folder.at("dev/shm/jack_default_1000_0")).unwrap();
-    let good = Machine::under(&folder.0, Some(95), None).look();
-    assert!(good.iter().all(|finding| finding.mend.is_none()), "{good:?}");
-    assert!(good.iter().any(|finding| finding.found == "Babyface"));
-    // On this machine, whatever it is like.
-    let out = lacquer(&["doctor", "configs/demo.yaml"]);
-    let text = String::from_utf8_lossy(&out.stdout);
-    let has_to_mend = text.lines().any(|line| line.starts_with("mend"));
-    assert_eq!(out.status.code(), Some(i32::from(has_to_mend)), "{text}");
-    assert!(text.contains("real-time priority") && text.contains("OSC port (UDP)"), "{text}");
-}
-
-#[test]
 fn sighup_reads_station_and_chains_again() {
     let studio = Studio::new("sighup");
     let daemon = studio.start();

@@ -5,6 +5,7 @@ use crate::backend::clocks::State;
 use crate::backend::patch::{Cable, Patch};
 use crate::backend::{BackendError, Happening, cpal, jack, null};
 use crate::midi::{Entry, Port, port};
+use crate::realtime::{Giver, Scheduling};
 use crate::station::{Audio, Backend};
 use crate::taps;
 use crate::threads::audio::Callback;
@@ -43,6 +44,7 @@ pub struct Link {
     /// What went wrong without being in the way: connections that could not be made.
     pub failures: Vec<String>,
     running: Running,
+    scheduling: Scheduling,
     /// How often ports had come or gone when all was connected last.
     ports_seen: u64,
     looked: Instant,
@@ -82,6 +84,15 @@ impl Link {
         let (measures, measured) = bounded(WAITING);
         let (control, audio_end) = wire();
         let mut trace = None;
+        let giver = match &audio.backend {
+            Backend::Jack { .. } => Giver::Server,
+            Backend::Null(null) if null.free => {
+                Giver::Nobody("a clock that runs free would leave nothing for anybody else")
+            }
+            Backend::Cpal(_) | Backend::Null(_) => Giver::Us,
+        };
+        let mut scheduling = Scheduling::new(&audio.realtime, giver);
+        let mark = scheduling.mark();
         let prepare = |rate: f64| {
             let first =
                 |groups: &[lacquer_graph::plan::Group]| groups.first().map_or(1, |group| group.channels);
@@ -89,7 +100,8 @@ impl Link {
             let (after, output) = taps::tap("output", first(&audio.io.outputs), rate);
             let seat = Seat::new(&audio.io, rate);
             trace = Some(Arc::clone(seat.trace()));
-            (Callback::new(audio_end, seat, rate, Some((before, after))), vec![input, output])
+            let callback = Callback::new(audio_end, seat, rate, Some((before, after))).marked(mark);
+            (callback, vec![input, output])
         };
         let mut patch = Patch::new(cabling.kept.clone());
         let (rate, block, running, taps, failures) = match &audio.backend {
@@ -111,9 +123,13 @@ impl Link {
             }
             Backend::Cpal(config) => {
                 let opened = cpal::open(config)?;
+                if !opened.are_cards() {
+                    let why = "a server plays behind the device, and this thread would keep it from running";
+                    scheduling.set_giver(Giver::Nobody(why));
+                }
                 let rate = opened.rate();
                 let (callback, taps) = prepare(rate);
-                let running = opened.start(callback)?;
+                let running = opened.start(callback, scheduling.mark())?;
                 (rate, running.block, Running::Cpal(running), taps, Vec::new())
             }
             Backend::Null(config) => {
@@ -133,6 +149,7 @@ impl Link {
             trace: trace.unwrap_or_default(),
             failures,
             running,
+            scheduling,
             ports_seen: 0,
             looked: Instant::now(),
             patch,
@@ -147,8 +164,10 @@ impl Link {
         }
     }
 
-    /// Connects what has come on the server, and notes what somebody has connected there: true where that is new.
+    /// Connects what has come on the server, and notes what somebody has connected there: true where that is new. Gives
+    /// the audio thread real time once it runs.
     pub fn look(&mut self, now: Instant) -> bool {
+        self.scheduling.look(now);
         let Running::Jack(running) = &self.running else { return false };
         let changed = running.ports_changed();
         let wait = if changed == self.ports_seen { LOOK } else { TRY };
@@ -161,6 +180,11 @@ impl Link {
             self.ports_seen = changed;
         }
         before != *self.patch.kept()
+    }
+
+    /// How the audio thread is scheduled: "SCHED_FIFO 70", or "none" or "not wanted" and why.
+    pub fn realtime(&self) -> String {
+        self.scheduling.text()
     }
 
     /// What is connected, or will be when it comes back.

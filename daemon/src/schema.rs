@@ -105,6 +105,7 @@ pub fn station() -> Value {
         (key.to_owned(), value)
     }));
     audio.insert("cpal".to_owned(), object(cpal));
+    audio.insert("realtime".to_owned(), object(realtime(section("audio.realtime"))));
     audio.insert("jack".to_owned(), json!({
         "type": "object",
         "additionalProperties": false,
@@ -142,6 +143,12 @@ pub fn station() -> Value {
             "control": control(section("control.osc")),
         },
     })
+}
+
+fn realtime(mut rows: Map<String, Value>) -> Map<String, Value> {
+    let cpu = row(&crate::station::realtime::CPU);
+    rows.insert("cpus".to_owned(), json!({"type": "array", "items": cpu, "description": "The processors that the audio thread is kept to; else all."}));
+    rows
 }
 
 fn control(mut osc: Map<String, Value>) -> Value {

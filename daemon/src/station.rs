@@ -3,6 +3,7 @@
 pub mod control;
 pub mod cpal;
 pub mod overload;
+pub mod realtime;
 
 use control::Control;
 use cpal::Cpal;
@@ -14,6 +15,7 @@ use lacquer_graph::plan::{Group, Io};
 use lacquer_graph::spec::{bad_name, is_name};
 use lacquer_graph::yaml::{self, Item, Value};
 use overload::Overload;
+use realtime::Realtime;
 
 /// Most channels of all input or output groups together.
 pub const MOST_CHANNELS: usize = 32;
@@ -46,6 +48,7 @@ const SOURCE: Param = Param::new(3, "source", Unit::Choice(&SOURCES))
 pub const SECTIONS: &[(&str, &[Param])] = &[
     ("control.osc", control::ROWS),
     ("audio", &[LATENCY]),
+    ("audio.realtime", realtime::ROWS),
     ("swap", &[WARMUP, FADE]),
     ("audio.cpal", cpal::ROWS),
     ("audio.null", &[RATE, BLOCK, CLOCK, SOURCE]),
@@ -88,6 +91,8 @@ pub struct Audio {
     pub io: Io,
     /// Latency that every chain is padded to, in ms.
     pub latency_ms: Option<f64>,
+    /// How the audio thread is scheduled.
+    pub realtime: Realtime,
 }
 
 /// Where audio comes from and goes to.
@@ -223,6 +228,8 @@ fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Aud
     let outputs = groups(&mut fields, "outputs", default.outputs, mistakes);
     let io = Io { inputs, outputs };
     let latency_ms = fields.row(&LATENCY, mistakes);
+    let realtime =
+        fields.take("realtime").map(|entry| realtime::read(&entry.value, mistakes)).unwrap_or_default();
     let jack = fields.take("jack");
     let jack = read_jack(jack.map(|entry| Fields::of(&entry.value, "jack", mistakes)), &io, mistakes);
     let cpal = fields.take("cpal");
@@ -246,8 +253,9 @@ fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Aud
             None
         }
     };
-    fields.finish(&["backend", "inputs", "outputs", "latency", "jack", "cpal", "null"], mistakes);
-    Some(Audio { backend: backend?, io, latency_ms })
+    let keys = ["backend", "inputs", "outputs", "latency", "realtime", "jack", "cpal", "null"];
+    fields.finish(&keys, mistakes);
+    Some(Audio { backend: backend?, io, latency_ms, realtime })
 }
 
 fn read_groups(key: &'static str, value: &Value, mistakes: &mut Vec<Mistake>) -> Vec<Group> {

@@ -35,7 +35,13 @@ impl Server {
     }
 
     pub fn at(rate: u32, block: usize) -> Self {
+        Self::with(&[], rate, block)
+    }
+
+    /// The same, with options of the server's own.
+    pub fn with(options: &[&str], rate: u32, block: usize) -> Self {
         let child = Command::new("jackd")
+            .args(options)
             .args(["-d", "dummy", "-r", &rate.to_string(), "-p", &block.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -13,6 +13,7 @@ pub mod jackd;
 pub mod pipewire;
 pub mod random;
 pub mod rig;
+pub mod rights;
 pub mod signal;
 pub mod studio;
 pub mod tosc;

@@ -9,6 +9,7 @@ use lacquer::reload::{ChainFile, Loaded};
 use lacquer::shelf::Shelf;
 use lacquer::station::control::Control;
 use lacquer::station::overload::Overload;
+use lacquer::station::realtime::Realtime;
 use lacquer::station::{Audio, Backend, Null, Station};
 use lacquer::threads::audio::Callback;
 use lacquer_control::intent::Value;
@@ -41,7 +42,12 @@ pub fn groups(groups: &[(&str, usize)]) -> Vec<Group> {
 
 pub fn loaded(chains: Vec<ChainFile>, io: &Io) -> Loaded {
     let null = Null { rate: RATE, block: 64, free: true, programme: false };
-    let audio = Audio { backend: Backend::Null(null), io: io.clone(), latency_ms: None };
+    let audio = Audio {
+        backend: Backend::Null(null),
+        io: io.clone(),
+        latency_ms: None,
+        realtime: Realtime::default(),
+    };
     let station = Station {
         name: "rig".to_owned(),
         audio,

@@ -2,6 +2,7 @@
 
 use crate::backend::Ports;
 use crate::backend::programme::Programme;
+use crate::realtime::wake_exactly;
 use crate::station::Null;
 use crate::threads::audio::Callback;
 use std::io;
@@ -52,6 +53,7 @@ pub fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<
         programme: config.programme.then(|| Programme::new(config.rate)),
     };
     let thread = Builder::new().name("audio".to_owned()).spawn(move || {
+        wake_exactly();
         let period = Duration::from_secs_f64(config.block as f64 / config.rate);
         let mut due = Instant::now();
         while !is_ending.load(Ordering::Relaxed) {
@@ -66,6 +68,8 @@ pub fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<
                 // A block late is what a sound card's buffer hides; two are not.
                 None if due.elapsed() > 2 * period => {
                     count.fetch_add(1, Ordering::Relaxed);
+                    // Nor does a card play on at once; at a real-time priority, all else would wait for ever.
+                    std::thread::sleep(period);
                     due = Instant::now();
                 }
                 None => {}

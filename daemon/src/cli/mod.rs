@@ -142,8 +142,11 @@ enum Command {
     },
     /// Check this machine for real-time audio; prints what to do. Exit code 1 where there is something to do
     Doctor {
-        /// A station, whose ports are tried as well
+        /// A station, whose ports, processors and devices are looked at as well
         station: Option<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Write manual pages and shell completions into a folder, for packages
     #[command(hide = true)]
@@ -277,7 +280,7 @@ pub fn main() -> ExitCode {
         Command::Ctl { to, what } => ctl::run(to, what),
         Command::Touchosc { station, output, reply_port } => touchosc::run(&station, &output, reply_port),
         Command::Devices { json } => devices::run(json),
-        Command::Doctor { station } => doctor::run(station.as_deref()),
+        Command::Doctor { station, json } => doctor::run(station.as_deref(), json),
         Command::Generate { folder } => generate::run(&folder),
         Command::Schema { file } => {
             let schema = match file {

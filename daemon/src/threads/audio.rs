@@ -5,7 +5,7 @@
 
 use crate::backend::Ports;
 use crate::load::LoadMeter;
-use crate::realtime::guarded;
+use crate::realtime::{Mark, guarded};
 use crate::taps::Probe;
 use lacquer_control::message::{Load, Order, Reading};
 use lacquer_control::wire::AudioEnd;
@@ -19,18 +19,25 @@ pub struct Callback {
     load: LoadMeter,
     before: Option<Probe>,
     after: Option<Probe>,
+    mark: Mark,
 }
 
 impl Callback {
     /// `[control]` A callback for a seat at `rate` Hz, with a probe before and one after it.
     pub fn new(wire: AudioEnd, seat: Seat, rate: f64, probes: Option<(Probe, Probe)>) -> Self {
         let (before, after) = probes.unzip();
-        Self { wire, seat, load: LoadMeter::new(rate), before, after }
+        Self { wire, seat, load: LoadMeter::new(rate), before, after, mark: Mark::default() }
+    }
+
+    /// `[control]` The same, that leaves the id of its thread at `mark`.
+    pub fn marked(self, mark: Mark) -> Self {
+        Self { mark, ..self }
     }
 
     /// `[audio]` One block of the host's, of any length.
     pub fn block(&mut self, frames: usize, ports: &mut impl Ports) {
         guarded(|| {
+            self.mark.here();
             let begin = Instant::now();
             self.seat.trace().turn();
             while let Some(order) = self.wire.order() {

@@ -12,7 +12,7 @@ use lacquer_graph::error::Hint;
 /// The best first, where the station does not say: nothing is lost by any but the last.
 const BEST: [Format; 5] = [Format::Int32, Format::Float, Format::Int24, Format::Float64, Format::Int16];
 /// ALSA's words for a device itself, and for it with conversions: preferred in this order.
-const DIRECT: [&str; 2] = ["hw:", "plughw:"];
+pub const DIRECT: [&str; 2] = ["hw:", "plughw:"];
 
 /// Which way sound goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

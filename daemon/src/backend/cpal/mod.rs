@@ -8,7 +8,7 @@ mod samples;
 
 use crate::backend::clocks::{Draw, Feed, Gauge, Join, State, join};
 use crate::backend::{BackendError, Ports};
-use crate::realtime::guarded;
+use crate::realtime::{Mark, guarded};
 use crate::station::cpal::{Cpal, Format};
 use crate::threads::audio::Callback;
 use cpal::traits::{DeviceTrait, StreamTrait};
@@ -97,11 +97,23 @@ impl Opened {
         f64::from(self.cpal.rate)
     }
 
-    /// Begins to play by `callback`.
+    /// Whether sound goes straight to cards: behind ALSA's other devices there may be a server.
+    pub fn are_cards(&self) -> bool {
+        let is_card = |chosen: &Chosen| devices::DIRECT.iter().any(|prefix| chosen.name.starts_with(prefix));
+        is_card(&self.output) && self.input.as_ref().is_none_or(is_card)
+    }
+
+    /// The devices, in words.
+    pub fn names(&self) -> String {
+        let input = self.input.as_ref().map_or(String::new(), |input| format!("from {} ", input.name));
+        format!("{input}to {}", self.output.name)
+    }
+
+    /// Begins to play by `callback`; the input's thread leaves its id at `mark`.
     ///
     /// # Errors
     /// A device refuses.
-    pub fn start(self, callback: Callback) -> Result<Running, BackendError> {
+    pub fn start(self, callback: Callback, mark: Mark) -> Result<Running, BackendError> {
         let Self { input, output, cpal } = self;
         let (epoch, rate) = (Instant::now(), f64::from(cpal.rate));
         let is_one_clock =
@@ -118,7 +130,7 @@ impl Opened {
                 why,
                 passes: false,
             })?;
-            let stream = capture(&input, &cpal, feed, epoch, &mut signs)?;
+            let stream = capture(&input, &cpal, feed, mark, epoch, &mut signs)?;
             input_block = stream.buffer_size().unwrap_or(cpal.block) as usize;
             let clocks = if is_one_clock { "one clock" } else { "two clocks" };
             told = format!("from {}, {}; ", described(&input, input_block), clocks);
@@ -150,6 +162,7 @@ fn capture(
     chosen: &Chosen,
     cpal: &Cpal,
     mut feed: Feed,
+    mark: Mark,
     epoch: Instant,
     all: &mut Vec<Arc<Signs>>,
 ) -> Result<Stream, BackendError> {
@@ -158,6 +171,7 @@ fn capture(
     let (format, width, map) = (chosen.format, usize::from(chosen.config.channels), cpal.inputs.clone());
     let complaints = Arc::clone(&signs);
     let take = move |data: &Data, _: &cpal::InputCallbackInfo| {
+        mark.here();
         guarded(|| {
             signs.failures.store(0, Ordering::Relaxed);
             let now = epoch.elapsed().as_secs_f64();

@@ -71,6 +71,7 @@ impl Conductor {
             words("swapping_to", &name(self.air.newest().filter(|_| self.air.is_swapping()))),
             words("backend", self.station.audio.backend.name()),
             words("audio", audio),
+            words("realtime", &self.link.as_ref().map_or_else(String::new, Link::realtime)),
             number("rate_hz", shelf.rate()),
             number("block_frames", self.link.as_ref().map_or(0, |link| link.block) as f64),
             number("latency_frames", shelf.latency() as f64),

@@ -1,0 +1,152 @@
+//! The machine that is looked at, or a picture of one: its files, its processes, and what its audio servers answer.
+
+use super::Finding;
+use crate::backend::jack;
+use crate::realtime::limits;
+use crate::realtime::sched::Policy;
+use lacquer_graph::plan::Io;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The machine, or a picture of one under another root.
+pub struct Machine {
+    pub(super) root: PathBuf,
+    /// The most that real-time priority and locked memory, in bytes, may be raised to; `None` is without limit.
+    pub(super) priority: Option<u64>,
+    pub(super) locked: Option<u64>,
+    pub(super) answers: Answers,
+    /// Who asks, and where that user is at home under the root.
+    pub(super) user: Option<(String, PathBuf)>,
+}
+
+/// What the audio servers answer.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// JACK's rate, in Hz, and block, in frames.
+    pub jack: Option<(f64, usize)>,
+    /// PipeWire's settings, as `pw-metadata -n settings` prints them.
+    pub pipewire: Option<String>,
+}
+
+/// A process.
+pub(super) struct Process {
+    pub pid: u32,
+    pub name: String,
+}
+
+impl Machine {
+    /// The machine that this runs on.
+    pub fn here() -> Self {
+        let (priority, locked) = limits();
+        let mut machine = Self::under(Path::new("/"), priority, locked);
+        let word = |name: &str| std::env::var(name).ok().filter(|word| !word.is_empty());
+        machine.user = word("USER").zip(word("HOME").map(PathBuf::from));
+        machine.answers = machine.ask();
+        machine
+    }
+
+    /// A machine whose files lie under `root`, with these limits.
+    pub fn under(root: &Path, priority: Option<u64>, locked: Option<u64>) -> Self {
+        Self { root: root.to_owned(), priority, locked, answers: Answers::default(), user: None }
+    }
+
+    /// The same, whose audio servers answer so.
+    pub fn answering(self, answers: Answers) -> Self {
+        Self { answers, ..self }
+    }
+
+    /// The same, asked by this user, whose home lies there under the root.
+    pub fn asked_by(self, user: &str, home: &Path) -> Self {
+        Self { user: Some((user.to_owned(), home.to_owned())), ..self }
+    }
+
+    /// Asks the servers that seem to run.
+    fn ask(&self) -> Answers {
+        let (has_jack, mut has_pipewire) = self.servers_there();
+        // Its socket may lie elsewhere.
+        has_pipewire |= self.process(&["pipewire"]).is_some();
+        let none = Io { inputs: Vec::new(), outputs: Vec::new() };
+        let jack = has_jack.then(|| jack::open("lacquer-doctor", &none, &[], &[]).ok()).flatten();
+        let settings = || {
+            let mut command = Command::new("pw-metadata");
+            let output = command.args(["-n", "settings"]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+            output.ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        Answers {
+            jack: jack.map(|opened| (opened.rate(), opened.block())),
+            pipewire: has_pipewire.then(settings).flatten(),
+        }
+    }
+
+    /// All that is looked at, in this order.
+    pub fn look(&self) -> Vec<Finding> {
+        let looks = [
+            Self::real_time,
+            Self::locked_memory,
+            Self::share,
+            Self::control_group,
+            Self::rtkit,
+            Self::running,
+            Self::kernel,
+            Self::interrupts,
+            Self::governor,
+            Self::isolation,
+            Self::clock,
+            Self::swapping,
+            Self::cards,
+            Self::others,
+            Self::sequencer,
+            Self::servers,
+            Self::jack,
+            Self::pipewire,
+            Self::library,
+            Self::quantum,
+            Self::linger,
+        ];
+        looks.iter().filter_map(|look| look(self)).collect()
+    }
+
+    /// A text file without the space around it.
+    pub(super) fn read(&self, path: &str) -> Option<String> {
+        let text = fs::read_to_string(self.root.join(path)).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.root.join(path).exists()
+    }
+
+    /// The names in a folder, in order.
+    pub(super) fn list(&self, path: impl AsRef<Path>) -> Vec<String> {
+        let entries = fs::read_dir(self.root.join(path)).into_iter().flatten().flatten();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// The processes that can be seen.
+    pub(super) fn processes(&self) -> impl Iterator<Item = Process> {
+        let pids = self.list("proc").into_iter().filter_map(|name| name.parse().ok());
+        pids.filter_map(|pid: u32| Some(Process { pid, name: self.read(&format!("proc/{pid}/comm"))? }))
+    }
+
+    /// The highest of the real-time policies of a process's threads; `None` where it cannot be seen.
+    pub(super) fn real_time_of(&self, process: &Process) -> Option<Policy> {
+        let pid = process.pid;
+        let threads = self.list(format!("proc/{pid}/task")).into_iter();
+        let policies = threads.filter_map(|thread| {
+            let stat = self.read(&format!("proc/{pid}/task/{thread}/stat"))?;
+            // The name, in brackets, may hold anything; proc(5): fields 40 and 41, of which the third follows it.
+            let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(37);
+            let (priority, policy) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+            Some(Policy::of(policy, priority))
+        });
+        policies.max_by_key(|policy| match policy {
+            Policy::Fifo(priority) | Policy::RoundRobin(priority) => *priority,
+            Policy::Deadline => u32::MAX,
+            Policy::Shared => 0,
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! rtkit, over D-Bus: a service that gives real time to processes without a right to it, within bounds.
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, setrlimit};
+use std::time::Duration;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+use zbus::message::Message;
+use zbus::{Connection, DynamicType, OwnedVariant, fdo};
+
+const NAME: &str = "org.freedesktop.RealtimeKit1";
+const PATH: &str = "/org/freedesktop/RealtimeKit1";
+/// So long the bus and rtkit may take: it may have to be started, and asks polkit itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Asks for real time for a thread of this process, at `priority` or what rtkit gives at most. Blocks.
+///
+/// # Errors
+/// Why there is none, in words.
+pub fn ask(thread: Pid, priority: u32) -> Result<(), String> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let asked = runtime.block_on(async { timeout(PATIENCE, give(thread, priority)).await });
+    asked.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+}
+
+async fn give(thread: Pid, priority: u32) -> Result<(), String> {
+    let bus = Connection::system().await.map_err(|error| format!("no system bus: {error}"))?;
+    let longest = property(&bus, "RTTimeUSecMax").await?;
+    let highest = property(&bus, "MaxRealtimePriority").await?;
+    limit_time(u64::try_from(longest).unwrap_or(0)).map_err(|error| format!("RLIMIT_RTTIME: {error}"))?;
+    let priority = priority.min(u32::try_from(highest).unwrap_or(1));
+    let id = |pid: Pid| pid.as_raw_pid().unsigned_abs();
+    let body = (u64::from(id(getpid())), u64::from(id(thread)), priority);
+    call(&bus, NAME, "MakeThreadRealtimeWithPID", &body).await.map(drop)
+}
+
+async fn call<B: serde::Serialize + DynamicType>(
+    bus: &Connection,
+    interface: &str,
+    method: &str,
+    body: &B,
+) -> Result<Message, String> {
+    let answer = bus.call_method(Some(NAME), PATH, Some(interface), method, body).await;
+    answer.map_err(|error| {
+        let zbus::Error::FDO(said) = &error else { return error.to_string() };
+        match **said {
+            fdo::Error::ServiceUnknown(_) => "it is not installed".to_owned(),
+            // Which of the two it is, it does not say.
+            fdo::Error::AccessDenied(_) => {
+                "refused: by polkit, which lets users with a session only, or it has given all it has"
+                    .to_owned()
+            }
+            _ => error.to_string(),
+        }
+    })
+}
+
+/// A property of rtkit's that is a number.
+async fn property(bus: &Connection, name: &str) -> Result<i64, String> {
+    let answer = call(bus, "org.freedesktop.DBus.Properties", "Get", &(NAME, name)).await?;
+    let value: OwnedVariant = answer.body().deserialize().map_err(|error| format!("{name}: {error}"))?;
+    let number = i64::try_from(&value).or_else(|_| i32::try_from(&value).map(i64::from));
+    number.map_err(|error| format!("{name}: {error}"))
+}
+
+/// Limits the time that a real-time thread may run without a rest, in µs: rtkit helps nobody who has not done so. At
+/// half of it the thread is let go; at all of it the kernel would end the process.
+fn limit_time(longest_us: u64) -> Result<(), Errno> {
+    let limit = getrlimit(Resource::Rttime);
+    let within = |limit: Option<u64>, most: u64| Some(limit.unwrap_or(most).min(most));
+    let maximum = within(limit.maximum, longest_us);
+    let current = within(limit.current, maximum.unwrap_or(longest_us) / 2);
+    setrlimit(Resource::Rttime, Rlimit { current, maximum })
+}

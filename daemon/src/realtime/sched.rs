@@ -1,0 +1,182 @@
+//! The kernel's scheduling of single threads, by their ids.
+
+use super::{has, most};
+use rustix::io::{self, Errno};
+use rustix::process::{Pid, Resource};
+use rustix::thread::{CapabilitySet, CpuSet, sched_getaffinity, sched_setaffinity};
+use signal_hook::consts::SIGXCPU;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+/// How the kernel schedules a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// First in, first out, at this priority.
+    Fifo(u32),
+    /// The same, with turns among equals.
+    RoundRobin(u32),
+    /// Before every priority, within a budget.
+    Deadline,
+    /// It shares time with all else.
+    Shared,
+}
+
+impl Policy {
+    /// Whether it goes before all that shares time.
+    pub fn is_real_time(self) -> bool {
+        self != Policy::Shared
+    }
+
+    /// By the kernel's numbers.
+    pub fn of(policy: i32, priority: u32) -> Self {
+        match policy & !libc::SCHED_RESET_ON_FORK {
+            libc::SCHED_FIFO => Policy::Fifo(priority),
+            libc::SCHED_RR => Policy::RoundRobin(priority),
+            libc::SCHED_DEADLINE => Policy::Deadline,
+            _ => Policy::Shared,
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Policy::Fifo(priority) => write!(f, "SCHED_FIFO {priority}"),
+            Policy::RoundRobin(priority) => write!(f, "SCHED_RR {priority}"),
+            Policy::Deadline => f.write_str("SCHED_DEADLINE"),
+            Policy::Shared => f.write_str("none"),
+        }
+    }
+}
+
+/// How a thread of this process is scheduled.
+///
+/// # Errors
+/// The thread is gone.
+pub fn policy(thread: Pid) -> io::Result<Policy> {
+    let thread = thread.as_raw_pid();
+    let mut param = libc::sched_param { sched_priority: 0 };
+    // SAFETY: only looks, by number; the pointer is to a live value of the type that is wanted.
+    let policy = unsafe {
+        libc::sched_getparam(thread, &raw mut param);
+        libc::sched_getscheduler(thread)
+    };
+    if policy < 0 { Err(last_error()) } else { Ok(Policy::of(policy, param.sched_priority.unsigned_abs())) }
+}
+
+fn last_error() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::PERM)
+}
+
+fn set(thread: i32, policy: i32, priority: u32) -> io::Result<()> {
+    let param = libc::sched_param { sched_priority: priority.cast_signed() };
+    // SAFETY: the kernel checks all of it, and what the number names is at most no thread; the pointer is to a live value.
+    let refused = unsafe { libc::sched_setscheduler(thread, policy, &raw const param) };
+    if refused == 0 { Ok(()) } else { Err(last_error()) }
+}
+
+/// Gives a thread SCHED_FIFO at `priority`, or what the limit lets, by the process's own rights. What the thread starts
+/// itself does not inherit it.
+///
+/// # Errors
+/// Why it was refused, in words.
+pub fn take(thread: Pid, priority: u32) -> Result<(), String> {
+    let fifo = |priority| set(thread.as_raw_pid(), libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, priority);
+    let limit = most(Resource::Rtprio);
+    let mut refused = match fifo(priority) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    if refused != Errno::PERM {
+        return Err(refused.to_string());
+    }
+    let within = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(priority).min(priority);
+    if within > 0 {
+        match fifo(within) {
+            Ok(()) => return Ok(()),
+            Err(error) => refused = error,
+        }
+    } else if !has(CapabilitySet::SYS_NICE) {
+        return Err("RLIMIT_RTPRIO is 0".to_owned());
+    }
+    let why = match group_without_budget(Path::new("/")) {
+        Some(group) => format!("the control group {group} has no real-time budget"),
+        None => "RestrictRealtime= of a unit, or a kernel with RT_GROUP_SCHED, forbids it".to_owned(),
+    };
+    Err(format!("{refused} although the limits let it: {why}"))
+}
+
+/// The control group of this process, where a kernel with RT_GROUP_SCHED gives it no real time whatever its limits are.
+/// `root` is where the machine's files lie.
+pub fn group_without_budget(root: &Path) -> Option<String> {
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    // Only the first version of control groups shows a budget: "4:cpu,cpuacct:/group".
+    let mut lines = groups.lines().map(|line| line.splitn(3, ':').skip(1));
+    lines.find_map(|mut line| {
+        let (controllers, group) = (line.next()?, line.next()?);
+        controllers.split(',').find(|controller| *controller == "cpu")?;
+        let file = format!("sys/fs/cgroup/{controllers}{group}/cpu.rt_runtime_us");
+        let budget = fs::read_to_string(root.join(file)).ok()?;
+        (budget.trim() == "0").then(|| group.to_owned())
+    })
+}
+
+/// Keeps a thread to these processors. Gives those of them that it may use.
+///
+/// # Errors
+/// None of them is there.
+pub fn pin(thread: Pid, cpus: &[usize]) -> io::Result<Vec<usize>> {
+    let mut wanted = CpuSet::new();
+    cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| wanted.set(*cpu));
+    sched_setaffinity(Some(thread), &wanted)?;
+    let got = sched_getaffinity(Some(thread))?;
+    Ok((0..CpuSet::MAX_CPU).filter(|cpu| got.is_set(*cpu)).collect())
+}
+
+// A thread that runs on and on -------------------------------------------------------------------------
+
+/// Threads that lose real time when one of them has taken more of it at once than RLIMIT_RTTIME lets.
+static BOUNDED: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
+static HAS_OVERRUN: AtomicBool = AtomicBool::new(false);
+
+/// Bounds a thread: SIGXCPU takes its real time away, where it would else end the process.
+pub fn bound(thread: Pid) {
+    static LISTENS: Once = Once::new();
+    for place in &BOUNDED {
+        if place.compare_exchange(0, thread.as_raw_pid(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            break;
+        }
+    }
+    LISTENS.call_once(|| {
+        // SAFETY: `let_go` reads and writes atomics and makes system calls, which a signal handler may.
+        if let Err(error) = unsafe { signal_hook::low_level::register(SIGXCPU, let_go) } {
+            tracing::warn!("signals: {error}");
+        }
+    });
+}
+
+/// The thread is no more.
+pub fn unbound(thread: Pid) {
+    for place in &BOUNDED {
+        place.compare_exchange(thread.as_raw_pid(), 0, Ordering::Relaxed, Ordering::Relaxed).ok();
+    }
+}
+
+/// Runs as a signal handler, most likely on the thread that has run too long.
+fn let_go() {
+    HAS_OVERRUN.store(true, Ordering::Relaxed);
+    for place in &BOUNDED {
+        let thread = place.load(Ordering::Relaxed);
+        if thread != 0 {
+            set(thread, libc::SCHED_OTHER, 0).ok();
+        }
+    }
+}
+
+/// Whether threads were let go for that since this was last asked.
+pub fn has_overrun() -> bool {
+    HAS_OVERRUN.swap(false, Ordering::Relaxed)
+}
