@@ -3,11 +3,17 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
+# Where the command that is installed was built.
+BUILT ?= target/release
+# Whether systemd can wait for the end of a reload: from 253 on.
+NOTIFY_RELOAD ?= $(shell systemctl --version 2>/dev/null | awk 'NR == 1 {print ($$2 >= 253) ? "yes" : "no"}')
 
 BUILD_PACKAGES = pkg-config libjack-jackd2-dev libasound2-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox python3-venv node:nodejs npm:npm \
-	dbus pipewire pipewire-bin pipewire-jack wireplumber
+	systemd dbus pipewire pipewire-bin pipewire-jack wireplumber
 NODES = graph/src/nodes/*.rs
+TO = $(DESTDIR)$(PREFIX)
+DROP_INS = $(TO)/lib/systemd/system/lacquer@.service.d $(TO)/lib/systemd/user/lacquer@.service.d
 
 .DEFAULT_GOAL := build
 .PHONY: help setup setup-test build demo test test-lab bench golden doc deny install uninstall clean
@@ -56,34 +62,42 @@ deny: ## licences, advisories and sources of the dependencies
 	$(CARGO) deny check
 
 # Only where nothing was built yet, and never under sudo: what cargo writes would be root's.
-target/release/lacquer:
+$(BUILT)/lacquer:
 	@test -z "$$SUDO_USER" || { echo "run make first, without sudo" >&2; exit 1; }
 	@$(MAKE) build
 
-install: target/release/lacquer ## install what was built under PREFIX (and DESTDIR)
-	install -Dm755 target/release/lacquer $(DESTDIR)$(PREFIX)/bin/lacquer
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/lacquer/configs/,chains midi touchosc)
-	install -m644 configs/*.yaml configs/*.json $(DESTDIR)$(PREFIX)/share/lacquer/configs
-	install -m644 configs/chains/*.yaml $(DESTDIR)$(PREFIX)/share/lacquer/configs/chains
-	install -m644 configs/midi/*.yaml $(DESTDIR)$(PREFIX)/share/lacquer/configs/midi
-	install -m644 configs/touchosc/*.tosc $(DESTDIR)$(PREFIX)/share/lacquer/configs/touchosc
-	sed 's|/usr/local|$(PREFIX)|' systemd/lacquer@.service | \
-		install -m644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/system/lacquer@.service
-	sed 's|/usr/local|$(PREFIX)|' systemd/user/lacquer@.service | \
-		install -Dm644 /dev/stdin $(DESTDIR)$(PREFIX)/lib/systemd/user/lacquer@.service
-	target/release/lacquer generate target/generated
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man1 target/generated/man1/*.1
-	install -Dm644 target/generated/completions/lacquer.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lacquer
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/zsh/site-functions target/generated/completions/_lacquer
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d target/generated/completions/lacquer.fish
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/lacquer README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
+install: $(BUILT)/lacquer ## install what was built under PREFIX (and DESTDIR)
+	install -Dm755 $(BUILT)/lacquer $(TO)/bin/lacquer
+	install -d $(addprefix $(TO)/share/lacquer/configs/,chains midi touchosc)
+	install -m644 configs/*.yaml configs/*.json $(TO)/share/lacquer/configs
+	install -m644 configs/chains/*.yaml $(TO)/share/lacquer/configs/chains
+	install -m644 configs/midi/*.yaml $(TO)/share/lacquer/configs/midi
+	install -m644 configs/touchosc/*.tosc $(TO)/share/lacquer/configs/touchosc
+	install -d $(TO)/lib/systemd/system $(TO)/lib/systemd/user
+	sed 's|/usr/local|$(PREFIX)|g' systemd/lacquer@.service >$(TO)/lib/systemd/system/lacquer@.service
+	sed 's|/usr/local|$(PREFIX)|g' systemd/user/lacquer@.service >$(TO)/lib/systemd/user/lacquer@.service
+	sed 's|/usr/local|$(PREFIX)|g' systemd/notify-reload.conf >$(TO)/share/lacquer/notify-reload.conf
+	chmod 644 $(TO)/lib/systemd/*/lacquer@.service $(TO)/share/lacquer/notify-reload.conf
+	for at in $(DROP_INS); do rm -f $$at/notify-reload.conf; test "$(NOTIFY_RELOAD)" = yes || continue; \
+		mkdir -p $$at && ln -s -t $$at ../../../../share/lacquer/notify-reload.conf; done
+	install -Dm644 systemd/lacquer.sysusers $(TO)/lib/sysusers.d/lacquer.conf
+	install -Dm644 systemd/lacquer.tmpfiles $(TO)/lib/tmpfiles.d/lacquer.conf
+	$(BUILT)/lacquer generate target/generated
+	install -Dm644 -t $(TO)/share/man/man1 target/generated/man1/*.1
+	install -Dm644 target/generated/completions/lacquer.bash $(TO)/share/bash-completion/completions/lacquer
+	install -Dm644 -t $(TO)/share/zsh/site-functions target/generated/completions/_lacquer
+	install -Dm644 -t $(TO)/share/fish/vendor_completions.d target/generated/completions/lacquer.fish
+	install -Dm644 -t $(TO)/share/doc/lacquer README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then printf '%s\n' "" \
+		"for stations at boot, now run:" "  systemd-sysusers $(PREFIX)/lib/sysusers.d/lacquer.conf" \
+		"  systemd-tmpfiles --create $(PREFIX)/lib/tmpfiles.d/lacquer.conf" "  systemctl daemon-reload"; fi
 
 uninstall: ## take it away again; stations in /etc/lacquer stay
-	rm -f $(DESTDIR)$(PREFIX)/bin/lacquer $(DESTDIR)$(PREFIX)/lib/systemd/*/lacquer@.service
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/lacquer*.1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lacquer
-	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lacquer $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lacquer.fish
-	rm -rf $(DESTDIR)$(PREFIX)/share/lacquer $(DESTDIR)$(PREFIX)/share/doc/lacquer
+	rm -f $(TO)/bin/lacquer $(TO)/lib/systemd/*/lacquer@.service $(TO)/lib/sysusers.d/lacquer.conf $(TO)/lib/tmpfiles.d/lacquer.conf
+	rm -f $(TO)/share/man/man1/lacquer*.1 $(TO)/share/bash-completion/completions/lacquer
+	rm -f $(TO)/share/zsh/site-functions/_lacquer $(TO)/share/fish/vendor_completions.d/lacquer.fish
+	rm -f $(addsuffix /notify-reload.conf,$(DROP_INS))
+	rm -rf $(TO)/share/lacquer $(TO)/share/doc/lacquer
 
 clean: ## remove what was built
 	$(CARGO) clean

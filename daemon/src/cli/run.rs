@@ -27,7 +27,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         }
     };
     let mut screen = Screen::new(report_seconds);
-    log::start(&screen.bars);
+    log::start(&screen.bars, &loaded.station.name);
     tracing::info!("{}", realtime::lock_memory());
     let (asks, asked) = bounded(ASKED);
     if let Err(error) = signals::spawn(asks.clone()) {

@@ -218,7 +218,7 @@ impl Conductor {
             let (missed, is_gone) = (link.missed(), link.is_gone());
             if let Some(xruns) = self.health.missed(missed) {
                 if self.health.speaks_of_xruns(now) {
-                    warn!("{xruns} xruns so far");
+                    warn!(xruns, "{xruns} xruns so far");
                 }
                 self.tell(To::All, vec![Line::number("/event/xrun", xruns as f64)]);
             }
@@ -407,14 +407,14 @@ impl Conductor {
                 self.compare.changed();
                 self.trim();
                 self.keeper.touch();
-                info!("swap to {name}: warming up");
+                info!(chain = name, "swap to {name}: warming up");
                 self.tell_event("swap", &["warming", name]);
                 // The newcomer's addresses are answered from now on.
                 self.introduce();
             }
-            Ok(None) => info!("swap to {name} waits for the one that runs"),
+            Ok(None) => info!(chain = name, "swap to {name} waits for the one that runs"),
             Err(why) => {
-                error!("swap to {name} failed: {why}; what is on air plays on");
+                error!(chain = name, "swap to {name} failed: {why}; what is on air plays on");
                 self.tell_event("swap", &["failed", name, &why]);
                 self.refuse(by, "/swap", &why);
             }
@@ -435,8 +435,8 @@ impl Conductor {
                 // What the old chain's nodes last did is told no more.
                 self.readings.clear();
                 let name = self.air.heard().map(|airing| airing.name.clone()).unwrap_or_default();
-                info!("{name} is on air");
-                service::status(&format!("on air: {name}"));
+                info!(chain = name, "{name} is on air");
+                service::status(&self.status_line());
                 self.tell_event("swap", &["done", &name]);
                 if let Some(next) = next {
                     self.swap(Peer::House, &next);
@@ -445,7 +445,10 @@ impl Conductor {
             Event::Fault { generation, node } => {
                 let id = self.air.node(generation, node).map_or("?", |node| &node.id).to_owned();
                 self.health.faults += 1;
-                error!("node {id} made something that is no number: it rests, its input is heard instead");
+                error!(
+                    node = id,
+                    "node {id} made something that is no number: it rests, its input is heard instead"
+                );
                 self.tell_event("fault", &[&id, "not a number; dry signal"]);
             }
             Event::InputFault => {

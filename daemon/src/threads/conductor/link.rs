@@ -22,15 +22,25 @@ impl Conductor {
                     let (rate, block) = (link.rate, link.block);
                     let ms = latency as f64 * 1000.0 / rate;
                     info!(
+                        chain = name,
+                        latency,
                         "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
                     );
                 }
                 self.order(order);
                 self.order(Order::Bypass(self.bypass));
-                service::status(&format!("on air: {name}"));
+                service::status(&self.status_line());
                 self.introduce();
             }
-            Err(why) => error!("{name} cannot start: {why}"),
+            Err(why) => error!(chain = name, "{name} cannot start: {why}"),
+        }
+    }
+
+    /// What is on air, for `systemctl status`.
+    pub(super) fn status_line(&self) -> String {
+        match (&self.link, self.air.heard()) {
+            (Some(_), Some(airing)) => format!("on air: {}", airing.name),
+            _ => "waiting for the audio server".to_owned(),
         }
     }
 
@@ -52,7 +62,8 @@ impl Conductor {
     }
 
     pub(super) fn lost(&mut self, why: &str) {
-        error!("{}: {why}; looking for it again", self.station.audio.backend.name());
+        let backend = self.station.audio.backend.name();
+        error!(backend, xruns = self.health.xruns, "{backend}: {why}; looking for it again");
         self.tell_event("connection", &["lost", why]);
         self.close();
         self.wait_for_audio();
@@ -79,7 +90,7 @@ impl Conductor {
     }
 
     pub(super) fn wait_for_audio(&mut self) {
-        service::status("waiting for the audio server");
+        service::status(&self.status_line());
         self.waits = RETRY;
         self.retry = Instant::now() + self.waits;
     }
@@ -91,7 +102,8 @@ impl Conductor {
         self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
         let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
-        info!("{} is there", self.station.audio.backend.name());
+        let backend = self.station.audio.backend.name();
+        info!(backend, chain = name, "{backend} is there");
         self.tell_event("connection", &["back"]);
         self.start(&name);
     }
