@@ -5,6 +5,7 @@ use indicatif::MultiProgress;
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, IsTerminal, Write};
 use tracing::field::Field;
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::layer::SubscriberExt;
@@ -23,6 +24,11 @@ pub fn start(screen: &MultiProgress, station: &str) {
         Ok(journal) if is_journal => {
             let journal = journal
                 .with_field_prefix(None)
+                .with_priority_mappings(PriorityMappings {
+                    info: Priority::Informational,
+                    debug: Priority::Debug,
+                    ..PriorityMappings::new()
+                })
                 .with_syslog_identifier("lacquer".to_owned())
                 .with_custom_fields([("STATION", station)]);
             tracing_subscriber::registry().with(filter).with(journal).try_init()
