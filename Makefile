@@ -76,7 +76,7 @@ deny: ## licences, advisories and sources of the dependencies
 	$(CARGO) deny check
 
 # Only where nothing was built yet, and never under sudo: what cargo writes would be root's.
-$(BUILT)/lacquer:
+target/release/lacquer:
 	@test -z "$$SUDO_USER" || { echo "run make first, without sudo" >&2; exit 1; }
 	@$(MAKE) build
 

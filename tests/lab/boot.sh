@@ -15,4 +15,12 @@ control: {osc: {listen: "127.0.0.1:9000"}}
 EOT
 echo 'audio: {backend: nul}' >/etc/lacquer/bad.yaml
 printf '[Service]\nWatchdogSec=5\n' >'/etc/systemd/system/lacquer@.service.d/lab.conf'
+card=/dev/snd/controlC0
+if [ -e $card ]; then
+    # The card as udev leaves it, and a device that all may write. The unit may open the one, and not the other.
+    chgrp audio $card && chmod 660 $card
+    chmod 666 /dev/ttyS1
+    echo "ExecStartPre=/bin/sh -c ': <>$card; if (: >/dev/ttyS1); then exit 1; fi'" \
+        >>'/etc/systemd/system/lacquer@.service.d/lab.conf'
+fi
 systemctl enable lacquer@studio
