@@ -16,7 +16,7 @@ NOTIFY_RELOAD ?= $(shell systemctl --version 2>/dev/null | awk 'NR == 1 {print (
 
 BUILD_PACKAGES = pkg-config libjack-jackd2-dev libasound2-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox python3-venv node:nodejs npm:npm \
-	systemd dbus pipewire pipewire-bin pipewire-jack wireplumber
+	systemd man:man-db dbus pipewire pipewire-bin pipewire-jack wireplumber
 NODES = graph/src/nodes/*.rs
 TO = $(DESTDIR)$(PREFIX)
 DROP_INS = $(TO)/lib/systemd/system/lacquer@.service.d $(TO)/lib/systemd/user/lacquer@.service.d
@@ -98,6 +98,7 @@ install: $(BUILT)/lacquer ## install what was built under PREFIX (and DESTDIR)
 	install -Dm644 systemd/lacquer.tmpfiles $(TO)/lib/tmpfiles.d/lacquer.conf
 	$(BUILT)/lacquer generate target/generated
 	install -Dm644 -t $(TO)/share/man/man1 target/generated/man1/*.1
+	install -Dm644 -t $(TO)/share/man/man5 target/generated/man5/*.5
 	install -Dm644 target/generated/completions/lacquer.bash $(TO)/share/bash-completion/completions/lacquer
 	install -Dm644 -t $(TO)/share/zsh/$(ZSH) target/generated/completions/_lacquer
 	install -Dm644 -t $(TO)/share/fish/vendor_completions.d target/generated/completions/lacquer.fish
@@ -108,7 +109,7 @@ install: $(BUILT)/lacquer ## install what was built under PREFIX (and DESTDIR)
 
 uninstall: ## take it away again; stations in /etc/lacquer stay
 	rm -f $(TO)/bin/lacquer $(TO)/lib/systemd/*/lacquer@.service $(TO)/lib/sysusers.d/lacquer.conf $(TO)/lib/tmpfiles.d/lacquer.conf
-	rm -f $(TO)/share/man/man1/lacquer*.1 $(TO)/share/bash-completion/completions/lacquer
+	rm -f $(TO)/share/man/man1/lacquer*.1 $(TO)/share/man/man5/lacquer-*.5 $(TO)/share/bash-completion/completions/lacquer
 	rm -f $(TO)/share/zsh/site-functions/_lacquer $(TO)/share/fish/vendor_completions.d/lacquer.fish
 	rm -f $(addsuffix /notify-reload.conf,$(DROP_INS))
 	rm -rf $(TO)/share/lacquer $(TO)/share/doc/lacquer

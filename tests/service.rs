@@ -187,6 +187,10 @@ fn what_make_installs_is_found_correct_and_tight_by_systemd() {
     for name in names.into_iter().filter(|name| *name != "help") {
         assert!(folder.at(&format!("share/man/man1/lacquer-{name}.1")).exists(), "{name}");
     }
+    let chain = fs::read_to_string(folder.at("share/man/man5/lacquer-chain.5")).unwrap();
+    for kind in lacquer_graph::nodes::CATALOGUE {
+        assert!(chain.contains(&format!(".SS {}\n", kind.name)), "{}", kind.name);
+    }
     // Nothing in it still points to where it was not installed.
     for file in ["lib/systemd/system/lacquer@.service", "lib/systemd/user/lacquer@.service"] {
         assert!(!fs::read_to_string(folder.at(file)).unwrap().contains("/usr/local"), "{file}");
