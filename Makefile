@@ -7,7 +7,7 @@ CARGO ?= cargo
 BUILT ?= target/release
 # Where zsh looks for completions, below share/zsh.
 ZSH ?= site-functions
-# Of the Debian package: where it goes, its version, and who answers for it.
+# Of the Debian package: where it goes, its version, and who answers for it (by DEBFULLNAME and DEBEMAIL).
 DEB ?= target/debian/
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-1
 MAINTAINER ?= $(or $(DEBFULLNAME),The Lacquer developers) <$(or $(DEBEMAIL),lacquer@localhost)>
