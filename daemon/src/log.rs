@@ -1,27 +1,78 @@
-//! Where the log goes: stderr, without time stamps where the journal adds its own, and around the meters
-//! where a terminal shows them.
+//! Where the log goes: to the journal, with fields to search by, where stderr is the journal's; else to stderr, and around
+//! the meters where a terminal shows them.
 
 use indicatif::MultiProgress;
+use std::fmt::{self, Debug, Write as _};
 use std::io::{self, IsTerminal, Write};
-use tracing_subscriber::EnvFilter;
+use tracing::field::Field;
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{self, Writer};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
-/// Starts the log. `LACQUER_LOG` chooses what is logged, as in `LACQUER_LOG=debug`; else it is `info`.
-pub fn start(screen: &MultiProgress) {
+/// What lines carry for the journal (`CHAIN=`, `NODE=` ...), which has `STATION=` in all of them. On stderr they are left
+/// out: the words say the same.
+const FIELDS: [&str; 5] = ["chain", "node", "backend", "latency", "xruns"];
+
+/// Starts the log of a station. `LACQUER_LOG` chooses what is logged, as in `LACQUER_LOG=debug`; else it is `info`.
+pub fn start(screen: &MultiProgress, station: &str) {
     let filter = EnvFilter::try_from_env("LACQUER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let is_terminal = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(is_terminal && std::env::var_os("NO_COLOR").is_none())
-        .with_writer(Around(screen.clone()));
-    let started = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        log.without_time().try_init()
-    } else {
-        log.try_init()
+    let is_journal = is_journal();
+    let started = match tracing_journald::layer() {
+        Ok(journal) if is_journal => {
+            let journal = journal
+                .with_field_prefix(None)
+                .with_priority_mappings(PriorityMappings {
+                    info: Priority::Informational,
+                    debug: Priority::Debug,
+                    ..PriorityMappings::new()
+                })
+                .with_syslog_identifier("lacquer".to_owned())
+                .with_custom_fields([("STATION", station)]);
+            tracing_subscriber::registry().with(filter).with(journal).try_init()
+        }
+        _ => {
+            let log = tracing_subscriber::fmt::layer()
+                .fmt_fields(format::debug_fn(write_field))
+                .with_target(false)
+                .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+                .with_writer(Around(screen.clone()));
+            // The journal has time stamps of its own.
+            let log = if is_journal { log.without_time().boxed() } else { log.boxed() };
+            tracing_subscriber::registry().with(filter).with(log).try_init()
+        }
     };
     // A second log in one process: the first one goes on.
     started.ok();
+}
+
+/// Whether stderr leads to the journal: systemd names it by its device and inode.
+fn is_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(io::stderr()).is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(Plain(writer), "{value:?}"),
+        name if FIELDS.contains(&name) => Ok(()),
+        name => write!(Plain(writer), " {name}={value:?}"),
+    }
+}
+
+/// Writes text so that nothing in it can command a terminal.
+struct Plain<'a, 'b>(&'a mut Writer<'b>);
+
+impl fmt::Write for Plain<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|letter| match letter {
+            '\n' | '\t' => self.0.write_char(letter),
+            _ if letter.is_control() => write!(self.0, "{}", letter.escape_default()),
+            _ => self.0.write_char(letter),
+        })
+    }
 }
 
 /// Writes to stderr while the meters are out of the way.

@@ -53,6 +53,11 @@ impl Health {
         !std::mem::replace(&mut self.has_played, true)
     }
 
+    /// Whether the callback has ever run.
+    pub fn has_played(&self) -> bool {
+        self.has_played
+    }
+
     /// Whether the callback has run within this time.
     pub fn has_progress(&self, within: Duration) -> bool {
         self.heard.is_some_and(|heard| heard.elapsed() < within)

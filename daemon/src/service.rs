@@ -8,9 +8,28 @@ pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// What `systemctl status` shows.
+/// What `systemctl status` shows: the first line of `text`.
 pub fn status(text: &str) {
-    tell(&[NotifyState::Status(text)]);
+    tell(&[NotifyState::Status(line(text))]);
+}
+
+/// The files are about to be read again; [`reloaded`] must follow.
+pub fn reloading() {
+    // The time tells systemd which of its questions this is the answer to.
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!("systemd is not told of the reload: no monotonic clock: {error}"),
+    }
+}
+
+/// The files were read again; the first line of `text` says what came of it.
+pub fn reloaded(text: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(line(text))]);
+}
+
+/// A second line would be another word to systemd.
+fn line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }
 
 /// How often the watchdog wants to hear that all is well, if there is one: half of its time.

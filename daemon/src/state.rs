@@ -7,6 +7,7 @@ use crate::threads::conductor::compare::State;
 use lacquer_control::scene::Scene;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -53,15 +54,23 @@ pub type KeptValue = (String, f64, f64);
 
 /// Where things of a station are kept: the folder that systemd gives, or that of the user.
 pub fn folder() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    // systemd lists several with colons; the first is ours.
-    let first = |list: std::ffi::OsString| {
-        PathBuf::from(list.to_string_lossy().split(':').next().unwrap_or_default())
-    };
-    set("STATE_DIRECTORY")
-        .map(first)
+    given("STATE_DIRECTORY")
         .or_else(|| set("XDG_STATE_HOME").map(|home| PathBuf::from(home).join("lacquer")))
         .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".local/state/lacquer")))
+}
+
+/// Where the logs of a station are kept: the folder that systemd gives for them, if it does.
+pub fn logs() -> Option<PathBuf> {
+    given("LOGS_DIRECTORY")
+}
+
+/// A folder that systemd gives. It lists several with colons; the first is ours.
+fn given(name: &str) -> Option<PathBuf> {
+    set(name).map(|list| PathBuf::from(list.to_string_lossy().split(':').next().unwrap_or_default()))
+}
+
+fn set(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// What the files of a station begin with: its own name, and something of its path, since two may share the name.

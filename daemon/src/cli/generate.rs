@@ -1,13 +1,17 @@
-//! What packagers install beside the command: manual pages and completions, made from its own description.
+//! What packagers install beside the command: manual pages and completions, made from its own description and tables.
 
-use super::{Cli, Outcome, complain};
+use super::{Cli, Outcome, complain, nodes};
+use crate::schema;
 use clap::CommandFactory;
 use clap_complete::Shell;
+use clap_mangen::roff::{Roff, bold, roman};
+use lacquer_graph::nodes::CATALOGUE;
+use serde_json::Value;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Writes `man1/` and the completions of three shells under `folder`.
+/// Writes `man1/` (the commands), `man5/` (the files) and the completions of three shells under `folder`.
 pub(super) fn run(folder: &Path) -> Outcome {
     match write(folder) {
         Ok(()) => Outcome::Done,
@@ -16,13 +20,76 @@ pub(super) fn run(folder: &Path) -> Outcome {
 }
 
 fn write(folder: &Path) -> io::Result<()> {
-    let man = folder.join("man1");
-    fs::create_dir_all(&man)?;
-    clap_mangen::generate_to(Cli::command(), &man)?;
+    let (commands, files) = (folder.join("man1"), folder.join("man5"));
+    fs::create_dir_all(&commands)?;
+    clap_mangen::generate_to(Cli::command(), &commands)?;
+    fs::create_dir_all(&files)?;
+    fs::write(files.join("lacquer-station.5"), station().render())?;
+    fs::write(files.join("lacquer-chain.5"), chain().render())?;
     let completions = folder.join("completions");
     fs::create_dir_all(&completions)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut Cli::command(), "lacquer", &completions)?;
     }
     Ok(())
+}
+
+fn station() -> Roff {
+    let mut page = begin("lacquer-station", "the station file of lacquer");
+    page.text([roman(
+        "A station is one YAML file: its audio, its chains, and who may control it. Numbers are in the unit given, or \
+         texts with a unit of their own.",
+    )]);
+    page.control("SH", ["KEYS"]);
+    keys(&mut page, &schema::station(), "");
+    end(page, "lacquer-chain(5)")
+}
+
+fn chain() -> Roff {
+    let mut page = begin("lacquer-chain", "the chain file of lacquer");
+    page.text([roman(
+        "A chain is one YAML file: nodes, in the order of the sound. Each is the name of its type, with its parameters. \
+         Every node also takes id, enabled and, but for sources, in.",
+    )]);
+    page.control("SH", ["NODES"]);
+    for kind in CATALOGUE {
+        page.control("SS", [kind.name]);
+        page.control("nf", []);
+        for line in nodes::page(kind).lines() {
+            page.text([roman(line)]);
+        }
+        page.control("fi", []);
+    }
+    end(page, "lacquer-station(5)")
+}
+
+fn begin(name: &str, what: &str) -> Roff {
+    let mut page = Roff::new();
+    page.control("TH", [name, "5", "", "lacquer"]);
+    page.control("SH", ["NAME"]);
+    page.text([roman(format!("{name} - {what}"))]);
+    page.control("SH", ["DESCRIPTION"]);
+    page
+}
+
+fn end(mut page: Roff, other: &str) -> Roff {
+    page.control("SH", ["SEE ALSO"]);
+    page.text([roman(format!("lacquer(1), lacquer-check(1), lacquer-schema(1), lacquer-nodes(1), {other}"))]);
+    page
+}
+
+/// The keys of a schema, with those inside them: `audio.null.rate`.
+fn keys(page: &mut Roff, schema: &Value, above: &str) {
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{above}{name}");
+        let what = inner["description"].as_str();
+        if what.is_some() || inner["properties"].is_null() {
+            page.control("TP", []);
+            page.text([bold(path.as_str())]);
+            page.text([roman(what.unwrap_or_default())]);
+        }
+        keys(page, inner, &format!("{path}."));
+    }
+    let within = schema["anyOf"].as_array().into_iter().flatten();
+    within.chain(schema.get("items")).for_each(|inner| keys(page, inner, above));
 }

@@ -41,7 +41,8 @@ fn ports(kind: &Kind) -> &'static str {
     }
 }
 
-fn page(kind: &Kind) -> String {
+/// All about one kind, as people read it.
+pub(super) fn page(kind: &Kind) -> String {
     let mut text = format!("{}: {}\n{}", kind.name, kind.help, ports(kind));
     if kind.has_key {
         text += "; takes a side-chain by \"key\"";

@@ -29,7 +29,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         }
     };
     let mut screen = Screen::new(report_seconds);
-    log::start(&screen.bars);
+    log::start(&screen.bars, &loaded.station.name);
     panics::install();
     tracing::info!("{}", realtime::lock_memory());
     let (asks, asked) = bounded(ASKED);
@@ -66,10 +66,8 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     }
     let link = match Link::open(&loaded.station.audio, &cabling) {
         Ok(link) => Some(link),
-        Err(error) if error.may_pass() => {
-            tracing::warn!("{error}; it is looked for");
-            None
-        }
+        // The conductor says so, and looks for it.
+        Err(error) if error.may_pass() => None,
         Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
     };
     let collector = Collector::new();

@@ -92,6 +92,8 @@ pub struct Conductor {
     ticked: Instant,
     /// How long to wait from one attempt to the next.
     waits: Duration,
+    /// Why there was no audio at the last attempt.
+    why: String,
     /// The chain to start with, once there is audio.
     first: String,
     collector: Collector,
@@ -142,6 +144,7 @@ impl Conductor {
             air,
             link,
             first: String::new(),
+            why: String::new(),
             waits: RETRY,
             retry: now,
             ticked: now,
@@ -414,14 +417,14 @@ impl Conductor {
                 self.compare.changed();
                 self.trim();
                 self.keeper.touch();
-                info!("swap to {name}: warming up");
+                info!(chain = name, "swap to {name}: warming up");
                 self.tell_event("swap", &["warming", name]);
                 // The newcomer's addresses are answered from now on.
                 self.introduce();
             }
-            Ok(None) => info!("swap to {name} waits for the one that runs"),
+            Ok(None) => info!(chain = name, "swap to {name} waits for the one that runs"),
             Err(why) => {
-                error!("swap to {name} failed: {why}; what is on air plays on");
+                error!(chain = name, "swap to {name} failed: {why}; what is on air plays on");
                 self.tell_event("swap", &["failed", name, &why]);
                 self.refuse(by, "/swap", &why);
             }

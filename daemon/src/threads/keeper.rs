@@ -38,7 +38,8 @@ pub struct Files {
 }
 
 impl Files {
-    /// The files of a station in the state folder; `None` where there is no such folder, which is said.
+    /// The files of a station in the state folder, its audit log in the log folder where systemd gives one; `None`
+    /// where there is no state folder, which is said.
     pub fn of(station: &Path) -> Option<Self> {
         let Some(folder) = state::folder() else {
             warn!(
@@ -51,8 +52,11 @@ impl Files {
             return None;
         }
         let stem = state::stem(station);
-        let at = |ending: &str| folder.join(format!("{stem}.{ending}"));
-        Some(Self { state: at("state.json"), audit: at("audit.log") })
+        let logs = state::logs().unwrap_or_else(|| folder.clone());
+        Some(Self {
+            state: folder.join(format!("{stem}.state.json")),
+            audit: logs.join(format!("{stem}.audit.log")),
+        })
     }
 }
 

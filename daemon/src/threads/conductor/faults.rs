@@ -116,7 +116,7 @@ impl Conductor {
             return self.tell_event("fault", &["chain", &format!("panicked: {message}; dry signal")]);
         };
         let id = node.id.clone();
-        error!("node {id} panicked: {message}; it is out, its input is heard instead");
+        error!(node = id, "node {id} panicked: {message}; it is out, its input is heard instead");
         self.tell_event("fault", &[&id, &format!("panicked: {message}; dry signal")]);
         // In a chain that is leaving it is gone with it.
         if self.air.newest().is_some_and(|airing| airing.generation == generation)

@@ -2,6 +2,7 @@
 
 use super::Conductor;
 use crate::reload;
+use crate::service;
 use crate::station::Station;
 use crate::threads::watch;
 use lacquer_control::intent::Peer;
@@ -21,6 +22,19 @@ impl Conductor {
     }
 
     pub(super) fn reload(&mut self, by: Peer, reset: bool) {
+        // systemd waits for the end of a reload by signal; before the first sound it waits for that.
+        let is_awaited = by == Peer::Signal && self.health.has_played();
+        if is_awaited {
+            service::reloading();
+        }
+        let outcome = self.read_again(by, reset);
+        if is_awaited {
+            service::reloaded(&format!("{}; {outcome}", self.status_line()));
+        }
+    }
+
+    /// Reads station and chains again, and says in a few words what came of it.
+    fn read_again(&mut self, by: Peer, reset: bool) -> String {
         match reload::station(&self.path, Some(self.air.shelf.rate())) {
             Ok(loaded) => {
                 let fixed = self.fixed(&loaded.station);
@@ -39,10 +53,12 @@ impl Conductor {
                 words.extend(fixed.iter().map(String::as_str));
                 self.tell_event("reload", &words);
                 self.tell(To::One(by), vec![Line::words("/reload", &words)]);
+                std::iter::once("files read again".to_owned()).chain(fixed).collect::<Vec<_>>().join("; ")
             }
             Err(reports) => {
                 let text = reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
                 self.reload_failed(by, &text);
+                format!("the files have a mistake, nothing was taken over: {text}")
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::service;
 use crate::station::Backend;
 use lacquer_control::message::Order;
 use std::time::{Duration, Instant};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 /// So long a callback may not come before its server is given up.
 const STILL: Duration = Duration::from_secs(3);
@@ -26,15 +26,25 @@ impl Conductor {
                     let (rate, block) = (link.rate, link.block);
                     let ms = latency as f64 * 1000.0 / rate;
                     info!(
+                        chain = name,
+                        latency,
                         "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
                     );
                 }
                 self.order(order);
                 self.order(Order::Bypass(self.bypass));
-                service::status(&format!("on air: {name}"));
+                service::status(&self.status_line());
                 self.introduce();
             }
-            Err(why) => error!("{name} cannot start: {why}"),
+            Err(why) => error!(chain = name, "{name} cannot start: {why}"),
+        }
+    }
+
+    /// What is on air, for `systemctl status`.
+    pub(super) fn status_line(&self) -> String {
+        match (&self.link, self.air.heard()) {
+            (Some(_), Some(airing)) => format!("on air: {}", airing.name),
+            _ => "waiting for the audio server".to_owned(),
         }
     }
 
@@ -56,7 +66,8 @@ impl Conductor {
     }
 
     pub(super) fn lost(&mut self, why: &str) {
-        error!("{}: {why}; looking for it again", self.station.audio.backend.name());
+        let backend = self.station.audio.backend.name();
+        error!(backend, xruns = self.health.xruns.sum(), "{backend}: {why}; looking for it again");
         self.tell_event("connection", &["lost", why]);
         self.close();
         self.wait_for_audio();
@@ -83,7 +94,7 @@ impl Conductor {
     }
 
     pub(super) fn wait_for_audio(&mut self) {
-        service::status("waiting for the audio server");
+        service::status(&self.status_line());
         self.waits = RETRY;
         self.retry = Instant::now() + self.waits;
     }
@@ -93,12 +104,22 @@ impl Conductor {
         self.retry = Instant::now() + self.waits;
         let link = match Link::open(&self.station.audio, &self.cabling) {
             Ok(link) => link,
-            Err(error) => return debug!("{error}"),
+            Err(error) => {
+                // The same reason is said once.
+                let why = error.to_string();
+                if self.why != why {
+                    warn!(backend = self.station.audio.backend.name(), "{why}; it is looked for");
+                    self.why = why;
+                }
+                return;
+            }
         };
+        self.why.clear();
         self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
         let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
-        info!("{} is there", self.station.audio.backend.name());
+        let backend = self.station.audio.backend.name();
+        info!(backend, chain = name, "{backend} is there");
         self.tell_event("connection", &["back"]);
         self.start(&name);
     }

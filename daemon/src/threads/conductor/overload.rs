@@ -148,14 +148,14 @@ impl Conductor {
         let ids: Vec<String> = self.station.overload.bypass.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
             if self.house_enables(&id, false) {
-                warn!("overload: node {id} is left out");
+                warn!(node = id, "overload: node {id} is left out");
                 self.tell_event("overload", &["bypass", &id]);
                 return self.strain.steps.push(Step::Node { chain, id });
             }
         }
         let Some((to, _)) = self.station.overload.chain.clone() else { return };
         if to != chain && self.strain.meant().is_none() {
-            warn!("overload: {to} takes the place of {chain}");
+            warn!(chain = to, "overload: {to} takes the place of {chain}");
             self.house_swaps(&to);
             self.tell_event("overload", &["chain", &to]);
             self.strain.steps.push(Step::Chain { from: chain, to });

@@ -45,7 +45,7 @@ impl Conductor {
         let Some(why) = self.health.xruns.explained(now) else { return };
         let xruns = self.health.xruns.sum();
         if self.health.speaks_of_xruns(now) {
-            warn!("{xruns} xruns so far: {}", self.health.xruns.plain());
+            warn!(xruns, "{xruns} xruns so far: {}", self.health.xruns.plain());
         }
         let values = vec![Value::Number(xruns as f64), Value::Text(REASONS[why].to_owned())];
         self.tell(To::All, vec![Line::new("/event/xrun", values)]);
@@ -63,8 +63,8 @@ impl Conductor {
                 // What the old chain's nodes last did is told no more.
                 self.readings.clear();
                 let name = self.air.heard().map(|airing| airing.name.clone()).unwrap_or_default();
-                info!("{name} is on air");
-                service::status(&format!("on air: {name}"));
+                info!(chain = name, "{name} is on air");
+                service::status(&self.status_line());
                 self.tell_event("swap", &["done", &name]);
                 if let Some(next) = next {
                     self.swap(Peer::House, &next);
@@ -73,7 +73,10 @@ impl Conductor {
             Event::Fault { generation, node } => {
                 let id = self.air.node(generation, node).map_or("?", |node| &node.id).to_owned();
                 self.health.faults += 1;
-                error!("node {id} made something that is no number: it rests, its input is heard instead");
+                error!(
+                    node = id,
+                    "node {id} made something that is no number: it rests, its input is heard instead"
+                );
                 self.tell_event("fault", &[&id, "not a number; dry signal"]);
             }
             Event::InputFault => {
