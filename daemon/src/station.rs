@@ -1,8 +1,10 @@
 //! The station file: what to play through, which chains there are, who may control it.
 
 pub mod control;
+pub mod jack;
 
 use control::Control;
+use jack::Jack;
 use lacquer_graph::MAX_CHANNELS;
 use lacquer_graph::error::{At, Hint, Mistake, Problem};
 use lacquer_graph::fields::{Fields, scalar, wrong_shape};
@@ -87,12 +89,7 @@ pub struct Audio {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Backend {
     /// A JACK server.
-    Jack {
-        /// The name of the client.
-        client: String,
-        /// For each group, the ports that its channels are connected to.
-        connect: Vec<(String, Vec<String>)>,
-    },
+    Jack(Jack),
     /// A timer.
     Null(Null),
 }
@@ -211,11 +208,11 @@ fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Aud
     let io = Io { inputs, outputs };
     let latency_ms = fields.row(&LATENCY, mistakes);
     let jack = fields.take("jack");
-    let jack = read_jack(jack.map(|entry| Fields::of(&entry.value, "jack", mistakes)), &io, mistakes);
+    let jack = jack::read(jack.map(|entry| Fields::of(&entry.value, "jack", mistakes)), &io, mistakes);
     let null = fields.take("null");
     let null = read_null(null.map(|entry| Fields::of(&entry.value, "null", mistakes)), mistakes);
     let backend = match fields.text("backend", mistakes) {
-        Some(("jack", _)) => Some(jack),
+        Some(("jack", _)) => Some(Backend::Jack(jack)),
         Some(("null", _)) => Some(Backend::Null(null)),
         Some((found, at)) => {
             let hint = Hint::nearest(found, BACKENDS);
@@ -261,51 +258,6 @@ fn read_groups(key: &'static str, value: &Value, mistakes: &mut Vec<Mistake>) ->
         mistakes.push(Mistake::new(value.at, Problem::Other(text)));
     }
     groups
-}
-
-fn read_jack(fields: Option<Fields<'_>>, io: &Io, mistakes: &mut Vec<Mistake>) -> Backend {
-    let mut client = "lacquer".to_owned();
-    let mut connect = Vec::new();
-    let Some(mut fields) = fields else { return Backend::Jack { client, connect } };
-    if let Some((text, at)) = fields.text("client", mistakes) {
-        if is_name(text) {
-            client = text.to_owned();
-        } else {
-            mistakes.push(bad_name(at, "jack", "client", text));
-        }
-    }
-    if let Some(entry) = fields.take("connect") {
-        for entry in Fields::of(&entry.value, "connect", mistakes).rest() {
-            let groups = || io.inputs.iter().chain(&io.outputs);
-            let Some(group) = groups().find(|group| group.name == entry.key) else {
-                let names: Vec<_> = groups().map(|group| group.name.as_str()).collect();
-                mistakes.push(Mistake::new(
-                    entry.at,
-                    Problem::UnknownKey {
-                        owner: "connect".to_owned(),
-                        key: entry.key.clone(),
-                        hint: Hint::nearest(&entry.key, names.iter().copied()),
-                        allowed: names.join(", "),
-                    },
-                ));
-                continue;
-            };
-            let ports: Option<Vec<String>> = match &entry.value.item {
-                Item::List(list) => list.iter().map(|port| scalar(port).map(str::to_owned)).collect(),
-                _ => None,
-            };
-            match ports.filter(|ports| ports.len() <= group.channels) {
-                Some(ports) => connect.push((entry.key.clone(), ports)),
-                None => mistakes.push(wrong_shape(
-                    &format!("connect.{}", entry.key),
-                    "a list of port names, at most one for each channel",
-                    &entry.value,
-                )),
-            }
-        }
-    }
-    fields.finish(&["client", "connect"], mistakes);
-    Backend::Jack { client, connect }
 }
 
 fn read_null(fields: Option<Fields<'_>>, mistakes: &mut Vec<Mistake>) -> Null {

@@ -50,6 +50,20 @@ impl Server {
         server
     }
 
+    /// Sends it a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Kills it. Its place among the machine's eight servers is free again only once another one has borne its name and
+    /// ended in order.
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
     /// Asks it to end and waits: a server that is killed keeps its place among the machine's eight.
     pub fn stop(&mut self) {
         // Only while it is still ours to wait for: later its number may be another process's.

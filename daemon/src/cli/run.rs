@@ -49,7 +49,9 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
     };
     let (ports, new_ports) = bounded(4);
-    let mut cabling = Cabling { entries: loaded.midi.clone(), ports: Some(ports), ..Cabling::default() };
+    let station = loaded.station.name.clone();
+    let mut cabling =
+        Cabling { entries: loaded.midi.clone(), ports: Some(ports), station, ..Cabling::default() };
     let files = keeper::Files::of(path);
     let kept = files.as_ref().and_then(|files| state::read(&files.state));
     if let Some(kept) = kept.as_ref().filter(|_| loaded.station.starts_where_it_ended()) {

@@ -479,6 +479,7 @@ impl Conductor {
                 }
             }
             Happening::Freewheel(is_on) => {
+                self.health.freewheel(is_on);
                 let words = if is_on { "on" } else { "off" };
                 info!("freewheel {words}");
                 self.tell_event("connection", &["freewheel", words]);

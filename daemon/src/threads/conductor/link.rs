@@ -46,7 +46,7 @@ impl Conductor {
 
     pub(super) fn close(&mut self) {
         if let Some(link) = self.link.take() {
-            self.cabling.kept.clone_from(link.cables());
+            link.keep(&mut self.cabling);
             link.close();
         }
     }
@@ -69,7 +69,7 @@ impl Conductor {
             return;
         }
         let Some(link) = self.link.take() else { return };
-        self.cabling.kept.clone_from(link.cables());
+        link.keep(&mut self.cabling);
         // Leaving a server that does not answer may take for ever.
         let left = std::thread::Builder::new().name("leaving".to_owned()).spawn(move || link.close());
         if let Err(error) = left {
