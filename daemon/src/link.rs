@@ -49,7 +49,7 @@ pub struct Link {
 
 /// What a new link is to be connected with: the MIDI controllers of a station and where their ports go, and what was
 /// connected before.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Cabling {
     /// The controllers.
     pub entries: Vec<Entry>,

@@ -50,11 +50,10 @@ impl Server {
         server
     }
 
-    /// Sends it a signal by its name.
-    pub fn signal(&self, name: &str) {
-        let status =
-            Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status().unwrap();
-        assert!(status.success());
+    /// Stops it where it stands, until what is given is dropped: before any client, whose leaving would wait for it.
+    pub fn frozen(&self) -> Frozen {
+        signal("STOP", self.0.id());
+        Frozen(self.0.id())
     }
 
     /// Kills it. Its place among the machine's eight servers is free again only once another one has borne its name and
@@ -68,7 +67,7 @@ impl Server {
     pub fn stop(&mut self) {
         // Only while it is still ours to wait for: later its number may be another process's.
         if matches!(self.0.try_wait(), Ok(None)) {
-            Command::new("kill").arg(self.0.id().to_string()).status().ok();
+            signal("TERM", self.0.id());
         }
         let deadline = Instant::now() + PATIENCE;
         while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
@@ -84,4 +83,17 @@ impl Drop for Server {
         self.0.kill().ok();
         self.0.wait().ok();
     }
+}
+
+/// A server that stands still.
+pub struct Frozen(u32);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal("CONT", self.0);
+    }
+}
+
+fn signal(name: &str, pid: u32) {
+    Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().ok();
 }

@@ -33,6 +33,7 @@ use lacquer_control::scene::Scenes;
 use lacquer_graph::chain::reduction_db;
 use lacquer_graph::param::Unit;
 use lacquer_graph::seat::Event;
+use link::Search;
 use notify::RecommendedWatcher;
 use scenes::Morph;
 use std::collections::BTreeMap;
@@ -51,9 +52,6 @@ const END: Duration = Duration::from_secs(2);
 /// Farthest that a bundle's time may lie ahead, and most bundles that wait for theirs.
 const FARTHEST: Duration = Duration::from_secs(3_600);
 const MOST_HELD: usize = 1_024;
-/// Time between the first two attempts to find the audio, and at most: it doubles.
-const RETRY: Duration = Duration::from_millis(125);
-const RETRY_MOST: Duration = Duration::from_secs(2);
 
 /// What a conductor has before it: the station, who asks, who is told, what was kept.
 pub struct Desk {
@@ -83,11 +81,9 @@ pub struct Conductor {
     station: Station,
     air: Air,
     link: Option<Link>,
-    retry: Instant,
+    search: Search,
     /// When this thread looked round last.
     ticked: Instant,
-    /// How long to wait from one attempt to the next.
-    waits: Duration,
     /// The chain to start with, once there is audio.
     first: String,
     collector: Collector,
@@ -132,8 +128,7 @@ impl Conductor {
             air,
             link,
             first: String::new(),
-            waits: RETRY,
-            retry: now,
+            search: Search::new(now),
             ticked: now,
             collector,
             asked,
@@ -243,8 +238,8 @@ impl Conductor {
             self.changed.remove(&path);
             self.reload_chain(&path);
         }
-        if self.link.is_none() && self.ending.is_none() && now >= self.retry {
-            self.reopen();
+        if self.link.is_none() && self.ending.is_none() {
+            self.reopen(now);
         }
         if self.ending.is_some_and(|since| since.elapsed() > END) {
             warn!("the output did not fade out in time");

@@ -7,6 +7,7 @@ use crate::backend::BackendError;
 use crate::station::jack::Library;
 use jack::jack_sys::JACK_LIB;
 use libloading::os::unix;
+use std::error::Error;
 use std::ffi::{CStr, OsStr, c_char};
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -131,7 +132,7 @@ fn open(place: &OsStr) -> Result<Option<String>, String> {
     // SAFETY: what runs at loading is what runs in every program that uses this JACK library; the file is the
     // system's, PipeWire's, or the one that the station names for it.
     let library = unsafe { unix::Library::open(Some(place), unix::RTLD_NOW | unix::RTLD_LOCAL) }
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| error.source().map_or_else(|| error.to_string(), ToString::to_string))?;
     // SAFETY: JACK's interface declares it as a function of nothing that gives a string which is never freed.
     let version = unsafe {
         library

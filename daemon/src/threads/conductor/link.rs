@@ -1,14 +1,35 @@
 //! The conductor and its link: starting, losing and finding the audio.
 
-use super::{Conductor, RETRY, RETRY_MOST};
+use super::Conductor;
+use crate::backend::BackendError;
 use crate::link::Link;
 use crate::service;
+use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use lacquer_control::message::Order;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 /// So long a callback may not come before its server is given up.
 const STILL: Duration = Duration::from_secs(3);
+
+/// Time between the first two attempts to find the audio, and at most: it doubles.
+const RETRY: Duration = Duration::from_millis(125);
+const RETRY_MOST: Duration = Duration::from_secs(2);
+
+/// The search for the audio.
+pub(super) struct Search {
+    /// When to try next, and how long to wait from then on.
+    next: Instant,
+    waits: Duration,
+    /// Where the link comes from that is being opened.
+    opening: Option<Receiver<Result<Link, BackendError>>>,
+}
+
+impl Search {
+    pub(super) fn new(next: Instant) -> Self {
+        Self { next, waits: RETRY, opening: None }
+    }
+}
 
 impl Conductor {
     pub(super) fn start(&mut self, name: &str) {
@@ -80,14 +101,42 @@ impl Conductor {
 
     pub(super) fn wait_for_audio(&mut self) {
         service::status("waiting for the audio server");
-        self.waits = RETRY;
-        self.retry = Instant::now() + self.waits;
+        self.search = Search::new(Instant::now() + RETRY);
     }
 
-    pub(super) fn reopen(&mut self) {
-        self.waits = (self.waits * 2).min(RETRY_MOST);
-        self.retry = Instant::now() + self.waits;
-        let Ok(link) = Link::open(&self.station.audio, &self.cabling) else { return };
+    /// Looks for the audio, on a thread of its own: a server that stands still may take for ever to answer.
+    pub(super) fn reopen(&mut self, now: Instant) {
+        let search = &mut self.search;
+        match search.opening.as_ref().map(Receiver::try_recv) {
+            None if now < search.next => {}
+            None => {
+                search.waits = (search.waits * 2).min(RETRY_MOST);
+                search.next = now + search.waits;
+                let (audio, cabling) = (self.station.audio.clone(), self.cabling.clone());
+                let (opened, opening) = bounded(1);
+                let open = move || opened.send(Link::open(&audio, &cabling)).ok();
+                match std::thread::Builder::new().name("opening".to_owned()).spawn(open) {
+                    Ok(_) => search.opening = Some(opening),
+                    Err(error) => warn!("threads: {error}"),
+                }
+            }
+            Some(Err(TryRecvError::Empty)) => {}
+            Some(Ok(Ok(link))) => {
+                search.opening = None;
+                self.found(link);
+            }
+            Some(Ok(Err(error))) => {
+                search.opening = None;
+                // Not each time for months.
+                if !error.may_pass() && search.waits < RETRY_MOST {
+                    warn!("{error}; looking for it again");
+                }
+            }
+            Some(Err(TryRecvError::Disconnected)) => search.opening = None,
+        }
+    }
+
+    fn found(&mut self, link: Link) {
         self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
         let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
