@@ -2,24 +2,33 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+use jack::LatencyType;
 use lacquer_control::intent::Value;
+use lacquer_control::notice::Line;
 use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, text};
+use lacquer_tests::ear::{Player, Recorder, holes, numbered};
 use lacquer_tests::studio::number;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 use std::{env, fs};
 
-/// A session of its own for the test `name`: it runs again under a message bus of its own. True in there.
+/// A session of its own for the test `name`: it runs again under a message bus of its own, with a runtime folder of its own
+/// and with PipeWire's JACK library. True in there.
 fn alone(name: &str) -> bool {
     if env::var_os("LACQUER_TEST_CHILD").is_some() {
         return true;
     }
+    let runtime = Folder::new(&format!("{name}-run"));
+    fs::set_permissions(&runtime.0, fs::Permissions::from_mode(0o700)).unwrap();
     let status = Command::new("dbus-run-session")
         .arg("--")
         .arg(env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env("LACQUER_TEST_CHILD", "1")
+        .env("XDG_RUNTIME_DIR", &runtime.0)
+        .env("LD_LIBRARY_PATH", library())
         .status()
         .expect("dbus-run-session: install dbus, as make test does");
     assert!(status.success(), "{name} failed in its own session");
@@ -33,10 +42,8 @@ struct Server {
 }
 
 impl Server {
-    fn start(folder: &Folder) -> Self {
-        let runtime = folder.at("run");
-        fs::create_dir_all(&runtime).unwrap();
-        fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).unwrap();
+    fn start() -> Self {
+        let runtime = PathBuf::from(env::var_os("XDG_RUNTIME_DIR").unwrap());
         let mut server = Self { processes: Vec::new(), runtime };
         server.spawn("pipewire");
         let socket = server.runtime.join("pipewire-0");
@@ -48,19 +55,14 @@ impl Server {
         server
     }
 
-    fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(name);
-        command.env("XDG_RUNTIME_DIR", &self.runtime).stdin(Stdio::null());
-        command
-    }
-
     fn spawn(&mut self, name: &str) {
-        let child = self.command(name).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut command = Command::new(name);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.processes.push(child.unwrap_or_else(|_| panic!("{name}: install it, as make test does")));
     }
 
     fn tool(&self, name: &str, args: &[&str]) -> std::process::Output {
-        self.command(name).args(args).output().unwrap()
+        Command::new(name).args(args).output().unwrap()
     }
 
     /// All ports, each with what it is linked to below it.
@@ -71,9 +73,11 @@ impl Server {
 
     fn is_linked(&self) -> bool {
         let links = self.links();
-        let mut lines = links.lines();
-        lines.any(|line| line == "lacquer-pw:master_1")
-            && lines.next().is_some_and(|line| line.trim() == "|-> sink:playback_FL")
+        let mut lines = links.lines().skip_while(|line| *line != "under-test:master_1").skip(1);
+        lines
+            .by_ref()
+            .take_while(|line| line.starts_with(' '))
+            .any(|line| line.trim() == "|-> sink:playback_FL")
     }
 }
 
@@ -94,40 +98,137 @@ fn library() -> PathBuf {
     found.expect("install pipewire-jack, as make test does")
 }
 
+/// A daemon on PipeWire, as its user starts it: nothing but the station says where PipeWire's library is.
+fn daemon(folder: &Folder) -> Daemon {
+    folder.write("a.yaml", "nodes: [{gain: {id: g}}, {limiter: {id: ceiling, lookahead: 5 ms}}]");
+    let port = free_port();
+    let connect = "connect: {master: [\"sink:playback_FL\", \"sink:playback_FR\"]}";
+    let station = folder.write(
+        "station.yaml",
+        &format!(
+            "name: Studio A\naudio: {{backend: jack, jack: {{client: under-test, library: pipewire, {connect}}}}}\n\
+             chains: [a.yaml]\ncontrol: {{osc: {{listen: \"127.0.0.1:{port}\"}}}}\n"
+        ),
+    );
+    Daemon::start_with(&station, port, |command| {
+        command.env_remove("LD_LIBRARY_PATH");
+    })
+}
+
+fn status(daemon: &Daemon, key: &str) -> Line {
+    daemon.client().ask_for("/status", &format!("/status/{key}"))
+}
+
 #[test]
 fn pipewire_is_waited_for_followed_and_found_again() {
     if !alone("pipewire_is_waited_for_followed_and_found_again") {
         return;
     }
     let folder = Folder::new("pipewire");
-    folder.write("a.yaml", "nodes: [{gain: {id: g}}, {limiter: {id: ceiling}}]");
-    let port = free_port();
-    let station = folder.write(
-        "station.yaml",
-        &format!(
-            "audio: {{backend: jack, jack: {{client: lacquer-pw, connect: {{master: [\"sink:playback_FL\", \"sink:playback_FR\"]}}}}}}\n\
-             chains: [a.yaml]\ncontrol: {{osc: {{listen: \"127.0.0.1:{port}\"}}}}\n"
-        ),
-    );
-    let runtime = folder.at("run");
-    let daemon = Daemon::start_with(&station, port, |command| {
-        command.env("LD_LIBRARY_PATH", library()).env("XDG_RUNTIME_DIR", &runtime);
-    });
-    daemon.logged("it is looked for");
-    let server = Server::start(&folder);
+    let daemon = daemon(&folder);
+    daemon.logged("no PipeWire");
+    let maps = fs::read_to_string(format!("/proc/{}/maps", daemon.pid())).unwrap();
+    let mut libraries: Vec<_> = maps
+        .lines()
+        .filter(|line| line.contains("/libjack.so"))
+        .filter_map(|line| line.split_whitespace().last())
+        .collect();
+    libraries.dedup();
+    assert_eq!(libraries, [fs::canonicalize(library().join("libjack.so.0")).unwrap().to_str().unwrap()]);
+    assert!(daemon.log().contains(&format!("JACK library {}", libraries[0])), "{}", daemon.log());
+    assert!(daemon.log().contains("using PipeWire"), "{}", daemon.log());
+    let server = Server::start();
     daemon.logged("a is on air");
     eventually("it is linked as the station says", || server.is_linked().then_some(()));
     let client = daemon.client();
     client.say("/node/g/gain", vec![Value::Number(-7.0)]);
-    let status = |key: &str| client.ask_for("/status", &format!("/status/{key}"));
-    assert_eq!(number(&status("rate_hz")), 48_000.0);
-    server.tool("pw-metadata", &["-n", "settings", "0", "clock.force-quantum", "256"]);
-    eventually("another quantum is followed", || (number(&status("block_frames")) == 256.0).then_some(()));
-    drop(server);
-    // PipeWire goes without a word.
-    daemon.logged("no sound has been processed for 3 s");
-    let server = Server::start(&folder);
-    eventually("it runs again", || (status("audio").values == [text("running")]).then_some(()));
-    eventually("it is linked again", || server.is_linked().then_some(()));
     assert_eq!(number(&client.ask("/node/g/gain", vec![])), -7.0);
+    let mut server = server;
+    let (mut found, mut heard) = (Vec::new(), Vec::new());
+    for round in 1..=3 {
+        let gone = Instant::now();
+        drop(server);
+        server = Server::start();
+        let there = Instant::now();
+        eventually("it is on air again", || {
+            (daemon.log().matches("a is on air").count() == round + 1).then_some(())
+        });
+        found.push(there.elapsed());
+        eventually("it is linked again", || server.is_linked().then_some(()));
+        heard.push(gone.elapsed());
+    }
+    println!(
+        "PipeWire restarted: on air {found:?} after it answers; linked again {heard:?} after it was killed"
+    );
+    // It goes without a word.
+    daemon.logged("no sound has been processed for 3 s");
+    assert_eq!(number(&client.ask("/node/g/gain", vec![])), -7.0);
+}
+
+#[test]
+fn a_quantum_and_a_rate_that_change_under_play_are_followed() {
+    if !alone("a_quantum_and_a_rate_that_change_under_play_are_followed") {
+        return;
+    }
+    let folder = Folder::new("pipewire-rate");
+    let server = Server::start();
+    let daemon = daemon(&folder);
+    daemon.logged("a is on air");
+    eventually("it is linked as the station says", || server.is_linked().then_some(()));
+    let client = daemon.client();
+    client.say("/node/g/gain", vec![Value::Number(0.0)]);
+    let (player, recorder) = (Player::open(numbered), Recorder::open());
+    recorder.connect("player:out", "under-test:programme_1");
+    recorder.connect("under-test:master_1", "recorder:in");
+    player.play(u32::MAX);
+    let is_whole = |what: &str| {
+        eventually(what, || {
+            recorder.take();
+            eventually("more sound", || (recorder.len() > 4_800).then_some(()));
+            let heard = recorder.take();
+            (heard[0] != 0.0 && holes(&heard).is_empty()).then_some(())
+        });
+    };
+    is_whole("sound at full level");
+    let force = |what: &str, value: u32| {
+        let set = server.tool("pw-metadata", &["-n", "settings", "0", what, &value.to_string()]);
+        assert!(set.status.success());
+    };
+    for quantum in [256, 1024, 64] {
+        recorder.take();
+        force("clock.force-quantum", quantum);
+        daemon.logged(&format!("the server's blocks have {quantum} frames"));
+        eventually("more sound", || (recorder.len() > 9_600).then_some(()));
+        let holes = holes(&recorder.take());
+        println!("quantum {quantum}: {holes:?}");
+        assert_eq!(number(&status(&daemon, "block_frames")), f64::from(quantum));
+        is_whole("sound at full level, without a hole");
+    }
+    force("clock.force-quantum", 256);
+    client.say("/node/g/gain", vec![Value::Number(-7.0)]);
+    assert_eq!(number(&client.ask("/node/g/gain", vec![])), -7.0);
+    for rate in [44_100, 48_000, 96_000] {
+        let asked = Instant::now();
+        client.say("/node/g/gain", vec![Value::Number(-7.0)]);
+        force("clock.force-rate", rate);
+        eventually("the rate is told", || {
+            (number(&status(&daemon, "rate_hz")) == f64::from(rate)).then_some(())
+        });
+        eventually("it runs", || (status(&daemon, "audio").values == [text("running")]).then_some(()));
+        let took = asked.elapsed();
+        assert_eq!(number(&client.ask("/node/g/gain", vec![])), -7.0, "values are kept");
+        let latency = number(&status(&daemon, "latency_frames"));
+        assert!(latency > f64::from(rate) * 0.005, "{latency} frames for a look-ahead of 5 ms");
+        let told = |port: &str| {
+            let port = recorder.client().port_by_name(&format!("under-test:{port}")).unwrap();
+            port.get_latency_range(LatencyType::Capture).1
+        };
+        eventually("the latency is told", || {
+            (told("master_1") - told("programme_1") == latency as u32).then_some(())
+        });
+        eventually("it is linked", || server.is_linked().then_some(()));
+        client.say("/node/g/gain", vec![Value::Number(0.0)]);
+        is_whole("what was connected by hand sounds again, at full level");
+        println!("{rate} Hz: on air after {took:?}, at full level after {:?}", asked.elapsed());
+    }
 }
