@@ -208,6 +208,11 @@ impl Running {
     /// Tells the server how many frames lie between inputs and outputs.
     pub fn set_latency(&self, frames: usize) {
         self.latency.frames.store(frames as u32, Ordering::Relaxed);
+        self.tell_latency();
+    }
+
+    /// Tells it once more.
+    pub fn tell_latency(&self) {
         recompute(self.client.as_client());
     }
 
