@@ -156,10 +156,6 @@ impl Link {
         if now >= self.looked + wait {
             self.looked = now;
             if running.look(&mut self.patch).is_empty() {
-                if changed != self.ports_seen {
-                    // PipeWire forgets what it was told before the ports were all there.
-                    running.tell_latency();
-                }
                 self.ports_seen = changed;
             }
         }

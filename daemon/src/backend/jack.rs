@@ -58,9 +58,6 @@ pub struct Opened {
 /// A running client.
 pub struct Running {
     client: AsyncClient<Notifications, Process>,
-    happenings: Sender<Happening>,
-    /// Hz.
-    rate: u32,
     own: Vec<Own>,
     /// How often ports have come or gone.
     ports: Arc<AtomicU64>,
@@ -187,7 +184,7 @@ impl Opened {
             inputs: self.inputs.into_boxed_slice(),
             outputs: self.outputs.into_boxed_slice(),
             callback,
-            happenings: happenings.clone(),
+            happenings,
             block: self.client.buffer_size(),
         };
         let client = self
@@ -195,7 +192,7 @@ impl Opened {
             .activate_async(notifications, process)
             .map_err(|error| failed("activating", error))?;
         names::tell(client.as_client(), &self.station, &self.own);
-        Ok(Running { client, happenings, rate, own: self.own, ports, come, latency, gone, missed })
+        Ok(Running { client, own: self.own, ports, come, latency, gone, missed })
     }
 }
 
@@ -208,11 +205,6 @@ impl Running {
     /// Tells the server how many frames lie between inputs and outputs.
     pub fn set_latency(&self, frames: usize) {
         self.latency.frames.store(frames as u32, Ordering::Relaxed);
-        self.tell_latency();
-    }
-
-    /// Tells it once more.
-    pub fn tell_latency(&self) {
         recompute(self.client.as_client());
     }
 
@@ -226,13 +218,9 @@ impl Running {
         self.ports.load(Ordering::Relaxed)
     }
 
-    /// Looks at the server's rate and ports, and connects what `patch` says. Gives what could not be, and why.
+    /// Looks at the server's ports, and connects what `patch` says. Gives what could not be, and why.
     pub fn look(&self, patch: &mut Patch) -> Vec<String> {
         let client = self.client.as_client();
-        // It is told of, too; on a server that is busy with changes a word may be lost.
-        if client.sample_rate() != self.rate {
-            self.happenings.try_send(Happening::SampleRate(f64::from(client.sample_rate()))).ok();
-        }
         let mine = format!("{}:", client.name());
         let mut others = Vec::new();
         for (kind, is_midi) in [("audio", false), ("midi", true)] {
