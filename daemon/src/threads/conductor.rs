@@ -483,7 +483,7 @@ impl Conductor {
                 info!("the server runs at {rate} Hz from now on");
                 self.tell_event("connection", &["sample rate", &rate.to_string()]);
                 // Everything between the ports is made for one rate: it is made anew, with all values.
-                self.close();
+                self.leave();
             }
         }
     }

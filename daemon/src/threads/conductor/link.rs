@@ -72,6 +72,16 @@ impl Conductor {
         }
     }
 
+    /// Closes the link on a thread of its own: leaving a server that does not answer, or that is changing, may take for ever.
+    pub(super) fn leave(&mut self) {
+        let Some(link) = self.link.take() else { return };
+        link.keep(&mut self.cabling);
+        let left = std::thread::Builder::new().name("leaving".to_owned()).spawn(move || link.close());
+        if let Err(error) = left {
+            warn!("threads: {error}");
+        }
+    }
+
     pub(super) fn lost(&mut self, why: &str) {
         error!("{}: {why}; looking for it again", self.station.audio.backend.name());
         self.tell_event("connection", &["lost", why]);
@@ -89,13 +99,7 @@ impl Conductor {
         if self.link.is_none() || self.health.has_progress(STILL) {
             return;
         }
-        let Some(link) = self.link.take() else { return };
-        link.keep(&mut self.cabling);
-        // Leaving a server that does not answer may take for ever.
-        let left = std::thread::Builder::new().name("leaving".to_owned()).spawn(move || link.close());
-        if let Err(error) = left {
-            warn!("threads: {error}");
-        }
+        self.leave();
         self.lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
     }
 
