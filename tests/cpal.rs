@@ -4,7 +4,7 @@
 
 use lacquer_control::intent::Value;
 use lacquer_control::notice::Line;
-use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, lacquer, text};
+use lacquer_tests::daemon::{Daemon, Folder, binary, eventually, free_port, lacquer, text};
 use lacquer_tests::pipewire::{Server, alone};
 use lacquer_tests::signal::{db, peak};
 use lacquer_tests::studio::number;
@@ -28,7 +28,7 @@ impl Desk {
     fn new(name: &str) -> Self {
         let folder = Folder::new(name);
         folder.write("a.yaml", &format!("nodes: [{{gain: {{id: g, gain: {GAIN} dB}}}}]"));
-        let server = Server::start(&folder);
+        let server = Server::start();
         Self { folder, server, port: free_port() }
     }
 
@@ -42,10 +42,7 @@ impl Desk {
     }
 
     fn start(&self, cpal: &str) -> Daemon {
-        let runtime = self.server.runtime.clone();
-        Daemon::start_with(&self.station(cpal), self.port, |command| {
-            command.env("XDG_RUNTIME_DIR", runtime);
-        })
+        Daemon::start(&self.station(cpal), self.port)
     }
 
     /// A tone into the source.
@@ -59,7 +56,7 @@ impl Desk {
             .args(["synth", "120", "sine", "1000", "gain", &LEVEL.to_string()])
             .status();
         assert!(sox.unwrap().success());
-        let mut player = self.server.command("pw-cat");
+        let mut player = Command::new("pw-cat");
         player.args(["-p", "--target", "0"]).arg(&path);
         let player = player.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         for side in ["FL", "FR"] {
@@ -73,7 +70,7 @@ impl Desk {
     /// Waits until a tenth of a second of what the sink plays is a tone of 1 kHz at this level, in dB.
     fn hears(&self, level: f64) {
         let path = self.folder.at("heard.wav");
-        let mut recorder = self.server.command("pw-cat");
+        let mut recorder = Command::new("pw-cat");
         recorder.args(["-r", "-P", "{ stream.capture.sink=true }", "--target", "sink"]);
         recorder.args(["--rate", "48000", "--channels", "2", "--format", "f32"]).arg(&path);
         let mut recorder = recorder.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -139,7 +136,7 @@ fn a_station_plays_through_devices_that_go_and_come() {
         (log.contains("looking for it again")).then_some(())
     });
     assert_eq!(words(&status(&daemon, "audio")), "waiting for the server");
-    desk.server = Server::start(&desk.folder);
+    desk.server = Server::start();
     eventually("it plays again", || (status(&daemon, "audio").values == [text("running")]).then_some(()));
     let mut player = desk.sing();
     desk.hears(LEVEL - 10.0);
@@ -175,15 +172,9 @@ fn devices_are_listed_with_what_they_can() {
     if !alone("devices_are_listed_with_what_they_can") {
         return;
     }
-    let desk = Desk::new("cpaldevices");
-    // The command sees the session's PipeWire by its environment.
+    let _desk = Desk::new("cpaldevices");
     let list = |args: &[&str]| {
-        let out = desk
-            .server
-            .command(lacquer_tests::daemon::binary().to_str().unwrap())
-            .args(args)
-            .output()
-            .unwrap();
+        let out = Command::new(binary()).args(args).output().unwrap();
         assert!(out.status.success() && out.stderr.is_empty(), "{}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8(out.stdout).unwrap()
     };

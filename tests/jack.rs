@@ -5,138 +5,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, Control, LatencyType, Port, ProcessScope};
+use jack::{AudioIn, Client, ClientOptions, LatencyType};
 use lacquer_control::intent::Value;
-use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, text};
+use lacquer_tests::daemon::{Folder, eventually, text};
+use lacquer_tests::ear::{Ear, cables, daemon, daemon_with};
 use lacquer_tests::jackd::{Server, alone};
 use lacquer_tests::random::Random;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-const CHAINS: [(&str, &str); 3] = [
-    (
-        "a.yaml",
-        "nodes:\n  - eq: {id: tone, bands: [{freq: 200 Hz, gain: 3 dB}]}\n  - limiter: {id: ceiling, lookahead: 2 ms}\n",
-    ),
-    (
-        "b.yaml",
-        "nodes:\n  - limiter: {id: ceiling, lookahead: 5 ms}\n  - stereo: {id: image, width: 120 %}\n",
-    ),
-    (
-        "line.yaml",
-        "nodes:\n  - gain: {id: g}\n  - tone: {id: line, level: -inf, freq: 440 Hz}\n  - mix: {in: [g, line]}\n",
-    ),
-];
-
-fn daemon(folder: &Folder, start: &str, more: &str) -> Daemon {
-    daemon_with(folder, "a.yaml, b.yaml, line.yaml", start, more)
-}
-
-fn daemon_with(folder: &Folder, chains: &str, start: &str, more: &str) -> Daemon {
-    for (name, chain) in CHAINS {
-        folder.write(name, chain);
-    }
-    let port = free_port();
-    let station = folder.write(
-        "station.yaml",
-        &format!(
-            "audio:\n  backend: jack\n  jack: {{client: under-test{more}}}\nchains: [{chains}]\nstart: {start}\n\
-             swap: {{warmup: 5 ms, fade: 5 ms}}\ncontrol: {{osc: {{listen: \"127.0.0.1:{port}\"}}}}\n"
-        ),
-    );
-    Daemon::start(&station, port)
-}
-
-/// A client that plays what it is told and remembers what it hears.
-struct Ear {
-    client: AsyncClient<Xruns, Hearing>,
-    xruns: Arc<AtomicU64>,
-    /// Frame of the first sample that was not zero since it was last asked, or 0.
-    first: Arc<AtomicU32>,
-    /// Frame of the next impulse that was sent.
-    sent: Arc<AtomicU32>,
-    send: Arc<AtomicU32>,
-}
-
-struct Xruns(Arc<AtomicU64>);
-
-impl jack::NotificationHandler for Xruns {
-    fn xrun(&mut self, _: &Client) -> Control {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Control::Continue
-    }
-}
-
-struct Hearing {
-    input: Port<AudioIn>,
-    output: Port<AudioOut>,
-    first: Arc<AtomicU32>,
-    sent: Arc<AtomicU32>,
-    send: Arc<AtomicU32>,
-}
-
-impl jack::ProcessHandler for Hearing {
-    fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
-        let begin = scope.last_frame_time();
-        if self.first.load(Ordering::Relaxed) == 0
-            && let Some(at) = self.input.as_slice(scope).iter().position(|x| *x != 0.0)
-        {
-            self.first.store(begin + at as u32, Ordering::Relaxed);
-        }
-        let out = self.output.as_mut_slice(scope);
-        out.fill(0.0);
-        if self.send.swap(0, Ordering::Relaxed) == 1 {
-            out[0] = 0.25;
-            self.sent.store(begin, Ordering::Relaxed);
-        }
-        Control::Continue
-    }
-}
-
-impl Ear {
-    fn open() -> Self {
-        let (client, _) = Client::new("ear", ClientOptions::NO_START_SERVER).unwrap();
-        let input = client.register_port("in", AudioIn::default()).unwrap();
-        let output = client.register_port("out", AudioOut::default()).unwrap();
-        let [first, sent, send] = [(); 3].map(|()| Arc::new(AtomicU32::new(0)));
-        let xruns = Arc::new(AtomicU64::new(0));
-        let hearing = Hearing {
-            input,
-            output,
-            first: Arc::clone(&first),
-            sent: Arc::clone(&sent),
-            send: Arc::clone(&send),
-        };
-        let client = client.activate_async(Xruns(Arc::clone(&xruns)), hearing).unwrap();
-        Self { client, xruns, first, sent, send }
-    }
-
-    fn client(&self) -> &Client {
-        self.client.as_client()
-    }
-
-    fn connect(&self, from: &str, to: &str) {
-        eventually(&format!("{from} to {to}"), || {
-            matches!(
-                self.client().connect_ports_by_name(from, to),
-                Ok(()) | Err(jack::Error::PortAlreadyConnected(..))
-            )
-            .then_some(())
-        });
-    }
-
-    /// Waits until something is heard; gives its frame.
-    fn heard(&self) -> u32 {
-        eventually("something is heard", || {
-            Some(self.first.load(Ordering::Relaxed)).filter(|frame| *frame != 0)
-        })
-    }
-
-    fn listen(&self) {
-        self.first.store(0, Ordering::Relaxed);
-    }
-}
 
 #[test]
 fn a_test_server_leaves_no_slot_behind() {
@@ -273,11 +149,6 @@ fn a_server_that_goes_is_reported_and_found_again_with_all_values() {
     }
 }
 
-/// What a port is connected with.
-fn cables(client: &Client, port: &str) -> Vec<String> {
-    client.port_by_name(port).map(|port| port.get_connections()).unwrap_or_default()
-}
-
 #[test]
 fn without_a_server_it_says_what_to_do_and_plays_once_there_is_one() {
     if !alone("without_a_server_it_says_what_to_do_and_plays_once_there_is_one") {
@@ -334,33 +205,6 @@ fn what_was_connected_by_hand_comes_back_with_the_server_and_with_its_port() {
         cables(ear.client(), "under-test:master_1").contains(&"ear:in".to_owned()).then_some(())
     });
     ear.heard();
-}
-
-#[test]
-fn a_server_that_ends_and_starts_again_and_again_is_found_each_time() {
-    if !alone("a_server_that_ends_and_starts_again_and_again_is_found_each_time") {
-        return;
-    }
-    let mut server = Server::start(128);
-    let folder = Folder::new("jack-again");
-    let mut daemon = daemon(&folder, "line", ", connect: {master: [\"system:playback_*\"]}");
-    daemon.logged("line is on air");
-    let rounds = if std::env::var_os("LACQUER_LONG").is_some() { 50 } else { 5 };
-    let mut times = Vec::new();
-    for round in 1..=rounds {
-        server.stop();
-        server = Server::start(128);
-        let begin = Instant::now();
-        eventually("it plays again", || {
-            (daemon.log().matches("line is on air").count() == round + 1).then_some(())
-        });
-        times.push(begin.elapsed());
-        let probe = Client::new("probe", ClientOptions::NO_START_SERVER).unwrap().0;
-        eventually("it is connected", || (cables(&probe, "under-test:master_1").len() == 2).then_some(()));
-    }
-    times.sort();
-    println!("{rounds} restarts: found after {:?}, at most {:?}", times[rounds / 2], times[rounds - 1]);
-    assert!(daemon.is_running());
 }
 
 #[test]

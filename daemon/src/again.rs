@@ -3,14 +3,13 @@
 //! The program is executed anew, under the same number, so that whoever watches it sees no end. A note in the
 //! environment tells the newcomer what hung.
 
-use jack::{Client, ClientOptions};
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use std::{env, fs, io, thread};
+use std::time::{SystemTime, UNIX_EPOCH};
+use std::{env, fs, io};
 
 /// The variable that the note travels in.
 const NOTE: &str = "LACQUER_HUNG";
@@ -18,8 +17,6 @@ const NOTE: &str = "LACQUER_HUNG";
 const MINUTE: u64 = 60;
 /// So often a minute the place is taken.
 const MOST: usize = 3;
-/// How long the server may hold the name of the client that was.
-const NAME: Duration = Duration::from_millis(500);
 
 /// What hung.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,16 +80,6 @@ fn close_all_on_exec() -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Waits until a JACK server has forgotten the client of this name, so that it can be had again. Not for long.
-pub fn wait_for_name(client: &str) {
-    jack::set_logger(jack::LoggerType::None);
-    let open = || Client::new(client, ClientOptions::NO_START_SERVER | ClientOptions::USE_EXACT_NAME);
-    let begin = Instant::now();
-    while open().is_err() && begin.elapsed() < NAME {
-        thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[cfg(test)]

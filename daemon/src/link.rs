@@ -54,7 +54,7 @@ pub struct Link {
 
 /// What a new link is to be connected with: the MIDI controllers of a station and where their ports go, and what was
 /// connected before.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Cabling {
     /// The controllers.
     pub entries: Vec<Entry>,
@@ -62,6 +62,11 @@ pub struct Cabling {
     pub ports: Option<Sender<Vec<Port>>>,
     /// The connections of the link before.
     pub kept: BTreeSet<Cable>,
+    /// The name of the station.
+    pub station: String,
+    /// The name that the first link had on the server. Where several clients want one name, each asks for the one that it
+    /// had: what others are connected with by name stays the same.
+    pub client: Option<String>,
 }
 
 impl Cabling {
@@ -105,14 +110,24 @@ impl Link {
         };
         let mut patch = Patch::new(cabling.kept.clone());
         let (rate, block, running, taps, failures) = match &audio.backend {
-            Backend::Jack { client, connect } => {
-                let names: Vec<_> =
-                    cabling.on_jack().map(|entry| (entry.port_name(), entry.patterns())).collect();
-                let opened = jack::open(client, &audio.io, connect, &names)?;
+            Backend::Jack(config) => {
+                let controller = |entry: &Entry| jack::Controller {
+                    port: entry.port_name(),
+                    name: entry.map.name.clone(),
+                    patterns: entry.patterns(),
+                };
+                let controllers: Vec<_> = cabling.on_jack().map(controller).collect();
+                let opened = jack::open(&jack::Wanted {
+                    jack: config,
+                    station: &cabling.station,
+                    client: cabling.client.as_ref().unwrap_or(&config.client),
+                    io: &audio.io,
+                    midi: &controllers,
+                })?;
                 let (rate, block) = (opened.rate(), opened.block());
                 let (callback, taps) = prepare(rate);
                 let connections = Arc::new(AtomicU64::new(0));
-                let (ports, ends) = names.iter().map(|_| port(&connections)).unzip();
+                let (ports, ends) = controllers.iter().map(|_| port(&connections)).unzip();
                 let running = opened.start(callback, told, ends, &connections)?;
                 let mut failures = running.look(&mut patch);
                 failures.extend(running.missing(&patch));
@@ -190,6 +205,14 @@ impl Link {
     /// What is connected, or will be when it comes back.
     pub fn cables(&self) -> &BTreeSet<Cable> {
         self.patch.kept()
+    }
+
+    /// Notes for the next link what this one has on the server.
+    pub fn keep(&self, cabling: &mut Cabling) {
+        cabling.kept.clone_from(self.cables());
+        if let Running::Jack(running) = &self.running {
+            cabling.client.get_or_insert_with(|| running.name().to_owned());
+        }
     }
 
     /// Deadlines missed since the link was opened.

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// At least so long between two log lines about the same trouble.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// So long a callback may take where the server waits for its clients: one of them may write to a slow disk.
+const FREEWHEEL: Duration = Duration::from_secs(60);
+
 /// Load, xruns and faults since the start.
 pub struct Health {
     since: Instant,
@@ -19,6 +22,8 @@ pub struct Health {
     has_played: bool,
     /// When the callback told something last.
     heard: Option<Instant>,
+    /// Whether the server runs as fast as it can.
+    freewheels: bool,
     /// Deadlines missed.
     pub xruns: Xruns,
     /// Nodes that failed.
@@ -37,6 +42,7 @@ impl Health {
             is_fresh: false,
             has_played: false,
             heard: None,
+            freewheels: false,
             xruns: Xruns::default(),
             faults: 0,
             spoke_of_xruns: None,
@@ -58,8 +64,9 @@ impl Health {
         self.has_played
     }
 
-    /// Whether the callback has run within this time.
+    /// Whether the callback has run within this time; there is more of it while the server freewheels.
     pub fn has_progress(&self, within: Duration) -> bool {
+        let within = if self.freewheels { within.max(FREEWHEEL) } else { within };
         self.heard.is_some_and(|heard| heard.elapsed() < within)
     }
 
@@ -70,7 +77,14 @@ impl Health {
 
     /// A new link counts from 0, and is given time to begin. A free one has no deadlines.
     pub fn new_link(&mut self, is_free: bool) {
+        self.freewheels = false;
         self.xruns.new_link(is_free);
+        self.give_time();
+    }
+
+    /// The server runs as fast as it can, or no longer.
+    pub fn freewheel(&mut self, is_on: bool) {
+        (self.freewheels, self.xruns.is_free) = (is_on, is_on);
         self.give_time();
     }
 

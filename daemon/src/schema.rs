@@ -111,6 +111,7 @@ pub fn station() -> Value {
         "additionalProperties": false,
         "properties": {
             "client": {"type": "string", "description": "The name of the JACK client."},
+            "library": {"type": "string", "default": "system", "description": "The JACK library: system, pipewire, or the full path of a file."},
             "connect": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}},
                         "description": "For each group the ports that its channels are connected to."},
         },

@@ -2,11 +2,13 @@
 
 pub mod control;
 pub mod cpal;
+pub mod jack;
 pub mod overload;
 pub mod realtime;
 
 use control::Control;
 use cpal::Cpal;
+use jack::Jack;
 use lacquer_graph::MAX_CHANNELS;
 use lacquer_graph::error::{At, Hint, Mistake, Problem};
 use lacquer_graph::fields::{Fields, scalar, wrong_shape};
@@ -99,12 +101,7 @@ pub struct Audio {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Backend {
     /// A JACK server.
-    Jack {
-        /// The name of the client.
-        client: String,
-        /// For each group, the ports that its channels are connected to.
-        connect: Vec<(String, Vec<String>)>,
-    },
+    Jack(Jack),
     /// Devices of the system's own sound interface.
     Cpal(Cpal),
     /// A timer.
@@ -231,13 +228,13 @@ fn read_audio(mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<Aud
     let realtime =
         fields.take("realtime").map(|entry| realtime::read(&entry.value, mistakes)).unwrap_or_default();
     let jack = fields.take("jack");
-    let jack = read_jack(jack.map(|entry| Fields::of(&entry.value, "jack", mistakes)), &io, mistakes);
+    let jack = jack::read(jack.map(|entry| Fields::of(&entry.value, "jack", mistakes)), &io, mistakes);
     let cpal = fields.take("cpal");
     let cpal = cpal::read(cpal.map(|entry| Fields::of(&entry.value, "cpal", mistakes)), &io, mistakes);
     let null = fields.take("null");
     let null = read_null(null.map(|entry| Fields::of(&entry.value, "null", mistakes)), mistakes);
     let backend = match fields.text("backend", mistakes) {
-        Some(("jack", _)) => Some(jack),
+        Some(("jack", _)) => Some(Backend::Jack(jack)),
         Some(("cpal", _)) => Some(Backend::Cpal(cpal)),
         Some(("null", _)) => Some(Backend::Null(null)),
         Some((found, at)) => {
@@ -285,42 +282,6 @@ fn read_groups(key: &'static str, value: &Value, mistakes: &mut Vec<Mistake>) ->
         mistakes.push(Mistake::new(value.at, Problem::Other(text)));
     }
     groups
-}
-
-fn read_jack(fields: Option<Fields<'_>>, io: &Io, mistakes: &mut Vec<Mistake>) -> Backend {
-    let mut client = "lacquer".to_owned();
-    let mut connect = Vec::new();
-    let Some(mut fields) = fields else { return Backend::Jack { client, connect } };
-    if let Some((text, at)) = fields.text("client", mistakes) {
-        if is_name(text) {
-            client = text.to_owned();
-        } else {
-            mistakes.push(bad_name(at, "jack", "client", text));
-        }
-    }
-    if let Some(entry) = fields.take("connect") {
-        for entry in Fields::of(&entry.value, "connect", mistakes).rest() {
-            let groups = || io.inputs.iter().chain(&io.outputs);
-            let Some(group) = groups().find(|group| group.name == entry.key) else {
-                mistakes.push(Mistake::new(entry.at, cpal::unknown_group("connect", &entry.key, io)));
-                continue;
-            };
-            let ports: Option<Vec<String>> = match &entry.value.item {
-                Item::List(list) => list.iter().map(|port| scalar(port).map(str::to_owned)).collect(),
-                _ => None,
-            };
-            match ports.filter(|ports| ports.len() <= group.channels) {
-                Some(ports) => connect.push((entry.key.clone(), ports)),
-                None => mistakes.push(wrong_shape(
-                    &format!("connect.{}", entry.key),
-                    "a list of port names, at most one for each channel",
-                    &entry.value,
-                )),
-            }
-        }
-    }
-    fields.finish(&["client", "connect"], mistakes);
-    Backend::Jack { client, connect }
 }
 
 fn read_null(fields: Option<Fields<'_>>, mistakes: &mut Vec<Mistake>) -> Null {

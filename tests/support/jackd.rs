@@ -56,11 +56,24 @@ impl Server {
         server
     }
 
+    /// Stops it where it stands, until what is given is dropped: before any client, whose leaving would wait for it.
+    pub fn frozen(&self) -> Frozen {
+        signal("STOP", self.0.id());
+        Frozen(self.0.id())
+    }
+
+    /// Kills it. Its place among the machine's eight servers is free again only once another one has borne its name and
+    /// ended in order.
+    pub fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
     /// Asks it to end and waits: a server that is killed keeps its place among the machine's eight.
     pub fn stop(&mut self) {
         // Only while it is still ours to wait for: later its number may be another process's.
         if matches!(self.0.try_wait(), Ok(None)) {
-            Command::new("kill").arg(self.0.id().to_string()).status().ok();
+            signal("TERM", self.0.id());
         }
         let deadline = Instant::now() + PATIENCE;
         while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
@@ -76,4 +89,17 @@ impl Drop for Server {
         self.0.kill().ok();
         self.0.wait().ok();
     }
+}
+
+/// A server that stands still.
+pub struct Frozen(u32);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal("CONT", self.0);
+    }
+}
+
+fn signal(name: &str, pid: u32) {
+    Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().ok();
 }

@@ -9,6 +9,7 @@
 pub mod catalogue;
 pub mod controller;
 pub mod daemon;
+pub mod ear;
 pub mod jackd;
 pub mod pipewire;
 pub mod random;

@@ -6,16 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::{env, fs};
 
-/// A session of its own for the test `name`: it runs again under a message bus of its own. True in there.
+/// A session of its own for the test `name`: it runs again under a message bus of its own, with a runtime folder of its own
+/// and with PipeWire's JACK library. True in there.
 pub fn alone(name: &str) -> bool {
     if env::var_os("LACQUER_TEST_CHILD").is_some() {
         return true;
     }
+    let runtime = Folder::new(&format!("{name}-run"));
+    fs::set_permissions(&runtime.0, fs::Permissions::from_mode(0o700)).unwrap();
     let status = Command::new("dbus-run-session")
         .arg("--")
         .arg(env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env("LACQUER_TEST_CHILD", "1")
+        .env("XDG_RUNTIME_DIR", &runtime.0)
+        .env("LD_LIBRARY_PATH", library())
         .status()
         .expect("dbus-run-session: install dbus, as make test does");
     assert!(status.success(), "{name} failed in its own session");
@@ -25,14 +30,12 @@ pub fn alone(name: &str) -> bool {
 /// PipeWire, WirePlumber and a sink that leads nowhere.
 pub struct Server {
     processes: Vec<Child>,
-    pub runtime: PathBuf,
+    runtime: PathBuf,
 }
 
 impl Server {
-    pub fn start(folder: &Folder) -> Self {
-        let runtime = folder.at("run");
-        fs::create_dir_all(&runtime).unwrap();
-        fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).unwrap();
+    pub fn start() -> Self {
+        let runtime = PathBuf::from(env::var_os("XDG_RUNTIME_DIR").unwrap());
         let mut server = Self { processes: Vec::new(), runtime };
         server.spawn("pipewire");
         let socket = server.runtime.join("pipewire-0");
@@ -44,19 +47,14 @@ impl Server {
         server
     }
 
-    pub fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(name);
-        command.env("XDG_RUNTIME_DIR", &self.runtime).stdin(Stdio::null());
-        command
-    }
-
     fn spawn(&mut self, name: &str) {
-        let child = self.command(name).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut command = Command::new(name);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.processes.push(child.unwrap_or_else(|_| panic!("{name}: install it, as make test does")));
     }
 
     pub fn tool(&self, name: &str, args: &[&str]) -> Output {
-        self.command(name).args(args).output().unwrap()
+        Command::new(name).args(args).output().unwrap()
     }
 
     /// All ports, each with what it is linked to below it.

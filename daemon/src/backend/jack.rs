@@ -1,20 +1,54 @@
 //! The JACK backend: real ports, connected as the station says; also PipeWire through its JACK library.
 
+mod library;
+mod names;
+mod notifications;
+mod process;
+mod raw;
+
 use crate::backend::patch::{Cable, Other, Own, Patch};
-use crate::backend::{BackendError, Happening, Ports};
-use crate::midi::{PortEnd, Raw};
-use crate::realtime::guarded;
+use crate::backend::{BackendError, Happening};
+use crate::midi::PortEnd;
+use crate::station::jack::Jack;
 use crate::threads::audio::Callback;
 use crossbeam_channel::Sender;
-use jack::{
-    AsyncClient, AudioIn, AudioOut, Client, ClientOptions, ClientStatus, Control, Frames, LatencyType,
-    MidiIn, MidiOut, NotificationHandler, Port, PortFlags, PortId, ProcessHandler, ProcessScope, RawMidi,
-    Unowned,
-};
+use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, MidiIn, MidiOut, Port, PortFlags};
 use lacquer_graph::plan::{Group, Io};
-use std::ffi::c_void;
+use notifications::Notifications;
+use process::{Process, Wires};
+use raw::{Latency, listen, recompute};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use tracing::warn;
+
+/// What is wanted of a server.
+pub struct Wanted<'a> {
+    /// What the station says of JACK.
+    pub jack: &'a Jack,
+    /// The station's name.
+    pub station: &'a str,
+    /// The name to ask for.
+    pub client: &'a str,
+    /// The groups of channels: each has a port, `GROUP_N`.
+    pub io: &'a Io,
+    /// The MIDI controllers: each has two ports, `NAME_in` and `NAME_out`.
+    pub midi: &'a [Controller],
+}
+
+/// A MIDI controller that is reached through ports.
+pub struct Controller {
+    /// What its ports are named after.
+    pub port: String,
+    /// What people call it.
+    pub name: String,
+    /// The patterns of its device's ports.
+    pub patterns: Vec<String>,
+}
+
+/// How long a server may hold the name of a client that was.
+const NAME: Duration = Duration::from_millis(500);
 
 /// A client with its ports, not yet running.
 pub struct Opened {
@@ -23,6 +57,7 @@ pub struct Opened {
     outputs: Vec<Port<AudioOut>>,
     midi: Vec<(Port<MidiIn>, Port<MidiOut>)>,
     own: Vec<Own>,
+    station: String,
 }
 
 /// A running client.
@@ -38,26 +73,43 @@ pub struct Running {
     missed: Arc<AtomicU64>,
 }
 
-/// Opens a client named `name` and registers a port for every channel, `GROUP_N`, and two for every MIDI controller,
-/// `NAME_in` and `NAME_out`.
-pub fn open(
-    name: &str,
-    io: &Io,
-    connect: &[(String, Vec<String>)],
-    midi: &[(String, Vec<String>)],
-) -> Result<Opened, BackendError> {
+/// Waits until a server has forgotten the client of a process that took itself anew, so that its name can be had again. Not
+/// for long.
+pub fn wait_for_name(jack: &Jack) {
+    if library::load(&jack.library).is_err() {
+        return;
+    }
+    jack::set_logger(jack::LoggerType::None);
+    let exact = || ClientOptions::NO_START_SERVER | ClientOptions::USE_EXACT_NAME;
+    let begin = Instant::now();
+    while Client::new(&jack.client, exact()).is_err() && begin.elapsed() < NAME {
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Opens a client and registers its ports.
+pub fn open(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
+    let Wanted { jack, station, client: name, io, midi } = wanted;
+    let library = library::load(&jack.library)?;
     // libjack writes to stderr on its own; what matters comes back as errors.
     jack::set_logger(jack::LoggerType::None);
     let (client, _) = Client::new(name, ClientOptions::NO_START_SERVER).map_err(|error| match error {
         jack::Error::LibraryError(why) => BackendError::NoLibrary(why),
-        error => BackendError::NoServer(format!("{error:?}")),
+        error => library.no_server(format!("{error:?}")),
     })?;
+    if client.name() != *name {
+        let is = client.name();
+        warn!(
+            "{name} is the name of another client: this one is {is}; give each station a client of its own"
+        );
+    }
     let named = |groups: &[Group], is_input: bool| -> Vec<Own> {
         let channels = groups.iter().flat_map(|group| (0..group.channels).map(move |at| (group, at)));
         let own = |(group, at): (&Group, usize)| {
-            let told = connect.iter().find(|(name, _)| *name == group.name);
+            let told = jack.connect.iter().find(|(name, _)| *name == group.name);
             let patterns = told.and_then(|(_, ports)| ports.get(at)).cloned().into_iter().collect();
-            Own { name: format!("{}_{}", group.name, at + 1), is_midi: false, is_input, patterns }
+            let (name, pretty) = (format!("{}_{}", group.name, at + 1), format!("{} {}", group.name, at + 1));
+            Own { name, pretty: self::pretty(station, &pretty), is_midi: false, is_input, patterns }
         };
         channels.map(own).collect()
     };
@@ -70,12 +122,13 @@ pub fn open(
     let outputs = outputs.collect::<Result<_, _>>().map_err(register)?;
     own.extend(outs);
     let mut pairs = Vec::new();
-    for (name, patterns) in midi {
+    for controller in *midi {
         let end = |ending: &str, is_input| Own {
-            name: format!("{name}_{ending}"),
+            name: format!("{}_{ending}", controller.port),
+            pretty: pretty(station, &format!("{} {ending}", controller.name)),
             is_midi: true,
             is_input,
-            patterns: patterns.clone(),
+            patterns: controller.patterns.clone(),
         };
         let (input, output) = (end("in", true), end("out", false));
         let both = (
@@ -85,7 +138,13 @@ pub fn open(
         pairs.push(both);
         own.extend([input, output]);
     }
-    Ok(Opened { client, inputs, outputs, midi: pairs, own })
+    let station = (*station).to_owned();
+    Ok(Opened { client, inputs, outputs, midi: pairs, own, station })
+}
+
+/// What people call a port.
+fn pretty(station: &str, port: &str) -> String {
+    if station.is_empty() { port.to_owned() } else { format!("{station}: {port}") }
 }
 
 fn failed(doing: &str, error: jack::Error) -> BackendError {
@@ -101,11 +160,6 @@ impl Opened {
     /// The server's block size, in frames.
     pub fn block(&self) -> usize {
         self.client.buffer_size() as usize
-    }
-
-    /// The client's name, which the server may have made unique.
-    pub fn name(&self) -> String {
-        self.client.name().to_owned()
     }
 
     /// Starts to call `callback`. Nothing is connected yet: see [`Running::look`].
@@ -132,6 +186,7 @@ impl Opened {
             gone: Arc::clone(&gone),
             missed: Arc::clone(&missed),
             rate,
+            is_free: false,
             ports: Arc::clone(&ports),
             come: Arc::clone(&come),
             connections: Arc::clone(connections),
@@ -155,6 +210,7 @@ impl Opened {
             .client
             .activate_async(notifications, process)
             .map_err(|error| failed("activating", error))?;
+        names::tell(client.as_client(), &self.station, &self.own);
         Ok(Running { client, own: self.own, ports, come, latency, gone, missed })
     }
 }
@@ -169,6 +225,11 @@ impl Running {
     pub fn set_latency(&self, frames: usize) {
         self.latency.frames.store(frames as u32, Ordering::Relaxed);
         recompute(self.client.as_client());
+    }
+
+    /// The client's name, which the server may have made unique.
+    pub fn name(&self) -> &str {
+        self.client.as_client().name()
     }
 
     /// How often ports have come or gone.
@@ -243,171 +304,4 @@ impl Running {
         // Without a server there is nothing left to leave.
         self.client.deactivate().ok();
     }
-}
-
-struct Process {
-    inputs: Box<[Port<AudioIn>]>,
-    outputs: Box<[Port<AudioOut>]>,
-    callback: Callback,
-    happenings: Sender<Happening>,
-    block: Frames,
-    midi: Box<[Wires]>,
-}
-
-/// A pair of MIDI ports, and the rings behind them.
-struct Wires {
-    input: Port<MidiIn>,
-    output: Port<MidiOut>,
-    end: PortEnd,
-}
-
-impl Wires {
-    /// `[audio]` Copies bytes from and to the ports; what they mean is not looked at here.
-    fn pass(&mut self, scope: &ProcessScope) {
-        for message in self.input.iter(scope) {
-            if let Some(raw) = Raw::new(message.bytes) {
-                // Without room it is lost: the MIDI thread has stood still for a thousand messages.
-                self.end.input.push(raw).ok();
-            }
-        }
-        // The writer clears what was written in the last cycle.
-        let mut writer = self.output.writer(scope);
-        while let Ok(raw) = self.end.output.peek() {
-            if writer.write(&RawMidi { time: 0, bytes: raw.bytes() }).is_err() {
-                break;
-            }
-            self.end.output.pop().ok();
-        }
-    }
-}
-
-struct Cycle<'a> {
-    inputs: &'a [Port<AudioIn>],
-    outputs: &'a mut [Port<AudioOut>],
-    scope: &'a ProcessScope,
-}
-
-impl Ports for Cycle<'_> {
-    fn read(&mut self, channel: usize, from: usize, into: &mut [f64]) {
-        let samples = &self.inputs[channel].as_slice(self.scope)[from..];
-        into.iter_mut().zip(samples).for_each(|(into, sample)| *into = f64::from(*sample));
-    }
-
-    fn write(&mut self, channel: usize, from: usize, samples: &[f64]) {
-        let port = &mut self.outputs[channel].as_mut_slice(self.scope)[from..];
-        port.iter_mut().zip(samples).for_each(|(port, sample)| *port = *sample as f32);
-    }
-}
-
-impl ProcessHandler for Process {
-    fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
-        let mut cycle = Cycle { inputs: &self.inputs, outputs: &mut self.outputs, scope };
-        self.callback.block(scope.n_frames() as usize, &mut cycle);
-        guarded(|| self.midi.iter_mut().for_each(|wires| wires.pass(scope)));
-        Control::Continue
-    }
-
-    fn buffer_size(&mut self, _: &Client, size: Frames) -> Control {
-        if std::mem::replace(&mut self.block, size) != size {
-            self.happenings.try_send(Happening::BlockSize(size as usize)).ok();
-        }
-        Control::Continue
-    }
-}
-
-struct Notifications {
-    happenings: Sender<Happening>,
-    gone: Arc<AtomicBool>,
-    missed: Arc<AtomicU64>,
-    rate: Frames,
-    ports: Arc<AtomicU64>,
-    come: Arc<Mutex<Vec<String>>>,
-    connections: Arc<AtomicU64>,
-    /// The full names of the MIDI ports.
-    midi: Vec<String>,
-}
-
-impl NotificationHandler for Notifications {
-    unsafe fn shutdown(&mut self, _status: ClientStatus, _reason: &str) {
-        // It may run as a signal handler does: a flag is all that is safe.
-        self.gone.store(true, Ordering::Relaxed);
-    }
-
-    fn sample_rate(&mut self, _: &Client, rate: Frames) -> Control {
-        if std::mem::replace(&mut self.rate, rate) != rate {
-            self.happenings.try_send(Happening::SampleRate(f64::from(rate))).ok();
-        }
-        Control::Continue
-    }
-
-    fn port_registration(&mut self, client: &Client, port: PortId, is_there: bool) {
-        let name = client.port_by_id(port).filter(|_| is_there).and_then(|port| port.name().ok());
-        self.come.lock().unwrap_or_else(PoisonError::into_inner).extend(name);
-        self.ports.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn ports_connected(&mut self, client: &Client, a: PortId, b: PortId, are_connected: bool) {
-        let name = |port| client.port_by_id(port).and_then(|port| port.name().ok());
-        let is_midi = [a, b].into_iter().filter_map(name).any(|name| self.midi.contains(&name));
-        self.connections.fetch_add(u64::from(are_connected && is_midi), Ordering::Relaxed);
-    }
-
-    fn freewheel(&mut self, _: &Client, is_on: bool) {
-        self.happenings.try_send(Happening::Freewheel(is_on)).ok();
-    }
-
-    fn xrun(&mut self, _: &Client) -> Control {
-        self.missed.fetch_add(1, Ordering::Relaxed);
-        Control::Continue
-    }
-}
-
-/// What the latency callback knows.
-struct Latency {
-    inputs: Vec<Port<Unowned>>,
-    outputs: Vec<Port<Unowned>>,
-    frames: AtomicU32,
-}
-
-impl Latency {
-    /// Sound that is captured is this much older at our outputs; sound that is to be played is this much
-    /// longer under way from our inputs.
-    fn tell(&self, mode: LatencyType) {
-        let (from, to) = match mode {
-            LatencyType::Capture => (&self.inputs, &self.outputs),
-            LatencyType::Playback => (&self.outputs, &self.inputs),
-        };
-        let ranges = from.iter().map(|port| port.get_latency_range(mode));
-        let range = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or((0, 0));
-        let frames = self.frames.load(Ordering::Relaxed);
-        to.iter().for_each(|port| port.set_latency_range(mode, (range.0 + frames, range.1 + frames)));
-    }
-}
-
-extern "C" fn on_latency(mode: jack::jack_sys::jack_latency_callback_mode_t, latency: *mut c_void) {
-    let mode =
-        if mode == jack::jack_sys::JackCaptureLatency { LatencyType::Capture } else { LatencyType::Playback };
-    // SAFETY: the pointer is the one that `listen` registered, made of an `Arc` that is never given back, so
-    // what it points to outlives every call; it is only ever shared.
-    let latency = unsafe { &*latency.cast::<Latency>() };
-    latency.tell(mode);
-}
-
-/// Registers the latency callback, which the `jack` crate has no word for. Must come before activation.
-fn listen(client: &Client, latency: &Arc<Latency>) -> Result<(), BackendError> {
-    let pointer = Arc::into_raw(Arc::clone(latency)).cast_mut().cast();
-    // SAFETY: the client is open and not active, and the pointer stays valid for ever: its count is leaked,
-    // some hundred bytes for each connection to a server.
-    let refused =
-        unsafe { jack::jack_sys::jack_set_latency_callback(client.raw(), Some(on_latency), pointer) };
-    if refused == 0 {
-        Ok(())
-    } else {
-        Err(BackendError::Jack { doing: "setting the latency callback".to_owned(), why: refused.to_string() })
-    }
-}
-
-fn recompute(client: &Client) {
-    // SAFETY: the client is open: it is borrowed from an `AsyncClient`, which closes it only when dropped.
-    unsafe { jack::jack_sys::jack_recompute_total_latencies(client.raw()) };
 }

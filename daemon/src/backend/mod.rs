@@ -32,7 +32,7 @@ pub enum Happening {
 impl BackendError {
     /// Whether waiting may mend it.
     pub fn may_pass(&self) -> bool {
-        matches!(self, BackendError::NoServer(_) | BackendError::Device { passes: true, .. })
+        matches!(self, BackendError::NoServer { .. } | BackendError::Device { passes: true, .. })
     }
 }
 
@@ -40,10 +40,17 @@ impl BackendError {
 #[derive(Debug, Error)]
 pub enum BackendError {
     /// No JACK server answers.
-    #[error("no JACK server: {0}; start one (for example \"jackd -d alsa\"), or set JACK_DEFAULT_SERVER")]
-    NoServer(String),
-    /// There is no libjack.
-    #[error("no JACK library: {0}; install one (Debian: libjack-jackd2-0, or pipewire-jack)")]
+    #[error("no {server}: {why}; {mend}")]
+    NoServer {
+        /// What does not answer.
+        server: &'static str,
+        /// What the library says.
+        why: String,
+        /// What to do.
+        mend: String,
+    },
+    /// There is no libjack, or not the one that is wanted.
+    #[error("no JACK library: {0}")]
     NoLibrary(String),
     /// The server refuses.
     #[error("JACK: {doing}: {why}")]

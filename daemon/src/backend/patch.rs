@@ -13,6 +13,8 @@ pub type Cable = (String, String);
 pub struct Own {
     /// Its name without the client's.
     pub name: String,
+    /// What people call it.
+    pub pretty: String,
     /// Whether it carries MIDI, else audio.
     pub is_midi: bool,
     /// Whether sound or messages come in by it.
@@ -34,11 +36,19 @@ pub struct Other {
     pub is_input: bool,
 }
 
+impl Other {
+    /// All its names.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.name).chain(&self.aliases)
+    }
+}
+
 /// What is known of the connections.
 #[derive(Clone, Debug, Default)]
 pub struct Patch {
     kept: BTreeSet<Cable>,
-    there: BTreeSet<String>,
+    /// The ports that are there, each with every name that it has.
+    there: BTreeSet<(String, String)>,
     /// What was seen apart the last time, though its ports were there.
     apart: BTreeSet<Cable>,
 }
@@ -56,12 +66,16 @@ impl Patch {
 
     /// Looks at all other ports and at what is connected. Gives what is to be connected now.
     pub fn look(&mut self, own: &[Own], others: &[Other], connected: &BTreeSet<Cable>) -> BTreeSet<Cable> {
-        let there: BTreeSet<String> = others.iter().map(|other| other.name.clone()).collect();
-        let is_new = |name: &String| there.contains(name) && !self.there.contains(name);
+        let named =
+            |other: &Other| other.names().map(|name| (other.name.clone(), name.clone())).collect::<Vec<_>>();
+        let there: BTreeSet<(String, String)> = others.iter().flat_map(named).collect();
+        let is_there = |port: &String| there.contains(&(port.clone(), port.clone()));
+        // A port that is given one more name is new under it.
+        let is_new_as = |port: &String, name: &String| !self.there.contains(&(port.clone(), name.clone()));
+        let is_new = |port: &String| is_there(port) && is_new_as(port, port);
         // What stays apart though both ports are there has been taken apart by hand. Once is not enough: a client that
         // goes is disconnected before its ports are gone.
-        let is_apart =
-            |cable: &&Cable| !connected.contains(cable) && there.contains(&cable.1) && !is_new(&cable.1);
+        let is_apart = |cable: &&Cable| !connected.contains(cable) && is_there(&cable.1) && !is_new(&cable.1);
         let apart: BTreeSet<Cable> = self.kept.iter().filter(is_apart).cloned().collect();
         let taken: BTreeSet<Cable> = apart.intersection(&self.apart).cloned().collect();
         let mut kept: BTreeSet<Cable> = self.kept.difference(&taken).cloned().collect();
@@ -69,11 +83,10 @@ impl Patch {
         let mut wanted: BTreeSet<Cable> = kept.iter().filter(|(_, other)| is_new(other)).cloned().collect();
         for own in own {
             let fits = |other: &&Other| {
-                let names = std::iter::once(&other.name).chain(&other.aliases);
-                let is_meant = |name: &String| own.patterns.iter().any(|pattern| fits(pattern, name));
-                (own.is_midi, own.is_input) == (other.is_midi, !other.is_input)
-                    && is_new(&other.name)
-                    && names.into_iter().any(is_meant)
+                let is_meant = |name: &String| {
+                    is_new_as(&other.name, name) && own.patterns.iter().any(|pattern| fits(pattern, name))
+                };
+                (own.is_midi, own.is_input) == (other.is_midi, !other.is_input) && other.names().any(is_meant)
             };
             wanted.extend(others.iter().filter(fits).map(|other| (own.name.clone(), other.name.clone())));
         }
@@ -83,7 +96,7 @@ impl Patch {
 
     /// This port has come: it counts as new at the next look.
     pub fn come(&mut self, other: &str) {
-        self.there.remove(other);
+        self.there.retain(|(port, _)| port != other);
     }
 
     /// A connection could not be made: its port counts as new at the next look.
@@ -94,7 +107,8 @@ impl Patch {
     /// The patterns of ours that fit no port that is there.
     pub fn missing<'a>(&self, own: &'a [Own]) -> Vec<(&'a str, &'a str)> {
         let of = |own: &'a Own| own.patterns.iter().map(move |pattern| (own.name.as_str(), pattern.as_str()));
-        let is_missing = |(_, pattern): &(&str, &str)| !self.there.iter().any(|name| fits(pattern, name));
+        let is_missing =
+            |(_, pattern): &(&str, &str)| !self.there.iter().any(|(_, name)| fits(pattern, name));
         own.iter().filter(|own| !own.is_midi).flat_map(of).filter(is_missing).collect()
     }
 }
@@ -106,6 +120,7 @@ mod tests {
     fn own() -> Vec<Own> {
         let own = |name: &str, is_input, pattern: &str| Own {
             name: name.to_owned(),
+            pretty: name.to_owned(),
             is_midi: false,
             is_input,
             patterns: vec![pattern.to_owned()],
@@ -138,6 +153,21 @@ mod tests {
         assert_eq!(patch.look(&own(), &card, &less), cables(&[]));
         assert_eq!(patch.look(&own(), &card, &less), cables(&[]));
         assert_eq!(patch.kept(), &less);
+    }
+
+    #[test]
+    fn a_port_is_found_by_an_alias_that_it_is_given_later_and_not_against_a_hand() {
+        let mut patch = Patch::default();
+        let mut speaker = other("x:playback");
+        assert_eq!(patch.look(&own(), &[speaker.clone()], &cables(&[])), cables(&[]));
+        assert_eq!(patch.missing(&own()).len(), 2);
+        speaker.aliases.push("card:playback_7".to_owned());
+        let connected = cables(&[("out_1", "x:playback")]);
+        assert_eq!(patch.look(&own(), &[speaker.clone()], &cables(&[])), connected);
+        assert_eq!(patch.missing(&own()), [("in_1", "card:capture_1")]);
+        // Taken apart by hand.
+        assert_eq!(patch.look(&own(), &[speaker.clone()], &connected), cables(&[]));
+        assert_eq!(patch.look(&own(), &[speaker], &cables(&[])), cables(&[]));
     }
 
     #[test]

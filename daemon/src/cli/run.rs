@@ -1,8 +1,9 @@
 //! `lacquer run`: the daemon, in the foreground.
 
 use super::{Outcome, complain};
-use crate::again::{self, Note};
+use crate::again::Note;
 use crate::air::Air;
+use crate::backend::jack;
 use crate::link::{Cabling, Link};
 use crate::net::announce::announce;
 use crate::reload::Loaded;
@@ -52,7 +53,9 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
     };
     let (ports, new_ports) = bounded(4);
-    let mut cabling = Cabling { entries: loaded.midi.clone(), ports: Some(ports), ..Cabling::default() };
+    let station = loaded.station.name.clone();
+    let mut cabling =
+        Cabling { entries: loaded.midi.clone(), ports: Some(ports), station, ..Cabling::default() };
     let files = keeper::Files::of(path);
     let kept = files.as_ref().and_then(|files| state::read(&files.state));
     // A process that takes the place of one that hung goes on where that was.
@@ -61,8 +64,8 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     if let Some(kept) = kept.as_ref().filter(|_| goes_on) {
         cabling.kept = kept.cables.iter().cloned().collect();
     }
-    if let (Some(_), Backend::Jack { client, .. }) = (&note, &loaded.station.audio.backend) {
-        again::wait_for_name(client);
+    if let (Some(_), Backend::Jack(jack)) = (&note, &loaded.station.audio.backend) {
+        jack::wait_for_name(jack);
     }
     let link = match Link::open(&loaded.station.audio, &cabling) {
         Ok(link) => Some(link),

@@ -4,6 +4,7 @@ use super::Finding;
 use crate::backend::jack;
 use crate::realtime::limits;
 use crate::realtime::sched::Policy;
+use crate::station::jack::Jack;
 use lacquer_graph::plan::Io;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,10 @@ impl Machine {
         // Its socket may lie elsewhere.
         has_pipewire |= self.process(&["pipewire"]).is_some();
         let none = Io { inputs: Vec::new(), outputs: Vec::new() };
-        let jack = has_jack.then(|| jack::open("lacquer-doctor", &none, &[], &[]).ok()).flatten();
+        let system = Jack::default();
+        let client = "lacquer-doctor";
+        let wanted = jack::Wanted { jack: &system, station: client, client, io: &none, midi: &[] };
+        let jack = has_jack.then(|| jack::open(&wanted).ok()).flatten();
         let settings = || {
             let mut command = Command::new("pw-metadata");
             let output = command.args(["-n", "settings"]).stdin(Stdio::null()).stderr(Stdio::null()).output();

@@ -34,6 +34,7 @@ use lacquer_control::intent::{Asked, Intent, Peer};
 use lacquer_control::message::Order;
 use lacquer_control::notice::{Line, Notice, To};
 use lacquer_control::scene::Scenes;
+use link::Search;
 use notify::RecommendedWatcher;
 use overload::Strain;
 use scenes::Morph;
@@ -53,9 +54,6 @@ const END: Duration = Duration::from_secs(2);
 /// Farthest that a bundle's time may lie ahead, and most bundles that wait for theirs.
 const FARTHEST: Duration = Duration::from_secs(3_600);
 const MOST_HELD: usize = 1_024;
-/// Time between the first two attempts to find the audio, and at most: it doubles.
-const RETRY: Duration = Duration::from_millis(125);
-const RETRY_MOST: Duration = Duration::from_secs(2);
 
 /// What a conductor has before it: the station, who asks, who is told, what was kept.
 pub struct Desk {
@@ -87,13 +85,9 @@ pub struct Conductor {
     station: Station,
     air: Air,
     link: Option<Link>,
-    retry: Instant,
+    search: Search,
     /// When this thread looked round last.
     ticked: Instant,
-    /// How long to wait from one attempt to the next.
-    waits: Duration,
-    /// Why there was no audio at the last attempt.
-    why: String,
     /// The chain to start with, once there is audio.
     first: String,
     collector: Collector,
@@ -144,9 +138,7 @@ impl Conductor {
             air,
             link,
             first: String::new(),
-            why: String::new(),
-            waits: RETRY,
-            retry: now,
+            search: Search::new(now),
             ticked: now,
             collector,
             asked,
@@ -253,8 +245,8 @@ impl Conductor {
             self.changed.remove(&path);
             self.reload_chain(&path);
         }
-        if self.link.is_none() && self.ending.is_none() && now >= self.retry {
-            self.reopen();
+        if self.link.is_none() && self.ending.is_none() {
+            self.reopen(now);
         }
         if self.ending.is_some_and(|since| since.elapsed() > END) {
             warn!("the output did not fade out in time");

@@ -2,7 +2,7 @@
 
 use crate::net;
 use crate::station::control as config;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use lacquer_control::intent::{Asked, Peer};
 use lacquer_control::notice::Notice;
 use lacquer_control::surface::gate::Gate;
@@ -47,6 +47,14 @@ impl Ear {
     /// Whether it has missed something, and has room again; it is forgotten then.
     pub fn may_catch_up(&self) -> bool {
         self.has_missed.get() && self.notices.len() < NOTICES / 4 && self.has_missed.replace(false)
+    }
+
+    /// Has the surface tell what is left and end; waits for that until then.
+    pub fn end(&self, until: Instant) {
+        let is_there = || !matches!(self.notices.try_send(Notice::End), Err(TrySendError::Disconnected(_)));
+        while is_there() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

@@ -22,6 +22,8 @@ const BLOCKS: f64 = 8.0;
 const COUNTS: Duration = Duration::from_millis(50);
 /// How long the keeper may take to write the last state.
 const LAST: Duration = Duration::from_secs(1);
+/// How long all surfaces may take to tell the last.
+const TOLD: Duration = Duration::from_millis(50);
 
 /// A node that the house has taken out: nobody wished for it, so it is not kept.
 pub struct Out {
@@ -151,6 +153,8 @@ impl Conductor {
         self.tell_event("fault", &[node.as_deref().unwrap_or("chain"), "does not come back; starting again"]);
         service::status(&format!("{what}: starting again without it"));
         self.write_last();
+        let until = Instant::now() + TOLD;
+        self.surfaces.iter().for_each(|ear| ear.end(until));
         if self.ending.is_some() {
             std::process::exit(0);
         }

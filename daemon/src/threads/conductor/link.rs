@@ -1,16 +1,39 @@
 //! The conductor and its link: starting, losing and finding the audio.
 
+use super::Conductor;
 use super::faults::Watch;
-use super::{Conductor, RETRY, RETRY_MOST};
+use crate::backend::BackendError;
 use crate::link::Link;
 use crate::service;
 use crate::station::Backend;
+use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use lacquer_control::message::Order;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 /// So long a callback may not come before its server is given up.
 const STILL: Duration = Duration::from_secs(3);
+
+/// Time between the first two attempts to find the audio, and at most: it doubles.
+const RETRY: Duration = Duration::from_millis(125);
+const RETRY_MOST: Duration = Duration::from_secs(2);
+
+/// The search for the audio.
+pub(super) struct Search {
+    /// When to try next, and how long to wait from then on.
+    next: Instant,
+    waits: Duration,
+    /// Why the last attempt failed.
+    why: String,
+    /// Where the link comes from that is being opened.
+    opening: Option<Receiver<Result<Link, BackendError>>>,
+}
+
+impl Search {
+    pub(super) fn new(next: Instant) -> Self {
+        Self { next, waits: RETRY, why: String::new(), opening: None }
+    }
+}
 
 impl Conductor {
     pub(super) fn start(&mut self, name: &str) {
@@ -44,7 +67,7 @@ impl Conductor {
     pub(super) fn status_line(&self) -> String {
         match (&self.link, self.air.heard()) {
             (Some(_), Some(airing)) => format!("on air: {}", airing.name),
-            _ => "waiting for the audio server".to_owned(),
+            _ => "waiting for the audio".to_owned(),
         }
     }
 
@@ -60,8 +83,18 @@ impl Conductor {
 
     pub(super) fn close(&mut self) {
         if let Some(link) = self.link.take() {
-            self.cabling.kept.clone_from(link.cables());
+            link.keep(&mut self.cabling);
             link.close();
+        }
+    }
+
+    /// Closes the link on a thread of its own: leaving a server that does not answer, or that is changing, may take for ever.
+    pub(super) fn leave(&mut self) {
+        let Some(link) = self.link.take() else { return };
+        link.keep(&mut self.cabling);
+        let left = std::thread::Builder::new().name("leaving".to_owned()).spawn(move || link.close());
+        if let Err(error) = left {
+            warn!("threads: {error}");
         }
     }
 
@@ -83,38 +116,50 @@ impl Conductor {
         if self.link.is_none() || self.health.has_progress(STILL) {
             return;
         }
-        let Some(link) = self.link.take() else { return };
-        self.cabling.kept.clone_from(link.cables());
-        // Leaving a server that does not answer may take for ever.
-        let left = std::thread::Builder::new().name("leaving".to_owned()).spawn(move || link.close());
-        if let Err(error) = left {
-            warn!("threads: {error}");
-        }
+        self.leave();
         self.lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
     }
 
     pub(super) fn wait_for_audio(&mut self) {
         service::status(&self.status_line());
-        self.waits = RETRY;
-        self.retry = Instant::now() + self.waits;
+        self.search = Search::new(Instant::now() + RETRY);
     }
 
-    pub(super) fn reopen(&mut self) {
-        self.waits = (self.waits * 2).min(RETRY_MOST);
-        self.retry = Instant::now() + self.waits;
-        let link = match Link::open(&self.station.audio, &self.cabling) {
-            Ok(link) => link,
-            Err(error) => {
+    /// Looks for the audio, on a thread of its own: a server that stands still may take for ever to answer.
+    pub(super) fn reopen(&mut self, now: Instant) {
+        let search = &mut self.search;
+        match search.opening.as_ref().map(Receiver::try_recv) {
+            None if now < search.next => {}
+            None => {
+                search.waits = (search.waits * 2).min(RETRY_MOST);
+                search.next = now + search.waits;
+                let (audio, cabling) = (self.station.audio.clone(), self.cabling.clone());
+                let (opened, opening) = bounded(1);
+                let open = move || opened.send(Link::open(&audio, &cabling)).ok();
+                match std::thread::Builder::new().name("opening".to_owned()).spawn(open) {
+                    Ok(_) => search.opening = Some(opening),
+                    Err(error) => warn!("threads: {error}"),
+                }
+            }
+            Some(Err(TryRecvError::Empty)) => {}
+            Some(Ok(Ok(link))) => {
+                search.opening = None;
+                self.found(link);
+            }
+            Some(Ok(Err(error))) => {
+                search.opening = None;
                 // The same reason is said once.
                 let why = error.to_string();
-                if self.why != why {
+                if search.why != why {
                     warn!(backend = self.station.audio.backend.name(), "{why}; it is looked for");
-                    self.why = why;
+                    search.why = why;
                 }
-                return;
             }
-        };
-        self.why.clear();
+            Some(Err(TryRecvError::Disconnected)) => search.opening = None,
+        }
+    }
+
+    fn found(&mut self, link: Link) {
         self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
         let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };

@@ -111,7 +111,7 @@ impl Conductor {
             }
             Happening::Freewheel(is_on) => {
                 let words = if is_on { "on" } else { "off" };
-                self.health.xruns.is_free = is_on;
+                self.health.freewheel(is_on);
                 info!("freewheel {words}");
                 self.tell_event("connection", &["freewheel", words]);
             }
@@ -119,7 +119,7 @@ impl Conductor {
                 info!("the server runs at {rate} Hz from now on");
                 self.tell_event("connection", &["sample rate", &rate.to_string()]);
                 // Everything between the ports is made for one rate: it is made anew, with all values.
-                self.close();
+                self.leave();
             }
         }
     }
