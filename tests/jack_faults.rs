@@ -171,6 +171,34 @@ fn a_server_that_is_stopped_for_seconds_is_left_and_found_again_while_the_desk_a
 }
 
 #[test]
+fn a_library_that_does_not_let_go_is_left_with_the_process_which_goes_on_where_it_was() {
+    if !alone("a_library_that_does_not_let_go_is_left_with_the_process_which_goes_on_where_it_was") {
+        return;
+    }
+    let server = Server::start(128);
+    let folder = Folder::new("jack-held");
+    let mut daemon = daemon_with(&folder, "line.yaml", "line", "");
+    let (player, recorder) = wired(numbered);
+    let client = daemon.client();
+    client.say("/node/line/freq", vec![Value::Number(333.0)]);
+    assert_eq!(number(&client.ask("/node/line/freq", vec![])), 333.0);
+    let frozen = server.frozen();
+    daemon.logged("the library of the audio server does not let go: starting again");
+    daemon.logged("started again: the library of the audio server did not let go");
+    assert!(daemon.is_running(), "to whoever started it, it is the same process");
+    // The desk answers while the server still stands.
+    assert_eq!(daemon.client().ask_for("/status", "/status/audio").values, [text("waiting for the server")]);
+    let back = Instant::now();
+    drop(frozen);
+    eventually("it is on air again", || (daemon.log().matches("line is on air").count() == 2).then_some(()));
+    recorder.take();
+    eventually("what was connected by hand sounds again", || (recorder.last() != 0.0).then_some(()));
+    println!("a library that held on: heard {:?} after the server went on", back.elapsed());
+    assert_eq!(number(&daemon.client().ask("/node/line/freq", vec![])), 333.0);
+    drop(player);
+}
+
+#[test]
 fn a_server_that_ends_or_is_killed_again_and_again_is_found_each_time() {
     if !alone("a_server_that_ends_or_is_killed_again_and_again_is_found_each_time") {
         return;

@@ -23,10 +23,21 @@ const MOST: usize = 3;
 pub struct Note {
     /// The chain on air.
     pub chain: String,
-    /// The node that is to stay out; all of them where it is not known, or did not help.
-    pub node: Option<String>,
+    /// What did not come back.
+    pub what: Hung,
     /// When the place was taken within the last minute, in seconds since 1970.
     times: Vec<u64>,
+}
+
+/// What did not come back, and so what is to stay out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Hung {
+    /// A node.
+    Node(String),
+    /// All nodes of the chain: which one is not known, or to leave it out did not help.
+    Chain,
+    /// The audio server's library: nothing of ours.
+    Server,
 }
 
 impl Note {
@@ -37,17 +48,18 @@ impl Note {
 
     /// The note for the next process, after this one was started with `before`; `None` where it has been tried often
     /// enough. A chain that hangs again within a minute loses all its nodes.
-    pub fn next(before: Option<&Note>, chain: &str, node: Option<&str>) -> Option<Self> {
+    pub fn next(before: Option<&Note>, chain: &str, what: Hung) -> Option<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut times = before.map_or_else(Vec::new, |note| note.times.clone());
         times.retain(|time| now.saturating_sub(*time) < MINUTE);
         if times.len() >= MOST {
             return None;
         }
-        let is_again = !times.is_empty() && before.is_some_and(|note| note.chain == chain);
+        let was_it = |note: &Note| note.chain == chain && note.what != Hung::Server;
+        let is_again = !times.is_empty() && before.is_some_and(was_it);
         times.push(now);
-        let node = node.filter(|_| !is_again).map(str::to_owned);
-        Some(Self { chain: chain.to_owned(), node, times })
+        let what = if is_again && what != Hung::Server { Hung::Chain } else { what };
+        Some(Self { chain: chain.to_owned(), what, times })
     }
 }
 
@@ -88,15 +100,18 @@ mod tests {
 
     #[test]
     fn a_chain_that_hangs_again_loses_all_its_nodes_and_in_the_end_its_place() {
-        let first = Note::next(None, "a", Some("n")).unwrap();
-        assert_eq!((first.chain.as_str(), first.node.as_deref()), ("a", Some("n")));
-        let other = Note::next(Some(&first), "b", Some("m")).unwrap();
-        assert_eq!(other.node.as_deref(), Some("m"));
-        let second = Note::next(Some(&first), "a", Some("m")).unwrap();
-        assert_eq!(second.node, None);
-        let third = Note::next(Some(&second), "a", None).unwrap();
-        assert_eq!(Note::next(Some(&third), "a", None), None);
+        let node = |name: &str| Hung::Node(name.to_owned());
+        let first = Note::next(None, "a", node("n")).unwrap();
+        assert_eq!((first.chain.as_str(), &first.what), ("a", &node("n")));
+        assert_eq!(Note::next(Some(&first), "b", node("m")).unwrap().what, node("m"));
+        let second = Note::next(Some(&first), "a", node("m")).unwrap();
+        assert_eq!(second.what, Hung::Chain);
+        let third = Note::next(Some(&second), "a", Hung::Chain).unwrap();
+        assert_eq!(Note::next(Some(&third), "a", Hung::Chain), None);
         let old = Note { times: vec![1, 2, 3], ..third };
-        assert_eq!(Note::next(Some(&old), "a", Some("n")).unwrap().node.as_deref(), Some("n"));
+        assert_eq!(Note::next(Some(&old), "a", node("n")).unwrap().what, node("n"));
+        // What the server did is nothing that a chain is blamed for.
+        let server = Note::next(None, "a", Hung::Server).unwrap();
+        assert_eq!(Note::next(Some(&server), "a", node("n")).unwrap().what, node("n"));
     }
 }

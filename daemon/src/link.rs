@@ -82,6 +82,24 @@ enum Running {
     Null(null::Running),
 }
 
+/// A link that is being opened.
+pub type Opening = Receiver<Result<Link, BackendError>>;
+
+/// Opens a link on a thread of its own: a server that stands still may take for ever to answer. Where this process takes
+/// the place of another one (`is_anew`), a server may have to forget that first.
+pub fn opening(audio: &Audio, cabling: &Cabling, is_anew: bool) -> std::io::Result<Opening> {
+    let (audio, cabling) = (audio.clone(), cabling.clone());
+    let (opened, opening) = bounded(1);
+    let open = move || {
+        if let (true, Backend::Jack(jack)) = (is_anew, &audio.backend) {
+            jack::wait_for_name(jack);
+        }
+        opened.send(Link::open(&audio, &cabling)).ok()
+    };
+    std::thread::Builder::new().name("opening".to_owned()).spawn(open)?;
+    Ok(opening)
+}
+
 impl Link {
     /// Opens the backend and starts the callback, silent until it is told to start a chain.
     pub fn open(audio: &Audio, cabling: &Cabling) -> Result<Self, BackendError> {

@@ -3,13 +3,11 @@
 use super::{Outcome, complain};
 use crate::again::Note;
 use crate::air::Air;
-use crate::backend::jack;
-use crate::link::{Cabling, Link};
+use crate::link::{self, Cabling};
 use crate::net::announce::announce;
 use crate::reload::Loaded;
 use crate::screen::Screen;
 use crate::shelf::Shelf;
-use crate::station::Backend;
 use crate::threads::conductor::{Conductor, Desk};
 use crate::threads::surfaces::{self, Osc, osc};
 use crate::threads::{keeper, midi as midi_thread, signals};
@@ -18,7 +16,10 @@ use basedrop::Collector;
 use crossbeam_channel::bounded;
 use lacquer_control::notice::Notice;
 use std::path::Path;
+use std::time::Duration;
 
+/// So long a server is waited for before all else begins.
+const OPENS: Duration = Duration::from_secs(2);
 /// Intents that may wait for the conductor.
 const ASKED: usize = 4096;
 
@@ -64,14 +65,19 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     if let Some(kept) = kept.as_ref().filter(|_| goes_on) {
         cabling.kept = kept.cables.iter().cloned().collect();
     }
-    if let (Some(_), Backend::Jack(jack)) = (&note, &loaded.station.audio.backend) {
-        jack::wait_for_name(jack);
-    }
-    let link = match Link::open(&loaded.station.audio, &cabling) {
-        Ok(link) => Some(link),
+    let opening = match link::opening(&loaded.station.audio, &cabling, note.is_some()) {
+        Ok(opening) => opening,
+        Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
+    };
+    let opened = opening.recv_timeout(OPENS);
+    // One that takes longer is for the conductor to wait for.
+    let opening = opened.is_err().then_some(opening);
+    let link = match opened {
+        Ok(Ok(link)) => Some(link),
         // The conductor says so, and looks for it.
-        Err(error) if error.may_pass() => None,
-        Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
+        Ok(Err(error)) if error.may_pass() => None,
+        Ok(Err(error)) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
+        Err(_) => None,
     };
     let collector = Collector::new();
     let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
@@ -116,8 +122,19 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let start = before.map_or_else(|| loaded.start().to_owned(), String::clone);
     let (keeps, keeper) = keeper.unzip();
     let Loaded { station, cues, .. } = loaded;
-    let desk =
-        Desk { path: path.to_owned(), station, asks, asked, surfaces, cues, keeps, kept, note, cabling };
+    let desk = Desk {
+        path: path.to_owned(),
+        station,
+        asks,
+        asked,
+        surfaces,
+        cues,
+        keeps,
+        kept,
+        note,
+        cabling,
+        opening,
+    };
     Conductor::new(air, link, collector, desk).run(&start);
     drop(announced);
     for (notices, thread) in net.into_iter().chain(midi_thread) {

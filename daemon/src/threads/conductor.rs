@@ -16,7 +16,7 @@ mod state;
 use crate::again::Note;
 use crate::air::Air;
 use crate::cues::Cue;
-use crate::link::{Cabling, Link};
+use crate::link::{Cabling, Link, Opening};
 use crate::report::Health;
 use crate::service;
 use crate::state::Kept;
@@ -77,6 +77,8 @@ pub struct Desk {
     pub note: Option<Note>,
     /// What the audio is to be connected with.
     pub cabling: Cabling,
+    /// The link that is still being opened.
+    pub opening: Option<Opening>,
 }
 
 /// The conductor and all that it owns.
@@ -131,14 +133,14 @@ impl Conductor {
     /// A conductor for a station that plays over `link`, or looks for one.
     pub fn new(air: Air, link: Option<Link>, collector: Collector, desk: Desk) -> Self {
         let now = Instant::now();
-        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, note, cabling } = desk;
+        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, note, cabling, opening } = desk;
         let mut conductor = Self {
             path,
             station,
             air,
             link,
             first: String::new(),
-            search: Search::new(now),
+            search: Search::new(now, opening),
             ticked: now,
             collector,
             asked,

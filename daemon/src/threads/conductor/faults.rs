@@ -2,7 +2,7 @@
 //! every surface shows what is out.
 
 use super::Conductor;
-use crate::again::{self, Note};
+use crate::again::{self, Hung, Note};
 use crate::service;
 use crate::threads::keeper::Keep;
 use crossbeam_channel::bounded;
@@ -152,18 +152,39 @@ impl Conductor {
         error!("{what}: starting again without it");
         self.tell_event("fault", &[node.as_deref().unwrap_or("chain"), "does not come back; starting again"]);
         service::status(&format!("{what}: starting again without it"));
+        let hung = node.map_or(Hung::Chain, Hung::Node);
+        match Note::next(self.note.as_ref(), &chain, hung) {
+            Some(note) => self.start_again(&note),
+            None => error!("{what}, however often it is started"),
+        }
+        // Whoever watches the process starts it again.
+        std::process::exit(3);
+    }
+
+    /// The library of the audio server does not let this process go, so it cannot be used again: only a process anew can.
+    pub(super) fn held_by_server(&mut self) {
+        let what = "the library of the audio server does not let go";
+        let Some(note) = Note::next(self.note.as_ref(), &self.air.next(), Hung::Server) else {
+            return error!("{what}, however often this is started");
+        };
+        error!("{what}: starting again");
+        self.tell_event(
+            "connection",
+            &["held", "the library of the audio server does not let go; starting again"],
+        );
+        self.start_again(&note);
+        std::process::exit(3);
+    }
+
+    /// Has all written and told, and takes the place of this process. Comes back where that fails.
+    fn start_again(&mut self, note: &Note) {
         self.write_last();
         let until = Instant::now() + TOLD;
         self.surfaces.iter().for_each(|ear| ear.end(until));
         if self.ending.is_some() {
             std::process::exit(0);
         }
-        match Note::next(self.note.as_ref(), &chain, node.as_deref()) {
-            Some(note) => error!("{}", again::start(&note)),
-            None => error!("{what}, however often it is started"),
-        }
-        // Whoever watches the process starts it again.
-        std::process::exit(3);
+        error!("{}", again::start(note));
     }
 
     /// Has the last state written, and waits for it a little.
@@ -181,12 +202,12 @@ impl Conductor {
     /// Takes out what hung in the process before this one.
     pub(super) fn resume(&mut self, note: &Note) {
         let chain = note.chain.as_str();
-        let ids = match (&note.node, self.air.shelf.plan(chain)) {
-            (Some(id), _) => vec![id.clone()],
-            (None, Ok(plan)) => plan.nodes.iter().map(|node| node.id.clone()).collect(),
-            (None, Err(_)) => Vec::new(),
+        let ids = match (&note.what, self.air.shelf.plan(chain)) {
+            (Hung::Node(id), _) => vec![id.clone()],
+            (Hung::Chain, Ok(plan)) => plan.nodes.iter().map(|node| node.id.clone()).collect(),
+            (Hung::Chain, Err(_)) | (Hung::Server, _) => Vec::new(),
         };
-        self.bypass |= note.node.is_none();
+        self.bypass |= note.what == Hung::Chain;
         for id in &ids {
             let path = format!("/{id}/enabled");
             let Some(values) = self.air.shelf.values_mut(chain) else { continue };
@@ -196,11 +217,12 @@ impl Conductor {
                 self.audit(Peer::House, chain, &format!("/node{path}"), "true", "false");
             }
         }
-        match &note.node {
-            Some(id) => {
+        match &note.what {
+            Hung::Server => error!("started again: the library of the audio server did not let go"),
+            Hung::Node(id) => {
                 error!("started again: node {id} of chain {chain} did not come back; it is out until enabled")
             }
-            None => {
+            Hung::Chain => {
                 error!("started again: chain {chain} did not come back; in bypass, with all its nodes out")
             }
         }

@@ -2,17 +2,20 @@
 
 use super::Conductor;
 use super::faults::Watch;
-use crate::backend::BackendError;
-use crate::link::Link;
+use crate::link::{Link, Opening, opening};
 use crate::service;
 use crate::station::Backend;
-use crossbeam_channel::{Receiver, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, TryRecvError};
 use lacquer_control::message::Order;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 /// So long a callback may not come before its server is given up.
 const STILL: Duration = Duration::from_secs(3);
+
+/// A link that takes longer than this to leave never lets go.
+const HELD: Duration = Duration::from_secs(10);
 
 /// Time between the first two attempts to find the audio, and at most: it doubles.
 const RETRY: Duration = Duration::from_millis(125);
@@ -25,13 +28,26 @@ pub(super) struct Search {
     waits: Duration,
     /// Why the last attempt failed.
     why: String,
-    /// Where the link comes from that is being opened.
-    opening: Option<Receiver<Result<Link, BackendError>>>,
+    /// The link that is being opened.
+    opening: Option<Opening>,
+    /// The links that are being left, and since when.
+    leaving: Vec<(JoinHandle<()>, Instant)>,
 }
 
 impl Search {
-    pub(super) fn new(next: Instant) -> Self {
-        Self { next, waits: RETRY, why: String::new(), opening: None }
+    pub(super) fn new(next: Instant, opening: Option<Opening>) -> Self {
+        Self { next, waits: RETRY, why: String::new(), opening, leaving: Vec::new() }
+    }
+
+    /// Whether a link cannot be left.
+    fn is_held(&mut self, now: Instant) -> bool {
+        self.leaving.retain(|(thread, _)| !thread.is_finished());
+        self.leaving.iter().any(|(_, since)| now.saturating_duration_since(*since) > HELD)
+    }
+
+    /// Those that are being left are given time anew.
+    fn give_time(&mut self, now: Instant) {
+        self.leaving.iter_mut().for_each(|(_, since)| *since = now);
     }
 }
 
@@ -93,8 +109,9 @@ impl Conductor {
         let Some(link) = self.link.take() else { return };
         link.keep(&mut self.cabling);
         let left = std::thread::Builder::new().name("leaving".to_owned()).spawn(move || link.close());
-        if let Err(error) = left {
-            warn!("threads: {error}");
+        match left {
+            Ok(thread) => self.search.leaving.push((thread, Instant::now())),
+            Err(error) => warn!("threads: {error}"),
         }
     }
 
@@ -112,6 +129,11 @@ impl Conductor {
         // Where this thread has not run either, the machine has stopped them both.
         if now.duration_since(std::mem::replace(&mut self.ticked, now)) > STILL / 3 {
             self.health.give_time();
+            self.search.give_time(now);
+        }
+        if self.search.is_held(now) {
+            self.search.give_time(now);
+            self.held_by_server();
         }
         if self.link.is_none() || self.health.has_progress(STILL) {
             return;
@@ -122,7 +144,7 @@ impl Conductor {
 
     pub(super) fn wait_for_audio(&mut self) {
         service::status(&self.status_line());
-        self.search = Search::new(Instant::now() + RETRY);
+        (self.search.next, self.search.waits) = (Instant::now() + RETRY, RETRY);
     }
 
     /// Looks for the audio, on a thread of its own: a server that stands still may take for ever to answer.
@@ -133,11 +155,8 @@ impl Conductor {
             None => {
                 search.waits = (search.waits * 2).min(RETRY_MOST);
                 search.next = now + search.waits;
-                let (audio, cabling) = (self.station.audio.clone(), self.cabling.clone());
-                let (opened, opening) = bounded(1);
-                let open = move || opened.send(Link::open(&audio, &cabling)).ok();
-                match std::thread::Builder::new().name("opening".to_owned()).spawn(open) {
-                    Ok(_) => search.opening = Some(opening),
+                match opening(&self.station.audio, &self.cabling, false) {
+                    Ok(opening) => search.opening = Some(opening),
                     Err(error) => warn!("threads: {error}"),
                 }
             }
