@@ -63,7 +63,7 @@ test-lab: test-box ## the same, and in a machine of its own: the boot, its clock
 	LAB_BOOT=boot.sh tests/lab/vm target/lab sh unit.sh
 
 bench: setup ## measure: each node type, a chain, a swap
-	$(CARGO) bench --package lacquer-graph
+	$(CARGO) bench --package lacquer-graph --package lacquer --benches
 
 golden: setup-test ## rewrite the approved texts and schemas; look at the diff
 	$(CARGO) build --workspace

@@ -6,13 +6,8 @@ use lacquer_graph::seat::Event;
 
 /// What the conductor tells the audio thread.
 pub enum Order {
-    /// Put this chain on air from silence; it plays unheard for `settle` frames first.
-    Start {
-        /// The chain.
-        chain: Owned<Chain>,
-        /// Frames.
-        settle: u32,
-    },
+    /// Put this chain on air from silence.
+    Start(Owned<Chain>),
     /// Swap this chain in.
     Swap {
         /// The chain.

@@ -137,8 +137,7 @@ impl Air {
         let (chain, airing) = self.build(name)?;
         (self.incoming, self.wanted) = (None, None);
         self.on_air = Some(airing);
-        let settle = frames(self.warmup_ms, self.shelf.rate()) as u32;
-        Ok(Order::Start { chain: Owned::new(&self.freed, chain), settle })
+        Ok(Order::Start(Owned::new(&self.freed, chain)))
     }
 
     /// Begins a swap, or notes it for when the one that runs is done; the last asked for wins. What fails

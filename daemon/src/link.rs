@@ -215,6 +215,11 @@ impl Link {
         before != *self.patch.kept()
     }
 
+    /// How long the audio thread has run, waiting apart.
+    pub fn ran(&self) -> Option<Duration> {
+        self.scheduling.ran()
+    }
+
     /// How the audio thread is scheduled: "SCHED_FIFO 70", or "none" or "not wanted" and why.
     pub fn realtime(&self) -> String {
         self.scheduling.text()

@@ -19,7 +19,8 @@ pub struct LoadMeter {
 impl LoadMeter {
     /// A meter at `rate` Hz.
     pub fn new(rate: f64) -> Self {
-        Self { rate, now: Load::default(), sum: 0.0, frames: 0, due: None }
+        // The first callback is told at once: sound flows.
+        Self { rate, now: Load::default(), sum: 0.0, frames: (rate / REPORTS) as usize, due: None }
     }
 
     /// Looks whether a callback of `frames` missed its deadline. One that is late because the one before it was too

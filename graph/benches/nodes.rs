@@ -141,7 +141,7 @@ fn first_quantum_of_a_swap(bencher: Bencher<'_, '_>) {
     let plan = plan(MASTER);
     let seat = || {
         let mut seat = Seat::for_files(&Io::stereo(), RATE);
-        seat.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)), 0);
+        seat.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)));
         seat.inputs().copy_from_slice(&input());
         seat.process(QUANTUM, |_| {});
         let mut next = Chain::new(&plan, 2);

@@ -124,14 +124,14 @@ impl Seat {
         &self.trace
     }
 
-    /// `[audio]` Puts a chain on air from silence: it plays unheard for `settle` frames, then comes up.
+    /// `[audio]` Puts a chain on air from silence: once its delays are full it comes up, slowly enough for it to settle.
     /// What was on air goes home.
-    pub fn start(&mut self, mut chain: Owned<Chain>, settle: u32) {
+    pub fn start(&mut self, mut chain: Owned<Chain>) {
         chain.be_traced(&self.trace);
         self.swap = None;
         self.level = Fade::new(self.level.frames(), self.starts_at_once);
         self.level.aim(true);
-        self.settling = settle as usize + chain.latency();
+        self.settling = chain.latency();
         self.on_air = Some(chain);
     }
 

@@ -87,7 +87,7 @@ impl Engine {
         let collector = Collector::new();
         let (mut control, audio) = wire();
         let chain = Owned::new(&collector.handle(), Chain::new(plan, 1));
-        control.stage(Order::Start { chain, settle: 0 });
+        control.stage(Order::Start(chain));
         control.flush();
         Self {
             callback: Callback::new(

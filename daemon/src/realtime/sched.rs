@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
 
 /// How the kernel schedules a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,12 @@ impl fmt::Display for Policy {
             Policy::Shared => f.write_str("none"),
         }
     }
+}
+
+/// How long a thread of this process has run, as against waited for its turn; `None` where the kernel does not say.
+pub fn ran(thread: Pid) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
+    Some(Duration::from_nanos(stat.split(' ').next()?.parse().ok()?))
 }
 
 /// How a thread of this process is scheduled.

@@ -70,6 +70,11 @@ impl Scheduling {
         mark
     }
 
+    /// How long the thread of the callback has run.
+    pub fn ran(&self) -> Option<Duration> {
+        sched::ran(self.threads.first()?.mark.thread()?)
+    }
+
     /// Gives real time to the threads that have begun, and looks whether the others still have it. Does not block.
     pub fn look(&mut self, now: Instant) {
         let is_due = self.looked.is_none_or(|looked| now >= looked + LOOK);

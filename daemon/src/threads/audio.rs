@@ -84,7 +84,7 @@ impl Callback {
 
 fn obey(seat: &mut Seat, order: Order) {
     match order {
-        Order::Start { chain, settle } => seat.start(chain, settle),
+        Order::Start(chain) => seat.start(chain),
         // An Owned: whatever it replaces goes home by itself.
         Order::Swap { chain, warmup, fade } => seat.swap(chain, warmup, fade),
         Order::Set { target, value } => {

@@ -38,23 +38,34 @@ pub struct Out {
 /// What is known of a callback that runs.
 pub struct Watch {
     callback: Option<u64>,
-    /// For how long it has been seen.
+    /// For how long it has been seen, and how long its thread had run when it was seen first.
     stuck: Duration,
+    ran: Option<Duration>,
     looked: Instant,
 }
 
 impl Watch {
     pub(super) fn new(now: Instant) -> Self {
-        Self { callback: None, stuck: Duration::ZERO, looked: now }
+        Self { callback: None, stuck: Duration::ZERO, ran: None, looked: now }
     }
 
-    /// Notes which callback runs, and gives for how long it has been seen to.
-    fn look(&mut self, callback: Option<u64>, now: Instant) -> Duration {
+    /// Notes which callback runs, and gives for how long it has been seen to. What its thread has `run` since is certain:
+    /// one that loops at real-time priority may leave this thread little time to look.
+    fn look(
+        &mut self,
+        callback: Option<u64>,
+        run: impl FnOnce() -> Option<Duration>,
+        now: Instant,
+    ) -> Duration {
         let passed = now.duration_since(std::mem::replace(&mut self.looked, now)).min(COUNTS);
-        let is_same = callback.is_some() && callback == self.callback;
-        self.stuck = if is_same { self.stuck + passed } else { Duration::ZERO };
-        self.callback = callback;
-        self.stuck
+        if callback.is_none() || callback != self.callback {
+            (self.callback, self.stuck, self.ran) = (callback, Duration::ZERO, None);
+            return self.stuck;
+        }
+        self.stuck += passed;
+        let run = run();
+        let first = *self.ran.get_or_insert(run.unwrap_or_default());
+        self.stuck.max(run.unwrap_or_default().saturating_sub(first))
     }
 }
 
@@ -133,7 +144,7 @@ impl Conductor {
     pub(super) fn look_for_hang(&mut self, now: Instant) {
         let Some(link) = &self.link else { return };
         let blocks = Duration::from_secs_f64(BLOCKS * link.block as f64 / link.rate);
-        if self.watch.look(link.trace.callback(), now) >= HANGS + blocks {
+        if self.watch.look(link.trace.callback(), || link.ran(), now) >= HANGS + blocks {
             self.hung();
         }
     }
