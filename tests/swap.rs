@@ -253,7 +253,7 @@ fn sound_starts_muted_and_comes_up_without_a_step() {
     let mut rig = Rig::with(&[("a", LOUD)], &Io::stereo(), false);
     let ones: Channels = vec![vec![1.0; 48_000]; 2];
     let out = rig.play(&ones).remove(0);
-    assert_eq!(out[0], 0.0);
+    assert!(out[0].abs() < 1e-6, "the first sample is {:e}", out[0]);
     let step = out.windows(2).map(|x| x[1] - x[0]).fold(0.0, f64::max);
     assert!(step < 2e-4, "largest step {step:e}");
     assert!(out[24_000..].iter().all(|x| *x == 1.0));
