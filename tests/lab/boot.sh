@@ -6,10 +6,11 @@ mkdir -p /etc/lacquer/chains '/etc/systemd/system/lacquer@.service.d'
 # Small chains: the virtual machine is emulated.
 echo 'nodes: [{gain: {id: level, gain: -3 dB}}]' >/etc/lacquer/chains/first.yaml
 echo 'nodes: [{gain: {id: level, gain: -6 dB}}]' >/etc/lacquer/chains/second.yaml
+echo 'nodes: [{fault: {id: trap}}, {gain: {id: level}}]' >/etc/lacquer/chains/trap.yaml
 cat >/etc/lacquer/studio.yaml <<EOT
 name: Lab
 audio: {backend: null, null: {block: 4800}}
-chains: [chains/first.yaml, chains/second.yaml]
+chains: [chains/first.yaml, chains/second.yaml, chains/trap.yaml]
 start: last
 control: {osc: {listen: "127.0.0.1:9000"}}
 EOT

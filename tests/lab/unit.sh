@@ -53,6 +53,16 @@ kill -STOP "$old"
 wait_for 60 "the watchdog ends what hangs, and it is started again" anew
 wait_for 20 "what was on air is on air again" is get /swap "/swap second"
 ctl bypass | grep -q "/bypass true"
+ctl bypass false
+# A node that never comes back, as development builds have one: the process takes its own place, and systemd sees no end.
+ctl swap trap
+wait_for 10 "a chain with a trap" says 'on air: trap"'
+watch_it
+ctl set /node/trap/what loop
+wait_for 30 "a node that hangs is out" is get /node/trap/enabled "/node/trap/enabled false"
+goes_on "and the same process plays on"
+ctl swap second
+wait_for 10 "another chain" says 'on air: second"'
 if systemctl start lacquer@bad; then fail "a bad station was started"; fi
 # Else it would be auto-restart, until it is started again.
 [ "$(systemctl show -p ExecMainStatus,SubState,NRestarts --value lacquer@bad | tr '\n' ' ')" = "0 78 failed " ] ||
