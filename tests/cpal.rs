@@ -127,9 +127,23 @@ fn a_station_plays_through_devices_that_go_and_come() {
     let client = daemon.client();
     client.say("/node/g/gain", vec![Value::Number(-10.0)]);
     desk.hears(LEVEL - 10.0);
-    // Everything goes, and comes back.
+    // The source is taken away.
+    let link = |options: &[&str]| {
+        for side in ["FL", "FR"] {
+            let (from, to) = (format!("mic:capture_{side}"), format!("ALSA Capture:input_{side}"));
+            let args: Vec<&str> = options.iter().copied().chain([from.as_str(), to.as_str()]).collect();
+            assert!(desk.server.tool("pw-link", &args).status.success(), "{}", desk.server.links());
+        }
+    };
+    link(&["-d"]);
+    daemon.logged("the input device gives nothing: silence comes in");
+    assert_eq!(words(&status(&daemon, "join")), "waiting for the input");
+    link(&[]);
+    daemon.logged("the input device gives sound again");
+    desk.hears(LEVEL - 10.0);
     player.kill().ok();
     player.wait().ok();
+    // Everything goes, and comes back.
     desk.server.stop();
     eventually("the loss is told", || {
         let log = daemon.log();

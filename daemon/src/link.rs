@@ -26,6 +26,8 @@ const WAITING: usize = 256;
 /// Between two looks at the server's ports where some have come or gone, and else.
 const TRY: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(1);
+/// So long an input device may give nothing before that is told.
+const SILENT: Duration = Duration::from_secs(1);
 
 /// A running link.
 pub struct Link {
@@ -48,6 +50,8 @@ pub struct Link {
     /// How often ports had come or gone when all was connected last.
     ports_seen: u64,
     looked: Instant,
+    /// Since when the input device has given nothing, and whether that was told.
+    silent: Option<(Instant, bool)>,
     patch: Patch,
     taps: (Sender<()>, JoinHandle<()>),
 }
@@ -185,6 +189,7 @@ impl Link {
             scheduling,
             ports_seen: 0,
             looked: Instant::now(),
+            silent: None,
             patch,
             taps,
         })
@@ -218,6 +223,18 @@ impl Link {
     /// How long the audio thread has run, waiting apart.
     pub fn ran(&self) -> Option<Duration> {
         self.scheduling.ran()
+    }
+
+    /// Whether the input device gives nothing any more, or again something; `None` where that is no news.
+    pub fn input_fell_silent(&mut self, now: Instant) -> Option<bool> {
+        let is_silent = self.joined().is_some_and(|join| !join.is_running);
+        let since = self.silent.get_or_insert((now, false));
+        if is_silent {
+            let is_news = !since.1 && now.duration_since(since.0) > SILENT;
+            since.1 |= is_news;
+            return is_news.then_some(true);
+        }
+        self.silent.take().filter(|(_, is_told)| *is_told).map(|_| false)
     }
 
     /// How the audio thread is scheduled: "SCHED_FIFO 70", or "none" or "not wanted" and why.

@@ -222,8 +222,9 @@ impl Conductor {
             if link.look(now) {
                 self.keeper.touch();
             }
-            let (missed, gone) = (link.missed(), link.gone());
+            let (missed, gone, silent) = (link.missed(), link.gone(), link.input_fell_silent(now));
             self.count_missed(missed, now);
+            self.input_fell_silent(silent);
             if let Some(why) = gone {
                 self.lost(&why);
             }

@@ -142,6 +142,17 @@ impl Conductor {
         self.lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
     }
 
+    /// The input device gives nothing any more, or something again.
+    pub(super) fn input_fell_silent(&mut self, silent: Option<bool>) {
+        let words = match silent {
+            Some(true) => "the input device gives nothing: silence comes in",
+            Some(false) => "the input device gives sound again",
+            None => return,
+        };
+        warn!(backend = self.station.audio.backend.name(), "{words}");
+        self.tell_event("connection", &["input", words]);
+    }
+
     pub(super) fn wait_for_audio(&mut self) {
         service::status(&self.status_line());
         (self.search.next, self.search.waits) = (Instant::now() + RETRY, RETRY);
