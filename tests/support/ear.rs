@@ -124,6 +124,10 @@ impl Ear {
         })
     }
 
+    pub fn has_heard(&self) -> bool {
+        self.first.load(Ordering::Relaxed) != 0
+    }
+
     pub fn listen(&self) {
         self.first.store(0, Ordering::Relaxed);
     }
