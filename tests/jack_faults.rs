@@ -88,7 +88,9 @@ fn a_block_size_that_changes_costs_no_sample_of_ours() {
 
 #[test]
 fn a_daemon_that_is_stopped_for_seconds_goes_on() {
-    if !alone("a_daemon_that_is_stopped_for_seconds_goes_on") {
+    // jackd 1.9.21 may leave its other clients waiting for minutes after one that stood still: tests/faults.rs has the same
+    // without it.
+    if !is_long() || !alone("a_daemon_that_is_stopped_for_seconds_goes_on") {
         return;
     }
     let _server = Server::start(128);
