@@ -230,7 +230,7 @@ impl Conductor {
             }
         }
         self.look_for_hang(now);
-        self.look_for_standstill(now);
+        self.look_for_standstill();
         self.feed_watchdog(now);
         self.take_due();
         self.tick_morph(now);

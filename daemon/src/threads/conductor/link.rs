@@ -14,6 +14,8 @@ use tracing::{error, info, warn};
 /// So long a callback may not come before its server is given up.
 const STILL: Duration = Duration::from_secs(3);
 
+/// What of it passes in one turn of this thread counts up to this.
+const COUNTS: Duration = Duration::from_millis(500);
 /// A link that takes longer than this to leave never lets go.
 const HELD: Duration = Duration::from_secs(10);
 
@@ -30,13 +32,15 @@ pub(super) struct Search {
     why: String,
     /// The link that is being opened.
     opening: Option<Opening>,
+    /// For how long the callback has been seen to stand still.
+    stands: Duration,
     /// The links that are being left, and since when.
     leaving: Vec<(JoinHandle<()>, Instant)>,
 }
 
 impl Search {
     pub(super) fn new(next: Instant, opening: Option<Opening>) -> Self {
-        Self { next, waits: RETRY, why: String::new(), opening, leaving: Vec::new() }
+        Self { next, waits: RETRY, why: String::new(), opening, stands: Duration::ZERO, leaving: Vec::new() }
     }
 
     /// Whether a link cannot be left.
@@ -125,19 +129,24 @@ impl Conductor {
     }
 
     /// A server may go without a word, as PipeWire does: what has stood still for a while is gone.
-    pub(super) fn look_for_standstill(&mut self, now: Instant) {
-        // Where this thread has not run either, the machine has stopped them both.
-        if now.duration_since(std::mem::replace(&mut self.ticked, now)) > STILL / 3 {
+    pub(super) fn look_for_standstill(&mut self) {
+        let now = Instant::now();
+        // Where this thread has not run either, the machine has stopped them both, be it in the midst of this turn.
+        let passed = now.duration_since(std::mem::replace(&mut self.ticked, now));
+        if passed > STILL / 3 {
             self.health.give_time();
             self.search.give_time(now);
         }
+        let stands = self.link.is_some() && !self.health.has_progress(COUNTS);
+        self.search.stands = if stands { self.search.stands + passed.min(COUNTS) } else { Duration::ZERO };
         if self.search.is_held(now) {
             self.search.give_time(now);
             self.held_by_server();
         }
-        if self.link.is_none() || self.health.has_progress(STILL) {
+        if self.search.stands < STILL - COUNTS || self.health.has_progress(STILL) {
             return;
         }
+        self.search.stands = Duration::ZERO;
         self.leave();
         self.lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
     }
