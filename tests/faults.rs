@@ -280,6 +280,36 @@ fn a_full_disk_is_said_once_and_the_state_is_written_when_there_is_room() {
     assert!(kept["values"]["a"].to_string().contains("[\"/level/gain\",-20.0,-3.0]"), "{kept}");
 }
 
+/// Waits for a step of the house's against an overload, or back.
+fn step(client: &Listener, what: &str, name: &str) {
+    let wanted = [text(what), text(name)];
+    let hears = |line: &Line| line.address == "/event/overload" && line.values == wanted;
+    eventually(&format!("{what} {name}"), || {
+        client.say("/subscribe", vec![]);
+        client.hear_for(Duration::from_millis(200)).iter().any(hears).then_some(())
+    });
+}
+
+#[test]
+fn the_chain_that_was_meant_comes_back_from_the_safe_one_and_then_its_nodes() {
+    let studio = studio("back", "overload: {bypass: [sparkle], chain: b}");
+    let yaml = fs::read_to_string(&studio.station).unwrap().replace("block: 64", "block: 4096");
+    fs::write(&studio.station, yaml).unwrap();
+    let daemon = studio.start();
+    let client = daemon.client();
+    plays(&client);
+    goes_wrong(&client, "slow");
+    step(&client, "bypass", "sparkle");
+    step(&client, "chain", "b");
+    step(&client, "back", "a");
+    // The machine is as quick as before.
+    client.say("/node/bad/what", vec![text("none")]);
+    step(&client, "back", "sparkle");
+    assert_eq!(client.ask("/swap", vec![]).values, [text("a")]);
+    assert_eq!(client.ask("/node/sparkle/enabled", vec![]).values, [Value::Switch(true)]);
+    assert!(status(&client, "overload").values.is_empty());
+}
+
 #[test]
 fn an_overload_leaves_out_what_the_station_names_and_gives_it_back() {
     let studio = studio("overload", "overload: {bypass: [sparkle, bad], chain: b}\nstart: last");
@@ -288,14 +318,7 @@ fn an_overload_leaves_out_what_the_station_names_and_gives_it_back() {
     let mut daemon = studio.start();
     let client = daemon.client();
     plays(&client);
-    let step = |what: &str, id: &str| {
-        let wanted = [text(what), text(id)];
-        let hears = |line: &Line| line.address == "/event/overload" && line.values == wanted;
-        eventually(&format!("{what} {id}"), || {
-            client.say("/subscribe", vec![]);
-            client.hear_for(Duration::from_millis(200)).iter().any(hears).then_some(())
-        });
-    };
+    let step = |what: &str, id: &str| step(&client, what, id);
     let start = Instant::now();
     goes_wrong(&client, "slow");
     step("bypass", "sparkle");
