@@ -199,6 +199,7 @@ impl Conductor {
     }
 
     fn found(&mut self, link: Link) {
+        self.search.why.clear();
         self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
         let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
