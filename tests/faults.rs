@@ -16,7 +16,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const CHAIN: &str = "
@@ -80,6 +80,14 @@ fn audit(studio: &Studio) -> String {
 fn kept(studio: &Studio, ending: &str) -> PathBuf {
     let folder = fs::read_dir(state_home(&studio.station).join("lacquer")).unwrap();
     folder.map(|entry| entry.unwrap().path()).find(|path| path.to_string_lossy().ends_with(ending)).unwrap()
+}
+
+/// Two nodes that take all the time there is, at real-time priority, leave a small machine nothing for anybody else.
+static BUSY: Mutex<()> = Mutex::new(());
+
+/// Until it is dropped, no other test here keeps a core busy.
+fn busy() -> MutexGuard<'static, ()> {
+    BUSY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
@@ -166,12 +174,9 @@ fn a_node_that_makes_a_nan_is_told_and_the_programme_plays_on() {
     println!("a NaN: nothing was lost");
 }
 
-/// Two nodes that loop at real-time priority leave a small machine nothing for anybody else.
-static LOOPS: Mutex<()> = Mutex::new(());
-
 #[test]
 fn a_node_that_does_not_come_back_is_out_and_all_else_goes_on() {
-    let _alone = LOOPS.lock().unwrap_or_else(PoisonError::into_inner);
+    let _busy = busy();
     let studio = studio("loops", "");
     let mut daemon = studio.start();
     let client = daemon.client();
@@ -197,7 +202,7 @@ fn a_node_that_does_not_come_back_is_out_and_all_else_goes_on() {
 
 #[test]
 fn a_chain_that_hangs_again_is_bypassed_whole_and_in_the_end_the_process_ends() {
-    let _alone = LOOPS.lock().unwrap_or_else(PoisonError::into_inner);
+    let _busy = busy();
     let studio = studio("loops-on", "");
     let mut daemon = studio.start();
     let client = daemon.client();
@@ -220,6 +225,7 @@ fn a_chain_that_hangs_again_is_bypassed_whole_and_in_the_end_the_process_ends() 
 
 #[test]
 fn without_a_state_folder_a_hang_costs_the_values_but_not_the_programme() {
+    let _busy = busy();
     let studio = studio("homeless", "");
     let daemon = Daemon::start_with(&studio.station, studio.port, |command| {
         command.env_remove("XDG_STATE_HOME").env_remove("HOME");
@@ -292,6 +298,7 @@ fn step(client: &Listener, what: &str, name: &str) {
 
 #[test]
 fn the_chain_that_was_meant_comes_back_from_the_safe_one_and_then_its_nodes() {
+    let _busy = busy();
     let studio = studio("back", "overload: {bypass: [sparkle], chain: b}");
     let yaml = fs::read_to_string(&studio.station).unwrap().replace("block: 64", "block: 4096");
     fs::write(&studio.station, yaml).unwrap();
@@ -312,6 +319,7 @@ fn the_chain_that_was_meant_comes_back_from_the_safe_one_and_then_its_nodes() {
 
 #[test]
 fn an_overload_leaves_out_what_the_station_names_and_gives_it_back() {
+    let _busy = busy();
     let studio = studio("overload", "overload: {bypass: [sparkle, bad], chain: b}\nstart: last");
     let yaml = fs::read_to_string(&studio.station).unwrap().replace("block: 64", "block: 4096");
     fs::write(&studio.station, yaml).unwrap();
@@ -345,6 +353,7 @@ fn an_overload_leaves_out_what_the_station_names_and_gives_it_back() {
 
 #[test]
 fn an_overload_that_nothing_else_mends_brings_the_safe_chain() {
+    let _busy = busy();
     let studio = studio("safe", "overload: {bypass: [sparkle], chain: b}\nstart: last");
     let yaml = fs::read_to_string(&studio.station).unwrap().replace("block: 64", "block: 4096");
     fs::write(&studio.station, yaml).unwrap();
@@ -364,6 +373,7 @@ fn an_overload_that_nothing_else_mends_brings_the_safe_chain() {
 
 #[test]
 fn a_person_who_swaps_while_something_is_left_out_is_obeyed() {
+    let _busy = busy();
     let studio = studio("obeyed", "overload: {bypass: [sparkle], chain: b}");
     studio.folder.write("c.yaml", "nodes:\n  - gain: {id: sparkle}\n");
     let yaml = fs::read_to_string(&studio.station).unwrap();
@@ -405,6 +415,7 @@ impl jack::ProcessHandler for Gaps {
 
 #[test]
 fn on_jack_a_hang_costs_about_a_second_and_no_connection() {
+    let _busy = busy();
     if !alone("on_jack_a_hang_costs_about_a_second_and_no_connection") {
         return;
     }

@@ -23,7 +23,7 @@ const COUNTS: Duration = Duration::from_millis(50);
 /// How long the keeper may take to write the last state.
 const LAST: Duration = Duration::from_secs(1);
 /// How long all surfaces may take to tell the last.
-const TOLD: Duration = Duration::from_millis(50);
+const TOLD: Duration = Duration::from_millis(200);
 
 /// A node that the house has taken out: nobody wished for it, so it is not kept.
 pub struct Out {
