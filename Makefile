@@ -16,7 +16,8 @@ NOTIFY_RELOAD ?= $(shell systemctl --version 2>/dev/null | awk 'NR == 1 {print (
 
 BUILD_PACKAGES = pkg-config libjack-jackd2-dev libasound2-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox python3-venv node:nodejs npm:npm \
-	systemd man:man-db dbus rtkit polkitd pipewire pipewire-alsa pipewire-bin pipewire-jack wireplumber
+	systemd man:man-db dbus rtkit polkitd pipewire pipewire-alsa pipewire-bin pipewire-jack wireplumber \
+	pulseaudio:pipewire-pulse
 NODES = graph/src/nodes/*.rs
 TO = $(DESTDIR)$(PREFIX)
 DROP_INS = $(TO)/lib/systemd/system/lacquer@.service.d $(TO)/lib/systemd/user/lacquer@.service.d
@@ -55,7 +56,7 @@ target/lab: setup
 		VERSION=0.0.0~lab$$number DEB=target/lab/lacquer_$$number.deb DEB_FLAGS=--fast || exit; done
 
 test-box: target/lab ## a systemd of its own, in a container: the unit, the Debian package (root)
-	tests/lab/box target/lab sh package.sh
+	LAB_BOOT=boot.sh tests/lab/box target/lab sh package.sh
 
 test-lab: test-box ## the same, and in a machine of its own: the boot, its clock, MIDI on a real ALSA sequencer (root; boots QEMU)
 	tests/lab/vm target/lab sh midi.sh

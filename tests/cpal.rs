@@ -182,6 +182,38 @@ fn every_format_is_played_and_two_clocks_are_joined() {
 }
 
 #[test]
+fn a_station_plays_through_a_pulseaudio_server() {
+    if !alone("a_station_plays_through_a_pulseaudio_server") {
+        return;
+    }
+    let mut desk = Desk::new("cpalpulse");
+    if !desk.server.start_pulse() {
+        return;
+    }
+    let mut player = desk.sing();
+    let station = desk.station("host: pulseaudio, input: mic, output: sink");
+    let run = |cookie: &str| {
+        let mut command = Command::new(binary());
+        command.args(["run", station.to_str().unwrap()]).env("PULSE_COOKIE", cookie).output().unwrap()
+    };
+    let refused = String::from_utf8(run("/nonexistent").stderr).unwrap();
+    assert!(refused.contains("pactl info makes its cookie"), "{refused}");
+    let cookie = desk.folder.write("cookie", &"c".repeat(256));
+    let daemon = Daemon::start_with(&station, desk.port, |command| {
+        command.env("PULSE_COOKIE", &cookie);
+    });
+    daemon.logged("a is on air");
+    desk.hears(LEVEL + GAIN);
+    let devices = words(&status(&daemon, "devices"));
+    assert!(devices.contains("from mic") && devices.contains("to sink"), "{devices}");
+    let listed = Command::new(binary()).arg("devices").env("PULSE_COOKIE", &cookie).output().unwrap();
+    let listed = format!("\n{}", String::from_utf8(listed.stdout).unwrap());
+    assert!(listed.contains("\nsink  pulseaudio: "), "{listed}");
+    player.kill().ok();
+    player.wait().ok();
+}
+
+#[test]
 fn devices_are_listed_with_what_they_can() {
     if !alone("devices_are_listed_with_what_they_can") {
         return;
@@ -226,5 +258,5 @@ fn a_device_that_is_not_there_is_waited_for_and_one_that_cannot_is_told() {
     let out = lacquer(&["run", station.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(3), "{said}");
-    assert!(said.contains("asio: no such host; this build has alsa"), "{said}");
+    assert!(said.contains("asio: no such host; this build has pulseaudio, alsa"), "{said}");
 }

@@ -5,14 +5,15 @@ use crate::backend::clocks::State;
 use crate::backend::patch::{Cable, Patch};
 use crate::backend::{BackendError, Happening, cpal, jack, null};
 use crate::midi::{Entry, Port, port};
-use crate::realtime::{Giver, Scheduling};
+use crate::realtime::{Giver, Mark, Scheduling};
 use crate::station::{Audio, Backend};
-use crate::taps;
+use crate::taps::{self, Tap};
 use crate::threads::audio::Callback;
 use crate::threads::taps::spawn;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use lacquer_control::notice::Line;
 use lacquer_control::wire::{ControlEnd, wire};
+use lacquer_graph::plan::Group;
 use lacquer_graph::{Seat, Trace};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub struct Link {
     pub happenings: Receiver<Happening>,
     /// What the meters show.
     pub measured: Receiver<Vec<Line>>,
+    measures: Sender<Vec<Line>>,
     /// Hz.
     pub rate: f64,
     /// Frames in the host's blocks.
@@ -47,6 +49,7 @@ pub struct Link {
     pub failures: Vec<String>,
     running: Running,
     scheduling: Scheduling,
+    mark: Mark,
     /// How often ports had come or gone when all was connected last.
     ports_seen: u64,
     looked: Instant,
@@ -86,6 +89,27 @@ enum Running {
     Null(null::Running),
 }
 
+/// What lies between the ports, made for one rate.
+struct Inside {
+    wire: ControlEnd,
+    trace: Arc<Trace>,
+    taps: Vec<Tap>,
+}
+
+impl Inside {
+    /// With the callback that is its other half, which leaves its thread at `mark`.
+    fn new(audio: &Audio, rate: f64, mark: &Mark) -> (Callback, Self) {
+        let first = |groups: &[Group]| groups.first().map_or(1, |group| group.channels);
+        let (before, input) = taps::tap("input", first(&audio.io.inputs), rate);
+        let (after, output) = taps::tap("output", first(&audio.io.outputs), rate);
+        let (wire, end) = wire();
+        let seat = Seat::new(&audio.io, rate);
+        let trace = Arc::clone(seat.trace());
+        let callback = Callback::new(end, seat, rate, Some((before, after))).marked(mark.clone());
+        (callback, Self { wire, trace, taps: vec![input, output] })
+    }
+}
+
 /// A link that is being opened.
 pub type Opening = Receiver<Result<Link, BackendError>>;
 
@@ -109,8 +133,6 @@ impl Link {
     pub fn open(audio: &Audio, cabling: &Cabling) -> Result<Self, BackendError> {
         let (told, happenings) = bounded(WAITING);
         let (measures, measured) = bounded(WAITING);
-        let (control, audio_end) = wire();
-        let mut trace = None;
         let giver = match &audio.backend {
             Backend::Jack { .. } => Giver::Server,
             Backend::Null(null) if null.free => {
@@ -120,18 +142,8 @@ impl Link {
         };
         let mut scheduling = Scheduling::new(&audio.realtime, giver);
         let mark = scheduling.mark();
-        let prepare = |rate: f64| {
-            let first =
-                |groups: &[lacquer_graph::plan::Group]| groups.first().map_or(1, |group| group.channels);
-            let (before, input) = taps::tap("input", first(&audio.io.inputs), rate);
-            let (after, output) = taps::tap("output", first(&audio.io.outputs), rate);
-            let seat = Seat::new(&audio.io, rate);
-            trace = Some(Arc::clone(seat.trace()));
-            let callback = Callback::new(audio_end, seat, rate, Some((before, after))).marked(mark);
-            (callback, vec![input, output])
-        };
         let mut patch = Patch::new(cabling.kept.clone());
-        let (rate, block, running, taps, failures) = match &audio.backend {
+        let (rate, block, running, inside, failures) = match &audio.backend {
             Backend::Jack(config) => {
                 let controller = |entry: &Entry| jack::Controller {
                     port: entry.port_name(),
@@ -147,7 +159,7 @@ impl Link {
                     midi: &controllers,
                 })?;
                 let (rate, block) = (opened.rate(), opened.block());
-                let (callback, taps) = prepare(rate);
+                let (callback, inside) = Inside::new(audio, rate, &mark);
                 let connections = Arc::new(AtomicU64::new(0));
                 let (ports, ends) = controllers.iter().map(|_| port(&connections)).unzip();
                 let running = opened.start(callback, told, ends, &connections)?;
@@ -156,7 +168,7 @@ impl Link {
                 if let Some(to) = &cabling.ports {
                     to.try_send(ports).ok();
                 }
-                (rate, block, Running::Jack(running), taps, failures)
+                (rate, block, Running::Jack(running), inside, failures)
             }
             Backend::Cpal(config) => {
                 let opened = cpal::open(config)?;
@@ -165,34 +177,52 @@ impl Link {
                     scheduling.set_giver(Giver::Nobody(why));
                 }
                 let rate = opened.rate();
-                let (callback, taps) = prepare(rate);
+                let (callback, inside) = Inside::new(audio, rate, &mark);
                 let running = opened.start(callback, scheduling.mark())?;
-                (rate, running.block, Running::Cpal(running), taps, Vec::new())
+                (rate, running.block, Running::Cpal(running), inside, Vec::new())
             }
             Backend::Null(config) => {
-                let (callback, taps) = prepare(config.rate);
+                let (callback, inside) = Inside::new(audio, config.rate, &mark);
                 let running = null::start(*config, audio.io.input_channels(), callback)?;
-                (config.rate, config.block, Running::Null(running), taps, Vec::new())
+                (config.rate, config.block, Running::Null(running), inside, Vec::new())
             }
         };
         let (end, ended) = bounded(0);
-        let taps = (end, spawn(taps, measures, ended)?);
+        let taps = (end, spawn(inside.taps, measures.clone(), ended)?);
         Ok(Self {
-            wire: control,
+            wire: inside.wire,
             happenings,
             measured,
+            measures,
             rate,
             block,
-            trace: trace.unwrap_or_default(),
+            trace: inside.trace,
             failures,
             running,
             scheduling,
+            mark,
             ports_seen: 0,
             looked: Instant::now(),
             silent: None,
             patch,
             taps,
         })
+    }
+
+    /// Makes all between the ports anew for another rate; the client stays, with its ports and connections. Silent until it
+    /// is told to start a chain. False where that cannot be: then the link is to be opened anew.
+    pub fn renew(&mut self, audio: &Audio, rate: f64) -> bool {
+        let Running::Jack(running) = &mut self.running else { return false };
+        let (callback, inside) = Inside::new(audio, rate, &self.mark);
+        let (end, ended) = bounded(0);
+        let Ok(thread) = spawn(inside.taps, self.measures.clone(), ended) else { return false };
+        if !running.renew(callback) {
+            return false;
+        }
+        (self.rate, self.wire, self.trace) = (rate, inside.wire, inside.trace);
+        // The thread before sees that its end is closed, and goes.
+        self.taps = (end, thread);
+        true
     }
 
     /// Tells the host how many frames lie between inputs and outputs.
@@ -206,7 +236,8 @@ impl Link {
     /// the audio thread real time once it runs.
     pub fn look(&mut self, now: Instant) -> bool {
         self.scheduling.look(now);
-        let Running::Jack(running) = &self.running else { return false };
+        let Running::Jack(running) = &mut self.running else { return false };
+        running.free();
         let changed = running.ports_changed();
         let wait = if changed == self.ports_seen { LOOK } else { TRY };
         if now < self.looked + wait {

@@ -7,11 +7,10 @@ export DEBIAN_FRONTEND=noninteractive
 left() { find / -xdev \( -path /proc -o -path /sys -o -path /share -o -path /etc/systemd/system/lacquer@.service.d \) -prune \
     -o \( -name '*lacquer*' -o -lname '*lacquer*' \) -print | grep -v '/cgroup/' | sort; }
 
-sh boot.sh
 id lacquer
 id -nG lacquer | grep -qw audio
-systemctl start lacquer@studio
 sh unit.sh
+sh user.sh
 
 systemctl start lacquer@studio
 wait_for 10 "it plays" has_played 10

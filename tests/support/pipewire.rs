@@ -53,6 +53,18 @@ impl Server {
         self.processes.push(child.unwrap_or_else(|_| panic!("{name}: install it, as make test does")));
     }
 
+    /// Starts PipeWire's server in the place of PulseAudio's. False where it is not installed, since PulseAudio itself is.
+    pub fn start_pulse(&mut self) -> bool {
+        if Command::new("pipewire-pulse").arg("--version").output().is_err() {
+            eprintln!("skipped: pipewire-pulse is not installed");
+            return false;
+        }
+        self.spawn("pipewire-pulse");
+        let socket = self.runtime.join("pulse/native");
+        eventually("PipeWire answers as PulseAudio does", || socket.exists().then_some(()));
+        true
+    }
+
     pub fn tool(&self, name: &str, args: &[&str]) -> Output {
         Command::new(name).args(args).output().unwrap()
     }

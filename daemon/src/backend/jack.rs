@@ -17,6 +17,7 @@ use lacquer_graph::plan::{Group, Io};
 use notifications::Notifications;
 use process::{Process, Wires};
 use raw::{Latency, listen, recompute};
+use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -71,7 +72,13 @@ pub struct Running {
     latency: Arc<Latency>,
     gone: Arc<AtomicBool>,
     missed: Arc<AtomicU64>,
+    /// Callbacks on their way to the audio thread, and from there.
+    fresh: Producer<Box<Callback>>,
+    old: Consumer<Box<Callback>>,
 }
+
+/// Callbacks that can be under way at once.
+const CALLBACKS: usize = 4;
 
 /// Waits until a server has forgotten the client of a process that took itself anew, so that its name can be had again. Not
 /// for long.
@@ -198,11 +205,15 @@ impl Opened {
                 .collect(),
         };
         let midi = self.midi.into_iter().zip(ends).map(|((input, output), end)| Wires { input, output, end });
+        let (fresh, to_come) = RingBuffer::new(CALLBACKS);
+        let (to_free, old) = RingBuffer::new(CALLBACKS);
         let process = Process {
             midi: midi.collect(),
             inputs: self.inputs.into_boxed_slice(),
             outputs: self.outputs.into_boxed_slice(),
-            callback,
+            callback: Box::new(callback),
+            fresh: to_come,
+            old: to_free,
             happenings,
             block: self.client.buffer_size(),
         };
@@ -211,7 +222,7 @@ impl Opened {
             .activate_async(notifications, process)
             .map_err(|error| failed("activating", error))?;
         names::tell(client.as_client(), &self.station, &self.own);
-        Ok(Running { client, own: self.own, ports, come, latency, gone, missed })
+        Ok(Running { client, own: self.own, ports, come, latency, gone, missed, fresh, old })
     }
 }
 
@@ -225,6 +236,18 @@ impl Running {
     pub fn set_latency(&self, frames: usize) {
         self.latency.frames.store(frames as u32, Ordering::Relaxed);
         recompute(self.client.as_client());
+    }
+
+    /// Calls `callback` from the next block on, in place of the one before. False where the audio thread has not taken
+    /// the last ones.
+    pub fn renew(&mut self, callback: Callback) -> bool {
+        self.free();
+        self.fresh.push(Box::new(callback)).is_ok()
+    }
+
+    /// Frees what the audio thread has given back.
+    pub fn free(&mut self) {
+        while self.old.pop().is_ok() {}
     }
 
     /// The client's name, which the server may have made unique.

@@ -35,7 +35,7 @@ pub const KEYS: [(&str, &str); 5] = [
     ),
     ("input", "The input device, where it is another one; none for silence."),
     ("output", "The output device, where it is another one."),
-    ("host", "The sound interface, where the system has several."),
+    ("host", "The sound interface: alsa, or pulseaudio for a PulseAudio server or PipeWire's in its place."),
     (
         "channels",
         "For each group the device's channels, counted from 1, that its channels are; else all in a row.",
@@ -69,7 +69,7 @@ pub const ALL_FORMATS: [Format; 5] =
 /// What a station plays through by cpal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cpal {
-    /// The host; the system's first where none is named.
+    /// The host; ALSA where none is named.
     pub host: Option<String>,
     /// The pattern of the input device; `None` where nothing comes in.
     pub input: Option<String>,

@@ -60,12 +60,12 @@ pub struct Offer {
     pub blocks: Option<(u32, u32)>,
 }
 
-/// The host of a station.
+/// The host of a station: ALSA where none is named.
 ///
 /// # Errors
 /// There is no such host, or it does not answer.
 pub fn host(name: Option<&str>) -> Result<Host, BackendError> {
-    let Some(name) = name else { return Ok(cpal::default_host()) };
+    let name = name.unwrap_or("alsa");
     let known = cpal::ALL_HOSTS.iter().find(|id| id.name().eq_ignore_ascii_case(name));
     let names: Vec<String> = cpal::ALL_HOSTS.iter().map(|id| id.name().to_lowercase()).collect();
     let refuse = |why: String| BackendError::Device { device: name.to_owned(), why, passes: false };
@@ -73,7 +73,13 @@ pub fn host(name: Option<&str>) -> Result<Host, BackendError> {
         let hint = Hint::nearest(name, names.iter().map(String::as_str));
         refuse(format!("no such host{hint}; this build has {}", names.join(", ")))
     })?;
-    cpal::host_from_id(*id).map_err(|error| failed(name, "asking the host", &error))
+    cpal::host_from_id(*id).map_err(|error| match error.kind() {
+        // A PulseAudio server that was shown no cookie.
+        ErrorKind::InvalidInput => {
+            refuse(format!("{error}; where its server runs, pactl info makes its cookie"))
+        }
+        _ => failed(name, "asking the host", &error),
+    })
 }
 
 /// An error of cpal as one of ours.
@@ -266,15 +272,20 @@ pub fn shown(offers: &[Offer]) -> String {
     offers.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// All devices of all hosts.
+/// All devices of all hosts, a host that does not answer left out.
 ///
 /// # Errors
-/// A host that does not answer is left out; none at all is an error.
+/// None answers.
 pub fn list() -> Result<Vec<Listed>, String> {
-    let mut listed = Vec::new();
-    for id in cpal::available_hosts() {
-        let host = cpal::host_from_id(id).map_err(|error| error.to_string())?;
-        let devices = host.devices().map_err(|error| error.to_string())?;
+    let (mut listed, mut failures) = (Vec::new(), Vec::new());
+    for id in cpal::ALL_HOSTS.iter().copied() {
+        let devices = match cpal::host_from_id(id).and_then(|host| host.devices()) {
+            Ok(devices) => devices,
+            Err(error) => {
+                failures.push(format!("{}: {error}", id.name().to_lowercase()));
+                continue;
+            }
+        };
         for device in devices {
             // ALSA names some twice.
             if listed.iter().any(|one: &Listed| one.host == id.name() && one.name == name_of(&device)) {
@@ -294,5 +305,5 @@ pub fn list() -> Result<Vec<Listed>, String> {
             listed.push(Listed { host: id.name(), name, description, ways });
         }
     }
-    Ok(listed)
+    if failures.len() == cpal::ALL_HOSTS.len() { Err(failures.join("; ")) } else { Ok(listed) }
 }

@@ -8,15 +8,31 @@ use crossbeam_channel::Sender;
 use jack::{
     AudioIn, AudioOut, Client, Control, Frames, MidiIn, MidiOut, Port, ProcessHandler, ProcessScope, RawMidi,
 };
+use rtrb::{Consumer, Producer};
 
 /// What the callback works with.
 pub(super) struct Process {
     pub(super) inputs: Box<[Port<AudioIn>]>,
     pub(super) outputs: Box<[Port<AudioOut>]>,
-    pub(super) callback: Callback,
+    pub(super) callback: Box<Callback>,
+    /// Where one for another rate comes from, and where the one before it goes to be freed.
+    pub(super) fresh: Consumer<Box<Callback>>,
+    pub(super) old: Producer<Box<Callback>>,
     pub(super) happenings: Sender<Happening>,
     pub(super) block: Frames,
     pub(super) midi: Box<[Wires]>,
+}
+
+impl Process {
+    /// `[audio]` Takes the callback that is to take the place of this one.
+    fn renew(&mut self) {
+        if self.old.slots() > 0
+            && let Ok(fresh) = self.fresh.pop()
+        {
+            let old = std::mem::replace(&mut self.callback, fresh);
+            self.old.push(old).ok();
+        }
+    }
 }
 
 /// A pair of MIDI ports, and the rings behind them.
@@ -66,6 +82,7 @@ impl Ports for Cycle<'_> {
 
 impl ProcessHandler for Process {
     fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
+        guarded(|| self.renew());
         let mut cycle = Cycle { inputs: &self.inputs, outputs: &mut self.outputs, scope };
         self.callback.block(scope.n_frames() as usize, &mut cycle);
         guarded(|| self.midi.iter_mut().for_each(|wires| wires.pass(scope)));

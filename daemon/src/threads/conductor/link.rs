@@ -62,8 +62,10 @@ impl Conductor {
         match self.air.start(name) {
             Ok(order) => {
                 let latency = self.air.shelf.latency();
-                if let Some(link) = &self.link {
-                    link.failures.iter().for_each(|failure| warn!("not connected: {failure}"));
+                if let Some(link) = &mut self.link {
+                    std::mem::take(&mut link.failures)
+                        .iter()
+                        .for_each(|failure| warn!("not connected: {failure}"));
                     link.told().iter().for_each(|told| info!("{told}"));
                     link.set_latency(latency);
                     let (rate, block) = (link.rate, link.block);
@@ -200,12 +202,32 @@ impl Conductor {
 
     fn found(&mut self, link: Link) {
         self.search.why.clear();
-        self.air.shelf.set_rate(link.rate);
         self.link = Some(link);
-        let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
         let backend = self.station.audio.backend.name();
-        info!(backend, chain = name, "{backend} is there");
+        info!(backend, "{backend} is there");
         self.tell_event("connection", &["back"]);
+        self.take_up();
+    }
+
+    /// The server runs at another rate from now on: everything between the ports is made for one, and made anew, with all
+    /// values. The client stays where it can: leaving a server in the midst of a change may take for ever.
+    pub(super) fn rate_changed(&mut self, rate: f64) {
+        info!("the server runs at {rate} Hz from now on");
+        self.tell_event("connection", &["sample rate", &rate.to_string()]);
+        let audio = &self.station.audio;
+        if self.link.as_mut().is_some_and(|link| link.renew(audio, rate)) {
+            self.take_up();
+        } else {
+            self.leave();
+        }
+    }
+
+    /// Puts on the link, from silence, what was on air last.
+    fn take_up(&mut self) {
+        if let Some(link) = &self.link {
+            self.air.shelf.set_rate(link.rate);
+        }
+        let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
         self.start(&name);
     }
 

@@ -87,6 +87,28 @@ impl Strain {
         mean.filter(|mean| *mean < LIGHT && !own).map(|_| false)
     }
 
+    /// An overload lasts: one that came with what was given back waits twice as long for the next time.
+    fn is_heavy(&mut self, now: Instant) {
+        if let Some(given_back) = self.given_back.take() {
+            let is_soon = now.duration_since(given_back) < ROOM;
+            self.wait = if is_soon { (self.wait * 2).min(LONGEST) } else { ROOM };
+        }
+        // What was missed before a step says nothing of what comes after it.
+        (self.light, self.own) = (None, [false; 2]);
+    }
+
+    /// There is room: whether for long enough by now.
+    fn has_room(&mut self, now: Instant) -> bool {
+        now.duration_since(*self.light.get_or_insert(now)) >= self.wait
+    }
+
+    /// Takes back the last step, to be given back now.
+    fn pop(&mut self, now: Instant) -> Option<Step> {
+        let step = self.steps.pop()?;
+        (self.light, self.given_back) = (None, Some(now));
+        Some(step)
+    }
+
     /// What is left out, for people.
     pub(super) fn names(&self) -> Vec<&str> {
         self.steps.iter().map(Step::name).collect()
@@ -125,20 +147,11 @@ impl Conductor {
         }
         match verdict {
             Some(true) => {
-                if let Some(given_back) = self.strain.given_back.take() {
-                    let is_soon = now.duration_since(given_back) < ROOM;
-                    self.strain.wait = if is_soon { (self.strain.wait * 2).min(LONGEST) } else { ROOM };
-                }
-                // What was missed before the step says nothing of what comes after it.
-                (self.strain.light, self.strain.own) = (None, [false; 2]);
+                self.strain.is_heavy(now);
                 self.leave_out();
             }
-            Some(false) => {
-                let since = *self.strain.light.get_or_insert(now);
-                if !self.strain.steps.is_empty() && now.duration_since(since) >= self.strain.wait {
-                    self.give_back(now);
-                }
-            }
+            Some(false) if self.strain.has_room(now) => self.give_back(now),
+            Some(false) => {}
             None => self.strain.light = None,
         }
     }
@@ -163,8 +176,7 @@ impl Conductor {
     }
 
     fn give_back(&mut self, now: Instant) {
-        let Some(step) = self.strain.steps.pop() else { return };
-        (self.strain.light, self.strain.given_back) = (None, Some(now));
+        let Some(step) = self.strain.pop(now) else { return };
         let name = match &step {
             Step::Node { id, .. } => {
                 self.house_enables(id, true);
@@ -239,5 +251,31 @@ mod tests {
             assert_eq!(strain.look(), expected);
         }
         assert_eq!(strain.look(), None, "nothing was played");
+    }
+
+    /// Gives back after `expected`, and not before.
+    fn gives_back_after(strain: &mut Strain, now: &mut Instant, expected: Duration) {
+        strain.steps.push(Step::Chain { from: "a".to_owned(), to: "b".to_owned() });
+        assert!(!strain.has_room(*now));
+        assert!(!strain.has_room(*now + expected - LOOK));
+        *now += expected;
+        assert!(strain.has_room(*now));
+        assert!(strain.pop(*now).is_some());
+    }
+
+    #[test]
+    fn what_does_not_fit_when_given_back_waits_twice_as_long_each_time() {
+        let (mut strain, mut now) = (Strain::new(Instant::now()), Instant::now());
+        strain.is_heavy(now);
+        for waits in [10, 20, 40, 80, 160, 320, 600, 600] {
+            gives_back_after(&mut strain, &mut now, Duration::from_secs(waits));
+            now += 2 * LOOK;
+            strain.is_heavy(now);
+        }
+        // One that comes much later is another overload.
+        gives_back_after(&mut strain, &mut now, LONGEST);
+        now += ROOM;
+        strain.is_heavy(now);
+        gives_back_after(&mut strain, &mut now, ROOM);
     }
 }

@@ -115,12 +115,7 @@ impl Conductor {
                 info!("freewheel {words}");
                 self.tell_event("connection", &["freewheel", words]);
             }
-            Happening::SampleRate(rate) => {
-                info!("the server runs at {rate} Hz from now on");
-                self.tell_event("connection", &["sample rate", &rate.to_string()]);
-                // Everything between the ports is made for one rate: it is made anew, with all values.
-                self.leave();
-            }
+            Happening::SampleRate(rate) => self.rate_changed(rate),
         }
     }
 }
