@@ -118,11 +118,7 @@ fn whole(ends: &mut Option<(Player, Recorder)>, what: &str) {
 
 #[test]
 fn a_quantum_and_a_rate_that_change_under_play_are_followed() {
-    // PipeWire 0.3.65 stands still for good after some of these changes, most of all where they follow each other at once: its
-    // loop waits for a lock that none of its threads gives back. The daemon then starts itself anew, which takes its time.
-    if env::var_os("LACQUER_LONG").is_none()
-        || !alone("a_quantum_and_a_rate_that_change_under_play_are_followed")
-    {
+    if !alone("a_quantum_and_a_rate_that_change_under_play_are_followed") {
         return;
     }
     let folder = Folder::new("pipewire-rate");
@@ -132,8 +128,14 @@ fn a_quantum_and_a_rate_that_change_under_play_are_followed() {
     eventually("it is linked as the station says", || is_linked(&server).then_some(()));
     let client = daemon.client();
     client.say("/node/g/gain", vec![Value::Number(0.0)]);
+    // A machine that does much else leaves holes of its own.
+    let is_long = env::var_os("LACQUER_LONG").is_some();
     let mut ends = None;
-    whole(&mut ends, "sound at full level");
+    if is_long {
+        whole(&mut ends, "sound at full level");
+    }
+    let links = || daemon.log().matches("jack is there").count();
+    let links_before = links();
     let force = |what: &str, value: u32| {
         let set = server.tool("pw-metadata", &["-n", "settings", "0", what, &value.to_string()]);
         assert!(set.status.success());
@@ -145,7 +147,9 @@ fn a_quantum_and_a_rate_that_change_under_play_are_followed() {
             println!("quantum {quantum}: {:?}", holes(&recorder.take()));
         }
         assert_eq!(number(&status(&daemon, "block_frames")), f64::from(quantum));
-        whole(&mut ends, "sound at full level, without a hole");
+        if is_long {
+            whole(&mut ends, "sound at full level, without a hole");
+        }
     }
     force("clock.force-quantum", 256);
     client.say("/node/g/gain", vec![Value::Number(-7.0)]);
@@ -172,10 +176,13 @@ fn a_quantum_and_a_rate_that_change_under_play_are_followed() {
             (told("master_1")? == told("programme_1")? + latency as u32).then_some(())
         });
         eventually("it is linked", || is_linked(&server).then_some(()));
+        println!("{rate} Hz: on air after {took:?}");
         client.say("/node/g/gain", vec![Value::Number(0.0)]);
-        whole(&mut ends, "what was connected by hand sounds again, at full level");
-        println!("{rate} Hz: on air after {took:?}, at full level after {:?}", asked.elapsed());
+        if is_long {
+            whole(&mut ends, "what was connected by hand sounds again, at full level");
+            println!("{rate} Hz: at full level after {:?}", asked.elapsed());
+        }
     }
-    let starts = daemon.log().matches("does not let go").count();
-    println!("PipeWire's library stood still {starts} times, and was left with the process");
+    // Leaving PipeWire in the midst of a change may take for ever: the client stays.
+    assert_eq!(links(), links_before, "{}", daemon.log());
 }

@@ -237,7 +237,7 @@ impl Link {
     pub fn look(&mut self, now: Instant) -> bool {
         self.scheduling.look(now);
         let Running::Jack(running) = &mut self.running else { return false };
-        running.free();
+        running.tend();
         let changed = running.ports_changed();
         let wait = if changed == self.ports_seen { LOOK } else { TRY };
         if now < self.looked + wait {

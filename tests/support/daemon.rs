@@ -170,6 +170,9 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the daemon's log:\n{}", self.log());
+        }
         self.child.kill().ok();
         self.child.wait().ok();
     }

@@ -59,6 +59,7 @@ pub struct Opened {
     midi: Vec<(Port<MidiIn>, Port<MidiOut>)>,
     own: Vec<Own>,
     station: String,
+    is_pipewire: bool,
 }
 
 /// A running client.
@@ -146,7 +147,8 @@ pub fn open(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
         own.extend([input, output]);
     }
     let station = (*station).to_owned();
-    Ok(Opened { client, inputs, outputs, midi: pairs, own, station })
+    let is_pipewire = library.is_pipewire();
+    Ok(Opened { client, inputs, outputs, midi: pairs, own, station, is_pipewire })
 }
 
 /// What people call a port.
@@ -181,6 +183,8 @@ impl Opened {
             inputs: self.inputs.iter().map(Port::clone_unowned).collect(),
             outputs: self.outputs.iter().map(Port::clone_unowned).collect(),
             frames: AtomicU32::new(0),
+            is_later: self.is_pipewire,
+            asked: AtomicBool::new(false),
         });
         listen(&self.client, &latency)?;
         let (gone, missed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -235,19 +239,24 @@ impl Running {
     /// Tells the server how many frames lie between inputs and outputs.
     pub fn set_latency(&self, frames: usize) {
         self.latency.frames.store(frames as u32, Ordering::Relaxed);
-        recompute(self.client.as_client());
+        if self.latency.is_later {
+            self.latency.asked.store(true, Ordering::Relaxed);
+        } else {
+            recompute(self.client.as_client());
+        }
     }
 
     /// Calls `callback` from the next block on, in place of the one before. False where the audio thread has not taken
     /// the last ones.
     pub fn renew(&mut self, callback: Callback) -> bool {
-        self.free();
+        self.tend();
         self.fresh.push(Box::new(callback)).is_ok()
     }
 
-    /// Frees what the audio thread has given back.
-    pub fn free(&mut self) {
+    /// Frees what the audio thread has given back, and answers what the server has asked.
+    pub fn tend(&mut self) {
         while self.old.pop().is_ok() {}
+        self.latency.answer();
     }
 
     /// The client's name, which the server may have made unique.

@@ -4,7 +4,7 @@ use crate::backend::BackendError;
 use jack::{Client, LatencyType, Port, Unowned};
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// What the latency callback knows.
 pub(super) struct Latency {
@@ -12,9 +12,21 @@ pub(super) struct Latency {
     pub(super) outputs: Vec<Port<Unowned>>,
     /// Frames between them.
     pub(super) frames: AtomicU32,
+    /// Whether the answer has to come later, from another thread: PipeWire asks while it holds a lock that a change of its
+    /// quantum takes too, and an answer at once may have its loop wait for itself for ever (seen in 0.3.65).
+    pub(super) is_later: bool,
+    /// Whether it was asked for and is still to come.
+    pub(super) asked: AtomicBool,
 }
 
 impl Latency {
+    /// Answers what was asked and could not be answered at once.
+    pub(super) fn answer(&self) {
+        if self.asked.swap(false, Ordering::Relaxed) {
+            [LatencyType::Capture, LatencyType::Playback].into_iter().for_each(|mode| self.tell(mode));
+        }
+    }
+
     /// Sound that is captured is this much older at our outputs; sound that is to be played is this much
     /// longer under way from our inputs.
     fn tell(&self, mode: LatencyType) {
@@ -35,7 +47,11 @@ extern "C" fn on_latency(mode: jack::jack_sys::jack_latency_callback_mode_t, lat
     // SAFETY: the pointer is the one that `listen` registered, made of an `Arc` that is never given back, so
     // what it points to outlives every call; it is only ever shared.
     let latency = unsafe { &*latency.cast::<Latency>() };
-    latency.tell(mode);
+    if latency.is_later {
+        latency.asked.store(true, Ordering::Relaxed);
+    } else {
+        latency.tell(mode);
+    }
 }
 
 /// Registers the latency callback, which the `jack` crate has no word for. Must come before activation.
