@@ -61,6 +61,10 @@ fn pipewire_is_waited_for_followed_and_found_again() {
     let server = Server::start();
     daemon.logged("a is on air");
     eventually("it is linked as the station says", || is_linked(&server).then_some(()));
+    eventually("its ports have names for people", || {
+        let told = server.tool("pw-metadata", &[]).stdout;
+        String::from_utf8_lossy(&told).contains("'Studio A: master 1'").then_some(())
+    });
     let client = daemon.client();
     client.say("/node/g/gain", vec![Value::Number(-7.0)]);
     assert_eq!(number(&client.ask("/node/g/gain", vec![])), -7.0);
