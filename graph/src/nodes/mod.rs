@@ -17,6 +17,7 @@ catalogue! {
     crossover,
     deesser,
     delay,
+    denoise,
     dither,
     eq,
     exciter,
