@@ -24,6 +24,7 @@ pub mod matched;
 pub mod noise_floor;
 pub mod oversample;
 pub mod profile;
+pub mod rates;
 pub mod resample;
 pub mod slip;
 pub mod stft;

@@ -125,18 +125,17 @@ impl NoiseFloor {
         }
     }
 
-    pub fn is_noise(&self, b: usize) -> bool { self.held[b].is_finite() }
     /// `[audio]` Mean power of a line of the noise in each band; zero where none was heard.
     pub fn densities(&mut self, bands: &Bands) -> [f64; BANDS] {
-        let mut densities = [0.0; BANDS];
-        for (band, density) in densities.iter_mut().enumerate() {
+        let bias = |band: usize, heard: usize| bias(bands.around(band, SIDE).len(), heard);
+        for band in 0..BANDS {
             if let Some(found) = self.noise[band].agreed(AGREEING.min(self.heard.div_ceil(PART))) {
-                self.held[band] = found * bias(bands.around(band, SIDE).len(), self.heard);
+                self.held[band] = found * bias(band, self.heard);
             }
-            *density = self.held[band];
         }
         // Where none was heard ever, noise is as dense as in the nearest band where it was, if there is so much power at all.
-        for band in 0..BANDS {
+        let mut densities = [0.0; BANDS];
+        for (band, density) in densities.iter_mut().enumerate() {
             let known = |other: &usize| self.held[*other].is_finite();
             let below = (0..band).rev().find(known);
             let above = (band..BANDS).find(known);
@@ -146,8 +145,8 @@ impl NoiseFloor {
                 (_, Some(above)) => above,
                 (None, None) => return [0.0; BANDS],
             };
-            let most = self.all[band].get() * bias(bands.around(band, SIDE).len(), self.heard);
-            densities[band] = self.held[nearest].min(most);
+            let most = self.all[band].get() * bias(band, self.heard);
+            *density = self.held[nearest].min(most);
         }
         densities
     }
@@ -157,4 +156,45 @@ impl NoiseFloor {
 fn bias(lines: usize, heard: usize) -> f64 {
     let along = (heard as f64 / FEWEST as f64).ln() / ((PARTS * PART) as f64 / FEWEST as f64).ln();
     (along * 1.13 / (lines as f64).sqrt()).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dsp::stft::Stft;
+
+    /// Levels in dB of the floor that is found in white noise with a mean square of 1, after so many spectra.
+    fn found(mut seed: u64, after: &[usize]) -> Vec<f64> {
+        let mut stft = Stft::new(2_048, 1);
+        let bands = Bands::new(stft.lines(), 48_000.0);
+        let (mut floor, mut power) = (NoiseFloor::default(), vec![0.0; stft.lines()]);
+        let (mut samples, mut dry) = ([0.0; 512], [0.0; 512]);
+        let mut levels = Vec::new();
+        for spectrum in 1..=after[after.len() - 1] {
+            for sample in &mut samples {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *sample = ((seed >> 33) as f64 / (1_u64 << 30) as f64 - 1.0) * 3.0_f64.sqrt();
+            }
+            stft.exchange(0, &mut samples, &mut dry);
+            stft.advance(512);
+            stft.analyse(0);
+            stft.power(0, &mut power);
+            floor.listen(&power, &bands);
+            if after.contains(&spectrum) {
+                let mean = floor.densities(&bands).iter().sum::<f64>() / BANDS as f64;
+                levels.push(10.0 * (mean / stft.noise_gain()).log10());
+            }
+        }
+        levels
+    }
+
+    #[test]
+    fn white_noise_is_found_within_a_db() {
+        let after = [14, 16, 24, 48, 96, 192, 193, 1_000];
+        for seed in [1, 2, 3, 4] {
+            let found = found(seed, &after);
+            println!("after {after:?} spectra: {found:.2?} dB");
+            assert!(found.iter().all(|level| level.abs() < 1.0), "{found:.2?} dB off");
+        }
+    }
 }

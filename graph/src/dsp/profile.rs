@@ -7,8 +7,7 @@
 pub const BANDS: usize = 40;
 /// Where the last band ends; what lies above is taken for as dense as that band.
 const HIGHEST_HZ: f64 = 20_000.0;
-/// Level of a band without noise, in dBFS, and its power.
-pub const SILENT: f64 = -200.0;
+/// Power that is none: -200 dB.
 const LEAST: f64 = 1e-20;
 
 fn erbs(freq_hz: f64) -> f64 {
@@ -39,10 +38,7 @@ impl Bands {
             let band = (along as usize).min(BANDS - 2);
             (band, along - band as f64)
         };
-        Self {
-            edges: std::array::from_fn(|band| edge(band) / step),
-            places: (0..lines).map(place).collect(),
-        }
+        Self { edges: std::array::from_fn(|band| edge(band) / step), places: (0..lines).map(place).collect() }
     }
 
     /// The lines around the middle of a band, at least `side` on each side, 0 Hz left out.
@@ -87,12 +83,9 @@ impl Bands {
     }
 
     /// Levels of the bands in dBFS (mean square re a full-scale square wave) by the power of a line in each, where `gain` is
-    /// the mean power of a line of white noise with a mean square of 1; to a tenth of a dB, as they are written.
+    /// the mean power of a line of white noise with a mean square of 1.
     pub fn levels(&self, densities: &[f64; BANDS], gain: f64) -> [f64; BANDS] {
-        std::array::from_fn(|band| {
-            let level = 10.0 * (densities[band] * self.share(band) / gain).max(LEAST).log10();
-            (level * 10.0).round() / 10.0
-        })
+        std::array::from_fn(|band| 10.0 * (densities[band] * self.share(band) / gain).max(LEAST).log10())
     }
 
     /// The power of a line in each band by their levels.
@@ -120,12 +113,13 @@ mod tests {
             let levels = bands.levels(&bands.densities(&power), gain);
             for (band, level) in levels.iter().enumerate() {
                 let due = 10.0 * ((edge(band + 1) - edge(band)) / 24_000.0).log10();
-                assert!((level - due).abs() < 0.06, "band {band} at {rate} Hz: {level}, not {due}");
+                assert!((level - due).abs() < 0.01, "band {band} at {rate} Hz: {level}, not {due}");
             }
             let mut back = power.clone();
             bands.spread(&bands.by_levels(&levels, gain), &mut back);
-            let off = back.iter().zip(&power).map(|(a, b)| (10.0 * (a / b).log10()).abs()).fold(0.0, f64::max);
-            assert!(off < 0.06, "{off} dB at {rate} Hz");
+            let off =
+                back.iter().zip(&power).map(|(a, b)| (10.0 * (a / b).log10()).abs()).fold(0.0, f64::max);
+            assert!(off < 0.01, "{off} dB at {rate} Hz");
         }
     }
 }

@@ -41,7 +41,12 @@ impl Suppressor {
     /// `[control]` For `lines` lines.
     pub fn new(lines: usize) -> Self {
         let zeros = || vec![0.0; lines].into_boxed_slice();
-        Self { past: zeros(), gains: zeros(), sure: zeros(), sums: vec![[0.0; 2]; lines + 1].into_boxed_slice() }
+        Self {
+            past: zeros(),
+            gains: zeros(),
+            sure: zeros(),
+            sums: vec![[0.0; 2]; lines + 1].into_boxed_slice(),
+        }
     }
 
     /// `[audio]` Gains of some lines by their power and that of the noise in them.
@@ -115,10 +120,8 @@ fn half_integral(x: f64) -> f64 {
                 + x * (-0.249_910_55 + x * (0.055_199_68 + x * (-0.009_760_04 + x * 0.001_078_57))));
         return (0.5 * series).exp() / x.sqrt();
     }
-    let above = 0.267_773_734_3
-        + x * (8.634_760_892_5 + x * (18.059_016_973_0 + x * (8.573_328_740_1 + x)));
-    let below = 3.958_496_922_8
-        + x * (21.099_653_082_7 + x * (25.632_956_148_6 + x * (9.573_322_345_4 + x)));
+    let above = 0.267_773_734_3 + x * (8.634_760_892_5 + x * (18.059_016_973_0 + x * (8.573_328_740_1 + x)));
+    let below = 3.958_496_922_8 + x * (21.099_653_082_7 + x * (25.632_956_148_6 + x * (9.573_322_345_4 + x)));
     (0.5 * above / below * (-x).exp() / x).exp()
 }
 
@@ -129,7 +132,8 @@ mod tests {
     #[test]
     fn the_exponential_integral_is_the_tables() {
         // Handbook of Mathematical Functions, tables 5.1 and 5.2.
-        for (x, integral) in [(0.1, 1.822_923_958), (0.5, 0.559_773_595), (1.0, 0.219_383_934), (2.0, 0.048_900_511)]
+        for (x, integral) in
+            [(0.1, 1.822_923_958), (0.5, 0.559_773_595), (1.0, 0.219_383_934), (2.0, 0.048_900_511)]
         {
             let found = 2.0 * half_integral(x).ln();
             assert!((found - integral).abs() < 1e-6, "E1({x}) = {found}");

@@ -39,7 +39,10 @@ impl Voice {
         // Sample n of what comes back is the one of `latency` before; the network gives it `late` samples after its own.
         let start = (late as u64 * rate) as i64 - (latency(sample_rate, channels) as u64 * RATE) as i64;
         let ways = (rate != RATE).then(|| [Converter::new(rate, RATE, 0), Converter::new(RATE, rate, start)]);
-        let voice = |channel| Self { ways: ways.clone(), network: Network::new(APART * channel, APART * (channels - 1)) };
+        let voice = |channel| Self {
+            ways: ways.clone(),
+            network: Network::new(APART * channel, APART * (channels - 1)),
+        };
         (0..channels).map(voice).collect()
     }
 
@@ -185,7 +188,9 @@ impl Converter {
         self.ahead += self.from;
         let oldest = self.past.len() / 2 - taps;
         // Before the first sample there is silence.
-        let Some(from) = usize::try_from(back).ok().and_then(|back| oldest.checked_sub(back)) else { return 0.0 };
+        let Some(from) = usize::try_from(back).ok().and_then(|back| oldest.checked_sub(back)) else {
+            return 0.0;
+        };
         let known = &self.past[self.next + from..][..taps];
         let place = share as f64 / self.to as f64 * PLACES as f64;
         let row = place as usize;

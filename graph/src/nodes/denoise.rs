@@ -22,6 +22,7 @@ use crate::meter::{Meter, REDUCTION as REDUCED, Reading};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
 use crate::ramp::Ramp;
+use crate::text::{Form, PROFILE_BANDS, Text};
 
 const REDUCTION: Param = Param::new(0, "reduction", Unit::Db)
     .range(0.0, 30.0)
@@ -32,15 +33,15 @@ const FLOOR: Param = Param::new(1, "floor", Unit::Dbfs)
     .default(-140.0)
     .bottom("-inf")
     .help("Level below which noise is not brought, however much reduction is asked for.");
-const SMOOTHING: Param = Param::new(2, "smoothing", Unit::Percent)
-    .range(0.0, 100.0)
-    .default(50.0)
-    .help("How steady the reduction is over time and frequency: more has no twitter, less keeps more detail.");
-const SENSITIVITY: Param = Param::new(3, "sensitivity", Unit::Db)
-    .range(-12.0, 12.0)
-    .help("How much louder the noise is taken to be than it was found: more takes more noise, and more programme.");
+const SMOOTHING: Param = Param::new(2, "smoothing", Unit::Percent).range(0.0, 100.0).default(50.0).help(
+    "How steady the reduction is over time and frequency: more has no twitter, less keeps more detail.",
+);
+const SENSITIVITY: Param = Param::new(3, "sensitivity", Unit::Db).range(-12.0, 12.0).help(
+    "How much louder the noise is taken to be than it was found: more takes more noise, and more programme.",
+);
 const LISTEN: Param = Param::new(4, "listen", Unit::Switch).help("Plays what is taken away instead.");
 const LEARN: Param = Param::new(5, "learn", Unit::Switch)
+    .momentary()
     .help("While on, the noise is learned and passes as it is; off takes what was learned as the profile.");
 const MODE: Param = Param::new(6, "mode", Unit::Choice(&["broadband", "voice"]))
     .setting()
@@ -54,6 +55,11 @@ pub const KIND: Kind = Kind::new(
     build,
 )
 .latency(latency)
+.texts(&[Text {
+    name: "profile",
+    form: Form::Profile,
+    help: "The noise as it was learned; where there is none, it is found while it plays.",
+}])
 .readings(&[
     REDUCED,
     Reading { name: "noise", unit: Unit::Dbfs, help: "Level of the noise, learned or found, RMS." },
@@ -65,6 +71,7 @@ const FRAME_MS: f64 = 42.7;
 const SLICES: usize = 4;
 /// Least spectra that make a profile.
 const FEWEST: usize = 8;
+const _: () = assert!(BANDS == PROFILE_BANDS, "a profile has as many bands as its text");
 /// Lowest noise that is reported, in dBFS.
 const LOWEST: f64 = -140.0;
 
@@ -97,17 +104,18 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         return Box::new(Speech { voices: Voice::all(setup.sample_rate, setup.channels), dry });
     }
     let stft = Stft::new(size(setup.sample_rate), setup.channels);
-    let lines = stft.lines();
+    let bands = Bands::new(stft.lines(), setup.sample_rate);
+    let levels = setup.profile(0).and_then(|profile| profile.bands.as_slice().try_into().ok());
+    let zeros = || vec![0.0; stft.lines()].into_boxed_slice();
     Box::new(Broadband {
         channels: setup.channels,
-        bands: Bands::new(lines, setup.sample_rate),
-        floor: NoiseFloor::new(lines),
-        suppressor: Suppressor::new(lines),
-        power: vec![0.0; lines].into_boxed_slice(),
-        noise: vec![0.0; lines].into_boxed_slice(),
-        learned: vec![0.0; lines].into_boxed_slice(),
-        given: None,
+        suppressor: Suppressor::new(stft.lines()),
+        power: zeros(),
+        noise: zeros(),
+        learned: zeros(),
+        profile: levels.map(|levels| bands.by_levels(&levels, stft.noise_gain())),
         now: Now::default(),
+        bands,
         stft,
     })
 }
@@ -116,14 +124,13 @@ struct Broadband {
     channels: usize,
     stft: Stft,
     bands: Bands,
-    floor: NoiseFloor,
     suppressor: Suppressor,
     /// Power of each line: of the frame, of the noise, and the sum of what is being learned.
     power: Box<[f64]>,
     noise: Box<[f64]>,
     learned: Box<[f64]>,
-    /// The profile that it was built with.
-    given: Option<[f64; BANDS]>,
+    /// Power of a line in each band, as it was built with it or has learned it.
+    profile: Option<[f64; BANDS]>,
     now: Now,
 }
 
@@ -132,14 +139,13 @@ struct Broadband {
 struct Now {
     /// Which piece of the work on a frame is next.
     job: usize,
+    floor: NoiseFloor,
     wish: Wish,
     /// Lowest level of the noise, as an amplitude.
     least: f64,
     /// Whether it learns, and of how many spectra.
     learning: bool,
     count: usize,
-    /// Power of a line in each band, learned here.
-    profile: Option<[f64; BANDS]>,
     /// Level of the noise, as an amplitude, and by how much it is turned down.
     level: f64,
     reduced: f64,
@@ -150,11 +156,11 @@ impl Default for Now {
         let wish = Wish { factor: 1.0, floor: 1.0, memory: 0.0, width: (0.0, 0.0) };
         Self {
             job: usize::MAX,
+            floor: NoiseFloor::default(),
             wish,
             least: 0.0,
             learning: false,
             count: 0,
-            profile: None,
             level: 0.0,
             reduced: 1.0,
         }
@@ -175,13 +181,13 @@ impl Broadband {
     }
 
     /// A frame is whole: what is asked for now holds for it.
-    fn begin(&mut self, ramps: &[Ramp; 4], learn: bool) {
+    fn begin(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Meter) {
         let [reduction, floor, smoothing, sensitivity] = ramps.each_ref().map(Ramp::value);
         let now = &mut self.now;
         now.wish = Wish {
             factor: 10.0_f64.powf(sensitivity / 10.0),
             floor: db_to_gain(-reduction),
-            memory: 0.96 + 0.035 * smoothing,
+            memory: 0.93 + 0.05 * smoothing,
             width: (6.0 * smoothing, smoothing / 16.0),
         };
         now.least = if floor > FLOOR.min { db_to_gain(floor) } else { 0.0 };
@@ -193,8 +199,11 @@ impl Broadband {
             let share = 1.0 / now.count as f64;
             self.learned.iter_mut().for_each(|power| *power *= share);
             let gain = self.stft.noise_gain();
-            let levels = self.bands.levels(&self.bands.densities(&self.learned), gain);
-            now.profile = Some(self.bands.by_levels(&levels, gain));
+            let mut levels = self.bands.levels(&self.bands.densities(&self.learned), gain);
+            for (band, level) in levels.iter_mut().enumerate() {
+                *level = meter.learned(band, *level);
+            }
+            self.profile = Some(self.bands.by_levels(&levels, gain));
         }
         now.learning = learn;
         now.job = 0;
@@ -218,11 +227,10 @@ impl Broadband {
                     self.learned.iter_mut().zip(&self.power).for_each(|(sum, power)| *sum += power);
                     now.count += 1;
                 }
-                self.floor.listen(&self.power);
+                now.floor.listen(&self.power, &self.bands);
             }
             1 => {
-                let known = now.profile.or(self.given);
-                let densities = known.unwrap_or_else(|| self.floor.densities(&self.bands));
+                let densities = self.profile.unwrap_or_else(|| now.floor.densities(&self.bands));
                 self.bands.spread(&densities, &mut self.noise);
                 let power = self.noise.iter().sum::<f64>() / ((lines - 1) as f64 * stft.noise_gain());
                 now.level = power.sqrt();
@@ -273,7 +281,7 @@ impl Node for Broadband {
             self.stft.advance(to - from);
             ramps.iter_mut().for_each(|ramp| ramp.advance(to - from));
             if self.stft.at() == 0 {
-                self.begin(&ramps, learn);
+                self.begin(&ramps, learn, meter);
             }
             from = to;
         }
@@ -283,21 +291,18 @@ impl Node for Broadband {
 
     fn reset(&mut self) {
         self.stft.reset();
-        self.floor.reset();
         self.suppressor.reset();
-        let profile = self.now.profile;
-        self.now = Now { profile, ..Now::default() };
+        self.now = Now::default();
     }
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
         self.stft.adopt(&old.stft);
-        self.floor.adopt(&old.floor);
         self.suppressor.adopt(&old.suppressor);
         self.power.copy_from_slice(&old.power);
         self.noise.copy_from_slice(&old.noise);
         self.learned.copy_from_slice(&old.learned);
-        self.now = Now { profile: self.now.profile, ..old.now };
+        self.now = old.now;
     }
 }
 
