@@ -127,7 +127,7 @@ impl Alone {
         let spec = spec(&format!("nodes:\n{}", variant.yaml));
         let values = &spec.nodes[0].values;
         let kind = variant.kind;
-        let setup = Setup::new(kind, RATE, 2, 2, values);
+        let setup = Setup::new(kind, RATE, 2, 2, values, &[]);
         let ramps =
             values.iter().enumerate().map(|(i, value)| kind.row(i).unwrap().at_rest(*value, RATE)).collect();
         Self { node: (kind.build)(&setup), ramps, shape: (kind.rows.len(), kind.part_rows().len()) }
@@ -155,11 +155,11 @@ impl Alone {
 #[test]
 fn a_node_that_was_reset_sounds_as_if_it_were_new() {
     let input = bursts(5, 2, 20_000);
-    for variant in variants() {
-        let mut used = Alone::new(&variant);
+    for variant in variants().iter().filter(|variant| !variant.remembers()) {
+        let mut used = Alone::new(variant);
         used.play(&noise(6.0, 6, 2, 20_000));
         guarded(|| used.node.reset());
-        let mut new = Alone::new(&variant);
+        let mut new = Alone::new(variant);
         assert!(same_bits(&used.play(&input), &new.play(&input)), "{}", variant.yaml);
     }
 }
@@ -167,10 +167,10 @@ fn a_node_that_was_reset_sounds_as_if_it_were_new() {
 #[test]
 fn a_node_that_adopted_another_goes_on_where_it_was() {
     let (past, future) = (bursts(7, 2, 20_000), bursts(8, 2, 20_000));
-    for variant in variants() {
-        let mut old = Alone::new(&variant);
+    for variant in variants().iter().filter(|variant| !variant.remembers()) {
+        let mut old = Alone::new(variant);
         old.play(&past);
-        let mut new = Alone::new(&variant);
+        let mut new = Alone::new(variant);
         guarded(|| new.node.adopt(old.node.as_ref()));
         assert!(same_bits(&new.play(&future), &old.play(&future)), "{}", variant.yaml);
     }
@@ -251,6 +251,11 @@ fn listen(nodes: &str, change: impl FnOnce(&mut Rig)) -> Channels {
             let levels = levels.into_iter().flat_map(|(level, seconds)| vec![level; seconds]);
             *samples = levels.flat_map(|level| second.iter().map(move |x| x * level)).collect();
         }
+    }
+    // Noise is only what stays.
+    if nodes.contains("denoise") {
+        let hiss = noise(-40.0, 23, 2, 48_000);
+        input.iter_mut().flatten().zip(hiss.iter().flatten()).for_each(|(x, hiss)| *x += hiss);
     }
     // One side lower, so that what links or balances the sides has work to do; hot, so that ceilings have.
     input[1].iter_mut().for_each(|x| *x *= 0.3);

@@ -133,7 +133,18 @@ impl NoiseFloor {
                 self.held[band] = found * bias(band, self.heard);
             }
         }
-        // Where none was heard ever, noise is as dense as in the nearest band where it was, if there is so much power at all.
+        // No more than there is in all bands around, for the spectrum of noise has no steps.
+        let mut most = [f64::INFINITY; BANDS];
+        for (band, most) in most.iter_mut().enumerate() {
+            *most = self.all[band].get() * bias(band, self.heard);
+        }
+        for band in (0..BANDS - 1).rev() {
+            most[band] = most[band].min(most[band + 1] * bands.step(band));
+        }
+        for band in 1..BANDS {
+            most[band] = most[band].min(most[band - 1] * bands.step(band - 1));
+        }
+        // Where none was heard ever, noise is as dense as in the nearest band where it was.
         let mut densities = [0.0; BANDS];
         for (band, density) in densities.iter_mut().enumerate() {
             let known = |other: &usize| self.held[*other].is_finite();
@@ -145,8 +156,7 @@ impl NoiseFloor {
                 (_, Some(above)) => above,
                 (None, None) => return [0.0; BANDS],
             };
-            let most = self.all[band].get() * bias(band, self.heard);
-            *density = self.held[nearest].min(most);
+            *density = self.held[nearest].min(most[band]);
         }
         densities
     }

@@ -7,6 +7,8 @@
 pub const BANDS: usize = 40;
 /// Where the last band ends; what lies above is taken for as dense as that band.
 const HIGHEST_HZ: f64 = 20_000.0;
+/// Slope that the spectrum of noise has at most, as a power of the frequency: 4 dB an octave.
+const STEEPEST: f64 = 1.33;
 /// Power that is none: -200 dB.
 const LEAST: f64 = 1e-20;
 
@@ -50,6 +52,12 @@ impl Bands {
         let last = self.places.len().saturating_sub(2 * side + 1);
         let from = middle.saturating_sub(side).min(last).max(1);
         from..from + 2 * side + 1
+    }
+
+    /// By what factor the power of a line changes from a band to the next at most, in noise.
+    pub fn step(&self, band: usize) -> f64 {
+        let middle = |band: usize| 0.5 * (self.edges[band] + self.edges[band + 1]);
+        (middle(band + 1) / middle(band)).powf(STEEPEST)
     }
 
     /// `[audio]` Mean power of a line in each band. A band above all lines is as dense as the one below it.

@@ -69,6 +69,10 @@ pub const KIND: Kind = Kind::new(
 const FRAME_MS: f64 = 42.7;
 /// Pieces in which the gains are worked out.
 const SLICES: usize = 4;
+/// Reduction above which the noise is taken to be louder, and by how much for each dB: the gain of a line swings around
+/// what noise would want, and the farther down the more it does.
+const ENOUGH: f64 = 12.0;
+const MORE: f64 = 0.3;
 /// Least spectra that make a profile.
 const FEWEST: usize = 8;
 const _: () = assert!(BANDS == PROFILE_BANDS, "a profile has as many bands as its text");
@@ -185,7 +189,7 @@ impl Broadband {
         let [reduction, floor, smoothing, sensitivity] = ramps.each_ref().map(Ramp::value);
         let now = &mut self.now;
         now.wish = Wish {
-            factor: 10.0_f64.powf(sensitivity / 10.0),
+            factor: 10.0_f64.powf((sensitivity + MORE * (reduction - ENOUGH).max(0.0)) / 10.0),
             floor: db_to_gain(-reduction),
             memory: 0.93 + 0.05 * smoothing,
             width: (6.0 * smoothing, smoothing / 16.0),
