@@ -144,7 +144,7 @@ impl Step {
     /// `[control]`
     pub fn new(plan: &PlanNode, rate: f64, wire: impl Fn(&Feed) -> Wire) -> Self {
         let key_width = plan.key_channels.unwrap_or(plan.channels);
-        let setup = Setup::new(plan.kind, rate, plan.channels, key_width, &plan.values);
+        let setup = Setup::new(plan.kind, rate, plan.channels, key_width, &plan.values, &plan.data);
         let ramps = plan.values.iter().enumerate();
         let ramps = ramps.filter_map(|(i, value)| Some(plan.kind.row(i)?.at_rest(*value, rate))).collect();
         let frames = |ms: f64| (ms * rate / 1000.0) as u64;

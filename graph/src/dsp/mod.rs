@@ -23,6 +23,7 @@ pub mod loudness;
 pub mod lowest;
 pub mod matched;
 pub mod oversample;
+pub mod rates;
 pub mod resample;
 pub mod slip;
 pub mod svf;
