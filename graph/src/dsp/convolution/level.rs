@@ -292,17 +292,23 @@ fn add_products<E: Eight>(sums: &mut [E; 6], taps: &Group, lines: &Group) {
     }
 }
 
-/// About how long it takes, in ns: a transform of a piece for each sample and each halving, a line that is joined or parted,
-/// a line that is multiplied.
-const TRANSFORM_NS: f64 = 0.2;
-const JOIN_NS: f64 = 3.0;
-const MULTIPLY_NS: f64 = 0.8;
+/// About how long it takes, in ns: a transform of a piece for each sample and each halving...
+const TRANSFORM_NS: f64 = 0.16;
+/// ... a line that is joined or parted, and for each doubling of the ways...
+const JOIN_NS: (f64, f64) = (1.7, 1.0);
+/// ... and a line that is multiplied.
+const MULTIPLY_NS: f64 = 1.0;
+
+fn join_ns(ways: usize) -> f64 {
+    JOIN_NS.0 + JOIN_NS.1 * f64::from(ways.ilog2())
+}
 
 impl Stretch {
     /// About how long a tick of it takes, in ns.
     pub fn cost(&self, shape: &Shape, paths: usize) -> f64 {
-        let size = (self.ticks * TICK) as f64;
-        let transform = 2.0 * TRANSFORM_NS * (2.0 * size).log2() + JOIN_NS;
+        let size = 2 * self.ticks * TICK;
+        let ways = Transform::ways_of(size);
+        let transform = 2.0 * TRANSFORM_NS * f64::from((size / ways).ilog2()) + join_ns(ways);
         let transforms = (shape.inputs + shape.outputs) as f64 * transform;
         TICK as f64 * (transforms + MULTIPLY_NS * (self.partitions * paths) as f64)
     }
@@ -330,7 +336,7 @@ fn schedule(
     let piece = transform.piece() as f64;
     let cost = |unit: &Unit| match unit {
         Unit::Forward { .. } | Unit::Inverse { .. } => TRANSFORM_NS * piece * piece.log2(),
-        Unit::Join { .. } | Unit::Part { .. } => JOIN_NS * size as f64 / steps as f64,
+        Unit::Join { .. } | Unit::Part { .. } => join_ns(ways) * size as f64 / steps as f64,
         Unit::Multiply { .. } => MULTIPLY_NS * (LANES * stretch.partitions * paths) as f64,
     };
     let share = units.iter().map(cost).sum::<f64>() / stretch.ticks as f64;

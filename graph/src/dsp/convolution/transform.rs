@@ -16,7 +16,7 @@ pub(super) type Group = [f64; 2 * LANES];
 /// Longest piece, in samples.
 const LONGEST: usize = 2048;
 /// Columns that are joined, or parted, at once.
-const COLUMNS: usize = 128;
+const COLUMNS: usize = 32;
 
 /// Where a spectrum lies: its first group, and how far it is from one to the next.
 ///
@@ -54,7 +54,7 @@ pub(super) struct Transform {
 impl Transform {
     /// `[control]` One of `size` samples, a power of two.
     pub fn new(size: usize) -> Self {
-        let ways = (size / LONGEST).max(1);
+        let ways = Self::ways_of(size);
         let piece = size / ways;
         let mut planner = RealFftPlanner::new();
         let (forward, inverse) = (planner.plan_fft_forward(piece), planner.plan_fft_inverse(piece));
@@ -78,7 +78,12 @@ impl Transform {
         }
     }
 
-    /// How many pieces a transform has.
+    /// How many pieces a transform of `size` samples has.
+    pub fn ways_of(size: usize) -> usize {
+        (size / LONGEST).max(1)
+    }
+
+    /// How many pieces this one has.
     pub fn ways(&self) -> usize {
         self.ways
     }
