@@ -13,7 +13,7 @@ use crate::dsp::tap::Tap;
 use crate::meter::Meter;
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit};
-use crate::text::{Form, LONGEST_IMPULSE_S, Text};
+use crate::text::{Form, Text};
 use std::borrow::Cow;
 use std::f64::consts::PI;
 
@@ -30,22 +30,20 @@ const GAIN: Param = Param::new(2, "gain", Unit::Gain).range(-60.0, 24.0).help("L
 const PREDELAY: Param = Param::new(3, "predelay", Unit::Ms)
     .range(0.0, 500.0)
     .help("How much later the impulse answers; a new time comes in by a crossfade.");
-const START: Param = Param::new(4, "start", Unit::Ms)
-    .range(0.0, LONGEST_IMPULSE_S * 1000.0)
+const START: Param = Param::new(4, "start", Unit::Percent)
+    .range(0.0, 100.0)
     .setting()
     .help("How much is cut off the impulse's beginning.");
-const LENGTH: Param = Param::new(5, "length", Unit::Ms)
-    .range(1.0, LONGEST_IMPULSE_S * 1000.0)
-    .default(LONGEST_IMPULSE_S * 1000.0)
-    .log()
-    .top("all")
+const LENGTH: Param = Param::new(5, "length", Unit::Percent)
+    .range(0.0, 100.0)
+    .default(100.0)
     .setting()
-    .help("How much of the impulse is played, from its start on.");
-const FADE: Param = Param::new(6, "fade", Unit::Ms)
-    .range(0.0, 2000.0)
-    .default(20.0)
+    .help("How much is played of what is left of the impulse.");
+const FADE: Param = Param::new(6, "fade", Unit::Percent)
+    .range(0.0, 100.0)
+    .default(10.0)
     .setting()
-    .help("Over how much of what is left an impulse that was cut at its end fades away.");
+    .help("How much of what is played fades away where the impulse was cut at its end.");
 const NORMALISE: Param = Param::new(7, "normalise", Unit::Choice(&["off", "energy", "peak"]))
     .setting()
     .help("Brings the impulse to a level: energy lets noise out as loud as it came in, peak to 0 dBFS.");
@@ -74,20 +72,22 @@ const FADE_MS: f64 = 20.0;
 /// Most samples of the pre-delay that are handed over in a swap.
 const HANDED_OVER: usize = 65_536;
 
+/// Lowest level that an impulse is brought up from: what is cut off a tail must not become a blast.
+const QUIETEST: f64 = 0.01;
+
 /// The impulse as it is played.
 fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
     let Some(whole) = setup.impulse(0) else { return vec![vec![1.0]].into() };
-    let start = setup.frames(setup.value(&START)).min(whole.frames() - 1);
-    let length = setup.value(&LENGTH);
-    let kept = if length < LENGTH.max { setup.frames(length).max(1) } else { whole.frames() };
-    let end = (start + kept).min(whole.frames());
+    let share = |row: &Param, of: usize| (setup.value(row) / 100.0 * of as f64).round() as usize;
+    let start = share(&START, whole.frames()).min(whole.frames() - 1);
+    let end = start + share(&LENGTH, whole.frames() - start).max(1);
     let is_cut = end < whole.frames();
     let normalise = setup.value(&NORMALISE) as usize;
     if start == 0 && !is_cut && normalise == 0 {
         return Cow::Borrowed(&whole.channels);
     }
     let mut channels: Vec<Vec<f64>> = whole.channels.iter().map(|taps| taps[start..end].to_vec()).collect();
-    let fade = if is_cut { setup.frames(setup.value(&FADE)).min(end - start) } else { 0 };
+    let fade = if is_cut { share(&FADE, end - start) } else { 0 };
     for taps in &mut channels {
         let taps = taps.iter_mut().rev().take(fade).enumerate();
         taps.for_each(|(at, tap)| *tap *= 0.5 - 0.5 * (PI * (at + 1) as f64 / (fade + 1) as f64).cos());
@@ -101,9 +101,7 @@ fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
         2 => channels.iter().flatten().fold(0.0, |peak, tap| tap.abs().max(peak)),
         _ => 1.0,
     };
-    if level > 0.0 {
-        channels.iter_mut().flatten().for_each(|tap| *tap /= level);
-    }
+    channels.iter_mut().flatten().for_each(|tap| *tap /= level.max(QUIETEST));
     channels.into()
 }
 
