@@ -149,6 +149,25 @@ impl Chain {
         }
     }
 
+    /// `[audio]` Goes on to take over the state of the chain before, after `frames` more that both have played; gives how many
+    /// frames that takes yet, at least.
+    pub fn adopt_more(&mut self, old: &Chain, frames: usize) -> usize {
+        let mut left = 0;
+        let go_on = || {
+            for at in 0..self.steps.len() {
+                self.enter(at);
+                if let Some(old) = self.follows[at].and_then(|at| old.steps.get(at)) {
+                    left = left.max(self.steps[at].adopt_more(old, frames));
+                }
+            }
+            self.leave();
+        };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(go_on)) {
+            self.give_up(payload);
+        }
+        left
+    }
+
     fn take_over(&mut self, old: &Chain) {
         for at in 0..self.steps.len() {
             self.enter(at);

@@ -20,6 +20,12 @@ pub trait Node: Any + Send {
     /// `[audio]` Takes over the state of the node that it follows in a swap, if that is of its own shape.
     /// A copy of bounded cost; nothing is allocated or freed.
     fn adopt(&mut self, old: &dyn Node);
+
+    /// `[audio]` Goes on with what is too much for [`Self::adopt`], after `_frames` more that both nodes have played, and gives
+    /// how many frames it takes yet, at least. Called after each quantum until it takes none; the swap's fade waits for it.
+    fn adopt_more(&mut self, _old: &dyn Node, _frames: usize) -> usize {
+        0
+    }
 }
 
 /// `old` as a node of type `N`, for [`Node::adopt`].

@@ -217,7 +217,11 @@ impl Seat {
         if let Some(swap) = &mut self.swap {
             play(&mut swap.next, &self.inputs, &mut self.incoming, frames, bypass.as_ref(), &mut tell);
             let generation = swap.next.generation();
-            match swap.blend(&mut self.outputs, &self.incoming, frames) {
+            let progress = swap.blend(&mut self.outputs, &self.incoming, frames);
+            if let Some(chain) = &self.on_air {
+                swap.hand_over(chain, frames);
+            }
+            match progress {
                 Progress::Same => {}
                 Progress::FadeBegins => tell(Event::Fading { generation }),
                 Progress::Done => {

@@ -240,6 +240,15 @@ impl Step {
         self.slips.iter_mut().zip(&old.slips).for_each(|(slip, old)| slip.adopt(old));
     }
 
+    /// `[audio]` Goes on to take over state: see [`Node::adopt_more`].
+    pub fn adopt_more(&mut self, old: &Step, frames: usize) -> usize {
+        let mut left = 0;
+        if old.heard.steady() != Some(0.0) && !old.is_out {
+            self.call(|step| left = step.node.adopt_more(old.node.as_ref(), frames));
+        }
+        left
+    }
+
     /// `[audio]` Runs the node for 1 to 64 frames. `Err` where it made something that is no number. Then, and where it
     /// panics, the dry signal takes its place.
     pub fn run(&mut self, bench: &mut Bench<'_>, frames: usize) -> Result<(), ()> {

@@ -4,6 +4,7 @@ pub mod band;
 pub mod boxes;
 pub mod cascade;
 pub mod clip;
+pub mod convolution;
 pub mod crossover;
 pub mod curve;
 pub mod delay;

@@ -14,6 +14,7 @@ macro_rules! catalogue {
 catalogue! {
     clipper,
     compressor,
+    convolver,
     crossover,
     deesser,
     delay,
