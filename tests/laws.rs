@@ -253,11 +253,6 @@ fn listen(nodes: &str, change: impl FnOnce(&mut Rig)) -> Channels {
             *samples = levels.flat_map(|level| second.iter().map(move |x| x * level)).collect();
         }
     }
-    // Noise is only what stays.
-    if nodes.contains("denoise") {
-        let hiss = noise(-40.0, 23, 2, 48_000);
-        input.iter_mut().flatten().zip(hiss.iter().flatten()).for_each(|(x, hiss)| *x += hiss);
-    }
     // One side lower, so that what links or balances the sides has work to do; hot, so that ceilings have.
     input[1].iter_mut().for_each(|x| *x *= 0.3);
     rig.play(&input)
