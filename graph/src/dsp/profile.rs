@@ -51,7 +51,7 @@ impl Bands {
         // The line of 0 Hz has no mirror, and what offset there is.
         let last = self.places.len().saturating_sub(2 * side + 1);
         let from = middle.saturating_sub(side).min(last).max(1);
-        from..from + 2 * side + 1
+        from..(from + 2 * side + 1).min(self.places.len())
     }
 
     /// By what factor the power of a line changes from a band to the next at most, in noise.

@@ -301,6 +301,9 @@ impl Node for Broadband {
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
+        if (old.channels, old.stft.lines()) != (self.channels, self.stft.lines()) {
+            return;
+        }
         self.stft.adopt(&old.stft);
         self.suppressor.adopt(&old.suppressor);
         self.power.copy_from_slice(&old.power);
