@@ -28,6 +28,7 @@ pub mod seat;
 pub mod spec;
 mod step;
 pub mod swap;
+pub mod text;
 pub mod trace;
 pub mod yaml;
 

@@ -14,9 +14,11 @@ macro_rules! catalogue {
 catalogue! {
     clipper,
     compressor,
+    convolver,
     crossover,
     deesser,
     delay,
+    denoise,
     dither,
     eq,
     exciter,
