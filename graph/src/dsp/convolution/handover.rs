@@ -23,8 +23,8 @@ pub(super) struct Handover {
 enum Stage {
     /// The blocks in the time domain: so many samples have gone over.
     Blocks(usize),
-    /// The job of this block began before it was complete; its transform is taken over, too, once it is there.
-    Wait(usize),
+    /// The block that is being transformed is taken over, too, once its spectrum is there.
+    Wait,
     /// Spectra: so many groups of lines have gone over.
     Spectra(usize),
     /// All is there.
@@ -41,7 +41,11 @@ impl Convolution {
         (self.tick, self.at) = (old.tick, old.at);
         self.past.copy_from_slice(&old.past);
         for (at, level) in self.levels.iter_mut().enumerate() {
-            level.unknown = old.levels.get(at).map_or(level.block(self.tick), |old| old.unknown);
+            level.know_from(level.block(self.tick));
+            if let Some(old) = old.levels.get(at) {
+                // What it would make of blocks that it does not know yet is worth no work.
+                (level.unknown, level.first, level.first_heard) = (old.unknown, usize::MAX, usize::MAX);
+            }
         }
         self.handover = Some(Handover { level: 0, stage: Stage::Blocks(0) });
     }
@@ -53,6 +57,10 @@ impl Convolution {
         if (self.tick, self.at) != (old.tick, old.at) {
             // One of them was reset: there is nothing to keep step with.
             self.handover = None;
+            for level in &mut self.levels {
+                let next = level.block(self.tick) + 1;
+                (level.first, level.first_heard) = (level.first.min(next), level.first_heard.min(next));
+            }
             return 0;
         }
         let mut budget = frames * SHARE;
@@ -80,11 +88,13 @@ impl Stage {
             let end = level.blocks.len().min(at + *budget);
             level.blocks[at..end].copy_from_slice(&old.blocks[at..end]);
             *budget -= end - at;
-            *self = if end == level.blocks.len() { Self::Wait(level.block(tick)) } else { Self::Blocks(end) };
+            *self = Self::Blocks(end);
+            if end == level.blocks.len() {
+                level.first = level.block(tick) + 1;
+                *self = Self::Wait;
+            }
         }
-        if let Self::Wait(block) = *self
-            && (level.block(tick) > block || old.has_heard(tick))
-        {
+        if matches!(self, Self::Wait) && (level.block(tick) >= level.first || old.has_heard(tick)) {
             *self = Self::Spectra(0);
         }
         if let Self::Spectra(from) = *self {
@@ -98,6 +108,7 @@ impl Stage {
             if group == level.groups() {
                 let common = level.partitions.min(old.partitions);
                 level.unknown = old.unknown.max(level.block(tick).saturating_sub(common));
+                level.first_heard = level.block(tick) + 1;
                 *self = Self::Done;
             }
         }
