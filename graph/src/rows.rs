@@ -8,7 +8,7 @@ const DETECTORS: [&str; 3] = ["peak", "rms", "program"];
 
 /// How far filters of linear phase reach.
 pub const fn reach(slot: usize) -> Param {
-    Param::new(slot, "reach", Unit::Ms).range(20.0, 400.0).default(85.0).log().setting().help(
+    Param::new(slot, "reach", Unit::Ms).range(20.0, 400.0).default(170.0).log().setting().help(
         "How far linear phase reaches to both sides, and so its latency; the longer, the lower and narrower it is exact.",
     )
 }

@@ -2,8 +2,8 @@
 //!
 //! The curve is sampled on a grid of frequencies, transformed back, and cut by a window: frequency sampling (L. R. Rabiner,
 //! B. Gold, C. A. McGonegal, *An Approach to the Approximation Problem for Nonrecursive Digital Filters*, IEEE Trans. Audio
-//! Electroacoust. 18(2), 1970). The window is flat over the inner half and falls as Kaiser's does: what a narrow low band
-//! needs stays whole, and only what is left at the ends is rounded off.
+//! Electroacoust. 18(2), 1970). The window is flat over most of its length and falls as Kaiser's does: what a narrow low
+//! band needs stays whole, and only what is left at the ends is rounded off.
 
 use crate::dsp::kaiser;
 use crate::dsp::linear::bank::{Bank, block_frames};
@@ -18,9 +18,9 @@ const EFFORT: usize = 16_384;
 /// Points of parts that are loaded in one piece.
 const POINTS: usize = 2_048;
 /// Inner share of the window that is flat.
-const FLAT: f64 = 0.5;
+const FLAT: f64 = 0.7;
 /// Of the window's edges.
-const BETA: f64 = 8.0;
+const BETA: f64 = 5.0;
 /// How long before its middle a filter of mixed phase may answer, in ms: as long as a sound hides what comes before it.
 ///
 /// Source: H. Fastl, E. Zwicker, *Psychoacoustics: Facts and Models*, section 4.4.1, premasking.

@@ -43,8 +43,7 @@ impl Splitter {
         freqs: impl IntoIterator<Item = f64>,
     ) -> Self {
         let count = bands.clamp(2, BANDS) - 1;
-        let splits =
-            Splits { rate, freqs: rising(freqs, count), count, power: if steep { 4 } else { 2 } };
+        let splits = Splits { rate, freqs: rising(freqs, count), count, power: if steep { 4 } else { 2 } };
         let outputs = (0..channels).flat_map(|channel| (0..count).map(move |split| [(channel, split)]));
         let outputs = outputs.map(Box::from).map(|sources: Box<[_; 1]>| sources as Box<[_]>).collect();
         Self {
@@ -167,7 +166,9 @@ mod tests {
     fn each_band_has_the_curve_of_its_linkwitz_riley_twin() {
         let mut worst: f64 = 0.0;
         for steep in [false, true] {
-            for freqs in [&[100.0][..], &[80.0, 1_000.0], &[120.0, 130.0, 4_000.0], &[200.0, 500.0, 2e3, 6e3, 15e3]] {
+            for freqs in
+                [&[100.0][..], &[80.0, 1_000.0], &[120.0, 130.0, 4_000.0], &[200.0, 500.0, 2e3, 6e3, 15e3]]
+            {
                 let impulse = |n: usize| if n == 0 { 1.0 } else { 0.0 };
                 let (mut linear, _) = splitter(freqs, steep);
                 let mut twin = Crossover::new(RATE, freqs.len() + 1, steep, 1);
@@ -182,7 +183,8 @@ mod tests {
                 let twin: Vec<_> = (0..48_000).map(|n| twin.tick(0, impulse(n))).collect();
                 for band in 0..=freqs.len() {
                     for freq in (0..=60).map(|i| 20.0 * 1_000.0_f64.powf(f64::from(i) / 60.0)) {
-                        let [got, wanted] = [&linear, &twin].map(|all| level(all.iter().map(|bands| bands[band]), freq));
+                        let [got, wanted] =
+                            [&linear, &twin].map(|all| level(all.iter().map(|bands| bands[band]), freq));
                         if wanted > -60.0 {
                             worst = worst.max((got - wanted).abs());
                             assert!(
