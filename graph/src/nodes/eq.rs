@@ -155,11 +155,10 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let bands: Box<[Band]> = (0..setup.parts).map(band).collect();
     let linear = reach.map(|reach| {
         let bands: Vec<_> = bands.iter().map(|band| (band.form, band.place)).collect();
-        let is_mixed = PHASES[setup.value(&PHASE) as usize] == "mixed";
         let value = |index: usize, row: &Param| row.audio(setup.part_value(index, row));
         let wanted = |index| wanted(|row| value(index, row));
         Linear {
-            filters: Equaliser::new(setup.sample_rate, reach, is_mixed, setup.channels, &bands, &wanted),
+            filters: Equaliser::new(setup.sample_rate, reach, setup.channels, &bands, &wanted),
             heard: vec![Delay::new(reach.latency); setup.key_channels].into_boxed_slice(),
         }
     });
@@ -489,5 +488,13 @@ impl Node for Eq {
             linear.filters.adopt(&old.filters);
             linear.heard.iter_mut().zip(&old.heard).for_each(|(delay, old)| delay.adopt(old));
         }
+    }
+
+    fn adopt_more(&mut self, old: &dyn Node, frames: usize) -> usize {
+        let old = same::<Self>(old).and_then(|old| old.linear.as_ref());
+        self.linear
+            .as_mut()
+            .zip(old)
+            .map_or(0, |(linear, old)| linear.filters.adopt_more(&old.filters, frames))
     }
 }

@@ -164,6 +164,13 @@ impl Split {
             _ => {}
         }
     }
+
+    fn adopt_more(&mut self, old: &Self, frames: usize) -> usize {
+        match (self, old) {
+            (Self::Linear(split), Self::Linear(old)) => split.adopt_more(old, frames),
+            _ => 0,
+        }
+    }
 }
 
 struct Band {
@@ -308,5 +315,11 @@ impl Node for Multiband {
         self.split.adopt(&old.split);
         self.key_split.adopt(&old.key_split);
         self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));
+    }
+
+    fn adopt_more(&mut self, old: &dyn Node, frames: usize) -> usize {
+        let Some(old) = same::<Self>(old) else { return 0 };
+        let splits = [(&mut self.split, &old.split), (&mut self.key_split, &old.key_split)];
+        splits.map(|(split, old)| split.adopt_more(old, frames)).into_iter().max().unwrap_or(0)
     }
 }

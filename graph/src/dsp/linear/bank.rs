@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub const TICK: usize = 64;
 /// Bins that are summed together.
 const LANES: usize = 8;
+/// Samples that are taken over from another bank for each frame.
+const SHARE: usize = 128;
 /// Time of a fade, at least, in ms.
 const FADE_MS: f64 = 30.0;
 
@@ -54,7 +56,17 @@ pub struct Bank {
     filled: usize,
     /// Frames of the block that comes in.
     at: usize,
+    handover: Option<Handover>,
     vectors: Vectors,
+}
+
+/// How much of another bank's past has been taken over.
+#[derive(Clone, Copy)]
+enum Handover {
+    /// So many spectra of each input.
+    Spectra(usize),
+    /// All, which is heard after so many frames.
+    Wait(usize),
 }
 
 struct Transforms {
@@ -112,6 +124,7 @@ impl Bank {
             newest: 0,
             filled: 0,
             at: 0,
+            handover: None,
             vectors: Vectors::detect(),
         }
     }
@@ -268,14 +281,15 @@ impl Bank {
     /// `[audio]` Forgets what came in. The filters stay; a fade is at its end.
     pub fn reset(&mut self) {
         self.jump();
-        (self.filled, self.newest, self.at) = (0, 0, 0);
+        (self.filled, self.newest, self.at, self.handover) = (0, 0, 0, None);
         self.inputs.iter_mut().for_each(|input| input.samples.fill(0.0));
         for Output { sums, blocks, .. } in &mut self.outputs {
             sums.iter_mut().chain(blocks).for_each(|samples| samples.fill(0.0));
         }
     }
 
-    /// `[audio]` Takes over what came in to another bank of the same shape; the filters stay.
+    /// `[audio]` Begins to take over what came in to another bank of the same shape; the filters stay. This one must be new.
+    /// It is complete when [`Self::adopt_more`] says so.
     pub fn adopt(&mut self, old: &Self) {
         let shape = |bank: &Self| (bank.block, bank.parts, bank.inputs.len(), bank.outputs.len());
         if shape(self) != shape(old) {
@@ -284,11 +298,44 @@ impl Bank {
         (self.newest, self.filled, self.at) = (old.newest, old.filled, old.at);
         for (input, old) in self.inputs.iter_mut().zip(&old.inputs) {
             input.samples.copy_from_slice(&old.samples);
-            input.spectra.copy_from_slice(&old.spectra);
         }
         for (output, old) in self.outputs.iter_mut().zip(&old.outputs) {
-            output.sums[0].copy_from_slice(&old.sums[0]);
             output.blocks.iter_mut().zip(&old.blocks).for_each(|(block, old)| block.copy_from_slice(old));
+        }
+        self.handover = (self.filled > 0).then_some(Handover::Spectra(0));
+    }
+
+    /// `[audio]` Takes over as much as is due after `frames` more frames that both have played, and gives how many frames it
+    /// still takes, at least, until this one sounds as if it had heard all that `old` has.
+    ///
+    /// Both keep step meanwhile: what one writes, the other writes at the same place, so a spectrum that went over stays
+    /// what it is.
+    pub fn adopt_more(&mut self, old: &Self, frames: usize) -> usize {
+        let place = |bank: &Self| (bank.newest, bank.filled, bank.at);
+        if place(self) != place(old) {
+            // One of them was reset: there is nothing to keep step with.
+            self.handover = None;
+        }
+        self.handover = match self.handover {
+            Some(Handover::Spectra(from)) => {
+                let share =
+                    (frames * SHARE / (self.width * self.inputs.len().max(1))).max(usize::from(frames > 0));
+                let until = (from + share).min(self.parts);
+                let floats = from * self.width..until * self.width;
+                for (input, old) in self.inputs.iter_mut().zip(&old.inputs) {
+                    input.spectra[floats.clone()].copy_from_slice(&old.spectra[floats.clone()]);
+                }
+                // What is worked on now had not heard all, nor has what comes after it once it is heard.
+                let left = 2 * self.block - self.at;
+                Some(if until < self.parts { Handover::Spectra(until) } else { Handover::Wait(left) })
+            }
+            Some(Handover::Wait(left)) if left > frames => Some(Handover::Wait(left - frames)),
+            _ => None,
+        };
+        match self.handover {
+            Some(Handover::Spectra(_)) => TICK + 1,
+            Some(Handover::Wait(left)) => left,
+            None => 0,
         }
     }
 }
@@ -356,99 +403,4 @@ fn multiply_add<const FUSED: bool>(sum: &mut [f64], a: &[f64], b: &[f64]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RATE: f64 = 48_000.0;
-
-    fn noise(seed: usize, count: usize) -> Vec<f64> {
-        (0..count)
-            .map(|n| ((n * n * 7_919 + n * 31 + seed * 104_729) % 2_001) as f64 / 1_000.0 - 1.0)
-            .collect()
-    }
-
-    /// Two inputs and two filters crosswise, and straight.
-    fn bank(filters: &[Vec<f64>; 2]) -> Bank {
-        let sources = [[(0, 0), (1, 1)], [(0, 1), (1, 0)]].map(Box::from).to_vec();
-        let mut bank = Bank::new(RATE, filters[0].len(), 2, 2, sources);
-        load(&mut bank, filters);
-        bank.jump();
-        bank
-    }
-
-    fn load(bank: &mut Bank, filters: &[Vec<f64>; 2]) {
-        for (at, filter) in filters.iter().enumerate() {
-            (0..bank.parts()).for_each(|part| {
-                bank.load(at, part, |n| filter.get(n).copied().unwrap_or(0.0));
-            });
-        }
-        bank.fade();
-    }
-
-    fn play(bank: &mut Bank, inputs: &[Vec<f64>; 2]) -> [Vec<f64>; 2] {
-        let mut out = [Vec::new(), Vec::new()];
-        for (left, right) in inputs[0].iter().zip(&inputs[1]) {
-            bank.put(0, *left);
-            bank.put(1, *right);
-            (0..2).for_each(|at| out[at].push(bank.get(at)));
-            bank.advance();
-        }
-        out
-    }
-
-    /// Direct convolution, two blocks late.
-    fn direct(filters: &[Vec<f64>; 2], inputs: &[Vec<f64>; 2], output: usize) -> Vec<f64> {
-        let late = 2 * block_frames(RATE);
-        let sample = |n: usize| {
-            let heard = |input: usize, filter: usize| -> f64 {
-                (0..filters[filter].len().min(n + 1)).map(|k| filters[filter][k] * inputs[input][n - k]).sum()
-            };
-            heard(0, output) + heard(1, 1 - output)
-        };
-        (0..inputs[0].len()).map(|n| n.checked_sub(late).map_or(0.0, sample)).collect()
-    }
-
-    fn worst(a: &[f64], b: &[f64]) -> f64 {
-        a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
-    }
-
-    #[test]
-    fn it_is_direct_convolution_two_blocks_late() {
-        for taps in [1, 256, 1_000] {
-            let filters = [noise(1, taps), noise(2, taps)];
-            let inputs = [noise(3, 4_000), noise(4, 4_000)];
-            let out = play(&mut bank(&filters), &inputs);
-            for at in 0..2 {
-                let error = worst(&out[at], &direct(&filters, &inputs, at)) / taps as f64;
-                assert!(error < 1e-14, "{taps} taps: {error:e}");
-            }
-        }
-    }
-
-    #[test]
-    fn filters_are_exchanged_by_a_fade_between_what_both_give() {
-        let (old, new) = ([noise(1, 700), noise(2, 700)], [noise(5, 700), noise(6, 700)]);
-        let inputs = [noise(3, 6_000), noise(4, 6_000)];
-        let halves =
-            |from: usize| [0, 1].map(|at: usize| inputs[at][from..(from + 1_000).min(6_000)].to_vec());
-        let mut bank = bank(&old);
-        let mut out = play(&mut bank, &halves(0));
-        load(&mut bank, &new);
-        for from in (1_000..6_000).step_by(1_000) {
-            out.iter_mut().zip(play(&mut bank, &halves(from))).for_each(|(out, more)| out.extend(more));
-        }
-        assert!(!bank.is_fading());
-        let (before, after) = (direct(&old, &inputs, 0), direct(&new, &inputs, 0));
-        // What comes in from the block at 768 on is heard through both; its answer is due two blocks later.
-        let (from, frames) = (768 + 2 * 256, 1_536);
-        for n in 0..6_000_usize {
-            let share = match n.checked_sub(from) {
-                None => 0.0,
-                Some(n) if n < frames => 0.5 - 0.5 * (PI * (n + 1) as f64 / frames as f64).cos(),
-                Some(_) => 1.0,
-            };
-            let expected = before[n] + share * (after[n] - before[n]);
-            assert!((out[0][n] - expected).abs() < 1e-10, "{n}: {} is not {expected}", out[0][n]);
-        }
-    }
-}
+mod tests;

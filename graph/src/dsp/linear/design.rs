@@ -35,6 +35,8 @@ pub struct Reach {
     pub middle: usize,
     /// Frames that they are late by, with the bank's own.
     pub latency: usize,
+    /// Whether the lows have a phase of their own.
+    pub is_mixed: bool,
 }
 
 impl Reach {
@@ -42,14 +44,14 @@ impl Reach {
     pub fn linear(rate: f64, frames: usize) -> Self {
         let own = 2 * block_frames(rate);
         let side = frames.saturating_sub(own).max(1);
-        Self { taps: 2 * side + 1, middle: side, latency: side + own }
+        Self { taps: 2 * side + 1, middle: side, latency: side + own, is_mixed: false }
     }
 
     /// Mixed phase: as many coefficients, most of them after the middle.
     pub fn mixed(rate: f64, frames: usize) -> Self {
         let linear = Self::linear(rate, frames);
         let middle = linear.middle.min((MIXED_MS * rate / 1000.0) as usize);
-        Self { middle, latency: linear.latency - linear.middle + middle, ..linear }
+        Self { middle, latency: linear.latency - linear.middle + middle, is_mixed: true, ..linear }
     }
 }
 
@@ -173,15 +175,14 @@ impl Design {
     }
 
     fn load(&self, pair: usize, part: usize, bank: &mut Bank) {
-        let Reach { taps, middle, .. } = self.reach;
+        let Reach { taps, middle, is_mixed, .. } = self.reach;
         let size = 2 * (self.places.len() - 1);
-        let is_symmetric = 2 * middle + 1 == taps;
         let sample = |tap: usize| self.transform.sample((size + tap - middle) % size);
-        let point = |tap: usize| match (tap < taps, is_symmetric) {
+        let point = |tap: usize| match (tap < taps, is_mixed) {
             (false, _) => Complex64::ZERO,
+            (_, true) => self.window[tap] * sample(tap),
             // Roundings are not symmetric: the mean of both sides is.
-            (_, true) => 0.5 * self.window[tap] * (sample(tap) + sample(taps - 1 - tap)),
-            (_, false) => self.window[tap] * sample(tap),
+            (_, false) => 0.5 * self.window[tap] * (sample(tap) + sample(taps - 1 - tap)),
         };
         bank.load(2 * pair, part, |tap| point(tap).re);
         if 2 * pair + 1 < self.filters {

@@ -54,7 +54,6 @@ impl Equaliser {
     pub fn new(
         rate: f64,
         reach: Reach,
-        is_mixed: bool,
         channels: usize,
         bands: &[(Form, Place)],
         wanted: &impl Fn(usize) -> Made,
@@ -86,7 +85,7 @@ impl Equaliser {
         };
         let bands = Bands {
             bands: bands.iter().enumerate().map(band).collect(),
-            is_mixed,
+            is_mixed: reach.is_mixed,
             is_crossed,
             others: is_placed.then_some(first / 2),
         };
@@ -158,11 +157,16 @@ impl Equaliser {
         self.linear.reset();
     }
 
-    /// `[audio]` Takes over what came in to another of the same shape.
+    /// `[audio]` Begins to take over what came in to another of the same shape.
     pub fn adopt(&mut self, old: &Self) {
         if (self.is_mid_side, self.bands.is_crossed) == (old.is_mid_side, old.bands.is_crossed) {
             self.linear.bank.adopt(&old.linear.bank);
         }
+    }
+
+    /// `[audio]` Goes on with it: see `Bank::adopt_more`.
+    pub fn adopt_more(&mut self, old: &Self, frames: usize) -> usize {
+        self.linear.bank.adopt_more(&old.linear.bank, frames)
     }
 }
 

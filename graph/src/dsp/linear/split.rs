@@ -98,12 +98,17 @@ impl Splitter {
         self.delays.iter_mut().for_each(Delay::reset);
     }
 
-    /// `[audio]` Takes over what came in to another of the same shape.
+    /// `[audio]` Begins to take over what came in to another of the same shape.
     pub fn adopt(&mut self, old: &Self) {
         if (self.splits.count, self.splits.power) == (old.splits.count, old.splits.power) {
             self.linear.bank.adopt(&old.linear.bank);
             self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));
         }
+    }
+
+    /// `[audio]` Goes on with it: see `Bank::adopt_more`.
+    pub fn adopt_more(&mut self, old: &Self, frames: usize) -> usize {
+        self.linear.bank.adopt_more(&old.linear.bank, frames)
     }
 }
 
