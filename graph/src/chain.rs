@@ -3,6 +3,7 @@
 use crate::block::{Plane, QUANTUM};
 use crate::dsp::delay::Delay;
 use crate::dsp::slip::Slip;
+use crate::meter::Report;
 use crate::param::gain_to_db;
 use crate::plan::{Feed, Plan};
 use crate::ramp::Ramp;
@@ -148,6 +149,25 @@ impl Chain {
         }
     }
 
+    /// `[audio]` Goes on to take over the state of the chain before, after `frames` more that both have played; gives how many
+    /// frames that takes yet, at least.
+    pub fn adopt_more(&mut self, old: &Chain, frames: usize) -> usize {
+        let mut left = 0;
+        let go_on = || {
+            for at in 0..self.steps.len() {
+                self.enter(at);
+                if let Some(old) = self.follows[at].and_then(|at| old.steps.get(at)) {
+                    left = left.max(self.steps[at].adopt_more(old, frames));
+                }
+            }
+            self.leave();
+        };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(go_on)) {
+            self.give_up(payload);
+        }
+        left
+    }
+
     fn take_over(&mut self, old: &Chain) {
         for at in 0..self.steps.len() {
             self.enter(at);
@@ -270,15 +290,14 @@ impl Chain {
         }
     }
 
-    /// `[audio]` Tells what the nodes have to report: node, reading, value. A node in bypass does nothing,
-    /// and says so.
-    pub fn report(&mut self, mut tell: impl FnMut(usize, usize, f64)) {
+    /// `[audio]` Tells what the nodes have to report. A node in bypass does nothing, and says so.
+    pub fn report(&mut self, mut tell: impl FnMut(usize, Report)) {
         for (at, step) in self.steps.iter_mut().enumerate() {
-            for reading in 0..crate::meter::MAX_READINGS {
-                if let Some(value) = step.meter.take(reading) {
-                    tell(at, reading, if step.is_heard() { value } else { 1.0 });
-                }
-            }
+            let is_heard = step.is_heard();
+            step.meter.take(|report| match report {
+                Report::Reading(reading, _) if !is_heard => tell(at, Report::Reading(reading, 1.0)),
+                report => tell(at, report),
+            });
         }
     }
 }

@@ -43,6 +43,8 @@ pub enum Problem {
     Missing { owner: String, key: &'static str },
     #[error("{owner}: {key} = {error}")]
     Value { owner: String, key: String, error: ValueError },
+    #[error("{owner}: {key} = \"{found}\": {why}")]
+    BadText { owner: String, key: &'static str, found: String, why: String },
     #[error("{owner}: {key} is {found}; {allowed}")]
     Text { owner: String, key: &'static str, found: String, allowed: String },
     #[error("no node type \"{found}\"{hint}; there are {allowed}")]

@@ -4,7 +4,9 @@ use crate::block::Block;
 use crate::meter::{Meter, Reading};
 use crate::param::Param;
 use crate::ramp::Ramp;
+use crate::text::{Data, Impulse, Profile, Text};
 use std::any::Any;
+use std::sync::Arc;
 
 /// `[audio]` The half that makes sound. Built by the control side, then owned by the audio thread.
 pub trait Node: Any + Send {
@@ -18,6 +20,12 @@ pub trait Node: Any + Send {
     /// `[audio]` Takes over the state of the node that it follows in a swap, if that is of its own shape.
     /// A copy of bounded cost; nothing is allocated or freed.
     fn adopt(&mut self, old: &dyn Node);
+
+    /// `[audio]` Goes on with what is too much for [`Self::adopt`], after `_frames` more that both nodes have played, and gives
+    /// how many frames it takes yet, at least. Called after each quantum until it takes none; the swap's fade waits for it.
+    fn adopt_more(&mut self, _old: &dyn Node, _frames: usize) -> usize {
+        0
+    }
 }
 
 /// `old` as a node of type `N`, for [`Node::adopt`].
@@ -115,6 +123,8 @@ pub struct Setup<'a> {
     pub values: &'a [f64],
     /// How many parts there are.
     pub parts: usize,
+    /// What its texts stand for, one each; `None` where nothing is written.
+    pub data: &'a [Option<Arc<Data>>],
     /// How many base rows and part rows the kind has.
     shape: (usize, usize),
 }
@@ -127,10 +137,11 @@ impl<'a> Setup<'a> {
         channels: usize,
         key_channels: usize,
         values: &'a [f64],
+        data: &'a [Option<Arc<Data>>],
     ) -> Self {
         let (base, part) = (kind.rows.len(), kind.part_rows().len());
         let parts = (values.len() - base).checked_div(part).unwrap_or(0);
-        Self { sample_rate, channels, key_channels, values, parts, shape: (base, part) }
+        Self { sample_rate, channels, key_channels, values, parts, data, shape: (base, part) }
     }
 
     /// The unit value of a base row.
@@ -141,6 +152,22 @@ impl<'a> Setup<'a> {
     /// The unit value of a row of part `index`, counted from 0.
     pub fn part_value(&self, index: usize, row: &Param) -> f64 {
         self.values[self.shape.0 + index * self.shape.1 + row.slot]
+    }
+
+    /// The impulse that text `at` stands for.
+    pub fn impulse(&self, at: usize) -> Option<&'a Impulse> {
+        match self.data.get(at)?.as_deref()? {
+            Data::Impulse(impulse) => Some(impulse),
+            Data::Profile(_) => None,
+        }
+    }
+
+    /// The profile that text `at` stands for.
+    pub fn profile(&self, at: usize) -> Option<&'a Profile> {
+        match self.data.get(at)?.as_deref()? {
+            Data::Profile(profile) => Some(profile),
+            Data::Impulse(_) => None,
+        }
     }
 
     /// Frames in `ms` milliseconds, rounded.
@@ -161,6 +188,8 @@ pub struct Kind {
     pub rows: &'static [Param],
     /// Its numbered parts, if it has any.
     pub parts: Option<&'static Parts>,
+    /// Its text settings.
+    pub texts: &'static [Text],
     /// How its channels go.
     pub ports: Ports,
     /// Whether it takes a side-chain by `key:`.
@@ -193,6 +222,7 @@ impl Kind {
             help,
             rows,
             parts: None,
+            texts: &[],
             ports: Ports::Through,
             has_key: false,
             readings: &[],
@@ -205,6 +235,12 @@ impl Kind {
     pub const fn parts(mut self, parts: &'static Parts) -> Self {
         assert_slots(parts.rows);
         self.parts = Some(parts);
+        self
+    }
+
+    /// Gives the kind text settings.
+    pub const fn texts(mut self, texts: &'static [Text]) -> Self {
+        self.texts = texts;
         self
     }
 

@@ -6,6 +6,7 @@
 
 use crate::error::Hint;
 use crate::ramp::Ramp;
+use crate::text::Form;
 use thiserror::Error;
 
 /// What a row measures, and so how it is written and how it turns into an audio value.
@@ -39,6 +40,8 @@ pub enum Unit {
     Switch,
     /// One of the named values; the value is its index.
     Choice(&'static [&'static str]),
+    /// A text and no number: see [`crate::text`].
+    Text(Form),
 }
 
 impl Unit {
@@ -54,7 +57,7 @@ impl Unit {
             Unit::Ms => "ms",
             Unit::Ratio => ":1",
             Unit::Percent => "%",
-            Unit::Plain | Unit::Count | Unit::Switch | Unit::Choice(_) => "",
+            Unit::Plain | Unit::Count | Unit::Switch | Unit::Choice(_) | Unit::Text(_) => "",
         }
     }
 
@@ -70,7 +73,7 @@ impl Unit {
             Unit::Ms => &[("ms", 1.0), ("s", 1000.0), ("us", 0.001), ("µs", 0.001)],
             Unit::Ratio => &[(":1", 1.0)],
             Unit::Percent => &[("%", 1.0)],
-            Unit::Plain | Unit::Count | Unit::Switch | Unit::Choice(_) => &[],
+            Unit::Plain | Unit::Count | Unit::Switch | Unit::Choice(_) | Unit::Text(_) => &[],
         }
     }
 }
@@ -144,6 +147,8 @@ pub struct Param {
     pub words: &'static [(&'static str, f64)],
     /// Whether a change needs the chain rebuilt.
     pub is_setting: bool,
+    /// Whether it is a button rather than a state: neither kept nor undone.
+    pub is_momentary: bool,
 }
 
 impl Param {
@@ -167,6 +172,7 @@ impl Param {
             top: None,
             words: &[],
             is_setting: false,
+            is_momentary: false,
         }
     }
 
@@ -219,6 +225,12 @@ impl Param {
     /// Makes the row a setting: a change rebuilds the chain and swaps it in.
     pub const fn setting(mut self) -> Self {
         self.is_setting = true;
+        self
+    }
+
+    /// Makes the row a button, such as one that starts to learn.
+    pub const fn momentary(mut self) -> Self {
+        self.is_momentary = true;
         self
     }
 
@@ -355,6 +367,7 @@ impl Param {
         match self.unit {
             Unit::Switch => "true or false".to_owned(),
             Unit::Choice(names) => names.join(", "),
+            Unit::Text(form) => form.allowed().to_owned(),
             _ => {
                 let unit = self.unit.symbol();
                 let (min, max) = (self.text(self.min), self.text(self.max));
@@ -368,7 +381,7 @@ impl Param {
         match self.unit {
             Unit::Choice(_) => format!("one of {}", self.range_text()),
             Unit::Count => format!("a whole number, {}", self.range_text()),
-            Unit::Switch => self.range_text(),
+            Unit::Switch | Unit::Text(_) => self.range_text(),
             _ => {
                 let words: String = self.words.iter().map(|(word, _)| format!(", {word}")).collect();
                 format!("write {}, as in {}{words}", self.range_text(), self.number_text(self.example()))
@@ -423,14 +436,11 @@ mod tests {
 
     #[test]
     fn values_are_read_as_people_write_them() {
-        assert_eq!(GAIN.parse("-6 dB"), Ok(-6.0));
-        assert_eq!(GAIN.parse("-6dB"), Ok(-6.0));
-        assert_eq!(GAIN.parse("+1.5"), Ok(1.5));
-        assert_eq!(GAIN.parse("-inf"), Ok(-90.0));
-        assert_eq!(FREQ.parse("3 kHz"), Ok(3000.0));
-        assert_eq!(FREQ.parse("1e3"), Ok(1000.0));
-        assert_eq!(RELEASE.parse("0.2 s"), Ok(200.0));
-        assert_eq!(RELEASE.parse("auto"), Ok(5000.0));
+        for (text, value) in [("-6 dB", -6.0), ("-6dB", -6.0), ("+1.5", 1.5), ("-inf", -90.0)] {
+            assert_eq!(GAIN.parse(text), Ok(value));
+        }
+        assert_eq!(["3 kHz", "1e3"].map(|text| FREQ.parse(text)), [Ok(3000.0), Ok(1000.0)]);
+        assert_eq!(["0.2 s", "auto"].map(|text| RELEASE.parse(text)), [Ok(200.0), Ok(5000.0)]);
         assert_eq!(SLOPE.parse("12dB/oct"), Ok(1.0));
     }
 

@@ -6,7 +6,9 @@ use crate::error::Mistake;
 use crate::node::Kind;
 use crate::planner::plan;
 use crate::spec::Spec;
+use crate::text::{Data, Loader, no_files};
 use std::fmt;
+use std::sync::Arc;
 
 /// A named group of channels of a station.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +98,8 @@ pub struct PlanNode {
     pub enabled: bool,
     /// Unit values of all its rows.
     pub values: Vec<f64>,
+    /// What its texts stand for, one each.
+    pub data: Vec<Option<Arc<Data>>>,
     /// Channels out.
     pub channels: usize,
     /// Channels of its side-chain.
@@ -145,9 +149,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans `spec` for a station with `io` at `sample_rate` Hz. All mistakes are given, not just the first.
+    /// Plans `spec` for a station with `io` at `sample_rate` Hz. All mistakes are given, not just the first; a path
+    /// in it is one.
     pub fn new(spec: &Spec, io: &Io, sample_rate: f64) -> Result<Self, Vec<Mistake>> {
-        plan(spec, io, sample_rate)
+        Self::with(spec, io, sample_rate, &no_files)
+    }
+
+    /// The same, where `load` gives what the paths in `spec` stand for.
+    pub fn with(spec: &Spec, io: &Io, sample_rate: f64, load: &Loader<'_>) -> Result<Self, Vec<Mistake>> {
+        plan(spec, io, sample_rate, load)
     }
 
     /// Pads every output to `total` frames of latency; less than the chain needs changes nothing.

@@ -6,12 +6,14 @@ use crate::node::{Ports, Setup};
 use crate::param::db_to_gain;
 use crate::plan::{Feed, From, Io, Plan, PlanNode, PlanOutput};
 use crate::spec::{FEED_GAIN, FeedSpec, NodeSpec, Spec};
+use crate::text::{self, Data, Loader};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Plans `spec`; see [`Plan::new`].
-pub(crate) fn plan(spec: &Spec, io: &Io, sample_rate: f64) -> Result<Plan, Vec<Mistake>> {
+pub(crate) fn plan(spec: &Spec, io: &Io, sample_rate: f64, load: &Loader<'_>) -> Result<Plan, Vec<Mistake>> {
     let mut planner = Planner { spec, io, ids: HashMap::new(), mistakes: Vec::new() };
-    match planner.plan(sample_rate) {
+    match planner.plan(sample_rate, load) {
         Some(plan) if planner.mistakes.is_empty() => Ok(plan),
         _ => Err(planner.mistakes),
     }
@@ -28,7 +30,7 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn plan(&mut self, sample_rate: f64) -> Option<Plan> {
+    fn plan(&mut self, sample_rate: f64, load: &Loader<'_>) -> Option<Plan> {
         let spec = self.spec;
         self.ids = spec.nodes.iter().enumerate().map(|(i, node)| (node.id.as_str(), i)).collect();
         if spec.nodes.is_empty() {
@@ -54,11 +56,26 @@ impl<'a> Planner<'a> {
             self.check_source("output", feed);
         }
         self.check_used(&links, &outputs);
+        let data: Vec<_> = spec.nodes.iter().map(|node| self.data(node, sample_rate, load)).collect();
         let order = self.order(&links)?;
         if spec.nodes.iter().any(|node| node.kind.is_none()) {
             return None;
         }
-        self.assemble(sample_rate, &order, &feeds, &outputs)
+        self.assemble(sample_rate, &order, &feeds, &outputs, data)
+    }
+
+    /// What the texts of a node stand for.
+    fn data(&mut self, node: &NodeSpec, rate: f64, load: &Loader<'_>) -> Vec<Option<Arc<Data>>> {
+        let texts = node.kind.map_or(&[][..], |kind| kind.texts);
+        let mut data = Vec::with_capacity(texts.len());
+        for (text, written) in texts.iter().zip(&node.texts) {
+            data.push(text::read(text.form, &written.text, rate, load).unwrap_or_else(|why| {
+                let (owner, key, found) = (node.owner(), text.name, written.text.chars().take(80).collect());
+                self.mistakes.push(Mistake::new(written.at, Problem::BadText { owner, key, found, why }));
+                None
+            }));
+        }
+        data
     }
 
     /// What feeds node `i`: what the file says, or the node before it.
@@ -218,6 +235,7 @@ impl<'a> Planner<'a> {
         order: &[usize],
         feeds: &[Vec<FeedSpec>],
         outputs: &[Vec<FeedSpec>],
+        mut data: Vec<Vec<Option<Arc<Data>>>>,
     ) -> Option<Plan> {
         let mut place = vec![0; order.len()];
         order.iter().enumerate().for_each(|(at, node)| place[*node] = at);
@@ -231,19 +249,22 @@ impl<'a> Planner<'a> {
                 self.sum_channels(&spec.owner(), &key, spec.key.as_deref().unwrap_or_default());
             let arrival = align(&mut [&mut main, &mut key], &nodes);
             let kind = spec.kind?;
-            let setup =
-                Setup::new(kind, sample_rate, channels, key_channels.unwrap_or(channels), &spec.values);
+            let data = std::mem::take(&mut data[index]);
+            let key_width = key_channels.unwrap_or(channels);
+            let setup = Setup::new(kind, sample_rate, channels, key_width, &spec.values, &data);
+            let latency = (kind.latency)(&setup);
             nodes.push(PlanNode {
                 id: spec.id.clone(),
                 kind,
                 enabled: spec.enabled,
                 values: spec.values.clone(),
+                data,
                 channels,
                 key_channels,
                 feeds: main,
                 key,
                 arrival,
-                latency: (kind.latency)(&setup),
+                latency,
                 slot: 0,
                 key_slot: None,
                 in_place: false,

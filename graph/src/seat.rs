@@ -3,6 +3,7 @@
 use crate::block::{Plane, QUANTUM};
 use crate::chain::Chain;
 use crate::dsp::fade::Fade;
+use crate::meter::Report;
 use crate::plan::Io;
 use crate::step::are_finite;
 use crate::swap::{Progress, Swap};
@@ -50,6 +51,17 @@ pub enum Event {
         reading: usize,
         /// Its value.
         value: f64,
+    },
+    /// What a node has learned of one band of its profile.
+    Learned {
+        /// Of which chain.
+        generation: u64,
+        /// Which of its nodes.
+        node: usize,
+        /// The band, counted from 0.
+        band: usize,
+        /// Its level in dBFS.
+        level: f64,
     },
     /// The output has faded out.
     Muted,
@@ -205,7 +217,11 @@ impl Seat {
         if let Some(swap) = &mut self.swap {
             play(&mut swap.next, &self.inputs, &mut self.incoming, frames, bypass.as_ref(), &mut tell);
             let generation = swap.next.generation();
-            match swap.blend(&mut self.outputs, &self.incoming, frames) {
+            let progress = swap.blend(&mut self.outputs, &self.incoming, frames);
+            if let Some(chain) = &self.on_air {
+                swap.hand_over(chain, frames);
+            }
+            match progress {
                 Progress::Same => {}
                 Progress::FadeBegins => tell(Event::Fading { generation }),
                 Progress::Done => {
@@ -273,7 +289,12 @@ impl Seat {
             self.until_report = self.report_every;
             if let Some(chain) = &mut self.on_air {
                 let generation = chain.generation();
-                chain.report(|node, reading, value| tell(Event::Meter { generation, node, reading, value }));
+                chain.report(|node, report| match report {
+                    Report::Reading(reading, value) => {
+                        tell(Event::Meter { generation, node, reading, value });
+                    }
+                    Report::Learned(band, level) => tell(Event::Learned { generation, node, band, level }),
+                });
             }
         }
     }

@@ -52,6 +52,17 @@ pub struct NodeSpec {
     pub values: Vec<f64>,
     /// How many parts it has.
     pub parts: usize,
+    /// Its text settings, one for each that its kind has; empty where nothing is written.
+    pub texts: Vec<TextSpec>,
+}
+
+/// A text setting as it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextSpec {
+    /// The text.
+    pub text: String,
+    /// Where it stands.
+    pub at: At,
 }
 
 /// One source in an `in:` or `key:`.
@@ -220,6 +231,7 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
         key: None,
         values: Vec::new(),
         parts: 0,
+        texts: Vec::new(),
     };
     if let Some(entry) = fields.take("key") {
         node.key = Some(read_feeds(&entry.value, &fields.owner, mistakes));
@@ -268,6 +280,10 @@ fn read_rows(kind: &'static Kind, node: &mut NodeSpec, mut fields: Fields<'_>, m
             part.finish(&allowed, mistakes);
         }
     }
+    for text in kind.texts {
+        let (written, at) = fields.text(text.name, mistakes).unwrap_or(("", node.at));
+        node.texts.push(TextSpec { text: written.to_owned(), at });
+    }
     let mut allowed = vec!["id", "enabled"];
     if !matches!(kind.ports, crate::node::Ports::Source(_)) {
         allowed.push("in");
@@ -277,6 +293,7 @@ fn read_rows(kind: &'static Kind, node: &mut NodeSpec, mut fields: Fields<'_>, m
     }
     allowed.extend(kind.rows.iter().map(|row| row.name));
     allowed.extend(kind.parts.map(|parts| parts.list));
+    allowed.extend(kind.texts.iter().map(|text| text.name));
     fields.finish(&allowed, mistakes);
 }
 

@@ -144,7 +144,7 @@ impl Step {
     /// `[control]`
     pub fn new(plan: &PlanNode, rate: f64, wire: impl Fn(&Feed) -> Wire) -> Self {
         let key_width = plan.key_channels.unwrap_or(plan.channels);
-        let setup = Setup::new(plan.kind, rate, plan.channels, key_width, &plan.values);
+        let setup = Setup::new(plan.kind, rate, plan.channels, key_width, &plan.values, &plan.data);
         let ramps = plan.values.iter().enumerate();
         let ramps = ramps.filter_map(|(i, value)| Some(plan.kind.row(i)?.at_rest(*value, rate))).collect();
         let frames = |ms: f64| (ms * rate / 1000.0) as u64;
@@ -238,6 +238,15 @@ impl Step {
             self.call(|step| step.node.adopt(old.node.as_ref()));
         }
         self.slips.iter_mut().zip(&old.slips).for_each(|(slip, old)| slip.adopt(old));
+    }
+
+    /// `[audio]` Goes on to take over state: see [`Node::adopt_more`].
+    pub fn adopt_more(&mut self, old: &Step, frames: usize) -> usize {
+        let mut left = 0;
+        if old.heard.steady() != Some(0.0) && !old.is_out {
+            self.call(|step| left = step.node.adopt_more(old.node.as_ref(), frames));
+        }
+        left
     }
 
     /// `[audio]` Runs the node for 1 to 64 frames. `Err` where it made something that is no number. Then, and where it

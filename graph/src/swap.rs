@@ -28,10 +28,18 @@ impl Swap {
     pub fn begin(mut next: Owned<Chain>, on_air: &Chain, warmup: u32, fade: u32) -> Self {
         next.adopt(on_air);
         // What the newcomer's delays did not take over must be past before it is heard.
-        let warmup = warmup.max(next.latency() as u32);
+        let left = next.latency().max(next.adopt_more(on_air, 0));
+        let warmup = warmup.max(left as u32);
         let mut fade = Fade::new(fade, false);
         fade.aim(true);
         Self { next, warmup, fade }
+    }
+
+    /// Hands over more of what the chain on air remembers, after `frames` that both have played. The fade waits for it.
+    pub fn hand_over(&mut self, on_air: &Chain, frames: usize) {
+        if self.warmup > 0 {
+            self.warmup = self.warmup.max(self.next.adopt_more(on_air, frames) as u32);
+        }
     }
 
     /// Fades `incoming` into `outputs` as far as it is due.

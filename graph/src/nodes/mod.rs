@@ -14,6 +14,7 @@ macro_rules! catalogue {
 catalogue! {
     clipper,
     compressor,
+    convolver,
     crossover,
     deesser,
     delay,
@@ -34,7 +35,7 @@ catalogue! {
 
 /// What only tests name, in development builds; users are not told of it.
 #[cfg(debug_assertions)]
-static UNLISTED: &[&Kind] = &[&crate::fault::KIND];
+static UNLISTED: &[&Kind] = &[&crate::fault::KIND, &crate::stub::KIND];
 #[cfg(not(debug_assertions))]
 static UNLISTED: &[&Kind] = &[];
 

@@ -1,0 +1,200 @@
+//! Convolver: the sound of a room, or the correction of one, by an impulse response of up to 10 s.
+//!
+//! An impulse of one channel serves every channel; of two, the left channels and the right ones; four are true stereo (left
+//! to left, left to right, right to left, right to right). Without one the input passes. Nothing is added to the time that
+//! the impulse itself takes; `latency: peak` declares that time, up to its highest sample, so that what is played beside
+//! a linear-phase correction lines up with it. In a swap a convolver takes over what its predecessor has heard, also
+//! where it has another impulse: the tail is there from the first frame of the fade on, which waits for it.
+
+use crate::block::{Block, MAX_CHANNELS, QUANTUM};
+use crate::dsp::convolution::{Convolution, Path};
+use crate::dsp::delay::Delay;
+use crate::dsp::tap::Tap;
+use crate::meter::Meter;
+use crate::node::{Kind, Node, Params, Setup, same};
+use crate::param::{Param, Unit};
+use crate::text::{Form, Text};
+use std::borrow::Cow;
+use std::f64::consts::PI;
+
+const WET: Param = Param::new(0, "wet", Unit::Gain)
+    .range(-90.0, 24.0)
+    .bottom("-inf")
+    .help("Level of what the impulse makes of the input.");
+const DRY: Param = Param::new(1, "dry", Unit::Gain)
+    .range(-90.0, 24.0)
+    .default(-90.0)
+    .bottom("-inf")
+    .help("Level of the input beside it.");
+const GAIN: Param = Param::new(2, "gain", Unit::Gain).range(-60.0, 24.0).help("Level of both together.");
+const PREDELAY: Param = Param::new(3, "predelay", Unit::Ms)
+    .range(0.0, 500.0)
+    .help("How much later the impulse answers; a new time comes in by a crossfade.");
+const START: Param = Param::new(4, "start", Unit::Percent)
+    .range(0.0, 100.0)
+    .setting()
+    .help("How much is cut off the impulse's beginning.");
+const LENGTH: Param = Param::new(5, "length", Unit::Percent)
+    .range(0.0, 100.0)
+    .default(100.0)
+    .setting()
+    .help("How much is played of what is left of the impulse.");
+const FADE: Param = Param::new(6, "fade", Unit::Percent)
+    .range(0.0, 100.0)
+    .default(10.0)
+    .setting()
+    .help("How much of what is played fades away where the impulse was cut at its end.");
+const NORMALISE: Param = Param::new(7, "normalise", Unit::Choice(&["off", "energy", "peak"]))
+    .setting()
+    .help("Brings the impulse to a level: energy lets noise out as loud as it came in, peak to 0 dBFS.");
+const LATENCY: Param = Param::new(8, "latency", Unit::Choice(&["none", "peak"])).setting().help(
+    "What the chain is told of the impulse's own delay: nothing, as for a room, or the time to its highest sample.",
+);
+
+const IMPULSE: Text = Text {
+    name: "impulse",
+    form: Form::Impulse,
+    help: "The impulse response: 1 channel for all, 2 for left and right, or 4 for true stereo (LL LR RL RR).",
+};
+
+/// See the module.
+pub const KIND: Kind = Kind::new(
+    "convolver",
+    "Plays through an impulse response: a room, or its correction.",
+    &[WET, DRY, GAIN, PREDELAY, START, LENGTH, FADE, NORMALISE, LATENCY],
+    build,
+)
+.texts(&[IMPULSE])
+.latency(|setup| latency(setup, &impulse(setup)));
+
+/// Time of a change of the pre-delay.
+const FADE_MS: f64 = 20.0;
+/// Most samples of the pre-delay that are handed over in a swap.
+const HANDED_OVER: usize = 65_536;
+
+/// Lowest level that an impulse is brought up from: what is cut off a tail must not become a blast.
+const QUIETEST: f64 = 0.01;
+
+/// The impulse as it is played.
+fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
+    let Some(whole) = setup.impulse(0) else { return vec![vec![1.0]].into() };
+    let share = |row: &Param, of: usize| (setup.value(row) / 100.0 * of as f64).round() as usize;
+    let start = share(&START, whole.frames()).min(whole.frames() - 1);
+    let end = start + share(&LENGTH, whole.frames() - start).max(1);
+    let is_cut = end < whole.frames();
+    let normalise = setup.value(&NORMALISE) as usize;
+    if start == 0 && !is_cut && normalise == 0 {
+        return Cow::Borrowed(&whole.channels);
+    }
+    let mut channels: Vec<Vec<f64>> = whole.channels.iter().map(|taps| taps[start..end].to_vec()).collect();
+    let fade = if is_cut { share(&FADE, end - start) } else { 0 };
+    for taps in &mut channels {
+        let taps = taps.iter_mut().rev().take(fade).enumerate();
+        taps.for_each(|(at, tap)| *tap *= 0.5 - 0.5 * (PI * (at + 1) as f64 / (fade + 1) as f64).cos());
+    }
+    let level = match normalise {
+        1 => {
+            let energy: f64 = channels.iter().flatten().map(|tap| tap * tap).sum();
+            // A mono impulse is heard on one side, four channels on two.
+            (energy / channels.len().min(2) as f64).sqrt()
+        }
+        2 => channels.iter().flatten().fold(0.0, |peak, tap| tap.abs().max(peak)),
+        _ => 1.0,
+    };
+    channels.iter_mut().flatten().for_each(|tap| *tap /= level.max(QUIETEST));
+    channels.into()
+}
+
+fn latency(setup: &Setup<'_>, impulse: &[Vec<f64>]) -> usize {
+    if setup.value(&LATENCY) == 0.0 {
+        return 0;
+    }
+    let (mut highest, mut latency) = (0.0, 0);
+    for (at, tap) in impulse.iter().flat_map(|taps| taps.iter().enumerate()) {
+        if tap.abs() > highest {
+            (highest, latency) = (tap.abs(), at);
+        }
+    }
+    latency
+}
+
+/// From which channels by which impulses to which.
+fn paths(impulses: usize, channels: usize) -> Vec<Path> {
+    let all = (0..channels).flat_map(|input| (0..channels).map(move |output| (input, output)));
+    let path = |(input, output): (usize, usize)| {
+        let impulse = match impulses {
+            4 if input / 2 == output / 2 => input % 2 * 2 + output % 2,
+            4 => return None,
+            _ if input != output => return None,
+            impulses => input % impulses,
+        };
+        Some(Path { input, impulse, output })
+    };
+    all.filter_map(path).collect()
+}
+
+fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    let impulse = impulse(setup);
+    let taps: Vec<&[f64]> = impulse.iter().map(Vec::as_slice).collect();
+    let channels = setup.channels;
+    let predelay = Tap::new(setup.frames(PREDELAY.max), setup.frames(FADE_MS) as u32);
+    let mut node = Convolver {
+        frames_per_ms: setup.sample_rate / 1000.0,
+        start: setup.frames(setup.value(&PREDELAY)),
+        predelays: vec![predelay; channels].into_boxed_slice(),
+        convolution: Convolution::new(&taps, &paths(taps.len(), channels), channels, channels),
+        dry: vec![Delay::new(latency(setup, &impulse)); channels].into_boxed_slice(),
+    };
+    node.reset();
+    Box::new(node)
+}
+
+struct Convolver {
+    frames_per_ms: f64,
+    /// Where the pre-delay begins.
+    start: usize,
+    predelays: Box<[Tap]>,
+    convolution: Convolution,
+    dry: Box<[Delay]>,
+}
+
+impl Node for Convolver {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+        let predelay = (params.ramp(&PREDELAY).target() * self.frames_per_ms).round() as usize;
+        let (frames, width) = (block.frames(), block.width());
+        let mut heard = [[0.0; QUANTUM]; MAX_CHANNELS];
+        let mut made = [[0.0; QUANTUM]; MAX_CHANNELS];
+        for ((samples, heard), tap) in block.channels().zip(&mut heard).zip(&mut self.predelays) {
+            heard.iter_mut().zip(samples).for_each(|(heard, sample)| *heard = tap.tick(*sample, predelay));
+        }
+        self.convolution.process(&heard[..width], &mut made[..width], frames);
+        let ramps = [WET, DRY, GAIN].map(|row| params.ramp(&row));
+        for ((samples, made), delay) in block.channels().zip(&made).zip(&mut self.dry) {
+            let [mut wet, mut dry, mut gain] = ramps;
+            for (sample, made) in samples.iter_mut().zip(made) {
+                *sample = (made * wet.tick() + delay.tick(*sample) * dry.tick()) * gain.tick();
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        for tap in &mut self.predelays {
+            tap.reset();
+            tap.place(self.start);
+        }
+        self.convolution.reset();
+        self.dry.iter_mut().for_each(Delay::reset);
+    }
+
+    fn adopt(&mut self, old: &dyn Node) {
+        let Some(old) = same::<Self>(old) else { return };
+        let most = HANDED_OVER / self.predelays.len().max(1);
+        self.predelays.iter_mut().zip(&old.predelays).for_each(|(tap, old)| tap.adopt(old, most));
+        self.convolution.adopt(&old.convolution);
+        self.dry.iter_mut().zip(&old.dry).for_each(|(delay, old)| delay.adopt(old));
+    }
+
+    fn adopt_more(&mut self, old: &dyn Node, frames: usize) -> usize {
+        same::<Self>(old).map_or(0, |old| self.convolution.adopt_more(&old.convolution, frames))
+    }
+}
