@@ -79,8 +79,12 @@ fn output_does_not_depend_on_the_block_size_while_values_move_and_nodes_are_bypa
 
 #[test]
 fn the_declared_latency_is_the_measured_one() {
-    // A delay's time is what it is for: nothing waits for it.
-    let has_latency = |variant: &&Variant| !variant.is_source() && variant.kind.name != "delay";
+    // A delay's time is what it is for: nothing waits for it. Mixed phase is late by it above the lows, of which a low
+    // low-pass leaves nothing (see tests/linear.rs).
+    let is_low =
+        |variant: &Variant| ["\"mixed\"", "\"lowpass\""].iter().all(|word| variant.yaml.contains(word));
+    let has_latency =
+        |variant: &&Variant| !variant.is_source() && variant.kind.name != "delay" && !is_low(variant);
     for variant in variants().iter().filter(has_latency) {
         let mut rig = Rig::of(&variant.yaml);
         let mut impulse = silence(2, rig.latency() + 4_096);
@@ -254,6 +258,8 @@ fn listen(nodes: &str, change: impl FnOnce(&mut Rig)) -> Channels {
     }
     // One side lower, so that what links or balances the sides has work to do; hot, so that ceilings have.
     input[1].iter_mut().for_each(|x| *x *= 0.3);
+    let late = input[0].len() + rig.latency();
+    input.iter_mut().for_each(|samples| samples.resize(late, 0.0));
     rig.play(&input)
 }
 

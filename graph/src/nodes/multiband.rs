@@ -106,10 +106,10 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     };
     let delay = Delay::new(setup.frames(setup.value(&LOOKAHEAD)));
     let split = |channels| match reach(setup) {
-        None => Split::Minimum(Crossover::new(rate, setup.parts, steep, channels)),
+        None => Split::Minimum(Box::new(Crossover::new(rate, setup.parts, steep, channels))),
         Some(reach) => {
             let freqs = (0..setup.parts).map(|index| setup.part_value(index, &TO));
-            Split::Linear(Splitter::new(rate, reach, setup.parts, steep, channels, freqs))
+            Split::Linear(Box::new(Splitter::new(rate, reach, setup.parts, steep, channels, freqs)))
         }
     };
     Box::new(Multiband {
@@ -129,8 +129,8 @@ struct Multiband {
 }
 
 enum Split {
-    Minimum(Crossover),
-    Linear(Splitter),
+    Minimum(Box<Crossover>),
+    Linear(Box<Splitter>),
 }
 
 impl Split {

@@ -5,9 +5,7 @@ use super::*;
 const RATE: f64 = 48_000.0;
 
 fn noise(seed: usize, count: usize) -> Vec<f64> {
-    (0..count)
-        .map(|n| ((n * n * 7_919 + n * 31 + seed * 104_729) % 2_001) as f64 / 1_000.0 - 1.0)
-        .collect()
+    (0..count).map(|n| ((n * n * 7_919 + n * 31 + seed * 104_729) % 2_001) as f64 / 1_000.0 - 1.0).collect()
 }
 
 /// Two inputs and two filters crosswise, and straight.
@@ -61,8 +59,8 @@ fn it_is_direct_convolution_two_blocks_late() {
         let filters = [noise(1, taps), noise(2, taps)];
         let inputs = [noise(3, 4_000), noise(4, 4_000)];
         let out = play(&mut bank(&filters), &inputs);
-        for at in 0..2 {
-            let error = worst(&out[at], &direct(&filters, &inputs, at)) / taps as f64;
+        for (at, out) in out.iter().enumerate() {
+            let error = worst(out, &direct(&filters, &inputs, at)) / taps as f64;
             assert!(error < 1e-14, "{taps} taps: {error:e}");
         }
     }
@@ -72,8 +70,7 @@ fn it_is_direct_convolution_two_blocks_late() {
 fn filters_are_exchanged_by_a_fade_between_what_both_give() {
     let (old, new) = ([noise(1, 700), noise(2, 700)], [noise(5, 700), noise(6, 700)]);
     let inputs = [noise(3, 6_000), noise(4, 6_000)];
-    let halves =
-        |from: usize| [0, 1].map(|at: usize| inputs[at][from..(from + 1_000).min(6_000)].to_vec());
+    let halves = |from: usize| [0, 1].map(|at: usize| inputs[at][from..(from + 1_000).min(6_000)].to_vec());
     let mut bank = bank(&old);
     let mut out = play(&mut bank, &halves(0));
     load(&mut bank, &new);
