@@ -2,12 +2,15 @@
 
 use crate::intent::Value;
 use crate::notice::Line;
+use crate::values::Live;
 use lacquer_graph::error::Hint;
 use lacquer_graph::node::Kind;
 use lacquer_graph::param::{Param, Unit, ValueError};
 use lacquer_graph::plan::Plan;
+use lacquer_graph::text::Form;
 use rosc::address::{Matcher, OscAddress};
 use std::collections::HashMap;
+use std::path::{Component, Path};
 use thiserror::Error;
 
 /// The name of the parameter that every node has besides its table.
@@ -40,6 +43,13 @@ pub enum Target {
         /// The row.
         row: usize,
     },
+    /// A text setting of a node.
+    Text {
+        /// The node, by its place in the plan.
+        node: usize,
+        /// The text, by its place in its kind's.
+        text: usize,
+    },
     /// Whether a node is out of bypass.
     Enabled {
         /// The node, by its place in the plan.
@@ -51,7 +61,7 @@ impl Target {
     /// The node, by its place in the plan.
     pub fn node(self) -> usize {
         match self {
-            Target::Row { node, .. } | Target::Enabled { node } => node,
+            Target::Row { node, .. } | Target::Text { node, .. } | Target::Enabled { node } => node,
         }
     }
 }
@@ -94,22 +104,74 @@ impl Place {
         format!("/text{}", self.path)
     }
 
-    /// A unit value in all three trees: in its unit, along the taper, as text.
-    pub fn lines(&self, value: f64) -> [Line; 3] {
-        [Tree::Node, Tree::Norm, Tree::Text].map(|tree| self.line(tree, value))
-    }
-
-    /// A unit value as a line of one tree.
-    pub fn line(&self, tree: Tree, value: f64) -> Line {
+    /// Its address in a tree.
+    pub fn address_in(&self, tree: Tree) -> String {
         match tree {
-            Tree::Node => Line::new(self.address(), vec![self.value(value)]),
-            Tree::Norm => Line::number(self.norm_address(), self.row.to_norm(value)),
-            Tree::Text => Line::words(self.text_address(), &[&self.row.text(value)]),
+            Tree::Node => self.address(),
+            Tree::Norm => self.norm_address(),
+            Tree::Text => self.text_address(),
         }
     }
 
-    /// The unit value that a surface's value means; numbers are clipped to the range.
-    pub fn read(&self, value: &Value, tree: Tree) -> Result<f64, AddressError> {
+    /// Whether its value is a text, and no number.
+    pub fn is_text(&self) -> bool {
+        matches!(self.row.unit, Unit::Text(_))
+    }
+
+    /// The trees that it stands in: a text has no taper.
+    pub fn trees(&self) -> &'static [Tree] {
+        if self.is_text() { &[Tree::Node, Tree::Text] } else { &[Tree::Node, Tree::Norm, Tree::Text] }
+    }
+
+    /// A value in all its trees.
+    pub fn lines(&self, value: &Live) -> Vec<Line> {
+        self.trees().iter().map(|tree| self.line(*tree, value)).collect()
+    }
+
+    /// A value as a line of one tree.
+    pub fn line(&self, tree: Tree, value: &Live) -> Line {
+        let value = match (tree, value) {
+            (Tree::Norm, Live::Number(number)) => Value::Number(self.row.to_norm(*number)),
+            (Tree::Node, value) => self.value(value),
+            (_, value) => Value::Text(self.text(value)),
+        };
+        Line::new(self.address_in(tree), vec![value])
+    }
+
+    /// A value as people read it.
+    pub fn text(&self, value: &Live) -> String {
+        match value {
+            Live::Number(number) => self.row.text(*number),
+            Live::Text(text) => text.clone(),
+        }
+    }
+
+    /// The value where nothing is written.
+    pub fn default(&self) -> Live {
+        if self.is_text() { Live::Text(String::new()) } else { self.row.default.into() }
+    }
+
+    /// The nearest value that it can hold; `None` for what is none of it.
+    pub fn clip(&self, value: &Live) -> Option<Live> {
+        match value {
+            Live::Number(number) if !self.is_text() => self.row.clip(*number).map(Live::Number),
+            Live::Text(text) if self.is_text() => Some(Live::Text(text.clone())),
+            _ => None,
+        }
+    }
+
+    /// The value that a surface's value means; numbers are clipped to the range. A surface may name files only in the
+    /// chain file's folder and below: it may be anybody's.
+    pub fn read(&self, value: &Value, tree: Tree) -> Result<Live, AddressError> {
+        if let Unit::Text(form) = self.row.unit {
+            return match value {
+                Value::Text(text) if form == Form::Impulse && !stays_below(text) => {
+                    Err(AddressError::Outside(text.clone()))
+                }
+                Value::Text(text) => Ok(Live::Text(text.clone())),
+                _ => Err(AddressError::IsText),
+            };
+        }
         let number = match value {
             Value::Number(number) if !number.is_finite() => return Err(AddressError::NotANumber),
             Value::Switch(on) => f64::from(u8::from(*on)),
@@ -118,15 +180,16 @@ impl Place {
             Value::Number(number) => *number,
             Value::Text(text) => self.row.parse(text)?,
         };
-        self.row.clip(number).ok_or(AddressError::NotANumber)
+        self.row.clip(number).map(Live::Number).ok_or(AddressError::NotANumber)
     }
 
-    /// A unit value as surfaces show it.
-    pub fn value(&self, value: f64) -> Value {
-        match self.row.unit {
-            Unit::Switch => Value::Switch(value >= 0.5),
-            Unit::Choice(_) => Value::Text(self.row.text(value)),
-            _ => Value::Number(value),
+    /// A value as surfaces show it.
+    pub fn value(&self, value: &Live) -> Value {
+        match (value, self.row.unit) {
+            (Live::Number(number), Unit::Switch) => Value::Switch(*number >= 0.5),
+            (Live::Number(number), Unit::Choice(_)) => Value::Text(self.row.text(*number)),
+            (Live::Number(number), _) => Value::Number(*number),
+            (Live::Text(text), _) => Value::Text(text.clone()),
         }
     }
 }
@@ -148,6 +211,12 @@ pub enum AddressError {
     /// The pattern is none.
     #[error("not a pattern: {0}")]
     BadPattern(String),
+    /// A number for a text, or a step of it.
+    #[error("takes a text")]
+    IsText,
+    /// A path that a surface may not name.
+    #[error("\"{0}\" lies outside the chain file's folder; only the file itself may name that")]
+    Outside(String),
     /// NaN or infinite.
     #[error("not a finite number")]
     NotANumber,
@@ -183,6 +252,11 @@ impl Addresses {
                     places.push(Place { path, target: Target::Row { node, row: at }, row });
                 }
             }
+            places.extend(kind.texts.iter().enumerate().map(|(text, row)| Place {
+                path: format!("/{id}/{}", row.name),
+                target: Target::Text { node, text },
+                row: row.row(),
+            }));
         }
         let exact = places.iter().enumerate().map(|(at, place)| (place.path.clone(), at)).collect();
         // Ids and names are made of letters that an address may hold.
@@ -206,7 +280,7 @@ impl Addresses {
         let split = |name: &str| address.strip_prefix(name).filter(|rest| rest.starts_with('/'));
         let found = trees.into_iter().find_map(|(name, tree)| Some((split(name)?, tree)));
         let Some((path, tree)) = found else { return Err(self.unknown(address)) };
-        if let Some(place) = self.at(path) {
+        if let Some(place) = self.at(path).filter(|place| place.trees().contains(&tree)) {
             return Ok((vec![place], tree));
         }
         if !is_pattern(path) {
@@ -215,7 +289,8 @@ impl Addresses {
         let matcher = Matcher::new(path).map_err(|error| AddressError::BadPattern(error.to_string()))?;
         let matches =
             self.patterns.iter().zip(&self.places).filter(|(address, _)| matcher.match_address(address));
-        let places: Vec<_> = matches.map(|(_, place)| place).collect();
+        let places: Vec<_> =
+            matches.map(|(_, place)| place).filter(|place| place.trees().contains(&tree)).collect();
         if places.is_empty() { Err(AddressError::NoMatch(self.chain.clone())) } else { Ok((places, tree)) }
     }
 
@@ -229,4 +304,9 @@ impl Addresses {
 /// Whether an address holds any of the characters that make a pattern.
 pub fn is_pattern(address: &str) -> bool {
     address.contains(['?', '*', '[', '{'])
+}
+
+/// Whether a path stays in the folder that it is relative to.
+fn stays_below(path: &str) -> bool {
+    Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }

@@ -4,6 +4,7 @@
 //! "a move", whatever number of messages it took.
 
 use crate::intent::Peer;
+use crate::values::Live;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,10 @@ const MOST: usize = 1_000;
 pub struct Move {
     /// Its path, as behind `/node`.
     pub path: String,
-    /// Its unit value before.
-    pub from: f64,
-    /// Its unit value after.
-    pub to: f64,
+    /// Its value before.
+    pub from: Live,
+    /// Its value after.
+    pub to: Live,
 }
 
 /// What one peer did in one go.
@@ -67,7 +68,7 @@ impl History {
             && last.moves.iter().map(|moved| &moved.path).eq(gesture.moves.iter().map(|moved| &moved.path))
         {
             for (moved, more) in last.moves.iter_mut().zip(&gesture.moves) {
-                moved.to = more.to;
+                moved.to.clone_from(&more.to);
             }
             self.open = Some(now);
             return None;
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     fn gesture(by: Peer, path: &str, from: f64, to: f64) -> Gesture {
-        let moves = vec![Move { path: path.to_owned(), from, to }];
+        let moves = vec![Move { path: path.to_owned(), from: from.into(), to: to.into() }];
         Gesture { by, chain: "a".to_owned(), name: None, moves }
     }
 
@@ -132,10 +133,10 @@ mod tests {
         assert_eq!(history.ended(at(3_000)), Some(gesture(Peer::House, "/x", 100.0, 7.0)));
         assert_eq!(history.ended(at(4_000)), None, "told once");
         assert_eq!(history.note(gesture(Peer::House, "/x", 7.0, 8.0), at(4_100)), None);
-        assert_eq!(history.undo("a").unwrap().moves[0].from, 7.0);
+        assert_eq!(history.undo("a").unwrap().moves[0].from, Live::Number(7.0));
         assert_eq!(history.undo("b"), None);
-        assert_eq!(history.undo("a").unwrap().moves[0].from, 100.0);
-        assert_eq!(history.redo("a").unwrap().moves[0].to, 7.0);
+        assert_eq!(history.undo("a").unwrap().moves[0].from, Live::Number(100.0));
+        assert_eq!(history.redo("a").unwrap().moves[0].to, Live::Number(7.0));
         history.note(gesture(Peer::House, "/y", 0.0, 1.0), at(9_000));
         assert_eq!(history.redo("a"), None, "a new move ends what could be done again");
     }

@@ -1,5 +1,6 @@
 //! Scenes: named sets of values, each of one chain or some of its nodes.
 
+use crate::values::Live;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -17,8 +18,8 @@ pub struct Scene {
     pub name: String,
     /// The chain whose values it holds.
     pub chain: String,
-    /// Unit values by their paths, as behind `/node`.
-    pub values: BTreeMap<String, f64>,
+    /// Values by their paths, as behind `/node`.
+    pub values: BTreeMap<String, Live>,
 }
 
 /// The scenes of a station, by slot.
@@ -44,7 +45,12 @@ impl Scenes {
     ///
     /// # Errors
     /// A name that none can have, or no room, in words.
-    pub fn save(&mut self, name: &str, chain: &str, values: BTreeMap<String, f64>) -> Result<String, String> {
+    pub fn save(
+        &mut self,
+        name: &str,
+        chain: &str,
+        values: BTreeMap<String, Live>,
+    ) -> Result<String, String> {
         let name = name.trim();
         if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
             return Err(format!("a scene's name has 1 to {LONGEST_NAME} characters"));
@@ -89,7 +95,7 @@ mod tests {
     #[test]
     fn scenes_are_found_by_name_and_by_number_and_replaced_in_place() {
         let mut scenes = Scenes::default();
-        let values = |value: f64| BTreeMap::from([("/x".to_owned(), value)]);
+        let values = |value: f64| BTreeMap::from([("/x".to_owned(), Live::Number(value))]);
         assert_eq!(scenes.save("loud", "a", values(1.0)).unwrap(), "loud");
         assert_eq!(scenes.save("7", "a", values(2.0)).unwrap(), "Scene 7");
         assert_eq!(scenes.save("soft", "a", values(3.0)).unwrap(), "soft");

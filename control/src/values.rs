@@ -5,8 +5,42 @@ use crate::intent::Peer;
 use lacquer_graph::nodes;
 use lacquer_graph::param::Param;
 use lacquer_graph::spec::{NodeSpec, Spec};
+use lacquer_graph::text::Form;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
+
+/// A live value. In files of state it is a number or a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Live {
+    /// In the row's unit.
+    Number(f64),
+    /// Of a text setting.
+    Text(String),
+}
+
+impl Live {
+    /// The number, where it is one.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Live::Number(number) => Some(*number),
+            Live::Text(_) => None,
+        }
+    }
+}
+
+impl From<f64> for Live {
+    fn from(number: f64) -> Self {
+        Live::Number(number)
+    }
+}
+
+impl From<bool> for Live {
+    fn from(on: bool) -> Self {
+        Live::Number(f64::from(u8::from(on)))
+    }
+}
 
 /// The live values of one chain, by node id.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,12 +63,19 @@ impl NodeValues {
         let kind = nodes::kind(&self.kind)?;
         path_of(kind, id, at, self.live.rows.len())
     }
+
+    /// The paths of its texts.
+    fn text_paths(&self, id: &str) -> Vec<String> {
+        let texts = nodes::kind(&self.kind).map_or(&[][..], |kind| kind.texts);
+        texts.iter().map(|text| format!("/{id}/{}", text.name)).collect()
+    }
 }
 
-/// Unit values of all rows, and whether the node is out of bypass.
+/// Unit values of all rows, the texts, and whether the node is out of bypass.
 #[derive(Clone, Debug, PartialEq)]
 struct Setting {
     rows: Vec<f64>,
+    texts: Vec<String>,
     enabled: bool,
 }
 
@@ -42,7 +83,8 @@ impl Values {
     /// The values as a chain file without mistakes has them.
     pub fn of(spec: &Spec) -> Self {
         let node = |node: &NodeSpec| {
-            let file = Setting { rows: node.values.clone(), enabled: node.enabled };
+            let texts = node.texts.iter().map(|text| text.text.clone()).collect();
+            let file = Setting { rows: node.values.clone(), texts, enabled: node.enabled };
             (node.id.clone(), NodeValues { kind: node.type_name.clone(), live: file.clone(), file })
         };
         Self { nodes: spec.nodes.iter().map(node).collect(), authors: BTreeMap::new() }
@@ -55,14 +97,9 @@ impl Values {
         new.authors.clone_from(&self.authors);
         for (id, node) in &mut new.nodes {
             let Some(old) = self.nodes.get(id).filter(|old| old.kind == node.kind) else { continue };
-            // Rows pair up by place, parts by number; what has no counterpart is new.
-            for (at, live) in node.live.rows.iter_mut().enumerate() {
-                if let (Some(was), Some(left)) = (old.file.rows.get(at), old.live.rows.get(at))
-                    && *was == node.file.rows[at]
-                {
-                    *live = *left;
-                }
-            }
+            let NodeValues { live, file, .. } = node;
+            keep_left(&mut live.rows, &file.rows, &old.file.rows, &old.live.rows);
+            keep_left(&mut live.texts, &file.texts, &old.file.texts, &old.live.texts);
             if old.file.enabled == node.file.enabled {
                 node.live.enabled = old.live.enabled;
             }
@@ -76,8 +113,27 @@ impl Values {
             if let Some(values) = self.nodes.get(&node.id).filter(|values| values.kind == node.type_name) {
                 node.values.clone_from(&values.live.rows);
                 node.enabled = values.live.enabled;
+                for (text, live) in node.texts.iter_mut().zip(&values.live.texts) {
+                    text.text.clone_from(live);
+                }
             }
         }
+    }
+
+    /// Gives up the live texts for those of the file.
+    pub fn take_texts_of_file(&mut self) {
+        self.nodes.values_mut().for_each(|node| node.live.texts.clone_from(&node.file.texts));
+    }
+
+    /// The paths of the impulses that the live texts name.
+    pub fn impulses(&self) -> impl Iterator<Item = &str> {
+        self.nodes.values().flat_map(|node| {
+            let texts = nodes::kind(&node.kind).map_or(&[][..], |kind| kind.texts);
+            let paths = texts.iter().zip(&node.live.texts);
+            paths
+                .filter(|(text, path)| text.form == Form::Impulse && !path.is_empty())
+                .map(|(_, path)| path.as_str())
+        })
     }
 
     /// Notes who moved a value.
@@ -90,19 +146,25 @@ impl Values {
         self.authors.get(path).copied()
     }
 
-    /// What was moved away from the file: path, live unit value, and that of the file.
-    pub fn moved(&self) -> Vec<(String, f64, f64)> {
+    /// What was moved away from the file, and is a state: path, live value, and that of the file.
+    pub fn moved(&self) -> Vec<(String, Live, Live)> {
         let mut moved = Vec::new();
         for (id, node) in &self.nodes {
-            let switches = [node.live.enabled, node.file.enabled].map(|on| f64::from(u8::from(on)));
-            if switches[0] != switches[1] {
-                moved.push((format!("/{id}/{ENABLED}"), switches[0], switches[1]));
+            if node.live.enabled != node.file.enabled {
+                moved.push((format!("/{id}/{ENABLED}"), node.live.enabled.into(), node.file.enabled.into()));
             }
             for (at, (live, file)) in node.live.rows.iter().zip(&node.file.rows).enumerate() {
                 if live != file
-                    && let Some((path, _)) = node.place(id, at)
+                    && let Some((path, _)) = node.place(id, at).filter(|(_, row)| !row.is_momentary)
                 {
-                    moved.push((path, *live, *file));
+                    moved.push((path, (*live).into(), (*file).into()));
+                }
+            }
+            for (path, (live, file)) in
+                node.text_paths(id).into_iter().zip(node.live.texts.iter().zip(&node.file.texts))
+            {
+                if live != file {
+                    moved.push((path, Live::Text(live.clone()), Live::Text(file.clone())));
                 }
             }
         }
@@ -111,9 +173,20 @@ impl Values {
 
     /// Brings a value back that [`Self::moved`] gave: live, and that of the file at that time. Where the file has
     /// changed since, the file holds.
-    pub fn restore(&mut self, path: &str, live: f64, file: f64) {
+    pub fn restore(&mut self, path: &str, live: &Live, file: &Live) {
         let id = path.split('/').nth(1).unwrap_or_default();
         let Some(node) = self.nodes.get_mut(id) else { return };
+        let (live, file) = match (live, file) {
+            (Live::Number(live), Live::Number(file)) => (*live, *file),
+            (Live::Text(live), Live::Text(file)) => {
+                let at = node.text_paths(id).iter().position(|known| known == path);
+                if let Some(at) = at.filter(|at| node.file.texts.get(*at) == Some(file)) {
+                    node.live.texts[at].clone_from(live);
+                }
+                return;
+            }
+            _ => return,
+        };
         if path == format!("/{id}/{ENABLED}") {
             if node.file.enabled == (file >= 0.5) {
                 node.live.enabled = live >= 0.5;
@@ -142,6 +215,18 @@ impl Values {
         }
     }
 
+    /// The live text `at` of a node.
+    pub fn text(&self, id: &str, at: usize) -> Option<&str> {
+        self.nodes.get(id)?.live.texts.get(at).map(String::as_str)
+    }
+
+    /// Sets the live text `at` of a node.
+    pub fn set_text(&mut self, id: &str, at: usize, text: &str) {
+        if let Some(live) = self.nodes.get_mut(id).and_then(|node| node.live.texts.get_mut(at)) {
+            text.clone_into(live);
+        }
+    }
+
     /// Whether a node is out of bypass.
     pub fn enabled(&self, id: &str) -> Option<bool> {
         self.nodes.get(id).map(|node| node.live.enabled)
@@ -151,6 +236,16 @@ impl Values {
     pub fn enable(&mut self, id: &str, on: bool) {
         if let Some(node) = self.nodes.get_mut(id) {
             node.live.enabled = on;
+        }
+    }
+}
+
+/// Keeps what was left of the values that the file did not change. They pair up by place, parts by number; what has no
+/// counterpart is new.
+fn keep_left<T: Clone + PartialEq>(live: &mut [T], file: &[T], was: &[T], left: &[T]) {
+    for ((live, file), (was, left)) in live.iter_mut().zip(file).zip(was.iter().zip(left)) {
+        if was == file {
+            live.clone_from(left);
         }
     }
 }

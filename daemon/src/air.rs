@@ -8,10 +8,12 @@ use lacquer_control::history::Move;
 use lacquer_control::intent::Value;
 use lacquer_control::message::{Order, Row};
 use lacquer_control::notice::Line;
-use lacquer_control::values::Values;
+use lacquer_control::values::{Live, Values};
 use lacquer_graph::Chain;
 use lacquer_graph::plan::Plan;
+use lacquer_graph::text::Data;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// A chain that the seat has, or is about to have.
@@ -45,10 +47,12 @@ pub enum SetError {
 pub struct Change {
     /// Where.
     pub place: Place,
-    /// Its unit value now.
-    pub value: f64,
-    /// Its unit value before.
-    pub from: f64,
+    /// Its value now.
+    pub value: Live,
+    /// Its value before.
+    pub from: Live,
+    /// Whether the chain on air does not have it yet: not so for what it has learned itself.
+    pub is_news: bool,
 }
 
 impl Change {
@@ -59,12 +63,16 @@ impl Change {
 
     /// As the history keeps it.
     pub fn as_move(&self) -> Move {
-        Move { path: self.place.path.clone(), from: self.from, to: self.value }
+        Move { path: self.place.path.clone(), from: self.from.clone(), to: self.value.clone() }
     }
 
     /// The value in all its trees.
-    pub fn lines(&self) -> [Line; 3] {
-        self.place.lines(self.value)
+    pub fn lines(&self) -> Vec<Line> {
+        self.place.lines(&self.value)
+    }
+
+    fn rebuilds(&self) -> bool {
+        self.place.row.is_setting && self.is_move() && self.is_news
     }
 }
 
@@ -179,17 +187,18 @@ impl Air {
         both.filter(|airing| airing.generation == generation).find_map(|airing| airing.plan.nodes.get(node))
     }
 
-    /// The live unit values of a chain, all of them, by their paths.
-    pub fn values_of(&self, name: &str) -> BTreeMap<String, f64> {
+    /// The live values of a chain, all that are states, by their paths.
+    pub fn values_of(&self, name: &str) -> BTreeMap<String, Live> {
         let (Ok(plan), Some(values)) = (self.shelf.plan(name), self.shelf.values(name)) else {
             return BTreeMap::new();
         };
         let value = |place: &Place| Some((place.path.clone(), live(values, &plan, place)?));
-        Addresses::of(&plan).all().iter().filter_map(value).collect()
+        let addresses = Addresses::of(&plan);
+        addresses.all().iter().filter(|place| !place.row.is_momentary).filter_map(value).collect()
     }
 
-    /// The unit value behind a place of the newest chain.
-    pub fn value(&self, place: &Place) -> Option<f64> {
+    /// The value behind a place of the newest chain.
+    pub fn value(&self, place: &Place) -> Option<Live> {
         let airing = self.newest()?;
         live(self.shelf.values(&airing.name)?, &airing.plan, place)
     }
@@ -201,11 +210,11 @@ impl Air {
         let (places, _) = newest.addresses.find(address)?;
         let [place] = places[..] else { return Err(AddressError::NoMatch(newest.name.clone()).into()) };
         let row = &place.row;
-        let now = self.value(place).unwrap_or(row.default);
+        let now = self.value(place).unwrap_or(place.default()).number().ok_or(AddressError::IsText)?;
         let value = row.from_norm(row.to_norm(now) + way).ok_or(AddressError::NotANumber)?;
         let is_stuck = value == now && way != 0.0 && row.is_whole();
         let value = if is_stuck { (now + way.signum()).clamp(row.min, row.max) } else { value };
-        Ok(self.change(place, value))
+        Ok(self.change(place, value.into()))
     }
 
     /// Sets what an address or pattern stands for.
@@ -233,32 +242,32 @@ impl Air {
         }
     }
 
-    /// A change of a place of the newest chain to a unit value.
-    fn change(&self, place: &Place, value: f64) -> Change {
-        let from = self.value(place).unwrap_or(place.row.default);
-        Change { place: place.clone(), value, from }
+    /// A change of a place of the newest chain to a value.
+    fn change(&self, place: &Place, value: Live) -> Change {
+        let from = self.value(place).unwrap_or(place.default());
+        Change { place: place.clone(), value, from, is_news: true }
     }
 
     /// The changes that bring the values at these paths about. What the newest chain lacks is left out.
-    pub fn changes<'a>(&self, values: impl IntoIterator<Item = (&'a str, f64)>) -> Vec<Change> {
+    pub fn changes<'a>(&self, values: impl IntoIterator<Item = (&'a str, Live)>) -> Vec<Change> {
         let Some(newest) = self.newest() else { return Vec::new() };
-        let change = |(path, value)| {
+        let change = |(path, value): (&str, Live)| {
             let place = newest.addresses.at(path)?;
-            Some(self.change(place, place.row.clip(value)?))
+            Some(self.change(place, place.clip(&value)?))
         };
         values.into_iter().filter_map(change).collect()
     }
 
     /// Writes values into a chain that is not on air. Where it cannot be planned with them, none is written.
-    pub fn preset(&mut self, name: &str, wanted: &BTreeMap<String, f64>) -> Result<(), String> {
+    pub fn preset(&mut self, name: &str, wanted: &BTreeMap<String, Live>) -> Result<(), String> {
         let plan = self.shelf.plan(name)?;
         let before = self.shelf.values(name).cloned();
         let addresses = Addresses::of(&plan);
         let Some(values) = self.shelf.values_mut(name) else { return Ok(()) };
         for place in addresses.all() {
-            let value = wanted.get(&place.path).and_then(|value| place.row.clip(*value));
+            let value = wanted.get(&place.path).and_then(|value| place.clip(value));
             if let (Some(value), Some(node)) = (value, plan.nodes.get(place.target.node())) {
-                write(values, &node.id, place.target, value);
+                write(values, &node.id, place.target, &value);
             }
         }
         let planned = self.shelf.plan(name).map(drop);
@@ -275,9 +284,9 @@ impl Air {
     pub fn apply(&mut self, mut changes: Vec<Change>) -> Result<Changes, SetError> {
         let name = self.newest().ok_or(SetError::Silence)?.name.clone();
         self.write(&changes);
-        let rebuild = changes.iter().any(|change| change.place.row.is_setting && change.from != change.value);
+        let rebuild = changes.iter().any(Change::rebuilds);
         if rebuild && let Err(why) = self.shelf.plan(&name) {
-            changes.iter_mut().for_each(|change| change.value = change.from);
+            changes.iter_mut().for_each(|change| change.value.clone_from(&change.from));
             self.write(&changes);
             return Err(SetError::Refused(why));
         }
@@ -294,7 +303,7 @@ impl Air {
                 let Some(place) = counterpart(airing, &change.place) else { continue };
                 let Some(node) = airing.plan.nodes.get(place.target.node()) else { continue };
                 let Some(values) = self.shelf.values_mut(&airing.name) else { continue };
-                write(values, &node.id, place.target, change.value);
+                write(values, &node.id, place.target, &change.value);
             }
         }
     }
@@ -302,16 +311,18 @@ impl Air {
     fn orders(&self, change: &Change) -> Vec<Order> {
         let order = |airing: &Airing| {
             let place = counterpart(airing, &change.place)?;
-            let generation = airing.generation;
-            Some(match place.target {
-                Target::Row { node, row } => Order::Set {
+            let (generation, value) = (airing.generation, change.value.number()?);
+            match place.target {
+                Target::Row { node, row } => Some(Order::Set {
                     target: Row { generation, node: node as u32, row: row as u32 },
-                    value: place.row.audio(change.value),
-                },
+                    value: place.row.audio(value),
+                }),
                 Target::Enabled { node } => {
-                    Order::Enable { generation, node: node as u32, on: change.value >= 0.5 }
+                    Some(Order::Enable { generation, node: node as u32, on: value >= 0.5 })
                 }
-            })
+                // A text is a setting.
+                Target::Text { .. } => None,
+            }
         };
         [&self.on_air, &self.incoming].into_iter().flatten().filter_map(order).collect()
     }
@@ -319,6 +330,15 @@ impl Air {
     /// Forgets what is on air: the audio thread has ended.
     pub fn forget(&mut self) {
         (self.on_air, self.incoming, self.wanted) = (None, None, None);
+    }
+
+    /// Whether the newest chain was built from files that have changed since `plan` was made.
+    fn has_old_files(&self, plan: &Plan) -> bool {
+        let impulses = |plan: &Plan| -> Vec<Arc<Data>> {
+            let data = plan.nodes.iter().flat_map(|node| &node.data).flatten();
+            data.filter(|data| matches!(***data, Data::Impulse(_))).cloned().collect()
+        };
+        self.newest().is_some_and(|newest| impulses(&newest.plan) != impulses(plan))
     }
 
     /// Takes over the files of a reload. Gives the chain to swap to where what is on air is no longer what
@@ -334,25 +354,29 @@ impl Air {
         let before = self.shelf.plan(&name).ok();
         self.shelf.reread(chains, latency_ms, reset);
         match self.shelf.plan(&name) {
-            Ok(plan) if before.as_ref() == Some(&plan) => None,
+            Ok(plan) if before.as_ref() == Some(&plan) && !self.has_old_files(&plan) => None,
             Ok(_) => Some(name),
             Err(_) => Some(start.to_owned()),
         }
     }
 }
 
-fn write(values: &mut Values, id: &str, target: Target, value: f64) {
-    match target {
-        Target::Row { row, .. } => values.set(id, row, value),
-        Target::Enabled { .. } => values.enable(id, value >= 0.5),
+fn write(values: &mut Values, id: &str, target: Target, value: &Live) {
+    match (target, value) {
+        (Target::Row { row, .. }, Live::Number(value)) => values.set(id, row, *value),
+        (Target::Enabled { .. }, Live::Number(value)) => values.enable(id, *value >= 0.5),
+        (Target::Text { text, .. }, Live::Text(value)) => values.set_text(id, text, value),
+        // What is clipped to its place is of its shape.
+        _ => {}
     }
 }
 
-fn live(values: &Values, plan: &Plan, place: &Place) -> Option<f64> {
+fn live(values: &Values, plan: &Plan, place: &Place) -> Option<Live> {
     let id = &plan.nodes.get(place.target.node())?.id;
     match place.target {
-        Target::Row { row, .. } => values.get(id, row),
-        Target::Enabled { .. } => values.enabled(id).map(|on| f64::from(u8::from(on))),
+        Target::Row { row, .. } => values.get(id, row).map(Live::Number),
+        Target::Text { text, .. } => values.text(id, text).map(|text| Live::Text(text.to_owned())),
+        Target::Enabled { .. } => values.enabled(id).map(Live::from),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cues;
 pub mod doctor;
 pub mod files;
+pub mod impulses;
 pub mod link;
 pub mod load;
 pub mod log;

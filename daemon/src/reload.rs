@@ -1,6 +1,7 @@
 //! Reading a station and its chains: everything is read and checked before anything is taken over.
 
 use crate::cues::{self, Cue};
+use crate::impulses::loader;
 use crate::midi::Entry;
 use crate::station::{Backend, LAST, Station};
 use lacquer_control::surface::midi::map::Map;
@@ -24,6 +25,33 @@ pub struct ChainFile {
     pub path: PathBuf,
     /// What it says.
     pub spec: Spec,
+}
+
+impl ChainFile {
+    /// What it means for a station with `io` at `rate` Hz.
+    ///
+    /// # Errors
+    /// All that is wrong with it there.
+    pub fn plan(&self, io: &Io, rate: f64) -> Result<Plan, Vec<Mistake>> {
+        self.plan_as(&self.spec, io, rate)
+    }
+
+    /// The same with other values: those of `spec`.
+    ///
+    /// # Errors
+    /// All that is wrong with it there.
+    pub fn plan_as(&self, spec: &Spec, io: &Io, rate: f64) -> Result<Plan, Vec<Mistake>> {
+        Plan::with(spec, io, rate, &loader(self.folder()))
+    }
+
+    /// What the paths in it are relative to.
+    pub fn folder(&self) -> &Path {
+        folder(&self.path)
+    }
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
 
 /// A station file and its chains, without mistakes.
@@ -87,7 +115,7 @@ pub fn chain(path: &Path, io: Option<&Io>, rate: f64) -> Result<ChainFile, Repor
     let bytes = read(path).map_err(|mistake| report(path, &[], vec![mistake]))?;
     let (mut spec, mut mistakes) = Spec::parse(&bytes);
     let assumed = Io::assumed(&spec);
-    if let Err(more) = Plan::new(&spec, io.unwrap_or(&assumed), rate) {
+    if let Err(more) = Plan::with(&spec, io.unwrap_or(&assumed), rate, &loader(folder(path))) {
         mistakes.extend(more);
     }
     if !mistakes.is_empty() {
@@ -115,7 +143,7 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
         Backend::Cpal(cpal) => f64::from(cpal.rate),
         Backend::Jack { .. } => NOMINAL_RATE,
     });
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = folder(path);
     // Groups that are wrong themselves are nothing to check a chain against.
     let io = mistakes.is_empty().then_some(&station.audio.io);
     let mut chains: Vec<(ChainFile, At)> = Vec::new();
@@ -137,7 +165,7 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
             let text = format!("chain \"{}\" is in {} already", chain.name, twin.path.display());
             mistakes.push(Mistake::new(*at, Problem::Other(text)));
         }
-        mistakes.extend(too_late(&station, &chain.spec, *at, rate));
+        mistakes.extend(too_late(&station, chain, *at, rate));
     }
     // A chain that could not be read may be the one that is named.
     if let (Some((start, at)), true) = (&station.start, reports.is_empty())
@@ -239,12 +267,12 @@ pub fn map(path: &Path) -> Result<Map, Option<Report>> {
 }
 
 /// The mistake of a chain that needs more latency than the station allows.
-fn too_late(station: &Station, spec: &Spec, at: At, rate: f64) -> Option<Mistake> {
+fn too_late(station: &Station, chain: &ChainFile, at: At, rate: f64) -> Option<Mistake> {
     let allowed = station.audio.latency_ms?;
-    let plan = Plan::new(spec, &station.audio.io, rate).ok()?;
+    let plan = chain.plan(&station.audio.io, rate).ok()?;
     let needed = plan.latency as f64 * 1000.0 / rate;
     (plan.latency > frames(allowed, rate)).then(|| {
-        let text = format!("chain \"{}\" needs {needed:.2} ms; latency is {allowed} ms", spec.name);
+        let text = format!("chain \"{}\" needs {needed:.2} ms; latency is {allowed} ms", chain.name);
         Mistake::new(at, Problem::Other(text))
     })
 }

@@ -53,6 +53,10 @@ fn node(kind: &Kind) -> Value {
     if kind.has_key {
         properties.insert("key".to_owned(), feeds());
     }
+    for text in kind.texts {
+        let help = format!("{} ({})", text.help, text.form.allowed());
+        properties.insert(text.name.to_owned(), json!({"type": "string", "description": help}));
+    }
     if let Some(parts) = kind.parts {
         let part = json!({"type": "object", "additionalProperties": false, "properties": table(parts.rows)});
         properties.insert(

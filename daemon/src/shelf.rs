@@ -4,7 +4,6 @@ use crate::reload::{ChainFile, Loaded, frames};
 use lacquer_control::values::Values;
 use lacquer_graph::error::Hint;
 use lacquer_graph::plan::{Io, Plan};
-use lacquer_graph::spec::Spec;
 use std::path::{Path, PathBuf};
 use tracing::warn;
 
@@ -12,6 +11,14 @@ use tracing::warn;
 struct Entry {
     file: ChainFile,
     values: Values,
+}
+
+impl Entry {
+    /// The files that it is made of.
+    fn reads(&self) -> impl Iterator<Item = PathBuf> {
+        let impulses = self.values.impulses().map(|text| self.file.folder().join(text));
+        std::iter::once(self.file.path.clone()).chain(impulses)
+    }
 }
 
 /// All chains of the station, at one sample rate.
@@ -40,9 +47,7 @@ impl Shelf {
 
     /// Finds the latency that all chains are padded to.
     fn align(&mut self) {
-        let own = |entry: &Entry| {
-            plan(&entry.file.spec, &entry.values, &self.io, self.rate).map(|plan| plan.latency)
-        };
+        let own = |entry: &Entry| plan(entry, &self.io, self.rate).map(|plan| plan.latency);
         let largest = self.entries.iter().filter_map(|entry| own(entry).ok()).max().unwrap_or(0);
         self.total = largest.max(self.latency_ms.map_or(0, |ms| frames(ms, self.rate)));
     }
@@ -52,6 +57,12 @@ impl Shelf {
         self.align();
         let names: Vec<String> = self.names().map(str::to_owned).collect();
         for name in names {
+            if let Err(why) = self.plan(&name)
+                && let Some(values) = self.values_mut(&name)
+            {
+                warn!("chain {name} takes the texts of its file: {why}");
+                values.take_texts_of_file();
+            }
             if let Err(why) = self.plan(&name)
                 && let Some(entry) = self.entries.iter_mut().find(|entry| entry.file.name == name)
             {
@@ -111,21 +122,22 @@ impl Shelf {
         self.entries.iter_mut().find(|entry| entry.file.name == name).map(|entry| &mut entry.values)
     }
 
-    /// The path, as the station has it, of the chain file that `path` is.
-    pub fn path_of(&self, path: &Path) -> Option<PathBuf> {
-        self.paths().find(|known| *known == path || same_file(known, path)).map(Path::to_owned)
+    /// The chain files that `path` is one of, or that have an impulse there.
+    pub fn readers_of(&self, path: &Path) -> Vec<PathBuf> {
+        let is_read = |entry: &&Entry| entry.reads().any(|known| known == path || same_file(&known, path));
+        self.entries.iter().filter(is_read).map(|entry| entry.file.path.clone()).collect()
     }
 
-    /// The files of the chains.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.entries.iter().map(|entry| entry.file.path.as_path())
+    /// The files of the chains, and of their impulses.
+    pub fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.entries.iter().flat_map(Entry::reads)
     }
 
     /// The plan of a chain with its live values, padded.
     pub fn plan(&self, name: &str) -> Result<Plan, String> {
         self.check(name)?;
         let entry = self.entry(name).ok_or("no such chain")?;
-        let mut plan = plan(&entry.file.spec, &entry.values, &self.io, self.rate)?;
+        let mut plan = plan(entry, &self.io, self.rate)?;
         if plan.latency > self.total {
             let ms = |frames: usize| frames as f64 * 1000.0 / self.rate;
             let (needed, total) = (ms(plan.latency), ms(self.total));
@@ -166,10 +178,10 @@ impl Shelf {
     }
 }
 
-fn plan(spec: &Spec, values: &Values, io: &Io, rate: f64) -> Result<Plan, String> {
-    let mut spec = spec.clone();
-    values.apply(&mut spec);
-    Plan::new(&spec, io, rate).map_err(|mistakes| {
+fn plan(entry: &Entry, io: &Io, rate: f64) -> Result<Plan, String> {
+    let mut spec = entry.file.spec.clone();
+    entry.values.apply(&mut spec);
+    entry.file.plan_as(&spec, io, rate).map_err(|mistakes| {
         mistakes.iter().map(|mistake| mistake.problem.to_string()).collect::<Vec<_>>().join("; ")
     })
 }

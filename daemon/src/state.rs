@@ -5,6 +5,7 @@
 
 use crate::threads::conductor::compare::State;
 use lacquer_control::scene::Scene;
+use lacquer_control::values::Live;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -49,8 +50,8 @@ pub struct Kept {
     pub values: BTreeMap<String, Vec<KeptValue>>,
 }
 
-/// A value that was moved: its path, its unit value, and that of the file at that time.
-pub type KeptValue = (String, f64, f64);
+/// A value that was moved: its path, its value, and that of the file at that time.
+pub type KeptValue = (String, Live, Live);
 
 /// Where things of a station are kept: the folder that systemd gives, or that of the user.
 pub fn folder() -> Option<PathBuf> {

@@ -95,7 +95,7 @@ fn measure_swap(name: &str, impulses: [&Arc<Data>; 2]) {
     let mut seat = Seat::for_files(&Io::stereo(), RATE);
     seat.start(Owned::new(&collector.handle(), Chain::new(&plans[0], 0)));
     let input = noise(TICK);
-    let mut play = |seat: &mut Seat, least: &mut f64| {
+    let play = |seat: &mut Seat, least: &mut f64| {
         seat.inputs().iter_mut().for_each(|plane| plane.copy_from_slice(&input));
         let mut is_done = false;
         let began = Instant::now();
@@ -128,6 +128,9 @@ fn measure_swap(name: &str, impulses: [&Arc<Data>; 2]) {
         collector.collect();
     }
     let mean = before.iter().sum::<f64>() / before.len() as f64;
+    let mut top: Vec<_> = during.iter().copied().enumerate().collect();
+    top.sort_by(|a, b| b.1.total_cmp(&a.1));
+    println!("{:.0?}", &top[..24]);
     let worst = during.iter().fold(0.0_f64, |worst, time| worst.max(*time));
     println!(
         "{name:32} mean {mean:7.2} µs, worst {worst:7.2} µs ({:.2} x) during the swap, {:.0} ms until it is done",

@@ -109,12 +109,12 @@ impl Impulse {
     pub fn new(channels: Vec<Vec<f64>>, rate: f64) -> Result<Self, BadImpulse> {
         let frames = channels.first().map_or(0, Vec::len);
         let seconds = frames as f64 / rate;
+        if frames == 0 || channels.iter().any(|channel| channel.len() != frames) {
+            return Err(BadImpulse::Empty);
+        }
         match channels.len() {
             1 | 2 | 4 => {}
             found => return Err(BadImpulse::Channels(found)),
-        }
-        if frames == 0 || channels.iter().any(|channel| channel.len() != frames) {
-            return Err(BadImpulse::Empty);
         }
         // Resampled, the longest may have come out longer by a frame.
         if seconds > LONGEST_IMPULSE_S + 2.0 / rate {

@@ -1,8 +1,10 @@
 //! The catalogue as chains: every kind in settings of its own tables, so that a new kind is tested by existing.
 
+use crate::daemon::root;
 use lacquer_graph::node::{Kind, Ports};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::{Param, Unit};
+use lacquer_graph::text::{Form, PROFILE_BANDS, Profile};
 
 /// A node of one kind in some settings.
 pub struct Variant {
@@ -50,6 +52,16 @@ pub fn of(kind: &'static Kind) -> Vec<Variant> {
     variants
 }
 
+/// A text of each form: an impulse of 400 frames, or the profile of a noise.
+pub fn some_text(form: Form) -> String {
+    match form {
+        Form::Impulse => root().join("tests/golden/impulse.txt").display().to_string(),
+        Form::Profile => {
+            Profile::text(&(0..PROFILE_BANDS).map(|band| -60.0 - 0.5 * band as f64).collect::<Vec<_>>())
+        }
+    }
+}
+
 fn write(kind: &'static Kind, norm: Option<f64>, choice: &dyn Fn(&Param) -> usize) -> Variant {
     let row = |row: &Param, shift: f64| -> Option<String> {
         let value = match row.unit {
@@ -65,6 +77,10 @@ fn write(kind: &'static Kind, norm: Option<f64>, choice: &dyn Fn(&Param) -> usiz
     };
     let mut fields = vec!["id: n".to_owned()];
     fields.extend(kind.rows.iter().filter_map(|r| row(r, 0.0)));
+    // At a quarter a node has none.
+    if norm == Some(0.75) {
+        fields.extend(kind.texts.iter().map(|text| format!("{}: \"{}\"", text.name, some_text(text.form))));
+    }
     if let Some(parts) = kind.parts {
         let part = |index: usize, shift: f64| {
             let has = |r: &&Param| parts.has(index, 2, r);

@@ -5,6 +5,7 @@ use crate::signal::Channels;
 use basedrop::Collector;
 use lacquer::air::Air;
 use lacquer::backend::file::Memory;
+use lacquer::impulses::loader;
 use lacquer::reload::{ChainFile, Loaded};
 use lacquer::shelf::Shelf;
 use lacquer::station::control::Control;
@@ -17,7 +18,10 @@ use lacquer_control::message::{Order, Reading};
 use lacquer_control::wire::{ControlEnd, wire};
 use lacquer_graph::plan::{Group, Io};
 use lacquer_graph::seat::Event;
-use lacquer_graph::{Seat, Spec};
+use lacquer_graph::text::Data;
+use lacquer_graph::{Plan, Seat, Spec};
+use std::path::Path;
+use std::sync::Arc;
 
 pub const RATE: f64 = 48_000.0;
 
@@ -26,6 +30,12 @@ pub fn spec(yaml: &str) -> Spec {
     let (spec, mistakes) = Spec::parse(yaml.as_bytes());
     assert!(mistakes.is_empty(), "{mistakes:?}\n{yaml}");
     spec
+}
+
+/// What the texts of the first node of a chain stand for.
+pub fn read_data(spec: &Spec) -> Vec<Option<Arc<Data>>> {
+    let plan = Plan::with(spec, &Io::stereo(), RATE, &loader(Path::new(""))).unwrap();
+    plan.nodes.into_iter().next().unwrap().data
 }
 
 /// A chain of the nodes in `nodes`, written as in a file.

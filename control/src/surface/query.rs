@@ -159,8 +159,8 @@ impl Query {
             leaves.insert((*address).to_owned(), leaf(tags, *access, help));
         }
         for place in self.places.iter() {
-            for tree in [Tree::Node, Tree::Norm, Tree::Text] {
-                let address = place.line(tree, place.row.default).address;
+            for tree in place.trees().iter().copied() {
+                let address = place.address_in(tree);
                 if is_wanted(&address) {
                     leaves.insert(address, of_place(place, tree));
                 }
@@ -192,13 +192,13 @@ fn of_place(place: &Place, tree: Tree) -> Map<String, Json> {
     let tags = match (tree, row.unit) {
         (Tree::Norm, _) => "f",
         (Tree::Node, Unit::Switch) => "T",
-        (Tree::Text, _) | (_, Unit::Choice(_)) => "s",
+        (Tree::Text, _) | (_, Unit::Choice(_) | Unit::Text(_)) => "s",
         _ => "f",
     };
     let mut leaf = leaf(tags, READ | WRITE, row.help);
     let range = match (tree, row.unit) {
         (Tree::Norm, _) => json!([{"MIN": 0.0, "MAX": 1.0}]),
-        (Tree::Text, _) | (_, Unit::Switch) => Json::Null,
+        (Tree::Text, _) | (_, Unit::Switch | Unit::Text(_)) => Json::Null,
         (_, Unit::Choice(names)) => json!([{"VALS": names}]),
         _ => json!([{"MIN": row.min, "MAX": row.max}]),
     };

@@ -11,7 +11,7 @@ pub(super) fn run(chain: &Path, dot: bool, rate: f64) -> Outcome {
         Ok(file) => file,
         Err(report) => return complain(&report, Outcome::Wrong),
     };
-    match Plan::new(&file.spec, &Io::assumed(&file.spec), rate) {
+    match file.plan(&Io::assumed(&file.spec), rate) {
         Ok(plan) if dot => print(&graphviz(&plan)),
         Ok(plan) => print(&plan.to_string()),
         // It was planned while it was read.

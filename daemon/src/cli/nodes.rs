@@ -5,6 +5,7 @@ use lacquer_graph::error::Hint;
 use lacquer_graph::node::{Kind, Ports};
 use lacquer_graph::nodes::{CATALOGUE, kind};
 use lacquer_graph::param::{Param, Taper, Unit};
+use lacquer_graph::text::Text;
 use serde_json::{Value, json};
 
 pub(super) fn run(node: Option<&str>, as_json: bool) -> Outcome {
@@ -48,6 +49,10 @@ pub(super) fn page(kind: &Kind) -> String {
         text += "; takes a side-chain by \"key\"";
     }
     text += &rows(kind.rows, "");
+    for row in kind.texts {
+        text += &format!("\n  {:<20}{}", row.name, row.form.allowed());
+        text += &format!("\n  {:<20}{}{REBUILDS}", "", row.help);
+    }
     if let Some(parts) = kind.parts {
         let count = if parts.least > 0 {
             format!("{} to {}", parts.least, parts.most)
@@ -77,11 +82,13 @@ fn rows(rows: &[Param], prefix: &str) -> String {
         text += &format!("\n  {name:<20}{range:<34}{gap}{}", row.text(row.default));
         text += &format!("\n  {:<20}{}", "", row.help);
         if row.is_setting {
-            text += " A change rebuilds the chain and swaps it in.";
+            text += REBUILDS;
         }
     }
     text
 }
+
+const REBUILDS: &str = " A change rebuilds the chain and swaps it in.";
 
 /// A kind as JSON.
 fn describe(kind: &Kind) -> Value {
@@ -90,6 +97,8 @@ fn describe(kind: &Kind) -> Value {
         .iter()
         .map(|reading| json!({"name": reading.name, "unit": reading.unit.symbol(), "help": reading.help}))
         .collect();
+    let text = |text: &Text| json!({"name": text.name, "takes": text.form.allowed(), "help": text.help});
+    let texts: Vec<_> = kind.texts.iter().map(text).collect();
     let parts = kind.parts.map(|parts| {
         json!({"name": parts.name, "list": parts.list, "most": parts.most, "parameters": table(parts.rows)})
     });
@@ -100,6 +109,7 @@ fn describe(kind: &Kind) -> Value {
         "key": kind.has_key,
         "parameters": table(kind.rows),
         "parts": parts,
+        "texts": texts,
         "readings": readings,
     })
 }

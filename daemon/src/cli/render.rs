@@ -42,7 +42,7 @@ pub(super) fn run(chain: &Path, depth: Depth, input: &Path, output: &Path) -> Ou
         Ok(file) => file,
         Err(report) => return complain(&report, Outcome::Wrong),
     };
-    let plan = match Plan::new(&file.spec, &io, rate) {
+    let plan = match file.plan(&io, rate) {
         Ok(plan) => plan,
         // It was planned while it was read.
         Err(_) => return Outcome::Wrong,

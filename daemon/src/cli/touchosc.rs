@@ -15,11 +15,8 @@ pub(super) fn run(path: &Path, output: &Path, reply_port: Option<u16>) -> Outcom
     };
     let io = &loaded.station.audio.io;
     // The chains were read without a mistake, so they can be planned.
-    let plans: Vec<Plan> = loaded
-        .chains
-        .iter()
-        .filter_map(|chain| Plan::new(&chain.spec, io, reload::NOMINAL_RATE).ok())
-        .collect();
+    let plans: Vec<Plan> =
+        loaded.chains.iter().filter_map(|chain| chain.plan(io, reload::NOMINAL_RATE).ok()).collect();
     let written = touchosc::layout(&loaded, &plans, reply_port).and_then(|file| fs::write(output, file));
     match written {
         Ok(()) => Outcome::Done,

@@ -9,6 +9,7 @@ mod keep;
 mod link;
 mod moves;
 mod overload;
+mod profiles;
 mod readings;
 mod scenes;
 mod state;
@@ -23,6 +24,7 @@ use crate::state::Kept;
 use crate::station::Station;
 use crate::threads::keeper::Keep;
 use crate::threads::surfaces::Ear;
+use crate::threads::watch::Watched;
 use basedrop::Collector;
 use compare::Compare;
 use crossbeam_channel::{Receiver, Sender, never, select};
@@ -35,8 +37,8 @@ use lacquer_control::message::Order;
 use lacquer_control::notice::{Line, Notice, To};
 use lacquer_control::scene::Scenes;
 use link::Search;
-use notify::RecommendedWatcher;
 use overload::Strain;
+use profiles::Learning;
 use scenes::Morph;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -96,7 +98,7 @@ pub struct Conductor {
     asked: Receiver<Asked>,
     asks: Sender<Asked>,
     surfaces: Vec<Ear>,
-    watcher: Option<RecommendedWatcher>,
+    watched: Option<Watched>,
     /// Files that changed, and when they may be read.
     changed: BTreeMap<PathBuf, Instant>,
     /// What is asked for a later time.
@@ -118,6 +120,7 @@ pub struct Conductor {
     /// What the house has taken out.
     out: Vec<Out>,
     strain: Strain,
+    learning: Learning,
     /// How often the watchdog is fed, and when next.
     watchdog: Option<(Duration, Instant)>,
     /// What the nodes have said since it was last told, as it will be told: the lowest of a gain, in dB; the
@@ -146,7 +149,7 @@ impl Conductor {
             asked,
             asks,
             surfaces: surfaces.into_iter().map(Ear::new).collect(),
-            watcher: None,
+            watched: None,
             changed: BTreeMap::new(),
             held: BTreeMap::new(),
             bypass: false,
@@ -163,6 +166,7 @@ impl Conductor {
             watch: Watch::new(now),
             out: Vec::new(),
             strain: Strain::new(now),
+            learning: Learning::default(),
             watchdog: service::watchdog().map(|every| (every, now)),
             readings: BTreeMap::new(),
             next_meters: now,
@@ -368,9 +372,8 @@ impl Conductor {
             Intent::Status => self.tell(To::One(by), self.status()),
             Intent::Reload { reset } => self.reload(by, reset),
             Intent::Changed(path) => {
-                if let Some(known) = self.air.shelf.path_of(&path) {
-                    self.changed.insert(known, Instant::now() + SETTLED);
-                }
+                let due = Instant::now() + SETTLED;
+                self.changed.extend(self.air.shelf.readers_of(&path).into_iter().map(|file| (file, due)));
             }
             Intent::Dump => {
                 for line in self.status() {
@@ -412,6 +415,7 @@ impl Conductor {
                 self.compare.changed();
                 self.trim();
                 self.keeper.touch();
+                self.watch_all();
                 info!(chain = name, "swap to {name}: warming up");
                 self.tell_event("swap", &["warming", name]);
                 // The newcomer's addresses are answered from now on.

@@ -1,21 +1,29 @@
-//! The watcher: tells the conductor when a chain file changes on disk.
+//! The watcher: tells the conductor when a chain file, or an impulse of one, changes on disk.
 
 use crossbeam_channel::Sender;
 use lacquer_control::intent::{Asked, Intent, Peer};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Watches the folders of `files`: editors put a new file in the place of the old one. Watching ends when
-/// the watcher is dropped; its thread is `notify`'s own.
-pub fn watch<'a>(
-    files: impl Iterator<Item = &'a Path>,
-    asked: Sender<Asked>,
-) -> notify::Result<RecommendedWatcher> {
-    let folders: BTreeSet<PathBuf> = files
-        .filter_map(|file| file.parent())
-        .map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() })
-        .collect();
+/// Watches folders. Watching ends when it is dropped; the thread is `notify`'s own.
+pub struct Watched {
+    /// Which.
+    pub folders: BTreeSet<PathBuf>,
+    _watcher: RecommendedWatcher,
+}
+
+/// The folders of `files`: editors put a new file in the place of the old one.
+pub fn folders(files: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
+    let folder = |file: PathBuf| match file.parent()? {
+        folder if folder.as_os_str().is_empty() => Some(PathBuf::from(".")),
+        folder => Some(folder.to_owned()),
+    };
+    files.filter_map(folder).collect()
+}
+
+/// Watches `folders`.
+pub fn watch(folders: BTreeSet<PathBuf>, asked: Sender<Asked>) -> notify::Result<Watched> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         let Ok(event) = event else { return };
         if event.kind.is_access() {
@@ -26,5 +34,5 @@ pub fn watch<'a>(
         asked.try_send(Asked { by: Peer::Files, intents, due: None }).ok();
     })?;
     folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
-    Ok(watcher)
+    Ok(Watched { folders, _watcher: watcher })
 }

@@ -63,12 +63,16 @@ impl Tap {
         self.fade = Fade::new(self.fade.frames(), true);
     }
 
-    /// `[audio]` Takes over the newest `most` samples of another, and its place.
+    /// How many of its newest samples it may need, as long as the time stays.
+    pub fn reach(&self) -> usize {
+        self.from.max(self.to) + 1
+    }
+
+    /// `[audio]` Takes over the newest `most` samples of another, and its place. This one must be new.
     pub fn adopt(&mut self, old: &Self, most: usize) {
         let (mine, theirs) = (self.ring.len(), old.ring.len());
         let count = mine.min(theirs).min(most);
-        let (silent, newest) = self.ring.split_at_mut(mine - count);
-        silent.fill(0.0);
+        let (_, newest) = self.ring.split_at_mut(mine - count);
         // The newest lie before `at`, and go on at the end.
         let late = old.at.min(count);
         let (early, newest) = newest.split_at_mut(count - late);

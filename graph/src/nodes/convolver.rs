@@ -189,7 +189,9 @@ impl Node for Convolver {
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
         let most = HANDED_OVER / self.predelays.len().max(1);
-        self.predelays.iter_mut().zip(&old.predelays).for_each(|(tap, old)| tap.adopt(old, most));
+        for (tap, old) in self.predelays.iter_mut().zip(&old.predelays) {
+            tap.adopt(old, old.reach().min(most));
+        }
         self.convolution.adopt(&old.convolution);
         self.dry.iter_mut().zip(&old.dry).for_each(|(delay, old)| delay.adopt(old));
     }

@@ -5,6 +5,7 @@ use crate::air::Change;
 use lacquer_control::intent::{CompareAsk, Peer, Value};
 use lacquer_control::message::Order;
 use lacquer_control::notice::{Line, To};
+use lacquer_control::values::Live;
 use lacquer_graph::param::db_to_gain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ const MOST: f64 = 24.0;
 pub struct State {
     /// The chain.
     pub chain: String,
-    /// Its unit values by path.
-    pub values: BTreeMap<String, f64>,
+    /// Its values by path.
+    pub values: BTreeMap<String, Live>,
 }
 
 /// A and B.
@@ -144,7 +145,7 @@ impl Conductor {
         let next = self.compare.other.clone().unwrap_or_else(|| heard.clone());
         self.morph = None;
         if next.chain == heard.chain {
-            let values = next.values.iter().map(|(path, value)| (path.as_str(), *value));
+            let values = next.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
             let changes = self.air.changes(values);
             let changes = changes.into_iter().filter(Change::is_move).collect();
             self.moved(by, To::All, changes).map_err(|error| error.to_string())?;

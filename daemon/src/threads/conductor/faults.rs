@@ -9,6 +9,7 @@ use crossbeam_channel::bounded;
 use lacquer_control::address::Target;
 use lacquer_control::intent::Peer;
 use lacquer_control::notice::To;
+use lacquer_control::values::Live;
 use lacquer_graph::seat::Panicked;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -71,17 +72,17 @@ impl Watch {
 
 impl Conductor {
     /// The live values of a chain, as people wished them: what the house has taken out is on.
-    pub(super) fn wished(&self, chain: &str) -> BTreeMap<String, f64> {
+    pub(super) fn wished(&self, chain: &str) -> BTreeMap<String, Live> {
         let mut values = self.air.values_of(chain);
         let out = self.out.iter().filter(|out| out.chain == chain);
-        values.extend(out.map(|out| (format!("/{}/enabled", out.id), 1.0)));
+        values.extend(out.map(|out| (format!("/{}/enabled", out.id), true.into())));
         values
     }
 
     /// Takes a node of the newest chain out, or back in, on behalf of the house; false where it is so already.
     pub(super) fn house_enables(&mut self, id: &str, on: bool) -> bool {
         let path = format!("/{id}/enabled");
-        let changes = self.air.changes([(path.as_str(), f64::from(u8::from(on)))]);
+        let changes = self.air.changes([(path.as_str(), on.into())]);
         if changes.iter().all(|change| !change.is_move()) {
             return false;
         }
@@ -106,7 +107,7 @@ impl Conductor {
             let comes = |change: &crate::air::Change| {
                 matches!(change.place.target, Target::Enabled { .. })
                     && change.place.path == path
-                    && change.value >= 0.5
+                    && change.value == true.into()
             };
             out.chain == chain && changes.iter().any(comes)
         };

@@ -12,12 +12,19 @@ use tracing::{error, info, warn};
 
 impl Conductor {
     pub(super) fn watch(&mut self) {
-        self.watcher = None;
-        if self.station.watch {
-            match watch::watch(self.air.shelf.paths(), self.asks.clone()) {
-                Ok(watcher) => self.watcher = Some(watcher),
-                Err(error) => warn!("chain files are not watched: {error}"),
-            }
+        self.watched = None;
+        self.watch_all();
+    }
+
+    /// Watches what is read from now on, where that lies in other folders than before.
+    pub(super) fn watch_all(&mut self) {
+        let folders = watch::folders(self.air.shelf.paths());
+        if !self.station.watch || self.watched.as_ref().is_some_and(|watched| watched.folders == folders) {
+            return;
+        }
+        match watch::watch(folders, self.asks.clone()) {
+            Ok(watched) => self.watched = Some(watched),
+            Err(error) => warn!("files are not watched: {error}"),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::threads::keeper::Keep;
 use crossbeam_channel::{Sender, TrySendError};
 use lacquer_control::history::Gesture;
 use lacquer_control::intent::Peer;
+use lacquer_control::values::Live;
 use std::time::{Duration, Instant};
 use tracing::warn;
 
@@ -113,7 +114,7 @@ impl Conductor {
         for (chain, moved) in &kept.values {
             if let Some(values) = self.air.shelf.values_mut(chain) {
                 for (path, live, file) in moved {
-                    values.restore(path, *live, *file);
+                    values.restore(path, live, file);
                 }
             }
         }
@@ -151,9 +152,13 @@ impl Conductor {
             .moves
             .iter()
             .map(|moved| {
-                let row = newest.and_then(|airing| airing.addresses.at(&moved.path)).map(|place| place.row);
-                let text = |value: f64| row.map_or_else(|| value.to_string(), |row| row.text(value));
-                (format!("/node{}", moved.path), text(moved.from), text(moved.to))
+                let place = newest.and_then(|airing| airing.addresses.at(&moved.path));
+                let text = |value: &Live| match (place, value) {
+                    (Some(place), value) => place.text(value),
+                    (None, Live::Number(number)) => number.to_string(),
+                    (None, Live::Text(text)) => text.clone(),
+                };
+                (format!("/node{}", moved.path), text(&moved.from), text(&moved.to))
             })
             .collect();
         for (what, from, to) in lines {

@@ -6,6 +6,7 @@ use lacquer_control::address::Place;
 use lacquer_control::history::{Gesture, History, Move};
 use lacquer_control::intent::{Peer, Value};
 use lacquer_control::notice::{Line, Notice, To};
+use lacquer_control::values::Live;
 use std::time::{Instant, SystemTime};
 
 impl Conductor {
@@ -38,11 +39,14 @@ impl Conductor {
     }
 
     /// Makes changes heard, known and undoable. Gives what they were.
-    fn commit(&mut self, by: Peer, to: To, changes: Vec<Change>) -> Result<Vec<Change>, SetError> {
+    pub(super) fn commit(&mut self, by: Peer, to: To, changes: Vec<Change>) -> Result<Vec<Change>, SetError> {
         let chain = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
         let changes = self.moved(by, to, changes)?;
-        let moves: Vec<Move> =
-            changes.iter().filter(|change| change.is_move()).map(Change::as_move).collect();
+        let moves: Vec<Move> = changes
+            .iter()
+            .filter(|change| change.is_move() && !change.place.row.is_momentary)
+            .map(Change::as_move)
+            .collect();
         if !moves.is_empty() {
             self.noted(Gesture { by, chain, name: None, moves });
             self.scene_left();
@@ -82,7 +86,7 @@ impl Conductor {
         match newest.addresses.find(address) {
             Ok((places, tree)) => {
                 let lines =
-                    places.into_iter().filter_map(|place| Some(place.line(tree, self.air.value(place)?)));
+                    places.into_iter().filter_map(|place| Some(place.line(tree, &self.air.value(place)?)));
                 self.tell(To::One(by), lines.collect());
             }
             Err(error) => self.refuse(by, address, &error.to_string()),
@@ -98,8 +102,12 @@ impl Conductor {
             );
         }
         let known = self.air.newest().map(|airing| airing.addresses.find(&address));
-        if let Some(Err(error)) = known.filter(|_| address.starts_with("/node/")) {
-            return self.refuse(by, "/learn", &error.to_string());
+        match known.filter(|_| address.starts_with("/node/")) {
+            Some(Err(error)) => return self.refuse(by, "/learn", &error.to_string()),
+            Some(Ok((places, _))) if places.iter().any(|place| place.is_text()) => {
+                return self.refuse(by, "/learn", "a text is nothing that a control could move");
+            }
+            _ => {}
         }
         self.note_all(&Notice::Learn { by, address });
     }
@@ -128,11 +136,11 @@ impl Conductor {
     }
 
     pub(super) fn undo(&mut self, by: Peer) {
-        self.walk(by, "undo", |history, chain| history.undo(chain), |moved| moved.from);
+        self.walk(by, "undo", |history, chain| history.undo(chain), |moved| moved.from.clone());
     }
 
     pub(super) fn redo(&mut self, by: Peer) {
-        self.walk(by, "redo", |history, chain| history.redo(chain), |moved| moved.to);
+        self.walk(by, "redo", |history, chain| history.redo(chain), |moved| moved.to.clone());
     }
 
     /// Goes one step back or forth in the history of the chain on air.
@@ -141,7 +149,7 @@ impl Conductor {
         by: Peer,
         what: &str,
         step: impl FnOnce(&mut History, &str) -> Option<Gesture>,
-        value: impl Fn(&Move) -> f64,
+        value: impl Fn(&Move) -> Live,
     ) {
         let address = format!("/{what}");
         let Some(chain) = self.air.newest().map(|airing| airing.name.clone()) else { return };
@@ -165,8 +173,8 @@ impl Conductor {
 
 /// Whether a change came out as the asker's own number says.
 fn is_as_asked(change: &Change, asked: &Value, address: &str) -> bool {
-    let Value::Number(asked) = asked else { return true };
-    let is = if address.starts_with("/norm") { change.place.row.to_norm(change.value) } else { change.value };
+    let (Value::Number(asked), Live::Number(value)) = (asked, &change.value) else { return true };
+    let is = if address.starts_with("/norm") { change.place.row.to_norm(*value) } else { *value };
     // Numbers came as floats.
     (is - asked).abs() <= 1e-6 * asked.abs().max(1.0)
 }

@@ -62,6 +62,7 @@ impl Conductor {
                 let next = self.air.arrived(generation);
                 // What the old chain's nodes last did is told no more.
                 self.readings.clear();
+                self.learning.only(generation);
                 let name = self.air.heard().map(|airing| airing.name.clone()).unwrap_or_default();
                 info!(chain = name, "{name} is on air");
                 service::status(&self.status_line());
@@ -96,6 +97,7 @@ impl Conductor {
                     *kept = if is_gain { kept.min(value) } else { value };
                 }
             }
+            Event::Learned { generation, node, band, level } => self.learned((generation, node), band, level),
             Event::Muted => self.ended = self.ending.is_some(),
         }
     }

@@ -6,6 +6,7 @@ use lacquer_control::history::Gesture;
 use lacquer_control::intent::{Peer, SceneAsk};
 use lacquer_control::notice::{Line, To};
 use lacquer_control::scene::Scene;
+use lacquer_control::values::Live;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tracing::info;
@@ -146,7 +147,7 @@ impl Conductor {
 
     /// Moves the chain on air to a scene, within `seconds`.
     fn glide(&mut self, by: Peer, scene: &Scene, seconds: f64) -> Result<(), String> {
-        let values = scene.values.iter().map(|(path, value)| (path.as_str(), *value));
+        let values = scene.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
         let changes: Vec<Change> = self.air.changes(values).into_iter().filter(Change::is_move).collect();
         let title = format!("scene {}", scene.name);
         let (at_once, gliding): (Vec<_>, Vec<_>) =
@@ -162,19 +163,22 @@ impl Conductor {
             self.arrive(by, &scene.chain, &scene.name);
             return Ok(());
         }
-        let way = |change: &Change| Way {
-            path: change.place.path.clone(),
-            from: change.place.row.to_norm(change.from),
-            to: change.place.row.to_norm(change.value),
-            value: change.value,
-            has_steps: change.place.row.is_whole(),
-            is_done: false,
+        let way = |change: &Change| {
+            let (row, value) = (change.place.row, change.value.number()?);
+            Some(Way {
+                path: change.place.path.clone(),
+                from: row.to_norm(change.from.number()?),
+                to: row.to_norm(value),
+                value,
+                has_steps: row.is_whole(),
+                is_done: false,
+            })
         };
         let now = Instant::now();
         self.morph = Some(Morph {
             scene: scene.name.clone(),
             by,
-            ways: gliding.iter().map(way).collect(),
+            ways: gliding.iter().filter_map(way).collect(),
             since: now,
             length: Duration::from_secs_f64(seconds),
             next: now,
@@ -204,10 +208,11 @@ impl Conductor {
                 targets.insert(way.path.clone(), (norm, way.value));
             }
         }
-        let mut changes = self.air.changes(targets.iter().map(|(path, (_, value))| (path.as_str(), *value)));
+        let mut changes =
+            self.air.changes(targets.iter().map(|(path, (_, value))| (path.as_str(), (*value).into())));
         for change in &mut changes {
             if let Some((Some(norm), _)) = targets.get(&change.place.path) {
-                change.value = change.place.row.from_norm(*norm).unwrap_or(change.value);
+                change.value = change.place.row.from_norm(*norm).map_or(change.value.clone(), Live::Number);
             }
         }
         let is_over = along >= 1.0;

@@ -30,7 +30,7 @@ impl Conductor {
         let places = self.air.newest().map_or(&[][..], |airing| airing.addresses.all());
         for place in places {
             if let Some(value) = self.air.value(place) {
-                lines.extend(place.lines(value));
+                lines.extend(place.lines(&value));
             }
         }
         lines.extend(self.quiet_readings());

@@ -23,8 +23,8 @@ pub(super) struct Handover {
 enum Stage {
     /// The blocks in the time domain: so many samples have gone over.
     Blocks(usize),
-    /// The job of this block began before it was complete; its transform is taken over, too, once it is there.
-    Wait(usize),
+    /// The block that is being transformed is taken over, too, once its spectrum is there.
+    Wait,
     /// Spectra: so many groups of lines have gone over.
     Spectra(usize),
     /// All is there.
@@ -41,7 +41,10 @@ impl Convolution {
         (self.tick, self.at) = (old.tick, old.at);
         self.past.copy_from_slice(&old.past);
         for (at, level) in self.levels.iter_mut().enumerate() {
-            level.unknown = old.levels.get(at).map_or(level.block(self.tick), |old| old.unknown);
+            let next = level.block(self.tick) + 1;
+            // What it would make of blocks that it does not know yet is worth no work.
+            (level.unknown, level.first) =
+                old.levels.get(at).map_or((next - 1, next), |old| (old.unknown, usize::MAX));
         }
         self.handover = Some(Handover { level: 0, stage: Stage::Blocks(0) });
     }
@@ -53,6 +56,9 @@ impl Convolution {
         if (self.tick, self.at) != (old.tick, old.at) {
             // One of them was reset: there is nothing to keep step with.
             self.handover = None;
+            for level in &mut self.levels {
+                level.first = level.first.min(level.block(self.tick) + 1);
+            }
             return 0;
         }
         let mut budget = frames * SHARE;
@@ -80,11 +86,13 @@ impl Stage {
             let end = level.blocks.len().min(at + *budget);
             level.blocks[at..end].copy_from_slice(&old.blocks[at..end]);
             *budget -= end - at;
-            *self = if end == level.blocks.len() { Self::Wait(level.block(tick)) } else { Self::Blocks(end) };
+            *self = Self::Blocks(end);
+            if end == level.blocks.len() {
+                level.first = level.block(tick) + 1;
+                *self = Self::Wait;
+            }
         }
-        if let Self::Wait(block) = *self
-            && (level.block(tick) > block || old.has_heard(tick))
-        {
+        if matches!(self, Self::Wait) && (level.block(tick) >= level.first || old.has_heard(tick)) {
             *self = Self::Spectra(0);
         }
         if let Self::Spectra(from) = *self {

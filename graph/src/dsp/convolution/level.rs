@@ -55,6 +55,8 @@ pub(super) struct Level {
     due: Box<[usize]>,
     /// The block before the first that it knows of. Blocks are counted from 1.
     pub unknown: usize,
+    /// The first block whose job it does.
+    pub first: usize,
     /// The tick from which on it sounds as if it had heard all that it took over.
     pub complete: usize,
     pub vectors: Vectors,
@@ -111,6 +113,7 @@ impl Level {
             units,
             due,
             unknown: 0,
+            first: 1,
             complete: 0,
             vectors: Vectors::detect(),
         }
@@ -146,7 +149,7 @@ impl Level {
     /// `[audio]` Does the units that are due at tick `tick`.
     pub fn work(&mut self, tick: usize, paths: &[Path]) {
         let (block, phase) = (self.block(tick), tick % self.ticks);
-        if block > self.unknown {
+        if block >= self.first {
             let from = if phase == 0 { 0 } else { self.due[phase - 1] };
             (from..self.due[phase]).for_each(|unit| self.do_unit(self.units[unit], block, paths));
         }
@@ -267,7 +270,7 @@ impl Level {
         let Some(block) = (tick + 1).checked_div(self.ticks).and_then(|jobs| jobs.checked_sub(1)) else {
             return;
         };
-        if block <= self.unknown {
+        if block < self.first {
             return;
         }
         let at = (tick + 1) % self.ticks * TICK / ways;
