@@ -5,7 +5,7 @@
 use lacquer_graph::metering::{Meters, Reading};
 use lacquer_tests::daemon::root;
 use lacquer_tests::rig::{RATE, Rig};
-use lacquer_tests::signal::{Channels, gain, noise};
+use lacquer_tests::signal::{Channels, db, gain, noise, rms};
 use std::f64::consts::TAU;
 
 /// Seconds that a chain has to settle, and that are measured.
@@ -52,28 +52,41 @@ fn speech() -> Channels {
     vec![wave; 2]
 }
 
-/// What a chain makes of a programme after it has settled.
-fn measure(name: &str, input: &Channels) -> Reading {
+/// What a chain makes of a programme.
+fn play(name: &str, input: &Channels) -> Channels {
     let text = std::fs::read_to_string(root().join(format!("configs/chains/{name}.yaml"))).unwrap();
     let nodes = &text[text.find("\nnodes:\n").unwrap() + "\nnodes:\n".len()..];
     let mut rig = Rig::of(nodes);
     rig.block = 1_024;
-    let out = rig.play(input);
+    rig.play(input)
+}
+
+/// What it reads after it has settled.
+fn read(name: &str, out: &Channels) -> Reading {
     let mut meters = Meters::new(RATE, 2);
     meters.add(&out.iter().map(|x| x[SETTLE * 48_000..].to_vec()).collect::<Vec<_>>());
     meters.finish();
     let reading = meters.look();
     println!(
-        "{name:<15} I {:.2} LUFS, TP {:.2} dBTP, LRA {:.1} LU, PLR {:.1} LU",
+        "{name:<16} I {:.2} LUFS, TP {:.2} dBTP, LRA {:.1} LU, PLR {:.1} LU",
         reading.integrated, reading.truepeak, reading.range, reading.plr
     );
     reading
 }
 
+fn measure(name: &str, input: &Channels) -> Reading {
+    read(name, &play(name, input))
+}
+
 /// Loudness in LUFS and its tolerance in LU, ceiling in dBTP.
 #[track_caller]
 fn assert_reaches(name: &str, input: &Channels, loudness: f64, tolerance: f64, ceiling: f64) -> Reading {
-    let reading = measure(name, input);
+    assert_reads(name, &play(name, input), loudness, tolerance, ceiling)
+}
+
+#[track_caller]
+fn assert_reads(name: &str, out: &Channels, loudness: f64, tolerance: f64, ceiling: f64) -> Reading {
+    let reading = read(name, out);
     let off = reading.integrated - loudness;
     assert!(off.abs() <= tolerance, "{name}: {:.2} LUFS, not {loudness}", reading.integrated);
     assert!(reading.truepeak <= ceiling + 0.1, "{name}: {:.2} dBTP over {ceiling}", reading.truepeak);
@@ -136,4 +149,52 @@ fn night_has_less_range_than_the_programme() {
     let before = meters.look().range;
     let after = measure("night", &input).range;
     assert!(before > 15.0 && after < 0.6 * before, "{before:.1} LU before, {after:.1} LU after");
+}
+
+/// Level in dB of the seconds `from` to `to` of every `period`, of what has settled.
+fn level(channels: &Channels, [from, to, period]: [f64; 3]) -> f64 {
+    let within = |n: &usize| (from..to).contains(&(*n as f64 / RATE % period));
+    let picked: Vec<f64> =
+        (SETTLE * 48_000..channels[0].len()).filter(within).map(|n| channels[0][n]).collect();
+    db(rms(&picked))
+}
+
+#[test]
+fn a_tape_loses_its_hiss_and_nothing_else() {
+    // It stops for two of eight seconds.
+    let mut input = music();
+    for (samples, hiss) in input.iter_mut().zip(noise(-50.0, 31, 2, (SETTLE + MEASURED) * 48_000)) {
+        for (n, (x, hiss)) in samples.iter_mut().zip(hiss).enumerate() {
+            *x = if n / 48_000 % 8 > 5 { 0.0 } else { *x } + hiss;
+        }
+    }
+    let out = play("tape-hiss", &input);
+    let change = |place| level(&out, place) - level(&input, place);
+    let (hiss, programme) = (change([6.5, 7.9, 8.0]), change([0.5, 5.5, 8.0]));
+    println!("hiss {hiss:+.2} dB, programme {programme:+.3} dB");
+    assert!((hiss + 12.0).abs() < 2.0, "the hiss falls by {hiss:.2} dB");
+    assert!(programme.abs() < 0.2, "the programme changes by {programme:.3} dB");
+    assert!(read("tape-hiss", &out).truepeak <= -0.95);
+}
+
+#[test]
+fn an_interview_comes_without_its_room_at_the_podcasts_level() {
+    let mut input = speech();
+    let room = noise(-44.0, 32, 1, (SETTLE + MEASURED) * 48_000).remove(0);
+    for samples in &mut input {
+        let mut low = 0.0;
+        for (n, (x, room)) in samples.iter_mut().zip(&room).enumerate() {
+            // A fan: noise that falls towards the highs, and what its motor hums.
+            low += 0.2 * (room - low);
+            *x += low + 0.3 * room + 0.002 * (TAU * 118.0 * n as f64 / RATE).sin();
+        }
+    }
+    let (before, after) = (read("before", &input), play("remote-interview", &input));
+    let reading = assert_reads("remote-interview", &after, -16.0, 1.0, -1.0);
+    // Against the voice: the leveler turns both up.
+    let pause = [5.1, 5.9, 6.0];
+    let room = |channels: &Channels, reading: &Reading| level(channels, pause) - reading.integrated;
+    let fall = room(&after, &reading) - room(&input, &before);
+    println!("the room falls by {fall:.1} dB against the voice");
+    assert!(fall < -10.0);
 }

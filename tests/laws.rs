@@ -160,11 +160,11 @@ impl Alone {
 #[test]
 fn a_node_that_was_reset_sounds_as_if_it_were_new() {
     let input = bursts(5, 2, 20_000);
-    for variant in variants() {
-        let mut used = Alone::new(&variant);
+    for variant in variants().iter().filter(|variant| !variant.remembers()) {
+        let mut used = Alone::new(variant);
         used.play(&noise(6.0, 6, 2, 20_000));
         guarded(|| used.node.reset());
-        let mut new = Alone::new(&variant);
+        let mut new = Alone::new(variant);
         assert!(same_bits(&used.play(&input), &new.play(&input)), "{}", variant.yaml);
     }
 }
@@ -172,10 +172,10 @@ fn a_node_that_was_reset_sounds_as_if_it_were_new() {
 #[test]
 fn a_node_that_adopted_another_goes_on_where_it_was() {
     let (past, future) = (bursts(7, 2, 20_000), bursts(8, 2, 20_000));
-    for variant in variants() {
-        let mut old = Alone::new(&variant);
+    for variant in variants().iter().filter(|variant| !variant.remembers()) {
+        let mut old = Alone::new(variant);
         old.play(&past);
-        let mut new = Alone::new(&variant);
+        let mut new = Alone::new(variant);
         guarded(|| new.node.adopt(old.node.as_ref()));
         // What is too much for one quantum goes over while both play.
         let mut frames = 0;

@@ -31,7 +31,7 @@ fn swaps_done(rig: &Rig) -> usize {
 #[test]
 fn swap_to_an_identical_chain_changes_not_one_bit() {
     let (before, after) = (bursts(1, 2, 12_000), bursts(2, 2, 24_000));
-    for variant in variants() {
+    for variant in variants().iter().filter(|variant| !variant.remembers()) {
         let chains = [("a", variant.yaml.as_str()), ("b", variant.yaml.as_str())];
         let (mut rig, mut still) = (Rig::new(&chains), Rig::new(&chains));
         rig.play(&before);

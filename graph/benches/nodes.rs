@@ -30,6 +30,8 @@ const NODES: &[(&str, &str)] = &[
     ("crossover", "  - crossover: {band: 2, splits: [{freq: 200 Hz}, {freq: 2 kHz}]}\n"),
     ("deesser", "  - deesser: {threshold: -20 dB}\n"),
     ("delay", "  - delay: {time: 100 ms}\n"),
+    ("denoise", "  - denoise\n"),
+    ("denoise of a voice", "  - denoise: {mode: voice}\n"),
     ("dither", "  - dither: {bits: 16, shaping: lipshitz}\n"),
     ("eq of 8 bands", EIGHT_BANDS),
     ("eq of 8 low bands", LOW_BANDS),
@@ -115,7 +117,9 @@ const READY: &[(&str, &str)] = ready!(
     "night",
     "parallel",
     "podcast",
+    "remote-interview",
     "streaming",
+    "tape-hiss",
     "transparent",
     "vinyl",
     "warm"

@@ -17,6 +17,11 @@ impl Variant {
     pub fn is_source(&self) -> bool {
         matches!(self.kind.ports, Ports::Source(_))
     }
+
+    /// A network that has heard a voice cannot be copied or made new without allocating: it goes on from what it knows.
+    pub fn remembers(&self) -> bool {
+        self.yaml.contains("mode: \"voice\"")
+    }
 }
 
 /// Every kind: as it is by default, with its rows at a quarter and at three quarters of their range, once more so

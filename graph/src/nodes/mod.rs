@@ -18,6 +18,7 @@ catalogue! {
     crossover,
     deesser,
     delay,
+    denoise,
     dither,
     eq,
     exciter,

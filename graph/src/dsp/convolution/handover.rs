@@ -41,10 +41,11 @@ impl Convolution {
         (self.tick, self.at) = (old.tick, old.at);
         self.past.copy_from_slice(&old.past);
         for (at, level) in self.levels.iter_mut().enumerate() {
-            let next = level.block(self.tick) + 1;
-            // What it would make of blocks that it does not know yet is worth no work.
-            (level.unknown, level.first) =
-                old.levels.get(at).map_or((next - 1, next), |old| (old.unknown, usize::MAX));
+            level.know_from(level.block(self.tick));
+            if let Some(old) = old.levels.get(at) {
+                // What it would make of blocks that it does not know yet is worth no work.
+                (level.unknown, level.first, level.first_heard) = (old.unknown, usize::MAX, usize::MAX);
+            }
         }
         self.handover = Some(Handover { level: 0, stage: Stage::Blocks(0) });
     }
@@ -57,7 +58,8 @@ impl Convolution {
             // One of them was reset: there is nothing to keep step with.
             self.handover = None;
             for level in &mut self.levels {
-                level.first = level.first.min(level.block(self.tick) + 1);
+                let next = level.block(self.tick) + 1;
+                (level.first, level.first_heard) = (level.first.min(next), level.first_heard.min(next));
             }
             return 0;
         }
@@ -106,6 +108,7 @@ impl Stage {
             if group == level.groups() {
                 let common = level.partitions.min(old.partitions);
                 level.unknown = old.unknown.max(level.block(tick).saturating_sub(common));
+                level.first_heard = level.block(tick) + 1;
                 *self = Self::Done;
             }
         }

@@ -55,8 +55,9 @@ pub(super) struct Level {
     due: Box<[usize]>,
     /// The block before the first that it knows of. Blocks are counted from 1.
     pub unknown: usize,
-    /// The first block whose job it does.
+    /// The first block that it transforms, and the first whose whole job it does.
     pub first: usize,
+    pub first_heard: usize,
     /// The tick from which on it sounds as if it had heard all that it took over.
     pub complete: usize,
     pub vectors: Vectors,
@@ -114,6 +115,7 @@ impl Level {
             due,
             unknown: 0,
             first: 1,
+            first_heard: 1,
             complete: 0,
             vectors: Vectors::detect(),
         }
@@ -141,6 +143,12 @@ impl Level {
         }
     }
 
+    /// `[audio]` Knows nothing of block `block` and those before it.
+    pub fn know_from(&mut self, block: usize) {
+        self.unknown = block;
+        (self.first, self.first_heard) = (block + 1, block + 1);
+    }
+
     /// The block whose job is done at tick `tick`.
     pub fn block(&self, tick: usize) -> usize {
         tick / self.ticks
@@ -159,6 +167,7 @@ impl Level {
         let (size, ways) = (self.size(), self.transform.ways());
         let share = size / ways;
         match unit {
+            Unit::Multiply { .. } | Unit::Part { .. } | Unit::Inverse { .. } if block < self.first_heard => {}
             Unit::Forward { input, way } => {
                 let part = |block: usize| {
                     let from = (input * BLOCKS + block % BLOCKS) * size + way * share;
@@ -270,7 +279,7 @@ impl Level {
         let Some(block) = (tick + 1).checked_div(self.ticks).and_then(|jobs| jobs.checked_sub(1)) else {
             return;
         };
-        if block < self.first {
+        if block < self.first_heard {
             return;
         }
         let at = (tick + 1) % self.ticks * TICK / ways;
@@ -297,8 +306,8 @@ fn add_products<E: Eight>(sums: &mut [E; 6], taps: &Group, lines: &Group) {
 
 /// About how long it takes, in ns: a transform of a piece for each sample and each halving...
 const TRANSFORM_NS: f64 = 0.16;
-/// ... a line that is joined or parted, and for each doubling of the ways...
-const JOIN_NS: (f64, f64) = (1.7, 1.0);
+/// ... a line that is joined or parted, and for each doubling of the ways, where the caches hold something else...
+const JOIN_NS: (f64, f64) = (1.7, 2.0);
 /// ... and a line that is multiplied.
 const MULTIPLY_NS: f64 = 1.0;
 

@@ -127,7 +127,7 @@ impl Convolution {
         (self.tick, self.at, self.handover) = (0, 0, None);
         self.past.as_flattened_mut().fill(0.0);
         self.ahead.as_flattened_mut().fill(0.0);
-        self.levels.iter_mut().for_each(|level| (level.unknown, level.first) = (0, 1));
+        self.levels.iter_mut().for_each(|level| level.know_from(0));
     }
 
     /// Adds what the first taps make of the frames from `self.at` on.

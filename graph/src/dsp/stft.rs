@@ -1,0 +1,192 @@
+//! Work on short-time spectra: frames under a Hann window, each a quarter further, transformed, changed, put back under the
+//! same window and added up. What is not changed comes back as it was, to rounding, `size + hop` frames late: one hop is
+//! left for the work on a frame, so that it can be spread.
+//!
+//! Source: J. B. Allen, L. R. Rabiner, *A unified approach to short-time Fourier analysis and synthesis*, Proc. IEEE 65(11),
+//! 1977. The Hann window on both ways, rather than its root, keeps loud tones out of the quiet beside them.
+
+use realfft::num_complex::Complex64;
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+/// Hops in a frame, and in what is held: a frame and the hop in which it is worked on.
+const OVERLAP: usize = 4;
+const HELD: usize = OVERLAP + 1;
+
+/// See the module.
+pub struct Stft {
+    hop: usize,
+    forward: Arc<dyn RealToComplex<f64>>,
+    inverse: Arc<dyn ComplexToReal<f64>>,
+    window: Box<[f64]>,
+    /// Undoes the gain of both windows, of the overlap and of the transforms.
+    scale: f64,
+    tracks: Box<[Track]>,
+    /// Place in the rings: which hop of them, and how far into it.
+    block: usize,
+    at: usize,
+    frame: Box<[f64]>,
+    scratch: Box<[Complex64]>,
+}
+
+/// One channel: two rings, and the lines of the frame that is worked on.
+struct Track {
+    past: Box<[f64]>,
+    sum: Box<[f64]>,
+    lines: Box<[Complex64]>,
+}
+
+impl Stft {
+    /// `[control]` Frames of `size`, a power of two.
+    pub fn new(size: usize, channels: usize) -> Self {
+        let mut planner = RealFftPlanner::new();
+        let (forward, inverse) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
+        let window: Box<[f64]> =
+            (0..size).map(|n| 0.5 - 0.5 * (TAU * n as f64 / size as f64).cos()).collect();
+        let hop = size / OVERLAP;
+        // At every place the squares of the windows above it add up to the same.
+        let gain: f64 = window.iter().map(|w| w * w).sum::<f64>() / hop as f64;
+        let ring = || vec![0.0; HELD * hop].into_boxed_slice();
+        let lines = || vec![Complex64::default(); size / 2 + 1].into_boxed_slice();
+        let scratch = forward.get_scratch_len().max(inverse.get_scratch_len());
+        Self {
+            hop,
+            scale: 1.0 / (gain * size as f64),
+            tracks: (0..channels).map(|_| Track { past: ring(), sum: ring(), lines: lines() }).collect(),
+            block: 0,
+            at: 0,
+            frame: vec![0.0; size].into_boxed_slice(),
+            scratch: vec![Complex64::default(); scratch].into_boxed_slice(),
+            forward,
+            inverse,
+            window,
+        }
+    }
+
+    /// Frames from one spectrum to the next.
+    pub fn hop(&self) -> usize {
+        self.hop
+    }
+
+    /// Lines of a spectrum, from 0 Hz to half the rate.
+    pub fn lines(&self) -> usize {
+        self.window.len() / 2 + 1
+    }
+
+    /// Mean |line|² of white noise with a mean square of 1.
+    pub fn noise_gain(&self) -> f64 {
+        self.window.iter().map(|w| w * w).sum()
+    }
+
+    /// How far the hop under way has come: 0 where a frame has just become whole.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// `[audio]` Replaces samples of a channel by those that are due, and writes the input of the same time to `dry`. No
+    /// further than to the end of the hop; the same for every channel, then [`Self::advance`].
+    pub fn exchange(&mut self, channel: usize, samples: &mut [f64], dry: &mut [f64]) {
+        let start = self.block * self.hop + self.at;
+        let Track { past, sum, .. } = &mut self.tracks[channel];
+        let places = past[start..].iter_mut().zip(&mut sum[start..]);
+        for ((sample, dry), (past, sum)) in samples.iter_mut().zip(dry).zip(places) {
+            *dry = std::mem::replace(past, *sample);
+            *sample = std::mem::take(sum);
+        }
+    }
+
+    /// `[audio]` Moves on.
+    pub fn advance(&mut self, frames: usize) {
+        self.at += frames;
+        if self.at >= self.hop {
+            self.at = 0;
+            self.block = (self.block + 1) % HELD;
+        }
+    }
+
+    /// `[audio]` Transforms the newest whole frame of a channel.
+    pub fn analyse(&mut self, channel: usize) {
+        let Track { past, lines, .. } = &mut self.tracks[channel];
+        for (i, part) in self.frame.chunks_exact_mut(self.hop).enumerate() {
+            let from = (self.block + 1 + i) % HELD * self.hop;
+            part.copy_from_slice(&past[from..from + self.hop]);
+        }
+        self.frame.iter_mut().zip(&self.window).for_each(|(sample, window)| *sample *= window);
+        // It refuses only buffers of another length.
+        let done = self.forward.process_with_scratch(&mut self.frame, lines, &mut self.scratch);
+        debug_assert!(done.is_ok());
+    }
+
+    /// `[audio]` Mean |line|² over the channels, for lines `from` and up.
+    pub fn power(&self, from: usize, power: &mut [f64]) {
+        power.fill(0.0);
+        let share = 1.0 / self.tracks.len() as f64;
+        for track in &self.tracks {
+            let lines = &track.lines[from..];
+            power.iter_mut().zip(lines).for_each(|(power, line)| *power += share * line.norm_sqr());
+        }
+    }
+
+    /// `[audio]` Multiplies the lines of a channel by `gains`, and adds the frame to what is due.
+    pub fn synthesise(&mut self, channel: usize, gains: &[f64]) {
+        let Track { sum, lines, .. } = &mut self.tracks[channel];
+        lines.iter_mut().zip(gains).for_each(|(line, gain)| *line *= gain * self.scale);
+        let done = self.inverse.process_with_scratch(lines, &mut self.frame, &mut self.scratch);
+        debug_assert!(done.is_ok());
+        let parts = self.frame.chunks_exact(self.hop).zip(self.window.chunks_exact(self.hop));
+        for (i, (part, window)) in parts.enumerate() {
+            let from = (self.block + 1 + i) % HELD * self.hop;
+            let sums = &mut sum[from..from + self.hop];
+            for ((sum, sample), window) in sums.iter_mut().zip(part).zip(window) {
+                *sum += sample * window;
+            }
+        }
+    }
+
+    /// `[audio]` Forgets the past.
+    pub fn reset(&mut self) {
+        (self.block, self.at) = (0, 0);
+        for track in &mut self.tracks {
+            track.past.fill(0.0);
+            track.sum.fill(0.0);
+            track.lines.fill(Complex64::default());
+        }
+    }
+
+    /// `[audio]` Takes over the state of another of the same size.
+    pub fn adopt(&mut self, old: &Self) {
+        (self.block, self.at) = (old.block, old.at);
+        for (track, old) in self.tracks.iter_mut().zip(&old.tracks) {
+            track.past.copy_from_slice(&old.past);
+            track.sum.copy_from_slice(&old.sum);
+            track.lines.copy_from_slice(&old.lines);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_changed_comes_back_as_it_was() {
+        let mut stft = Stft::new(256, 1);
+        let gains = vec![1.0; stft.lines()];
+        let input: Vec<f64> = (0..4_096).map(|n| (n as f64 * 0.37).sin() + (n as f64 * 1.9).cos()).collect();
+        let (mut out, mut dry) = (input.clone(), vec![0.0; input.len()]);
+        for (samples, dry) in out.chunks_mut(32).zip(dry.chunks_mut(32)) {
+            stft.exchange(0, samples, dry);
+            stft.advance(samples.len());
+            if stft.at() == 0 {
+                stft.analyse(0);
+            } else if stft.at() == 32 {
+                stft.synthesise(0, &gains);
+            }
+        }
+        let latency = 256 + stft.hop();
+        assert_eq!(dry[latency..], input[..4_096 - latency]);
+        let off = out[latency..].iter().zip(&input).map(|(y, x)| (y - x).abs()).fold(0.0, f64::max);
+        assert!(off < 1e-14, "{off:e}");
+    }
+}

@@ -1,0 +1,350 @@
+//! Denoise: takes steady noise (hiss, hum's bed, air conditioning) out of a programme.
+//!
+//! `broadband` works on spectra of about 43 ms, four over each other: each line is turned down by as much as it is noise, by
+//! no more than `reduction`, with one gain for all channels, so that the image stands. What the noise is, is learned while
+//! `learn` is on (the sound passes as it is), or else found while it plays: the level in each band that the programme does
+//! not fall below for two seconds. Latency: a frame and a quarter (2560 frames at 44.1 and 48 kHz); the work on a spectrum is
+//! spread over that quarter. Where no noise is found, the output is the input, delayed, to -120 dB.
+//!
+//! `voice` leaves speech and little else (RNNoise), each channel by itself; `reduction` says how much of the rest is taken.
+//! Latency 960 frames at 48 kHz, and 64 for each channel after the first, for the network works on one after another; about as
+//! long at other rates. What the network remembers cannot be copied without allocating: a swap starts it afresh, and the
+//! warm-up settles it.
+
+use crate::block::{Block, QUANTUM};
+use crate::dsp::delay::Delay;
+use crate::dsp::noise_floor::NoiseFloor;
+use crate::dsp::profile::{BANDS, Bands};
+use crate::dsp::stft::Stft;
+use crate::dsp::suppress::{Suppressor, Wish};
+use crate::dsp::voice::{self, Voice};
+use crate::meter::{Meter, REDUCTION as REDUCED, Reading};
+use crate::node::{Kind, Node, Params, Setup, same};
+use crate::param::{Param, Unit, db_to_gain};
+use crate::ramp::Ramp;
+use crate::text::{Form, PROFILE_BANDS, Text};
+
+const REDUCTION: Param = Param::new(0, "reduction", Unit::Db)
+    .range(0.0, 30.0)
+    .default(12.0)
+    .help("How much of the noise is taken; what is left keeps its colour.");
+const FLOOR: Param = Param::new(1, "floor", Unit::Dbfs)
+    .range(-140.0, -40.0)
+    .default(-140.0)
+    .bottom("-inf")
+    .help("Level below which noise is not brought, however much reduction is asked for.");
+const SMOOTHING: Param = Param::new(2, "smoothing", Unit::Percent).range(0.0, 100.0).default(50.0).help(
+    "How steady the reduction is over time and frequency: more has no twitter, less keeps more detail.",
+);
+const SENSITIVITY: Param = Param::new(3, "sensitivity", Unit::Db).range(-12.0, 12.0).help(
+    "How much louder the noise is taken to be than it was found: more takes more noise, and more programme.",
+);
+const LISTEN: Param = Param::new(4, "listen", Unit::Switch).help("Plays what is taken away instead.");
+const LEARN: Param = Param::new(5, "learn", Unit::Switch)
+    .momentary()
+    .help("While on, the noise is learned and passes as it is; off takes what was learned as the profile.");
+const MODE: Param = Param::new(6, "mode", Unit::Choice(&["broadband", "voice"]))
+    .setting()
+    .help("Broadband takes steady noise from any programme; voice leaves speech only.");
+
+/// See the module.
+pub const KIND: Kind = Kind::new(
+    "denoise",
+    "Takes noise out of a programme: by a learned or followed profile, or all but a voice.",
+    &[REDUCTION, FLOOR, SMOOTHING, SENSITIVITY, LISTEN, LEARN, MODE],
+    build,
+)
+.latency(latency)
+.texts(&[Text {
+    name: "profile",
+    form: Form::Profile,
+    help: "The noise as it was learned; where there is none, it is found while it plays.",
+}])
+.readings(&[
+    REDUCED,
+    Reading { name: "noise", unit: Unit::Dbfs, help: "Level of the noise, learned or found, RMS." },
+]);
+
+/// Length of a frame.
+const FRAME_MS: f64 = 42.7;
+/// Pieces in which the gains are worked out.
+const SLICES: usize = 4;
+/// Reduction above which the noise is taken to be louder, and by how much for each dB: the gain of a line swings around
+/// what noise would want, and the farther down the more it does.
+const ENOUGH: f64 = 12.0;
+const MORE: f64 = 0.3;
+/// Least spectra that make a profile.
+const FEWEST: usize = 8;
+const _: () = assert!(BANDS == PROFILE_BANDS, "a profile has as many bands as its text");
+/// Lowest noise that is reported, in dBFS.
+const LOWEST: f64 = -140.0;
+
+/// What is left of a sample, or the `share` that is asked for of what was taken.
+#[inline]
+fn heard(left: f64, dry: f64, share: f64) -> f64 {
+    if share == 0.0 { left } else { (1.0 - share) * left + share * (dry - left) }
+}
+
+/// Samples of a frame: the power of two nearest to its length.
+fn size(sample_rate: f64) -> usize {
+    1 << (FRAME_MS / 1000.0 * sample_rate).log2().round() as u32
+}
+
+fn latency(setup: &Setup<'_>) -> usize {
+    if is_voice(setup) {
+        voice::latency(setup.sample_rate, setup.channels)
+    } else {
+        size(setup.sample_rate) / 4 * 5
+    }
+}
+
+fn is_voice(setup: &Setup<'_>) -> bool {
+    setup.value(&MODE) > 0.0
+}
+
+fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    if is_voice(setup) {
+        let dry = (0..setup.channels).map(|_| Delay::new(latency(setup))).collect();
+        return Box::new(Speech { voices: Voice::all(setup.sample_rate, setup.channels), dry });
+    }
+    let stft = Stft::new(size(setup.sample_rate), setup.channels);
+    let bands = Bands::new(stft.lines(), setup.sample_rate);
+    let levels = setup.profile(0).and_then(|profile| profile.bands.as_slice().try_into().ok());
+    let zeros = || vec![0.0; stft.lines()].into_boxed_slice();
+    Box::new(Broadband {
+        channels: setup.channels,
+        suppressor: Suppressor::new(stft.lines()),
+        power: zeros(),
+        noise: zeros(),
+        learned: zeros(),
+        profile: levels.map(|levels| bands.by_levels(&levels, stft.noise_gain())),
+        now: Now::default(),
+        bands,
+        stft,
+    })
+}
+
+struct Broadband {
+    channels: usize,
+    stft: Stft,
+    bands: Bands,
+    suppressor: Suppressor,
+    /// Power of each line: of the frame, of the noise, and the sum of what is being learned.
+    power: Box<[f64]>,
+    noise: Box<[f64]>,
+    learned: Box<[f64]>,
+    /// Power of a line in each band, as it was built with it or has learned it.
+    profile: Option<[f64; BANDS]>,
+    now: Now,
+}
+
+/// What it remembers besides spectra.
+#[derive(Clone, Copy)]
+struct Now {
+    /// Which piece of the work on a frame is next.
+    job: usize,
+    floor: NoiseFloor,
+    wish: Wish,
+    /// Lowest level of the noise, as an amplitude.
+    least: f64,
+    /// Whether it learns, and of how many spectra.
+    learning: bool,
+    count: usize,
+    /// Level of the noise, as an amplitude, and by how much it is turned down.
+    level: f64,
+    reduced: f64,
+}
+
+impl Default for Now {
+    fn default() -> Self {
+        let wish = Wish { factor: 1.0, floor: 1.0, memory: 0.0, width: (0.0, 0.0) };
+        Self {
+            job: usize::MAX,
+            floor: NoiseFloor::default(),
+            wish,
+            least: 0.0,
+            learning: false,
+            count: 0,
+            level: 0.0,
+            reduced: 1.0,
+        }
+    }
+}
+
+/// The rows that a frame looks at when it is whole.
+const LOOKED_AT: [Param; 4] = [REDUCTION, FLOOR, SMOOTHING, SENSITIVITY];
+
+impl Broadband {
+    fn jobs(&self) -> usize {
+        2 * self.channels + SLICES + 3
+    }
+
+    /// Frames of the hop after which a piece of the work is done.
+    fn due(&self, job: usize) -> usize {
+        job * self.stft.hop() / self.jobs()
+    }
+
+    /// A frame is whole: what is asked for now holds for it.
+    fn begin(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Meter) {
+        let [reduction, floor, smoothing, sensitivity] = ramps.each_ref().map(Ramp::value);
+        let now = &mut self.now;
+        now.wish = Wish {
+            factor: 10.0_f64.powf((sensitivity + MORE * (reduction - ENOUGH).max(0.0)) / 10.0),
+            floor: db_to_gain(-reduction),
+            memory: 0.93 + 0.05 * smoothing,
+            width: (6.0 * smoothing, smoothing / 16.0),
+        };
+        now.least = if floor > FLOOR.min { db_to_gain(floor) } else { 0.0 };
+        if learn && !now.learning {
+            self.learned.fill(0.0);
+            now.count = 0;
+        }
+        if now.learning && !learn && now.count >= FEWEST {
+            let share = 1.0 / now.count as f64;
+            self.learned.iter_mut().for_each(|power| *power *= share);
+            let gain = self.stft.noise_gain();
+            let mut levels = self.bands.levels(&self.bands.densities(&self.learned), gain);
+            for (band, level) in levels.iter_mut().enumerate() {
+                *level = meter.learned(band, *level);
+            }
+            self.profile = Some(self.bands.by_levels(&levels, gain));
+        }
+        now.learning = learn;
+        now.job = 0;
+    }
+
+    /// Does the next piece of the work on a frame.
+    fn work(&mut self) {
+        let Self { stft, now, .. } = self;
+        let lines = stft.lines();
+        let part = lines.div_ceil(SLICES);
+        let mut job = now.job;
+        now.job += 1;
+        if job < self.channels {
+            return stft.analyse(job);
+        }
+        job -= self.channels;
+        match job {
+            0 => {
+                stft.power(0, &mut self.power);
+                if now.learning {
+                    self.learned.iter_mut().zip(&self.power).for_each(|(sum, power)| *sum += power);
+                    now.count += 1;
+                }
+                now.floor.listen(&self.power, &self.bands);
+            }
+            1 => {
+                let densities = self.profile.unwrap_or_else(|| now.floor.densities(&self.bands));
+                self.bands.spread(&densities, &mut self.noise);
+                let power = self.noise.iter().sum::<f64>() / ((lines - 1) as f64 * stft.noise_gain());
+                now.level = power.sqrt();
+                now.wish.floor = now.wish.floor.max(now.least / now.level).min(1.0);
+            }
+            job if job < 2 + SLICES => {
+                let from = (job - 2) * part;
+                let piece = from..(from + part).min(lines);
+                self.suppressor.weigh(piece, &self.power, &self.noise, &now.wish);
+            }
+            job if job == 2 + SLICES => {
+                if now.learning {
+                    self.suppressor.pass();
+                } else {
+                    self.suppressor.smooth(&now.wish);
+                }
+                let gains = self.suppressor.gains().iter().zip(&self.noise);
+                let left: f64 = gains.map(|(gain, noise)| gain * gain * noise).sum();
+                now.reduced = (left / self.noise.iter().sum::<f64>()).sqrt();
+            }
+            job => stft.synthesise(job - 3 - SLICES, self.suppressor.gains()),
+        }
+    }
+}
+
+impl Node for Broadband {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+        let mut ramps = LOOKED_AT.map(|row| params.ramp(&row));
+        let learn = params.ramp(&LEARN).target() > 0.0;
+        let mut listen = params.ramp(&LISTEN);
+        let (mut from, mut dry) = (0, [0.0; QUANTUM]);
+        while from < block.frames() {
+            while self.now.job < self.jobs() && self.due(self.now.job) <= self.stft.at() {
+                self.work();
+            }
+            let next = if self.now.job < self.jobs() { self.due(self.now.job) } else { self.stft.hop() };
+            let to = block.frames().min(from + next - self.stft.at());
+            let mut end = listen;
+            for (channel, samples) in block.channels().enumerate() {
+                let samples = &mut samples[from..to];
+                self.stft.exchange(channel, samples, &mut dry);
+                end = listen;
+                for (sample, dry) in samples.iter_mut().zip(&dry) {
+                    *sample = heard(*sample, *dry, end.tick());
+                }
+            }
+            listen = end;
+            self.stft.advance(to - from);
+            ramps.iter_mut().for_each(|ramp| ramp.advance(to - from));
+            if self.stft.at() == 0 {
+                self.begin(&ramps, learn, meter);
+            }
+            from = to;
+        }
+        meter.low(0, self.now.reduced);
+        meter.now(1, 20.0 * self.now.level.max(db_to_gain(LOWEST)).log10());
+    }
+
+    fn reset(&mut self) {
+        self.stft.reset();
+        self.suppressor.reset();
+        self.now = Now::default();
+    }
+
+    fn adopt(&mut self, old: &dyn Node) {
+        let Some(old) = same::<Self>(old) else { return };
+        if (old.channels, old.stft.lines()) != (self.channels, self.stft.lines()) {
+            return;
+        }
+        self.stft.adopt(&old.stft);
+        self.suppressor.adopt(&old.suppressor);
+        self.power.copy_from_slice(&old.power);
+        self.noise.copy_from_slice(&old.noise);
+        self.learned.copy_from_slice(&old.learned);
+        self.now = old.now;
+    }
+}
+
+struct Speech {
+    voices: Box<[Voice]>,
+    dry: Box<[Delay]>,
+}
+
+impl Node for Speech {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+        let (reduction, listen) = (params.ramp(&REDUCTION), params.ramp(&LISTEN));
+        let rest = reduction.steady().map(|reduction| db_to_gain(-reduction));
+        let mut powers = [0.0; 2];
+        for (samples, (voice, dry)) in block.channels().zip(self.voices.iter_mut().zip(&mut self.dry)) {
+            let (mut reduction, mut listen) = (reduction, listen);
+            for sample in samples {
+                let rest = rest.unwrap_or_else(|| db_to_gain(-reduction.tick()));
+                let (voice, dry) = (voice.tick(*sample), dry.tick(*sample));
+                let left = voice + rest * (dry - voice);
+                powers = [powers[0] + left * left, powers[1] + dry * dry];
+                *sample = heard(left, dry, listen.tick());
+            }
+        }
+        if powers[1] > 0.0 {
+            meter.low(0, (powers[0] / powers[1]).sqrt().min(1.0));
+        }
+    }
+
+    fn reset(&mut self) {
+        self.voices.iter_mut().for_each(Voice::reset);
+        self.dry.iter_mut().for_each(Delay::reset);
+    }
+
+    fn adopt(&mut self, old: &dyn Node) {
+        let Some(old) = same::<Self>(old) else { return };
+        self.dry.iter_mut().zip(&old.dry).for_each(|(dry, old)| dry.adopt(old));
+    }
+}
