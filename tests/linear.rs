@@ -85,7 +85,7 @@ const CURVES: [&str; 16] = [
     "{shape: highpass, freq: 80 Hz, slope: 6 dB/oct}",
     "{shape: lowpass, freq: 8 kHz, slope: 72 dB/oct}",
     "{shape: bandpass, freq: 400 Hz, q: 4}",
-    "{shape: notch, freq: 100 Hz, q: 2}",
+    "{shape: notch, freq: 1 kHz, q: 2}",
 ];
 
 /// Largest difference of two phases' curves, where they are above -60 dB; of a notch, above -20 dB: its sides are steep.

@@ -490,11 +490,8 @@ impl Node for Eq {
         }
     }
 
-    fn adopt_more(&mut self, old: &dyn Node, frames: usize) -> usize {
+    fn adopt_more(&mut self, old: &dyn Node, _frames: usize) -> usize {
         let old = same::<Self>(old).and_then(|old| old.linear.as_ref());
-        self.linear
-            .as_mut()
-            .zip(old)
-            .map_or(0, |(linear, old)| linear.filters.adopt_more(&old.filters, frames))
+        self.linear.as_mut().zip(old).map_or(0, |(linear, old)| linear.filters.adopt_more(&old.filters))
     }
 }

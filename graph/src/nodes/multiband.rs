@@ -165,9 +165,9 @@ impl Split {
         }
     }
 
-    fn adopt_more(&mut self, old: &Self, frames: usize) -> usize {
+    fn adopt_more(&mut self, old: &Self) -> usize {
         match (self, old) {
-            (Self::Linear(split), Self::Linear(old)) => split.adopt_more(old, frames),
+            (Self::Linear(split), Self::Linear(old)) => split.adopt_more(old),
             _ => 0,
         }
     }
@@ -317,9 +317,9 @@ impl Node for Multiband {
         self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));
     }
 
-    fn adopt_more(&mut self, old: &dyn Node, frames: usize) -> usize {
+    fn adopt_more(&mut self, old: &dyn Node, _frames: usize) -> usize {
         let Some(old) = same::<Self>(old) else { return 0 };
         let splits = [(&mut self.split, &old.split), (&mut self.key_split, &old.key_split)];
-        splits.map(|(split, old)| split.adopt_more(old, frames)).into_iter().max().unwrap_or(0)
+        splits.map(|(split, old)| split.adopt_more(old)).into_iter().max().unwrap_or(0)
     }
 }

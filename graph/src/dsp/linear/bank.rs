@@ -20,8 +20,6 @@ use std::sync::Arc;
 pub const TICK: usize = 64;
 /// Bins that are summed together.
 const LANES: usize = 8;
-/// Samples that are taken over from another bank for each frame.
-const SHARE: usize = 128;
 /// Time of a fade, at least, in ms.
 const FADE_MS: f64 = 30.0;
 
@@ -60,13 +58,13 @@ pub struct Bank {
     vectors: Vectors,
 }
 
-/// How much of another bank's past has been taken over.
+/// How far another bank's past has been taken over.
 #[derive(Clone, Copy)]
-enum Handover {
-    /// So many spectra of each input.
-    Spectra(usize),
-    /// All, which is heard after so many frames.
-    Wait(usize),
+struct Handover {
+    /// The tick for which the spectra are there, and the newest spectrum before it.
+    ready: Option<(usize, usize)>,
+    /// Ticks that still need more.
+    left: usize,
 }
 
 struct Transforms {
@@ -288,8 +286,8 @@ impl Bank {
         }
     }
 
-    /// `[audio]` Begins to take over what came in to another bank of the same shape; the filters stay. This one must be new.
-    /// It is complete when [`Self::adopt_more`] says so.
+    /// `[audio]` Takes over what came in to another bank of the same shape; the filters stay. It sounds at once as if it had
+    /// heard all of it, if [`Self::adopt_more`] follows now and after each tick.
     pub fn adopt(&mut self, old: &Self) {
         let shape = |bank: &Self| (bank.block, bank.parts, bank.inputs.len(), bank.outputs.len());
         if shape(self) != shape(old) {
@@ -300,43 +298,39 @@ impl Bank {
             input.samples.copy_from_slice(&old.samples);
         }
         for (output, old) in self.outputs.iter_mut().zip(&old.outputs) {
+            output.sums[0].copy_from_slice(&old.sums[0]);
             output.blocks.iter_mut().zip(&old.blocks).for_each(|(block, old)| block.copy_from_slice(old));
         }
-        self.handover = (self.filled > 0).then_some(Handover::Spectra(0));
+        // One more than a block has: from one block to the next all spectra grow older by a place.
+        self.handover = (self.filled > 0).then_some(Handover { ready: None, left: self.block / TICK + 1 });
     }
 
-    /// `[audio]` Takes over as much as is due after `frames` more frames that both have played, and gives how many frames it
-    /// still takes, at least, until this one sounds as if it had heard all that `old` has.
+    /// `[audio]` Takes over the spectra that the next tick works on, and gives the frames until there may be more.
     ///
     /// Both keep step meanwhile: what one writes, the other writes at the same place, so a spectrum that went over stays
     /// what it is.
-    pub fn adopt_more(&mut self, old: &Self, frames: usize) -> usize {
+    pub fn adopt_more(&mut self, old: &Self) -> usize {
         let place = |bank: &Self| (bank.newest, bank.filled, bank.at);
-        if place(self) != place(old) {
-            // One of them was reset: there is nothing to keep step with.
+        let Some(Handover { ready, left }) = self.handover.filter(|_| place(self) == place(old)) else {
+            // There is nothing to keep step with.
             self.handover = None;
-        }
-        self.handover = match self.handover {
-            Some(Handover::Spectra(from)) => {
-                let share =
-                    (frames * SHARE / (self.width * self.inputs.len().max(1))).max(usize::from(frames > 0));
-                let until = (from + share).min(self.parts);
-                let floats = from * self.width..until * self.width;
-                for (input, old) in self.inputs.iter_mut().zip(&old.inputs) {
-                    input.spectra[floats.clone()].copy_from_slice(&old.spectra[floats.clone()]);
-                }
-                // What is worked on now had not heard all, nor has what comes after it once it is heard.
-                let left = 2 * self.block - self.at;
-                Some(if until < self.parts { Handover::Spectra(until) } else { Handover::Wait(left) })
-            }
-            Some(Handover::Wait(left)) if left > frames => Some(Handover::Wait(left - frames)),
-            _ => None,
+            return 0;
         };
-        match self.handover {
-            Some(Handover::Spectra(_)) => TICK + 1,
-            Some(Handover::Wait(left)) => left,
-            None => 0,
+        let ticks = self.block / TICK;
+        let next = (self.at / TICK + 1) % ticks;
+        if ready == Some((next, self.newest)) {
+            return TICK;
         }
+        // The first tick of a block has a spectrum of its own before those that there are.
+        let shift = usize::from(next == 0);
+        for part in (next * self.parts / ticks).max(shift)..(next + 1) * self.parts / ticks {
+            let at = (self.newest + part - shift) % self.parts * self.width;
+            for (input, old) in self.inputs.iter_mut().zip(&old.inputs) {
+                input.spectra[at..at + self.width].copy_from_slice(&old.spectra[at..at + self.width]);
+            }
+        }
+        self.handover = (left > 0).then(|| Handover { ready: Some((next, self.newest)), left: left - 1 });
+        if left > 0 { TICK } else { 0 }
     }
 }
 

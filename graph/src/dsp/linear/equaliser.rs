@@ -165,8 +165,8 @@ impl Equaliser {
     }
 
     /// `[audio]` Goes on with it: see `Bank::adopt_more`.
-    pub fn adopt_more(&mut self, old: &Self, frames: usize) -> usize {
-        self.linear.bank.adopt_more(&old.linear.bank, frames)
+    pub fn adopt_more(&mut self, old: &Self) -> usize {
+        self.linear.bank.adopt_more(&old.linear.bank)
     }
 }
 
