@@ -146,7 +146,7 @@ impl Coeffs {
 impl Ratio {
     /// Numerator and denominator at φ = sin²(ω/2), both times cos²(ω/2) so that they stay finite: real parts, and squares
     /// of imaginary ones.
-    #[inline]
+    #[inline(always)]
     fn at(&self, phi: f64) -> [[f64; 2]; 2] {
         let (cosine, cross) = (1.0 - phi, phi * (1.0 - phi));
         let [low, band, high] = self.over;
@@ -155,7 +155,7 @@ impl Ratio {
     }
 
     /// Squared magnitude at φ = sin²(ω/2).
-    #[inline]
+    #[inline(always)]
     pub fn power(&self, phi: f64) -> f64 {
         let [over, under] = self.at(phi);
         (over[0] * over[0] + over[1]) / (under[0] * under[0] + under[1])

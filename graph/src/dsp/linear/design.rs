@@ -14,9 +14,9 @@ use std::f64::consts::PI;
 /// Bins that a curve is asked for at once.
 pub const BINS: usize = 64;
 /// Work on the curve in one piece: bins times what one of them costs.
-const EFFORT: usize = 16_384;
+const EFFORT: usize = 8_192;
 /// Points of parts that are loaded in one piece.
-const POINTS: usize = 2_048;
+const POINTS: usize = 1_024;
 /// Inner share of the window that is flat.
 const FLAT: f64 = 0.7;
 /// Of the window's edges.
@@ -182,7 +182,7 @@ impl Design {
     fn load(&self, pair: usize, part: usize, bank: &mut Bank) {
         let Reach { taps, middle, is_mixed, .. } = self.reach;
         let size = 2 * (self.places.len() - 1);
-        let sample = |tap: usize| self.transform.sample((size + tap - middle) % size);
+        let sample = |tap: usize| self.transform.sample((size + tap - middle) & (size - 1));
         let point = |tap: usize| match (tap < taps, is_mixed) {
             (false, _) => Complex64::ZERO,
             (_, true) => self.window[tap] * sample(tap),

@@ -12,6 +12,7 @@ use crate::dsp::linear::design::{BINS, Curve, Reach};
 use crate::dsp::matched::Matcher;
 use crate::dsp::shape::{Form, Made, Place, Shape, UNMADE};
 use crate::dsp::svf::Ratio;
+use crate::dsp::vectors::Vectors;
 use num_complex::Complex64;
 use std::f64::consts::PI;
 
@@ -35,8 +36,9 @@ struct Bands {
     is_mixed: bool,
     /// Filters 0 and 1 stand for what comes in left, 2 and 3 for what comes in right.
     is_crossed: bool,
-    /// The filters for the channels after the first two.
+    /// The pair of filters for the channels after the first two.
     others: Option<usize>,
+    vectors: Vectors,
 }
 
 struct Band {
@@ -88,6 +90,7 @@ impl Equaliser {
             is_mixed: reach.is_mixed,
             is_crossed,
             others: is_placed.then_some(first / 2),
+            vectors: Vectors::detect(),
         };
         Self {
             linear: Linear::new(
@@ -207,6 +210,7 @@ impl Curve for Bands {
         responses.fill(start.map(Complex64::from));
         let shares: [f64; BINS] =
             std::array::from_fn(|at| places.get(at).map_or(0.0, |(freq, _)| self.phase_share(*freq)));
+        let phis: [f64; BINS] = std::array::from_fn(|at| places.get(at).map_or(0.0, |(_, phi)| *phi));
         let mut is_mid_side = false;
         for band in self.bands.iter().filter(|band| !is_others || band.place == Place::Stereo) {
             if self.is_crossed && !is_others && band.place != Place::Stereo {
@@ -214,9 +218,14 @@ impl Curve for Bands {
             }
             let sections = &band.sections[..band.used];
             let mut powers = [1.0; BINS];
-            for section in sections {
-                powers.iter_mut().zip(places).for_each(|(power, (_, phi))| *power *= section.power(*phi));
-            }
+            self.vectors.run(
+                #[inline(always)]
+                || {
+                    for section in sections {
+                        powers.iter_mut().zip(&phis).for_each(|(power, phi)| *power *= section.power(*phi));
+                    }
+                },
+            );
             let sides = match band.place {
                 Place::Stereo => 0..2,
                 Place::Left | Place::Mid => 0..1,

@@ -125,7 +125,8 @@ fn rising(freqs: impl IntoIterator<Item = f64>, count: usize) -> [f64; SPLITS] {
 
 impl Curve for Splits {
     fn effort(&self) -> usize {
-        self.count
+        // Powers take longer than sections.
+        4 * self.count
     }
 
     fn respond(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
