@@ -79,11 +79,15 @@ fn output_does_not_depend_on_the_block_size_while_values_move_and_nodes_are_bypa
 
 #[test]
 fn the_declared_latency_is_the_measured_one() {
-    // A delay's time is what it is for: nothing waits for it.
-    let has_latency = |variant: &&Variant| !variant.is_source() && variant.kind.name != "delay";
+    // A delay's time is what it is for: nothing waits for it. Mixed phase is late by it above the lows, of which a low
+    // low-pass leaves nothing (see tests/linear.rs).
+    let is_low =
+        |variant: &Variant| ["\"mixed\"", "\"lowpass\""].iter().all(|word| variant.yaml.contains(word));
+    let has_latency =
+        |variant: &&Variant| !variant.is_source() && variant.kind.name != "delay" && !is_low(variant);
     for variant in variants().iter().filter(has_latency) {
         let mut rig = Rig::of(&variant.yaml);
-        let mut impulse = silence(2, 4_096);
+        let mut impulse = silence(2, rig.latency() + 4_096);
         (impulse[0][0], impulse[1][0]) = (0.25, 0.2);
         let out = rig.play(&impulse);
         // A filter without look-ahead begins to answer there; a linear-phase one has its middle there.
@@ -104,13 +108,13 @@ fn the_declared_latency_is_the_measured_one() {
 
 #[test]
 fn a_bypassed_node_is_a_delay_of_its_latency_bit_for_bit() {
-    let input = noise(0.0, 4, 2, 5_000);
     for variant in variants().iter().filter(|variant| !variant.is_source()) {
         let mut rig = Rig::of(&variant.yaml.replace("id: n", "id: n, enabled: false"));
-        let out = rig.play(&input);
         let latency = rig.latency();
+        let input = noise(0.0, 4, 2, latency + 5_000);
+        let out = rig.play(&input);
         for (out, input) in out.iter().zip(&input) {
-            assert_eq!(out[latency..], input[..5_000 - latency], "{}", variant.yaml);
+            assert_eq!(out[latency..], input[..5_000], "{}", variant.yaml);
         }
     }
 }
@@ -265,6 +269,8 @@ fn listen(nodes: &str, change: impl FnOnce(&mut Rig)) -> Channels {
     }
     // One side lower, so that what links or balances the sides has work to do; hot, so that ceilings have.
     input[1].iter_mut().for_each(|x| *x *= 0.3);
+    let late = input[0].len() + rig.latency();
+    input.iter_mut().for_each(|samples| samples.resize(late, 0.0));
     rig.play(&input)
 }
 

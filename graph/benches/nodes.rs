@@ -23,6 +23,7 @@ const MASTER: &str = "  - eq: {bands: [{freq: 25 Hz, shape: highpass}, {freq: 3 
   - stereo: {width: 105 %}
   - limiter: {ceiling: -1 dBTP}
 ";
+const THREE_BANDS: &str = "  - multiband: {bands: [{to: 200 Hz, threshold: -30 dB}, {to: 2 kHz, threshold: -30 dB}, {threshold: -30 dB}]}\n";
 const NODES: &[(&str, &str)] = &[
     ("clipper", "  - clipper: {drive: 3 dB}\n"),
     ("compressor", "  - compressor: {threshold: -30 dB}\n"),
@@ -41,10 +42,7 @@ const NODES: &[(&str, &str)] = &[
     ("leveler", "  - leveler\n"),
     ("limiter", "  - limiter: {ceiling: -12 dBTP}\n"),
     ("mix", "  - mix: {gain: -3 dB}\n"),
-    (
-        "multiband of 3 bands",
-        "  - multiband: {bands: [{to: 200 Hz, threshold: -30 dB}, {to: 2 kHz, threshold: -30 dB}, {threshold: -30 dB}]}\n",
-    ),
+    ("multiband of 3 bands", THREE_BANDS),
     ("noise", "  - noise: {colour: pink}\n"),
     ("phase", "  - phase: {time: 0.3 ms, stages: 4}\n"),
     ("stereo", "  - stereo: {width: 120 %}\n"),
@@ -54,6 +52,11 @@ const NODES: &[(&str, &str)] = &[
 
 fn main() {
     divan::main();
+}
+
+/// The same in linear phase.
+fn linear(nodes: &str) -> String {
+    nodes.replace("bands:", "phase: linear, bands:")
 }
 
 fn plan(nodes: &str) -> Plan {
@@ -74,6 +77,17 @@ fn input() -> [Plane; 2] {
         *sample = (seed >> 40) as f64 / (1 << 23) as f64 - 1.0;
     }
     planes
+}
+
+#[divan::bench(args = ["eq of 8 bands", "multiband of 3 bands"])]
+fn quantum_of_linear_phase(bencher: Bencher<'_, '_>, name: &str) {
+    let nodes = NODES.iter().find(|(known, _)| *known == name).map_or("", |(_, nodes)| nodes);
+    let mut chain = Chain::new(&plan(&linear(nodes)), 1);
+    let (input, mut output) = (input(), [[0.0; QUANTUM]; 2]);
+    bencher.counter(ItemsCount::new(QUANTUM)).bench_local(move || {
+        chain.process(divan::black_box(&input), &mut output, QUANTUM, None, |_| {});
+        output[0][0]
+    });
 }
 
 #[divan::bench(args = NODES.iter().map(|(name, _)| *name))]
@@ -125,17 +139,43 @@ fn ready_chain(bencher: Bencher<'_, '_>, name: &str) {
     });
 }
 
-#[divan::bench]
-fn eq_while_all_bands_move(bencher: Bencher<'_, '_>) {
-    let mut chain = Chain::new(&plan(EIGHT_BANDS), 1);
+/// Every row `name` of a chain's only node moves to and fro; each quantum is a sample, so the slowest is told as well.
+fn while_moving(bencher: Bencher<'_, '_>, nodes: &str, name: &str, [one, other]: [f64; 2]) {
+    let plan = plan(nodes);
+    let mut chain = Chain::new(&plan, 1);
+    let rows = 0..plan.nodes[0].values.len();
+    let named = |index: &usize| plan.nodes[0].kind.row(*index).is_some_and(|row| row.name == name);
+    let rows: Vec<usize> = rows.filter(named).collect();
     let (input, mut output) = (input(), [[0.0; QUANTUM]; 2]);
-    let mut to = 0.0;
+    let mut to = one;
     bencher.counter(ItemsCount::new(QUANTUM)).bench_local(move || {
-        to = 1.0 - to;
-        (0..8).for_each(|band| chain.set(0, 1 + band * 12 + 2, to));
+        to = if to == one { other } else { one };
+        rows.iter().for_each(|row| chain.set(0, *row, to));
         chain.process(divan::black_box(&input), &mut output, QUANTUM, None, |_| {});
         output[0][0]
     });
+}
+
+#[divan::bench]
+fn eq_while_all_bands_move(bencher: Bencher<'_, '_>) {
+    while_moving(bencher, EIGHT_BANDS, "gain", [0.0, 1.0]);
+}
+
+/// A filter is designed anew all the time, and faded to. To compare mean and worst: each sample is one quantum.
+#[divan::bench(sample_size = 1, sample_count = 10_000)]
+fn eq_of_linear_phase_while_all_bands_move(bencher: Bencher<'_, '_>) {
+    while_moving(bencher, &linear(EIGHT_BANDS), "gain", [0.0, 1.0]);
+}
+
+/// The same at rest.
+#[divan::bench(sample_size = 1, sample_count = 10_000)]
+fn eq_of_linear_phase_at_rest(bencher: Bencher<'_, '_>) {
+    while_moving(bencher, &linear(EIGHT_BANDS), "none", [0.0, 1.0]);
+}
+
+#[divan::bench(sample_size = 1, sample_count = 10_000)]
+fn multiband_of_linear_phase_while_all_splits_move(bencher: Bencher<'_, '_>) {
+    while_moving(bencher, &linear(THREE_BANDS), "to", [200.0, 300.0]);
 }
 
 /// The quantum in which a swap begins: the newcomer adopts the state, and both chains play.

@@ -6,6 +6,13 @@ use crate::param::{Param, Unit};
 /// What each detector is called, in the order of [`detector_of`].
 const DETECTORS: [&str; 3] = ["peak", "rms", "program"];
 
+/// How far filters of linear phase reach.
+pub const fn reach(slot: usize) -> Param {
+    Param::new(slot, "reach", Unit::Ms).range(20.0, 400.0).default(170.0).log().setting().help(
+        "How far linear phase reaches to both sides, and so its latency; the longer, the lower and narrower it is exact.",
+    )
+}
+
 /// Threshold of a compressor.
 pub const fn threshold(slot: usize) -> Param {
     Param::new(slot, "threshold", Unit::Dbfs)

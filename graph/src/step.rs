@@ -325,8 +325,12 @@ impl Step {
                 self.heard.tick()
             };
             for (wet, dry) in wet.iter_mut().zip(dry) {
-                wet[frame] =
-                    if gain == 1.0 { wet[frame] } else { dry[frame] + gain * (wet[frame] - dry[frame]) };
+                wet[frame] = match gain {
+                    1.0 => wet[frame],
+                    // Even a negative zero stays one, as it does where the node sleeps.
+                    0.0 => dry[frame],
+                    gain => dry[frame] + gain * (wet[frame] - dry[frame]),
+                };
             }
         }
     }

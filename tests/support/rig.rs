@@ -103,7 +103,7 @@ impl Rig {
 
     /// The same, in a station whose latency leaves room for longer settings.
     pub fn roomy(nodes: &str) -> Self {
-        Self::built(&[("main", nodes)], &Io::stereo(), true, RATE, Some(50.0))
+        Self::built(&[("main", nodes)], &Io::stereo(), true, RATE, Some(420.0))
     }
 
     /// Any groups; where not `at_once`, the sound comes up as it does on air.

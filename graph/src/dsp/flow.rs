@@ -130,6 +130,6 @@ pub struct Memory {
 
 /// a b + c, with one rounding where `FUSED`.
 #[inline(always)]
-pub(super) fn mul_add<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
+pub(in crate::dsp) fn mul_add<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }

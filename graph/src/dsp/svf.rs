@@ -119,25 +119,67 @@ impl Coeffs {
     }
 }
 
+/// A filter as a ratio of two polynomials in j tan(ω/2), for its response.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ratio {
+    /// Of the numerator: what stands by 1, by the first and by the second power.
+    over: [f64; 3],
+    /// Of the denominator: by the first and by the second power; by 1 stands 1.
+    under: [f64; 2],
+}
+
+impl Coeffs {
+    /// g and k again, from a1 = 1 / (1 + g (g + k)), a2 = g a1, a3 = g a2.
+    fn tuning(&self) -> [f64; 2] {
+        let g = self.a3 / self.a2;
+        [g, (1.0 / self.a1 - 1.0) / g - g]
+    }
+
+    /// The filter as a ratio; not of a wire.
+    pub fn ratio(&self) -> Ratio {
+        let [g, k] = self.tuning();
+        let (high, band, low) = (self.m0, self.m1 + k * self.m0, self.m2 + self.m0);
+        Ratio { over: [low, band / g, high / (g * g)], under: [k / g, 1.0 / (g * g)] }
+    }
+}
+
+impl Ratio {
+    /// Numerator and denominator at φ = sin²(ω/2), both times cos²(ω/2) so that they stay finite: real parts, and squares
+    /// of imaginary ones.
+    #[inline(always)]
+    fn at(&self, phi: f64) -> [[f64; 2]; 2] {
+        let (cosine, cross) = (1.0 - phi, phi * (1.0 - phi));
+        let [low, band, high] = self.over;
+        let [damping, top] = self.under;
+        [[low * cosine - high * phi, band * band * cross], [cosine - top * phi, damping * damping * cross]]
+    }
+
+    /// Squared magnitude at φ = sin²(ω/2).
+    #[inline(always)]
+    pub fn power(&self, phi: f64) -> f64 {
+        let [over, under] = self.at(phi);
+        (over[0] * over[0] + over[1]) / (under[0] * under[0] + under[1])
+    }
+
+    /// Phase there, without leaps of a whole turn, of a filter whose zeros are not outside of the unit circle.
+    pub fn phase(&self, phi: f64) -> f64 {
+        let [over, under] = self.at(phi).map(|[re, im]| im.sqrt().atan2(re));
+        over - under
+    }
+}
+
 /// What only tests ask.
 #[cfg(test)]
 impl Coeffs {
     /// Whether all is a number, and what goes in dies away: the damping is above 0.
     pub fn is_stable(&self) -> bool {
-        let g = self.a3 / self.a2;
-        let k = (1.0 / self.a1 - 1.0) / g - g;
+        let [g, k] = self.tuning();
         self.parts().iter().all(|x| x.is_finite()) && (self.is_wire() || g > 0.0 && k > 0.0)
     }
 
     /// Squared magnitude at `freq_hz`.
     pub fn power(&self, sample_rate: f64, freq_hz: f64) -> f64 {
-        // g and k again, from a1 = 1 / (1 + g (g + k)), a2 = g a1, a3 = g a2.
-        let g = self.a3 / self.a2;
-        let k = (1.0 / self.a1 - 1.0) / g - g;
-        let s = (PI * freq_hz / sample_rate).tan() / g;
-        let square = 1.0 - s * s;
-        let (real, imaginary) = (self.m0 * square + self.m2, (self.m0 * k + self.m1) * s);
-        (real * real + imaginary * imaginary) / (square * square + k * k * s * s)
+        if self.is_wire() { 1.0 } else { self.ratio().power((PI * freq_hz / sample_rate).sin().powi(2)) }
     }
 }
 

@@ -1,9 +1,13 @@
-//! Equaliser: up to 24 bands, minimum phase, each on both channels, one of them, the middle or the side, each
-//! dynamic where it is given a range.
+//! Equaliser: up to 24 bands, each on both channels, one of them, the middle or the side, each dynamic where it is given a
+//! range.
 //!
-//! Latency 0 frames. The magnitude is that of the analogue prototype up to 20 kHz, to within 0.1 dB: see
+//! Minimum phase: latency 0 frames. The magnitude is that of the analogue prototype up to 20 kHz, to within 0.1 dB: see
 //! `dsp/matched.rs`. A bell or shelf at 0 dB leaves the signal bit-identical. While a band moves its
 //! coefficients follow in steps of 16 frames with straight lines between, so no move is heard as steps.
+//!
+//! Linear and mixed phase: a filter of finite length with the same magnitude, see `dsp/linear`. Latency `reach`; of mixed
+//! phase about 31 ms at most. A move is heard as a fade of some 30 ms to a filter that was designed meanwhile, and moves that
+//! come in between as one. All-passes, and what a dynamic band does beyond its gain, stay minimum phase after it.
 //!
 //! A dynamic band changes its gain by up to `range` as the level in its own part of the spectrum (peak, before the
 //! equaliser or of the side-chain) rises above `threshold`: by (1 - 1/ratio) dB for each dB. Attack and release are the
@@ -11,15 +15,21 @@
 
 use crate::block::{Block, MAX_CHANNELS, Plane, QUANTUM};
 use crate::dsp::cascade::{Cascade, SIDES, SPAN};
+use crate::dsp::delay::Delay;
 use crate::dsp::detector::{BandDetector, Heard, Law};
 use crate::dsp::flow::Flow;
 use crate::dsp::kweight::pink_weights;
-use crate::dsp::matched::{Matcher, Prototype};
-use crate::dsp::svf::{Coeffs, butterworth_q};
+use crate::dsp::linear::design::Reach;
+use crate::dsp::linear::equaliser::Equaliser;
+use crate::dsp::matched::Matcher;
+use crate::dsp::shape::{Form, Made, Place, Shape, UNMADE};
+use crate::dsp::svf::Coeffs;
 use crate::meter::{Meter, REDUCTION};
 use crate::node::{Kind, Node, Params, Parts, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
 use crate::ramp::Ramp;
+use crate::rows;
+use std::array::from_fn;
 use std::ops::Range;
 
 const SHAPES: [&str; 9] =
@@ -29,9 +39,14 @@ const SLOPES: [&str; 8] =
 /// Order of the filter for each slope.
 const ORDERS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 const PLACES: [&str; 5] = ["stereo", "left", "right", "mid", "side"];
+const PHASES: [&str; 3] = ["minimum", "linear", "mixed"];
 
 const AUTO_GAIN: Param = Param::new(0, "auto_gain", Unit::Switch)
     .help("Undoes the change of loudness that the bands make of pink noise, as K-weighting hears it.");
+const PHASE: Param = Param::new(1, "phase", Unit::Choice(&PHASES)).setting().help(
+    "Minimum has no latency; linear delays all frequencies alike; mixed is minimum in the lows, linear above 400 Hz.",
+);
+const REACH: Param = rows::reach(2);
 
 const SHAPE: Param = Param::new(0, "shape", Unit::Choice(&SHAPES)).setting().help("What the band does.");
 const FREQ: Param = Param::new(1, "freq", Unit::Hz)
@@ -92,9 +107,10 @@ const BANDS: Parts = Parts {
 
 /// See the module.
 pub const KIND: Kind =
-    Kind::new("eq", "Parametric and dynamic equaliser of up to 24 bands.", &[AUTO_GAIN], build)
+    Kind::new("eq", "Parametric and dynamic equaliser of up to 24 bands.", &[AUTO_GAIN, PHASE, REACH], build)
         .parts(&BANDS)
         .key()
+        .latency(|setup| reach(setup).map_or(0, |reach| reach.latency))
         .readings(&[REDUCTION]);
 
 /// Where the automatic gain measures the bands, in Hz: an octave apart.
@@ -102,41 +118,57 @@ const PROBES: [f64; 10] = [31.5, 63.0, 125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_
 /// Farthest that the automatic gain goes, in dB.
 const AUTO_RANGE: f64 = 24.0;
 
+/// How far the filters reach; `None` for minimum phase.
+fn reach(setup: &Setup<'_>) -> Option<Reach> {
+    let frames = setup.frames(setup.value(&REACH));
+    match PHASES[setup.value(&PHASE) as usize] {
+        "linear" => Some(Reach::linear(setup.sample_rate, frames)),
+        "mixed" => Some(Reach::mixed(setup.sample_rate, frames)),
+        _ => None,
+    }
+}
+
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let mut sections = 0;
+    let reach = reach(setup);
     let band = |index| {
-        let shape = SHAPES[setup.part_value(index, &SHAPE) as usize];
+        let shape = Shape::ALL[setup.part_value(index, &SHAPE) as usize];
         let order = match shape {
-            "highpass" | "lowpass" => ORDERS[setup.part_value(index, &SLOPE) as usize],
+            Shape::HighPass | Shape::LowPass => ORDERS[setup.part_value(index, &SLOPE) as usize],
             _ => 2,
         };
+        let form = Form { shape, order };
         let first = sections;
-        sections += if shape == "allpass" { 1 } else { 2 * order.div_ceil(2) };
-        let place = PLACES[setup.part_value(index, &PLACE) as usize];
-        let detector = BandDetector::new(setup.sample_rate, SPAN);
-        let sections = first..sections;
+        sections += form.sections();
         Band {
-            shape,
-            order,
-            place,
-            sections,
+            form,
+            place: Place::ALL[setup.part_value(index, &PLACE) as usize],
+            is_minimum: reach.is_none() || shape == Shape::AllPass,
+            sections: first..sections,
             made_for: UNMADE,
             measured_for: UNMADE,
             is_dynamic: false,
-            detector,
+            detector: BandDetector::new(setup.sample_rate, SPAN),
             powers: [1.0; PROBES.len()],
         }
     };
     let bands: Box<[Band]> = (0..setup.parts).map(band).collect();
-    let mid_side = bands.iter().flat_map(|band| {
-        let is_mid_side = matches!(band.place, "mid" | "side");
-        band.sections.clone().map(move |_| is_mid_side)
+    let linear = reach.map(|reach| {
+        let bands: Vec<_> = bands.iter().map(|band| (band.form, band.place)).collect();
+        let value = |index: usize, row: &Param| row.audio(setup.part_value(index, row));
+        let wanted = |index| wanted(|row| value(index, row));
+        Linear {
+            filters: Equaliser::new(setup.sample_rate, reach, setup.channels, &bands, &wanted),
+            heard: vec![Delay::new(reach.latency); setup.key_channels].into_boxed_slice(),
+        }
     });
+    let mid_side = bands.iter().flat_map(|band| band.sections.clone().map(|_| band.place.is_mid_side()));
     // The last section is the automatic gain.
     let cascade = Cascade::new(mid_side.chain([false]).collect(), setup.channels);
     Box::new(Eq {
         rate: setup.sample_rate,
         matcher: Matcher::new(setup.sample_rate),
+        linear,
         bands,
         cascade,
         targets: vec![[Flow::WIRE; SIDES]; sections + 1].into_boxed_slice(),
@@ -149,9 +181,17 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     })
 }
 
+/// What the linear part of a band is made for.
+fn wanted(value: impl Fn(&Param) -> f64) -> Made {
+    // One that is not heard need not follow.
+    if value(&ON) > 0.0 { ([FREQ, GAIN, Q].map(|row| value(&row)), true) } else { ([0.0; 3], false) }
+}
+
 struct Eq {
     rate: f64,
     matcher: Matcher,
+    /// Of linear and mixed phase.
+    linear: Option<Linear>,
     bands: Box<[Band]>,
     /// The sections of all bands in a row.
     cascade: Cascade,
@@ -170,10 +210,18 @@ struct Eq {
     auto_gain: f64,
 }
 
+/// The part of linear or mixed phase, before the rest.
+struct Linear {
+    filters: Equaliser,
+    /// What the detectors hear comes as late as what the filters give.
+    heard: Box<[Delay]>,
+}
+
 struct Band {
-    shape: &'static str,
-    order: usize,
-    place: &'static str,
+    form: Form,
+    place: Place,
+    /// Whether all of it is done by the cascade; else its changes with the level alone.
+    is_minimum: bool,
     sections: Range<usize>,
     made_for: Made,
     measured_for: Made,
@@ -183,48 +231,23 @@ struct Band {
     powers: [f64; PROBES.len()],
 }
 
-/// What coefficients stand for: frequency, gain and q, and whether the band is heard.
-type Made = ([f64; 3], bool);
-const UNMADE: Made = ([f64::NAN; 3], false);
-
 impl Band {
-    /// How its filter follows from order, index of the pair of sections, gain and q.
-    fn prototype(&self, index: usize, gain: f64, q: f64) -> Prototype {
-        let is_real_pole = self.order % 2 == 1 && index == self.order / 2;
-        let q = if self.order == 2 { q } else { butterworth_q(self.order, index) };
-        match (self.shape, is_real_pole) {
-            ("bell", _) => Prototype::bell(gain, q),
-            ("lowshelf", _) => Prototype::lowshelf(gain, q),
-            ("highshelf", _) => Prototype::highshelf(gain, q),
-            ("tilt", _) => Prototype::tilt(gain, q),
-            ("bandpass", _) => Prototype::bandpass(q),
-            ("notch", _) => Prototype::notch(q),
-            ("highpass", true) => Prototype::highpass6(),
-            ("highpass", false) => Prototype::highpass(q),
-            (_, true) => Prototype::lowpass6(),
-            (_, false) => Prototype::lowpass(q),
+    /// What its sections in the cascade are to be made for, where the level adds `amount` dB to its gain.
+    fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> Made {
+        if self.is_minimum {
+            ([freq, gain + amount, q], is_on)
+        } else {
+            ([freq, amount, q], is_on && self.form.has_gain())
         }
     }
 
-    /// Makes its coefficients.
+    /// Makes its sections in the cascade.
     fn make(&mut self, rate: f64, matcher: &Matcher, made: Made, targets: &mut [[Flow; SIDES]]) {
         self.made_for = made;
-        let ([freq, gain, q], is_on) = made;
         let targets = &mut targets[self.sections.clone()];
-        if !is_on {
-            targets.fill([Flow::WIRE; SIDES]);
-            return;
-        }
-        if self.shape == "allpass" {
-            targets.fill(self.placed(Flow::new(&Coeffs::allpass(rate, freq, q))));
-            return;
-        }
-        for index in 0..targets.len() / 2 {
-            let prototype = self.prototype(index, gain, q);
-            for (target, section) in targets[2 * index..].iter_mut().zip(matcher.sections(&prototype, freq)) {
-                *target = self.placed(Flow::new(&section));
-            }
-        }
+        let place = self.place;
+        let give = |section: usize, coeffs: Coeffs| targets[section] = place.flows(Flow::new(&coeffs));
+        self.form.make(rate, matcher, made, give);
     }
 
     /// Measures what it does, apart from what it does with the level.
@@ -233,36 +256,17 @@ impl Band {
             return;
         }
         self.measured_for = made;
-        let ([freq, gain, q], is_on) = made;
-        self.powers = [1.0; PROBES.len()];
-        if !is_on || self.shape == "allpass" {
-            return;
-        }
-        for index in 0..self.order.div_ceil(2) {
-            let prototype = self.prototype(index, gain, q);
-            for (power, probe) in self.powers.iter_mut().zip(PROBES) {
-                *power *= prototype.power(probe / freq);
-            }
-        }
-        if self.place != "stereo" {
+        self.powers = self.form.powers(made, &PROBES);
+        if self.place != Place::Stereo {
             self.powers.iter_mut().for_each(|power| *power = 0.5 * (1.0 + *power));
-        }
-    }
-
-    /// The coefficients for each kind of channel.
-    fn placed(&self, flow: Flow) -> [Flow; SIDES] {
-        match self.place {
-            "stereo" => [flow; SIDES],
-            "left" | "mid" => [flow, Flow::WIRE, Flow::WIRE],
-            _ => [Flow::WIRE, flow, Flow::WIRE],
         }
     }
 
     /// The part of the spectrum that its detector hears.
     fn part(&self) -> Heard {
-        match self.shape {
-            "lowshelf" => Heard::Below,
-            "highshelf" | "tilt" => Heard::Above,
+        match self.form.shape {
+            Shape::LowShelf => Heard::Below,
+            Shape::HighShelf | Shape::Tilt => Heard::Above,
             _ => Heard::Band,
         }
     }
@@ -271,10 +275,10 @@ impl Band {
     fn listen(&mut self, heard: &[Plane], frames: Range<usize>) {
         for frame in frames {
             match (self.place, heard) {
-                ("left", [left, ..]) => self.detector.hear(0, left[frame]),
-                ("right", [_, right, ..]) => self.detector.hear(0, right[frame]),
-                ("mid", [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] + right[frame])),
-                ("side", [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] - right[frame])),
+                (Place::Left, [left, ..]) => self.detector.hear(0, left[frame]),
+                (Place::Right, [_, right, ..]) => self.detector.hear(0, right[frame]),
+                (Place::Mid, [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] + right[frame])),
+                (Place::Side, [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] - right[frame])),
                 _ => heard.iter().enumerate().for_each(|(at, plane)| self.detector.hear(at, plane[frame])),
             }
         }
@@ -306,7 +310,8 @@ impl Eq {
     fn is_at_rest(&self, params: &Params<'_>) -> bool {
         let stands = |(index, band): (usize, &Band)| {
             let params = params.part(index);
-            let made = ([FREQ, GAIN, Q].map(|row| params.value(&row)), params.value(&ON) > 0.0);
+            let values = [FREQ, GAIN, Q].map(|row| params.value(&row));
+            let made = band.cascaded(values, 0.0, params.value(&ON) > 0.0);
             band.made_for == made && !is_something(&params.ramp(&RANGE))
         };
         !self.is_gliding
@@ -338,7 +343,7 @@ impl Eq {
             if auto > 0.0 {
                 band.measure(([freq, gain, q], is_on));
             }
-            let made = ([freq, gain + amount, q], is_on);
+            let made = band.cascaded([freq, gain, q], amount, is_on);
             if band.made_for == made {
                 continue;
             }
@@ -363,6 +368,25 @@ impl Eq {
         if std::mem::replace(&mut self.was_dynamic, dynamic) || dynamic {
             meter.low(0, db_to_gain(lowest));
         }
+    }
+
+    /// What the detectors hear; and the signal goes through the part of linear phase.
+    fn hear(&mut self, block: &mut Block<'_>, params: &Params<'_>) {
+        let frames = block.frames();
+        for channel in 0..block.key_width() {
+            (0..frames).for_each(|frame| self.heard[channel][frame] = block.key(channel, frame));
+        }
+        let Some(Linear { filters, heard }) = &mut self.linear else { return };
+        for (plane, delay) in self.heard.iter_mut().zip(heard) {
+            delay.process(&mut plane[..frames]);
+        }
+        let width = block.width();
+        let mut channels = block.channels();
+        let mut channels: [&mut [f64]; MAX_CHANNELS] = from_fn(|_| channels.next().unwrap_or_default());
+        filters.process(&mut channels[..width], |index| {
+            let params = params.part(index);
+            wanted(|row| params.ramp(row).target())
+        });
     }
 
     /// Up to the next look at the coefficients: `frames` of the block.
@@ -401,10 +425,10 @@ impl Node for Eq {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
         let frames = block.frames();
         self.is_settled = !params.are_moving() && (self.is_settled || self.is_at_rest(params));
+        if !self.is_settled || self.linear.is_some() {
+            self.hear(block, params);
+        }
         if !self.is_settled {
-            for channel in 0..block.key_width() {
-                (0..frames).for_each(|frame| self.heard[channel][frame] = block.key(channel, frame));
-            }
             let mut from = 0;
             while from < frames {
                 if self.clock == 0 {
@@ -433,6 +457,10 @@ impl Node for Eq {
             (band.made_for, band.is_dynamic) = (UNMADE, false);
             band.detector.reset();
         }
+        if let Some(Linear { filters, heard }) = &mut self.linear {
+            filters.reset();
+            heard.iter_mut().for_each(Delay::reset);
+        }
     }
 
     fn adopt(&mut self, old: &dyn Node) {
@@ -444,7 +472,8 @@ impl Node for Eq {
         (self.is_gliding, self.is_settled) = (old.is_gliding, false);
         (self.clock, self.auto_gain) = (old.clock, old.auto_gain);
         for (band, before) in self.bands.iter_mut().zip(&old.bands) {
-            if (band.shape, band.order, band.place) == (before.shape, before.order, before.place) {
+            let is_same = band.is_minimum == before.is_minimum;
+            if is_same && (band.form, band.place) == (before.form, before.place) {
                 band.made_for = before.made_for;
                 (band.measured_for, band.powers) = (before.measured_for, before.powers);
                 band.is_dynamic = before.is_dynamic;
@@ -455,5 +484,14 @@ impl Node for Eq {
                 }
             }
         }
+        if let (Some(linear), Some(old)) = (&mut self.linear, &old.linear) {
+            linear.filters.adopt(&old.filters);
+            linear.heard.iter_mut().zip(&old.heard).for_each(|(delay, old)| delay.adopt(old));
+        }
+    }
+
+    fn adopt_more(&mut self, old: &dyn Node, _frames: usize) -> usize {
+        let old = same::<Self>(old).and_then(|old| old.linear.as_ref());
+        self.linear.as_mut().zip(old).map_or(0, |(linear, old)| linear.filters.adopt_more(&old.filters))
     }
 }

@@ -1,13 +1,16 @@
 //! Multiband compressor: 2 to 6 bands, each with a compressor of its own.
 //!
 //! Linkwitz-Riley splits of 24 or 48 dB/oct, phase-compensated: where nothing is reduced the bands add up to an all-pass,
-//! flat within 0.01 dB whatever the splits. `mix` takes the dry signal from the same splits, so it adds up too. Latency:
-//! the look-ahead. Thresholds and times mean what they mean for the compressor.
+//! flat within 0.01 dB whatever the splits. In linear phase they have the same curves and add up to the delayed input. `mix`
+//! takes the dry signal from the same splits, so it adds up too. Latency: the look-ahead, and `reach` of linear phase.
+//! Thresholds and times mean what they mean for the compressor.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::crossover::{BANDS, Crossover};
 use crate::dsp::delay::Delay;
 use crate::dsp::dynamics::Dynamics;
+use crate::dsp::linear::design::Reach;
+use crate::dsp::linear::split::Splitter;
 use crate::meter::{Meter, REDUCTION, Reading};
 use crate::node::{Kind, Node, Params, Parts, Setup, same};
 use crate::param::{Param, Unit};
@@ -24,6 +27,10 @@ const LOOKAHEAD: Param = Param::new(1, "lookahead", Unit::Ms)
     .help("How long before a peak the reduction begins, in all bands; adds latency.");
 const MIX: Param =
     Param::new(2, "mix", Unit::Percent).range(0.0, 100.0).default(100.0).help("Compressed against dry.");
+const PHASE: Param = Param::new(3, "phase", Unit::Choice(&["minimum", "linear"])).setting().help(
+    "Whether the splits turn the phase, or delay all frequencies alike; a split that moves is heard as a fade then.",
+);
+const REACH: Param = rows::reach(4);
 
 const TO: Param = Param::new(0, "to", Unit::Hz).range(20.0, 20_000.0).default(1_000.0).log().help(
     "Upper edge of the band, where the next begins; the last has none. One below another counts as that.",
@@ -59,26 +66,36 @@ const PARTS: Parts = Parts {
 };
 
 /// See the module.
-pub const KIND: Kind =
-    Kind::new("multiband", "A compressor for each of 2 to 6 bands.", &[SLOPE, LOOKAHEAD, MIX], build)
-        .parts(&PARTS)
-        .key()
-        .latency(|setup| setup.frames(setup.value(&LOOKAHEAD)))
-        .readings(&[
-            REDUCTION,
-            band_reading("reduction1"),
-            band_reading("reduction2"),
-            band_reading("reduction3"),
-            band_reading("reduction4"),
-            band_reading("reduction5"),
-            band_reading("reduction6"),
-        ]);
+pub const KIND: Kind = Kind::new(
+    "multiband",
+    "A compressor for each of 2 to 6 bands.",
+    &[SLOPE, LOOKAHEAD, MIX, PHASE, REACH],
+    build,
+)
+.parts(&PARTS)
+.key()
+.latency(|setup| setup.frames(setup.value(&LOOKAHEAD)) + reach(setup).map_or(0, |reach| reach.latency))
+.readings(&[
+    REDUCTION,
+    band_reading("reduction1"),
+    band_reading("reduction2"),
+    band_reading("reduction3"),
+    band_reading("reduction4"),
+    band_reading("reduction5"),
+    band_reading("reduction6"),
+]);
 
 const fn band_reading(name: &'static str) -> Reading {
     Reading { name, help: "Largest gain reduction of that band since the last report.", ..REDUCTION }
 }
 
 const ROWS: usize = PARTS.rows.len();
+
+/// How far the splits reach; `None` for minimum phase.
+fn reach(setup: &Setup<'_>) -> Option<Reach> {
+    let frames = setup.frames(setup.value(&REACH));
+    (setup.value(&PHASE) > 0.0).then(|| Reach::linear(setup.sample_rate, frames))
+}
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let rate = setup.sample_rate;
@@ -88,20 +105,72 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         Band { dynamics: Dynamics::new(rate, shape), now: Now::default() }
     };
     let delay = Delay::new(setup.frames(setup.value(&LOOKAHEAD)));
+    let split = |channels| match reach(setup) {
+        None => Split::Minimum(Box::new(Crossover::new(rate, setup.parts, steep, channels))),
+        Some(reach) => {
+            let freqs = (0..setup.parts).map(|index| setup.part_value(index, &TO));
+            Split::Linear(Box::new(Splitter::new(rate, reach, setup.parts, steep, channels, freqs)))
+        }
+    };
     Box::new(Multiband {
         bands: (0..setup.parts).map(band).collect(),
-        split: Crossover::new(rate, setup.parts, steep, setup.channels),
-        key_split: Crossover::new(rate, setup.parts, steep, setup.key_channels),
+        split: split(setup.channels),
+        key_split: split(setup.key_channels),
         delays: vec![delay; setup.channels * setup.parts].into_boxed_slice(),
     })
 }
 
 struct Multiband {
     bands: Box<[Band]>,
-    split: Crossover,
-    key_split: Crossover,
+    split: Split,
+    key_split: Split,
     /// Channel after channel, band after band.
     delays: Box<[Delay]>,
+}
+
+enum Split {
+    Minimum(Box<Crossover>),
+    Linear(Box<Splitter>),
+}
+
+impl Split {
+    #[inline]
+    fn tick(&mut self, channel: usize, sample: f64) -> [f64; BANDS] {
+        match self {
+            Self::Minimum(split) => split.tick(channel, sample),
+            Self::Linear(split) => split.tick(channel, sample),
+        }
+    }
+
+    /// Ends the frame.
+    #[inline]
+    fn advance(&mut self) {
+        if let Self::Linear(split) = self {
+            split.advance();
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Self::Minimum(split) => split.reset(),
+            Self::Linear(split) => split.reset(),
+        }
+    }
+
+    fn adopt(&mut self, old: &Self) {
+        match (self, old) {
+            (Self::Minimum(split), Self::Minimum(old)) => split.adopt(old),
+            (Self::Linear(split), Self::Linear(old)) => split.adopt(old),
+            _ => {}
+        }
+    }
+
+    fn adopt_more(&mut self, old: &Self) -> usize {
+        match (self, old) {
+            (Self::Linear(split), Self::Linear(old)) => split.adopt_more(old),
+            _ => 0,
+        }
+    }
 }
 
 struct Band {
@@ -131,7 +200,18 @@ impl Band {
 impl Multiband {
     fn tune(&mut self) {
         for split in [&mut self.split, &mut self.key_split] {
-            split.tune(self.bands.iter().map(|band| band.now.to));
+            if let Split::Minimum(split) = split {
+                split.tune(self.bands.iter().map(|band| band.now.to));
+            }
+        }
+    }
+
+    /// Sends splits of linear phase, which fade, to where they are to arrive.
+    fn aim(&mut self, params: &Params<'_>) {
+        for split in [&mut self.split, &mut self.key_split] {
+            if let Split::Linear(split) = split {
+                split.tune((0..self.bands.len()).map(|index| params.part(index).ramp(&TO).target()));
+            }
         }
     }
 
@@ -164,9 +244,11 @@ impl Multiband {
                 let split = self.key_split.tick(channel, block.key(channel, frame));
                 keys.iter_mut().zip(split).for_each(|(key, sample)| key[channel] = sample);
             }
+            self.key_split.advance();
         } else {
             keys = parts;
         }
+        self.split.advance();
         let mut out = [0.0; MAX_CHANNELS];
         for (at, band) in self.bands.iter_mut().enumerate() {
             let gains = band.dynamics.tick(&keys[at][..key_width], width);
@@ -183,6 +265,7 @@ impl Multiband {
 
 impl Node for Multiband {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+        self.aim(params);
         let mut lowest = [f64::INFINITY; BANDS];
         let mut mix = params.ramp(&MIX);
         if params.are_moving() {
@@ -232,5 +315,11 @@ impl Node for Multiband {
         self.split.adopt(&old.split);
         self.key_split.adopt(&old.key_split);
         self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));
+    }
+
+    fn adopt_more(&mut self, old: &dyn Node, _frames: usize) -> usize {
+        let Some(old) = same::<Self>(old) else { return 0 };
+        let splits = [(&mut self.split, &old.split), (&mut self.key_split, &old.key_split)];
+        splits.map(|(split, old)| split.adopt_more(old)).into_iter().max().unwrap_or(0)
     }
 }
