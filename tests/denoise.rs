@@ -3,14 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer::files::{Depth, Sink, Source};
-use lacquer_control::intent::Value;
 use lacquer_graph::seat::Event;
 use lacquer_graph::text::Profile;
-use lacquer_tests::daemon::{Folder, text};
+use lacquer_tests::daemon::Folder;
 use lacquer_tests::random::Random;
 use lacquer_tests::rig::{RATE, Rig};
 use lacquer_tests::signal::{Channels, db, distance, gain, noise, rms, silence, sine};
-use lacquer_tests::studio::{Studio, number};
 use realfft::RealFftPlanner;
 use std::f64::consts::TAU;
 use std::process::Command;
@@ -319,27 +317,6 @@ fn a_learned_profile_comes_back_from_its_text() {
     let fall = db(rms(&heard[2 * SECOND..]) / rms(&twice[2 * SECOND..]));
     println!("the same noise at 96 kHz falls by {fall:.2} dB");
     assert!((fall + 12.0).abs() < 2.0);
-}
-
-#[test]
-fn it_learns_from_a_surface_and_the_chain_keeps_the_profile() {
-    const PROFILE: &str = "/node/hiss/profile";
-    let studio = Studio::new("denoise-learn");
-    studio.folder.write("a.yaml", "nodes:\n  - denoise: {id: hiss}\n");
-    studio.write("[a.yaml, b.yaml]", "start: last");
-    let mut daemon = studio.start();
-    let client = daemon.client();
-    client.say("/subscribe", vec![Value::Number(60.0)]);
-    client.say("/node/hiss/learn", vec![Value::Switch(true)]);
-    client.hear("what it learns", |line| line.address == "/meter/node/hiss/noise" && number(line) > -100.0);
-    client.say("/node/hiss/learn", vec![Value::Switch(false)]);
-    let told = client.hear("the profile", |line| line.address == PROFILE && line.values != [text("")]);
-    let [Value::Text(profile)] = told.values.as_slice() else { panic!("{told:?}") };
-    assert_eq!(Profile::parse(profile).unwrap().bands.len(), 40);
-    daemon.signal("TERM");
-    assert_eq!(daemon.ended().code(), Some(0));
-    let daemon = studio.start();
-    assert_eq!(daemon.client().ask(PROFILE, vec![]).values, [text(profile)], "as it was left");
 }
 
 #[test]
