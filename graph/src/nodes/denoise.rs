@@ -3,7 +3,7 @@
 //! `broadband` works on spectra of about 43 ms, four over each other: each line is turned down by as much as it is noise, by
 //! no more than `reduction`, with one gain for all channels, so that the image stands. What the noise is, is learned while
 //! `learn` is on (the sound passes as it is), or else found while it plays: the level in each band that the programme does
-//! not fall below for two seconds. Latency: a frame and a quarter (2560 frames at 44.1 and 48 kHz); the work on a spectrum is
+//! not fall below for two seconds, where it sounds like noise; noise that ends far below 20 kHz must be learned. Latency: a frame and a quarter (2560 frames at 44.1 and 48 kHz); the work on a spectrum is
 //! spread over that quarter. Where no noise is found, the output is the input, delayed, to -120 dB.
 //!
 //! `voice` leaves speech and little else (RNNoise), each channel by itself; `reduction` says how much of the rest is taken.
@@ -147,7 +147,7 @@ struct Now {
     wish: Wish,
     /// Lowest level of the noise, as an amplitude.
     least: f64,
-    /// Whether it learns, and of how many spectra.
+    /// Whether it learns, and how many spectra were added up.
     learning: bool,
     count: usize,
     /// Level of the noise, as an amplitude, and by how much it is turned down.
@@ -184,6 +184,12 @@ impl Broadband {
         job * self.stft.hop() / self.jobs()
     }
 
+    /// What it has heard since it began to learn, once that is enough.
+    fn heard(&self) -> Option<[f64; BANDS]> {
+        let count = self.now.count;
+        (count >= FEWEST).then(|| self.bands.densities(&self.learned).map(|sum| sum / count as f64))
+    }
+
     /// A frame is whole: what is asked for now holds for it.
     fn begin(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Meter) {
         let [reduction, floor, smoothing, sensitivity] = ramps.each_ref().map(Ramp::value);
@@ -191,6 +197,7 @@ impl Broadband {
         now.wish = Wish {
             factor: 10.0_f64.powf((sensitivity + MORE * (reduction - ENOUGH).max(0.0)) / 10.0),
             floor: db_to_gain(-reduction),
+            // From 150 to 500 ms, and from none to a twelfth of an octave on each side.
             memory: 0.93 + 0.05 * smoothing,
             width: (6.0 * smoothing, smoothing / 16.0),
         };
@@ -199,63 +206,67 @@ impl Broadband {
             self.learned.fill(0.0);
             now.count = 0;
         }
-        if now.learning && !learn && now.count >= FEWEST {
-            let share = 1.0 / now.count as f64;
-            self.learned.iter_mut().for_each(|power| *power *= share);
+        if now.learning
+            && !learn
+            && let Some(densities) = self.heard()
+        {
             let gain = self.stft.noise_gain();
-            let mut levels = self.bands.levels(&self.bands.densities(&self.learned), gain);
+            let mut levels = self.bands.levels(&densities, gain);
             for (band, level) in levels.iter_mut().enumerate() {
                 *level = meter.learned(band, *level);
             }
             self.profile = Some(self.bands.by_levels(&levels, gain));
         }
+        let now = &mut self.now;
         now.learning = learn;
         now.job = 0;
     }
 
     /// Does the next piece of the work on a frame.
     fn work(&mut self) {
-        let Self { stft, now, .. } = self;
-        let lines = stft.lines();
+        let lines = self.stft.lines();
         let part = lines.div_ceil(SLICES);
-        let mut job = now.job;
-        now.job += 1;
+        let mut job = self.now.job;
+        self.now.job += 1;
         if job < self.channels {
-            return stft.analyse(job);
+            return self.stft.analyse(job);
         }
         job -= self.channels;
         match job {
             0 => {
-                stft.power(0, &mut self.power);
-                if now.learning {
+                self.stft.power(0, &mut self.power);
+                if self.now.learning {
                     self.learned.iter_mut().zip(&self.power).for_each(|(sum, power)| *sum += power);
-                    now.count += 1;
+                    self.now.count += 1;
                 }
-                now.floor.listen(&self.power, &self.bands);
+                self.now.floor.listen(&self.power, &self.bands);
             }
             1 => {
-                let densities = self.profile.unwrap_or_else(|| now.floor.densities(&self.bands));
+                let heard = if self.now.learning { self.heard() } else { None };
+                let densities = heard.or(self.profile);
+                let densities = densities.unwrap_or_else(|| self.now.floor.densities(&self.bands));
                 self.bands.spread(&densities, &mut self.noise);
-                let power = self.noise.iter().sum::<f64>() / ((lines - 1) as f64 * stft.noise_gain());
+                let power = self.noise.iter().sum::<f64>() / ((lines - 1) as f64 * self.stft.noise_gain());
+                let now = &mut self.now;
                 now.level = power.sqrt();
                 now.wish.floor = now.wish.floor.max(now.least / now.level).min(1.0);
             }
             job if job < 2 + SLICES => {
                 let from = (job - 2) * part;
                 let piece = from..(from + part).min(lines);
-                self.suppressor.weigh(piece, &self.power, &self.noise, &now.wish);
+                self.suppressor.weigh(piece, &self.power, &self.noise, &self.now.wish);
             }
             job if job == 2 + SLICES => {
-                if now.learning {
+                if self.now.learning {
                     self.suppressor.pass();
                 } else {
-                    self.suppressor.smooth(&now.wish);
+                    self.suppressor.smooth(&self.now.wish);
                 }
                 let gains = self.suppressor.gains().iter().zip(&self.noise);
                 let left: f64 = gains.map(|(gain, noise)| gain * gain * noise).sum();
-                now.reduced = (left / self.noise.iter().sum::<f64>()).sqrt();
+                self.now.reduced = (left / self.noise.iter().sum::<f64>()).sqrt();
             }
-            job => stft.synthesise(job - 3 - SLICES, self.suppressor.gains()),
+            job => self.stft.synthesise(job - 3 - SLICES, self.suppressor.gains()),
         }
     }
 }
