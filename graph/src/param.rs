@@ -144,6 +144,8 @@ pub struct Param {
     pub words: &'static [(&'static str, f64)],
     /// Whether a change needs the chain rebuilt.
     pub is_setting: bool,
+    /// Unit value for files at best quality, where nothing is written.
+    pub best: Option<f64>,
 }
 
 impl Param {
@@ -167,6 +169,7 @@ impl Param {
             top: None,
             words: &[],
             is_setting: false,
+            best: None,
         }
     }
 
@@ -219,6 +222,13 @@ impl Param {
     /// Makes the row a setting: a change rebuilds the chain and swaps it in.
     pub const fn setting(mut self) -> Self {
         self.is_setting = true;
+        self
+    }
+
+    /// Sets the unit value that files are rendered with at best quality, unless they say otherwise.
+    pub const fn best(mut self, value: f64) -> Self {
+        assert!(self.min <= value && value <= self.max, "what is best lies in the range");
+        self.best = Some(value);
         self
     }
 

@@ -79,6 +79,9 @@ fn rows(rows: &[Param], prefix: &str) -> String {
         if row.is_setting {
             text += " A change rebuilds the chain and swaps it in.";
         }
+        if let Some(best) = row.best {
+            text += &format!(" Files at best quality: {}.", row.text(best));
+        }
     }
     text
 }
@@ -122,6 +125,7 @@ fn table(rows: &[Param]) -> Vec<Value> {
             "choices": choices,
             "taper": if row.taper == Taper::Log { "log" } else { "linear" },
             "setting": row.is_setting,
+            "best": row.best,
             "help": row.help,
         })
     };

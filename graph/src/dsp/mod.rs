@@ -1,8 +1,10 @@
 //! Mathematics: samples in, samples out. Imports nothing of ours but each other.
 
+pub mod autoregression;
 pub mod band;
 pub mod boxes;
 pub mod cascade;
+pub mod clicks;
 pub mod clip;
 pub mod crossover;
 pub mod curve;
@@ -12,18 +14,22 @@ pub mod dither;
 pub mod dynamics;
 pub mod envelope;
 pub mod fade;
+pub mod flats;
 pub mod flow;
 pub mod follower;
 pub mod fraction;
+pub mod hum;
 pub mod kaiser;
 pub mod kweight;
 pub mod lanes;
 pub mod loudness;
 pub mod lowest;
 pub mod matched;
+pub mod mending;
 pub mod oversample;
 pub mod resample;
 pub mod slip;
 pub mod svf;
+pub mod tally;
 pub mod tap;
 pub mod vectors;
