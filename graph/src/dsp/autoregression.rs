@@ -8,6 +8,8 @@
 //! (1988), section 7.6; A. J. E. M. Janssen, R. N. J. Veldhuis, L. B. Vries, *Adaptive Interpolation of Discrete-Time Signals
 //! That Can Be Modeled as Autoregressive Processes*, IEEE Trans. ASSP-34 (1986), equations 9 to 14.
 
+use std::f64::consts::PI;
+
 /// Below this share of the signal's energy nothing more is predicted: 100 dB.
 const LEAST: f64 = 1e-10;
 
@@ -68,12 +70,7 @@ impl Burg {
             for (f, b) in forward.iter_mut().zip(backward) {
                 (*f, *b) = (*f + reflection * *b, *b + reflection * *f);
             }
-            let coeffs = &mut self.coeffs[..=order];
-            for low in 0..=order / 2 {
-                let (a, b) = (coeffs[low], coeffs[order - low]);
-                coeffs[low] = a + reflection * b;
-                coeffs[order - low] = b + reflection * a;
-            }
+            extend(&mut self.coeffs[..=order], reflection);
         }
     }
 
@@ -97,6 +94,99 @@ impl Burg {
         self.backward.copy_from_slice(&old.backward);
         self.coeffs.copy_from_slice(&old.coeffs);
         (self.done, self.energy) = (old.done, old.energy);
+    }
+}
+
+/// A model of high order in the making: by the autocorrelation of a tapered window and Levinson's recursion, which is much
+/// less work than Burg's where the order is high.
+#[derive(Clone, Debug)]
+pub struct Levinson {
+    taper: Box<[f64]>,
+    tapered: Box<[f64]>,
+    /// The autocorrelation, its highest lag first.
+    lags: Box<[f64]>,
+    coeffs: Box<[f64]>,
+    done: usize,
+    error: f64,
+}
+
+impl Levinson {
+    /// `[control]` Models of `order` for windows of `frames`.
+    pub fn new(order: usize, frames: usize) -> Self {
+        let zeros = |count| vec![0.0; count].into_boxed_slice();
+        let hann = |at| (PI * (at as f64 + 0.5) / frames as f64).sin().powi(2);
+        let taper = (0..frames).map(hann).collect();
+        let mut model = Self {
+            taper,
+            tapered: zeros(frames),
+            lags: zeros(order + 1),
+            coeffs: zeros(order + 1),
+            done: order,
+            error: 0.0,
+        };
+        model.coeffs[0] = 1.0;
+        model
+    }
+
+    /// Its order.
+    pub fn order(&self) -> usize {
+        self.coeffs.len() - 1
+    }
+
+    /// `[audio]` Begins with `window`.
+    pub fn start(&mut self, window: &[f64]) {
+        let samples = window.iter().zip(&self.taper);
+        self.tapered.iter_mut().zip(samples).for_each(|(place, (sample, taper))| *place = sample * taper);
+        self.done = 0;
+    }
+
+    /// `[audio]` Part `part` of `parts` of the autocorrelation.
+    pub fn correlate(&mut self, (part, parts): (usize, usize)) {
+        let (order, count) = (self.order(), self.lags.len());
+        for lag in count * part / parts..count * (part + 1) / parts {
+            self.lags[order - lag] = dot(&self.tapered[lag..], &self.tapered[..self.tapered.len() - lag]);
+        }
+    }
+
+    /// `[audio]` Works on up to `order`, once the autocorrelation is there.
+    pub fn advance(&mut self, order: usize) {
+        let highest = self.order();
+        if self.done == 0 {
+            self.coeffs.fill(0.0);
+            self.coeffs[0] = 1.0;
+            self.error = self.lags[highest] * (1.0 + LEAST);
+        }
+        let least = LEAST * self.lags[highest];
+        while self.done < order.min(highest) && self.error > least {
+            self.done += 1;
+            let order = self.done;
+            let reflection = -dot(&self.coeffs[..order], &self.lags[highest - order..highest]) / self.error;
+            extend(&mut self.coeffs[..=order], reflection);
+            self.error *= 1.0 - reflection * reflection;
+        }
+    }
+
+    /// The coefficients so far; coefficient 0 is 1.
+    pub fn coeffs(&self) -> &[f64] {
+        &self.coeffs
+    }
+
+    /// `[audio]` Takes over another's work, of the same size.
+    pub fn adopt(&mut self, old: &Self) {
+        self.tapered.copy_from_slice(&old.tapered);
+        self.lags.copy_from_slice(&old.lags);
+        self.coeffs.copy_from_slice(&old.coeffs);
+        (self.done, self.error) = (old.done, old.error);
+    }
+}
+
+/// Makes a model of the next higher order.
+fn extend(coeffs: &mut [f64], reflection: f64) {
+    let order = coeffs.len() - 1;
+    for low in 0..=order / 2 {
+        let (a, b) = (coeffs[low], coeffs[order - low]);
+        coeffs[low] = a + reflection * b;
+        coeffs[order - low] = b + reflection * a;
     }
 }
 

@@ -125,11 +125,11 @@ impl Clicks {
 /// Marks what is above [`EDGE`] of `limit`, and what lies between two such that are no more than `reach` apart.
 fn stand_out(residual: &[f64], limit: impl Fn(usize) -> f64, reach: usize, out: &mut [bool]) {
     out.fill(false);
-    let mut last = usize::MAX;
+    let mut last: Option<usize> = None;
     for (place, _) in residual.iter().enumerate().filter(|(at, e)| e.abs() > EDGE * limit(*at)) {
-        let from = if place.wrapping_sub(last) <= reach { last } else { place };
+        let from = last.filter(|last| place - last <= reach).unwrap_or(place);
         out[from..=place].fill(true);
-        last = place;
+        last = Some(place);
     }
 }
 

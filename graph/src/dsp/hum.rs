@@ -1,29 +1,35 @@
 //! Hum: tones at a mains frequency and its multiples, followed and told from programme.
 //!
 //! Each harmonic has a phasor a channel: what all harmonics together leave, turned back by the harmonic's own angle and
-//! averaged. Taken away, they are a comb of notches (adaptive noise cancelling with a synthesised reference). How
-//! the phasors turn tells how far the frequency is off; a loop of the second order follows it, so that a steady drift
-//! leaves no error. A harmonic is hum as long as its phasor stays what it is: the notes of a bass do not.
+//! averaged (adaptive noise cancelling with a synthesised reference). How the phasors turn tells how far the frequency is
+//! off; a loop of the second order follows it, so that a steady drift leaves no error. A harmonic is hum if its phasor has
+//! been what it is for seconds: the notes of a bass do not stay. From then on its mean is known, and what is taken away
+//! is never far from that mean: louder programme at the same place is left.
 //!
 //! Sources: B. Widrow et al., *Adaptive Noise Cancelling: Principles and Applications*, Proc. IEEE 63 (1975), section VIII;
 //! F. M. Gardner, *Phaselock Techniques* (2005), chapter 2, for the loop.
 
 use std::f64::consts::TAU;
 
-/// Half of a notch between its -3 dB points, in Hz.
-const WIDTH: f64 = 1.6;
+/// Half width of a phasor's average, in Hz.
+const WIDTH: f64 = 1.8;
 /// Most that the mains are off, in Hz.
 const RANGE: f64 = 0.6;
 /// Control steps in a second.
-const STEPS: f64 = 20.0;
-/// Steps from a phasor to the one that it is held against.
-const APART: usize = 10;
-/// Steps over which steadiness is averaged.
-const AVERAGE: f64 = 30.0;
+const STEPS: f64 = 40.0;
+/// Steps from a phasor to the one that it is held against: half a second.
+const APART: usize = 20;
+/// Steps over which steadiness is averaged, and the mean phasor of hum.
+const AVERAGE: f64 = 60.0;
+const MEAN: f64 = 80.0;
 /// Natural frequency of the loop, in rad/s; it is critically damped.
-const LOOP: f64 = 2.0;
-/// A harmonic is hum from this steadiness on, and no longer below that one.
-const STEADY: [f64; 2] = [0.85, 0.5];
+const LOOP: f64 = 4.5;
+/// A harmonic is hum from this steadiness on; below the other one it is no longer, after so many steps.
+const STEADY: [f64; 2] = [0.85, 0.3];
+const UNSTEADY: u32 = 400;
+/// So many steps after it is less than this share of its mean, it has gone.
+const GONE: u32 = 20;
+const FAINT: f64 = 0.25;
 /// Fastest turn of the first harmonic's phasor that is still the hum, in Hz.
 const LOCKED: f64 = 0.1;
 /// Lowest amplitude of a harmonic that counts: -100 dBFS.
@@ -32,13 +38,13 @@ const LEAST: f64 = 1e-5;
 const FIRST: usize = 8;
 const ENOUGH: [usize; 2] = [3, 2];
 /// Steps until it is believed that hum is there, or gone.
-const PATIENCE: [u32; 2] = [50, 20];
-/// Most that a phasor is above what it was for long, and how that follows in a step: 2 dB a second.
-const MOST: f64 = 1.4;
-const FOLLOW: f64 = 1.0116;
+const PATIENCE: [u32; 2] = [100, 40];
+/// Most that is taken away beside the mean, as a share of it, and as a share of what is there.
+const BESIDE: f64 = 0.5;
+const MOST: f64 = 1.5;
 /// Share of its way that a gate goes in a step, and where it is as good as shut.
-const FADE: f64 = 0.25;
-const SHUT: f64 = 1e-4;
+const FADE: f64 = 0.1;
+const SHUT: f64 = 1e-3;
 /// Harmonics that are summed side by side.
 const LANES: usize = 4;
 
@@ -51,9 +57,6 @@ pub struct Hum {
     /// Of each harmonic, padded to whole lanes: its turn in a frame, and so far.
     turns: [Box<[f64]>; 2],
     angles: [Box<[f64]>; 2],
-    /// How much of it is taken away, and how that changes in a frame.
-    gates: Box<[f64]>,
-    slopes: Box<[f64]>,
     tones: Box<[Tone]>,
     channels: Box<[Phasors]>,
 }
@@ -73,30 +76,83 @@ struct Now {
     oldest: usize,
 }
 
-/// What is known of a harmonic.
+/// What is known of a harmonic, in all channels together.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tone {
-    /// Averages: how the phasor stands to what it was, and its power.
+    /// Averages: how the phasor's direction stands to what it was, and its power.
     likeness: [f64; 2],
     power: f64,
-    /// Amplitude for long.
-    usual: f64,
     is_hum: bool,
+    /// Steps for which it has been unsteady, and faint.
+    doubt: [u32; 2],
+    /// How much of it is taken away.
+    gate: f64,
 }
 
 impl Tone {
-    fn steadiness(&self) -> f64 {
-        let [re, im] = self.likeness;
-        if self.power > 0.0 { re.hypot(im) / self.power } else { 0.0 }
+    /// Decides whether it is hum.
+    fn judge(&mut self, steadiness: f64, harmonic: f64, is_faint: bool) {
+        let turn = self.likeness[1].atan2(self.likeness[0]) * STEPS / (TAU * APART as f64);
+        if !self.is_hum {
+            self.doubt = [0; 2];
+            let is_loud = self.power > LEAST * LEAST;
+            self.is_hum = is_loud && steadiness > STEADY[0] && turn.abs() < LOCKED * harmonic;
+            return;
+        }
+        for (doubt, is_due) in self.doubt.iter_mut().zip([steadiness < STEADY[1], is_faint]) {
+            *doubt = if is_due { *doubt + 1 } else { 0 };
+        }
+        self.is_hum = self.doubt[0] < UNSTEADY && self.doubt[1] < GONE;
     }
 }
 
-/// The phasors of one channel: as they are, and as they were at the last steps.
+/// The phasors of one channel.
 #[derive(Clone, Debug)]
 struct Phasors {
     re: Box<[f64]>,
     im: Box<[f64]>,
+    /// What is taken away, and how that changes in a frame.
+    out_re: Box<[f64]>,
+    out_im: Box<[f64]>,
+    slope_re: Box<[f64]>,
+    slope_im: Box<[f64]>,
+    rest: Box<[Memory]>,
+    /// Phasors of the last steps.
     past: Box<[[f64; 2]]>,
+}
+
+/// What is remembered of a phasor from step to step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Memory {
+    /// The phasor without the delay of its average, at the last step.
+    prompt: [f64; 2],
+    /// Its mean, as long as it is hum.
+    mean: [f64; 2],
+    /// Where what is taken away goes until the next step.
+    goal: [f64; 2],
+}
+
+/// a times the conjugate of b.
+fn turned([a, b]: [f64; 2], [c, d]: [f64; 2]) -> [f64; 2] {
+    [a * c + b * d, b * c - a * d]
+}
+
+fn size([re, im]: [f64; 2]) -> f64 {
+    re.hypot(im)
+}
+
+fn add(sum: &mut [f64; 2], [re, im]: [f64; 2]) {
+    *sum = [sum[0] + re, sum[1] + im];
+}
+
+/// How much of what is left goes into a phasor in a frame.
+fn pace(rate: f64) -> f64 {
+    2.0 * TAU * WIDTH / rate
+}
+
+/// `from` and `share` of the way to `to`.
+fn between(from: [f64; 2], to: [f64; 2], share: f64) -> [f64; 2] {
+    [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])]
 }
 
 impl Hum {
@@ -104,16 +160,22 @@ impl Hum {
     pub fn new(rate: f64, nominal: f64, count: usize, channels: usize) -> Self {
         let count = count.min((0.45 * rate / nominal) as usize).max(1);
         let zeros = || vec![0.0; count.next_multiple_of(LANES)].into_boxed_slice();
-        let phasors =
-            || Phasors { re: zeros(), im: zeros(), past: vec![[0.0; 2]; count * APART].into_boxed_slice() };
+        let phasors = || Phasors {
+            re: zeros(),
+            im: zeros(),
+            out_re: zeros(),
+            out_im: zeros(),
+            slope_re: zeros(),
+            slope_im: zeros(),
+            rest: vec![Memory::default(); count].into_boxed_slice(),
+            past: vec![[0.0; 2]; count * APART].into_boxed_slice(),
+        };
         let mut hum = Self {
             rate,
             nominal,
             now: Now { freq: nominal, drift: 0.0, frames: 0, doubt: 0, is_on: false, oldest: 0 },
             turns: [zeros(), zeros()],
             angles: [zeros(), zeros()],
-            gates: zeros(),
-            slopes: zeros(),
             tones: vec![Tone::default(); count].into_boxed_slice(),
             channels: (0..channels).map(|_| phasors()).collect(),
         };
@@ -128,7 +190,8 @@ impl Hum {
 
     /// Whether nothing is taken away, nor on the way of being so.
     pub fn is_silent(&self) -> bool {
-        !self.now.is_on && self.gates.iter().all(|gate| *gate == 0.0)
+        let is_nought = |channel: &Phasors| channel.rest.iter().all(|rest| rest.goal == [0.0; 2]);
+        !self.now.is_on && self.now.frames == 0 && self.channels.iter().all(is_nought)
     }
 
     /// Its frequency in Hz.
@@ -136,11 +199,11 @@ impl Hum {
         self.now.freq
     }
 
-    /// Its root mean square in the loudest channel, of the harmonics that are hum.
+    /// Its root mean square in the loudest channel.
     pub fn level(&self) -> f64 {
         let power = |channel: &Phasors| {
-            let tones = self.tones.iter().zip(channel.re.iter().zip(&channel.im));
-            tones.filter(|(tone, _)| tone.is_hum).map(|(_, (re, im))| 0.5 * (re * re + im * im)).sum()
+            let tones = self.tones.iter().zip(&channel.rest).filter(|(tone, _)| tone.is_hum);
+            tones.map(|(_, rest)| 0.5 * size(rest.mean).powi(2)).sum()
         };
         self.channels.iter().map(power).fold(0.0, f64::max).sqrt()
     }
@@ -150,82 +213,67 @@ impl Hum {
     pub fn tick<'a>(&mut self, samples: impl Iterator<Item = &'a mut f64>, depth: f64) {
         let [cos, sin] = &mut self.angles;
         let [turn_cos, turn_sin] = &self.turns;
-        let pace = 2.0 * TAU * WIDTH / self.rate;
-        for (sample, Phasors { re, im, .. }) in samples.zip(&mut self.channels) {
-            let (mut all, mut gated) = ([0.0; LANES], [0.0; LANES]);
-            let phasors = re.chunks_exact(LANES).zip(im.chunks_exact(LANES));
-            let angles = cos.chunks_exact(LANES).zip(sin.chunks_exact(LANES));
-            for (((re, im), (cos, sin)), gate) in phasors.zip(angles).zip(self.gates.chunks_exact(LANES)) {
-                for lane in 0..LANES {
-                    let tone = re[lane] * cos[lane] - im[lane] * sin[lane];
-                    all[lane] += tone;
-                    gated[lane] += gate[lane] * tone;
-                }
-            }
-            let left = pace * (*sample - all.iter().sum::<f64>());
+        let pace = pace(self.rate);
+        for (sample, channel) in samples.zip(&mut self.channels) {
+            let Phasors { re, im, out_re, out_im, slope_re, slope_im, .. } = channel;
+            let left = pace * (*sample - project(re, im, cos, sin));
+            *sample -= depth * project(out_re, out_im, cos, sin);
             for ((re, im), (cos, sin)) in re.iter_mut().zip(im.iter_mut()).zip(cos.iter().zip(&*sin)) {
                 *re += left * cos;
                 *im -= left * sin;
             }
-            *sample -= depth * gated.iter().sum::<f64>();
+            out_re.iter_mut().zip(&*slope_re).for_each(|(out, slope)| *out += slope);
+            out_im.iter_mut().zip(&*slope_im).for_each(|(out, slope)| *out += slope);
         }
         for ((cos, sin), (c, s)) in cos.iter_mut().zip(sin.iter_mut()).zip(turn_cos.iter().zip(turn_sin)) {
             (*cos, *sin) = (*cos * c - *sin * s, *sin * c + *cos * s);
         }
-        self.gates.iter_mut().zip(&self.slopes).for_each(|(gate, slope)| *gate += slope);
         self.now.frames += 1;
         if f64::from(self.now.frames) >= self.rate / STEPS {
-            self.now.frames = 0;
             self.step();
+            self.now.frames = 0;
         }
     }
 
     /// Looks at the phasors.
     fn step(&mut self) {
         let count = self.tones.len();
-        let (newest, oldest) = ((self.now.oldest + APART - 1) % APART, self.now.oldest);
-        let (mut turned, mut weights) = (0.0, 0.0);
+        let oldest = self.now.oldest;
+        let newest = (oldest + APART - 1) % APART;
+        // What goes on beyond the average's delay: what it was told in this step.
+        let lead = 1.0 / (0.5 * pace(self.rate) * f64::from(self.now.frames));
+        let (mut turned_by, mut weights) = (0.0, 0.0);
         for (at, tone) in self.tones.iter_mut().enumerate() {
             let (mut since_last, mut since_long) = ([0.0; 2], [0.0; 2]);
-            let (mut power, mut before) = (0.0, 0.0);
+            let (mut power, mut before, mut usual) = (0.0, 0.0, 0.0);
             for channel in &mut self.channels {
                 let now = [channel.re[at], channel.im[at]];
                 let [last, long] = [newest, oldest].map(|slot| channel.past[slot * count + at]);
-                for (sum, was) in [(&mut since_last, last), (&mut since_long, long)] {
-                    sum[0] += now[0] * was[0] + now[1] * was[1];
-                    sum[1] += now[1] * was[0] - now[0] * was[1];
-                }
-                power += now[0] * now[0] + now[1] * now[1];
-                before += long[0] * long[0] + long[1] * long[1];
                 channel.past[oldest * count + at] = now;
+                let rest = &mut channel.rest[at];
+                let prompt = between(last, now, lead);
+                add(&mut since_last, turned(prompt, rest.prompt));
+                add(&mut since_long, turned(now, long));
+                rest.prompt = prompt;
+                power += size(now).powi(2);
+                before += size(long).powi(2);
+                usual += size(rest.mean).powi(2);
             }
-            for (average, new) in tone.likeness.iter_mut().zip(since_long) {
-                *average += (new - *average) / AVERAGE;
-            }
-            tone.power += (0.5 * (power + before) - tone.power) / AVERAGE;
-            let amplitude = power.sqrt();
-            tone.usual = amplitude.clamp(tone.usual / FOLLOW, tone.usual.max(LEAST) * FOLLOW);
-            let steadiness = tone.steadiness();
-            let harmonic = (at + 1) as f64;
-            let turn = tone.likeness[1].atan2(tone.likeness[0]) * STEPS / (TAU * APART as f64);
-            let is_loud = tone.power > LEAST * LEAST;
-            let was_hum = tone.is_hum;
-            tone.is_hum = is_loud
-                && steadiness > STEADY[usize::from(was_hum)]
-                && (was_hum || turn.abs() < LOCKED * harmonic);
-            if !was_hum {
-                tone.usual = amplitude;
-            }
-            if is_loud && steadiness > STEADY[1] {
-                let weight = tone.power * steadiness.powi(4) * harmonic;
-                turned += weight * since_last[1].atan2(since_last[0]);
+            let likeness = since_long.map(|sum| sum / (power * before).sqrt().max(LEAST.powi(4)));
+            tone.likeness = between(tone.likeness, likeness, 1.0 / AVERAGE);
+            tone.power += (power - tone.power) / AVERAGE;
+            let (steadiness, harmonic) = (size(tone.likeness), (at + 1) as f64);
+            tone.judge(steadiness, harmonic, power < FAINT * FAINT * usual);
+            if tone.power > LEAST * LEAST && steadiness > STEADY[1] {
+                let weight = power.min(tone.power) * steadiness.powi(4) * harmonic;
+                turned_by += weight * since_last[1].atan2(since_last[0]);
                 weights += weight * harmonic;
             }
         }
         self.now.oldest = (oldest + 1) % APART;
-        self.follow(if weights > 0.0 { Some(turned / weights * STEPS / TAU) } else { None });
+        self.follow((weights > 0.0).then(|| turned_by / weights * STEPS / TAU));
         self.decide();
-        self.open();
+        self.aim();
     }
 
     /// Follows the frequency, which is `off` by some Hz.
@@ -272,22 +320,31 @@ impl Hum {
         }
     }
 
-    /// Opens the gates of what is hum: a tone that is louder than it was for long is programme above that.
-    fn open(&mut self) {
-        let frames = self.rate / STEPS;
-        for (at, tone) in self.tones.iter().enumerate() {
-            let power: f64 = self.channels.iter().map(|c| c.re[at] * c.re[at] + c.im[at] * c.im[at]).sum();
-            let most = MOST * tone.usual;
-            let wanted = match power.sqrt() {
-                _ if !(self.now.is_on && tone.is_hum) => 0.0,
-                amplitude if amplitude > most => most / amplitude,
-                _ => 1.0,
-            };
-            let gate = &mut self.gates[at];
-            if wanted == 0.0 && *gate < SHUT {
-                (*gate, self.slopes[at]) = (0.0, 0.0);
-            } else {
-                self.slopes[at] = FADE * (wanted - *gate) / frames;
+    /// Says what is to be taken away at the next step.
+    fn aim(&mut self) {
+        let frames = (self.rate / STEPS).ceil();
+        for (at, tone) in self.tones.iter_mut().enumerate() {
+            let wanted = if self.now.is_on && tone.is_hum { 1.0 } else { 0.0 };
+            tone.gate += FADE * (wanted - tone.gate);
+            if wanted == 0.0 && tone.gate < SHUT {
+                tone.gate = 0.0;
+            }
+            for channel in &mut self.channels {
+                let (now, rest) = ([channel.re[at], channel.im[at]], &mut channel.rest[at]);
+                let way = size([now[0] - rest.mean[0], now[1] - rest.mean[1]]);
+                let usual = size(rest.mean);
+                let near = |most: f64| if way > most { most / way } else { 1.0 };
+                // The mean follows what is no farther away than it is large.
+                rest.mean = between(rest.mean, now, if tone.is_hum { near(usual) / MEAN } else { 1.0 });
+                let goal = between(rest.mean, now, near(BESIDE * usual));
+                let most = MOST * size(now);
+                let gate = if size(goal) > most { tone.gate * most / size(goal) } else { tone.gate };
+                // What was aimed at has been reached, but for roundings.
+                [channel.out_re[at], channel.out_im[at]] = rest.goal;
+                let slope = goal.map(|goal| gate * goal);
+                channel.slope_re[at] = (slope[0] - rest.goal[0]) / frames;
+                channel.slope_im[at] = (slope[1] - rest.goal[1]) / frames;
+                rest.goal = slope;
             }
         }
     }
@@ -297,13 +354,11 @@ impl Hum {
         self.now = Now { freq: self.nominal, drift: 0.0, frames: 0, doubt: 0, is_on: false, oldest: 0 };
         self.angles[0].fill(1.0);
         self.angles[1].fill(0.0);
-        self.gates.fill(0.0);
-        self.slopes.fill(0.0);
         self.tones.fill(Tone::default());
-        for Phasors { re, im, past } in &mut self.channels {
-            re.fill(0.0);
-            im.fill(0.0);
-            past.fill([0.0; 2]);
+        for channel in &mut self.channels {
+            channel.rows().into_iter().for_each(|row| row.fill(0.0));
+            channel.rest.fill(Memory::default());
+            channel.past.fill([0.0; 2]);
         }
         self.tune();
     }
@@ -324,16 +379,35 @@ impl Hum {
             copy(&mut self.angles[side], &old.angles[side]);
             copy(&mut self.turns[side], &old.turns[side]);
         }
-        copy(&mut self.gates, &old.gates);
-        copy(&mut self.slopes, &old.slopes);
         copy(&mut self.tones, &old.tones);
         let (mine, theirs) = (self.tones.len(), old.tones.len());
         for (channel, old) in self.channels.iter_mut().zip(&old.channels) {
-            copy(&mut channel.re, &old.re);
-            copy(&mut channel.im, &old.im);
+            let rows = [&old.re, &old.im, &old.out_re, &old.out_im, &old.slope_re, &old.slope_im];
+            channel.rows().into_iter().zip(rows).for_each(|(row, old)| copy(row, old));
+            copy(&mut channel.rest, &old.rest);
             for slot in 0..APART {
                 copy(&mut channel.past[slot * mine..][..mine], &old.past[slot * theirs..][..theirs]);
             }
         }
     }
+}
+
+impl Phasors {
+    fn rows(&mut self) -> [&mut [f64]; 6] {
+        let Self { re, im, out_re, out_im, slope_re, slope_im, .. } = self;
+        [re, im, out_re, out_im, slope_re, slope_im]
+    }
+}
+
+/// What the phasors of a channel sum up to, now.
+fn project(re: &[f64], im: &[f64], cos: &[f64], sin: &[f64]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let phasors = re.chunks_exact(LANES).zip(im.chunks_exact(LANES));
+    let angles = cos.chunks_exact(LANES).zip(sin.chunks_exact(LANES));
+    for ((re, im), (cos, sin)) in phasors.zip(angles) {
+        for lane in 0..LANES {
+            lanes[lane] += re[lane] * cos[lane] - im[lane] * sin[lane];
+        }
+    }
+    lanes.iter().sum()
 }

@@ -1,13 +1,13 @@
 //! What repairs a sound in frames has in common: the line that the sound waits on, and when which work is done.
 //!
 //! ```text
-//!   line   | going out | in work | ahead | coming in |
-//!            one hop     one hop   half    one hop
+//!   line   | gone by | going out | in work | ahead | coming in |
+//!                      one hop     one hop           one hop
 //! ```
 //!
 //! While one hop of samples comes in, what is in work is looked at together with what is around it, and mended in place; then
 //! all moves on. The work is cut into turns at fixed places of the hop, so that no callback has much more of it than
-//! another. Latency: what is in front of what comes in.
+//! another. Latency: from what goes out to what comes in.
 
 /// Frames between two turns of a single pass.
 const TURN: usize = 64;
@@ -25,20 +25,32 @@ pub enum Turn {
     Mend(usize, usize),
 }
 
+impl Turn {
+    /// Whether a pass begins with it.
+    pub fn is_first(self) -> bool {
+        matches!(self, Turn::Model(0, _))
+    }
+}
+
 /// Where a hop is, and what it is cut into.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     hop: usize,
+    /// Frames that are kept behind what goes out, and that are ahead of what is in work.
+    past: usize,
+    ahead: usize,
     passes: usize,
     at: usize,
     next: usize,
 }
 
 impl Schedule {
-    /// `[control]` Hops of about 10 ms at `rate` Hz, in which the work is done `passes` times.
-    pub fn new(rate: f64, passes: usize) -> Self {
+    /// `[control]` Hops of about 10 ms at `rate` Hz, in which the work is done `passes` times. `past` and `ahead` are in half
+    /// hops.
+    pub fn new(rate: f64, passes: usize, past: usize, ahead: usize) -> Self {
         let times = (rate / 50_000.0).max(1.0).log2().ceil() as u32;
-        Self { hop: (TURN * TURNS) << times, passes, at: 0, next: 0 }
+        let hop = (TURN * TURNS) << times;
+        Self { hop, past: past * hop / 2, ahead: ahead * hop / 2, passes, at: 0, next: 0 }
     }
 
     /// Frames of a hop.
@@ -46,9 +58,19 @@ impl Schedule {
         self.hop
     }
 
-    /// Frames of the window: what goes out, what is in work, what is ahead. As many is the latency.
+    /// Frames of the window: all but what comes in.
     pub fn window(&self) -> usize {
-        self.hop * 5 / 2
+        self.past + 2 * self.hop + self.ahead
+    }
+
+    /// Where in the window the hop in work begins.
+    pub fn work(&self) -> usize {
+        self.past + self.hop
+    }
+
+    /// Frames that a sample waits.
+    pub fn latency(&self) -> usize {
+        self.window() - self.past
     }
 
     /// Frames that the work may take at once, up to the next turn or the end of the hop.
@@ -122,6 +144,7 @@ const ABSURD: f64 = 1e6;
 pub struct Line {
     samples: Box<[f64]>,
     hop: usize,
+    past: usize,
     /// What was wrong, by rising place, and what stood there.
     faults: Vec<(usize, f64)>,
     /// How many of them are mended.
@@ -135,22 +158,22 @@ impl Line {
         Self {
             samples: vec![0.0; schedule.window() + hop].into_boxed_slice(),
             hop,
+            past: schedule.past,
             faults: Vec::with_capacity(most),
             mended: 0,
         }
     }
 
-    /// The window: what goes out, what is in work, what is ahead.
+    /// The window: all but what comes in.
     pub fn window(&self) -> &[f64] {
         &self.samples[..self.samples.len() - self.hop]
     }
 
     /// `[audio]` Puts `samples` in at place `at` of the hop, and takes those that are due.
     pub fn exchange(&mut self, at: usize, samples: &mut [f64]) {
-        let window = self.window().len();
-        let (due, coming) = self.samples.split_at_mut(at + samples.len());
-        let coming = &mut coming[window - samples.len()..];
-        for (sample, (due, place)) in samples.iter_mut().zip(due[at..].iter().zip(coming)) {
+        let (window, first) = (self.window().len(), self.past + at);
+        let (due, coming) = self.samples.split_at_mut(window);
+        for (sample, (due, place)) in samples.iter_mut().zip(due[first..].iter().zip(&mut coming[at..])) {
             // A NaN is not below anything.
             *place = if sample.abs() < ABSURD { *sample } else { 0.0 };
             *sample = *due;

@@ -58,14 +58,14 @@ pub const KIND: Kind = Kind::new(
     &[SENSITIVITY, LONGEST, LINKED, LISTEN, ORDER, PASSES],
     build,
 )
-.latency(|setup| schedule(setup).window())
+.latency(|setup| schedule(setup).latency())
 .readings(&[CLICKS, REPAIRED]);
 
 /// Threshold over the residual's scale at no sensitivity, and how many times lower at all of it.
-const THRESHOLD: [f64; 2] = [20.0, 8.0];
+const THRESHOLD: [f64; 2] = [16.0, 8.0];
 
 fn schedule(setup: &Setup<'_>) -> Schedule {
-    Schedule::new(setup.sample_rate, setup.value(&PASSES) as usize)
+    Schedule::new(setup.sample_rate, setup.value(&PASSES) as usize, 0, 1)
 }
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -74,7 +74,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let most = 2 * setup.frames(LONGEST.max);
     let channel = || Channel {
         line: Line::new(&schedule, schedule.hop() / 4),
-        raw: Delay::new(schedule.window()),
+        raw: Delay::new(schedule.latency()),
         model: Burg::new(order, schedule.window()),
         clicks: Clicks::new(schedule.hop()),
     };

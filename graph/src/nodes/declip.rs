@@ -3,7 +3,7 @@
 //! It finds the level at which the programme is clipped, for each polarity, also where its gain was changed since; or is given it.
 //! The samples there are put where a model of the sound (autoregression) has the least left over, and beyond the level: those
 //! that the model would put below stay on it. Peaks grow by some dB: `gain` makes room. Where nothing is clipped,
-//! the output at 0 dB is the input, delayed, bit for bit. Latency: 26.7 ms at 48 kHz (1280 frames up to 50 kHz, twice that
+//! the output at 0 dB is the input, delayed, bit for bit. Latency: 32 ms at 48 kHz (1536 frames up to 50 kHz, twice that
 //! up to 100 kHz, four times up to 200 kHz). The work is spread evenly over the callbacks.
 //!
 //! Tops that were made round after they were clipped, by a lossy codec or a filter, are not found.
@@ -13,7 +13,7 @@
 //! 15 (2021).
 
 use crate::block::Block;
-use crate::dsp::autoregression::{Burg, Filler};
+use crate::dsp::autoregression::{Levinson, Filler};
 use crate::dsp::flats::{Flats, MARGIN};
 use crate::dsp::mending::{Line, Schedule, Turn};
 use crate::dsp::tally::Tally;
@@ -30,11 +30,11 @@ const GAIN: Param = Param::new(1, "gain", Unit::Gain)
     .range(-24.0, 12.0)
     .help("Gain behind the repair: room for the peaks that grow.");
 const ORDER: Param = Param::new(2, "order", Unit::Count)
-    .range(8.0, 64.0)
-    .default(32.0)
+    .range(32.0, 448.0)
+    .default(384.0)
     .setting()
-    .best(64.0)
-    .help("How many samples the model looks back: more tells dense programme better, at more load.");
+    .best(448.0)
+    .help("How many samples the model looks back: more tells low and dense programme better, at more load.");
 const PASSES: Param = Param::new(3, "passes", Unit::Count)
     .range(1.0, 4.0)
     .default(2.0)
@@ -52,18 +52,22 @@ const FOUND: Reading =
 /// See the module.
 pub const KIND: Kind =
     Kind::new("declip", "Repairs peaks that were clipped flat.", &[CEILING, GAIN, ORDER, PASSES], build)
-        .latency(|setup| schedule(setup).window())
+        .latency(|setup| schedule(setup).latency())
         .readings(&[PEAKS, REPAIRED, FOUND]);
 
+/// Half hops of the past that the model hears, and that are ahead of what is in work: low tones need a long window, the
+/// highest order half of it behind a peak.
+const PAST: usize = 4;
+const AHEAD: usize = 2;
 /// Most missing samples that are put at once.
-const MOST: usize = 256;
+const MOST: usize = 128;
 /// How often what the model puts below the level is put on it, and the rest anew.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 2;
 /// Most that a peak grows, as a factor.
 const MOST_GROWTH: f64 = 8.0;
 
 fn schedule(setup: &Setup<'_>) -> Schedule {
-    Schedule::new(setup.sample_rate, setup.value(&PASSES) as usize)
+    Schedule::new(setup.sample_rate, setup.value(&PASSES) as usize, PAST, AHEAD)
 }
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -71,7 +75,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let order = setup.value(&ORDER) as usize;
     let channel = || Channel {
         line: Line::new(&schedule, schedule.hop() / 2),
-        model: Burg::new(order, schedule.window()),
+        model: Levinson::new(order, schedule.window()),
         flats: Flats::default(),
     };
     Box::new(Declip {
@@ -94,7 +98,7 @@ struct Declip {
 
 struct Channel {
     line: Line,
-    model: Burg,
+    model: Levinson,
     flats: Flats,
 }
 
@@ -139,34 +143,34 @@ impl Declip {
     }
 
     fn work(&mut self, pass: usize, turn: Turn, given: Option<f64>) {
-        let (order, hop) = (self.order(), self.schedule.hop());
+        let (order, schedule) = (self.order(), self.schedule);
         for Channel { line, model, flats } in &mut self.channels {
+            if turn.is_first() && pass == 0 {
+                // What has come in since the last time.
+                let end = line.window().len() - MARGIN;
+                flats.listen(line.window(), end - schedule.hop(), end);
+                blame(line, flats, given, &schedule, order);
+            }
+            // Where nothing is clipped, no model is needed.
+            if line.faults().is_empty() {
+                continue;
+            }
             match turn {
-                Turn::Model(0, _) if pass == 0 => {
-                    // What has come in since the last time.
-                    let end = line.window().len() - MARGIN;
-                    flats.listen(line.window(), end - hop, end);
-                    blame(line, flats, given, hop);
-                    model.start(line.window());
+                Turn::Model(part, parts) => {
+                    if turn.is_first() {
+                        line.again();
+                        model.start(line.window());
+                    }
+                    model.correlate((part, parts));
                 }
-                Turn::Model(0, _) => {
-                    line.again();
-                    model.start(line.window());
-                }
-                Turn::Mend(part, parts) if !line.faults().is_empty() => {
+                Turn::Look(part, parts) => model.advance(order * (part + 1) / parts),
+                Turn::Mend(part, parts) => {
                     self.repair.filler.model(model.coeffs());
                     line.mend((part, parts), order, MOST, |samples, faults| self.repair.fill(samples, faults));
                 }
-                _ => {}
-            }
-            // Where nothing is clipped, no model is needed.
-            if let Turn::Model(part, parts) = turn
-                && !line.faults().is_empty()
-            {
-                model.advance(order * (part + 1) / parts);
             }
         }
-        if matches!(turn, Turn::Look(0, _)) && pass == 0 {
+        if turn.is_first() && pass == 0 {
             self.count();
         }
     }
@@ -179,13 +183,14 @@ impl Declip {
     }
 }
 
-/// What is clipped in the hop in work, and the rest of a top that ends behind it.
-fn blame(line: &mut Line, flats: &Flats, given: Option<f64>, hop: usize) {
-    for place in hop..line.window().len() - hop / 4 {
+/// What is clipped in the hop in work, and the rest of a top that ends behind it, as far as the model can see over it.
+fn blame(line: &mut Line, flats: &Flats, given: Option<f64>, schedule: &Schedule, order: usize) {
+    let (from, to) = (schedule.work(), schedule.work() + schedule.hop());
+    for place in from..line.window().len() - order {
         let is_clipped = flats.is_clipped(line.window()[place], given);
         if is_clipped {
             line.blame(place);
-        } else if place >= 2 * hop {
+        } else if place >= to {
             break;
         }
     }
@@ -225,9 +230,8 @@ impl Node for Declip {
     fn reset(&mut self) {
         self.schedule.reset();
         self.tallies = [Tally::default(); 2];
-        for Channel { line, model, flats } in &mut self.channels {
+        for Channel { line, flats, .. } in &mut self.channels {
             line.reset();
-            model.reset();
             *flats = Flats::default();
         }
     }
