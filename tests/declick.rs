@@ -2,90 +2,92 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_tests::material::{ffmpeg, music};
-use lacquer_tests::random::Random;
-use lacquer_tests::rig::{RATE, Rig};
-use lacquer_tests::signal::{db, gain, rms, sine};
+use lacquer_tests::material::{Click, clicks, ffmpeg, in_line, music, repaired, with};
+use lacquer_tests::rig::Rig;
+use lacquer_tests::signal::{noise, same_bits};
 
 const CLICKS: usize = 200;
 
-/// A click: where it begins, and what is added there.
-struct Click {
-    at: usize,
-    wave: Vec<f64>,
+/// Of samples that differ: how many runs.
+fn runs(a: &[f64], b: &[f64]) -> usize {
+    let differ = |n: usize| a[n] != b[n];
+    (0..a.len()).filter(|n| differ(*n) && (*n == 0 || !differ(n - 1))).count()
 }
 
-/// Clicks of 1 to 20 samples, 6 to 30 dB above the local RMS, of the shapes that scratches have: dying away, with or
-/// without turns of sign.
-fn clicks(music: &[f64], seed: u64) -> Vec<Click> {
-    let mut random = Random::new(seed);
-    let apart = (music.len() - 20_000) / CLICKS;
-    let click = |index: usize| {
-        let at = 10_000 + index * apart + random.below(apart - 200);
-        let length = 1 + random.below(20);
-        let local = rms(&music[at - 256..at + 256]);
-        let peak = local * gain(6.0 + 24.0 * random.unit()) * random.pick(&[-1.0, 1.0]);
-        let turn = random.unit();
-        let shape = |n: usize| {
-            let decay = (-2.0 * n as f64 / length as f64).exp();
-            decay * if random.unit() < 0.5 * turn { -1.0 } else { 1.0 }
-        };
-        let mut wave: Vec<f64> = (0..length).map(shape).collect();
-        wave.iter_mut().for_each(|x| *x *= peak);
-        Click { at, wave }
-    };
-    (0..CLICKS).map(click).collect()
-}
-
-fn with(music: &[f64], clicks: &[Click]) -> Vec<f64> {
-    let mut dirty = music.to_vec();
-    for click in clicks {
-        dirty[click.at..].iter_mut().zip(&click.wave).for_each(|(x, click)| *x += click);
-    }
-    dirty
-}
-
-/// What `declick` makes of one channel, in line with the input.
-fn declick(fields: &str, input: &[f64]) -> Vec<f64> {
-    let mut rig = Rig::of(&format!("  - declick: {{{fields}}}\n"));
-    rig.block = 1024;
-    let mut padded = input.to_vec();
-    padded.resize(input.len() + rig.latency(), 0.0);
-    rig.play(&vec![padded; 2])[0].split_off(rig.latency())
-}
-
-/// How many clicks were touched, and how much nearer to the music the samples under the clicks have come, in dB.
-fn judge(music: &[f64], dirty: &[f64], out: &[f64], clicks: &[Click]) -> (usize, f64) {
-    let range = |click: &Click| click.at..click.at + click.wave.len();
-    let touched = clicks.iter().filter(|click| range(click).any(|n| out[n] != dirty[n])).count();
-    let error = |of: &[f64]| -> f64 { clicks.iter().flat_map(range).map(|n| (of[n] - music[n]).powi(2)).sum() };
-    (touched, 10.0 * (error(dirty) / error(out)).log10())
+/// How many clicks were touched.
+fn found(dirty: &[f64], out: &[f64], clicks: &[Click]) -> usize {
+    clicks.iter().filter(|click| click.range().any(|n| (out[n] - dirty[n]).abs() > 1e-9)).count()
 }
 
 #[test]
 fn known_clicks_are_found_and_repaired_and_nothing_else_is_touched() {
     let music = music(60, 1);
-    println!("music: {:.1} dBFS", db(rms(&music)));
-    let clicks = clicks(&music, 2);
+    let clicks = clicks(&music, CLICKS, 2);
     let dirty = with(&music, &clicks);
-    for fields in ["", "sensitivity: 30 %", "sensitivity: 70 %", "order: 64, passes: 2"] {
-        let out = declick(fields, &dirty);
-        let (found, better) = judge(&music, &dirty, &out, &clicks);
-        let near = |n: usize| clicks.iter().any(|c| (c.at.saturating_sub(4)..c.at + c.wave.len() + 4).contains(&n));
-        let touched: Vec<usize> = (0..out.len()).filter(|n| out[*n] != dirty[*n]).collect();
-        let stray = touched.iter().filter(|n| !near(**n)).count();
-        let clean = declick(fields, &music);
-        let wrong = (0..clean.len()).filter(|n| clean[*n] != music[*n] && (*n == 0 || clean[*n - 1] == music[*n - 1])).count();
+    println!("200 clicks of 1 to 20 samples, 6 to 30 dB above the RMS, in a minute of music:");
+    let mut figures = Vec::new();
+    for fields in ["", "sensitivity: 70 %", "order: 48, passes: 2"] {
+        let nodes = format!("  - declick: {{{fields}}}\n");
+        let out = in_line(&nodes, &dirty);
+        let (hit, better) = (found(&dirty, &out, &clicks), repaired(&music, &dirty, &out, &clicks));
+        let wrong = runs(&in_line(&nodes, &music), &music);
+        let is_near = |n: usize| clicks.iter().any(|click| click.range().any(|m| m.abs_diff(n) < 50));
+        let far = (0..out.len()).filter(|n| out[*n] != dirty[*n] && !is_near(*n)).count();
         println!(
-            "declick {fields:<22} found {found} of {CLICKS}, SDR +{better:.1} dB, {} samples touched, {stray} far from a click; \
-             {wrong} a minute in clean music",
-            touched.len()
+            "declick {{{fields}}}: {hit} found, SDR {better:+.1} dB, {wrong} a minute found in clean music, {} samples touched",
+            (0..out.len()).filter(|n| out[*n] != dirty[*n]).count()
         );
+        assert_eq!(far, 0, "samples that are nowhere near a click are touched");
+        figures.push((hit, better, wrong));
     }
     let out = ffmpeg("adeclick", &dirty);
-    for lag in [0_isize, -1, 1] { let _ = lag; }
-    let (found, better) = judge(&music, &dirty, &out, &clicks);
+    let better = repaired(&music, &dirty, &out, &clicks);
     let touched = (0..out.len()).filter(|n| out[*n] != dirty[*n]).count();
-    println!("ffmpeg adeclick {found} {better:.1} dB touched {touched} len {} {}", out.len(), dirty.len());
-    let _ = (RATE, sine as fn(f64, f64, f64, usize, usize) -> Vec<Vec<f64>>);
+    let hit = found(&dirty, &out, &clicks);
+    let wrong = runs(&ffmpeg("adeclick", &music), &music);
+    println!("ffmpeg adeclick: {hit} found, SDR {better:+.1} dB, {wrong} in clean music, {touched} samples touched");
+    for (hit, better, wrong) in figures {
+        assert!(hit >= CLICKS * 95 / 100, "{hit} of {CLICKS} found");
+        assert!(better >= 15.0, "{better:.1} dB");
+        assert!(wrong <= 1, "{wrong} a minute in clean music");
+    }
+}
+
+#[test]
+fn crackle_is_repaired_in_both_channels_where_they_are_linked() {
+    let music = music(10, 4);
+    let clicks = clicks(&music, 400, 5);
+    let dirty = with(&music, &clicks);
+    for (linked, both) in [(false, false), (true, true)] {
+        let mut rig = Rig::of(&format!("  - declick: {{linked: {linked}}}\n"));
+        let out = rig.play(&vec![dirty.clone(), music.clone()]);
+        let latency = rig.latency();
+        let touched = |channel: usize, input: &[f64]| runs(&out[channel][latency..], &input[..input.len() - latency]);
+        assert!(touched(0, &dirty) > 350, "{}", touched(0, &dirty));
+        assert_eq!(touched(1, &music) > 350, both, "{}", touched(1, &music));
+    }
+}
+
+#[test]
+fn what_is_taken_away_can_be_heard() {
+    let music = music(5, 6);
+    let dirty = with(&music, &clicks(&music, 20, 7));
+    let hear = |listen: bool| in_line(&format!("  - declick: {{listen: {listen}}}\n"), &dirty);
+    let (out, taken) = (hear(false), hear(true));
+    let left = (0..dirty.len()).fold(0.0_f64, |left, n| left.max((dirty[n] - out[n] - taken[n]).abs()));
+    assert!(left < 1e-12, "{left:e}");
+}
+
+#[test]
+fn noise_and_its_onsets_are_no_clicks() {
+    let mut input = noise(-20.0, 8, 2, 240_000);
+    for samples in &mut input {
+        samples.iter_mut().enumerate().for_each(|(n, x)| *x *= if n / 20_000 % 2 == 0 { 0.01 } else { 1.0 });
+    }
+    let mut rig = Rig::of("  - declick\n");
+    let out = rig.play(&input);
+    let latency = rig.latency();
+    let late = |samples: &Vec<f64>| samples[latency..].to_vec();
+    let early = |samples: &Vec<f64>| samples[..240_000 - latency].to_vec();
+    assert!(same_bits(&out.iter().map(late).collect(), &input.iter().map(early).collect()));
 }

@@ -27,7 +27,10 @@ const NODES: &[(&str, &str)] = &[
     ("clipper", "  - clipper: {drive: 3 dB}\n"),
     ("compressor", "  - compressor: {threshold: -30 dB}\n"),
     ("crossover", "  - crossover: {band: 2, splits: [{freq: 200 Hz}, {freq: 2 kHz}]}\n"),
+    ("declick", "  - declick\n"),
+    ("declip", "  - declip\n"),
     ("deesser", "  - deesser: {threshold: -20 dB}\n"),
+    ("dehum", "  - dehum\n"),
     ("delay", "  - delay: {time: 100 ms}\n"),
     ("dither", "  - dither: {bits: 16, shaping: lipshitz}\n"),
     ("eq of 8 bands", EIGHT_BANDS),
@@ -104,6 +107,7 @@ const READY: &[(&str, &str)] = ready!(
     "streaming",
     "transparent",
     "vinyl",
+    "vinyl-transfer",
     "warm"
 );
 

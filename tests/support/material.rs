@@ -2,10 +2,11 @@
 
 use crate::daemon::Folder;
 use crate::random::Random;
-use crate::rig::RATE;
-use crate::signal::gain;
+use crate::rig::{RATE, Rig};
+use crate::signal::{gain, rms};
 use lacquer::files::{Depth, Sink, Source};
 use std::f64::consts::TAU;
+use std::ops::Range;
 use std::process::Command;
 
 /// One channel of something like music: chords and a bass whose notes die away, a hi-hat, and a bed of faint hiss; RMS about
@@ -46,6 +47,63 @@ pub fn music(seconds: usize, seed: u64) -> Vec<f64> {
         begin += length;
     }
     samples
+}
+
+/// A click: where it begins, and what it adds.
+pub struct Click {
+    pub at: usize,
+    pub wave: Vec<f64>,
+}
+
+impl Click {
+    pub fn range(&self) -> Range<usize> {
+        self.at..self.at + self.wave.len()
+    }
+}
+
+/// Clicks of 1 to 20 samples, 6 to 30 dB above the local RMS, that die away as scratches do, with turns of sign.
+pub fn clicks(music: &[f64], count: usize, seed: u64) -> Vec<Click> {
+    let mut random = Random::new(seed);
+    let apart = (music.len() - 20_000) / count;
+    let click = |index: usize| {
+        let at = 10_000 + index * apart + random.below(apart - 200);
+        let length = 1 + random.below(20);
+        let local = rms(&music[at - 256..at + 256]);
+        let peak = local * gain(6.0 + 24.0 * random.unit()) * random.pick(&[-1.0, 1.0]);
+        let turn = random.unit();
+        let sample = |n: usize| {
+            let sign = if random.unit() < 0.5 * turn { -1.0 } else { 1.0 };
+            peak * sign * (-2.0 * n as f64 / length as f64).exp()
+        };
+        Click { at, wave: (0..length).map(sample).collect() }
+    };
+    (0..count).map(click).collect()
+}
+
+pub fn with(music: &[f64], clicks: &[Click]) -> Vec<f64> {
+    let mut dirty = music.to_vec();
+    for click in clicks {
+        dirty[click.range()].iter_mut().zip(&click.wave).for_each(|(sample, click)| *sample += click);
+    }
+    dirty
+}
+
+/// How much nearer to the music the samples under the clicks have come, in dB.
+pub fn repaired(music: &[f64], dirty: &[f64], out: &[f64], clicks: &[Click]) -> f64 {
+    let error = |of: &[f64]| -> f64 {
+        clicks.iter().flat_map(Click::range).map(|n| (of[n] - music[n]).powi(2)).sum()
+    };
+    10.0 * (error(dirty) / error(out)).log10()
+}
+
+/// What a chain makes of the same channel twice, in line with the input and as long.
+pub fn in_line(nodes: &str, input: &[f64]) -> Vec<f64> {
+    let mut rig = Rig::of(nodes);
+    rig.block = 1024;
+    let mut padded = input.to_vec();
+    padded.resize(input.len() + rig.latency(), 0.0);
+    let latency = rig.latency();
+    rig.play(&vec![padded; 2])[0].split_off(latency)
 }
 
 /// What ffmpeg's audio filter makes of a channel at the tests' rate.
