@@ -44,8 +44,9 @@ fn clipped_programme_comes_nearer_to_what_it_was() {
         );
         assert!(better(&ours) >= least && better(&ours) > theirs, "{:.1} dB", better(&ours));
         for (n, (out, input)) in ours.iter().zip(&input).enumerate() {
-            let is_clipped = input.abs() >= gain(level);
-            assert!(if is_clipped { out.abs() >= input.abs() } else { out == input }, "sample {n}: {input} to {out}");
+            // At the level are two steps of 16 bits.
+            let grows = input.abs() > gain(level) - 3e-4 && out.abs() >= input.abs();
+            assert!(grows || out == input, "sample {n}: {input} to {out}");
         }
     }
 }

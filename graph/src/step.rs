@@ -316,8 +316,12 @@ impl Step {
                 self.heard.tick()
             };
             for (wet, dry) in wet.iter_mut().zip(dry) {
-                wet[frame] =
-                    if gain == 1.0 { wet[frame] } else { dry[frame] + gain * (wet[frame] - dry[frame]) };
+                // At both ends to the bit, the sign of nought included.
+                wet[frame] = match gain {
+                    0.0 => dry[frame],
+                    1.0 => wet[frame],
+                    _ => dry[frame] + gain * (wet[frame] - dry[frame]),
+                };
             }
         }
     }

@@ -38,7 +38,7 @@ const LEAST: f64 = 1e-5;
 const FIRST: usize = 8;
 const ENOUGH: [usize; 2] = [3, 2];
 /// Steps until it is believed that hum is there, or gone.
-const PATIENCE: [u32; 2] = [100, 40];
+const PATIENCE: [u32; 2] = [30, 40];
 /// Most that is taken away beside the mean, as a share of it, and as a share of what is there.
 const BESIDE: f64 = 0.5;
 const MOST: f64 = 1.5;
@@ -111,11 +111,9 @@ impl Tone {
 struct Phasors {
     re: Box<[f64]>,
     im: Box<[f64]>,
-    /// What is taken away, and how that changes in a frame.
-    out_re: Box<[f64]>,
-    out_im: Box<[f64]>,
-    slope_re: Box<[f64]>,
-    slope_im: Box<[f64]>,
+    /// What is taken away: a share of the phasor and something that stands still; and how both change in a frame.
+    out: [Box<[f64]>; 3],
+    slopes: [Box<[f64]>; 3],
     rest: Box<[Memory]>,
     /// Phasors of the last steps.
     past: Box<[[f64; 2]]>,
@@ -129,7 +127,7 @@ struct Memory {
     /// Its mean, as long as it is hum.
     mean: [f64; 2],
     /// Where what is taken away goes until the next step.
-    goal: [f64; 2],
+    goal: [f64; 3],
 }
 
 /// a times the conjugate of b.
@@ -163,10 +161,8 @@ impl Hum {
         let phasors = || Phasors {
             re: zeros(),
             im: zeros(),
-            out_re: zeros(),
-            out_im: zeros(),
-            slope_re: zeros(),
-            slope_im: zeros(),
+            out: [zeros(), zeros(), zeros()],
+            slopes: [zeros(), zeros(), zeros()],
             rest: vec![Memory::default(); count].into_boxed_slice(),
             past: vec![[0.0; 2]; count * APART].into_boxed_slice(),
         };
@@ -190,7 +186,7 @@ impl Hum {
 
     /// Whether nothing is taken away, nor on the way of being so.
     pub fn is_silent(&self) -> bool {
-        let is_nought = |channel: &Phasors| channel.rest.iter().all(|rest| rest.goal == [0.0; 2]);
+        let is_nought = |channel: &Phasors| channel.rest.iter().all(|rest| rest.goal == [0.0; 3]);
         !self.now.is_on && self.now.frames == 0 && self.channels.iter().all(is_nought)
     }
 
@@ -214,16 +210,26 @@ impl Hum {
         let [cos, sin] = &mut self.angles;
         let [turn_cos, turn_sin] = &self.turns;
         let pace = pace(self.rate);
-        for (sample, channel) in samples.zip(&mut self.channels) {
-            let Phasors { re, im, out_re, out_im, slope_re, slope_im, .. } = channel;
-            let left = pace * (*sample - project(re, im, cos, sin));
-            *sample -= depth * project(out_re, out_im, cos, sin);
+        for (sample, Phasors { re, im, out, slopes, .. }) in samples.zip(&mut self.channels) {
+            let [share, out_re, out_im] = &*out;
+            let (mut all, mut taken) = ([0.0; LANES], [0.0; LANES]);
+            for first in (0..cos.len()).step_by(LANES) {
+                for lane in 0..LANES {
+                    let at = first + lane;
+                    let tone = re[at] * cos[at] - im[at] * sin[at];
+                    all[lane] += tone;
+                    taken[lane] += share[at] * tone + out_re[at] * cos[at] - out_im[at] * sin[at];
+                }
+            }
+            let left = pace * (*sample - all.iter().sum::<f64>());
+            *sample -= depth * taken.iter().sum::<f64>();
             for ((re, im), (cos, sin)) in re.iter_mut().zip(im.iter_mut()).zip(cos.iter().zip(&*sin)) {
                 *re += left * cos;
                 *im -= left * sin;
             }
-            out_re.iter_mut().zip(&*slope_re).for_each(|(out, slope)| *out += slope);
-            out_im.iter_mut().zip(&*slope_im).for_each(|(out, slope)| *out += slope);
+            for (out, slope) in out.iter_mut().zip(&*slopes) {
+                out.iter_mut().zip(slope).for_each(|(out, slope)| *out += slope);
+            }
         }
         for ((cos, sin), (c, s)) in cos.iter_mut().zip(sin.iter_mut()).zip(turn_cos.iter().zip(turn_sin)) {
             (*cos, *sin) = (*cos * c - *sin * s, *sin * c + *cos * s);
@@ -336,15 +342,17 @@ impl Hum {
                 let near = |most: f64| if way > most { most / way } else { 1.0 };
                 // The mean follows what is no farther away than it is large.
                 rest.mean = between(rest.mean, now, if tone.is_hum { near(usual) / MEAN } else { 1.0 });
-                let goal = between(rest.mean, now, near(BESIDE * usual));
-                let most = MOST * size(now);
-                let gate = if size(goal) > most { tone.gate * most / size(goal) } else { tone.gate };
-                // What was aimed at has been reached, but for roundings.
-                [channel.out_re[at], channel.out_im[at]] = rest.goal;
-                let slope = goal.map(|goal| gate * goal);
-                channel.slope_re[at] = (slope[0] - rest.goal[0]) / frames;
-                channel.slope_im[at] = (slope[1] - rest.goal[1]) / frames;
-                rest.goal = slope;
+                let share = near(BESIDE * usual);
+                let (all, most) = (size(between(rest.mean, now, share)), MOST * size(now));
+                let gate = if all > most { tone.gate * most / all } else { tone.gate };
+                let still = gate * (1.0 - share);
+                let goal = [gate * share, still * rest.mean[0], still * rest.mean[1]];
+                for (side, goal) in goal.into_iter().enumerate() {
+                    // What was aimed at has been reached, but for roundings.
+                    channel.out[side][at] = rest.goal[side];
+                    channel.slopes[side][at] = (goal - rest.goal[side]) / frames;
+                }
+                rest.goal = goal;
             }
         }
     }
@@ -356,7 +364,9 @@ impl Hum {
         self.angles[1].fill(0.0);
         self.tones.fill(Tone::default());
         for channel in &mut self.channels {
-            channel.rows().into_iter().for_each(|row| row.fill(0.0));
+            channel.re.fill(0.0);
+            channel.im.fill(0.0);
+            channel.out.iter_mut().chain(&mut channel.slopes).for_each(|row| row.fill(0.0));
             channel.rest.fill(Memory::default());
             channel.past.fill([0.0; 2]);
         }
@@ -382,32 +392,14 @@ impl Hum {
         copy(&mut self.tones, &old.tones);
         let (mine, theirs) = (self.tones.len(), old.tones.len());
         for (channel, old) in self.channels.iter_mut().zip(&old.channels) {
-            let rows = [&old.re, &old.im, &old.out_re, &old.out_im, &old.slope_re, &old.slope_im];
-            channel.rows().into_iter().zip(rows).for_each(|(row, old)| copy(row, old));
+            copy(&mut channel.re, &old.re);
+            copy(&mut channel.im, &old.im);
+            channel.out.iter_mut().zip(&old.out).for_each(|(row, old)| copy(row, old));
+            channel.slopes.iter_mut().zip(&old.slopes).for_each(|(row, old)| copy(row, old));
             copy(&mut channel.rest, &old.rest);
             for slot in 0..APART {
                 copy(&mut channel.past[slot * mine..][..mine], &old.past[slot * theirs..][..theirs]);
             }
         }
     }
-}
-
-impl Phasors {
-    fn rows(&mut self) -> [&mut [f64]; 6] {
-        let Self { re, im, out_re, out_im, slope_re, slope_im, .. } = self;
-        [re, im, out_re, out_im, slope_re, slope_im]
-    }
-}
-
-/// What the phasors of a channel sum up to, now.
-fn project(re: &[f64], im: &[f64], cos: &[f64], sin: &[f64]) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let phasors = re.chunks_exact(LANES).zip(im.chunks_exact(LANES));
-    let angles = cos.chunks_exact(LANES).zip(sin.chunks_exact(LANES));
-    for ((re, im), (cos, sin)) in phasors.zip(angles) {
-        for lane in 0..LANES {
-            lanes[lane] += re[lane] * cos[lane] - im[lane] * sin[lane];
-        }
-    }
-    lanes.iter().sum()
 }
