@@ -4,6 +4,7 @@
 
 use lacquer_graph::metering::{Meters, Reading};
 use lacquer_tests::daemon::root;
+use lacquer_tests::material;
 use lacquer_tests::rig::{RATE, Rig};
 use lacquer_tests::signal::{Channels, db, gain, noise, rms};
 use std::f64::consts::TAU;
@@ -197,4 +198,44 @@ fn an_interview_comes_without_its_room_at_the_podcasts_level() {
     let fall = room(&after, &reading) - room(&input, &before);
     println!("the room falls by {fall:.1} dB against the voice");
     assert!(fall < -10.0);
+}
+
+#[test]
+fn a_record_comes_off_its_clicks_hum_and_rumble() {
+    // A lead-in, then music; over all of it hum, and rumble that is vertical and below 20 Hz.
+    let seconds = 20;
+    let mut programme = material::music(seconds, 31);
+    programme[..6 * 48_000].fill(0.0);
+    let clicks = material::clicks(&material::music(seconds, 31), 150, 32);
+    let hiss = noise(-70.0, 33, 2, seconds * 48_000);
+    let clean: Channels = hiss.iter().map(|x| x.iter().zip(&programme).map(|(a, b)| a + b).collect()).collect();
+    let mut dirty = clean.clone();
+    for (channel, samples) in dirty.iter_mut().enumerate() {
+        *samples = material::with(samples, &clicks);
+        for (n, x) in samples.iter_mut().enumerate() {
+            let time = TAU * n as f64 / RATE;
+            *x += gain(-40.0) * (1..8).map(|k| (f64::from(k) * 50.03 * time).sin() / f64::from(k)).sum::<f64>();
+            *x += gain(-34.0) * ((9.0 * time).sin() + (35.0 * time).sin()) * if channel == 0 { 1.0 } else { -1.0 };
+        }
+    }
+    let text = std::fs::read_to_string(root().join("configs/chains/vinyl-transfer.yaml")).unwrap();
+    let nodes = &text[text.find("\nnodes:\n").unwrap() + "\nnodes:\n".len()..];
+    let play = |input: &Channels| {
+        let mut rig = Rig::of(nodes);
+        rig.block = 1_024;
+        let latency = rig.latency();
+        let padded = input.iter().map(|x| x.iter().copied().chain(vec![0.0; latency]).collect()).collect();
+        rig.play(&padded).into_iter().map(|mut out| out.split_off(latency)).collect::<Channels>()
+    };
+    // Against the chain's own way with the clean record.
+    let (out, wanted) = (play(&dirty), play(&clean));
+    let off = |a: &Channels, b: &Channels, from: usize, to: usize| {
+        let range = from * 48_000..to * 48_000;
+        rms(&a[0][range.clone()].iter().zip(&b[0][range]).map(|(a, b)| a - b).collect::<Vec<_>>())
+    };
+    let lead_in = db(off(&dirty, &clean, 5, 6) / off(&out, &wanted, 5, 6));
+    let under = db(off(&dirty, &clean, 8, 20) / off(&out, &wanted, 8, 20));
+    let better = material::repaired(&wanted[0], &dirty[0], &out[0], &clicks[60..]);
+    println!("vinyl-transfer: noise of the record {lead_in:.1} dB down in the lead-in, {under:.1} dB under the music; clicks {better:+.1} dB");
+    assert!(lead_in > 25.0 && under > 12.0 && better > 12.0);
 }

@@ -5,7 +5,7 @@
 use lacquer::files::{Depth, Sink, Source};
 use lacquer_tests::daemon::{Folder, lacquer, root};
 use lacquer_tests::rig::Rig;
-use lacquer_tests::signal::{Channels, bursts, db, distance, noise, peak};
+use lacquer_tests::signal::{Channels, bursts, db, distance, noise, peak, true_peak};
 use std::path::Path;
 use std::process::Command;
 
@@ -168,4 +168,42 @@ fn what_is_above_full_scale_is_clipped_and_said() {
     let done = render(chain.to_str().unwrap(), &[], &input, &output);
     assert!(done.status.success());
     assert!(String::from_utf8_lossy(&done.stderr).contains("samples were above full scale"));
+}
+
+#[test]
+fn best_quality_takes_what_the_chain_leaves_open_to_its_better_settings() {
+    let folder = Folder::new("render-best");
+    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.wav"));
+    let signal: Channels =
+        bursts(6, 2, 96_000).iter().map(|samples| samples.iter().map(|x| 0.9 * x).collect()).collect();
+    write(&input, 48_000, Depth::Float64, &signal);
+    let over = |nodes: &str, more: &[&str]| {
+        let chain = folder.write("c.yaml", &format!("nodes:\n{nodes}"));
+        let more = [&["--bits", "f64"], more].concat();
+        let done = render(chain.to_str().unwrap(), &more, &input, &output);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let peaks = read(&output).iter().map(|samples| true_peak(samples)).fold(0.0, f64::max);
+        (db(peaks) + 9.0, String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let nodes = "  - declick: {id: clicks, passes: 1}\n  - limiter: {id: final, ceiling: -9 dBTP}\n";
+    let ((live, silent), (best, said)) = (over(nodes, &[]), over(nodes, &["--quality", "best"]));
+    println!("true peak over the ceiling: {live:.4} dB live, {best:.4} dB at best quality");
+    assert!(best <= live && best < 0.05, "{best:.4} dB, {live:.4} dB live");
+    assert_eq!(silent, "");
+    assert_eq!(
+        said,
+        "best quality: declick \"clicks\": order = 48 (32)\n\
+         best quality: limiter \"final\": lookahead = 5 ms (1.5 ms)\n",
+        "what the file gives stays: passes"
+    );
+    let given = "  - limiter: {id: final, ceiling: -9 dBTP, lookahead: 1.5 ms}\n";
+    let (same, said) = over(given, &["--quality", "best"]);
+    assert_eq!((said.as_str(), same), ("", over(given, &[]).0));
+}
+
+#[test]
+fn what_is_best_is_listed() {
+    let page = lacquer(&["nodes", "limiter"]);
+    let page = String::from_utf8_lossy(&page.stdout).into_owned();
+    assert!(page.contains("Files at best quality: 5 ms."), "{page}");
 }

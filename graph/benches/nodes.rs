@@ -28,7 +28,10 @@ const NODES: &[(&str, &str)] = &[
     ("clipper", "  - clipper: {drive: 3 dB}\n"),
     ("compressor", "  - compressor: {threshold: -30 dB}\n"),
     ("crossover", "  - crossover: {band: 2, splits: [{freq: 200 Hz}, {freq: 2 kHz}]}\n"),
+    ("declick", "  - declick\n"),
+    ("declip", "  - declip\n"),
     ("deesser", "  - deesser: {threshold: -20 dB}\n"),
+    ("dehum", "  - dehum\n"),
     ("delay", "  - delay: {time: 100 ms}\n"),
     ("denoise", "  - denoise\n"),
     ("denoise of a voice", "  - denoise: {mode: voice}\n"),
@@ -122,6 +125,7 @@ const READY: &[(&str, &str)] = ready!(
     "tape-hiss",
     "transparent",
     "vinyl",
+    "vinyl-transfer",
     "warm"
 );
 

@@ -149,6 +149,8 @@ pub struct Param {
     pub is_setting: bool,
     /// Whether it is a button rather than a state: neither kept nor undone.
     pub is_momentary: bool,
+    /// Unit value for files at best quality, where nothing is written.
+    pub best: Option<f64>,
 }
 
 impl Param {
@@ -173,6 +175,7 @@ impl Param {
             words: &[],
             is_setting: false,
             is_momentary: false,
+            best: None,
         }
     }
 
@@ -231,6 +234,13 @@ impl Param {
     /// Makes the row a button, such as one that starts to learn.
     pub const fn momentary(mut self) -> Self {
         self.is_momentary = true;
+        self
+    }
+
+    /// Sets the unit value that files are rendered with at best quality, unless they say otherwise.
+    pub const fn best(mut self, value: f64) -> Self {
+        assert!(self.min <= value && value <= self.max, "what is best lies in the range");
+        self.best = Some(value);
         self
     }
 

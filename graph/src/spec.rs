@@ -50,6 +50,8 @@ pub struct NodeSpec {
     pub key: Option<Vec<FeedSpec>>,
     /// Unit values of all its rows: the base rows, then each part's.
     pub values: Vec<f64>,
+    /// Which of them the file gives.
+    pub written: Vec<bool>,
     /// How many parts it has.
     pub parts: usize,
     /// Its text settings, one for each that its kind has; empty where nothing is written.
@@ -105,6 +107,24 @@ impl Spec {
             }
             Err(mistake) => (Self::default(), vec![mistake]),
         }
+    }
+
+    /// Takes every setting that has a better, slower value for files and that the file does not give to that value. Gives
+    /// what has changed: `limiter "final": lookahead = 5 ms (1.5 ms)`.
+    pub fn at_best(&mut self) -> Vec<String> {
+        let mut changes = Vec::new();
+        for node in &mut self.nodes {
+            let owner = node.owner();
+            let Some(kind) = node.kind else { continue };
+            let rows = node.values.iter_mut().zip(&node.written).enumerate().filter(|(_, (_, written))| !**written);
+            for (at, (value, _)) in rows {
+                if let Some((row, best)) = kind.row(at).and_then(|row| Some((row, row.best?))) {
+                    changes.push(format!("{owner}: {} = {} ({})", row.name, row.text(best), row.text(*value)));
+                    *value = best;
+                }
+            }
+        }
+        changes
     }
 
     fn read(root: &Value, mistakes: &mut Vec<Mistake>) -> Self {
@@ -230,6 +250,7 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
         feeds: fields.take("in").map(|entry| read_feeds(&entry.value, &fields.owner, mistakes)),
         key: None,
         values: Vec::new(),
+        written: Vec::new(),
         parts: 0,
         texts: Vec::new(),
     };
@@ -260,9 +281,10 @@ fn read_rows(kind: &'static Kind, node: &mut NodeSpec, mut fields: Fields<'_>, m
     }
     node.parts = list.len().min(most);
     node.values = kind.defaults(node.parts);
+    node.written = vec![false; node.values.len()];
     for row in kind.rows {
         if let Some(value) = fields.row(row, mistakes) {
-            node.values[row.slot] = value;
+            (node.values[row.slot], node.written[row.slot]) = (value, true);
         }
     }
     if let Some(parts) = kind.parts {
@@ -274,7 +296,7 @@ fn read_rows(kind: &'static Kind, node: &mut NodeSpec, mut fields: Fields<'_>, m
             let start = kind.rows.len() + index * parts.rows.len();
             for row in rows() {
                 if let Some(value) = part.row(row, mistakes) {
-                    node.values[start + row.slot] = value;
+                    (node.values[start + row.slot], node.written[start + row.slot]) = (value, true);
                 }
             }
             part.finish(&allowed, mistakes);

@@ -325,11 +325,11 @@ impl Step {
                 self.heard.tick()
             };
             for (wet, dry) in wet.iter_mut().zip(dry) {
+                // At both ends to the bit, the sign of nought included.
                 wet[frame] = match gain {
-                    1.0 => wet[frame],
-                    // Even a negative zero stays one, as it does where the node sleeps.
                     0.0 => dry[frame],
-                    gain => dry[frame] + gain * (wet[frame] - dry[frame]),
+                    1.0 => wet[frame],
+                    _ => dry[frame] + gain * (wet[frame] - dry[frame]),
                 };
             }
         }

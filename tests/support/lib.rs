@@ -11,6 +11,7 @@ pub mod controller;
 pub mod daemon;
 pub mod ear;
 pub mod jackd;
+pub mod material;
 pub mod pipewire;
 pub mod random;
 pub mod rig;

@@ -77,6 +77,9 @@ enum Command {
         /// Sample format of the output: 16, 24, 32, f32 or f64 (FLAC: 16 or 24); no dither is added
         #[arg(long, value_name = "FORMAT", default_value = "24")]
         bits: crate::files::Depth,
+        /// best: settings that the chain does not give take their better, slower values, as `lacquer nodes` lists them
+        #[arg(long, value_enum, default_value_t = Quality::Live)]
+        quality: Quality,
         /// WAV, FLAC, MP3, Ogg Vorbis or AAC
         input: PathBuf,
         /// WAV or FLAC
@@ -159,6 +162,15 @@ enum Command {
         /// Which file
         file: SchemaOf,
     },
+}
+
+/// What a file is rendered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Quality {
+    /// What would be heard live
+    Live,
+    /// Better and slower
+    Best,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -273,7 +285,9 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run { station, report } => run::run(&station, report),
         Command::Check { files } => check::run(&files),
-        Command::Render { chain, bits, input, output } => render::run(&chain, bits, &input, &output),
+        Command::Render { chain, bits, quality, input, output } => {
+            render::run(&chain, bits, quality, &input, &output)
+        }
         Command::Meter { file, json, plot, slope } => meter::run(&file, json, plot.as_deref(), slope),
         Command::Nodes { node, json } => nodes::run(node.as_deref(), json),
         Command::Graph { chain, dot, rate } => graph::run(&chain, dot, f64::from(rate)),

@@ -84,6 +84,9 @@ fn rows(rows: &[Param], prefix: &str) -> String {
         if row.is_setting {
             text += REBUILDS;
         }
+        if let Some(best) = row.best {
+            text += &format!(" Files at best quality: {}.", row.text(best));
+        }
     }
     text
 }
@@ -132,6 +135,7 @@ fn table(rows: &[Param]) -> Vec<Value> {
             "choices": choices,
             "taper": if row.taper == Taper::Log { "log" } else { "linear" },
             "setting": row.is_setting,
+            "best": row.best,
             "help": row.help,
         })
     };

@@ -1,6 +1,6 @@
 //! `lacquer render`: the same engine on a file, as fast as it goes.
 
-use super::{Outcome, complain};
+use super::{Outcome, Quality, complain};
 use crate::backend::file::Memory;
 use crate::files::{Depth, FileError, Sink, Source, Written};
 use crate::reload;
@@ -30,7 +30,7 @@ impl From<FileError> for Failure {
     }
 }
 
-pub(super) fn run(chain: &Path, depth: Depth, input: &Path, output: &Path) -> Outcome {
+pub(super) fn run(chain: &Path, depth: Depth, quality: Quality, input: &Path, output: &Path) -> Outcome {
     let source = match Source::open(input) {
         Ok(source) => source,
         Err(error) => return complain(&error, Outcome::Wrong),
@@ -38,10 +38,15 @@ pub(super) fn run(chain: &Path, depth: Depth, input: &Path, output: &Path) -> Ou
     let rate = f64::from(source.rate());
     let group = |name: &str| vec![Group { name: name.to_owned(), channels: source.channels() }];
     let io = Io { inputs: group("programme"), outputs: group("master") };
-    let file = match reload::chain(chain, Some(&io), rate) {
+    let mut file = match reload::chain(chain, Some(&io), rate) {
         Ok(file) => file,
         Err(report) => return complain(&report, Outcome::Wrong),
     };
+    if quality == Quality::Best {
+        for change in file.spec.at_best() {
+            complain(&format!("best quality: {change}"), Outcome::Done);
+        }
+    }
     let plan = match file.plan(&io, rate) {
         Ok(plan) => plan,
         // It was planned while it was read.

@@ -1,8 +1,10 @@
 //! Mathematics: samples in, samples out. Imports nothing of ours but each other.
 
+pub mod autoregression;
 pub mod band;
 pub mod boxes;
 pub mod cascade;
+pub mod clicks;
 pub mod clip;
 pub mod convolution;
 pub mod crossover;
@@ -13,9 +15,11 @@ pub mod dither;
 pub mod dynamics;
 pub mod envelope;
 pub mod fade;
+pub mod flats;
 pub mod flow;
 pub mod follower;
 pub mod fraction;
+pub mod hum;
 pub mod kaiser;
 pub mod kweight;
 pub mod lanes;
@@ -23,6 +27,7 @@ pub mod linear;
 pub mod loudness;
 pub mod lowest;
 pub mod matched;
+pub mod mending;
 pub mod noise_floor;
 pub mod oversample;
 pub mod profile;
@@ -33,6 +38,7 @@ pub mod slip;
 pub mod stft;
 pub mod suppress;
 pub mod svf;
+pub mod tally;
 pub mod tap;
 pub mod vectors;
 pub mod voice;

@@ -36,6 +36,7 @@ const LOOKAHEAD: Param = Param::new(2, "lookahead", Unit::Ms)
     .range(0.5, 10.0)
     .default(1.5)
     .setting()
+    .best(5.0)
     .help("How long before a peak the reduction begins; longer is gentler, and adds latency.");
 const HOLD: Param = Param::new(3, "hold", Unit::Ms)
     .range(0.0, 30.0)

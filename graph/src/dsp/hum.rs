@@ -1,0 +1,405 @@
+//! Hum: tones at a mains frequency and its multiples, followed and told from programme.
+//!
+//! Each harmonic has a phasor a channel: what all harmonics together leave, turned back by the harmonic's own angle and
+//! averaged (adaptive noise cancelling with a synthesised reference). How the phasors turn tells how far the frequency is
+//! off; a loop of the second order follows it, so that a steady drift leaves no error. A harmonic is hum if its phasor has
+//! been what it is for seconds: the notes of a bass do not stay. From then on its mean is known, and what is taken away
+//! is never far from that mean: louder programme at the same place is left.
+//!
+//! Sources: B. Widrow et al., *Adaptive Noise Cancelling: Principles and Applications*, Proc. IEEE 63 (1975), section VIII;
+//! F. M. Gardner, *Phaselock Techniques* (2005), chapter 2, for the loop.
+
+use std::f64::consts::TAU;
+
+/// Half width of a phasor's average, in Hz.
+const WIDTH: f64 = 1.8;
+/// Most that the mains are off, in Hz.
+const RANGE: f64 = 0.6;
+/// Control steps in a second.
+const STEPS: f64 = 40.0;
+/// Steps from a phasor to the one that it is held against: half a second.
+const APART: usize = 20;
+/// Steps over which steadiness is averaged, and the mean phasor of hum.
+const AVERAGE: f64 = 60.0;
+const MEAN: f64 = 80.0;
+/// Natural frequency of the loop, in rad/s; it is critically damped.
+const LOOP: f64 = 4.5;
+/// A harmonic is hum from this steadiness on; below the other one it is no longer, after so many steps.
+const STEADY: [f64; 2] = [0.85, 0.3];
+const UNSTEADY: u32 = 400;
+/// So many steps after it is less than this share of its mean, it has gone.
+const GONE: u32 = 20;
+const FAINT: f64 = 0.25;
+/// Fastest turn of the first harmonic's phasor that is still the hum, in Hz.
+const LOCKED: f64 = 0.1;
+/// Lowest amplitude of a harmonic that counts: -100 dBFS.
+const LEAST: f64 = 1e-5;
+/// Hum has this many steady ones among its first harmonics, and as long as it lasts not fewer than that.
+const FIRST: usize = 8;
+const ENOUGH: [usize; 2] = [3, 2];
+/// Steps until it is believed that hum is there, or gone.
+const PATIENCE: [u32; 2] = [30, 40];
+/// Most that is taken away beside the mean, as a share of it, and as a share of what is there.
+const BESIDE: f64 = 0.5;
+const MOST: f64 = 1.5;
+/// Share of its way that a gate goes in a step, and where it is as good as shut.
+const FADE: f64 = 0.1;
+const SHUT: f64 = 1e-3;
+/// Harmonics that are summed side by side.
+const LANES: usize = 4;
+
+/// The hum of all channels at multiples of one frequency.
+#[derive(Clone, Debug)]
+pub struct Hum {
+    rate: f64,
+    nominal: f64,
+    now: Now,
+    /// Of each harmonic, padded to whole lanes: its turn in a frame, and so far.
+    turns: [Box<[f64]>; 2],
+    angles: [Box<[f64]>; 2],
+    tones: Box<[Tone]>,
+    channels: Box<[Phasors]>,
+}
+
+/// What is the same for all harmonics.
+#[derive(Clone, Copy, Debug)]
+struct Now {
+    freq: f64,
+    /// In Hz a second.
+    drift: f64,
+    /// Frames since the last step.
+    frames: u32,
+    /// Steps for which it has looked as if it were the other way.
+    doubt: u32,
+    is_on: bool,
+    /// Where the oldest phasors are.
+    oldest: usize,
+}
+
+/// What is known of a harmonic, in all channels together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tone {
+    /// Averages: how the phasor's direction stands to what it was, and its power.
+    likeness: [f64; 2],
+    power: f64,
+    is_hum: bool,
+    /// Steps for which it has been unsteady, and faint.
+    doubt: [u32; 2],
+    /// How much of it is taken away.
+    gate: f64,
+}
+
+impl Tone {
+    /// Decides whether it is hum.
+    fn judge(&mut self, steadiness: f64, harmonic: f64, is_faint: bool) {
+        let turn = self.likeness[1].atan2(self.likeness[0]) * STEPS / (TAU * APART as f64);
+        if !self.is_hum {
+            self.doubt = [0; 2];
+            let is_loud = self.power > LEAST * LEAST;
+            self.is_hum = is_loud && steadiness > STEADY[0] && turn.abs() < LOCKED * harmonic;
+            return;
+        }
+        for (doubt, is_due) in self.doubt.iter_mut().zip([steadiness < STEADY[1], is_faint]) {
+            *doubt = if is_due { *doubt + 1 } else { 0 };
+        }
+        self.is_hum = self.doubt[0] < UNSTEADY && self.doubt[1] < GONE;
+    }
+}
+
+/// The phasors of one channel.
+#[derive(Clone, Debug)]
+struct Phasors {
+    re: Box<[f64]>,
+    im: Box<[f64]>,
+    /// What is taken away: a share of the phasor and something that stands still; and how both change in a frame.
+    out: [Box<[f64]>; 3],
+    slopes: [Box<[f64]>; 3],
+    rest: Box<[Memory]>,
+    /// Phasors of the last steps.
+    past: Box<[[f64; 2]]>,
+}
+
+/// What is remembered of a phasor from step to step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Memory {
+    /// The phasor without the delay of its average, at the last step.
+    prompt: [f64; 2],
+    /// Its mean, as long as it is hum.
+    mean: [f64; 2],
+    /// Where what is taken away goes until the next step.
+    goal: [f64; 3],
+}
+
+/// a times the conjugate of b.
+fn turned([a, b]: [f64; 2], [c, d]: [f64; 2]) -> [f64; 2] {
+    [a * c + b * d, b * c - a * d]
+}
+
+fn size([re, im]: [f64; 2]) -> f64 {
+    re.hypot(im)
+}
+
+fn add(sum: &mut [f64; 2], [re, im]: [f64; 2]) {
+    *sum = [sum[0] + re, sum[1] + im];
+}
+
+/// How much of what is left goes into a phasor in a frame.
+fn pace(rate: f64) -> f64 {
+    2.0 * TAU * WIDTH / rate
+}
+
+/// `from` and `share` of the way to `to`.
+fn between(from: [f64; 2], to: [f64; 2], share: f64) -> [f64; 2] {
+    [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])]
+}
+
+impl Hum {
+    /// `[control]` Hum of `count` harmonics of `nominal` Hz in `channels` channels, as far as they are well below half of `rate`.
+    pub fn new(rate: f64, nominal: f64, count: usize, channels: usize) -> Self {
+        let count = count.min((0.45 * rate / nominal) as usize).max(1);
+        let zeros = || vec![0.0; count.next_multiple_of(LANES)].into_boxed_slice();
+        let phasors = || Phasors {
+            re: zeros(),
+            im: zeros(),
+            out: [zeros(), zeros(), zeros()],
+            slopes: [zeros(), zeros(), zeros()],
+            rest: vec![Memory::default(); count].into_boxed_slice(),
+            past: vec![[0.0; 2]; count * APART].into_boxed_slice(),
+        };
+        let mut hum = Self {
+            rate,
+            nominal,
+            now: Now { freq: nominal, drift: 0.0, frames: 0, doubt: 0, is_on: false, oldest: 0 },
+            turns: [zeros(), zeros()],
+            angles: [zeros(), zeros()],
+            tones: vec![Tone::default(); count].into_boxed_slice(),
+            channels: (0..channels).map(|_| phasors()).collect(),
+        };
+        hum.reset();
+        hum
+    }
+
+    /// Whether there is hum.
+    pub fn is_on(&self) -> bool {
+        self.now.is_on
+    }
+
+    /// Whether nothing is taken away, nor on the way of being so.
+    pub fn is_silent(&self) -> bool {
+        let is_nought = |channel: &Phasors| channel.rest.iter().all(|rest| rest.goal == [0.0; 3]);
+        !self.now.is_on && self.now.frames == 0 && self.channels.iter().all(is_nought)
+    }
+
+    /// Its frequency in Hz.
+    pub fn freq(&self) -> f64 {
+        self.now.freq
+    }
+
+    /// Its root mean square in the loudest channel.
+    pub fn level(&self) -> f64 {
+        let power = |channel: &Phasors| {
+            let tones = self.tones.iter().zip(&channel.rest).filter(|(tone, _)| tone.is_hum);
+            tones.map(|(_, rest)| 0.5 * size(rest.mean).powi(2)).sum()
+        };
+        self.channels.iter().map(power).fold(0.0, f64::max).sqrt()
+    }
+
+    /// `[audio]` Hears the samples of a frame, and takes `depth` of the hum away from each.
+    #[inline]
+    pub fn tick<'a>(&mut self, samples: impl Iterator<Item = &'a mut f64>, depth: f64) {
+        let [cos, sin] = &mut self.angles;
+        let [turn_cos, turn_sin] = &self.turns;
+        let pace = pace(self.rate);
+        for (sample, Phasors { re, im, out, slopes, .. }) in samples.zip(&mut self.channels) {
+            let [share, out_re, out_im] = &*out;
+            let (mut all, mut taken) = ([0.0; LANES], [0.0; LANES]);
+            for first in (0..cos.len()).step_by(LANES) {
+                for lane in 0..LANES {
+                    let at = first + lane;
+                    let tone = re[at] * cos[at] - im[at] * sin[at];
+                    all[lane] += tone;
+                    taken[lane] += share[at] * tone + out_re[at] * cos[at] - out_im[at] * sin[at];
+                }
+            }
+            let left = pace * (*sample - all.iter().sum::<f64>());
+            *sample -= depth * taken.iter().sum::<f64>();
+            for ((re, im), (cos, sin)) in re.iter_mut().zip(im.iter_mut()).zip(cos.iter().zip(&*sin)) {
+                *re += left * cos;
+                *im -= left * sin;
+            }
+            for (out, slope) in out.iter_mut().zip(&*slopes) {
+                out.iter_mut().zip(slope).for_each(|(out, slope)| *out += slope);
+            }
+        }
+        for ((cos, sin), (c, s)) in cos.iter_mut().zip(sin.iter_mut()).zip(turn_cos.iter().zip(turn_sin)) {
+            (*cos, *sin) = (*cos * c - *sin * s, *sin * c + *cos * s);
+        }
+        self.now.frames += 1;
+        if f64::from(self.now.frames) >= self.rate / STEPS {
+            self.step();
+            self.now.frames = 0;
+        }
+    }
+
+    /// Looks at the phasors.
+    fn step(&mut self) {
+        let count = self.tones.len();
+        let oldest = self.now.oldest;
+        let newest = (oldest + APART - 1) % APART;
+        // What goes on beyond the average's delay: what it was told in this step.
+        let lead = 1.0 / (0.5 * pace(self.rate) * f64::from(self.now.frames));
+        let (mut turned_by, mut weights) = (0.0, 0.0);
+        for (at, tone) in self.tones.iter_mut().enumerate() {
+            let (mut since_last, mut since_long) = ([0.0; 2], [0.0; 2]);
+            let (mut power, mut before, mut usual) = (0.0, 0.0, 0.0);
+            for channel in &mut self.channels {
+                let now = [channel.re[at], channel.im[at]];
+                let [last, long] = [newest, oldest].map(|slot| channel.past[slot * count + at]);
+                channel.past[oldest * count + at] = now;
+                let rest = &mut channel.rest[at];
+                let prompt = between(last, now, lead);
+                add(&mut since_last, turned(prompt, rest.prompt));
+                add(&mut since_long, turned(now, long));
+                rest.prompt = prompt;
+                power += size(now).powi(2);
+                before += size(long).powi(2);
+                usual += size(rest.mean).powi(2);
+            }
+            let likeness = since_long.map(|sum| sum / (power * before).sqrt().max(LEAST.powi(4)));
+            tone.likeness = between(tone.likeness, likeness, 1.0 / AVERAGE);
+            tone.power += (power - tone.power) / AVERAGE;
+            let (steadiness, harmonic) = (size(tone.likeness), (at + 1) as f64);
+            tone.judge(steadiness, harmonic, power < FAINT * FAINT * usual);
+            if tone.power > LEAST * LEAST && steadiness > STEADY[1] {
+                let weight = power.min(tone.power) * steadiness.powi(4) * harmonic;
+                turned_by += weight * since_last[1].atan2(since_last[0]);
+                weights += weight * harmonic;
+            }
+        }
+        self.now.oldest = (oldest + 1) % APART;
+        self.follow((weights > 0.0).then(|| turned_by / weights * STEPS / TAU));
+        self.decide();
+        self.aim();
+    }
+
+    /// Follows the frequency, which is `off` by some Hz.
+    fn follow(&mut self, off: Option<f64>) {
+        let now = &mut self.now;
+        match off {
+            Some(off) => {
+                let off = off.clamp(-RANGE, RANGE);
+                now.drift += LOOP * LOOP / STEPS * off;
+                now.freq += now.drift / STEPS + 2.0 * LOOP / STEPS * off;
+            }
+            None => {
+                now.drift = 0.0;
+                now.freq += (self.nominal - now.freq) / (2.0 * AVERAGE);
+            }
+        }
+        let inside = now.freq.clamp(self.nominal - RANGE, self.nominal + RANGE);
+        if inside != now.freq {
+            (now.freq, now.drift) = (inside, 0.0);
+        }
+        self.tune();
+    }
+
+    /// Sets how far each harmonic turns in a frame, and rounds off what its angle has lost.
+    fn tune(&mut self) {
+        let [turn_cos, turn_sin] = &mut self.turns;
+        let [cos, sin] = &mut self.angles;
+        for at in 0..self.tones.len() {
+            let (s, c) = (TAU * self.now.freq * (at + 1) as f64 / self.rate).sin_cos();
+            (turn_cos[at], turn_sin[at]) = (c, s);
+            let size = cos[at].hypot(sin[at]);
+            (cos[at], sin[at]) = (cos[at] / size, sin[at] / size);
+        }
+    }
+
+    fn decide(&mut self) {
+        let now = &mut self.now;
+        let hums = self.tones.iter().take(FIRST).filter(|tone| tone.is_hum).count();
+        let side = usize::from(now.is_on);
+        let enough = ENOUGH[side].min(self.tones.len());
+        now.doubt = if (hums >= enough) != now.is_on { now.doubt + 1 } else { 0 };
+        if now.doubt >= PATIENCE[side] {
+            (now.is_on, now.doubt) = (!now.is_on, 0);
+        }
+    }
+
+    /// Says what is to be taken away at the next step.
+    fn aim(&mut self) {
+        let frames = (self.rate / STEPS).ceil();
+        for (at, tone) in self.tones.iter_mut().enumerate() {
+            let wanted = if self.now.is_on && tone.is_hum { 1.0 } else { 0.0 };
+            tone.gate += FADE * (wanted - tone.gate);
+            if wanted == 0.0 && tone.gate < SHUT {
+                tone.gate = 0.0;
+            }
+            for channel in &mut self.channels {
+                let (now, rest) = ([channel.re[at], channel.im[at]], &mut channel.rest[at]);
+                let way = size([now[0] - rest.mean[0], now[1] - rest.mean[1]]);
+                let usual = size(rest.mean);
+                let near = |most: f64| if way > most { most / way } else { 1.0 };
+                // The mean follows what is no farther away than it is large.
+                rest.mean = between(rest.mean, now, if tone.is_hum { near(usual) / MEAN } else { 1.0 });
+                let share = near(BESIDE * usual);
+                let (all, most) = (size(between(rest.mean, now, share)), MOST * size(now));
+                let gate = if all > most { tone.gate * most / all } else { tone.gate };
+                let still = gate * (1.0 - share);
+                let goal = [gate * share, still * rest.mean[0], still * rest.mean[1]];
+                for (side, goal) in goal.into_iter().enumerate() {
+                    // What was aimed at has been reached, but for roundings.
+                    channel.out[side][at] = rest.goal[side];
+                    channel.slopes[side][at] = (goal - rest.goal[side]) / frames;
+                }
+                rest.goal = goal;
+            }
+        }
+    }
+
+    /// `[audio]` Forgets all.
+    pub fn reset(&mut self) {
+        self.now = Now { freq: self.nominal, drift: 0.0, frames: 0, doubt: 0, is_on: false, oldest: 0 };
+        self.angles[0].fill(1.0);
+        self.angles[1].fill(0.0);
+        self.tones.fill(Tone::default());
+        for channel in &mut self.channels {
+            channel.re.fill(0.0);
+            channel.im.fill(0.0);
+            channel.out.iter_mut().chain(&mut channel.slopes).for_each(|row| row.fill(0.0));
+            channel.rest.fill(Memory::default());
+            channel.past.fill([0.0; 2]);
+        }
+        self.tune();
+    }
+
+    /// Whether it is of the same frequency as another.
+    pub fn follows(&self, old: &Self) -> bool {
+        self.nominal == old.nominal
+    }
+
+    /// `[audio]` Takes over what another of the same frequency knows; of another number of harmonics, what both have.
+    pub fn adopt(&mut self, old: &Self) {
+        fn copy<T: Copy>(mine: &mut [T], old: &[T]) {
+            mine.iter_mut().zip(old).for_each(|(mine, old)| *mine = *old);
+        }
+        self.reset();
+        self.now = old.now;
+        for side in 0..2 {
+            copy(&mut self.angles[side], &old.angles[side]);
+            copy(&mut self.turns[side], &old.turns[side]);
+        }
+        copy(&mut self.tones, &old.tones);
+        let (mine, theirs) = (self.tones.len(), old.tones.len());
+        for (channel, old) in self.channels.iter_mut().zip(&old.channels) {
+            copy(&mut channel.re, &old.re);
+            copy(&mut channel.im, &old.im);
+            channel.out.iter_mut().zip(&old.out).for_each(|(row, old)| copy(row, old));
+            channel.slopes.iter_mut().zip(&old.slopes).for_each(|(row, old)| copy(row, old));
+            copy(&mut channel.rest, &old.rest);
+            for slot in 0..APART {
+                copy(&mut channel.past[slot * mine..][..mine], &old.past[slot * theirs..][..theirs]);
+            }
+        }
+    }
+}

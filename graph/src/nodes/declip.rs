@@ -1,0 +1,252 @@
+//! Declip: gives peaks that were clipped their tops back.
+//!
+//! It finds the level at which the programme is clipped, for each polarity, also where its gain was changed since; or is given it.
+//! The samples there are put where a model of the sound (autoregression) has the least left over, and beyond the level: those
+//! that the model would put below stay on it. Peaks grow by some dB: `gain` makes room. Where nothing is clipped,
+//! the output at 0 dB is the input, delayed, bit for bit. Latency: 32 ms at 48 kHz (1536 frames up to 50 kHz, twice that
+//! up to 100 kHz, four times up to 200 kHz). The work is spread evenly over the callbacks.
+//!
+//! Tops that were made round after they were clipped, by a lossy codec or a filter, are not found.
+//!
+//! Sources: see `dsp/autoregression.rs`; that restored samples lie beyond the level, as all consistent methods in P. Záviška, P.
+//! Rajmic, A. Ozerov, L. Rencker, *A Survey and an Extensive Evaluation of Popular Audio Declipping Methods*, IEEE JSTSP
+//! 15 (2021).
+
+use crate::block::Block;
+use crate::dsp::autoregression::{Levinson, Filler};
+use crate::dsp::flats::{Flats, MARGIN};
+use crate::dsp::mending::{Line, Schedule, Turn};
+use crate::dsp::tally::Tally;
+use crate::meter::{Meter, Reading};
+use crate::node::{Kind, Node, Params, Setup, same};
+use crate::param::{Param, Unit, db_to_gain, gain_to_db};
+
+const CEILING: Param = Param::new(0, "ceiling", Unit::Dbfs)
+    .range(-40.0, 12.0)
+    .default(12.0)
+    .top("auto")
+    .help("Level at which the programme is clipped; auto finds it, for each channel and polarity.");
+const GAIN: Param = Param::new(1, "gain", Unit::Gain)
+    .range(-24.0, 12.0)
+    .help("Gain behind the repair: room for the peaks that grow.");
+const ORDER: Param = Param::new(2, "order", Unit::Count)
+    .range(32.0, 448.0)
+    .default(384.0)
+    .setting()
+    .best(448.0)
+    .help("How many samples the model looks back: more tells low and dense programme better, at more load.");
+const PASSES: Param = Param::new(3, "passes", Unit::Count)
+    .range(1.0, 4.0)
+    .default(2.0)
+    .setting()
+    .best(4.0)
+    .help("How often a peak is repaired, each time by a model of the repair before, at as many times the load.");
+
+const REPAIRED: Reading =
+    Reading { name: "repaired", unit: Unit::Plain, help: "Samples repaired in the last second." };
+const PEAKS: Reading =
+    Reading { name: "peaks", unit: Unit::Plain, help: "Peaks repaired in the last second." };
+const FOUND: Reading =
+    Reading { name: "found", unit: Unit::Dbfs, help: "Highest level at which it finds the programme clipped." };
+
+/// See the module.
+pub const KIND: Kind =
+    Kind::new("declip", "Repairs peaks that were clipped flat.", &[CEILING, GAIN, ORDER, PASSES], build)
+        .latency(|setup| schedule(setup).latency())
+        .readings(&[PEAKS, REPAIRED, FOUND]);
+
+/// Half hops of the past that the model hears, and that are ahead of what is in work: low tones need a long window, the
+/// highest order half of it behind a peak.
+const PAST: usize = 4;
+const AHEAD: usize = 2;
+/// Most missing samples that are put at once.
+const MOST: usize = 128;
+/// How often what the model puts below the level is put on it, and the rest anew.
+const ROUNDS: usize = 2;
+/// Most that a peak grows, as a factor.
+const MOST_GROWTH: f64 = 8.0;
+
+fn schedule(setup: &Setup<'_>) -> Schedule {
+    Schedule::new(setup.sample_rate, setup.value(&PASSES) as usize, PAST, AHEAD)
+}
+
+fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    let schedule = schedule(setup);
+    let order = setup.value(&ORDER) as usize;
+    let channel = || Channel {
+        line: Line::new(&schedule, schedule.hop() / 2),
+        model: Levinson::new(order, schedule.window()),
+        flats: Flats::default(),
+    };
+    Box::new(Declip {
+        rate: setup.sample_rate,
+        schedule,
+        channels: (0..setup.channels).map(|_| channel()).collect(),
+        tallies: [Tally::default(); 2],
+        repair: Repair { filler: Filler::new(order, MOST), places: Vec::with_capacity(MOST) },
+    })
+}
+
+struct Declip {
+    rate: f64,
+    schedule: Schedule,
+    channels: Box<[Channel]>,
+    /// Peaks and samples.
+    tallies: [Tally; 2],
+    repair: Repair,
+}
+
+struct Channel {
+    line: Line,
+    model: Levinson,
+    flats: Flats,
+}
+
+/// Room for the repair of one group of peaks.
+struct Repair {
+    filler: Filler,
+    places: Vec<usize>,
+}
+
+impl Repair {
+    /// Puts the samples that `faults` names beyond where they were clipped.
+    fn fill(&mut self, samples: &mut [f64], faults: &[(usize, f64)]) {
+        self.places.clear();
+        self.places.extend(faults.iter().map(|fault| fault.0));
+        // Of those that the model put too low, the next round knows that they are at the level.
+        for _ in 0..ROUNDS {
+            self.filler.fill(samples, &self.places);
+            for (place, was) in faults {
+                if samples[*place] * was.signum() < was.abs() {
+                    samples[*place] = *was;
+                }
+            }
+            let before = self.places.len();
+            let is_at_level = |place: &usize| {
+                faults.binary_search_by_key(place, |fault| fault.0).is_ok_and(|at| samples[*place] == faults[at].1)
+            };
+            self.places.retain(|place| !is_at_level(place));
+            if self.places.len() == before {
+                break;
+            }
+        }
+        for (place, was) in faults {
+            let most = MOST_GROWTH * was.abs();
+            samples[*place] = samples[*place].clamp(-most, most);
+        }
+    }
+}
+
+impl Declip {
+    fn order(&self) -> usize {
+        self.channels.first().map_or(0, |channel| channel.model.order())
+    }
+
+    fn work(&mut self, pass: usize, turn: Turn, given: Option<f64>) {
+        let (order, schedule) = (self.order(), self.schedule);
+        for Channel { line, model, flats } in &mut self.channels {
+            if turn.is_first() && pass == 0 {
+                // What has come in since the last time.
+                let end = line.window().len() - MARGIN;
+                flats.listen(line.window(), end - schedule.hop(), end);
+                blame(line, flats, given, &schedule, order);
+            }
+            // Where nothing is clipped, no model is needed.
+            if line.faults().is_empty() {
+                continue;
+            }
+            match turn {
+                Turn::Model(part, parts) => {
+                    if turn.is_first() {
+                        line.again();
+                        model.start(line.window());
+                    }
+                    model.correlate((part, parts));
+                }
+                Turn::Look(part, parts) => model.advance(order * (part + 1) / parts),
+                Turn::Mend(part, parts) => {
+                    self.repair.filler.model(model.coeffs());
+                    line.mend((part, parts), order, MOST, |samples, faults| self.repair.fill(samples, faults));
+                }
+            }
+        }
+        if turn.is_first() && pass == 0 {
+            self.count();
+        }
+    }
+
+    fn count(&mut self) {
+        for channel in &self.channels {
+            self.tallies[0].add(channel.line.runs());
+            self.tallies[1].add(channel.line.faults().len());
+        }
+    }
+}
+
+/// What is clipped in the hop in work, and the rest of a top that ends behind it, as far as the model can see over it.
+fn blame(line: &mut Line, flats: &Flats, given: Option<f64>, schedule: &Schedule, order: usize) {
+    let (from, to) = (schedule.work(), schedule.work() + schedule.hop());
+    for place in from..line.window().len() - order {
+        let is_clipped = flats.is_clipped(line.window()[place], given);
+        if is_clipped {
+            line.blame(place);
+        } else if place >= to {
+            break;
+        }
+    }
+}
+
+impl Node for Declip {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+        let [mut ceiling, mut gain] = [CEILING, GAIN].map(|row| params.ramp(&row));
+        let (frames, mut done) = (block.frames(), 0);
+        while done < frames {
+            let given = (ceiling.value() < CEILING.max).then(|| db_to_gain(ceiling.value()));
+            while let Some((pass, turn)) = self.schedule.due() {
+                self.work(pass, turn, given);
+            }
+            let count = self.schedule.until_turn().min(frames - done);
+            let (at, before) = (self.schedule.at(), gain);
+            for (samples, Channel { line, .. }) in block.channels().zip(&mut self.channels) {
+                let samples = &mut samples[done..done + count];
+                line.exchange(at, samples);
+                gain = before;
+                samples.iter_mut().for_each(|sample| *sample *= gain.tick());
+            }
+            ceiling.advance(count);
+            self.tallies.iter_mut().for_each(|tally| tally.advance(count, self.rate));
+            if self.schedule.advance(count) {
+                self.channels.iter_mut().for_each(|channel| channel.line.advance());
+            }
+            done += count;
+        }
+        self.tallies.iter().enumerate().for_each(|(slot, tally)| meter.now(slot, tally.sum()));
+        let found = self.channels.iter().filter_map(|channel| channel.flats.highest()).reduce(f64::max);
+        if let Some(level) = found {
+            meter.now(2, gain_to_db(level));
+        }
+    }
+
+    fn reset(&mut self) {
+        self.schedule.reset();
+        self.tallies = [Tally::default(); 2];
+        for Channel { line, flats, .. } in &mut self.channels {
+            line.reset();
+            *flats = Flats::default();
+        }
+    }
+
+    fn adopt(&mut self, old: &dyn Node) {
+        let Some(old) = same::<Self>(old) else { return };
+        let is_same = self.order() == old.order() && self.schedule.passes() == old.schedule.passes();
+        self.schedule.adopt(&old.schedule, is_same);
+        self.tallies = old.tallies;
+        for (channel, old) in self.channels.iter_mut().zip(&old.channels) {
+            channel.line.adopt(&old.line);
+            channel.flats = old.flats;
+            if is_same {
+                channel.model.adopt(&old.model);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Dehum: takes away mains hum and its harmonics, and follows the mains.
+//!
+//! It looks for tones at 50 or 60 Hz and multiples that stay what they are, follows their frequency, and takes away just
+//! them: notches 3.2 Hz wide, so that a tone 5 Hz beside a harmonic changes by less than 1 dB. It needs about four seconds
+//! to be sure; then, and when the hum has gone, it fades. Where there is none, the output is the input, bit for bit. A tone
+//! that rises above what it was for long keeps what is above: a bass note at 50 Hz over hum is left most of its level.
+//! Latency 0 frames.
+//!
+//! Sources: see `dsp/hum.rs`.
+
+use crate::block::{Block, MAX_CHANNELS};
+use crate::dsp::hum::Hum;
+use crate::meter::{Meter, Reading};
+use crate::node::{Kind, Node, Params, Setup, same};
+use crate::param::{Param, Unit, db_to_gain, gain_to_db};
+
+const DEPTH: Param = Param::new(0, "depth", Unit::Db)
+    .range(0.0, 60.0)
+    .default(60.0)
+    .top("all")
+    .help("How far the hum is taken down.");
+const BASE: Param = Param::new(1, "base", Unit::Choice(&["auto", "50 Hz", "60 Hz"]))
+    .setting()
+    .help("Frequency of the mains; auto finds out which.");
+const HARMONICS: Param = Param::new(2, "harmonics", Unit::Count)
+    .range(1.0, 64.0)
+    .default(20.0)
+    .setting()
+    .help("How many multiples of it are looked for, the first included: 20 of 50 Hz reach up to 1 kHz.");
+
+const FREQUENCY: Reading = Reading { name: "frequency", unit: Unit::Hz, help: "Frequency of the hum." };
+const LEVEL: Reading =
+    Reading { name: "level", unit: Unit::Dbfs, help: "Level of the hum that is taken away, RMS; -120 is none." };
+
+/// See the module.
+pub const KIND: Kind = Kind::new(
+    "dehum",
+    "Takes away mains hum and its harmonics, and follows their frequency.",
+    &[DEPTH, BASE, HARMONICS],
+    build,
+)
+.readings(&[FREQUENCY, LEVEL]);
+
+/// What is told where there is no hum, in dBFS.
+const NONE: f64 = -120.0;
+
+fn build(setup: &Setup<'_>) -> Box<dyn Node> {
+    let bases: &[f64] = [&[50.0, 60.0][..], &[50.0], &[60.0]][setup.value(&BASE) as usize];
+    let harmonics = setup.value(&HARMONICS) as usize;
+    let hum = |base: &f64| Hum::new(setup.sample_rate, *base, harmonics, setup.channels);
+    Box::new(Dehum { hums: bases.iter().map(hum).collect(), found: None })
+}
+
+/// How much of the hum is taken away.
+fn share(depth: f64) -> f64 {
+    if depth >= DEPTH.max { 1.0 } else { 1.0 - db_to_gain(-depth) }
+}
+
+struct Dehum {
+    /// One for each frequency that there may be.
+    hums: Box<[Hum]>,
+    /// The one that has been found; the other sleeps meanwhile.
+    found: Option<usize>,
+}
+
+impl Node for Dehum {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+        let mut depth = params.ramp(&DEPTH);
+        let width = block.width();
+        let mut share = share(depth.value());
+        for frame in 0..block.frames() {
+            if depth.is_moving() {
+                share = self::share(depth.tick());
+            }
+            let mut samples = [0.0; MAX_CHANNELS];
+            (0..width).for_each(|channel| samples[channel] = *block.at(channel, frame));
+            match self.found {
+                Some(at) => {
+                    self.hums[at].tick(samples[..width].iter_mut(), share);
+                    if self.hums[at].is_silent() {
+                        self.found = None;
+                        self.hums.iter_mut().for_each(Hum::reset);
+                    }
+                }
+                None => {
+                    // None takes anything away yet, so each hears the same.
+                    self.hums.iter_mut().for_each(|hum| hum.tick(samples[..width].iter_mut(), share));
+                    self.found = self.hums.iter().position(Hum::is_on);
+                }
+            }
+            (0..width).for_each(|channel| *block.at(channel, frame) = samples[channel]);
+        }
+        match self.found.map(|at| &self.hums[at]) {
+            Some(hum) if hum.is_on() => {
+                meter.now(0, hum.freq());
+                meter.now(1, gain_to_db(hum.level()).max(NONE));
+            }
+            _ => meter.now(1, NONE),
+        }
+    }
+
+    fn reset(&mut self) {
+        self.hums.iter_mut().for_each(Hum::reset);
+        self.found = None;
+    }
+
+    fn adopt(&mut self, old: &dyn Node) {
+        let Some(old) = same::<Self>(old) else { return };
+        self.reset();
+        for (at, hum) in self.hums.iter_mut().enumerate() {
+            let Some(before) = old.hums.iter().position(|old| hum.follows(old)) else { continue };
+            hum.adopt(&old.hums[before]);
+            if old.found == Some(before) {
+                self.found = Some(at);
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Dehum on hum that is known: how far it goes down, what stays beside it, how it follows the mains; and what it leaves alone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer_graph::seat::Event;
+use lacquer_tests::material::music;
+use lacquer_tests::rig::{RATE, Rig};
+use lacquer_tests::signal::{Channels, db, gain, noise, rms};
+use std::f64::consts::TAU;
+
+const SECOND: usize = RATE as usize;
+
+/// Hum whose frequency is `freq` at each second: harmonics up to 1 kHz, the first at -40 dBFS RMS, the others 1/f below it.
+fn hum(seconds: usize, freq: impl Fn(f64) -> f64) -> Vec<f64> {
+    let mut phase = 0.0;
+    (0..seconds * SECOND)
+        .map(|n| {
+            let freq = freq(n as f64 / RATE);
+            phase += TAU * freq / RATE;
+            let harmonics = 1..=(1000.0 / freq.round()) as u32;
+            harmonics.map(|k| gain(-37.0) / f64::from(k) * (f64::from(k) * phase + f64::from(k * k)).sin()).sum()
+        })
+        .collect()
+}
+
+fn sum(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}
+
+fn dehum(fields: &str, input: &[f64]) -> Vec<f64> {
+    let mut rig = Rig::of(&format!("  - dehum: {{{fields}}}\n"));
+    rig.block = 1024;
+    let stereo: Channels = vec![input.to_vec(); 2];
+    rig.play(&stereo).remove(0)
+}
+
+/// Amplitude of the part at `freq`, with a Hann window.
+fn amplitude(samples: &[f64], freq: f64) -> f64 {
+    let (mut re, mut im) = (0.0, 0.0);
+    for (n, x) in samples.iter().enumerate() {
+        let window = 1.0 - (TAU * n as f64 / samples.len() as f64).cos();
+        let (s, c) = (TAU * freq / RATE * n as f64).sin_cos();
+        re += x * window * c;
+        im += x * window * s;
+    }
+    2.0 * f64::hypot(re, im) / samples.len() as f64
+}
+
+#[test]
+fn every_harmonic_of_the_mains_goes_down_by_40_db() {
+    for (fields, base) in [("", 50.0), ("", 60.1), ("base: 50 Hz", 49.9)] {
+        let input = sum(&hum(16, |_| base), &noise(-80.0, 1, 1, 16 * SECOND)[0]);
+        let out = dehum(fields, &input);
+        let down = |k: u32| {
+            let freq = f64::from(k) * base;
+            db(amplitude(&input[8 * SECOND..], freq) / amplitude(&out[8 * SECOND..], freq))
+        };
+        let downs: Vec<f64> = (1..=(1000.0 / base) as u32).map(down).collect();
+        let least = downs.iter().copied().fold(f64::INFINITY, f64::min);
+        println!("hum of {base} Hz: the harmonics up to 1 kHz are {least:.1} dB down and more");
+        assert!(least >= 40.0, "{base} Hz: {downs:.1?}");
+    }
+}
+
+#[test]
+fn a_drift_is_followed() {
+    // Between 49.8 and 50.2, at 0.1 Hz a second, turning round at both ends.
+    let path = |t: f64| 49.8 + 0.1 * (4.0 - ((t + 2.0) % 8.0 - 4.0).abs());
+    let input = hum(30, path);
+    let out = dehum("", &input);
+    let down = |from: usize| {
+        let range = from * SECOND..(from + 1) * SECOND;
+        db(rms(&input[range.clone()]) / rms(&out[range]))
+    };
+    let downs: Vec<f64> = (10..30).map(down).collect();
+    println!("hum that drifts, second by second: {downs:.1?} dB down");
+    assert!(downs.iter().all(|down| *down >= 30.0), "{downs:.1?}");
+}
+
+#[test]
+fn a_tone_beside_a_harmonic_stays() {
+    let hum = hum(16, |_| 50.0);
+    for freq in [105.0, 145.0, 205.0, 445.0, 505.0, 995.0] {
+        // As loud as the hum there, and much louder.
+        for level in [gain(-37.0) * 50.0 / freq, gain(-20.0)] {
+            let wave = |n: usize| level * (TAU * freq / RATE * n as f64).sin();
+            // The hum comes first, so that it is taken away for sure.
+            let tone: Vec<f64> = (0..16 * SECOND).map(|n| if n < 6 * SECOND { 0.0 } else { wave(n) }).collect();
+            let out = dehum("", &sum(&hum, &tone));
+            let change = db(amplitude(&out[8 * SECOND..], freq) / amplitude(&tone[8 * SECOND..], freq));
+            println!("{freq} Hz at {:.0} dBFS beside hum: {change:+.2} dB", db(level) - 3.0);
+            assert!(change.abs() <= 1.0, "{freq} Hz: {change:.2} dB");
+        }
+    }
+}
+
+#[test]
+fn programme_without_hum_is_left_bit_for_bit() {
+    let music = music(20, 5);
+    assert!(dehum("", &music) == music, "music");
+    // A bass that plays around 50 Hz.
+    let mut phase = 0.0;
+    let bass = |n: usize| {
+        let time = n as f64 / RATE * 2.0;
+        phase += TAU * [50.0, 50.0, 66.7, 56.0, 44.5, 50.0, 59.5, 60.0][time as usize % 8] / RATE;
+        let wave: f64 = (1..8).map(|k| (f64::from(k) * phase).sin() / f64::from(k)).sum();
+        0.3 * (-1.5 * time.fract()).exp() * wave
+    };
+    let bass: Vec<f64> = (0..20 * SECOND).map(bass).collect();
+    assert!(dehum("", &bass) == bass, "a bass");
+}
+
+#[test]
+fn hum_that_was_heard_in_a_pause_is_gone_under_the_music_and_nothing_stays_when_it_ends() {
+    let mut music = music(30, 5);
+    music[..8 * SECOND].fill(0.0);
+    music[20 * SECOND..].fill(0.0);
+    let mut hum = hum(30, |_| 50.02);
+    hum[24 * SECOND..].fill(0.0);
+    let out = dehum("", &sum(&music, &hum));
+    let level = |from: usize, to: usize| {
+        let left: Vec<f64> = (from * SECOND..to * SECOND).map(|n| out[n] - music[n]).collect();
+        db(rms(&left))
+    };
+    println!(
+        "hum of -37.9 dBFS: in the pause {:.1}, under music of {:.1} {:.1}, after the music {:.1}, after the hum {:.1} dBFS",
+        level(7, 8),
+        db(rms(&music[8 * SECOND..20 * SECOND])),
+        level(8, 20),
+        level(22, 24),
+        level(26, 30)
+    );
+    assert!(level(7, 8) < -70.0 && level(8, 20) < -42.0 && level(22, 24) < -70.0 && level(26, 30) < -90.0);
+}
+
+#[test]
+fn frequency_and_level_are_told() {
+    let mut rig = Rig::of("  - dehum: {id: n}\n");
+    rig.block = 1024;
+    rig.play(&vec![hum(8, |_| 50.1); 2]);
+    let newest = |slot: usize| {
+        let told = rig.events.iter().rev().find_map(|event| match event {
+            Event::Meter { reading, value, .. } if *reading == slot => Some(*value),
+            _ => None,
+        });
+        told.unwrap()
+    };
+    let (freq, level) = (newest(0), newest(1));
+    println!("told: {freq:.4} Hz, {level:.2} dBFS");
+    assert!((freq - 50.1).abs() < 0.005 && (level + 37.9).abs() < 0.3, "{freq} Hz, {level} dBFS");
+}
