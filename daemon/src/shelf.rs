@@ -66,12 +66,15 @@ impl Shelf {
             {
                 warn!("chain {name} takes the texts of its file: {why}");
                 values.take_texts_of_file();
+                // Until now nobody knew how late it is.
+                self.align();
             }
             if let Err(why) = self.plan(&name)
                 && let Some(entry) = self.entries.iter_mut().find(|entry| entry.file.name == name)
             {
                 warn!("chain {name} takes the values of its file: {why}");
                 entry.values = Values::of(&entry.file.spec);
+                self.align();
             }
         }
     }
