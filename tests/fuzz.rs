@@ -13,6 +13,7 @@ use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_graph::seat::Event;
 use lacquer_graph::{Chain, Plane, QUANTUM, Spec};
+use lacquer_tests::catalogue::some_text;
 use lacquer_tests::daemon::root;
 use lacquer_tests::random::Random;
 use lacquer_tests::rig::{RATE, Rig};
@@ -253,6 +254,8 @@ fn every_kind_bears_any_settings_and_any_moves_at_any_rate() {
             };
             let mut fields = vec!["id: n".to_owned()];
             fields.extend(kind.rows.iter().filter_map(|r| row(r, &mut random)));
+            let texts = kind.texts.iter().filter(|_| random.below(2) == 0);
+            fields.extend(texts.map(|text| format!("{}: \"{}\"", text.name, some_text(text.form))));
             if let Some(parts) = kind.parts {
                 let count = parts.least.max(1) + random.below(parts.most - parts.least);
                 let list: Vec<_> = (0..count)

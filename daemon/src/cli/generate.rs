@@ -60,6 +60,14 @@ fn chain() -> Roff {
         }
         page.control("fi", []);
     }
+    page.control("SH", ["IMPULSES"]);
+    page.text([roman(
+        "An impulse is named by a path, relative to the chain file: an audio file (WAV, FLAC, AIFF and what else lacquer \
+         render reads), or the coefficients of an FIR filter, as text (.txt .csv .coef .fir; one frame a line, comments \
+         and REW's header left out) or as raw little-endian numbers of 32 bits (.raw .f32) or 64 bits (.f64 .dbl). It has \
+         1, 2 or 4 channels and at most 10 s. One of another sample rate is resampled; coefficients are taken to be at \
+         the chain's unless a text says otherwise. Over OSC only paths in the chain file's folder and below are taken.",
+    )]);
     end(page, "lacquer-station(5)")
 }
 

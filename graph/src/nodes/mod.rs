@@ -36,7 +36,7 @@ catalogue! {
 
 /// What only tests name, in development builds; users are not told of it.
 #[cfg(debug_assertions)]
-static UNLISTED: &[&Kind] = &[&crate::fault::KIND, &crate::stub::KIND];
+static UNLISTED: &[&Kind] = &[&crate::fault::KIND];
 #[cfg(not(debug_assertions))]
 static UNLISTED: &[&Kind] = &[];
 
