@@ -84,9 +84,10 @@ target/release/lacquer:
 
 install: $(BUILT)/lacquer ## install what was built under PREFIX (and DESTDIR)
 	install -Dm755 $(BUILT)/lacquer $(TO)/bin/lacquer
-	install -d $(addprefix $(TO)/share/lacquer/configs/,chains midi touchosc)
+	install -d $(addprefix $(TO)/share/lacquer/configs/,chains impulses midi touchosc)
 	install -m644 configs/*.yaml configs/*.json $(TO)/share/lacquer/configs
 	install -m644 configs/chains/*.yaml $(TO)/share/lacquer/configs/chains
+	install -m644 configs/impulses/* $(TO)/share/lacquer/configs/impulses
 	install -m644 configs/midi/*.yaml $(TO)/share/lacquer/configs/midi
 	install -m644 configs/touchosc/*.tosc $(TO)/share/lacquer/configs/touchosc
 	install -d $(TO)/lib/systemd/system $(TO)/lib/systemd/user

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer::realtime::guarded;
+use lacquer_control::intent::Value;
 use lacquer_graph::meter::Meter;
 use lacquer_graph::node::{Node, Params, Ports, Setup};
 use lacquer_graph::nodes::CATALOGUE;
+use lacquer_graph::param::Unit;
 use lacquer_graph::plan::Io;
 use lacquer_graph::{Block, Plane, QUANTUM};
-use lacquer_tests::catalogue::{Variant, of, variants};
+use lacquer_tests::catalogue::{Variant, of, some_text, variants};
 use lacquer_tests::rig::{RATE, Rig, groups, read_data, spec};
 use lacquer_tests::signal::{
     Channels, above_16_khz, bursts, db, distance, gain, noise, peak, same_bits, silence, sine,
@@ -309,7 +311,12 @@ fn every_parameter_and_setting_has_an_effect() {
                 let norms: [f64; 2] = [0.3, 0.9];
                 let hear = |norm| {
                     listen(&variant.yaml, |rig| {
-                        rig.set(&address, row.from_norm(norm).unwrap());
+                        let value = match row.unit {
+                            Unit::Text(form) if norm > 0.5 => Value::Text(some_text(form)),
+                            Unit::Text(_) => Value::Text(String::new()),
+                            _ => Value::Number(row.from_norm(norm).unwrap()),
+                        };
+                        rig.set_value(&address, &value);
                         // A setting comes by a swap.
                         rig.play(&silence(2, 24_000));
                     })

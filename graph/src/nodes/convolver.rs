@@ -72,9 +72,6 @@ const FADE_MS: f64 = 20.0;
 /// Most samples of the pre-delay that are handed over in a swap.
 const HANDED_OVER: usize = 65_536;
 
-/// Lowest level that an impulse is brought up from: what is cut off a tail must not become a blast.
-const QUIETEST: f64 = 0.01;
-
 /// The impulse as it is played.
 fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
     let Some(whole) = setup.impulse(0) else { return vec![vec![1.0]].into() };
@@ -92,16 +89,17 @@ fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
         let taps = taps.iter_mut().rev().take(fade).enumerate();
         taps.for_each(|(at, tap)| *tap *= 0.5 - 0.5 * (PI * (at + 1) as f64 / (fade + 1) as f64).cos());
     }
+    // Of the whole, so that what is cut off a tail does not become a blast.
+    let taps = whole.channels.iter().flatten();
     let level = match normalise {
-        1 => {
-            let energy: f64 = channels.iter().flatten().map(|tap| tap * tap).sum();
-            // A mono impulse is heard on one side, four channels on two.
-            (energy / channels.len().min(2) as f64).sqrt()
-        }
-        2 => channels.iter().flatten().fold(0.0, |peak, tap| tap.abs().max(peak)),
+        // A mono impulse is heard on one side, four channels on two.
+        1 => (taps.map(|tap| tap * tap).sum::<f64>() / whole.channels.len().min(2) as f64).sqrt(),
+        2 => taps.fold(0.0, |peak, tap| tap.abs().max(peak)),
         _ => 1.0,
     };
-    channels.iter_mut().flatten().for_each(|tap| *tap /= level.max(QUIETEST));
+    if level > 0.0 {
+        channels.iter_mut().flatten().for_each(|tap| *tap /= level);
+    }
     channels.into()
 }
 
