@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer::files::{Depth, Sink};
-use lacquer::impulses::loader;
+use lacquer::impulses::{loader, patient_loader};
 use lacquer_graph::text::Data;
 use lacquer_tests::daemon::{Folder, lacquer};
 use lacquer_tests::signal::{Channels, db, noise};
@@ -194,7 +194,13 @@ fn a_file_is_read_again_only_when_it_has_changed() {
     let first = get();
     assert!(Arc::ptr_eq(&first, &get()), "kept");
     write(&folder.at("a.wav"), RATE, Depth::Float32, &vec![vec![0.25; 11]]);
-    assert_ne!(first, get());
+    let second = get();
+    assert_ne!(first, second);
+    fs::remove_file(folder.at("a.wav")).unwrap();
+    assert_eq!(loader(&folder.0)("a.wav", RATE).unwrap_err(), "no such file");
+    let again = patient_loader(&folder.0)("a.wav", RATE).unwrap();
+    assert!(Arc::ptr_eq(&second, &again), "what played can go on when the audio server comes back");
+    assert!(patient_loader(&folder.0)("a.wav", 44_100.0).is_err(), "at its rate alone");
 }
 
 #[test]

@@ -132,17 +132,17 @@ impl Air {
         self.incoming.is_some()
     }
 
-    fn build(&mut self, name: &str) -> Result<(Chain, Airing), String> {
-        let plan = self.shelf.plan(name)?;
+    fn build(&mut self, name: &str, plan: Plan) -> (Chain, Airing) {
         self.generation += 1;
         let chain = Chain::new(&plan, self.generation);
         let addresses = Addresses::of(&plan);
-        Ok((chain, Airing { name: name.to_owned(), generation: self.generation, plan, addresses }))
+        (chain, Airing { name: name.to_owned(), generation: self.generation, plan, addresses })
     }
 
     /// Puts a chain on air from silence.
     pub fn start(&mut self, name: &str) -> Result<Order, String> {
-        let (chain, airing) = self.build(name)?;
+        let plan = self.shelf.plan_again(name)?;
+        let (chain, airing) = self.build(name, plan);
         (self.incoming, self.wanted) = (None, None);
         self.on_air = Some(airing);
         Ok(Order::Start(Owned::new(&self.freed, chain)))
@@ -156,7 +156,8 @@ impl Air {
             self.wanted = Some(name.to_owned());
             return Ok(None);
         }
-        let (mut chain, airing) = self.build(name)?;
+        let plan = self.shelf.plan(name)?;
+        let (mut chain, airing) = self.build(name, plan);
         if let Some(before) = &self.on_air {
             chain.follow(&airing.plan, &before.plan);
         }
@@ -189,12 +190,16 @@ impl Air {
 
     /// The live values of a chain, all that are states, by their paths.
     pub fn values_of(&self, name: &str) -> BTreeMap<String, Live> {
-        let (Ok(plan), Some(values)) = (self.shelf.plan(name), self.shelf.values(name)) else {
-            return BTreeMap::new();
+        let Some(values) = self.shelf.values(name) else { return BTreeMap::new() };
+        let all = |plan: &Plan, addresses: &Addresses| {
+            let states = addresses.all().iter().filter(|place| !place.row.is_momentary);
+            states.filter_map(|place| Some((place.path.clone(), live(values, plan, place)?))).collect()
         };
-        let value = |place: &Place| Some((place.path.clone(), live(values, &plan, place)?));
-        let addresses = Addresses::of(&plan);
-        addresses.all().iter().filter(|place| !place.row.is_momentary).filter_map(value).collect()
+        // What is on air has its values whether or not it could be planned again.
+        match self.newest().filter(|newest| newest.name == name) {
+            Some(newest) => all(&newest.plan, &newest.addresses),
+            None => self.shelf.plan(name).map(|plan| all(&plan, &Addresses::of(&plan))).unwrap_or_default(),
+        }
     }
 
     /// The value behind a place of the newest chain.
@@ -298,8 +303,10 @@ impl Air {
     /// Writes changes into the live values of the chains they concern.
     fn write(&mut self, changes: &[Change]) {
         for change in changes {
-            let airings = [&self.on_air, &self.incoming].into_iter().flatten();
-            for airing in airings {
+            // A path means something to one chain only, and what was learned was learned there.
+            let most = if change.place.is_text() { 1 } else { 2 };
+            let airings = [&self.incoming, &self.on_air].into_iter().flatten();
+            for airing in airings.take(most) {
                 let Some(place) = counterpart(airing, &change.place) else { continue };
                 let Some(node) = airing.plan.nodes.get(place.target.node()) else { continue };
                 let Some(values) = self.shelf.values_mut(&airing.name) else { continue };

@@ -33,15 +33,7 @@ impl ChainFile {
     /// # Errors
     /// All that is wrong with it there.
     pub fn plan(&self, io: &Io, rate: f64) -> Result<Plan, Vec<Mistake>> {
-        self.plan_as(&self.spec, io, rate)
-    }
-
-    /// The same with other values: those of `spec`.
-    ///
-    /// # Errors
-    /// All that is wrong with it there.
-    pub fn plan_as(&self, spec: &Spec, io: &Io, rate: f64) -> Result<Plan, Vec<Mistake>> {
-        Plan::with(spec, io, rate, &loader(self.folder()))
+        Plan::with(&self.spec, io, rate, &loader(self.folder()))
     }
 
     /// What the paths in it are relative to.

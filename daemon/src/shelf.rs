@@ -1,9 +1,11 @@
 //! The chains of the station with their live values, ready to be planned and built.
 
+use crate::impulses::{loader, patient_loader};
 use crate::reload::{ChainFile, Loaded, frames};
 use lacquer_control::values::Values;
 use lacquer_graph::error::Hint;
 use lacquer_graph::plan::{Io, Plan};
+use lacquer_graph::text::Loader;
 use std::path::{Path, PathBuf};
 use tracing::warn;
 
@@ -47,7 +49,9 @@ impl Shelf {
 
     /// Finds the latency that all chains are padded to.
     fn align(&mut self) {
-        let own = |entry: &Entry| plan(entry, &self.io, self.rate).map(|plan| plan.latency);
+        let own = |entry: &Entry| {
+            self.own_plan(entry, &patient_loader(entry.file.folder())).map(|plan| plan.latency)
+        };
         let largest = self.entries.iter().filter_map(|entry| own(entry).ok()).max().unwrap_or(0);
         self.total = largest.max(self.latency_ms.map_or(0, |ms| frames(ms, self.rate)));
     }
@@ -62,12 +66,15 @@ impl Shelf {
             {
                 warn!("chain {name} takes the texts of its file: {why}");
                 values.take_texts_of_file();
+                // Until now nobody knew how late it is.
+                self.align();
             }
             if let Err(why) = self.plan(&name)
                 && let Some(entry) = self.entries.iter_mut().find(|entry| entry.file.name == name)
             {
                 warn!("chain {name} takes the values of its file: {why}");
                 entry.values = Values::of(&entry.file.spec);
+                self.align();
             }
         }
     }
@@ -137,7 +144,25 @@ impl Shelf {
     pub fn plan(&self, name: &str) -> Result<Plan, String> {
         self.check(name)?;
         let entry = self.entry(name).ok_or("no such chain")?;
-        let mut plan = plan(entry, &self.io, self.rate)?;
+        self.padded(self.own_plan(entry, &loader(entry.file.folder()))?)
+    }
+
+    /// The same, to go on after the audio was gone: what was read before serves for impulses that cannot be read now.
+    pub fn plan_again(&self, name: &str) -> Result<Plan, String> {
+        self.check(name)?;
+        let entry = self.entry(name).ok_or("no such chain")?;
+        self.padded(self.own_plan(entry, &patient_loader(entry.file.folder()))?)
+    }
+
+    fn own_plan(&self, entry: &Entry, load: &Loader<'_>) -> Result<Plan, String> {
+        let mut spec = entry.file.spec.clone();
+        entry.values.apply(&mut spec);
+        Plan::with(&spec, &self.io, self.rate, load).map_err(|mistakes| {
+            mistakes.iter().map(|mistake| mistake.problem.to_string()).collect::<Vec<_>>().join("; ")
+        })
+    }
+
+    fn padded(&self, mut plan: Plan) -> Result<Plan, String> {
         if plan.latency > self.total {
             let ms = |frames: usize| frames as f64 * 1000.0 / self.rate;
             let (needed, total) = (ms(plan.latency), ms(self.total));
@@ -176,14 +201,6 @@ impl Shelf {
     pub fn latency_ms(&self) -> Option<f64> {
         self.latency_ms
     }
-}
-
-fn plan(entry: &Entry, io: &Io, rate: f64) -> Result<Plan, String> {
-    let mut spec = entry.file.spec.clone();
-    entry.values.apply(&mut spec);
-    entry.file.plan_as(&spec, io, rate).map_err(|mistakes| {
-        mistakes.iter().map(|mistake| mistake.problem.to_string()).collect::<Vec<_>>().join("; ")
-    })
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {

@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
+use tracing::warn;
 
 /// Samples that are kept in all: 256 MiB of them.
 const MOST_KEPT: usize = 32 << 20;
@@ -44,6 +45,20 @@ pub fn loader(folder: &Path) -> impl Fn(&str, f64) -> Result<Arc<Data>, String> 
     move |text, rate| load(&folder.join(text), rate)
 }
 
+/// The same, but a file that cannot be read any more is what it was when it was read last.
+pub fn patient_loader(folder: &Path) -> impl Fn(&str, f64) -> Result<Arc<Data>, String> {
+    move |text, rate| {
+        let path = folder.join(text);
+        load(&path, rate).or_else(|why| {
+            let kept = find(|key| key.path == path && key.rate == rate.to_bits());
+            if kept.is_some() {
+                warn!("{}: {why}; what was read of it before plays on", path.display());
+            }
+            kept.ok_or(why)
+        })
+    }
+}
+
 fn load(path: &Path, rate: f64) -> Result<Arc<Data>, String> {
     let meta = path.metadata().map_err(|error| missing(path, &error))?;
     if !meta.is_file() {
@@ -55,7 +70,7 @@ fn load(path: &Path, rate: f64) -> Result<Arc<Data>, String> {
         bytes: meta.len(),
         rate: rate.to_bits(),
     };
-    if let Some(data) = kept(&key) {
+    if let Some(data) = find(|known| *known == key) {
         return Ok(data);
     }
     let data = Arc::new(Data::Impulse(read(path, rate)?));
@@ -77,9 +92,10 @@ fn missing(path: &Path, error: &io::Error) -> String {
     format!("{}{}", plain(error), near.unwrap_or_default())
 }
 
-fn kept(key: &Key) -> Option<Arc<Data>> {
+/// What is kept of one that `is` it.
+fn find(is: impl Fn(&Key) -> bool) -> Option<Arc<Data>> {
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let at = kept.iter().position(|(known, _)| known == key)?;
+    let at = kept.iter().position(|(known, _)| is(known))?;
     let found = kept.remove(at);
     let data = Arc::clone(&found.1);
     kept.push(found);
