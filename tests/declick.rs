@@ -45,7 +45,9 @@ fn known_clicks_are_found_and_repaired_and_nothing_else_is_touched() {
     let touched = (0..out.len()).filter(|n| out[*n] != dirty[*n]).count();
     let hit = found(&dirty, &out, &clicks);
     let wrong = runs(&ffmpeg("adeclick", &music), &music);
-    println!("ffmpeg adeclick: {hit} found, SDR {better:+.1} dB, {wrong} in clean music, {touched} samples touched");
+    println!(
+        "ffmpeg adeclick: {hit} found, SDR {better:+.1} dB, {wrong} in clean music, {touched} samples touched"
+    );
     for (hit, better, wrong) in figures {
         assert!(hit >= CLICKS * 95 / 100, "{hit} of {CLICKS} found");
         assert!(better >= 15.0, "{better:.1} dB");
@@ -62,7 +64,8 @@ fn crackle_is_repaired_in_both_channels_where_they_are_linked() {
         let mut rig = Rig::of(&format!("  - declick: {{linked: {linked}}}\n"));
         let out = rig.play(&vec![dirty.clone(), music.clone()]);
         let latency = rig.latency();
-        let touched = |channel: usize, input: &[f64]| runs(&out[channel][latency..], &input[..input.len() - latency]);
+        let touched =
+            |channel: usize, input: &[f64]| runs(&out[channel][latency..], &input[..input.len() - latency]);
         assert!(touched(0, &dirty) > 350, "{}", touched(0, &dirty));
         assert_eq!(touched(1, &music) > 350, both, "{}", touched(1, &music));
     }

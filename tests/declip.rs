@@ -62,7 +62,8 @@ fn each_polarity_has_its_level_and_it_is_found_anew_after_a_change_of_gain() {
     for from in [0, 720_000] {
         let range = from..from + 720_000;
         let out = in_line("  - declip\n", &input);
-        let better = sdr(&wanted[range.clone()], &out[range.clone()]) - sdr(&wanted[range.clone()], &input[range]);
+        let better =
+            sdr(&wanted[range.clone()], &out[range.clone()]) - sdr(&wanted[range.clone()], &input[range]);
         println!("clipped at -6 and -8 dB, from {} s on: {better:+.1} dB", from / 48_000);
         assert!(better >= 5.0, "{better:.1} dB");
     }

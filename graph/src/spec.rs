@@ -116,10 +116,16 @@ impl Spec {
         for node in &mut self.nodes {
             let owner = node.owner();
             let Some(kind) = node.kind else { continue };
-            let rows = node.values.iter_mut().zip(&node.written).enumerate().filter(|(_, (_, written))| !**written);
+            let rows =
+                node.values.iter_mut().zip(&node.written).enumerate().filter(|(_, (_, written))| !**written);
             for (at, (value, _)) in rows {
                 if let Some((row, best)) = kind.row(at).and_then(|row| Some((row, row.best?))) {
-                    changes.push(format!("{owner}: {} = {} ({})", row.name, row.text(best), row.text(*value)));
+                    changes.push(format!(
+                        "{owner}: {} = {} ({})",
+                        row.name,
+                        row.text(best),
+                        row.text(*value)
+                    ));
                     *value = best;
                 }
             }

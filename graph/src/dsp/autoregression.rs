@@ -268,7 +268,10 @@ impl Filler {
                 let from = first(row);
                 let (row_at, column_at) = (row * width + order - row, column * width + order - column);
                 let sum = matrix[row_at + column]
-                    - dot(&matrix[row_at + from..row_at + column], &matrix[column_at + from..column_at + column]);
+                    - dot(
+                        &matrix[row_at + from..row_at + column],
+                        &matrix[column_at + from..column_at + column],
+                    );
                 if column < row {
                     matrix[row_at + column] = sum / matrix[column_at + column];
                 } else if sum > 0.0 {

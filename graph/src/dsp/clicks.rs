@@ -80,7 +80,8 @@ impl Clicks {
         // An onset is heard by the scale behind it, an end by that before it. In silence there is nothing to judge by.
         let limit = |place: usize| {
             let at = place / stretch;
-            let scale = scales[at.saturating_sub(1)..(at + 2).min(scales.len())].iter().copied().fold(0.0, f64::max);
+            let scale =
+                scales[at.saturating_sub(1)..(at + 2).min(scales.len())].iter().copied().fold(0.0, f64::max);
             if scales[at] > 0.0 { threshold * scale } else { f64::INFINITY }
         };
         stand_out(&self.forward, limit, reach, &mut self.before);

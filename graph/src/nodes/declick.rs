@@ -31,8 +31,7 @@ const LONGEST: Param = Param::new(1, "longest", Unit::Ms)
     .help("Longest click that is repaired; what is longer is left.");
 const LINKED: Param = Param::new(2, "linked", Unit::Switch)
     .help("Repairs a click of one channel in all; else each channel by itself.");
-const LISTEN: Param =
-    Param::new(3, "listen", Unit::Switch).help("Lets what is taken away be heard alone.");
+const LISTEN: Param = Param::new(3, "listen", Unit::Switch).help("Lets what is taken away be heard alone.");
 const ORDER: Param = Param::new(4, "order", Unit::Count)
     .range(8.0, 64.0)
     .default(32.0)
@@ -154,7 +153,9 @@ impl Declick {
         }
         match turn {
             Turn::Look(part, parts) if part + 1 == parts => self.blame(wish.is_linked),
-            Turn::Mend(part, parts) if part + 1 == parts && pass + 1 == self.schedule.passes() => self.count(),
+            Turn::Mend(part, parts) if part + 1 == parts && pass + 1 == self.schedule.passes() => {
+                self.count()
+            }
             _ => {}
         }
     }

@@ -13,7 +13,7 @@
 //! 15 (2021).
 
 use crate::block::Block;
-use crate::dsp::autoregression::{Levinson, Filler};
+use crate::dsp::autoregression::{Filler, Levinson};
 use crate::dsp::flats::{Flats, MARGIN};
 use crate::dsp::mending::{Line, Schedule, Turn};
 use crate::dsp::tally::Tally;
@@ -29,25 +29,24 @@ const CEILING: Param = Param::new(0, "ceiling", Unit::Dbfs)
 const GAIN: Param = Param::new(1, "gain", Unit::Gain)
     .range(-24.0, 12.0)
     .help("Gain behind the repair: room for the peaks that grow.");
-const ORDER: Param = Param::new(2, "order", Unit::Count)
-    .range(32.0, 448.0)
-    .default(384.0)
-    .setting()
-    .best(448.0)
-    .help("How many samples the model looks back: more tells low and dense programme better, at more load.");
-const PASSES: Param = Param::new(3, "passes", Unit::Count)
-    .range(1.0, 4.0)
-    .default(2.0)
-    .setting()
-    .best(4.0)
-    .help("How often a peak is repaired, each time by a model of the repair before, at as many times the load.");
+const ORDER: Param =
+    Param::new(2, "order", Unit::Count).range(32.0, 448.0).default(384.0).setting().best(448.0).help(
+        "How many samples the model looks back: more tells low and dense programme better, at more load.",
+    );
+const PASSES: Param =
+    Param::new(3, "passes", Unit::Count).range(1.0, 4.0).default(2.0).setting().best(4.0).help(
+        "How often a peak is repaired, each time by a model of the repair before, at as many times the load.",
+    );
 
 const REPAIRED: Reading =
     Reading { name: "repaired", unit: Unit::Plain, help: "Samples repaired in the last second." };
 const PEAKS: Reading =
     Reading { name: "peaks", unit: Unit::Plain, help: "Peaks repaired in the last second." };
-const FOUND: Reading =
-    Reading { name: "found", unit: Unit::Dbfs, help: "Highest level at which it finds the programme clipped." };
+const FOUND: Reading = Reading {
+    name: "found",
+    unit: Unit::Dbfs,
+    help: "Highest level at which it finds the programme clipped.",
+};
 
 /// See the module.
 pub const KIND: Kind =
@@ -123,7 +122,9 @@ impl Repair {
             }
             let before = self.places.len();
             let is_at_level = |place: &usize| {
-                faults.binary_search_by_key(place, |fault| fault.0).is_ok_and(|at| samples[*place] == faults[at].1)
+                faults
+                    .binary_search_by_key(place, |fault| fault.0)
+                    .is_ok_and(|at| samples[*place] == faults[at].1)
             };
             self.places.retain(|place| !is_at_level(place));
             if self.places.len() == before {
@@ -166,7 +167,9 @@ impl Declip {
                 Turn::Look(part, parts) => model.advance(order * (part + 1) / parts),
                 Turn::Mend(part, parts) => {
                     self.repair.filler.model(model.coeffs());
-                    line.mend((part, parts), order, MOST, |samples, faults| self.repair.fill(samples, faults));
+                    line.mend((part, parts), order, MOST, |samples, faults| {
+                        self.repair.fill(samples, faults)
+                    });
                 }
             }
         }

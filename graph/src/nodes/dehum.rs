@@ -29,8 +29,11 @@ const HARMONICS: Param = Param::new(2, "harmonics", Unit::Count)
     .help("How many multiples of it are looked for, the first included: 20 of 50 Hz reach up to 1 kHz.");
 
 const FREQUENCY: Reading = Reading { name: "frequency", unit: Unit::Hz, help: "Frequency of the hum." };
-const LEVEL: Reading =
-    Reading { name: "level", unit: Unit::Dbfs, help: "Level of the hum that is taken away, RMS; -120 is none." };
+const LEVEL: Reading = Reading {
+    name: "level",
+    unit: Unit::Dbfs,
+    help: "Level of the hum that is taken away, RMS; -120 is none.",
+};
 
 /// See the module.
 pub const KIND: Kind = Kind::new(
