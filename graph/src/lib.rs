@@ -30,6 +30,7 @@ mod step;
 pub mod swap;
 pub mod text;
 pub mod trace;
+mod unit;
 pub mod yaml;
 
 pub use block::{Block, MAX_CHANNELS, Plane, QUANTUM};
