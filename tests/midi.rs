@@ -37,7 +37,7 @@ fn device(map: Map) -> Device {
     let places = Arc::new(Addresses::of(&plan).all().to_vec());
     let mut device = Device::new(map);
     device.set_places(&places);
-    let lines: Vec<Line> = places.iter().flat_map(|place| place.lines(place.row.default)).collect();
+    let lines: Vec<Line> = places.iter().flat_map(|place| place.lines(&place.default())).collect();
     device.take(&lines, false);
     device
 }
