@@ -10,7 +10,7 @@ use lacquer_tests::rig::{RATE, Rig, groups};
 use lacquer_tests::signal::{Channels, db, distance, noise, peak, rms, same_bits, silence};
 use std::f64::consts::{PI, TAU};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Writes an impulse as a file of 64-bit floats, so that nothing of it is lost.
 fn wav(folder: &Folder, name: &str, channels: &Channels) -> PathBuf {
@@ -50,7 +50,7 @@ fn taps(count: usize, taps: &[(usize, f64)]) -> Vec<f64> {
     channel
 }
 
-fn chain(impulse: &PathBuf, more: &str) -> String {
+fn chain(impulse: &Path, more: &str) -> String {
     format!("  - convolver: {{id: room, impulse: \"{}\"{more}}}\n", impulse.display())
 }
 
