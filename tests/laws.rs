@@ -322,7 +322,8 @@ fn every_parameter_and_setting_has_an_effect() {
                         rig.play(&silence(2, 24_000));
                     })
                 };
-                distance(&hear(norms[0]), &hear(norms[1])) > 1e-6
+                // -140 dBFS: a longer filter in linear phase changes little, and roundings far less.
+                distance(&hear(norms[0]), &hear(norms[1])) > 1e-7
             });
             assert!(has_effect, "{}: {address} does nothing", kind.name);
         }

@@ -182,7 +182,9 @@ fn what_make_installs_is_found_correct_and_tight_by_systemd() {
     let help = String::from_utf8_lossy(&help).into_owned();
     let commands =
         help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let names: Vec<_> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    // A long line goes on further to the right.
+    let names = commands.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    let names: Vec<_> = names.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(names.contains(&"run") && names.contains(&"doctor"), "{help}");
     for name in names.into_iter().filter(|name| *name != "help") {
         assert!(folder.at(&format!("share/man/man1/lacquer-{name}.1")).exists(), "{name}");

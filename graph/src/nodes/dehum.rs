@@ -1,8 +1,9 @@
 //! Dehum: takes away mains hum and its harmonics, and follows the mains.
 //!
 //! It looks for tones at 50 or 60 Hz and multiples that stay what they are, follows their frequency, and takes away just
-//! them: notches 3.2 Hz wide, so that a tone 5 Hz beside a harmonic changes by less than 1 dB. It needs about four seconds
-//! to be sure; then, and when the hum has gone, it fades. Where there is none, the output is the input, bit for bit. A tone
+//! them: notches 3.2 Hz wide, so that a tone as loud as the hum and 5 Hz beside a harmonic changes by less than 1 dB (15 dB
+//! louder: by less than 2). It needs about four seconds in which the hum is not far below the rest, such as a pause, to be
+//! sure; then, and when the hum has gone, it fades. Where there is none, the output is the input, bit for bit. A tone
 //! that rises above what it was for long keeps what is above: a bass note at 50 Hz over hum is left most of its level.
 //! Latency 0 frames.
 //!
