@@ -82,11 +82,11 @@ fn kept(studio: &Studio, ending: &str) -> PathBuf {
     folder.map(|entry| entry.unwrap().path()).find(|path| path.to_string_lossy().ends_with(ending)).unwrap()
 }
 
-/// Two nodes that take all the time there is, at real-time priority, leave a small machine nothing for anybody else.
+/// A node that takes all the time there is, at real-time priority, leaves a small machine little for anybody else.
 static BUSY: Mutex<()> = Mutex::new(());
 
-/// Until it is dropped, no other test here keeps a core busy.
-fn busy() -> MutexGuard<'static, ()> {
+/// Until it is dropped, no other daemon is tested here.
+fn alone_here() -> MutexGuard<'static, ()> {
     BUSY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -128,6 +128,7 @@ fn a_node_that_panics_leaves_its_input_and_comes_back_in_a_chain_built_anew() {
 
 #[test]
 fn every_surface_is_told_of_a_node_that_panics() {
+    let _alone = alone_here();
     let studio = studio("panics", "start: last");
     let mut daemon = studio.start();
     let client = daemon.client();
@@ -163,6 +164,7 @@ fn every_surface_is_told_of_a_node_that_panics() {
 
 #[test]
 fn a_node_that_makes_a_nan_is_told_and_the_programme_plays_on() {
+    let _alone = alone_here();
     let studio = studio("nan", "");
     let daemon = studio.start();
     let client = daemon.client();
@@ -176,7 +178,7 @@ fn a_node_that_makes_a_nan_is_told_and_the_programme_plays_on() {
 
 #[test]
 fn a_node_that_does_not_come_back_is_out_and_all_else_goes_on() {
-    let _busy = busy();
+    let _alone = alone_here();
     let studio = studio("loops", "");
     let mut daemon = studio.start();
     let client = daemon.client();
@@ -202,7 +204,7 @@ fn a_node_that_does_not_come_back_is_out_and_all_else_goes_on() {
 
 #[test]
 fn a_chain_that_hangs_again_is_bypassed_whole_and_in_the_end_the_process_ends() {
-    let _busy = busy();
+    let _alone = alone_here();
     let studio = studio("loops-on", "");
     let mut daemon = studio.start();
     let client = daemon.client();
@@ -225,7 +227,7 @@ fn a_chain_that_hangs_again_is_bypassed_whole_and_in_the_end_the_process_ends() 
 
 #[test]
 fn without_a_state_folder_a_hang_costs_the_values_but_not_the_programme() {
-    let _busy = busy();
+    let _alone = alone_here();
     let studio = studio("homeless", "");
     let daemon = Daemon::start_with(&studio.station, studio.port, |command| {
         command.env_remove("XDG_STATE_HOME").env_remove("HOME");
@@ -238,6 +240,7 @@ fn without_a_state_folder_a_hang_costs_the_values_but_not_the_programme() {
 
 #[test]
 fn a_process_that_was_stopped_goes_on_and_is_not_taken_for_one_that_hangs() {
+    let _alone = alone_here();
     let studio = studio("stopped", "");
     let daemon = studio.start();
     let client = daemon.client();
@@ -259,6 +262,7 @@ fn a_process_that_was_stopped_goes_on_and_is_not_taken_for_one_that_hangs() {
 
 #[test]
 fn a_full_disk_is_said_once_and_the_state_is_written_when_there_is_room() {
+    let _alone = alone_here();
     let studio = studio("full", "start: last");
     let mut daemon = studio.start();
     daemon.signal("TERM");
@@ -298,7 +302,7 @@ fn step(client: &Listener, what: &str, name: &str) {
 
 #[test]
 fn the_chain_that_was_meant_comes_back_from_the_safe_one_and_then_its_nodes() {
-    let _busy = busy();
+    let _alone = alone_here();
     let studio = studio("back", "overload: {bypass: [sparkle], chain: b}");
     let yaml = fs::read_to_string(&studio.station).unwrap().replace("block: 64", "block: 4096");
     fs::write(&studio.station, yaml).unwrap();
@@ -319,7 +323,7 @@ fn the_chain_that_was_meant_comes_back_from_the_safe_one_and_then_its_nodes() {
 
 #[test]
 fn an_overload_leaves_out_what_the_station_names_and_gives_it_back() {
-    let _busy = busy();
+    let _alone = alone_here();
     let studio = studio("overload", "overload: {bypass: [sparkle, bad], chain: b}\nstart: last");
     let yaml = fs::read_to_string(&studio.station).unwrap().replace("block: 64", "block: 4096");
     fs::write(&studio.station, yaml).unwrap();
@@ -353,7 +357,7 @@ fn an_overload_leaves_out_what_the_station_names_and_gives_it_back() {
 
 #[test]
 fn an_overload_that_nothing_else_mends_brings_the_safe_chain() {
-    let _busy = busy();
+    let _alone = alone_here();
     let studio = studio("safe", "overload: {bypass: [sparkle], chain: b}\nstart: last");
     let yaml = fs::read_to_string(&studio.station).unwrap().replace("block: 64", "block: 4096");
     fs::write(&studio.station, yaml).unwrap();
@@ -373,7 +377,7 @@ fn an_overload_that_nothing_else_mends_brings_the_safe_chain() {
 
 #[test]
 fn a_person_who_swaps_while_something_is_left_out_is_obeyed() {
-    let _busy = busy();
+    let _alone = alone_here();
     let studio = studio("obeyed", "overload: {bypass: [sparkle], chain: b}");
     studio.folder.write("c.yaml", "nodes:\n  - gain: {id: sparkle}\n");
     let yaml = fs::read_to_string(&studio.station).unwrap();
@@ -415,7 +419,7 @@ impl jack::ProcessHandler for Gaps {
 
 #[test]
 fn on_jack_a_hang_costs_about_a_second_and_no_connection() {
-    let _busy = busy();
+    let _alone = alone_here();
     if !alone("on_jack_a_hang_costs_about_a_second_and_no_connection") {
         return;
     }
