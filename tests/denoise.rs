@@ -2,16 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::files::{Depth, Sink, Source};
 use lacquer_graph::seat::Event;
 use lacquer_graph::text::Profile;
-use lacquer_tests::daemon::Folder;
+use lacquer_tests::material::ffmpeg;
 use lacquer_tests::random::Random;
 use lacquer_tests::rig::{RATE, Rig};
 use lacquer_tests::signal::{Channels, db, distance, gain, noise, rms, silence, sine};
 use realfft::RealFftPlanner;
 use std::f64::consts::TAU;
-use std::process::Command;
 
 const SECOND: usize = 48_000;
 
@@ -153,24 +151,8 @@ fn level(wave: &[f64], freq_hz: f64) -> f64 {
 }
 
 /// What ffmpeg's filter makes of a wave, lined up with it.
-fn ffmpeg(filter: &str, wave: &[f64], clean: &[f64]) -> Vec<f64> {
-    let folder = Folder::new(&format!("denoise-{}", &filter[..5]));
-    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.wav"));
-    let mut sink = Sink::create(&input, RATE as u32, 1, Depth::Float64).unwrap();
-    sink.write(&[wave]).unwrap();
-    sink.finish().unwrap();
-    let done = Command::new("ffmpeg")
-        .args(["-v", "error", "-y", "-i"])
-        .arg(&input)
-        .args(["-af", filter, "-c:a", "pcm_f64le"])
-        .arg(&output)
-        .status();
-    assert!(done.expect("ffmpeg: installed by make test").success());
-    let mut source = Source::open(&output).unwrap();
-    let mut heard = Vec::new();
-    while let Some(chunk) = source.next().unwrap() {
-        heard.extend(&chunk[0]);
-    }
+fn theirs(filter: &str, wave: &[f64], clean: &[f64]) -> Vec<f64> {
+    let mut heard = ffmpeg(filter, wave);
     // It does not always take its own delay away.
     let piece = &clean[4 * SECOND..5 * SECOND];
     let like =
@@ -217,8 +199,8 @@ fn hiss_goes_by_12_db_and_the_programme_stays() {
     let rows = [
         ("learned", tape.learned()),
         ("adaptive", play("  - denoise: {reduction: 12 dB}\n", &tape.noisy)),
-        ("ffmpeg afftdn", ffmpeg(&afftdn, &tape.noisy, &tape.clean)),
-        ("ffmpeg anlmdn", ffmpeg("anlmdn=s=0.035", &tape.noisy, &tape.clean)),
+        ("ffmpeg afftdn", theirs(&afftdn, &tape.noisy, &tape.clean)),
+        ("ffmpeg anlmdn", theirs("anlmdn=s=0.035", &tape.noisy, &tape.clean)),
     ];
     let before = si_sdr(&tape.clean[PROGRAMME], &tape.noisy[PROGRAMME]);
     println!("SI-SDR before {before:.2} dB, hiss {:.1} dBFS", tape.noise_db);

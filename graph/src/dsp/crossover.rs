@@ -126,7 +126,7 @@ impl Crossover {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::f64::consts::TAU;
 
@@ -139,7 +139,8 @@ mod tests {
         (0..48_000).map(|n| crossover.tick(0, if n == 0 { 1.0 } else { 0.0 })).collect()
     }
 
-    fn level(samples: impl Iterator<Item = f64>, freq: f64) -> f64 {
+    /// Of an impulse response at a frequency, in dB.
+    pub(crate) fn level(samples: impl Iterator<Item = f64>, freq: f64) -> f64 {
         let (mut re, mut im) = (0.0, 0.0);
         for (n, y) in samples.enumerate() {
             let angle = TAU * freq / RATE * n as f64;

@@ -149,19 +149,9 @@ impl Curve for Splits {
 mod tests {
     use super::*;
     use crate::dsp::crossover::Crossover;
-    use std::f64::consts::TAU;
+    use crate::dsp::crossover::tests::level;
 
     const RATE: f64 = 48_000.0;
-
-    fn level(samples: impl Iterator<Item = f64>, freq: f64) -> f64 {
-        let (mut re, mut im) = (0.0, 0.0);
-        for (n, y) in samples.enumerate() {
-            let angle = TAU * freq / RATE * n as f64;
-            re += y * angle.cos();
-            im -= y * angle.sin();
-        }
-        10.0 * (re * re + im * im).log10()
-    }
 
     fn splitter(freqs: &[f64], steep: bool) -> (Splitter, usize) {
         let reach = Reach::linear(RATE, 4_080);
