@@ -65,6 +65,8 @@ fn ports_have_names_for_people_and_an_order() {
         assert_eq!(all[&pretty("programme_2")], "Studio A: programme 2");
         assert_eq!(all[&pretty("master_1")], "Studio A: master 1");
         assert_eq!(all[&(uuid("under-test:master_1"), "order".to_owned())], "2");
+        let aliases = probe().port_by_name("under-test:master_1").unwrap().aliases().unwrap();
+        assert_eq!(aliases, ["Studio A:master_1"]);
         let client: u64 = probe().uuid_of_client_by_name("under-test").unwrap();
         assert_eq!(all[&(client, "pretty-name".to_owned())], "Studio A");
     };

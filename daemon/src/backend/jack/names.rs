@@ -1,4 +1,4 @@
-//! What people read in a patch bay: names and order of our ports, as JACK's metadata.
+//! What people read in a patch bay: names and order of our ports, as JACK's metadata; and an alias, `STATION:PORT`.
 //!
 //! Servers forget it with the ports, so it is told each time anew. One that has no metadata shows plain names.
 
@@ -20,7 +20,11 @@ pub(super) fn tell(client: &Client, station: &str, own: &[Own]) {
         client.property_set(uuid, PRETTY_NAME, &text(station)).ok();
     }
     for (at, own) in own.iter().enumerate() {
-        let Some(port) = client.port_by_name(&super::full(client, &own.name)) else { continue };
+        let Some(mut port) = client.port_by_name(&super::full(client, &own.name)) else { continue };
+        // One name that stays, whatever number the server adds to the client's.
+        if !station.is_empty() {
+            port.set_alias(&format!("{}:{}", station.replace([':', '\0'], " "), own.name)).ok();
+        }
         let uuid = uuid(&port);
         client.property_set(uuid, PRETTY_NAME, &text(&own.pretty)).ok();
         client.property_set(uuid, ORDER, &Property::new(at, Some(INT.to_owned()))).ok();
