@@ -1,16 +1,19 @@
 //! The JACK backend: real ports, connected as the station says; also PipeWire through its JACK library.
 
+mod calls;
 mod library;
 mod names;
 mod notifications;
 mod process;
 mod raw;
+mod wakers;
 
 use crate::backend::patch::{Cable, Other, Own, Patch};
 use crate::backend::{BackendError, Happening};
 use crate::midi::PortEnd;
 use crate::station::jack::Jack;
 use crate::threads::audio::Callback;
+use calls::Calls;
 use crossbeam_channel::Sender;
 use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, MidiIn, MidiOut, Port, PortFlags};
 use lacquer_graph::plan::{Group, Io};
@@ -51,6 +54,9 @@ pub struct Controller {
 /// How long a server may hold the name of a client that was.
 const NAME: Duration = Duration::from_millis(500);
 
+/// How often a client is opened anew because another one left in the midst of it.
+const TRIES: u32 = 10;
+
 /// A client with its ports, not yet running.
 pub struct Opened {
     client: Client,
@@ -73,6 +79,8 @@ pub struct Running {
     latency: Arc<Latency>,
     gone: Arc<AtomicBool>,
     missed: Arc<AtomicU64>,
+    /// What the server tells, and audio.
+    calls: [Arc<Calls>; 2],
     /// Callbacks on their way to the audio thread, and from there.
     fresh: Producer<Box<Callback>>,
     old: Consumer<Box<Callback>>,
@@ -97,6 +105,19 @@ pub fn wait_for_name(jack: &Jack) {
 
 /// Opens a client and registers its ports.
 pub fn open(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
+    let mut opened = open_once(wanted)?;
+    for _ in 0..TRIES {
+        // The server has answered since, so it has done with any client that was leaving.
+        if !wakers::are_stale() {
+            break;
+        }
+        drop(opened);
+        opened = open_once(wanted)?;
+    }
+    Ok(opened)
+}
+
+fn open_once(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
     let Wanted { jack, station, client: name, io, midi } = wanted;
     let library = library::load(&jack.library)?;
     // libjack writes to stderr on its own; what matters comes back as errors.
@@ -192,7 +213,9 @@ impl Opened {
         let ports = Arc::new(AtomicU64::new(1));
         let come = Arc::new(Mutex::new(Vec::new()));
         let rate = self.client.sample_rate();
+        let calls = [(); 2].map(|()| Arc::new(Calls::default()));
         let notifications = Notifications {
+            calls: Arc::clone(&calls[0]),
             happenings: happenings.clone(),
             gone: Arc::clone(&gone),
             missed: Arc::clone(&missed),
@@ -212,6 +235,7 @@ impl Opened {
         let (fresh, to_come) = RingBuffer::new(CALLBACKS);
         let (to_free, old) = RingBuffer::new(CALLBACKS);
         let process = Process {
+            calls: Arc::clone(&calls[1]),
             midi: midi.collect(),
             inputs: self.inputs.into_boxed_slice(),
             outputs: self.outputs.into_boxed_slice(),
@@ -226,7 +250,7 @@ impl Opened {
             .activate_async(notifications, process)
             .map_err(|error| failed("activating", error))?;
         names::tell(client.as_client(), &self.station, &self.own);
-        Ok(Running { client, own: self.own, ports, come, latency, gone, missed, fresh, old })
+        Ok(Running { client, own: self.own, ports, come, latency, gone, missed, calls, fresh, old })
     }
 }
 
@@ -333,6 +357,8 @@ impl Running {
 
     /// Leaves the server.
     pub fn stop(self) {
+        // A server that runs lets the audio thread end its call.
+        calls::wait(if self.is_gone() { &self.calls } else { &self.calls[..1] });
         // Without a server there is nothing left to leave.
         self.client.deactivate().ok();
     }

@@ -1,5 +1,6 @@
 //! `[audio]` The JACK client's half on the audio thread: samples and MIDI bytes in and out.
 
+use crate::backend::jack::calls::Calls;
 use crate::backend::{Happening, Ports};
 use crate::midi::{PortEnd, Raw};
 use crate::realtime::guarded;
@@ -9,9 +10,11 @@ use jack::{
     AudioIn, AudioOut, Client, Control, Frames, MidiIn, MidiOut, Port, ProcessHandler, ProcessScope, RawMidi,
 };
 use rtrb::{Consumer, Producer};
+use std::sync::Arc;
 
 /// What the callback works with.
 pub(super) struct Process {
+    pub(super) calls: Arc<Calls>,
     pub(super) inputs: Box<[Port<AudioIn>]>,
     pub(super) outputs: Box<[Port<AudioOut>]>,
     pub(super) callback: Box<Callback>,
@@ -82,6 +85,7 @@ impl Ports for Cycle<'_> {
 
 impl ProcessHandler for Process {
     fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
+        let _call = self.calls.begin();
         guarded(|| self.renew());
         let mut cycle = Cycle { inputs: &self.inputs, outputs: &mut self.outputs, scope };
         self.callback.block(scope.n_frames() as usize, &mut cycle);

@@ -110,7 +110,8 @@ impl Conductor {
         }
     }
 
-    /// Closes the link on a thread of its own: leaving a server that does not answer, or that is changing, may take for ever.
+    /// Closes the link on a thread of its own: leaving a server that does not answer, that is changing or that has gone may
+    /// take for ever.
     pub(super) fn leave(&mut self) {
         let Some(link) = self.link.take() else { return };
         link.keep(&mut self.cabling);
@@ -125,7 +126,7 @@ impl Conductor {
         let backend = self.station.audio.backend.name();
         error!(backend, xruns = self.health.xruns.sum(), "{backend}: {why}; looking for it again");
         self.tell_event("connection", &["lost", why]);
-        self.close();
+        self.leave();
         self.wait_for_audio();
         self.ended |= self.ending.is_some();
     }
@@ -149,7 +150,6 @@ impl Conductor {
             return;
         }
         self.search.stands = Duration::ZERO;
-        self.leave();
         self.lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
     }
 
@@ -173,7 +173,8 @@ impl Conductor {
     pub(super) fn reopen(&mut self, now: Instant) {
         let search = &mut self.search;
         match search.opening.as_ref().map(Receiver::try_recv) {
-            None if now < search.next => {}
+            // One is left before the next is opened: libraries keep what they know of a server for the whole process.
+            None if now < search.next || search.leaving.iter().any(|(thread, _)| !thread.is_finished()) => {}
             None => {
                 search.waits = (search.waits * 2).min(RETRY_MOST);
                 search.next = now + search.waits;
