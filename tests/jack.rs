@@ -12,25 +12,9 @@ use lacquer_tests::ear::{Ear, cables, daemon, daemon_with};
 use lacquer_tests::jackd::{Server, alone};
 use lacquer_tests::random::Random;
 use std::fs;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-
-#[test]
-fn a_test_server_leaves_no_slot_behind() {
-    if !alone("a_test_server_leaves_no_slot_behind") {
-        return;
-    }
-    // The registry of all servers of a user has eight places; a server that is killed keeps its own for ever.
-    let name = std::env::var("JACK_DEFAULT_SERVER").unwrap();
-    let is_registered = || {
-        let registry = std::fs::read("/dev/shm/jack-shm-registry").unwrap();
-        registry.windows(name.len()).any(|bytes| bytes == name.as_bytes())
-    };
-    let server = Server::start(256);
-    assert!(is_registered());
-    drop(server);
-    assert!(!is_registered(), "{name} still holds one of the machine's eight places");
-}
 
 #[test]
 fn ports_have_sensible_names_and_are_connected_as_the_station_says() {
@@ -147,6 +131,33 @@ fn a_server_that_goes_is_reported_and_found_again_with_all_values() {
         ("/status/latency_frames", 221.0 + 132.0),
     ] {
         client.hear(address, |line| line.address == address && line.values == [Value::Number(value)]);
+    }
+}
+
+#[test]
+fn a_client_that_comes_after_one_that_left_while_it_was_opened_is_heard() {
+    if !alone("a_client_that_comes_after_one_that_left_while_it_was_opened_is_heard") {
+        return;
+    }
+    let _server = Server::start(128);
+    for _ in 0..8 {
+        let is_over = AtomicBool::new(false);
+        let folder = Folder::new("jack-comes");
+        let daemon = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    drop(Client::new("probe", ClientOptions::NO_START_SERVER));
+                }
+            });
+            let daemon = daemon(&folder, "line", "");
+            daemon.logged("line is on air");
+            is_over.store(true, Ordering::Relaxed);
+            daemon
+        });
+        daemon.client().say("/node/line/level", vec![Value::Number(-20.0)]);
+        let ear = Ear::open();
+        ear.connect("under-test:master_1", "ear:in");
+        ear.heard();
     }
 }
 

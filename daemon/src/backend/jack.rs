@@ -5,6 +5,7 @@ mod names;
 mod notifications;
 mod process;
 mod raw;
+mod wakers;
 
 use crate::backend::patch::{Cable, Other, Own, Patch};
 use crate::backend::{BackendError, Happening};
@@ -50,6 +51,9 @@ pub struct Controller {
 
 /// How long a server may hold the name of a client that was.
 const NAME: Duration = Duration::from_millis(500);
+
+/// How often a client is opened anew because another one left in the midst of it.
+const TRIES: u32 = 10;
 
 /// A client with its ports, not yet running.
 pub struct Opened {
@@ -97,6 +101,19 @@ pub fn wait_for_name(jack: &Jack) {
 
 /// Opens a client and registers its ports.
 pub fn open(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
+    let mut opened = open_once(wanted)?;
+    for _ in 0..TRIES {
+        // The server has answered since, so it has done with any client that was leaving.
+        if !wakers::are_stale() {
+            break;
+        }
+        drop(opened);
+        opened = open_once(wanted)?;
+    }
+    Ok(opened)
+}
+
+fn open_once(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
     let Wanted { jack, station, client: name, io, midi } = wanted;
     let library = library::load(&jack.library)?;
     // libjack writes to stderr on its own; what matters comes back as errors.
