@@ -66,7 +66,7 @@ pub const KIND: Kind = Kind::new(
     Reading { name: "noise", unit: Unit::Dbfs, help: "Level of the noise, learned or found, RMS." },
 ]);
 
-/// From one spectrum to the next.
+/// From one spectrum to the next. Longer frames part the partials of strings better, shorter ones follow speech better.
 const HOP_MS: f64 = 10.67;
 /// Reduction above which the SNR is followed more slowly, by as much as it is more: what swings in noise is heard the more
 /// the farther down the rest is.
