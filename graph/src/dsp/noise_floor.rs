@@ -175,7 +175,7 @@ mod tests {
 
     /// Levels in dB of the floor that is found in white noise with a mean square of 1, after so many spectra.
     fn found(mut seed: u64, after: &[usize]) -> Vec<f64> {
-        let mut stft = Stft::new(2_048, 1);
+        let mut stft = Stft::new(512, 1);
         let bands = Bands::new(stft.lines(), 48_000.0);
         let (mut floor, mut power) = (NoiseFloor::default(), vec![0.0; stft.lines()]);
         let (mut samples, mut dry) = ([0.0; 512], [0.0; 512]);

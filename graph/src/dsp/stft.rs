@@ -1,6 +1,6 @@
-//! Work on short-time spectra: frames under a Hann window, each a quarter further, transformed, changed, put back under the
-//! same window and added up. What is not changed comes back as it was, to rounding, `size + hop` frames late: one hop is
-//! left for the work on a frame, so that it can be spread.
+//! Work on short-time spectra: frames under a Hann window, each a fifth further, transformed, changed, put back under the
+//! same window and added up. What is not changed comes back as it was, to rounding, six hops late: one is left for the work
+//! on a frame, so that it can be spread.
 //!
 //! Source: J. B. Allen, L. R. Rabiner, *A unified approach to short-time Fourier analysis and synthesis*, Proc. IEEE 65(11),
 //! 1977. The Hann window on both ways, rather than its root, keeps loud tones out of the quiet beside them.
@@ -11,8 +11,13 @@ use std::f64::consts::TAU;
 use std::sync::Arc;
 
 /// Hops in a frame, and in what is held: a frame and the hop in which it is worked on.
-const OVERLAP: usize = 4;
+const OVERLAP: usize = 5;
 const HELD: usize = OVERLAP + 1;
+
+/// Frames from input to output, with spectra every `hop` of them.
+pub fn latency(hop: usize) -> usize {
+    (OVERLAP + 1) * hop
+}
 
 /// See the module.
 pub struct Stft {
@@ -38,13 +43,13 @@ struct Track {
 }
 
 impl Stft {
-    /// `[control]` Frames of `size`, a power of two.
-    pub fn new(size: usize, channels: usize) -> Self {
+    /// `[control]` Spectra every `hop` frames.
+    pub fn new(hop: usize, channels: usize) -> Self {
+        let size = OVERLAP * hop;
         let mut planner = RealFftPlanner::new();
         let (forward, inverse) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
         let window: Box<[f64]> =
             (0..size).map(|n| 0.5 - 0.5 * (TAU * n as f64 / size as f64).cos()).collect();
-        let hop = size / OVERLAP;
         // At every place the squares of the windows above it add up to the same.
         let gain: f64 = window.iter().map(|w| w * w).sum::<f64>() / hop as f64;
         let ring = || vec![0.0; HELD * hop].into_boxed_slice();
@@ -171,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_is_not_changed_comes_back_as_it_was() {
-        let mut stft = Stft::new(256, 1);
+        let mut stft = Stft::new(64, 1);
         let gains = vec![1.0; stft.lines()];
         let input: Vec<f64> = (0..4_096).map(|n| (n as f64 * 0.37).sin() + (n as f64 * 1.9).cos()).collect();
         let (mut out, mut dry) = (input.clone(), vec![0.0; input.len()]);
@@ -184,7 +189,7 @@ mod tests {
                 stft.synthesise(0, &gains);
             }
         }
-        let latency = 256 + stft.hop();
+        let latency = latency(64);
         assert_eq!(dry[latency..], input[..4_096 - latency]);
         let off = out[latency..].iter().zip(&input).map(|(y, x)| (y - x).abs()).fold(0.0, f64::max);
         assert!(off < 1e-14, "{off:e}");

@@ -1,10 +1,11 @@
 //! Denoise: takes steady noise (hiss, hum's bed, air conditioning) out of a programme.
 //!
-//! `broadband` works on spectra of about 43 ms, four over each other: each line is turned down by as much as it is noise, by
+//! `broadband` works on spectra of about 53 ms, five over each other: each line is turned down by as much as it is noise, by
 //! no more than `reduction`, with one gain for all channels, so that the image stands. What the noise is, is learned while
 //! `learn` is on (the sound passes as it is), or else found while it plays: the level in each band that the programme does
-//! not fall below for two seconds, where it sounds like noise; noise that ends far below 20 kHz must be learned. Latency: a frame and a quarter (2560 frames at 44.1 and 48 kHz); the work on a spectrum is
-//! spread over that quarter. Where no noise is found, the output is the input, delayed, to -120 dB.
+//! not fall below for two seconds, where it sounds like noise; noise that ends far below 20 kHz must be learned. Latency: a
+//! frame and a fifth (3072 frames at 44.1 and 48 kHz); the work on a spectrum is spread over that fifth. Where no noise is
+//! found, the output is the input, delayed, to -120 dB.
 //!
 //! `voice` leaves speech and little else (RNNoise), each channel by itself; `reduction` says how much of the rest is taken.
 //! Latency 960 frames at 48 kHz, and 64 for each channel after the first, for the network works on one after another; about as
@@ -15,7 +16,7 @@ use crate::block::{Block, QUANTUM};
 use crate::dsp::delay::Delay;
 use crate::dsp::noise_floor::NoiseFloor;
 use crate::dsp::profile::{BANDS, Bands};
-use crate::dsp::stft::Stft;
+use crate::dsp::stft::{self, Stft};
 use crate::dsp::suppress::{Suppressor, Wish};
 use crate::dsp::voice::{self, Voice};
 use crate::meter::{Meter, REDUCTION as REDUCED, Reading};
@@ -65,14 +66,11 @@ pub const KIND: Kind = Kind::new(
     Reading { name: "noise", unit: Unit::Dbfs, help: "Level of the noise, learned or found, RMS." },
 ]);
 
-/// Length of a frame.
-const FRAME_MS: f64 = 42.7;
-/// Pieces in which the gains are worked out.
-const SLICES: usize = 4;
-/// Reduction above which the noise is taken to be louder, and by how much for each dB: the gain of a line swings around
-/// what noise would want, and the farther down the more it does.
+/// From one spectrum to the next. Longer frames part the partials of strings better, shorter ones follow speech better.
+const HOP_MS: f64 = 10.67;
+/// Reduction above which the SNR is followed more slowly, by as much as it is more: what swings in noise is heard the more
+/// the farther down the rest is.
 const ENOUGH: f64 = 12.0;
-const MORE: f64 = 0.3;
 /// Least spectra that make a profile.
 const FEWEST: usize = 8;
 const _: () = assert!(BANDS == PROFILE_BANDS, "a profile has as many bands as its text");
@@ -85,16 +83,16 @@ fn heard(left: f64, dry: f64, share: f64) -> f64 {
     if share == 0.0 { left } else { (1.0 - share) * left + share * (dry - left) }
 }
 
-/// Samples of a frame: the power of two nearest to its length.
-fn size(sample_rate: f64) -> usize {
-    1 << (FRAME_MS / 1000.0 * sample_rate).log2().round() as u32
+/// Samples from one spectrum to the next: the power of two nearest to that time.
+fn hop(sample_rate: f64) -> usize {
+    1 << (HOP_MS / 1000.0 * sample_rate).log2().round() as u32
 }
 
 fn latency(setup: &Setup<'_>) -> usize {
     if is_voice(setup) {
         voice::latency(setup.sample_rate, setup.channels)
     } else {
-        size(setup.sample_rate) / 4 * 5
+        stft::latency(hop(setup.sample_rate))
     }
 }
 
@@ -107,7 +105,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         let dry = (0..setup.channels).map(|_| Delay::new(latency(setup))).collect();
         return Box::new(Speech { voices: Voice::all(setup.sample_rate, setup.channels), dry });
     }
-    let stft = Stft::new(size(setup.sample_rate), setup.channels);
+    let stft = Stft::new(hop(setup.sample_rate), setup.channels);
     let bands = Bands::new(stft.lines(), setup.sample_rate);
     let levels = setup.profile(0).and_then(|profile| profile.bands.as_slice().try_into().ok());
     let zeros = || vec![0.0; stft.lines()].into_boxed_slice();
@@ -176,7 +174,7 @@ const LOOKED_AT: [Param; 4] = [REDUCTION, FLOOR, SMOOTHING, SENSITIVITY];
 
 impl Broadband {
     fn jobs(&self) -> usize {
-        2 * self.channels + SLICES + 3
+        2 * self.channels + 4
     }
 
     /// Frames of the hop after which a piece of the work is done.
@@ -193,12 +191,13 @@ impl Broadband {
     /// A frame is whole: what is asked for now holds for it.
     fn begin(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Meter) {
         let [reduction, floor, smoothing, sensitivity] = ramps.each_ref().map(Ramp::value);
+        let steadier = ENOUGH / reduction.max(ENOUGH);
         let now = &mut self.now;
         now.wish = Wish {
-            factor: 10.0_f64.powf((sensitivity + MORE * (reduction - ENOUGH).max(0.0)) / 10.0),
+            factor: 10.0_f64.powf(sensitivity / 10.0),
             floor: db_to_gain(-reduction),
-            // From 150 to 500 ms, and from none to a twelfth of an octave on each side.
-            memory: 0.93 + 0.05 * smoothing,
+            // From 0.2 to 0.9 s, and from none to a twelfth of an octave on each side.
+            memory: 1.0 - 0.05 * 0.25_f64.powf(smoothing) * steadier,
             width: (6.0 * smoothing, smoothing / 16.0),
         };
         now.least = if floor > FLOOR.min { db_to_gain(floor) } else { 0.0 };
@@ -224,8 +223,6 @@ impl Broadband {
 
     /// Does the next piece of the work on a frame.
     fn work(&mut self) {
-        let lines = self.stft.lines();
-        let part = lines.div_ceil(SLICES);
         let mut job = self.now.job;
         self.now.job += 1;
         if job < self.channels {
@@ -246,17 +243,14 @@ impl Broadband {
                 let densities = heard.or(self.profile);
                 let densities = densities.unwrap_or_else(|| self.now.floor.densities(&self.bands));
                 self.bands.spread(&densities, &mut self.noise);
-                let power = self.noise.iter().sum::<f64>() / ((lines - 1) as f64 * self.stft.noise_gain());
+                let lines = (self.stft.lines() - 1) as f64;
+                let power = self.noise.iter().sum::<f64>() / (lines * self.stft.noise_gain());
                 let now = &mut self.now;
                 now.level = power.sqrt();
                 now.wish.floor = now.wish.floor.max(now.least / now.level).min(1.0);
             }
-            job if job < 2 + SLICES => {
-                let from = (job - 2) * part;
-                let piece = from..(from + part).min(lines);
-                self.suppressor.weigh(piece, &self.power, &self.noise, &self.now.wish);
-            }
-            job if job == 2 + SLICES => {
+            2 => self.suppressor.weigh(&self.power, &self.noise, &self.now.wish),
+            3 => {
                 if self.now.learning {
                     self.suppressor.pass();
                 } else {
@@ -266,7 +260,7 @@ impl Broadband {
                 let left: f64 = gains.map(|(gain, noise)| gain * gain * noise).sum();
                 self.now.reduced = (left / self.noise.iter().sum::<f64>()).sqrt();
             }
-            job => self.stft.synthesise(job - 3 - SLICES, self.suppressor.gains()),
+            job => self.stft.synthesise(job - 4, self.suppressor.gains()),
         }
     }
 }
