@@ -4,6 +4,7 @@
 
 use lacquer_graph::seat::Event;
 use lacquer_tests::material::music;
+use lacquer_tests::random::Random;
 use lacquer_tests::rig::{RATE, Rig};
 use lacquer_tests::signal::{Channels, db, gain, noise, rms};
 use std::f64::consts::TAU;
@@ -83,8 +84,8 @@ fn a_drift_is_followed() {
 fn a_tone_beside_a_harmonic_stays() {
     let hum = hum(16, |_| 50.0);
     for freq in [105.0, 145.0, 205.0, 445.0, 505.0, 995.0] {
-        // As loud as the hum there, and much louder.
-        for level in [gain(-37.0) * 50.0 / freq, gain(-20.0)] {
+        // As loud as the hum there, 15 dB louder, and much louder.
+        for level in [gain(-37.0) * 50.0 / freq, gain(-22.0) * 50.0 / freq, gain(-20.0)] {
             let wave = |n: usize| level * (TAU * freq / RATE * n as f64).sin();
             // The hum comes first, so that it is taken away for sure.
             let tone: Vec<f64> =
@@ -92,16 +93,14 @@ fn a_tone_beside_a_harmonic_stays() {
             let out = dehum("", &sum(&hum, &tone));
             let change = db(amplitude(&out[8 * SECOND..], freq) / amplitude(&tone[8 * SECOND..], freq));
             println!("{freq} Hz at {:.0} dBFS beside hum: {change:+.2} dB", db(level) - 3.0);
-            // Where it is 40 dB above the harmonic, it takes that for itself: some tenths of a dB more.
-            let most = if level > gain(-21.0) { 2.0 } else { 1.0 };
-            assert!(change.abs() <= most, "{freq} Hz: {change:.2} dB");
+            assert!(change.abs() <= 1.0, "{freq} Hz: {change:.2} dB");
         }
     }
 }
 
 #[test]
 fn programme_without_hum_is_left_bit_for_bit() {
-    let music = music(20, 5);
+    let music = music(120, 5);
     assert!(dehum("", &music) == music, "music");
     // A bass that plays around 50 Hz.
     let mut phase = 0.0;
@@ -113,6 +112,69 @@ fn programme_without_hum_is_left_bit_for_bit() {
     };
     let bass: Vec<f64> = (0..20 * SECOND).map(bass).collect();
     assert!(dehum("", &bass) == bass, "a bass");
+    // Low notes that are held and end: the tempered ones around the mains, and ones that are at them.
+    for (lows, longest) in
+        [(&[49.0, 58.27, 61.74, 98.0, 123.47][..], 4.0), (&[49.0, 50.0, 51.0, 60.0, 100.0], 2.0)]
+    {
+        let organ = organ(120, lows, longest);
+        assert!(dehum("", &organ) == organ, "an organ at {lows:?} Hz");
+    }
+    // A drum on each beat, in time to the sample: all of it is at multiples of 2 Hz.
+    let drum = |n: usize| {
+        let time = n as f64 / RATE % 0.5;
+        0.4 * (-6.0 * time).exp() * (TAU * 50.0 * time + 12.0 * (1.0 - (-30.0 * time).exp())).sin()
+    };
+    let drums: Vec<f64> = (0..40 * SECOND).map(drum).collect();
+    assert!(dehum("", &drums) == drums, "drums");
+}
+
+/// Chords of an organ: its lowest voice changes between some notes, each voice's notes are as loud from their begin to their end.
+fn organ(seconds: usize, lows: &[f64], longest: f64) -> Vec<f64> {
+    let mut random = Random::new(7);
+    let mut samples = vec![0.0; seconds * SECOND];
+    for voice in 0..4 {
+        let mut begin = 0;
+        while begin < samples.len() {
+            let length = (RATE * (0.5 + (longest - 0.5) * random.unit())) as usize;
+            let note = (40.0 + 30.0 * random.unit()).round();
+            let freq = if voice == 0 { *random.pick(lows) } else { 440.0 * ((note - 69.0) / 12.0).exp2() };
+            let phase = random.unit();
+            for (n, sample) in samples[begin..].iter_mut().take(length).enumerate() {
+                let time = n as f64 / RATE;
+                let level = 0.06 * (time / 0.05).min(1.0) * ((length - n) as f64 / RATE / 0.1).min(1.0);
+                let pipe = |k: i32| (f64::from(k) * TAU * (freq * time + phase)).sin() / f64::from(k);
+                *sample += level * (1..10).map(pipe).sum::<f64>();
+            }
+            begin += length;
+        }
+    }
+    samples
+}
+
+#[test]
+fn hum_far_below_music_that_never_pauses_is_found_and_let_go() {
+    for (seed, freq) in [(5, 50.02), (7, 60.07)] {
+        let music = [music(60, seed), music(60, seed + 1)];
+        let mut hum = hum(60, |_| freq);
+        hum[35 * SECOND..].fill(0.0);
+        let mut rig = Rig::of("  - dehum: {id: n}\n");
+        rig.block = 1024;
+        let input: Channels = music.iter().map(|music| sum(music, &hum)).collect();
+        let out = rig.play(&input);
+        let left = |channel: usize, from: usize, to: usize| {
+            let range = from * SECOND..to * SECOND;
+            db(rms(&range.map(|n| out[channel][n] - music[channel][n]).collect::<Vec<_>>()))
+        };
+        let found = (0..30 * SECOND).find(|n| out[0][*n] != input[0][*n]).unwrap() as f64 / RATE;
+        println!(
+            "hum of {freq} Hz, -37.9 dBFS under music of {:.1}: found in {found:.1} s, then {:.1} and {:.1} dBFS",
+            db(rms(&music[0])),
+            left(0, 20, 35),
+            left(1, 20, 35)
+        );
+        assert!(found < 15.0 && left(0, 20, 35) < -44.0 && left(1, 20, 35) < -44.0);
+        assert!(out[0][55 * SECOND..] == music[0][55 * SECOND..], "let go");
+    }
 }
 
 #[test]
@@ -135,7 +197,7 @@ fn hum_is_gone_in_a_pause_and_nothing_stays_when_it_ends() {
         level(22, 24),
         level(26, 30)
     );
-    assert!(level(7, 8) < -70.0 && level(26, 30) < -90.0);
+    assert!(level(7, 8) < -70.0 && level(8, 20) < -50.0 && level(22, 24) < -60.0 && level(26, 30) < -90.0);
 }
 
 #[test]

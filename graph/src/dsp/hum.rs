@@ -3,42 +3,42 @@
 //! Each harmonic has a phasor a channel: what all harmonics together leave, turned back by the harmonic's own angle and
 //! averaged (adaptive noise cancelling with a synthesised reference). How the phasors turn tells how far the frequency is
 //! off; a loop of the second order follows it, so that a steady drift leaves no error. A harmonic is hum if its phasor has
-//! been what it is for seconds: the notes of a bass do not stay. From then on its mean is known, and what is taken away
-//! is never far from that mean: louder programme at the same place is left.
+//! been what it is for seconds: the notes of a bass do not stay. Under programme it is one if the mains are heard (see
+//! `dsp/mains.rs`) and its phase has a mean at their frequency. From then on its own mean is known, and what is taken away
+//! is never far from that mean: louder programme at the same place is left. A phasor is trusted as far as it has lately been
+//! near its mean; the others steer nothing. All means lean together, each by the harmonic's multiple of one angle, with what
+//! the loop has not followed yet.
 //!
 //! Sources: B. Widrow et al., *Adaptive Noise Cancelling: Principles and Applications*, Proc. IEEE 63 (1975), section VIII;
 //! F. M. Gardner, *Phaselock Techniques* (2005), chapter 2, for the loop.
 
+use crate::dsp::harmonic::{
+    APART, AVERAGE, LEAST, LONG, STEADY, STEPS, Seen, Tone, Votes, add, between, size, turned,
+};
+use crate::dsp::mains::{HEARD, Mains};
 use std::f64::consts::TAU;
 
 /// Half width of a phasor's average, in Hz.
 const WIDTH: f64 = 1.8;
 /// Most that the mains are off, in Hz.
 const RANGE: f64 = 0.6;
-/// Control steps in a second.
-const STEPS: f64 = 40.0;
-/// Steps from a phasor to the one that it is held against: half a second.
-const APART: usize = 20;
-/// Steps over which steadiness is averaged, and the mean phasor of hum.
-const AVERAGE: f64 = 60.0;
+/// Where the loop is farther off than this, it may be stopped by the range, at something else.
+const INSIDE: f64 = 0.58;
+/// Steps over which the mean phasor of hum is averaged.
 const MEAN: f64 = 80.0;
 /// Natural frequency of the loop, in rad/s; it is critically damped.
 const LOOP: f64 = 4.5;
-/// A harmonic is hum from this steadiness on; below the other one it is no longer, after so many steps.
-const STEADY: [f64; 2] = [0.85, 0.3];
-const UNSTEADY: u32 = 400;
-/// So many steps after it is less than this share of its mean, it has gone.
-const GONE: u32 = 20;
-const FAINT: f64 = 0.25;
-/// Fastest turn of the first harmonic's phasor that is still the hum, in Hz.
-const LOCKED: f64 = 0.1;
-/// Lowest amplitude of a harmonic that counts: -100 dBFS.
-const LEAST: f64 = 1e-5;
 /// Hum has this many steady ones among its first harmonics, and as long as it lasts not fewer than that.
 const FIRST: usize = 8;
 const ENOUGH: [usize; 2] = [3, 2];
 /// Steps until it is believed that hum is there, or gone.
 const PATIENCE: [u32; 2] = [30, 40];
+/// Least trust with which the mean follows.
+const WARY: f64 = 0.1;
+/// Share of the way on which the lean follows in a step.
+const LEAN: f64 = 0.7;
+/// How fast the frequency goes to the one that is heard where no phasor is trusted, in 1/s.
+const STEER: f64 = 1.0;
 /// Most that is taken away beside the mean, as a share of it, and as a share of what is there.
 const BESIDE: f64 = 0.5;
 const MOST: f64 = 1.5;
@@ -58,6 +58,7 @@ pub struct Hum {
     turns: [Box<[f64]>; 2],
     angles: [Box<[f64]>; 2],
     tones: Box<[Tone]>,
+    mains: Mains,
     channels: Box<[Phasors]>,
 }
 
@@ -67,42 +68,28 @@ struct Now {
     freq: f64,
     /// In Hz a second.
     drift: f64,
+    /// How far the first harmonic's mean is turned, in rad; that of the others as many times farther.
+    lean: f64,
     /// Frames since the last step.
     frames: u32,
     /// Steps for which it has looked as if it were the other way.
     doubt: u32,
     is_on: bool,
+    /// Whether the mains are heard.
+    is_guided: bool,
     /// Where the oldest phasors are.
     oldest: usize,
 }
 
-/// What is known of a harmonic, in all channels together.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tone {
-    /// Averages: how the phasor's direction stands to what it was, and its power.
-    likeness: [f64; 2],
-    power: f64,
-    is_hum: bool,
-    /// Steps for which it has been unsteady, and faint.
-    doubt: [u32; 2],
-    /// How much of it is taken away.
-    gate: f64,
-}
+impl Now {
+    fn new(freq: f64) -> Self {
+        Self { freq, drift: 0.0, lean: 0.0, frames: 0, doubt: 0, is_on: false, is_guided: false, oldest: 0 }
+    }
 
-impl Tone {
-    /// Decides whether it is hum.
-    fn judge(&mut self, steadiness: f64, harmonic: f64, is_faint: bool) {
-        let turn = self.likeness[1].atan2(self.likeness[0]) * STEPS / (TAU * APART as f64);
-        if !self.is_hum {
-            self.doubt = [0; 2];
-            let is_loud = self.power > LEAST * LEAST;
-            self.is_hum = is_loud && steadiness > STEADY[0] && turn.abs() < LOCKED * harmonic;
-            return;
-        }
-        for (doubt, is_due) in self.doubt.iter_mut().zip([steadiness < STEADY[1], is_faint]) {
-            *doubt = if is_due { *doubt + 1 } else { 0 };
-        }
-        self.is_hum = self.doubt[0] < UNSTEADY && self.doubt[1] < GONE;
+    /// Direction in which a harmonic leans.
+    fn leaning(&self, at: usize) -> [f64; 2] {
+        let (sin, cos) = (self.lean * (at + 1) as f64).sin_cos();
+        [cos, sin]
     }
 }
 
@@ -124,33 +111,16 @@ struct Phasors {
 struct Memory {
     /// The phasor without the delay of its average, at the last step.
     prompt: [f64; 2],
-    /// Its mean, as long as it is hum.
+    /// Its mean, as long as it is hum, if nothing leaned; and the mean of its unit phasor.
     mean: [f64; 2],
+    unit: [f64; 2],
     /// Where what is taken away goes until the next step.
     goal: [f64; 3],
-}
-
-/// a times the conjugate of b.
-fn turned([a, b]: [f64; 2], [c, d]: [f64; 2]) -> [f64; 2] {
-    [a * c + b * d, b * c - a * d]
-}
-
-fn size([re, im]: [f64; 2]) -> f64 {
-    re.hypot(im)
-}
-
-fn add(sum: &mut [f64; 2], [re, im]: [f64; 2]) {
-    *sum = [sum[0] + re, sum[1] + im];
 }
 
 /// How much of what is left goes into a phasor in a frame.
 fn pace(rate: f64) -> f64 {
     2.0 * TAU * WIDTH / rate
-}
-
-/// `from` and `share` of the way to `to`.
-fn between(from: [f64; 2], to: [f64; 2], share: f64) -> [f64; 2] {
-    [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])]
 }
 
 impl Hum {
@@ -169,10 +139,11 @@ impl Hum {
         let mut hum = Self {
             rate,
             nominal,
-            now: Now { freq: nominal, drift: 0.0, frames: 0, doubt: 0, is_on: false, oldest: 0 },
+            now: Now::new(nominal),
             turns: [zeros(), zeros()],
             angles: [zeros(), zeros()],
             tones: vec![Tone::default(); count].into_boxed_slice(),
+            mains: Mains::new((rate / STEPS).ceil() / rate, channels),
             channels: (0..channels).map(|_| phasors()).collect(),
         };
         hum.reset();
@@ -243,59 +214,104 @@ impl Hum {
 
     /// Looks at the phasors.
     fn step(&mut self) {
-        let count = self.tones.len();
-        let oldest = self.now.oldest;
-        let newest = (oldest + APART - 1) % APART;
-        // What goes on beyond the average's delay: what it was told in this step.
-        let lead = 1.0 / (0.5 * pace(self.rate) * f64::from(self.now.frames));
-        let (mut turned_by, mut weights) = (0.0, 0.0);
-        for (at, tone) in self.tones.iter_mut().enumerate() {
-            let (mut since_last, mut since_long) = ([0.0; 2], [0.0; 2]);
-            let (mut power, mut before, mut usual) = (0.0, 0.0, 0.0);
-            for channel in &mut self.channels {
-                let now = [channel.re[at], channel.im[at]];
-                let [last, long] = [newest, oldest].map(|slot| channel.past[slot * count + at]);
-                channel.past[oldest * count + at] = now;
-                let rest = &mut channel.rest[at];
-                let prompt = between(last, now, lead);
-                add(&mut since_last, turned(prompt, rest.prompt));
-                add(&mut since_long, turned(now, long));
-                rest.prompt = prompt;
-                power += size(now).powi(2);
-                before += size(long).powi(2);
-                usual += size(rest.mean).powi(2);
+        let mut votes = Votes::default();
+        for at in 0..self.tones.len() {
+            let seen = self.look(at);
+            let fit = self.fit(at, seen.inverse());
+            let harmonic = (at + 1) as f64;
+            let (now, tone) = (&self.now, &mut self.tones[at]);
+            tone.average(&seen);
+            let was_hum = tone.is_hum;
+            let is_inside = (now.freq - self.nominal).abs() < INSIDE;
+            if tone.judge(&seen, harmonic, is_inside, now.is_guided.then_some(fit)) {
+                // The mean of unit phasors is about half of what hum is to the rest, or nearly all where that is little.
+                let (scale, leaning) = ((2.0 - fit) / tone.inverse, now.leaning(at));
+                tone.unrest = 1.0;
+                for channel in &mut self.channels {
+                    let rest = &mut channel.rest[at];
+                    rest.mean = turned(rest.unit.map(|unit| scale * unit), leaning);
+                }
             }
-            let likeness = since_long.map(|sum| sum / (power * before).sqrt().max(LEAST.powi(4)));
-            tone.likeness = between(tone.likeness, likeness, 1.0 / AVERAGE);
-            tone.power += (power - tone.power) / AVERAGE;
-            let (steadiness, harmonic) = (size(tone.likeness), (at + 1) as f64);
-            tone.judge(steadiness, harmonic, power < FAINT * FAINT * usual);
-            if tone.power > LEAST * LEAST && steadiness > STEADY[1] {
-                let weight = power.min(tone.power) * steadiness.powi(4) * harmonic;
-                turned_by += weight * since_last[1].atan2(since_last[0]);
-                weights += weight * harmonic;
+            let is_open = !now.is_on && !now.is_guided && tone.power > LEAST * LEAST;
+            if tone.is_hum && was_hum {
+                votes.add(&seen, harmonic, seen.usual, tone.trust);
+            } else if is_open && tone.steadiness() > STEADY[1] {
+                let seen = Seen { aside: [1.0, 0.0], ..seen };
+                votes.add(&seen, harmonic, seen.power.min(tone.power) * tone.steadiness().powi(4), 1.0);
             }
         }
-        self.now.oldest = (oldest + 1) % APART;
-        self.follow((weights > 0.0).then(|| turned_by / weights * STEPS / TAU));
+        self.now.oldest = (self.now.oldest + 1) % APART;
+        self.mains.step(self.now.freq - self.nominal);
+        self.follow(&votes);
         self.decide();
         self.aim();
     }
 
-    /// Follows the frequency, which is `off` by some Hz.
-    fn follow(&mut self, off: Option<f64>) {
-        let now = &mut self.now;
-        match off {
-            Some(off) => {
-                let off = off.clamp(-RANGE, RANGE);
-                now.drift += LOOP * LOOP / STEPS * off;
-                now.freq += now.drift / STEPS + 2.0 * LOOP / STEPS * off;
-            }
-            None => {
-                now.drift = 0.0;
-                now.freq += (self.nominal - now.freq) / (2.0 * AVERAGE);
+    /// Looks at a harmonic.
+    fn look(&mut self, at: usize) -> Seen {
+        let (count, oldest) = (self.tones.len(), self.now.oldest);
+        let newest = (oldest + APART - 1) % APART;
+        // What goes on beyond the average's delay: what it was told in this step.
+        let lead = 1.0 / (0.5 * pace(self.rate) * f64::from(self.now.frames));
+        let [cos, sin] = self.now.leaning(at);
+        let mut seen = Seen::default();
+        for (which, channel) in self.channels.iter_mut().enumerate() {
+            let now = [channel.re[at], channel.im[at]];
+            let [last, long] = [newest, oldest].map(|slot| channel.past[slot * count + at]);
+            channel.past[oldest * count + at] = now;
+            let rest = &mut channel.rest[at];
+            let prompt = between(last, now, lead);
+            let mean = turned(rest.mean, [cos, -sin]);
+            add(&mut seen.since_last, turned(prompt, rest.prompt));
+            add(&mut seen.since_long, turned(now, long));
+            add(&mut seen.aside, turned(now, mean));
+            rest.prompt = prompt;
+            seen.power += size(now).powi(2);
+            seen.before += size(long).powi(2);
+            seen.usual += size(mean).powi(2);
+            seen.gap += size([now[0] - mean[0], now[1] - mean[1]]).powi(2);
+            if at < HEARD {
+                self.mains.hear(which, at, now);
             }
         }
+        seen
+    }
+
+    /// Averages a harmonic's unit phasor, and says how large its mean is.
+    fn fit(&mut self, at: usize, inverse: f64) -> f64 {
+        let mut power = 0.0;
+        for channel in &mut self.channels {
+            let unit = [inverse * channel.re[at], inverse * channel.im[at]];
+            channel.rest[at].unit = between(channel.rest[at].unit, unit, 1.0 / LONG);
+            power += size(channel.rest[at].unit).powi(2);
+        }
+        power.sqrt()
+    }
+
+    /// Follows the frequency: that of the phasors as far as they are trusted, else that of the mains that are heard.
+    fn follow(&mut self, votes: &Votes) {
+        let now = &mut self.now;
+        let found = self.mains.found().map(|off| self.nominal + off);
+        let mut trust = 0.0;
+        if votes.all > 0.0 {
+            trust = votes.trust / votes.all;
+            now.lean = (now.lean + LEAN * votes.aside / votes.all) % TAU;
+            let off = votes.turn / votes.all * STEPS / TAU;
+            let off = trust * trust * off.clamp(-RANGE, RANGE);
+            now.drift += LOOP * LOOP / STEPS * off;
+            now.drift *= 1.0 - (1.0 - trust) * STEER / STEPS;
+            now.freq += now.drift / STEPS + 2.0 * LOOP / STEPS * off;
+        } else {
+            now.drift = 0.0;
+            now.freq += (self.nominal - now.freq) / (2.0 * AVERAGE);
+        }
+        if let Some(found) = found {
+            // Found just now, it is the better one.
+            let is_new = !now.is_on && !now.is_guided;
+            let share = if is_new { 1.0 } else { (1.0 - trust) * STEER / STEPS };
+            now.freq += share * (found - now.freq);
+        }
+        now.is_guided = found.is_some();
         let inside = now.freq.clamp(self.nominal - RANGE, self.nominal + RANGE);
         if inside != now.freq {
             (now.freq, now.drift) = (inside, 0.0);
@@ -330,6 +346,7 @@ impl Hum {
     fn aim(&mut self) {
         let frames = (self.rate / STEPS).ceil();
         for (at, tone) in self.tones.iter_mut().enumerate() {
+            let [cos, sin] = self.now.leaning(at);
             let wanted = if self.now.is_on && tone.is_hum { 1.0 } else { 0.0 };
             tone.gate += FADE * (wanted - tone.gate);
             if wanted == 0.0 && tone.gate < SHUT {
@@ -337,16 +354,20 @@ impl Hum {
             }
             for channel in &mut self.channels {
                 let (now, rest) = ([channel.re[at], channel.im[at]], &mut channel.rest[at]);
-                let way = size([now[0] - rest.mean[0], now[1] - rest.mean[1]]);
-                let usual = size(rest.mean);
+                let mut mean = turned(rest.mean, [cos, -sin]);
+                let way = size([now[0] - mean[0], now[1] - mean[1]]);
+                let usual = size(mean);
                 let near = |most: f64| if way > most { most / way } else { 1.0 };
                 // The mean follows what is no farther away than it is large.
-                rest.mean = between(rest.mean, now, if tone.is_hum { near(usual) / MEAN } else { 1.0 });
-                let share = near(BESIDE * usual);
-                let (all, most) = (size(between(rest.mean, now, share)), MOST * size(now));
+                let calm =
+                    if tone.likeness[0] > STEADY[0] && tone.is_even() { 1.0 } else { tone.trust.max(WARY) };
+                mean = between(mean, now, if tone.is_hum { calm * near(usual) / MEAN } else { 1.0 });
+                rest.mean = turned(mean, [cos, sin]);
+                let share = tone.trust * near(BESIDE * usual);
+                let (all, most) = (size(between(mean, now, share)), MOST * size(now));
                 let gate = if all > most { tone.gate * most / all } else { tone.gate };
                 let still = gate * (1.0 - share);
-                let goal = [gate * share, still * rest.mean[0], still * rest.mean[1]];
+                let goal = [gate * share, still * mean[0], still * mean[1]];
                 for (side, goal) in goal.into_iter().enumerate() {
                     // What was aimed at has been reached, but for roundings.
                     channel.out[side][at] = rest.goal[side];
@@ -359,10 +380,11 @@ impl Hum {
 
     /// `[audio]` Forgets all.
     pub fn reset(&mut self) {
-        self.now = Now { freq: self.nominal, drift: 0.0, frames: 0, doubt: 0, is_on: false, oldest: 0 };
+        self.now = Now::new(self.nominal);
         self.angles[0].fill(1.0);
         self.angles[1].fill(0.0);
         self.tones.fill(Tone::default());
+        self.mains.reset();
         for channel in &mut self.channels {
             channel.re.fill(0.0);
             channel.im.fill(0.0);
@@ -390,6 +412,7 @@ impl Hum {
             copy(&mut self.turns[side], &old.turns[side]);
         }
         copy(&mut self.tones, &old.tones);
+        self.mains.adopt(&old.mains);
         let (mine, theirs) = (self.tones.len(), old.tones.len());
         for (channel, old) in self.channels.iter_mut().zip(&old.channels) {
             copy(&mut channel.re, &old.re);

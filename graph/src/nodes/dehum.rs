@@ -1,13 +1,15 @@
 //! Dehum: takes away mains hum and its harmonics, and follows the mains.
 //!
 //! It looks for tones at 50 or 60 Hz and multiples that stay what they are, follows their frequency, and takes away just
-//! them: notches 3.2 Hz wide, so that a tone as loud as the hum and 5 Hz beside a harmonic changes by less than 1 dB (15 dB
-//! louder: by less than 2). It needs about four seconds in which the hum is not far below the rest, such as a pause, to be
-//! sure; then, and when the hum has gone, it fades. Where there is none, the output is the input, bit for bit. A tone
-//! that rises above what it was for long keeps what is above: a bass note at 50 Hz over hum is left most of its level.
+//! them: notches 3.2 Hz wide, so that a tone 5 Hz beside a harmonic changes by less than 1 dB, as loud as the hum or far louder.
+//! Hum that is not far below the rest, as in a pause, is found in about four seconds; hum some 16 dB below programme that
+//! never pauses in about ten. It takes three of the first eight harmonics. When the hum has gone, what takes it away fades: at
+//! once in a pause, in a quarter of a minute under programme. Where there is none, the output is the input, bit for bit. A tone
+//! that rises above what it was for long keeps what is above: a bass note at 50 Hz over hum is left most of its level. Low
+//! notes at the mains' own frequency that are held for longer than three seconds pass for hum.
 //! Latency 0 frames.
 //!
-//! Sources: see `dsp/hum.rs`.
+//! Sources: see `dsp/hum.rs` and `dsp/mains.rs`.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::hum::Hum;
