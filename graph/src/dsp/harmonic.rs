@@ -35,14 +35,17 @@ const ASTRAY: f64 = 0.5;
 /// What is known of a harmonic, in all channels together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tone {
-    /// Averages: how the phasor's direction stands to what it was, and its power.
+    /// Average of how the phasor's direction stands to what it was.
     pub likeness: [f64; 2],
+    /// Average power.
     pub power: f64,
-    /// Averages: its reciprocal amplitude, and its squared distance from the mean as a share of that.
+    /// Average of its reciprocal amplitude.
     pub inverse: f64,
+    /// Average of its squared distance from the mean, as a share of that.
     pub unrest: f64,
     /// How far its phasor is to be trusted.
     pub trust: f64,
+    /// Whether it is hum.
     pub is_hum: bool,
     /// Steps for which it has been unsteady, and faint; and even.
     doubt: [u32; 2],
@@ -98,14 +101,19 @@ impl Tone {
 /// What all channels show of a harmonic in a step.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
-    /// How it has turned since the last step, since the oldest one, and against its mean.
+    /// How it has turned since the last step.
     pub since_last: [f64; 2],
+    /// How it has turned since the oldest step.
     pub since_long: [f64; 2],
+    /// How it is turned against its mean.
     pub aside: [f64; 2],
-    /// Its power, that of the oldest step, that of its mean, and its squared distance from that.
+    /// Its power.
     pub power: f64,
+    /// Its power at the oldest step.
     pub before: f64,
+    /// The power of its mean.
     pub usual: f64,
+    /// Its squared distance from its mean.
     pub gap: f64,
 }
 
@@ -116,12 +124,16 @@ impl Seen {
     }
 }
 
-/// What the harmonics say together of the first one: how far it has turned, and against its mean; with how much trust.
+/// What the harmonics say together of the first one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Votes {
+    /// How far it has turned in a step, in rad, times `all`.
     pub turn: f64,
+    /// How far it is turned against its mean, in rad, times `all`.
     pub aside: f64,
+    /// Weight that is trusted.
     pub trust: f64,
+    /// All weight.
     pub all: f64,
 }
 

@@ -161,11 +161,11 @@ impl Mains {
         };
         let state = &mut self.state;
         let mut sure = 0.0;
-        for k in 0..HEARD {
+        for (k, square) in squares.into_iter().enumerate() {
             if state.low[k] < LOW * state.weight {
-                sure += squares[k] / (squares[k] + HALF);
+                sure += square / (square + HALF);
             }
-            let mean = squares[k].sqrt();
+            let mean = square.sqrt();
             state.amplitude[k] = (2.0 - mean) * mean * state.weight / state.inverse[k];
         }
         let is_same =
