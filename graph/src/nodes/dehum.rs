@@ -6,7 +6,7 @@
 //! never pauses in about ten. It takes three of the first eight harmonics. When the hum has gone, what takes it away fades: at
 //! once in a pause, in a quarter of a minute under programme. Where there is none, the output is the input, bit for bit. A tone
 //! that rises above what it was for long keeps what is above: a bass note at 50 Hz over hum is left most of its level. Low
-//! notes at the mains' own frequency that are held for longer than three seconds pass for hum.
+//! notes at the mains' own frequency that are held for three seconds and more pass for hum.
 //! Latency 0 frames.
 //!
 //! Sources: see `dsp/hum.rs` and `dsp/mains.rs`.
