@@ -1,57 +1,138 @@
-//! Kinds whose work is spread over several quanta, or cannot be: for each quantum of their schedule the least time of some
-//! rounds, so that what else the machine does is left out; of those the mean and the worst.
+//! Kinds whose work is spread over several quanta, or cannot be: for each quantum of a passage the least time of some rounds,
+//! so that what else the machine does is left out; of those the mean and the worst.
 
 #![allow(clippy::disallowed_methods, reason = "a bench has a clock")]
 
 use lacquer_graph::plan::{Group, Io, Plan};
 use lacquer_graph::{Chain, Plane, QUANTUM, Spec};
+use std::f64::consts::TAU;
 use std::time::Instant;
 
-/// Quanta after which every schedule begins anew.
+/// Quanta that are measured, after those until the past is full.
 const QUANTA: usize = 480;
-const ROUNDS: usize = 40;
+const BEFORE: usize = 480;
+const ROUNDS: usize = 20;
+
+const EIGHT_BANDS: &str = "eq: {phase: linear, bands: [{freq: 30 Hz, shape: highpass}, {freq: 80 Hz, gain: 2 dB}, {freq: 200 Hz, gain: -2 dB}, \
+     {freq: 500 Hz, gain: 1 dB}, {freq: 1 kHz, gain: -1 dB}, {freq: 3 kHz, gain: 2 dB}, {freq: 8 kHz, gain: 1 dB}, \
+     {freq: 12 kHz, shape: highshelf, gain: 2 dB}]}";
+const THREE_BANDS: &str = "multiband: {phase: linear, bands: [{to: 200 Hz, threshold: -30 dB}, {to: 2 kHz, threshold: -30 dB}, {threshold: -30 dB}]}";
+
+/// A node, what it hears, and the rows that go from one value to another and back all the time.
+#[derive(Clone, Copy)]
+struct Case {
+    name: &'static str,
+    node: &'static str,
+    sound: fn(&mut Seed, usize) -> f64,
+    moves: Option<(&'static str, [f64; 2])>,
+}
+
+/// Noise without end.
+struct Seed(u64);
+
+impl Seed {
+    /// From -1 to 1.
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 40) as f64 / (1 << 23) as f64 - 1.0
+    }
+}
 
 fn main() {
-    for channels in [1, 2, 8] {
-        for rate in [48_000.0, 96_000.0] {
-            measure("denoise", "", channels, rate);
-            measure("denoise of a voice", ": {mode: voice}", channels, rate);
+    let case = |name, node, sound| Case { name, node, sound, moves: None };
+    let moving = |name, node, row, ends| Case { name, node, sound: noise, moves: Some((row, ends)) };
+    let cases = [
+        case("eq at rest", EIGHT_BANDS, noise),
+        moving("eq moving", EIGHT_BANDS, "gain", [0.0, 1.0]),
+        case("multiband at rest", THREE_BANDS, noise),
+        moving("multiband moving", THREE_BANDS, "to", [200.0, 300.0]),
+        case("declick, no clicks", "declick", programme),
+        case("declick, crackle", "declick", crackle),
+        case("declip, not clipped", "declip", programme),
+        case("declip, clipped", "declip", clipped),
+        case("denoise", "denoise", noise),
+        case("denoise of a voice", "denoise: {mode: voice}", noise),
+    ];
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    for case in
+        cases.iter().filter(|case| wanted.is_empty() || wanted.iter().any(|w| case.name.contains(w.as_str())))
+    {
+        for (channels, rate) in [(1, 48_000.0), (2, 48_000.0), (2, 96_000.0), (8, 48_000.0)] {
+            measure(case, channels, rate);
         }
     }
 }
 
-fn measure(name: &str, settings: &str, channels: usize, rate: f64) {
-    let (spec, mistakes) = Spec::parse(format!("nodes:\n  - denoise{settings}\n").as_bytes());
+fn noise(seed: &mut Seed, _: usize) -> f64 {
+    0.1 * seed.next()
+}
+
+/// Some tones whose levels rise and fall, and noise.
+fn programme(seed: &mut Seed, frame: usize) -> f64 {
+    let turns = frame as f64 / 48_000.0;
+    let tone = |n: f64| (TAU * 97.3 * n * turns).sin() / n * (1.0 + (TAU * n * turns).sin());
+    (1..10).map(|n| 0.2 * tone(f64::from(n * n))).sum::<f64>() + 0.003 * seed.next()
+}
+
+/// Clicks of up to 20 samples, 250 a second at 48 kHz.
+fn crackle(seed: &mut Seed, frame: usize) -> f64 {
+    let length = frame / 192 * 7 % 20 + 1;
+    programme(seed, frame) + if frame % 192 < length { 0.8 * seed.next() } else { 0.0 }
+}
+
+/// As loud again as there is room for.
+fn clipped(seed: &mut Seed, frame: usize) -> f64 {
+    (2.0 * programme(seed, frame)).clamp(-0.5, 0.5)
+}
+
+fn measure(case: &Case, channels: usize, rate: f64) {
+    let (spec, mistakes) = Spec::parse(format!("nodes:\n  - {}\n", case.node).as_bytes());
     assert!(mistakes.is_empty(), "{mistakes:?}");
     let groups = |name: &str| vec![Group { name: name.to_owned(), channels }];
     let io = Io { inputs: groups("in"), outputs: groups("out") };
-    let mut chain = match Plan::new(&spec, &io, rate) {
-        Ok(plan) => Chain::new(&plan, 1),
+    let plan = match Plan::new(&spec, &io, rate) {
+        Ok(plan) => plan,
         Err(mistakes) => panic!("{mistakes:?}"),
     };
-    let mut seed = 1_u64;
-    let (mut input, mut output) = (vec![[0.0; QUANTUM]; channels], vec![[0.0; QUANTUM]; channels]);
     let mut least = [f64::INFINITY; QUANTA];
-    for round in 0..ROUNDS {
-        for least in &mut least {
-            for sample in input.iter_mut().flat_map(|plane: &mut Plane| plane) {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                *sample = 0.1 * ((seed >> 40) as f64 / (1 << 23) as f64 - 1.0);
-            }
-            let began = Instant::now();
-            chain.process(&input, &mut output, QUANTUM, None, |_| {});
-            let time = began.elapsed().as_secs_f64() * 1e6;
-            if round > 0 {
-                *least = least.min(time);
-            }
-        }
+    for _ in 0..ROUNDS {
+        play(case, &plan, channels, &mut least);
     }
     let mean = least.iter().sum::<f64>() / QUANTA as f64;
     let worst = least.iter().copied().fold(0.0, f64::max);
     println!(
-        "{name:20} {channels} channels, {:3} kHz: mean {mean:6.1} µs, worst {worst:6.1} µs ({:.1} x), of {:.0} µs",
+        "{:20} {channels} channels, {:3} kHz: mean {mean:6.1} µs, worst {worst:6.1} µs ({:.1} x), of {:.0} µs",
+        case.name,
         rate / 1_000.0,
         worst / mean,
         QUANTUM as f64 / rate * 1e6
     );
+}
+
+/// A round: every one is the same, from a new chain on.
+fn play(case: &Case, plan: &Plan, channels: usize, least: &mut [f64; QUANTA]) {
+    let mut chain = Chain::new(plan, 1);
+    let rows = |name: &str| -> Vec<usize> {
+        let kind = plan.nodes[0].kind;
+        let is_named = |row: &usize| kind.row(*row).is_some_and(|row| row.name == name);
+        (0..plan.nodes[0].values.len()).filter(is_named).collect()
+    };
+    let moves = case.moves.map(|(name, ends)| (rows(name), ends));
+    let (mut seed, mut output) = (Seed(1), vec![[0.0; QUANTUM]; channels]);
+    let mut input: Vec<Plane> = vec![[0.0; QUANTUM]; channels];
+    for quantum in 0..BEFORE + QUANTA {
+        for frame in 0..QUANTUM {
+            let sample = (case.sound)(&mut seed, quantum * QUANTUM + frame);
+            input.iter_mut().for_each(|plane| plane[frame] = sample);
+        }
+        if let Some((rows, ends)) = &moves {
+            rows.iter().for_each(|row| chain.set(0, *row, ends[quantum % 2]));
+        }
+        let began = Instant::now();
+        chain.process(&input, &mut output, QUANTUM, None, |_| {});
+        let time = began.elapsed().as_secs_f64() * 1e6;
+        if let Some(least) = quantum.checked_sub(BEFORE).map(|at| &mut least[at]) {
+            *least = least.min(time);
+        }
+    }
 }
