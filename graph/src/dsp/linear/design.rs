@@ -12,9 +12,9 @@ use num_complex::Complex64;
 use std::f64::consts::PI;
 
 /// Bins that a curve is asked for at once.
-pub const BINS: usize = 64;
-/// Work on the curve in one piece: bins times what one of them costs.
-const EFFORT: usize = 8_192;
+pub const BINS: usize = 16;
+/// Work on the curve in one piece, about as many ns.
+const EFFORT: usize = 30_000;
 /// Points of parts that are loaded in one piece.
 const POINTS: usize = 1_024;
 /// Inner share of the window that is flat.
@@ -63,8 +63,8 @@ impl Reach {
 
 /// What filters are designed for.
 pub trait Curve {
-    /// Work that a bin is: second-order sections.
-    fn effort(&self) -> usize;
+    /// Work that a bin at `freq` Hz is, about as many ns.
+    fn effort(&self, freq: f64) -> usize;
 
     /// The responses of filters 2 `pair` and 2 `pair` + 1, without the delay of their middle, at some places: their
     /// frequency in Hz and sin²(ω/2).
@@ -138,9 +138,12 @@ impl Design {
         self.step = match self.step {
             Step::Rest => Step::Rest,
             Step::Sample { pair, bin } => {
-                let bins = (EFFORT / curve.effort().max(1)).max(BINS).next_multiple_of(BINS);
-                let until = (bin + bins).min(self.places.len());
-                (bin..until).step_by(BINS).for_each(|bin| self.sample(curve, pair, bin));
+                let (mut until, mut effort) = (bin, 0);
+                while until < self.places.len() && effort < EFFORT {
+                    self.sample(curve, pair, until);
+                    effort += BINS * curve.effort(self.places[until].0);
+                    until += BINS;
+                }
                 if until < self.places.len() {
                     Step::Sample { pair, bin: until }
                 } else {
@@ -194,5 +197,50 @@ impl Design {
         if 2 * pair + 1 < self.filters {
             bank.load(2 * pair + 1, part, |tap| point(tap).im);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// Flat, and dear below 400 Hz.
+    #[derive(Default)]
+    struct Dear {
+        bins: Cell<usize>,
+        effort: Cell<usize>,
+    }
+
+    impl Curve for Dear {
+        fn effort(&self, freq: f64) -> usize {
+            if freq < 400.0 { 500 } else { 20 }
+        }
+
+        fn respond(&self, _: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
+            responses.fill([Complex64::ONE; 2]);
+            self.bins.set(self.bins.get() + places.len());
+            let effort: usize = places.iter().map(|(freq, _)| self.effort(*freq)).sum();
+            self.effort.set(self.effort.get() + effort);
+        }
+    }
+
+    #[test]
+    fn no_piece_asks_for_much_more_of_the_curve_than_another() {
+        const RATE: f64 = 48_000.0;
+        let (curve, reach) = (Dear::default(), Reach::linear(RATE, 8_160));
+        let mut design = Design::new(RATE, reach, 2);
+        let mut bank = Bank::new(RATE, reach.taps, 1, 2, vec![Box::from([(0, 0)])]);
+        design.begin();
+        let mut pieces = 0;
+        while !design.is_at_rest() {
+            curve.effort.set(0);
+            design.work(&curve, &mut bank);
+            let effort = curve.effort.get();
+            assert!(effort <= EFFORT + 500 * BINS, "piece {pieces}: {effort}");
+            pieces += 1;
+        }
+        assert_eq!(curve.bins.get(), design.places.len(), "all of it once");
+        println!("{pieces} pieces");
     }
 }

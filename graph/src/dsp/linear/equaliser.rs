@@ -196,8 +196,11 @@ impl Band {
 }
 
 impl Curve for Bands {
-    fn effort(&self) -> usize {
-        self.bands.iter().map(|band| band.used).sum()
+    fn effort(&self, freq: f64) -> usize {
+        let sections: usize = self.bands.iter().map(|band| band.used).sum();
+        // A root for each band; where there is a phase of its own, two angles for each section and a turn for each band.
+        let (bands, phases) = (3 * self.bands.len(), 40 * sections + 30 * self.bands.len());
+        5 + bands + 2 * sections + if self.phase_share(freq) > 0.0 { phases } else { 0 }
     }
 
     fn respond(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {

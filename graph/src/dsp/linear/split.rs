@@ -124,9 +124,8 @@ fn rising(freqs: impl IntoIterator<Item = f64>, count: usize) -> [f64; SPLITS] {
 }
 
 impl Curve for Splits {
-    fn effort(&self) -> usize {
-        // Powers take longer than sections.
-        4 * self.count
+    fn effort(&self, _freq: f64) -> usize {
+        4 + 12 * self.count
     }
 
     fn respond(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
