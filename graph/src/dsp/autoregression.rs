@@ -8,8 +8,11 @@
 //! (1988), section 7.6; A. J. E. M. Janssen, R. N. J. Veldhuis, L. B. Vries, *Adaptive Interpolation of Discrete-Time Signals
 //! That Can Be Modeled as Autoregressive Processes*, IEEE Trans. ASSP-34 (1986), equations 9 to 14.
 
+use crate::dsp::vectors::Vectors;
 use std::f64::consts::PI;
 
+/// Sums are made in as many lanes: enough that none waits for the one before it.
+const LANES: usize = 16;
 /// Below this share of the signal's energy nothing more is predicted: 100 dB.
 const LEAST: f64 = 1e-10;
 
@@ -21,6 +24,7 @@ pub struct Burg {
     coeffs: Box<[f64]>,
     done: usize,
     energy: f64,
+    vectors: Vectors,
 }
 
 impl Burg {
@@ -33,6 +37,7 @@ impl Burg {
             coeffs: zeros(order + 1),
             done: order,
             energy: 0.0,
+            vectors: Vectors::detect(),
         };
         burg.coeffs[0] = 1.0;
         burg
@@ -55,6 +60,15 @@ impl Burg {
 
     /// `[audio]` Works on up to `order`.
     pub fn advance(&mut self, order: usize) {
+        let vectors = self.vectors;
+        vectors.run(
+            #[inline(always)]
+            || self.recurse(order),
+        );
+    }
+
+    #[inline(always)]
+    fn recurse(&mut self, order: usize) {
         while self.done < order.min(self.order()) {
             self.done += 1;
             let order = self.done;
@@ -108,6 +122,7 @@ pub struct Levinson {
     coeffs: Box<[f64]>,
     done: usize,
     error: f64,
+    vectors: Vectors,
 }
 
 impl Levinson {
@@ -123,6 +138,7 @@ impl Levinson {
             coeffs: zeros(order + 1),
             done: order,
             error: 0.0,
+            vectors: Vectors::detect(),
         };
         model.coeffs[0] = 1.0;
         model
@@ -143,13 +159,28 @@ impl Levinson {
     /// `[audio]` Part `part` of `parts` of the autocorrelation.
     pub fn correlate(&mut self, (part, parts): (usize, usize)) {
         let (order, count) = (self.order(), self.lags.len());
-        for lag in count * part / parts..count * (part + 1) / parts {
-            self.lags[order - lag] = dot(&self.tapered[lag..], &self.tapered[..self.tapered.len() - lag]);
-        }
+        let Self { tapered, lags, vectors, .. } = self;
+        vectors.run(
+            #[inline(always)]
+            || {
+                for lag in count * part / parts..count * (part + 1) / parts {
+                    lags[order - lag] = dot(&tapered[lag..], tapered);
+                }
+            },
+        );
     }
 
     /// `[audio]` Works on up to `order`, once the autocorrelation is there.
     pub fn advance(&mut self, order: usize) {
+        let vectors = self.vectors;
+        vectors.run(
+            #[inline(always)]
+            || self.recurse(order),
+        );
+    }
+
+    #[inline(always)]
+    fn recurse(&mut self, order: usize) {
         let highest = self.order();
         if self.done == 0 {
             self.coeffs.fill(0.0);
@@ -181,6 +212,7 @@ impl Levinson {
 }
 
 /// Makes a model of the next higher order.
+#[inline(always)]
 fn extend(coeffs: &mut [f64], reflection: f64) {
     let order = coeffs.len() - 1;
     for low in 0..=order / 2 {
@@ -214,16 +246,28 @@ pub fn backward_residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut
 pub struct Filler {
     /// Autocorrelation of the coefficients: how the missing samples depend on each other and on their neighbours.
     bands: Box<[f64]>,
-    /// Lower triangle by rows: of each row only what is within the order of the diagonal can differ from 0.
+    /// The same from the highest lag to the first.
+    mirrored: Box<[f64]>,
+    /// Upper triangle by rows, each from the diagonal on: only what is within the order of it can differ from 0.
     matrix: Box<[f64]>,
     right: Box<[f64]>,
+    /// What stood where samples are missing.
+    was: Box<[f64]>,
+    vectors: Vectors,
 }
 
 impl Filler {
     /// `[control]` For models of `order` and up to `most` missing samples at once.
     pub fn new(order: usize, most: usize) -> Self {
         let zeros = |count| vec![0.0; count].into_boxed_slice();
-        Self { bands: zeros(order + 1), matrix: zeros(most * (order + 1)), right: zeros(most) }
+        Self {
+            bands: zeros(order + 1),
+            mirrored: zeros(order),
+            matrix: zeros(most * (order + 1)),
+            right: zeros(most),
+            was: zeros(most),
+            vectors: Vectors::detect(),
+        }
     }
 
     /// Most missing samples at once.
@@ -233,79 +277,105 @@ impl Filler {
 
     /// `[audio]` Takes the model that the next gaps are filled by.
     pub fn model(&mut self, coeffs: &[f64]) {
-        for (lag, band) in self.bands.iter_mut().enumerate() {
-            *band = dot(&coeffs[lag..], &coeffs[..coeffs.len() - lag]);
-        }
+        let Self { bands, vectors, .. } = self;
+        vectors.run(
+            #[inline(always)]
+            || bands.iter_mut().enumerate().for_each(|(lag, band)| *band = dot(&coeffs[lag..], coeffs)),
+        );
+        self.mirrored.iter_mut().zip(self.bands.iter().rev()).for_each(|(place, band)| *place = *band);
     }
 
     /// `[audio]` Fills the samples at `missing`, in rising order, at least the order away from the ends. What cannot be
     /// told is left as it was.
     pub fn fill(&mut self, samples: &mut [f64], missing: &[usize]) {
-        let (order, width, count) = (self.bands.len() - 1, self.bands.len(), missing.len());
-        let Self { bands, matrix, right } = self;
-        let first = |row: usize| row.saturating_sub(order);
-        for (row, place) in missing.iter().enumerate() {
-            // What is known on both sides pulls; what is missing counts for nothing here.
-            let mut pull = 0.0;
-            for (lag, band) in bands.iter().enumerate().skip(1) {
-                pull -= band * (samples[place - lag] + samples[place + lag]);
-            }
-            right[row] = pull;
-            for column in first(row)..=row {
-                let lag = place - missing[column];
-                let band = bands.get(lag).copied().unwrap_or(0.0);
-                matrix[row * width + column + order - row] = band;
-                // It was taken for known above.
-                if lag > 0 {
-                    right[row] += band * samples[missing[column]];
-                    right[column] += band * samples[*place];
-                }
+        for (was, place) in self.was.iter_mut().zip(missing) {
+            *was = std::mem::take(&mut samples[*place]);
+        }
+        let vectors = self.vectors;
+        let is_told = vectors.run(
+            #[inline(always)]
+            || {
+                self.equate(samples, missing);
+                self.solve(missing.len())
+            },
+        );
+        let values = if is_told { &self.right } else { &self.was };
+        missing.iter().zip(values).for_each(|(place, value)| samples[*place] = *value);
+    }
+
+    /// The equations: what is known on both sides pulls, what is missing is 0 there.
+    #[inline(always)]
+    fn equate(&mut self, samples: &[f64], missing: &[usize]) {
+        let Self { bands, mirrored, matrix, right, .. } = self;
+        let rows = matrix.chunks_exact_mut(bands.len()).zip(right);
+        for ((at, place), (line, right)) in missing.iter().enumerate().zip(rows) {
+            let (before, after) = (&samples[place - mirrored.len()..*place], &samples[place + 1..]);
+            *right = -dot(mirrored, before) - dot(&bands[1..], after);
+            for (entry, other) in line.iter_mut().zip(&missing[at..]) {
+                *entry = bands.get(other - place).copied().unwrap_or(0.0);
             }
         }
-        // Cholesky's factors of the banded matrix, then forth and back.
+    }
+
+    /// Cholesky's factors of the banded matrix, then forth and back. Whether it could be done.
+    #[inline(always)]
+    fn solve(&mut self, count: usize) -> bool {
+        let width = self.bands.len();
+        let Self { matrix, right, .. } = self;
         for row in 0..count {
-            for column in first(row)..=row {
-                let from = first(row);
-                let (row_at, column_at) = (row * width + order - row, column * width + order - column);
-                let sum = matrix[row_at + column]
-                    - dot(
-                        &matrix[row_at + from..row_at + column],
-                        &matrix[column_at + from..column_at + column],
-                    );
-                if column < row {
-                    matrix[row_at + column] = sum / matrix[column_at + column];
-                } else if sum > 0.0 {
-                    matrix[row_at + row] = sum.sqrt();
-                } else {
-                    return;
+            let (above, line) = matrix.split_at_mut(row * width);
+            let line = &mut line[..width.min(count - row)];
+            let reach = line.len();
+            let over = |back: usize| &above[(row - back) * width + back..(row - back + 1) * width];
+            // Four at a time where they reach over all of the line, so that it is read and written less.
+            let whole = (width - reach).min(row) / 4 * 4;
+            for back in (1..=whole).step_by(4) {
+                let [a, b, c, d] = [0, 1, 2, 3].map(|more| &over(back + more)[..reach]);
+                let [fa, fb, fc, fd] = [a[0], b[0], c[0], d[0]];
+                for (at, entry) in line.iter_mut().enumerate() {
+                    *entry -= (fa * a[at] + fb * b[at]) + (fc * c[at] + fd * d[at]);
                 }
+                let known = right[row - back - 3..].iter().zip([fd, fc, fb, fa]);
+                right[row] -= known.map(|(known, factor)| known * factor).sum::<f64>();
             }
-            let at = row * width + order - row;
-            let known = dot(&matrix[at + first(row)..at + row], &right[first(row)..row]);
-            right[row] = (right[row] - known) / matrix[at + row];
+            for back in whole + 1..width.min(row + 1) {
+                let above = over(back);
+                let factor = above[0];
+                line.iter_mut().zip(above).for_each(|(entry, above)| *entry -= factor * above);
+                right[row] -= factor * right[row - back];
+            }
+            // A NaN is not above anything.
+            let scale = if line[0] > 0.0 { 1.0 / line[0].sqrt() } else { return false };
+            line.iter_mut().for_each(|entry| *entry *= scale);
+            right[row] *= scale;
         }
         for row in (0..count).rev() {
-            let at = row * width + order - row;
-            let value = right[row] / matrix[at + row];
-            right[row] = value;
-            for column in first(row)..row {
-                right[column] -= matrix[at + column] * value;
-            }
+            let line = &matrix[row * width..][..width.min(count - row)];
+            let (here, later) = right[row..].split_at_mut(1);
+            here[0] = (here[0] - dot(&line[1..], later)) / line[0];
         }
-        if right[..count].iter().all(|value| value.is_finite()) {
-            missing.iter().zip(&*right).for_each(|(place, value)| samples[*place] = *value);
-        }
+        right[..count].iter().all(|value| value.is_finite())
     }
 }
 
-/// Sum of products, in eight lanes.
+/// Sum of products, in lanes: of the shorter one's length.
+#[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (mut lanes, chunks) = ([0.0; 8], a.len().min(b.len()) / 8 * 8);
-    for (a, b) in a[..chunks].chunks_exact(8).zip(b.chunks_exact(8)) {
+    let count = a.len().min(b.len());
+    let (a, a_rest) = a[..count].as_chunks::<LANES>();
+    let (b, b_rest) = b[..count].as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
         lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(lane, (a, b))| *lane += a * b);
     }
-    let rest: f64 = a[chunks..].iter().zip(&b[chunks..]).map(|(a, b)| a * b).sum();
-    lanes.iter().sum::<f64>() + rest
+    lanes.iter_mut().zip(a_rest.iter().zip(b_rest)).for_each(|(lane, (a, b))| *lane += a * b);
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = lanes.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+        half /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]
@@ -354,5 +424,27 @@ mod tests {
         filler.fill(&mut holed, &missing);
         let off = holed.iter().zip(&sound).fold(0.0_f64, |off, (a, b)| off.max((a - b).abs()));
         assert!(off < 2e-2, "off by {off}");
+    }
+
+    #[test]
+    fn what_is_missing_leaves_the_least_residual_however_much_it_is() {
+        let sound = sound();
+        for order in [24, 200] {
+            let mut burg = Burg::new(order, sound.len());
+            burg.start(&sound);
+            burg.advance(order);
+            for missing in [(400..499).collect::<Vec<_>>(), (300..600).step_by(7).collect(), vec![350]] {
+                let mut filled = sound.clone();
+                let mut filler = Filler::new(order, 128);
+                filler.model(burg.coeffs());
+                filler.fill(&mut filled, &missing);
+                for place in missing {
+                    // Its derivative by the sample that was put there.
+                    let both = |lag: usize| filler.bands[lag] * (filled[place - lag] + filled[place + lag]);
+                    let slope = filler.bands[0] * filled[place] + (1..=order).map(both).sum::<f64>();
+                    assert!(slope.abs() < 1e-9 * filler.bands[0], "order {order}, {place}: {slope:e}");
+                }
+            }
+        }
     }
 }

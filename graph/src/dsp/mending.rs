@@ -40,17 +40,18 @@ pub struct Schedule {
     past: usize,
     ahead: usize,
     passes: usize,
+    shares: [usize; 3],
     at: usize,
     next: usize,
 }
 
 impl Schedule {
-    /// `[control]` Hops of about 10 ms at `rate` Hz, in which the work is done `passes` times. `past` and `ahead` are in half
-    /// hops.
-    pub fn new(rate: f64, passes: usize, past: usize, ahead: usize) -> Self {
+    /// `[control]` Hops of about 10 ms at `rate` Hz, in which the work is done `passes` times: `shares` are the eighths of a
+    /// pass for the model, for looking and for mending. `past` and `ahead` are in half hops.
+    pub fn new(rate: f64, passes: usize, shares: [usize; 3], [past, ahead]: [usize; 2]) -> Self {
         let times = (rate / 50_000.0).max(1.0).log2().ceil() as u32;
         let hop = (TURN * TURNS) << times;
-        Self { hop, past: past * hop / 2, ahead: ahead * hop / 2, passes, at: 0, next: 0 }
+        Self { hop, past: past * hop / 2, ahead: ahead * hop / 2, passes, shares, at: 0, next: 0 }
     }
 
     /// Frames of a hop.
@@ -100,10 +101,11 @@ impl Schedule {
         let (a_pass, eighth) = (self.hop / TURN, self.hop / TURN / TURNS);
         let (pass, turn) = (self.next / a_pass, self.next % a_pass);
         self.next += 1;
-        let turn = match turn / eighth {
-            0..4 => Turn::Model(turn, 4 * eighth),
-            4..6 => Turn::Look(turn - 4 * eighth, 2 * eighth),
-            _ => Turn::Mend(turn - 6 * eighth, 2 * eighth),
+        let [model, look, mend] = self.shares.map(|share| share * eighth);
+        let turn = match turn {
+            turn if turn < model => Turn::Model(turn, model),
+            turn if turn < model + look => Turn::Look(turn - model, look),
+            turn => Turn::Mend(turn - model - look, mend),
         };
         Some((pass, turn))
     }
@@ -218,6 +220,11 @@ impl Line {
         gaps + usize::from(!self.faults.is_empty())
     }
 
+    /// Whether part `part` of `parts` of the mending has anything to do.
+    pub fn has_to_mend(&self, (part, parts): (usize, usize)) -> bool {
+        self.mended < self.faults.len() * (part + 1) / parts
+    }
+
     /// `[audio]` Does part `part` of `parts` of the mending: hands groups of up to `most` faults to `mend`, each more than `apart`
     /// frames from the next unless it would be longer.
     pub fn mend(
@@ -227,8 +234,7 @@ impl Line {
         most: usize,
         mut mend: impl FnMut(&mut [f64], &[(usize, f64)]),
     ) {
-        let until = self.faults.len() * (part + 1) / parts;
-        while self.mended < until {
+        while self.has_to_mend((part, parts)) {
             let group = &self.faults[self.mended..];
             let near = group.windows(2).take_while(|pair| pair[1].0 - pair[0].0 <= apart).count() + 1;
             let count = near.min(most);

@@ -62,9 +62,11 @@ pub const KIND: Kind = Kind::new(
 
 /// Threshold over the residual's scale at no sensitivity, and how many times lower at all of it.
 const THRESHOLD: [f64; 2] = [16.0, 8.0];
+/// Eighths of a pass in which the model is made, clicks are looked for, and mended.
+const SHARES: [usize; 3] = [4, 2, 2];
 
 fn schedule(setup: &Setup<'_>) -> Schedule {
-    Schedule::new(setup.sample_rate, setup.value(&PASSES) as usize, 0, 1)
+    Schedule::new(setup.sample_rate, setup.value(&PASSES) as usize, SHARES, [0, 1])
 }
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -139,7 +141,7 @@ impl Declick {
                     }
                 }
                 Turn::Mend(part, parts) => {
-                    if line.faults().is_empty() {
+                    if !line.has_to_mend((part, parts)) {
                         continue;
                     }
                     self.filler.model(model.coeffs());

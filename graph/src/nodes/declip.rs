@@ -58,6 +58,8 @@ pub const KIND: Kind =
 /// highest order half of it behind a peak.
 const PAST: usize = 4;
 const AHEAD: usize = 2;
+/// Eighths of a pass in which the model's sums are made, the model itself, and peaks are mended: half of the work is that.
+const SHARES: [usize; 3] = [3, 1, 4];
 /// Most missing samples that are put at once.
 const MOST: usize = 128;
 /// How often what the model puts below the level is put on it, and the rest anew.
@@ -66,7 +68,7 @@ const ROUNDS: usize = 2;
 const MOST_GROWTH: f64 = 8.0;
 
 fn schedule(setup: &Setup<'_>) -> Schedule {
-    Schedule::new(setup.sample_rate, setup.value(&PASSES) as usize, PAST, AHEAD)
+    Schedule::new(setup.sample_rate, setup.value(&PASSES) as usize, SHARES, [PAST, AHEAD])
 }
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -166,6 +168,9 @@ impl Declip {
                 }
                 Turn::Look(part, parts) => model.advance(order * (part + 1) / parts),
                 Turn::Mend(part, parts) => {
+                    if !line.has_to_mend((part, parts)) {
+                        continue;
+                    }
                     self.repair.filler.model(model.coeffs());
                     line.mend((part, parts), order, MOST, |samples, faults| {
                         self.repair.fill(samples, faults)
