@@ -13,7 +13,7 @@ const RATE: f64 = 48_000.0;
 
 /// Ticks after which the schedule begins anew.
 const TICKS: usize = 256;
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 40;
 
 fn main() {
     let name = |seconds: f64| format!("{seconds} s");

@@ -8,7 +8,7 @@ use crate::dsp::convolution::level::Level;
 use crate::dsp::convolution::{Convolution, TICK};
 
 /// Samples that go over for each frame.
-const SHARE: usize = 128;
+pub(super) const SHARE: usize = 64;
 
 /// Frames that it still takes while there is more to go over: beyond the block that comes next.
 const AT_LEAST: usize = TICK + 1;

@@ -205,3 +205,35 @@ fn a_newcomer_with_another_impulse_sounds_as_if_it_had_always_been_there() {
         }
     }
 }
+
+#[test]
+fn no_call_hands_over_much_more_than_its_share() {
+    let signals = [noise(70, 200_000, 0.0), noise(71, 200_000, 0.0)];
+    let (mut old, mut new) = (true_stereo(72, 70_000), true_stereo(72, 70_000));
+    play(&mut old, &signals, 0..100_000, 64);
+    for level in &mut new.levels {
+        level.blocks.fill(f64::NAN);
+        level.history.as_flattened_mut().fill(f64::NAN);
+    }
+    let missing = |new: &Convolution| -> usize {
+        let count = |samples: &[f64]| samples.iter().filter(|x| x.is_nan()).count();
+        new.levels.iter().map(|level| count(&level.blocks) + count(level.history.as_flattened())).sum()
+    };
+    // A group of lines goes over as a whole.
+    let group = |level: &level::Level| level.history.as_flattened().len() / level.groups();
+    let most = 64 * handover::SHARE + new.levels.iter().map(group).max().unwrap_or(0);
+    let whole = missing(&new);
+    new.adopt(&old);
+    let (mut at, mut left, mut by_hand) = (100_000, new.adopt_more(&old, 0), 0);
+    while left > 0 {
+        for one in [&mut old, &mut new] {
+            play(one, &signals, at..at + 64, 64);
+        }
+        let before = missing(&new);
+        left = new.adopt_more(&old, 64);
+        let went = before - missing(&new);
+        assert!(went <= most, "{went} samples at once, of {whole}");
+        (at, by_hand) = (at + 64, by_hand + went);
+    }
+    assert!(by_hand > whole / 2, "{by_hand} samples were handed over, of {whole}");
+}
