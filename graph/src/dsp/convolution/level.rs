@@ -312,10 +312,8 @@ const JOIN_NS: (f64, f64) = (1.7, 2.0);
 const MULTIPLY_NS: f64 = 1.0;
 /// Where a level has more lines to be multiplied than this, the nearer caches do not hold them ...
 const NEAR_LINES: usize = 65_536;
-/// ... and it takes so many times as long to join lines to them, to part a sum, which lies together, and to multiply.
-const FAR_JOIN: f64 = 1.5;
-const FAR_PART: f64 = 0.65;
-const FAR_MULTIPLY: f64 = 1.4;
+/// ... and what reads or writes there takes so many times as long.
+const FAR: f64 = 1.5;
 
 fn join_ns(ways: usize) -> f64 {
     JOIN_NS.0 + JOIN_NS.1 * f64::from(ways.ilog2())
@@ -353,17 +351,15 @@ fn schedule(
     }
     let piece = transform.piece() as f64;
     let is_far = size * stretch.partitions * paths > NEAR_LINES;
-    let far = |times: f64| if is_far { times } else { 1.0 };
+    let far = if is_far { FAR } else { 1.0 };
     let step = join_ns(ways) * size as f64 / steps as f64;
     let cost = |unit: &Unit| match unit {
-        Unit::Forward { .. } | Unit::Inverse { .. } => TRANSFORM_NS * piece * piece.log2(),
-        // Where the first input's lines go is near once it was there: those of the others lie beside them.
-        Unit::Join { input: 0, .. } => far(FAR_JOIN) * step,
-        Unit::Join { .. } => step,
-        Unit::Part { .. } => far(FAR_PART) * step,
-        Unit::Multiply { .. } => {
-            far(FAR_MULTIPLY) * MULTIPLY_NS * (LANES * stretch.partitions * paths) as f64
-        }
+        Unit::Forward { .. } => far * TRANSFORM_NS * piece * piece.log2(),
+        Unit::Inverse { .. } => TRANSFORM_NS * piece * piece.log2(),
+        // Where the first input's lines go is near from then on: those of the others lie beside them.
+        Unit::Join { input: 0, .. } => far * step,
+        Unit::Join { .. } | Unit::Part { .. } => step,
+        Unit::Multiply { .. } => far * MULTIPLY_NS * (LANES * stretch.partitions * paths) as f64,
     };
     let share = units.iter().map(cost).sum::<f64>() / stretch.ticks as f64;
     // A unit belongs to the tick in which its middle falls.

@@ -16,7 +16,7 @@ pub(super) type Group = [f64; 2 * LANES];
 /// Longest piece, in samples.
 const LONGEST: usize = 2048;
 /// Columns that are joined, or parted, at once.
-const COLUMNS: usize = 32;
+const COLUMNS: usize = 16;
 
 /// Where a spectrum lies: its first group, and how far it is from one to the next.
 ///
