@@ -70,7 +70,7 @@ fn noise(seed: &mut Seed, _: usize) -> f64 {
 /// Some tones whose levels rise and fall, and noise.
 fn programme(seed: &mut Seed, frame: usize) -> f64 {
     let turns = frame as f64 / 48_000.0;
-    let tone = |n: f64| (TAU * 97.3 * n * turns).sin() / n * (1.0 + (TAU * n * turns).sin());
+    let tone = |n: f64| (TAU * 97.3 * n * turns).sin() / n * (1.5 + (TAU * n * turns).sin());
     (1..10).map(|n| 0.2 * tone(f64::from(n * n))).sum::<f64>() + 0.003 * seed.next()
 }
 
@@ -80,7 +80,7 @@ fn crackle(seed: &mut Seed, frame: usize) -> f64 {
     programme(seed, frame) + if frame % 192 < length { 0.8 * seed.next() } else { 0.0 }
 }
 
-/// As loud again as there is room for.
+/// The same with its peaks clipped.
 fn clipped(seed: &mut Seed, frame: usize) -> f64 {
     (2.0 * programme(seed, frame)).clamp(-0.5, 0.5)
 }

@@ -55,7 +55,7 @@ impl Clicks {
         self.hop - self.stretch()
     }
 
-    /// `[audio]` Part `part` of `parts`, an even number: the residuals of what is in work.
+    /// `[audio]` Part `part` of `parts`, an even number: the residuals of what is in work, and how high the first is.
     pub fn listen(&mut self, (part, parts): (usize, usize), coeffs: &[f64], window: &[f64]) {
         let half = parts / 2;
         let size = self.forward.len() / half;

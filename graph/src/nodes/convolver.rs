@@ -4,7 +4,8 @@
 //! to left, left to right, right to left, right to right). Without one the input passes. Nothing is added to the time that
 //! the impulse itself takes; `latency: peak` declares that time, up to its highest sample, so that what is played beside
 //! a linear-phase correction lines up with it. In a swap a convolver takes over what its predecessor has heard, also
-//! where it has another impulse: the tail is there from the first frame of the fade on, which waits for it.
+//! where it has another impulse: the tail is there from the first frame of the fade on, which waits for it, a second or so
+//! for 10 s.
 
 use crate::block::{Block, MAX_CHANNELS, QUANTUM};
 use crate::dsp::convolution::{Convolution, Path};
