@@ -50,6 +50,7 @@ fn main() {
         case("declick, crackle", "declick", crackle),
         case("declip, not clipped", "declip", programme),
         case("declip, clipped", "declip", clipped),
+        case("dehum, no hum", "dehum", programme),
         case("denoise", "denoise", noise),
         case("denoise of a voice", "denoise: {mode: voice}", noise),
     ];

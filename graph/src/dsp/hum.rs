@@ -53,6 +53,8 @@ const LANES: usize = 4;
 pub struct Hum {
     rate: f64,
     nominal: f64,
+    /// Frames by which its first step comes early.
+    ahead: u32,
     now: Now,
     /// Of each harmonic, padded to whole lanes: its turn in a frame, and so far.
     turns: [Box<[f64]>; 2],
@@ -82,8 +84,8 @@ struct Now {
 }
 
 impl Now {
-    fn new(freq: f64) -> Self {
-        Self { freq, drift: 0.0, lean: 0.0, frames: 0, doubt: 0, is_on: false, is_guided: false, oldest: 0 }
+    fn new(freq: f64, frames: u32) -> Self {
+        Self { freq, drift: 0.0, lean: 0.0, frames, doubt: 0, is_on: false, is_guided: false, oldest: 0 }
     }
 
     /// Direction in which a harmonic leans.
@@ -125,7 +127,8 @@ fn pace(rate: f64) -> f64 {
 
 impl Hum {
     /// `[control]` Hum of `count` harmonics of `nominal` Hz in `channels` channels, as far as they are well below half of `rate`.
-    pub fn new(rate: f64, nominal: f64, count: usize, channels: usize) -> Self {
+    /// `early` is the share of a step by which it looks earlier, so that several do not look at once.
+    pub fn new(rate: f64, nominal: f64, count: usize, channels: usize, early: f64) -> Self {
         let count = count.min((0.45 * rate / nominal) as usize).max(1);
         let zeros = || vec![0.0; count.next_multiple_of(LANES)].into_boxed_slice();
         let phasors = || Phasors {
@@ -139,7 +142,8 @@ impl Hum {
         let mut hum = Self {
             rate,
             nominal,
-            now: Now::new(nominal),
+            ahead: (early * rate / STEPS) as u32,
+            now: Now::new(nominal, 0),
             turns: [zeros(), zeros()],
             angles: [zeros(), zeros()],
             tones: vec![Tone::default(); count].into_boxed_slice(),
@@ -380,7 +384,7 @@ impl Hum {
 
     /// `[audio]` Forgets all.
     pub fn reset(&mut self) {
-        self.now = Now::new(self.nominal);
+        self.now = Now::new(self.nominal, self.ahead);
         self.angles[0].fill(1.0);
         self.angles[1].fill(0.0);
         self.tones.fill(Tone::default());

@@ -53,8 +53,11 @@ const NONE: f64 = -120.0;
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let bases: &[f64] = [&[50.0, 60.0][..], &[50.0], &[60.0]][setup.value(&BASE) as usize];
     let harmonics = setup.value(&HARMONICS) as usize;
-    let hum = |base: &f64| Hum::new(setup.sample_rate, *base, harmonics, setup.channels);
-    Box::new(Dehum { hums: bases.iter().map(hum).collect(), found: None })
+    let hum = |(at, base): (usize, &f64)| {
+        let early = at as f64 / bases.len() as f64;
+        Hum::new(setup.sample_rate, *base, harmonics, setup.channels, early)
+    };
+    Box::new(Dehum { hums: bases.iter().enumerate().map(hum).collect(), found: None })
 }
 
 /// How much of the hum is taken away.
