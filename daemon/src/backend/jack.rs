@@ -6,7 +6,7 @@ mod names;
 mod notifications;
 mod process;
 mod raw;
-mod wakers;
+mod semaphores;
 
 use crate::backend::patch::{Cable, Other, Own, Patch};
 use crate::backend::{BackendError, Happening};
@@ -105,16 +105,14 @@ pub fn wait_for_name(jack: &Jack) {
 
 /// Opens a client and registers its ports.
 pub fn open(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
-    let mut opened = open_once(wanted)?;
     for _ in 0..TRIES {
+        let opened = open_once(wanted)?;
         // The server has answered since, so it has done with any client that was leaving.
-        if !wakers::are_stale() {
-            break;
+        if !semaphores::are_stale() {
+            return Ok(opened);
         }
-        drop(opened);
-        opened = open_once(wanted)?;
     }
-    Ok(opened)
+    open_once(wanted)
 }
 
 fn open_once(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
