@@ -6,10 +6,7 @@
 //! then differs from the portable one by roundings only, and on one machine it is always the same to the bit.
 
 use crate::dsp::flow::{Course, Flow, Memory};
-#[cfg(target_arch = "x86_64")]
-use crate::dsp::lanes::x86;
-use crate::dsp::lanes::{Eight, LANES, Plain};
-use crate::dsp::vectors::Vectors;
+use crate::dsp::vectors::{Eight, InLanes, LANES, Vectors};
 use std::ops::Range;
 
 /// Most frames of a piece while coefficients move.
@@ -265,19 +262,7 @@ fn wavefront<const N: usize>(
             (front[0][lane], front[1][lane]) = (memories[*section].s1, memories[*section].s2);
         }
     }
-    match vectors {
-        Vectors::Portable => sweep::<N, Plain>(&group.flows, &mut front, samples),
-        #[cfg(target_arch = "x86_64")]
-        Vectors::Avx2 => vectors.run(
-            #[inline(always)]
-            || sweep::<N, x86::Avx2>(&group.flows, &mut front, samples),
-        ),
-        #[cfg(target_arch = "x86_64")]
-        Vectors::Avx512 => vectors.run(
-            #[inline(always)]
-            || sweep::<N, x86::Avx512>(&group.flows, &mut front, samples),
-        ),
-    }
+    vectors.run_in_lanes(Sweep { flows: &group.flows, front: &mut front, samples });
     for (front, memories) in front.iter().zip(memories) {
         for (lane, section) in group.sections[..group.used].iter().enumerate() {
             memories[*section] = Memory { s1: front[0][lane], s2: front[1][lane] };
@@ -285,40 +270,48 @@ fn wavefront<const N: usize>(
     }
 }
 
-#[inline(always)]
-fn sweep<const N: usize, E: Eight>(
-    flows: &[[Lane; 6]; 2],
-    front: &mut [[Lane; 2]; N],
-    samples: [&mut [f64]; N],
-) {
-    let frames = samples.iter().map(|samples| samples.len()).min().unwrap_or(0);
-    let samples = samples.map(|samples| &mut samples[..frames]);
-    let flows: [[E; 6]; 2] = std::array::from_fn(|side| std::array::from_fn(|i| E::of(&flows[side][i])));
-    let mut memory: [[E; 2]; N] = std::array::from_fn(|at| [E::of(&front[at][0]), E::of(&front[at][1])]);
-    // What each lane gives, for the next lane's next step.
-    let mut given = [E::of(&[0.0; LANES]); N];
-    let last = LANES - 1;
-    // The front comes in, lane after lane, ...
-    for step in 0..last {
-        edge(&flows, &samples, step, &mut memory, &mut given);
-    }
-    // ... works on all lanes, ...
-    for step in last..frames {
-        for channel in 0..N {
-            (memory[channel], given[channel]) =
-                advance(&flows[channel], memory[channel], given[channel].shift(samples[channel][step]));
-            samples[channel][step - last] = given[channel].values()[last];
+/// The samples' way through the sections of a group.
+struct Sweep<'a, const N: usize> {
+    flows: &'a [[Lane; 6]; 2],
+    front: &'a mut [[Lane; 2]; N],
+    samples: [&'a mut [f64]; N],
+}
+
+impl<const N: usize> InLanes for Sweep<'_, N> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run<E: Eight>(self) {
+        let Self { flows, front, samples } = self;
+        let frames = samples.iter().map(|samples| samples.len()).min().unwrap_or(0);
+        let samples = samples.map(|samples| &mut samples[..frames]);
+        let flows: [[E; 6]; 2] = std::array::from_fn(|side| std::array::from_fn(|i| E::of(&flows[side][i])));
+        let mut memory: [[E; 2]; N] = std::array::from_fn(|at| [E::of(&front[at][0]), E::of(&front[at][1])]);
+        // What each lane gives, for the next lane's next step.
+        let mut given = [E::of(&[0.0; LANES]); N];
+        let last = LANES - 1;
+        // The front comes in, lane after lane, ...
+        for step in 0..last {
+            edge(&flows, &samples, step, &mut memory, &mut given);
         }
-    }
-    // ... and goes out.
-    for step in frames.max(last)..frames + last {
-        edge(&flows, &samples, step, &mut memory, &mut given);
-        for channel in 0..N {
-            samples[channel][step - last] = given[channel].values()[last];
+        // ... works on all lanes, ...
+        for step in last..frames {
+            for channel in 0..N {
+                (memory[channel], given[channel]) =
+                    advance(&flows[channel], memory[channel], given[channel].shift(samples[channel][step]));
+                samples[channel][step - last] = given[channel].values()[last];
+            }
         }
-    }
-    for (front, memory) in front.iter_mut().zip(memory) {
-        *front = memory.map(E::values);
+        // ... and goes out.
+        for step in frames.max(last)..frames + last {
+            edge(&flows, &samples, step, &mut memory, &mut given);
+            for channel in 0..N {
+                samples[channel][step - last] = given[channel].values()[last];
+            }
+        }
+        for (front, memory) in front.iter_mut().zip(memory) {
+            *front = memory.map(E::values);
+        }
     }
 }
 
@@ -414,7 +407,7 @@ mod tests {
             cascade.process(0, &mut left, Some(&mut right));
             [left, right].concat()
         };
-        let portable = play(Vectors::Portable);
+        let portable = play(Vectors::PORTABLE);
         for vectors in Vectors::all() {
             let difference =
                 play(vectors).iter().zip(&portable).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

@@ -23,7 +23,6 @@ pub mod harmonic;
 pub mod hum;
 pub mod kaiser;
 pub mod kweight;
-pub mod lanes;
 pub mod linear;
 pub mod loudness;
 pub mod lowest;

@@ -6,10 +6,7 @@
 
 use crate::dsp::convolution::transform::{Group, LANES, Place, Transform};
 use crate::dsp::convolution::{Path, Shape, TICK};
-#[cfg(target_arch = "x86_64")]
-use crate::dsp::lanes::x86;
-use crate::dsp::lanes::{self, Eight, Plain};
-use crate::dsp::vectors::Vectors;
+use crate::dsp::vectors::{self, Eight, InLanes, Vectors};
 
 /// What is heard, and what is made.
 const SIDES: usize = 2;
@@ -192,20 +189,7 @@ impl Level {
                 self.transform.join(step, &mut self.history, place);
             }
             Unit::Multiply { group } => {
-                let vectors = self.vectors;
-                match vectors {
-                    Vectors::Portable => self.multiply::<Plain>(group, block, paths),
-                    #[cfg(target_arch = "x86_64")]
-                    Vectors::Avx2 => vectors.run(
-                        #[inline(always)]
-                        || self.multiply::<x86::Avx2>(group, block, paths),
-                    ),
-                    #[cfg(target_arch = "x86_64")]
-                    Vectors::Avx512 => vectors.run(
-                        #[inline(always)]
-                        || self.multiply::<x86::Avx512>(group, block, paths),
-                    ),
-                }
+                self.vectors.run_in_lanes(Multiply { level: self, group, block, paths });
             }
             Unit::Part { output, step } => {
                 let place = Place { offset: output * self.groups(), stride: 1 };
@@ -230,7 +214,7 @@ impl Level {
         let newest = self.newest(block);
         let row = &self.history[group * partitions * inputs..][..partitions * inputs];
         for output in 0..self.outputs {
-            let mut sums = [E::of(&[0.0; lanes::LANES]); 6];
+            let mut sums = [E::of(&[0.0; vectors::LANES]); 6];
             for path in paths.iter().filter(|path| path.output == output) {
                 let taps = &self.taps[(path.impulse * groups + group) * partitions..][..known];
                 // From the newest block to the end of the row, and on from its beginning.
@@ -243,7 +227,7 @@ impl Level {
             let [rr0, rr1, ii0, ii1, im0, im1] = sums;
             let sum = &mut self.sums[output * groups + group];
             for (at, part) in [rr0.minus(ii0), rr1.minus(ii1), im0, im1].into_iter().enumerate() {
-                sum[at * lanes::LANES..][..lanes::LANES].copy_from_slice(&part.values());
+                sum[at * vectors::LANES..][..vectors::LANES].copy_from_slice(&part.values());
             }
             if group == 0 {
                 // The lowest and the highest frequency are two real lines.
@@ -289,6 +273,23 @@ impl Level {
             let places = samples[way..].iter_mut().step_by(ways);
             places.zip(&self.made[from..from + TICK / ways]).for_each(|(to, x)| *to += x);
         }
+    }
+}
+
+/// What a group of lines makes of the blocks so far, for each output.
+struct Multiply<'a> {
+    level: &'a mut Level,
+    group: usize,
+    block: usize,
+    paths: &'a [Path],
+}
+
+impl InLanes for Multiply<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run<E: Eight>(self) {
+        self.level.multiply::<E>(self.group, self.block, self.paths);
     }
 }
 

@@ -17,10 +17,7 @@ mod transform;
 
 use crate::dsp::convolution::handover::Handover;
 use crate::dsp::convolution::level::{Level, Stretch};
-#[cfg(target_arch = "x86_64")]
-use crate::dsp::lanes::x86;
-use crate::dsp::lanes::{Eight, LANES, Plain};
-use crate::dsp::vectors::Vectors;
+use crate::dsp::vectors::{Eight, InLanes, LANES, Vectors};
 
 /// Frames from one tick to the next: at each a share of the work is done.
 pub const TICK: usize = 64;
@@ -132,24 +129,11 @@ impl Convolution {
 
     /// Adds what the first taps make of the frames from `self.at` on.
     fn add_head(&self, output: usize, samples: &mut [f64]) {
-        let vectors = self.vectors;
         for path in self.paths.iter().filter(|path| path.output == output) {
             let (taps, past) = (&*self.heads[path.impulse], &self.past[path.input]);
             for (at, samples) in samples.chunks_mut(AT_ONCE).enumerate() {
                 let from = TICK + self.at + at * AT_ONCE;
-                match vectors {
-                    Vectors::Portable => add_direct::<Plain>(taps, past, from, samples),
-                    #[cfg(target_arch = "x86_64")]
-                    Vectors::Avx2 => vectors.run(
-                        #[inline(always)]
-                        || add_direct::<x86::Avx2>(taps, past, from, samples),
-                    ),
-                    #[cfg(target_arch = "x86_64")]
-                    Vectors::Avx512 => vectors.run(
-                        #[inline(always)]
-                        || add_direct::<x86::Avx512>(taps, past, from, samples),
-                    ),
-                }
+                self.vectors.run_in_lanes(Direct { taps, past, from, samples });
             }
         }
     }
@@ -174,17 +158,28 @@ impl Convolution {
     }
 }
 
-/// Adds a direct convolution: of the samples in `past` from `from` on, as many as there are in `samples`.
-#[inline(always)]
-fn add_direct<E: Eight>(taps: &[f64], past: &[f64; 2 * TICK + AT_ONCE], from: usize, samples: &mut [f64]) {
-    let mut sums = [E::of(&[0.0; LANES]); AT_ONCE / LANES];
-    for (age, tap) in taps.iter().enumerate() {
-        let tap = E::of(&[*tap; LANES]);
-        let (heard, _) = past[from - age..from - age + AT_ONCE].as_chunks();
-        sums.iter_mut().zip(heard).for_each(|(sum, heard)| *sum = tap.mul_add(E::of(heard), *sum));
+/// Adds a direct convolution to `samples`: of as many samples of `past`, from `from` on.
+struct Direct<'a> {
+    taps: &'a [f64],
+    past: &'a [f64; 2 * TICK + AT_ONCE],
+    from: usize,
+    samples: &'a mut [f64],
+}
+
+impl InLanes for Direct<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run<E: Eight>(self) {
+        let mut sums = [E::of(&[0.0; LANES]); AT_ONCE / LANES];
+        for (age, tap) in self.taps.iter().enumerate() {
+            let tap = E::of(&[*tap; LANES]);
+            let (heard, _) = self.past[self.from - age..self.from - age + AT_ONCE].as_chunks();
+            sums.iter_mut().zip(heard).for_each(|(sum, heard)| *sum = tap.mul_add(E::of(heard), *sum));
+        }
+        let sums = sums.map(E::values);
+        self.samples.iter_mut().zip(sums.as_flattened()).for_each(|(sample, sum)| *sample += sum);
     }
-    let sums = sums.map(E::values);
-    samples.iter_mut().zip(sums.as_flattened()).for_each(|(sample, sum)| *sample += sum);
 }
 
 /// The partitions of impulses of `taps` taps that cost least.

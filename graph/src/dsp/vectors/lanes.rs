@@ -26,7 +26,7 @@ pub trait Eight: Copy {
 
 /// For every processor.
 #[derive(Clone, Copy)]
-pub struct Plain([f64; LANES]);
+pub(super) struct Plain([f64; LANES]);
 
 impl Eight for Plain {
     #[inline(always)]
@@ -65,20 +65,21 @@ impl Eight for Plain {
     }
 }
 
-/// AVX2 with FMA, and AVX-512. Only [`crate::dsp::vectors::Vectors`] chooses them, after it has asked the processor.
+/// AVX2 with FMA, and AVX-512. Only [`super::Vectors`] can name these types, and it chooses them after it has asked the
+/// processor.
 #[cfg(target_arch = "x86_64")]
-pub mod x86 {
+pub(super) mod x86 {
     use super::{Eight, LANES};
     use std::arch::x86_64::*;
     use std::mem::transmute;
 
     /// Two times four doubles.
     #[derive(Clone, Copy)]
-    pub struct Avx2([__m256d; 2]);
+    pub(in super::super) struct Avx2([__m256d; 2]);
 
     /// Eight doubles.
     #[derive(Clone, Copy)]
-    pub struct Avx512(__m512d);
+    pub(in super::super) struct Avx512(__m512d);
 
     // SAFETY, of every block below: these types are used only inside functions that have the target features of their
     // instructions, which `Vectors` calls only where the processor has them; and a vector and an array of as many
