@@ -9,12 +9,16 @@ thread_local! {
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs the callback; a panic in it prints nothing.
+/// Runs the callback; a panic in it prints nothing. Panics of this thread print again once it has returned or unwound.
 pub fn quietly<T>(callback: impl FnOnce() -> T) -> T {
-    IS_QUIET.set(true);
-    let result = callback();
-    IS_QUIET.set(false);
-    result
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_QUIET.set(self.0);
+        }
+    }
+    let _restore = Restore(IS_QUIET.replace(true));
+    callback()
 }
 
 /// Makes the hook that prints panics look whether it may: to print takes a lock, memory and a system call.
@@ -56,5 +60,22 @@ unsafe impl GlobalAlloc for Guard {
                 assert_no_alloc::AllocDisabler.dealloc(memory, layout);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn a_thread_is_quiet_only_while_it_is_asked_to_be() {
+        let unwound = catch_unwind(|| quietly(|| quietly(|| std::panic::resume_unwind(Box::new("thrown")))));
+        assert!(unwound.is_err() && !IS_QUIET.get());
+        quietly(|| {
+            quietly(|| {});
+            assert!(IS_QUIET.get());
+        });
+        assert!(!IS_QUIET.get());
     }
 }

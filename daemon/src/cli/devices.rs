@@ -5,6 +5,7 @@ use crate::backend::cpal::devices::{Listed, Offer, Way, list, shown};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::stdio::{dup2_stderr, stderr};
 use serde_json::{Value, json};
+use std::os::fd::OwnedFd;
 
 pub(super) fn run(as_json: bool) -> Outcome {
     let listed = match quietly(list) {
@@ -61,14 +62,22 @@ fn as_value(device: &Listed) -> Value {
 
 /// Without what ALSA's library writes to stderr of every device that it cannot ask.
 fn quietly<T>(ask: impl FnOnce() -> T) -> T {
-    let kept = rustix::io::dup(stderr());
-    let away = open("/dev/null", OFlags::WRONLY, Mode::empty());
-    let is_away = away.is_ok_and(|away| kept.is_ok() && dup2_stderr(away).is_ok());
-    let answer = ask();
-    if let (true, Ok(kept)) = (is_away, kept)
-        && let Err(error) = dup2_stderr(kept)
-    {
-        tracing::debug!("stderr: {error}");
+    /// Restored also where `ask` panics.
+    struct Restore(OwnedFd);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            if let Err(error) = dup2_stderr(&self.0) {
+                tracing::debug!("stderr: {error}");
+            }
+        }
     }
+    let away = open("/dev/null", OFlags::WRONLY, Mode::empty());
+    let kept = away.and_then(|away| {
+        let kept = rustix::io::dup(stderr())?;
+        dup2_stderr(away)?;
+        Ok(Restore(kept))
+    });
+    let answer = ask();
+    drop(kept);
     answer
 }
