@@ -5,11 +5,13 @@
 
 use lacquer::files::{Depth, Sink};
 use lacquer::impulses::{loader, patient_loader};
+use lacquer_graph::spec::Spec;
 use lacquer_graph::text::Data;
 use lacquer_tests::daemon::{Folder, lacquer};
 use lacquer_tests::signal::{Channels, db, noise};
 use std::f64::consts::TAU;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -36,7 +38,7 @@ fn write(path: &Path, rate: f64, depth: Depth, planes: &Channels) {
 }
 
 fn load(folder: &Folder, name: &str) -> Result<Channels, String> {
-    loader(&folder.0)(name, RATE).map(|data| match &*data {
+    loader(&folder.0, &Spec::default())(name, RATE).map(|data| match &*data {
         Data::Impulse(impulse) => impulse.channels.clone(),
         Data::Profile(_) => panic!("an impulse"),
     })
@@ -164,11 +166,11 @@ fn what_is_no_impulse_is_told() {
     fs::write(folder.at("cut.wav"), &whole[..whole.len() / 2]).unwrap();
     assert!(told("cut.wav").contains("get a whole copy"), "{}", told("cut.wav"));
     folder.write("bad.txt", "0.5\nhalf\n");
-    assert_eq!(told("bad.txt"), "line 2: \"half\" is no number");
+    assert_eq!(told("bad.txt"), "line 2 holds something that is not a number");
     folder.write("nan.txt", "0.5\nNaN\n");
-    assert_eq!(told("nan.txt"), "line 2: \"NaN\" is no number");
+    assert_eq!(told("nan.txt"), "line 2 holds something that is not a number");
     folder.write("comma.txt", "0,5\n");
-    assert_eq!(told("comma.txt"), "line 1: \"0,5\" is no number");
+    assert_eq!(told("comma.txt"), "line 1 holds something that is not a number");
     folder.write("ragged.txt", "0.5 0.5\n0.5\n");
     assert_eq!(told("ragged.txt"), "line 2: 1 numbers, where 2 are in a line");
     folder.write("empty.txt", "# nothing\n");
@@ -187,9 +189,51 @@ fn what_is_no_impulse_is_told() {
 }
 
 #[test]
+fn only_the_chain_file_itself_names_impulses_outside_its_folder() {
+    let outside = Folder::new("impulse-outside");
+    write(&outside.at("hall.wav"), RATE, Depth::Float32, &room(1, RATE, 0.01));
+    let folder = Folder::new("impulse-links");
+    fs::create_dir(folder.at("rooms")).unwrap();
+    write(&folder.at("rooms/hall.wav"), RATE, Depth::Float32, &room(1, RATE, 0.01));
+    let link = |to: &Path, name: &str| symlink(to, folder.at(name)).unwrap();
+    link(Path::new("hall.wav"), "rooms/within.wav");
+    link(&folder.at("rooms/hall.wav"), "absolute.wav");
+    link(&outside.at("hall.wav"), "rooms/link.wav");
+    link(&outside.0, "rooms/outside");
+    link(&outside.at("nothing.wav"), "rooms/nowhere.wav");
+    link(Path::new("/proc/self/mem"), "rooms/mem.wav");
+    for name in ["rooms/hall.wav", "rooms/within.wav", "absolute.wav", "./rooms/hall.wav"] {
+        assert!(load(&folder, name).is_ok(), "{name}: {:?}", load(&folder, name));
+    }
+    let above = format!("../{}/hall.wav", outside.0.file_name().unwrap().to_string_lossy());
+    let whole = outside.at("hall.wav").to_string_lossy().into_owned();
+    let leads_out = [
+        "rooms/link.wav",
+        "rooms/outside/hall.wav",
+        "rooms/outside/hal.wav",
+        "rooms/outside/no/hall.wav",
+        "rooms/nowhere.wav",
+        "rooms/mem.wav",
+        &above,
+        &whole,
+    ];
+    for name in leads_out {
+        assert_eq!(load(&folder, name).unwrap_err(), "it leads out of the chain file's folder", "{name}");
+    }
+    assert_eq!(load(&folder, "rooms/hal.wav").unwrap_err(), "no such file, did you mean \"hall.wav\"?");
+    assert_eq!(load(&folder, "no/hall.wav").unwrap_err(), "no such file");
+    for name in ["rooms/link.wav", &above, &whole] {
+        let chain = format!("nodes: [{{convolver: {{id: room, impulse: \"{name}\"}}}}]");
+        let (file, mistakes) = Spec::parse(chain.as_bytes());
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        assert!(loader(&folder.0, &file)(name, RATE).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn a_file_is_read_again_only_when_it_has_changed() {
     let folder = Folder::new("impulse-kept");
-    let get = || loader(&folder.0)("a.wav", RATE).unwrap();
+    let get = || loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap();
     write(&folder.at("a.wav"), RATE, Depth::Float32, &vec![vec![0.5; 10]]);
     let first = get();
     assert!(Arc::ptr_eq(&first, &get()), "kept");
@@ -197,10 +241,10 @@ fn a_file_is_read_again_only_when_it_has_changed() {
     let second = get();
     assert_ne!(first, second);
     fs::remove_file(folder.at("a.wav")).unwrap();
-    assert_eq!(loader(&folder.0)("a.wav", RATE).unwrap_err(), "no such file");
-    let again = patient_loader(&folder.0)("a.wav", RATE).unwrap();
+    assert_eq!(loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap_err(), "no such file");
+    let again = patient_loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap();
     assert!(Arc::ptr_eq(&second, &again), "what played can go on when the audio server comes back");
-    assert!(patient_loader(&folder.0)("a.wav", 44_100.0).is_err(), "at its rate alone");
+    assert!(patient_loader(&folder.0, &Spec::default())("a.wav", 44_100.0).is_err(), "at its rate alone");
 }
 
 #[test]

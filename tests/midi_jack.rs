@@ -9,6 +9,7 @@ use lacquer_tests::jackd::{Server, alone};
 use lacquer_tests::random::Random;
 use lacquer_tests::studio::number;
 use std::fs;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 fn station(folder: &Folder, midi: &str) -> Daemon {
@@ -23,7 +24,9 @@ fn station(folder: &Folder, midi: &str) -> Daemon {
              control: {{osc: {{listen: \"127.0.0.1:{port}\"}}, midi: {midi}}}\n"
         ),
     );
-    Daemon::start(&station, port)
+    Daemon::start_with(&station, port, |command| {
+        command.env("LACQUER_FAULTS", "stdin").stdin(Stdio::piped());
+    })
 }
 
 fn norm(client: &Listener, address: &str) -> f64 {
@@ -201,7 +204,7 @@ fn a_controller_that_comes_back_is_lit_again_and_a_control_is_learned() {
     let folder = Folder::new("learn");
     let file = "name: box\ndevice: \"box*\" # any of them\ncontrols:\n  - {note: 1, as: toggle, light: true, to: /node/glue/enabled}\n  - {program: true, to: /program/chain}\n";
     folder.write("box.yaml", file);
-    let daemon = station(&folder, "[box.yaml]");
+    let mut daemon = station(&folder, "[box.yaml]");
     let client = daemon.client();
     for _ in 0..3 {
         let controller = Controller::plug("box");
@@ -219,6 +222,12 @@ fn a_controller_that_comes_back_is_lit_again_and_a_control_is_learned() {
     });
     let learned = fs::read_to_string(folder.at("box.yaml")).unwrap();
     assert_eq!(learned, format!("{file}  - {{cc: 22, channel: 1, to: /node/glue/ratio}}\n"));
+    sweep(&client, "box", &controller, "/node/glue/ratio", |value| vec![0xB0, 22, value]);
+    // A thread that was started again knows the ports, the light and what was learned.
+    controller.shown.lock().unwrap().clear();
+    daemon.say_to_stdin("panic midi");
+    daemon.logged("thread midi panicked");
+    controller.wait_for("its light", &[0x90, 1, 127]);
     sweep(&client, "box", &controller, "/node/glue/ratio", |value| vec![0xB0, 22, value]);
     controller.send(&[0xC0, 1]);
     eventually("the second chain", || (client.ask("/swap", vec![]).values == [text("other")]).then_some(()));

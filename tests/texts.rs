@@ -11,6 +11,7 @@ use lacquer_tests::studio::{Studio, why};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 const IMPULSE: &str = "/node/room/impulse";
@@ -51,6 +52,8 @@ fn words(client: &Listener, address: &str) -> String {
 #[test]
 fn an_impulse_is_set_refused_undone_and_kept() {
     let studio = studio("text-impulse");
+    symlink("/etc/passwd", studio.folder.at("rooms/link.wav")).unwrap();
+    studio.folder.write("secret.txt", "root:x:0:0:root\n");
     let daemon = studio.start();
     let client = daemon.client();
     client.say("/subscribe", vec![text("text")]);
@@ -71,9 +74,12 @@ fn an_impulse_is_set_refused_undone_and_kept() {
         ("rooms/../../x.wav", "lies outside the chain file's folder"),
         ("a.yaml", "not an audio file"),
         ("rooms", "a folder, or no regular file"),
+        ("rooms/link.wav", "it leads out of the chain file's folder"),
+        ("secret.txt", "line 1 holds something that is not a number"),
     ] {
         let refused = other.ask(IMPULSE, vec![text(path)]);
         assert!(why(&refused).contains(told), "{path}: {}", why(&refused));
+        assert!(!why(&refused).contains("root:x:0"), "{path}: {}", why(&refused));
         assert_eq!(words(&other, IMPULSE), "rooms/half.wav");
     }
     assert!(why(&other.ask(IMPULSE, vec![Value::Number(1.0)])).contains("takes a text"));

@@ -9,6 +9,7 @@ use crate::realtime::{Giver, Mark, Scheduling};
 use crate::station::{Audio, Backend};
 use crate::taps::{self, Tap};
 use crate::threads::audio::Callback;
+use crate::threads::supervise;
 use crate::threads::taps::spawn;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use lacquer_control::notice::Line;
@@ -122,9 +123,9 @@ pub fn opening(audio: &Audio, cabling: &Cabling, is_anew: bool) -> std::io::Resu
         if let (true, Backend::Jack(jack)) = (is_anew, &audio.backend) {
             jack::wait_for_name(jack);
         }
-        opened.send(Link::open(&audio, &cabling)).ok()
+        opened.send(Link::open(&audio, &cabling)).ok();
     };
-    std::thread::Builder::new().name("opening".to_owned()).spawn(open)?;
+    supervise::run_once("opening", open)?;
     Ok(opening)
 }
 

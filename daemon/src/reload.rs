@@ -33,7 +33,7 @@ impl ChainFile {
     /// # Errors
     /// All that is wrong with it there.
     pub fn plan(&self, io: &Io, rate: f64) -> Result<Plan, Vec<Mistake>> {
-        Plan::with(&self.spec, io, rate, &loader(self.folder()))
+        Plan::with(&self.spec, io, rate, &loader(self.folder(), &self.spec))
     }
 
     /// What the paths in it are relative to.
@@ -107,7 +107,7 @@ pub fn chain(path: &Path, io: Option<&Io>, rate: f64) -> Result<ChainFile, Repor
     let bytes = read(path).map_err(|mistake| report(path, &[], vec![mistake]))?;
     let (mut spec, mut mistakes) = Spec::parse(&bytes);
     let assumed = Io::assumed(&spec);
-    if let Err(more) = Plan::with(&spec, io.unwrap_or(&assumed), rate, &loader(folder(path))) {
+    if let Err(more) = Plan::with(&spec, io.unwrap_or(&assumed), rate, &loader(folder(path), &spec)) {
         mistakes.extend(more);
     }
     if !mistakes.is_empty() {

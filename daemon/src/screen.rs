@@ -2,6 +2,7 @@
 
 use crate::reload::Loaded;
 use crate::taps::meters::FLOOR;
+use crate::threads::supervise::{self, Pulse};
 use crate::threads::surfaces::NOTICES;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::info;
 
@@ -70,10 +71,14 @@ impl Screen {
             }
             bar
         });
-        let seen = Seen { chain: loaded.start().to_owned(), ..Seen::default() };
-        let show = move || show(&told, seen, bar.as_ref(), every, &head, &help);
+        let chain = loaded.start().to_owned();
+        let show = move |pulse: &Pulse| {
+            let seen = Seen { chain: chain.clone(), ..Seen::default() };
+            show(&told, seen, bar.as_ref(), every, [&head, &help], pulse);
+            Ok(())
+        };
         // Without the thread there are no meters; the station plays all the same.
-        self.thread = Builder::new().name("screen".to_owned()).spawn(show).ok();
+        self.thread = supervise::keep_running("screen", show).ok();
     }
 
     /// Takes the meters away.
@@ -102,11 +107,14 @@ fn show(
     mut seen: Seen,
     bar: Option<&ProgressBar>,
     every: Option<Duration>,
-    head: &str,
-    help: &str,
+    [head, help]: [&str; 2],
+    pulse: &Pulse,
 ) {
     let mut drawn = Instant::now();
-    for notice in told {
+    loop {
+        pulse.waits();
+        let Ok(notice) = told.recv() else { break };
+        pulse.beat();
         match notice {
             Notice::Tell { lines, .. } => lines.iter().for_each(|line| seen.take(line)),
             Notice::End => break,

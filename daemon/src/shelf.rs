@@ -50,7 +50,8 @@ impl Shelf {
     /// Finds the latency that all chains are padded to.
     fn align(&mut self) {
         let own = |entry: &Entry| {
-            self.own_plan(entry, &patient_loader(entry.file.folder())).map(|plan| plan.latency)
+            self.own_plan(entry, &patient_loader(entry.file.folder(), &entry.file.spec))
+                .map(|plan| plan.latency)
         };
         let largest = self.entries.iter().filter_map(|entry| own(entry).ok()).max().unwrap_or(0);
         self.total = largest.max(self.latency_ms.map_or(0, |ms| frames(ms, self.rate)));
@@ -144,14 +145,14 @@ impl Shelf {
     pub fn plan(&self, name: &str) -> Result<Plan, String> {
         self.check(name)?;
         let entry = self.entry(name).ok_or("no such chain")?;
-        self.padded(self.own_plan(entry, &loader(entry.file.folder()))?)
+        self.padded(self.own_plan(entry, &loader(entry.file.folder(), &entry.file.spec))?)
     }
 
     /// The same, to go on after the audio was gone: what was read before serves for impulses that cannot be read now.
     pub fn plan_again(&self, name: &str) -> Result<Plan, String> {
         self.check(name)?;
         let entry = self.entry(name).ok_or("no such chain")?;
-        self.padded(self.own_plan(entry, &patient_loader(entry.file.folder()))?)
+        self.padded(self.own_plan(entry, &patient_loader(entry.file.folder(), &entry.file.spec))?)
     }
 
     fn own_plan(&self, entry: &Entry, load: &Loader<'_>) -> Result<Plan, String> {

@@ -139,6 +139,32 @@ pub struct Report {
 
 /// Longest excerpt of a line that is printed.
 const EXCERPT: usize = 100;
+/// Longest mistake that is printed in full, in characters.
+const LONGEST: usize = 1_000;
+
+/// Text as it can be shown on a terminal and kept in one line: control characters, and those that turn the direction of
+/// writing, are escaped.
+pub fn printable(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || turns(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// The same, without its middle where it is very long: what was found stands first, what would be right last.
+fn shortened(text: &str) -> String {
+    let text = printable(text);
+    let count = text.chars().count();
+    if count <= LONGEST {
+        return text;
+    }
+    let first: String = text.chars().take(LONGEST / 2).collect();
+    let last: String = text.chars().skip(count - LONGEST / 2).collect();
+    format!("{first} ... {last}")
+}
 
 impl Report {
     /// The mistakes of the file named `file`, whose text was `text`.
@@ -168,11 +194,12 @@ impl fmt::Display for Report {
             if i > 0 {
                 writeln!(f)?;
             }
+            let problem = shortened(&mistake.problem.to_string());
             let Some(at) = mistake.at else {
-                write!(f, "{}: {}", self.file, mistake.problem)?;
+                write!(f, "{}: {problem}", self.file)?;
                 continue;
             };
-            write!(f, "{}:{}:{}: {}", self.file, at.line, at.column, mistake.problem)?;
+            write!(f, "{}:{}:{}: {problem}", self.file, at.line, at.column)?;
             let excerpt = excerpts.next().map_or("", String::as_str);
             write_excerpt(f, at, excerpt)?;
         }
@@ -191,4 +218,28 @@ fn write_excerpt(f: &mut fmt::Formatter<'_>, at: At, line: &str) -> fmt::Result 
     let column = at.column.saturating_sub(skip + 1);
     let length = at.length.clamp(1, shown.chars().count().saturating_sub(column).max(1));
     write!(f, "\n{:>6} | {shown}\n       | {:column$}{}", at.line, "", "^".repeat(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_file_holds_commands_a_terminal_or_fills_it() {
+        let found = format!("\u{1b}]0;title\u{7}\u{202e}{}", "x".repeat(1_000_000));
+        let problem = Problem::UnknownKind { found, hint: Hint(None), allowed: "gain, eq".to_owned() };
+        let at = At { line: 1, column: 4, length: 1 };
+        let text = format!("a: \u{1b}[31m{}", "y".repeat(1_000_000));
+        let shown = Report::new("bad.yaml", &text, vec![Mistake::new(at, problem)]).to_string();
+        assert!(
+            shown.starts_with("bad.yaml:1:4: no node type \"\\u{1b}]0;title\\u{7}\\u{202e}xxx"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("xxx\"; there are gain, eq\n"),
+            "what would be right stands at the end: {shown}"
+        );
+        assert!(shown.chars().count() < 1_500);
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
+    }
 }

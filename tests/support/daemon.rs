@@ -5,7 +5,7 @@ use lacquer_control::notice::Line;
 use lacquer_control::surface::ctl::Client;
 use std::cell::RefCell;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -138,6 +138,11 @@ impl Daemon {
         let status =
             Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
         assert!(status.success());
+    }
+
+    /// Writes a line to its standard input, where that is a pipe.
+    pub fn say_to_stdin(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// The log so far.

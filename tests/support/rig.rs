@@ -34,7 +34,7 @@ pub fn spec(yaml: &str) -> Spec {
 
 /// What the texts of the first node of a chain stand for.
 pub fn read_data(spec: &Spec) -> Vec<Option<Arc<Data>>> {
-    let plan = Plan::with(spec, &Io::stereo(), RATE, &loader(Path::new(""))).unwrap();
+    let plan = Plan::with(spec, &Io::stereo(), RATE, &loader(Path::new(""), spec)).unwrap();
     plan.nodes.into_iter().next().unwrap().data
 }
 

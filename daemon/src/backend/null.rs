@@ -5,10 +5,11 @@ use crate::backend::programme::Programme;
 use crate::realtime::wake_exactly;
 use crate::station::Null;
 use crate::threads::audio::Callback;
+use crate::threads::supervise;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A running null backend.
@@ -52,7 +53,7 @@ pub fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<
         inputs: vec![vec![0.0; config.block]; inputs],
         programme: config.programme.then(|| Programme::new(config.rate)),
     };
-    let thread = Builder::new().name("audio".to_owned()).spawn(move || {
+    let thread = supervise::run_once("audio", move || {
         wake_exactly();
         let period = Duration::from_secs_f64(config.block as f64 / config.rate);
         let mut due = Instant::now();

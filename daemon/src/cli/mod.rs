@@ -15,6 +15,7 @@ mod touchosc;
 
 use crate::schema;
 use clap::{Parser, Subcommand, ValueEnum};
+use lacquer_graph::error::printable;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -310,7 +311,7 @@ pub fn main() -> ExitCode {
 /// Prints to stdout; a reader that has left is no error.
 fn print(text: &str) -> Outcome {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+    match writeln!(out, "{}", lines(text.trim_end())).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(&error, Outcome::Refused),
         _ => Outcome::Done,
     }
@@ -318,6 +319,12 @@ fn print(text: &str) -> Outcome {
 
 /// Says on stderr what is wrong.
 fn complain(what: &impl std::fmt::Display, outcome: Outcome) -> Outcome {
-    eprintln!("{what}");
+    eprintln!("{}", lines(&what.to_string()));
     outcome
+}
+
+/// Lines in which nothing can command a terminal: names of files, and what others have named, may hold anything.
+fn lines(text: &str) -> String {
+    let cells = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
+    text.split('\n').map(cells).collect::<Vec<_>>().join("\n")
 }

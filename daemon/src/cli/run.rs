@@ -10,7 +10,7 @@ use crate::screen::Screen;
 use crate::shelf::Shelf;
 use crate::threads::conductor::{Conductor, Desk};
 use crate::threads::surfaces::{self, Osc, osc};
-use crate::threads::{keeper, midi as midi_thread, signals};
+use crate::threads::{keeper, midi as midi_thread, signals, supervise};
 use crate::{log, net, panics, realtime, reload, state};
 use basedrop::Collector;
 use crossbeam_channel::bounded;
@@ -33,6 +33,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let mut screen = Screen::new(report_seconds);
     log::start(&screen.bars, &loaded.station.name);
     panics::install();
+    supervise::obey_stdin();
     tracing::info!("{}", realtime::lock_memory());
     let (asks, asked) = bounded(ASKED);
     if let Err(error) = signals::spawn(asks.clone()) {

@@ -49,8 +49,9 @@ pub fn text(path: &Path, rate: f64) -> Result<Read, String> {
         }
         for (channel, word) in channels.iter_mut().zip(words) {
             let number = word.parse().ok().filter(|number: &f64| number.is_finite());
-            let shown: String = word.chars().take(20).collect();
-            channel.push(number.ok_or_else(|| format!("line {}: \"{shown}\" is no number", at + 1))?);
+            // What stands there is not repeated: whoever named the file may not be allowed to read it.
+            channel
+                .push(number.ok_or_else(|| format!("line {} holds something that is not a number", at + 1))?);
         }
         if channels[0].len() as f64 > LONGEST_IMPULSE_S * own.map_or(rate, f64::from) {
             return Err(format!("it is longer than {LONGEST_IMPULSE_S} s: cut it"));

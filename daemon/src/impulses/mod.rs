@@ -8,6 +8,7 @@ use crate::reload::plain;
 use lacquer_graph::dsp::rates::{reach, resample};
 use lacquer_graph::error::Hint;
 use lacquer_graph::param::gain_to_db;
+use lacquer_graph::spec::Spec;
 use lacquer_graph::text::{BadImpulse, Data, Impulse, LONGEST_IMPULSE_S};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,16 +41,17 @@ struct Key {
 /// What was made last, the newest at the end.
 static KEPT: Mutex<Vec<(Key, Arc<Data>)>> = Mutex::new(Vec::new());
 
-/// What gives the impulses of a chain file in `folder`, for [`lacquer_graph::Plan::with`].
-pub fn loader(folder: &Path) -> impl Fn(&str, f64) -> Result<Arc<Data>, String> {
-    move |text, rate| load(&folder.join(text), rate)
+/// What gives the impulses of a chain whose file lies in `folder` and says `file`, for [`lacquer_graph::Plan::with`]. Only
+/// the file itself may name impulses outside its folder: all other names come from surfaces, and so perhaps from anybody.
+pub fn loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, String> {
+    move |text, rate| load(&locate(folder, file, text)?, rate)
 }
 
 /// The same, but a file that cannot be read any more is what it was when it was read last.
-pub fn patient_loader(folder: &Path) -> impl Fn(&str, f64) -> Result<Arc<Data>, String> {
+pub fn patient_loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, String> {
     move |text, rate| {
         let path = folder.join(text);
-        load(&path, rate).or_else(|why| {
+        locate(folder, file, text).and_then(|path| load(&path, rate)).or_else(|why| {
             let kept = find(|key| key.path == path && key.rate == rate.to_bits());
             if kept.is_some() {
                 warn!("{}: {why}; what was read of it before plays on", path.display());
@@ -57,6 +59,29 @@ pub fn patient_loader(folder: &Path) -> impl Fn(&str, f64) -> Result<Arc<Data>, 
             kept.ok_or(why)
         })
     }
+}
+
+/// The path of the impulse that `text` names.
+fn locate(folder: &Path, file: &Spec, text: &str) -> Result<PathBuf, String> {
+    let path = folder.join(text);
+    let is_own = file.nodes.iter().flat_map(|node| &node.texts).any(|own| own.text == text);
+    if is_own {
+        return Ok(path);
+    }
+    let root = std::path::absolute(folder).and_then(|folder| folder.canonicalize());
+    let root = root.map_err(|error| plain(&error))?;
+    match root.join(text).canonicalize() {
+        Ok(real) if real.starts_with(&root) => Ok(path),
+        Err(error) if is_missing_below(&root, &root.join(text)) => Err(missing(&path, &error)),
+        // What lies outside is not told apart: not even whether it exists.
+        _ => Err("it leads out of the chain file's folder".to_owned()),
+    }
+}
+
+/// Whether what a path leads through, as far as that exists, lies in `root`.
+fn is_missing_below(root: &Path, path: &Path) -> bool {
+    let deepest = path.ancestors().find(|above| above.symlink_metadata().is_ok());
+    deepest.and_then(|deepest| deepest.canonicalize().ok()).is_some_and(|real| real.starts_with(root))
 }
 
 fn load(path: &Path, rate: f64) -> Result<Arc<Data>, String> {

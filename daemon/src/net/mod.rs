@@ -6,6 +6,7 @@ mod http;
 mod stream;
 
 use crate::station::control::Control;
+use crate::threads::supervise::Pulse;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use http::Listener;
 use lacquer_control::intent::{Asked, Peer};
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Between two looks at what is to be told.
 const LOOK: Duration = Duration::from_millis(5);
@@ -82,11 +84,12 @@ pub fn bind(control: &Control) -> Result<Option<Bound>, String> {
 /// # Errors
 /// What the system refuses.
 pub fn run(
-    bound: Bound,
+    bound: &Bound,
     name: &str,
     control: &Control,
     asks: Sender<Asked>,
     told: &Receiver<Notice>,
+    pulse: &Pulse,
 ) -> io::Result<()> {
     let rules = |rules: Option<&Rules>| rules.cloned().unwrap_or_default();
     let osc = rules(control.osc.as_ref().map(|osc| &osc.rules));
@@ -107,16 +110,23 @@ pub fn run(
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        if let Some(socket) = bound.osc {
-            tokio::spawn(stream::serve(TcpListener::from_std(socket)?, Arc::clone(&net)));
+        // The sockets themselves outlive a restart: clients that come meanwhile are taken afterwards.
+        let mut serving = JoinSet::new();
+        if let Some(socket) = &bound.osc {
+            serving.spawn(stream::serve(TcpListener::from_std(socket.try_clone()?)?, Arc::clone(&net)));
         }
-        if let Some(socket) = bound.web {
-            tokio::spawn(http::serve(TcpListener::from_std(socket)?, Arc::clone(&net)));
+        if let Some(socket) = &bound.web {
+            serving.spawn(http::serve(TcpListener::from_std(socket.try_clone()?)?, Arc::clone(&net)));
         }
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
+            pulse.beat();
+            if let Some(ended) = serving.try_join_next() {
+                let why = ended.map_or_else(|error| error.to_string(), |()| "it returned".to_owned());
+                return Err(io::Error::other(format!("a listener ended: {why}")));
+            }
             if !net.look(told) {
                 return Ok(());
             }

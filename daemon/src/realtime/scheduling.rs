@@ -3,6 +3,7 @@
 use super::mark::Mark;
 use super::{rtkit, sched};
 use crate::station::realtime::Realtime;
+use crate::threads::supervise;
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use rustix::process::Pid;
 use std::time::{Duration, Instant};
@@ -159,8 +160,7 @@ impl Thread {
         // It takes effect with the answer at the earliest.
         sched::bound(id);
         let (tell, answer) = bounded(1);
-        let asks = std::thread::Builder::new().name("rtkit".to_owned());
-        match asks.spawn(move || tell.send(rtkit::ask(id, priority)).ok()) {
+        match supervise::run_once("rtkit", move || _ = tell.send(rtkit::ask(id, priority))) {
             Ok(_) => self.state = State::Asked { answer, why },
             Err(error) => self.settle(Err(format!("{why}; threads: {error}"))),
         }

@@ -20,14 +20,14 @@ pub fn text(value: f64, unit: &str) -> String {
 }
 
 /// The meters of one tap.
-pub struct Meters {
-    tap: Tap,
+pub struct Meters<'a> {
+    tap: &'a mut Tap,
     meters: metering::Meters,
 }
 
-impl Meters {
+impl<'a> Meters<'a> {
     /// The meters of `tap`.
-    pub fn new(tap: Tap) -> Self {
+    pub fn new(tap: &'a mut Tap) -> Self {
         let meters = metering::Meters::new(tap.rate, tap.channels);
         Self { tap, meters }
     }

@@ -23,6 +23,7 @@ use crate::service;
 use crate::state::Kept;
 use crate::station::Station;
 use crate::threads::keeper::Keep;
+use crate::threads::supervise::{Pulse, Report, Watcher};
 use crate::threads::surfaces::Ear;
 use crate::threads::watch::Watched;
 use basedrop::Collector;
@@ -123,6 +124,7 @@ pub struct Conductor {
     learning: Learning,
     /// How often the watchdog is fed, and when next.
     watchdog: Option<(Duration, Instant)>,
+    threads: Watcher,
     /// What the nodes have said since it was last told, as it will be told: the lowest of a gain, in dB; the
     /// newest of all else.
     readings: BTreeMap<String, f64>,
@@ -168,6 +170,7 @@ impl Conductor {
             strain: Strain::new(now),
             learning: Learning::default(),
             watchdog: service::watchdog().map(|every| (every, now)),
+            threads: Watcher::new(now),
             readings: BTreeMap::new(),
             next_meters: now,
             ending: None,
@@ -191,24 +194,45 @@ impl Conductor {
             Some(_) => self.start(start),
             None => self.wait_for_audio(),
         }
+        let pulse = Pulse::new("conductor");
         while !self.ended {
-            let (measured, happenings) = match &self.link {
-                Some(link) => (link.measured.clone(), link.happenings.clone()),
-                None => (never(), never()),
-            };
-            select! {
-                recv(self.asked) -> asked => asked.into_iter().for_each(|asked| self.take(asked)),
-                recv(measured) -> lines => lines.into_iter().for_each(|lines| self.measured(lines)),
-                recv(happenings) -> what => what.into_iter().for_each(|what| self.happened(what)),
-                default(self.patience()) => {}
+            // A mistake of ours in what one client asks for must not end the programme.
+            if pulse.guard(|| self.turn(&pulse)).is_none() {
+                std::thread::sleep(TICK);
             }
-            self.tick();
         }
         self.end_keeper();
         self.close();
         self.air.forget();
         // Chains still under way come home with the rings; what is left is freed here.
         self.collector.collect();
+    }
+
+    /// Waits for something to do, and does it.
+    fn turn(&mut self, pulse: &Pulse) {
+        pulse.beat();
+        let (measured, happenings) = match &self.link {
+            Some(link) => (link.measured.clone(), link.happenings.clone()),
+            None => (never(), never()),
+        };
+        select! {
+            recv(self.asked) -> asked => asked.into_iter().for_each(|asked| self.take(asked)),
+            recv(measured) -> lines => lines.into_iter().for_each(|lines| self.measured(lines)),
+            recv(happenings) -> what => what.into_iter().for_each(|what| self.happened(what)),
+            default(self.patience()) => {}
+        }
+        self.tick();
+    }
+
+    /// Reports what has happened to the threads. What one held that was started again it is given anew.
+    fn look_after_threads(&mut self, now: Instant) {
+        for Report { thread, text, is_restart } in self.threads.look(now) {
+            self.tell_event("fault", &[&format!("thread {thread}"), &text]);
+            if is_restart {
+                self.surfaces.iter().for_each(Ear::knows_nothing);
+                self.keeper.touch();
+            }
+        }
     }
 
     /// How long nothing need be looked at.
@@ -241,6 +265,7 @@ impl Conductor {
         self.tick_cues();
         self.tick_overload(now);
         self.tick_keeper(now);
+        self.look_after_threads(now);
         self.catch_up();
         self.collector.collect();
         if now >= self.next_meters {

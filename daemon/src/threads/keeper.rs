@@ -1,11 +1,12 @@
 //! The keeper's thread: writes the state file and the audit log, so that nobody else waits for a disk.
 
 use crate::state::{self, Kept};
+use crate::threads::supervise::{self, Pulse};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -63,17 +64,22 @@ impl Files {
 /// Starts the thread. It ends when its sender is dropped and all is written.
 pub fn spawn(files: Files) -> io::Result<(Sender<Keep>, JoinHandle<()>)> {
     let (keeps, kept) = bounded(WAITING);
-    let thread = Builder::new().name("keeper".to_owned()).spawn(move || run(&files, &kept))?;
+    let thread = supervise::keep_running("keeper", move |pulse| {
+        run(&files, &kept, pulse);
+        Ok(())
+    })?;
     Ok((keeps, thread))
 }
 
-fn run(files: &Files, kept: &Receiver<Keep>) {
+fn run(files: &Files, kept: &Receiver<Keep>, pulse: &Pulse) {
     let mut complained: Option<Instant> = None;
     // The newest state, until it is written.
     let mut newest = None;
     let mut failed = false;
     loop {
+        pulse.waits();
         let first = if failed { kept.recv_timeout(AGAIN) } else { kept.recv().map_err(Into::into) };
+        pulse.beat();
         if matches!(first, Err(RecvTimeoutError::Disconnected)) {
             return;
         }

@@ -4,6 +4,7 @@ mod alsa;
 
 use crate::midi::{Entry, Port};
 use crate::state;
+use crate::threads::supervise::{self, Pulse};
 use alsa::Alsa;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use lacquer_control::intent::{Asked, Intent, Peer};
@@ -14,7 +15,7 @@ use lacquer_control::surface::midi::{Device, Heard};
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::{info, warn};
 
@@ -30,33 +31,41 @@ pub fn spawn(
     told: Receiver<Notice>,
     ports: Receiver<Vec<Port>>,
 ) -> io::Result<JoinHandle<()>> {
-    Builder::new().name("midi".to_owned()).spawn(move || run(entries, &asks, &told, &ports))
+    // Those of JACK come once a link, so they outlive a restart.
+    let mut at_hand: Vec<Option<Port>> = entries.iter().map(|_| None).collect();
+    let mut has_run = false;
+    supervise::keep_running("midi", move |pulse| {
+        // What was learned since is in the files.
+        let is_restart = std::mem::replace(&mut has_run, true);
+        let slots = entries.iter().cloned().map(|entry| Slot::new(entry, is_restart)).collect();
+        run(slots, &asks, &told, &ports, &mut at_hand, pulse);
+        Ok(())
+    })
 }
 
 /// A controller: its map, and the ways to it.
 struct Slot {
     entry: Entry,
     device: Device,
-    port: Option<Port>,
     connections: u64,
     read: Option<SystemTime>,
 }
 
-fn run(entries: Vec<Entry>, asks: &Sender<Asked>, told: &Receiver<Notice>, ports: &Receiver<Vec<Port>>) {
-    let wants_alsa = entries.iter().any(|entry| !entry.is_jack);
-    let slot = |entry: Entry| Slot {
-        device: Device::new(entry.map.clone()),
-        read: changed(&entry.path),
-        entry,
-        port: None,
-        connections: 0,
-    };
-    let mut slots: Vec<Slot> = entries.into_iter().map(slot).collect();
+fn run(
+    mut slots: Vec<Slot>,
+    asks: &Sender<Asked>,
+    told: &Receiver<Notice>,
+    new_ports: &Receiver<Vec<Port>>,
+    ports: &mut [Option<Port>],
+    pulse: &Pulse,
+) {
+    let wants_alsa = slots.iter().any(|slot| !slot.entry.is_jack);
     let (hears, heard) = bounded(4_096);
     let mut alsa = wants_alsa.then(|| Alsa::new(hears));
     let mut learner: Option<Peer> = None;
     let mut next_scan = Instant::now();
     loop {
+        pulse.beat();
         select! {
             recv(heard) -> bytes => if let Ok((at, bytes)) = bytes {
                 hear(asks, &mut slots[at], at, &bytes);
@@ -65,9 +74,10 @@ fn run(entries: Vec<Entry>, asks: &Sender<Asked>, told: &Receiver<Notice>, ports
                 Ok(Notice::End) | Err(_) => return,
                 Ok(notice) => take(&mut slots, &mut learner, notice),
             },
-            recv(ports) -> new => if let Ok(new) = new {
-                for (slot, port) in slots.iter_mut().filter(|slot| slot.entry.is_jack).zip(new) {
-                    (slot.port, slot.connections) = (Some(port), 0);
+            recv(new_ports) -> new => if let Ok(new) = new {
+                let on_jack = slots.iter_mut().zip(&mut *ports).filter(|(slot, _)| slot.entry.is_jack);
+                for ((slot, port), new) in on_jack.zip(new) {
+                    (*port, slot.connections) = (Some(new), 0);
                     slot.device.refresh();
                 }
             },
@@ -84,17 +94,17 @@ fn run(entries: Vec<Entry>, asks: &Sender<Asked>, told: &Receiver<Notice>, ports
             }
         }
         for at in 0..slots.len() {
-            while let Some(bytes) = slots[at].port.as_mut().and_then(Port::hear) {
+            while let Some(bytes) = ports[at].as_mut().and_then(Port::hear) {
                 hear(asks, &mut slots[at], at, &bytes);
             }
-            let connections = slots[at].port.as_ref().map_or(0, Port::connections);
+            let connections = ports[at].as_ref().map_or(0, Port::connections);
             if connections != std::mem::replace(&mut slots[at].connections, connections) {
                 slots[at].device.refresh();
             }
             let (heard, messages) = slots[at].device.tick(now);
             ask(asks, at, due(&mut slots, at, heard, &mut learner));
             for message in messages {
-                match &mut slots[at].port {
+                match &mut ports[at] {
                     Some(port) => port.say(&message),
                     None => alsa.iter_mut().for_each(|alsa| alsa.say(at, &message)),
                 }
@@ -156,6 +166,12 @@ fn changed(path: &Path) -> Option<SystemTime> {
 }
 
 impl Slot {
+    /// Its map is read again where its file may have changed since the entry was made.
+    fn new(entry: Entry, may_have_changed: bool) -> Self {
+        let read = changed(&entry.path).filter(|_| !may_have_changed);
+        Self { device: Device::new(entry.map.clone()), read, entry, connections: 0 }
+    }
+
     /// Takes the map over where its file has changed; one with mistakes changes nothing.
     fn reread(&mut self) {
         let time = changed(&self.entry.path);

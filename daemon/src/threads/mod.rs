@@ -5,6 +5,7 @@ pub mod conductor;
 pub mod keeper;
 pub mod midi;
 pub mod signals;
+pub mod supervise;
 pub mod surfaces;
 pub mod taps;
 pub mod watch;

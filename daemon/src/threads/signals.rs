@@ -1,18 +1,21 @@
 //! The signals' thread: SIGHUP reloads, SIGTERM and SIGINT end, SIGUSR1 writes the status to the log.
 
+use crate::threads::supervise;
 use crossbeam_channel::Sender;
 use lacquer_control::intent::{Asked, Intent, Peer};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 /// Starts the thread. It lives as long as the process.
 pub fn spawn(asked: Sender<Asked>) -> std::io::Result<JoinHandle<()>> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
-    Builder::new().name("signals".to_owned()).spawn(move || {
-        let mut is_ending = false;
+    let mut is_ending = false;
+    supervise::keep_running("signals", move |pulse| {
+        pulse.waits();
         for signal in signals.forever() {
+            pulse.beat();
             let intent = match signal {
                 SIGHUP => Intent::Reload { reset: false },
                 SIGUSR1 => Intent::Dump,
@@ -27,8 +30,10 @@ pub fn spawn(asked: Sender<Asked>) -> std::io::Result<JoinHandle<()>> {
                 }
             };
             if asked.send(Asked { by: Peer::Signal, intents: vec![intent], due: None }).is_err() {
-                return;
+                break;
             }
+            pulse.waits();
         }
+        Ok(())
     })
 }

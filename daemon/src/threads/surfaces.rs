@@ -2,6 +2,7 @@
 
 use crate::net;
 use crate::station::control as config;
+use crate::threads::supervise::{self, Pulse};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use lacquer_control::intent::{Asked, Peer};
 use lacquer_control::notice::Notice;
@@ -12,9 +13,8 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tracing::error;
 
 /// How long a thread waits before it looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);
@@ -42,6 +42,11 @@ impl Ear {
         if self.notices.try_send(notice.clone()).is_err() {
             self.has_missed.set(true);
         }
+    }
+
+    /// The surface was started again and knows nothing: as if it had missed something.
+    pub fn knows_nothing(&self) {
+        self.has_missed.set(true);
     }
 
     /// Whether it has missed something, and has room again; it is forgotten then.
@@ -74,21 +79,27 @@ pub fn osc(config: &config::Osc, asked: Sender<Asked>) -> io::Result<Osc> {
     // A flood from one peer must not push what the others send out of the kernel's queue. It gives what it may.
     rustix::net::sockopt::set_socket_recv_buffer_size(&socket, QUEUE).ok();
     let address = socket.local_addr()?;
-    let outlet = osc::Outlet::new(socket.try_clone()?, config.reply_port);
-    let gate = Gate::new(config.rules.clone());
+    let (out, reply_port, rules) = (socket.try_clone()?, config.reply_port, config.rules.clone());
     let ends = Arc::new(AtomicBool::new(false));
     let (notices, told) = bounded(NOTICES);
     let is_ending = Arc::clone(&ends);
-    let listen =
-        Builder::new().name("osc-in".to_owned()).spawn(move || listen(&socket, gate, &asked, &is_ending))?;
-    let tell = Builder::new().name("osc-out".to_owned()).spawn(move || tell(outlet, &told))?;
+    let listen = supervise::keep_running("osc-in", move |pulse| {
+        listen(&socket, Gate::new(rules.clone()), &asked, &is_ending, pulse);
+        Ok(())
+    })?;
+    let tell = supervise::keep_running("osc-out", move |pulse| {
+        let socket = out.try_clone().map_err(|error| error.to_string())?;
+        tell(osc::Outlet::new(socket, reply_port), &told, pulse);
+        Ok(())
+    })?;
     Ok(Osc { address, notices, ends, threads: vec![listen, tell] })
 }
 
-fn listen(socket: &UdpSocket, mut gate: Gate, asked: &Sender<Asked>, is_ending: &AtomicBool) {
+fn listen(socket: &UdpSocket, mut gate: Gate, asked: &Sender<Asked>, is_ending: &AtomicBool, pulse: &Pulse) {
     let mut datagram = vec![0; 65_536];
     let (mut waits, mut turn) = (Duration::ZERO, Instant::now());
     while !is_ending.load(Ordering::Relaxed) {
+        pulse.beat();
         let wait = if gate.is_waiting() { TURN } else { LOOK };
         if wait != std::mem::replace(&mut waits, wait) {
             socket.set_read_timeout(Some(wait)).ok();
@@ -113,9 +124,10 @@ fn listen(socket: &UdpSocket, mut gate: Gate, asked: &Sender<Asked>, is_ending: 
     }
 }
 
-fn tell(mut outlet: osc::Outlet, told: &Receiver<Notice>) {
+fn tell(mut outlet: osc::Outlet, told: &Receiver<Notice>, pulse: &Pulse) {
     let mut next: Option<Instant> = None;
     loop {
+        pulse.beat();
         let wait = next.map_or(LOOK, |next| next.saturating_duration_since(Instant::now()));
         match told.recv_timeout(wait) {
             Ok(Notice::End) | Err(RecvTimeoutError::Disconnected) => return,
@@ -135,10 +147,8 @@ pub fn net(
 ) -> io::Result<(Sender<Notice>, JoinHandle<()>)> {
     let (notices, told) = bounded(NOTICES);
     let (name, control) = (name.to_owned(), control.clone());
-    let thread = Builder::new().name("net".to_owned()).spawn(move || {
-        if let Err(error) = net::run(bound, &name, &control, asks, &told) {
-            error!("nothing is listened for over TCP any more: {error}");
-        }
+    let thread = supervise::keep_running("net", move |pulse| {
+        net::run(&bound, &name, &control, asks.clone(), &told, pulse).map_err(|error| error.to_string())
     })?;
     Ok((notices, thread))
 }

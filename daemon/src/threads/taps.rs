@@ -2,24 +2,31 @@
 
 use crate::taps::Tap;
 use crate::taps::meters::Meters;
+use crate::threads::supervise;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use lacquer_control::notice::Line;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Time between two looks: EBU Tech 3341 wants at least ten a second.
 const EVERY: Duration = Duration::from_millis(50);
 
 /// Starts the thread. It ends when `end` is closed.
-pub fn spawn(taps: Vec<Tap>, told: Sender<Vec<Line>>, end: Receiver<()>) -> std::io::Result<JoinHandle<()>> {
-    Builder::new().name("taps".to_owned()).spawn(move || {
-        let mut meters: Vec<_> = taps.into_iter().map(Meters::new).collect();
+pub fn spawn(
+    mut taps: Vec<Tap>,
+    told: Sender<Vec<Line>>,
+    end: Receiver<()>,
+) -> std::io::Result<JoinHandle<()>> {
+    supervise::keep_running("taps", move |pulse| {
+        let mut meters: Vec<_> = taps.iter_mut().map(Meters::new).collect();
         while end.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
+            pulse.beat();
             for meters in &mut meters {
                 let levels = meters.look();
                 // A conductor that is busy gets the next ones.
                 told.try_send(meters.lines(&levels)).ok();
             }
         }
+        Ok(())
     })
 }

@@ -1,5 +1,6 @@
 //! The watcher: tells the conductor when a chain file, or an impulse of one, changes on disk.
 
+use crate::threads::supervise::Pulse;
 use crossbeam_channel::Sender;
 use lacquer_control::intent::{Asked, Intent, Peer};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
@@ -24,7 +25,11 @@ pub fn folders(files: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
 
 /// Watches `folders`.
 pub fn watch(folders: BTreeSet<PathBuf>, asked: Sender<Asked>) -> notify::Result<Watched> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+    let pulse = Pulse::new("watcher");
+    pulse.waits();
+    let beat = pulse.clone();
+    let changed = move |event: notify::Result<Event>| {
+        beat.beat();
         let Ok(event) = event else { return };
         if event.kind.is_access() {
             return;
@@ -32,6 +37,11 @@ pub fn watch(folders: BTreeSet<PathBuf>, asked: Sender<Asked>) -> notify::Result
         let intents = event.paths.into_iter().map(Intent::Changed).collect();
         // A conductor that is flooded sees the next change.
         asked.try_send(Asked { by: Peer::Files, intents, due: None }).ok();
+    };
+    // What panicked there would end the thread of `notify`, which nobody starts again.
+    let mut watcher = notify::recommended_watcher(move |event| {
+        pulse.guard(|| changed(event));
+        pulse.waits();
     })?;
     folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
     Ok(Watched { folders, _watcher: watcher })

@@ -8,6 +8,7 @@ use crossbeam_channel::{Sender, TrySendError};
 use lacquer_control::history::Gesture;
 use lacquer_control::intent::Peer;
 use lacquer_control::values::Live;
+use lacquer_graph::error::printable;
 use std::time::{Duration, Instant};
 use tracing::warn;
 
@@ -135,6 +136,8 @@ impl Conductor {
 
     fn write_down(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
         let when = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z");
+        // A text must not look like another line or column.
+        let [chain, what, from, to] = [chain, what, from, to].map(printable);
         let line = format!("{when}\t{by}\t{chain}\t{what}\t{from}\t{to}\n");
         self.keeper.hand_over(Keep::Audit(line));
     }

@@ -5,6 +5,7 @@ use super::faults::Watch;
 use crate::link::{Link, Opening, opening};
 use crate::service;
 use crate::station::Backend;
+use crate::threads::supervise;
 use crossbeam_channel::{Receiver, TryRecvError};
 use lacquer_control::message::Order;
 use std::thread::JoinHandle;
@@ -115,7 +116,7 @@ impl Conductor {
     pub(super) fn leave(&mut self) {
         let Some(link) = self.link.take() else { return };
         link.keep(&mut self.cabling);
-        let left = std::thread::Builder::new().name("leaving".to_owned()).spawn(move || link.close());
+        let left = supervise::run_once("leaving", move || link.close());
         match left {
             Ok(thread) => self.search.leaving.push((thread, Instant::now())),
             Err(error) => warn!("threads: {error}"),

@@ -91,6 +91,12 @@ impl Conductor {
                 .map(|line| Line { address: line.address.replace("/meter/join/", "/status/join_"), ..line }),
         );
         lines.extend(self.health.lines());
+        let threads = match self.threads.late() {
+            late if late.is_empty() => "running".to_owned(),
+            late => format!("without progress: {}", late.join(", ")),
+        };
+        lines.push(words("threads", &threads));
+        lines.push(number("thread_restarts", self.threads.restarts() as f64));
         let out: Vec<&str> = self.out.iter().map(|out| out.id.as_str()).collect();
         lines.push(Line::words("/status/out", &out));
         lines.push(Line::words("/status/overload", &self.strain.names()));

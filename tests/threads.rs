@@ -1,0 +1,160 @@
+//! Threads that end or hang: each is reported, started again, and does again what it is for, while the programme plays.
+
+#![cfg(debug_assertions)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+use lacquer_control::intent::Value;
+use lacquer_control::notice::Line;
+use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, state_home, text};
+use lacquer_tests::studio::{Studio, number};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::time::Duration;
+
+const CHAIN: &str = "
+nodes:
+  - tone: {id: line, level: -12 dB, freq: 441 Hz}
+  - gain: {id: level, gain: -3 dB}
+";
+
+fn studio(name: &str) -> Studio {
+    let studio = Studio::new(name);
+    studio.folder.write("a.yaml", CHAIN);
+    studio
+}
+
+/// Starts the daemon, whose faults come from its standard input.
+fn start(studio: &Studio) -> Daemon {
+    Daemon::start_with(&studio.station, studio.port, |command| {
+        command.args(["--report", "1"]).env("LACQUER_FAULTS", "stdin").stdin(Stdio::piped());
+    })
+}
+
+/// Subscribes, and waits until the meters show the programme.
+fn plays(client: &Listener) {
+    eventually("the meters show the programme", || {
+        client.say("/subscribe", vec![]);
+        let lines = client.hear_for(Duration::from_millis(150));
+        let shows = |line: &Line| line.address == "/meter/output/peak" && number(line) > -50.0;
+        lines.iter().any(shows).then_some(())
+    });
+}
+
+/// Sets the level, and waits until it is so.
+fn set(client: &Listener, value: f64) {
+    eventually(&format!("the level is {value}"), || {
+        client.say("/node/level/gain", vec![Value::Number(value)]);
+        client.say("/node/level/gain", vec![]);
+        let lines = client.hear_for(Duration::from_millis(100));
+        let is = |line: &Line| line.address == "/node/level/gain" && line.values == [Value::Number(value)];
+        lines.iter().any(is).then_some(())
+    });
+}
+
+fn status(client: &Listener, key: &str) -> Line {
+    client.ask_for("/status", &format!("/status/{key}"))
+}
+
+/// The state file.
+fn state(studio: &Studio) -> String {
+    let folder = fs::read_dir(state_home(&studio.station).join("lacquer")).unwrap();
+    let mut files = folder.map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.to_string_lossy().ends_with("state.json"));
+    file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default()
+}
+
+/// Asks the web port for a value, until it answers.
+fn web_answers(port: u16) {
+    eventually("the web port answers", || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        stream
+            .write_all(b"GET /node/level/gain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.starts_with("HTTP/1.1 200").then_some(())
+    });
+}
+
+#[test]
+fn each_thread_that_ends_is_reported_and_started_again_while_the_programme_plays() {
+    let studio = studio("threads");
+    let web = free_port();
+    let osc = format!("osc: {{listen: \"127.0.0.1:{}\"}}, web: {{listen: \"127.0.0.1:{web}\"}}", studio.port);
+    studio.write_control("[a.yaml, b.yaml]", &osc, "watch: true\n");
+    let mut daemon = start(&studio);
+    let client = daemon.client();
+    plays(&client);
+    let threads = ["osc-in", "osc-out", "net", "taps", "keeper", "signals", "watcher", "screen", "conductor"];
+    for (at, name) in threads.into_iter().enumerate() {
+        let value = -(at as f64) - 1.0;
+        daemon.say_to_stdin(&format!("panic {name}"));
+        // Those that wait for work do it with the next.
+        eventually(&format!("{name} panics"), || {
+            match name {
+                "keeper" => set(&client, value - 20.0),
+                "signals" => daemon.signal("USR1"),
+                "watcher" => _ = studio.folder.write("other.yaml", ""),
+                _ => {}
+            }
+            let said = format!("thread {name} panicked: thread {name} was asked to panic");
+            daemon.log().contains(&said).then_some(())
+        });
+        // Each does again what it is for.
+        set(&client, value);
+        match name {
+            "net" => web_answers(web),
+            "taps" | "osc-out" => plays(&client),
+            "keeper" => {
+                let text = format!("{value:.1}");
+                eventually("the value is kept", || state(&studio).contains(&text).then_some(()));
+            }
+            "signals" => {
+                daemon.signal("HUP");
+                daemon.logged("files read again");
+            }
+            "watcher" => {
+                studio.folder.write("a.yaml", &CHAIN.replace("441 Hz", "442 Hz"));
+                daemon.logged("changed on disk");
+            }
+            "screen" => {
+                let lines = || daemon.log().matches("LUFS").count();
+                let before = lines();
+                eventually("it shows more", || (lines() > before).then_some(()));
+            }
+            _ => {}
+        }
+    }
+    eventually("all restarts are counted", || {
+        (number(&status(&client, "thread_restarts")) == threads.len() as f64).then_some(())
+    });
+    assert_eq!(status(&client, "threads").values, [text("running")]);
+    // Every surface hears of it.
+    client.say("/subscribe", vec![]);
+    daemon.say_to_stdin("panic taps");
+    let fault = client.hear("a fault of the taps", |line| line.address == "/event/fault");
+    let what = text("panicked: thread taps was asked to panic; it is started again");
+    assert_eq!(fault.values, [text("thread taps"), what]);
+    plays(&client);
+}
+
+#[test]
+fn a_thread_that_hangs_is_reported_and_so_is_its_return() {
+    let studio = studio("thread-hangs");
+    let mut daemon = start(&studio);
+    let client = daemon.client();
+    plays(&client);
+    client.say("/subscribe", vec![Value::Number(600.0)]);
+    daemon.say_to_stdin("hang taps");
+    let of_taps = |line: &Line| line.address == "/event/fault" && line.values[0] == text("thread taps");
+    let fault = client.hear("the taps are late", of_taps);
+    assert_eq!(fault.values[1], text("has made no progress for 10 s; what it shows or does is out of date"));
+    assert_eq!(status(&client, "threads").values, [text("without progress: taps")]);
+    daemon.say_to_stdin("go taps");
+    assert_eq!(client.hear("the taps go on", of_taps).values[1], text("makes progress again"));
+    assert_eq!(status(&client, "threads").values, [text("running")]);
+    plays(&client);
+}
