@@ -43,8 +43,12 @@ fn sweep(
 ) {
     for (from, to, end) in [(0, 127, 1.0), (127, 0, 0.0)] {
         let way: Vec<u8> = if from < to { (from..=to).collect() } else { (to..=from).rev().collect() };
-        way.iter().step_by(3).chain(way.last()).for_each(|value| controller.send(&bytes(*value)));
-        eventually(&format!("{name}: {address} at {end}"), || (norm(client, address) == end).then_some(()));
+        way.iter().step_by(3).for_each(|value| controller.send(&bytes(*value)));
+        // A server that skips a client's cycle on a busy machine loses what that one sent in it.
+        eventually(&format!("{name}: {address} at {end}"), || {
+            way.last().iter().for_each(|value| controller.send(&bytes(**value)));
+            (norm(client, address) == end).then_some(())
+        });
     }
 }
 
