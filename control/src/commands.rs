@@ -209,6 +209,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_switches_nothing() {
+        for address in ["/bypass", "/norm/bypass", "/bypass/match", "/ab", "/ab/match", "/undo", "/reload"] {
+            for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                let intent = intent(address, vec![Value::Number(value)]);
+                assert!(matches!(intent, Intent::Wrong { .. }), "{address} {value}: {intent:?}");
+            }
+        }
+    }
+
+    #[test]
     fn only_an_address_is_one() {
         for address in
             ["undo", "xchain/loud", "?chain/loud/x", "", "/", "//", "/chain", "/chain/", "/chain/a/b", "/N"]

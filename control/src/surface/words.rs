@@ -212,7 +212,7 @@ pub fn wrong(address: &str, why: &str) -> Intent {
 pub fn switch(value: &Value) -> Option<bool> {
     match value {
         Value::Switch(on) => Some(*on),
-        Value::Number(number) => Some(*number >= 0.5),
+        Value::Number(number) => number.is_finite().then_some(*number >= 0.5),
         Value::Text(text) => match text.as_str() {
             "true" | "on" => Some(true),
             "false" | "off" => Some(false),
