@@ -20,15 +20,17 @@ pub fn intent(address: &str, values: Vec<Value>) -> Intent {
     if is_pattern(address) {
         return value(address, values);
     }
+    // Of these trees only `/norm` holds anything else.
+    if ["/node/", "/text/"].iter().any(|tree| address.starts_with(tree)) {
+        return value(address, values);
+    }
     match commands::of(address) {
         Some((command, _)) if values.is_empty() && command.address == "/ping" => Intent::Ping,
         Some((command, _)) if values.is_empty() && command.nature.bare() == Bare::Reads => {
             Intent::Get { address: address.to_owned() }
         }
         Some((command, part)) => asked(command.address, address, part, &values),
-        None if ["/node/", "/norm/", "/text/"].iter().any(|tree| address.starts_with(tree)) => {
-            value(address, values)
-        }
+        None if address.starts_with("/norm/") => value(address, values),
         None => {
             let hint = Hint::nearest(address, COMMANDS.iter().map(|command| command.address));
             let why = format!(
