@@ -4,7 +4,7 @@
 
 use lacquer_control::intent::Value;
 use lacquer_control::notice::Line;
-use lacquer_tests::daemon::{eventually, text};
+use lacquer_tests::daemon::{Listener, eventually, text};
 use lacquer_tests::random::Random;
 use lacquer_tests::studio::{Studio, number, why};
 use std::net::UdpSocket;
@@ -67,6 +67,187 @@ fn a_pattern_reaches_all_that_it_matches() {
         assert_eq!(number(&client.ask(address, vec![])), 3.0);
     }
     assert!(why(&client.ask("/node/none*/gain", vec![Value::Number(1.0)])).contains("matches"));
+}
+
+/// The numbers of the bands of `tone` whose gain is this.
+fn bands(client: &Listener, gain: f64) -> Vec<usize> {
+    let is = |band: &usize| number(&client.ask(&format!("/node/tone/band/{band}/gain"), vec![])) == gain;
+    (1..=22).filter(is).collect()
+}
+
+#[test]
+fn a_pattern_means_whole_parts_and_nothing_else() {
+    let studio = Studio::new("parts");
+    let bands_22 = (1..=22).map(|band| format!("{{freq: {} Hz}}", 100 * band)).collect::<Vec<_>>().join(", ");
+    studio.folder.write(
+        "a.yaml",
+        &format!("nodes:\n  - eq: {{id: tone, bands: [{bands_22}]}}\n  - compressor: {{id: g, threshold: -20 dB}}\n  - limiter: {{id: ceiling}}\n"),
+    );
+    let daemon = studio.start();
+    let client = daemon.client();
+    let set = |address: &str, value: f64| client.say(address, vec![Value::Number(value)]);
+    set("/node/tone/band/[12]/gain", -6.0);
+    assert_eq!(bands(&client, -6.0), [1, 2]);
+    set("/node/tone/band/[!1]/gain", 2.0);
+    assert_eq!(bands(&client, 2.0), [2, 3, 4, 5, 6, 7, 8, 9]);
+    set("/node/tone/band/{1,11}/gain", 3.0);
+    assert_eq!(bands(&client, 3.0), [1, 11]);
+    set("/n*de/tone/band/2?/gain/", 4.0);
+    assert_eq!(bands(&client, 4.0), [20, 21, 22]);
+    set("/node//band/{1,2,3}{,0}/gain", 5.0);
+    assert_eq!(bands(&client, 5.0), [1, 2, 3, 10, 20]);
+    let enabled = || {
+        ["tone", "g", "ceiling"]
+            .map(|id| client.ask(&format!("/node/{id}/enabled"), vec![]).values == [Value::Switch(true)])
+    };
+    assert!(why(&client.ask("/node/[!z]", vec![Value::Number(0.0)])).contains("matches"));
+    assert_eq!(enabled(), [true; 3], "a set is one character");
+    // A star may stand for nothing.
+    set("/node/ceiling/ceiling*", -3.0);
+    set("/node/g*/ratio*", 4.0);
+    assert_eq!(number(&client.ask("/node/ceiling/ceiling", vec![])), -3.0);
+    assert_eq!(number(&client.ask("/node/g/ratio", vec![])), 4.0);
+    set("//enabled", 0.0);
+    assert_eq!(enabled(), [false; 3]);
+    set("/node/{tone,ceiling}/enabled", 1.0);
+    assert_eq!(enabled(), [true, false, true]);
+    // Where a pattern means a value in several trees, it is set in its own unit.
+    set("/{norm,node}/ceiling/ceiling", -4.0);
+    assert_eq!(number(&client.ask("/node/ceiling/ceiling", vec![])), -4.0);
+    set("/n*rm/g/threshold", 0.5);
+    assert_eq!(number(&client.ask("/node/g/threshold", vec![])), -30.0);
+    for (pattern, reason) in [
+        ("/node/[12/gain", "not a pattern: \"[\" without \"]\""),
+        ("/node/{a/gain", "not a pattern: \"{\" without \"}\""),
+        (&format!("/node/{}*", "a".repeat(1_100)), "not a pattern: longer than 1024 bytes"),
+    ] {
+        for values in [vec![], vec![Value::Number(0.0)]] {
+            assert!(why(&client.ask(pattern, values)).contains(reason), "{pattern}");
+        }
+    }
+}
+
+#[test]
+fn a_pattern_reaches_switches_and_nothing_that_acts() {
+    let studio = Studio::new("reach");
+    studio.folder.write("cues.yaml", "cues: [{name: news, chain: b}]");
+    studio.write("[a.yaml, b.yaml]", "cues: cues.yaml");
+    let daemon = studio.start();
+    let (client, listener) = (daemon.client(), daemon.client());
+    client.say("/node/glue/threshold", vec![Value::Number(-31.0)]);
+    client.say("/scene/1/save", vec![Value::Number(1.0)]);
+    client.say("/node/glue/threshold", vec![Value::Number(-32.0)]);
+    client.ask("/node/glue/threshold", vec![]);
+    listener.say("/subscribe", vec![Value::Number(60.0), text("meters 0")]);
+    listener.hear("the state", |line| line.address == "/node/ceiling/ceiling");
+    listener.ask_for("/ping", "/pong");
+    for pattern in [
+        "/chain/*",
+        "/chain/{a,b}",
+        "//b",
+        "/und*",
+        "/{undo,redo}",
+        "/scene/*",
+        "/scene/[1-8]",
+        "/scene/*/save",
+        "/cue/*",
+        "/cu?",
+        "/swa*",
+        "/re*",
+        "/ab/cop?",
+        "/a[b]",
+        "/norm/a?",
+        "/program/*",
+        "/learn*",
+        "/*subscribe",
+    ] {
+        for value in [Value::Number(1.0), text("b")] {
+            let error = client.ask(pattern, vec![value]);
+            assert!(why(&error).contains("its plain address alone"), "{pattern}: {}", why(&error));
+        }
+    }
+    // Without a value a pattern reads, whatever it means.
+    for pattern in ["/und*", "/{undo,redo,reload}", "/scene/*/save", "/cue/[gnp]*", "/ab/co*"] {
+        client.say(pattern, vec![]);
+        client.ask_for("/ping", "/pong");
+    }
+    let told = listener.hear_for(Duration::from_millis(300));
+    let told: Vec<_> = told.iter().filter(|line| line.address != "/event/xrun").collect();
+    assert!(told.is_empty(), "{told:?}");
+    assert_eq!(client.ask("/swap", vec![]).values, [text("a")]);
+    assert_eq!(number(&client.ask("/node/glue/threshold", vec![])), -32.0);
+    client.say("/byp*", vec![Value::Switch(true)]);
+    client.say("//match", vec![Value::Number(1.0)]);
+    for switch in ["/bypass", "/bypass/match", "/ab/match"] {
+        assert_eq!(client.ask(switch, vec![]).values, [Value::Switch(true)], "{switch}");
+    }
+    client.say("/{norm,text}/b*", vec![Value::Number(0.0)]);
+    assert_eq!(client.ask("/bypass", vec![]).values, [Value::Switch(false)]);
+}
+
+#[test]
+fn an_address_alone_is_read() {
+    let studio = Studio::new("bare");
+    let daemon = studio.start();
+    let client = daemon.client();
+    let (on, off) = (Value::Number(1.0), Value::Number(0.0));
+    let holds = |address: &str, value: &Value| {
+        client.say(address, vec![]);
+        let told = address.trim_end_matches('/');
+        let line = client.hear(address, |line| line.address == told || line.address == "/error");
+        assert_eq!((line.address.as_str(), line.values.as_slice()), (told, &[value.clone()][..]));
+    };
+    for (address, value) in [
+        ("/swap", text("a")),
+        ("/chain/a", on.clone()),
+        ("/chain/b", off.clone()),
+        ("/chain/b/", off.clone()),
+        ("/program/chain", on.clone()),
+        ("/program/scene", off.clone()),
+        ("/scene/1", off.clone()),
+        ("/scene/1/name", text("")),
+        ("/scene/100", off.clone()),
+        ("/cue/name", text("")),
+        ("/bypass", Value::Switch(false)),
+        ("/bypass/match", Value::Switch(false)),
+        ("/bypass/trim", off.clone()),
+        ("/norm/bypass", off.clone()),
+        ("/ab", text("a")),
+        ("/norm/ab", off.clone()),
+        ("/ab/match", Value::Switch(false)),
+        ("/ab/trim", off.clone()),
+        ("/ab/chain", text("a")),
+        ("/status/chain", text("a")),
+        ("/node/glue/threshold/", Value::Number(-20.0)),
+    ] {
+        holds(address, &value);
+    }
+    for (address, reason) in [
+        ("/chain/c", "no chain \"c\""),
+        ("/scene/0", "numbered from 1 to 128"),
+        ("/scene/129/name", "numbered from 1 to 128"),
+        ("/scene/1/save", "takes 1, as a button that is pressed sends it; nothing was saved"),
+        ("/scene/save", "takes a name"),
+        ("/who", "takes the address of a value"),
+        ("/status/nothing", "nothing to tell"),
+        ("/cues/go", "no such address"),
+    ] {
+        assert!(why(&client.ask(address, vec![])).contains(reason), "{address}");
+    }
+    holds("/swap", &text("a"));
+    assert_eq!(client.ask("/scenes", vec![]).values, [], "nothing was saved");
+    client.say("/chain/b", vec![on.clone()]);
+    client.say("/scene/3/save", vec![on.clone()]);
+    for (address, value) in [
+        ("/chain/a", &off),
+        ("/chain/b", &on),
+        ("/program/chain", &Value::Number(2.0)),
+        ("/scene/3", &on),
+        ("/scene/3/name", &text("Scene 3")),
+        ("/program/scene", &Value::Number(3.0)),
+    ] {
+        holds(address, value);
+    }
 }
 
 #[test]

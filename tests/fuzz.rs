@@ -119,7 +119,7 @@ const CHAIN: &str = "
 
 /// A datagram: arbitrary bytes, or a message or bundle that was bent a little.
 fn datagram(random: &mut Random, only_harmless: bool) -> Vec<u8> {
-    const ADDRESSES: [&str; 14] = [
+    const ADDRESSES: [&str; 17] = [
         "/node/glue/threshold",
         "/node/tone/band/1/gain",
         "/norm/glue/ratio",
@@ -132,6 +132,9 @@ fn datagram(random: &mut Random, only_harmless: bool) -> Vec<u8> {
         "/node/*****/*?*[!a]{,}",
         "/norm",
         "/node/[",
+        "//gain",
+        "/{node,norm,}//[!a]*/",
+        "/n{o,}{d,r}*//{,t,th}*",
         "/swap",
         "/bypass",
     ];

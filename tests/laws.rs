@@ -347,7 +347,7 @@ fn no_move_of_a_parameter_is_heard_as_a_click() {
         };
         for (address, row) in places {
             let mut rig = Rig::of(&variant.yaml);
-            let place = rig.air.newest().unwrap().addresses.find(&address).unwrap().0[0].clone();
+            let place = rig.air.newest().unwrap().addresses.find(&address).unwrap()[0].0.clone();
             let now = row.to_norm(rig.air.value(&place).and_then(|value| value.number()).unwrap());
             rig.play(&input);
             // What a node makes of a sine by itself, before or after, is not the move's doing.

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+use lacquer_control::commands::{self, Bare, COMMANDS};
 use lacquer_control::intent::Value;
-use lacquer_tests::daemon::{Daemon, eventually, lacquer, text};
+use lacquer_control::notice::Line;
+use lacquer_tests::daemon::{Daemon, Listener, PATIENCE, eventually, lacquer, state_home, text};
 use lacquer_tests::studio::{A, B, Studio, number, why};
 use std::fs;
 use std::net::UdpSocket;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn sigterm_and_sigint_fade_out_and_end_well() {
@@ -55,6 +57,163 @@ fn ctl_gets_sets_swaps_and_fails_with_the_right_code() {
     drop(daemon);
     let (code, _, error) = studio.ctl(&["get", "/swap"]);
     assert_eq!(code, 3, "{error}");
+}
+
+/// All that is told until this is done: the answers, and what a subscriber hears meanwhile.
+fn told(client: &Listener, address: &str) -> Vec<Line> {
+    client.0.ask(&[Line::new(address, vec![]), Line::new("/ping", vec![])]).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let mut told = Vec::new();
+    while told.iter().all(|line: &Line| line.address != "/pong") {
+        told.extend(client.0.answer(deadline).unwrap().expect("an answer"));
+    }
+    // What comes by itself tells nothing.
+    let is_own = |line: &Line| !["/pong", "/event/xrun", "/event/overload"].contains(&line.address.as_str());
+    let is_steady = |line: &Line| {
+        !line.address.starts_with("/status/")
+            || ["chain", "bypass", "swapping_to"].iter().any(|key| line.address.ends_with(key))
+    };
+    told.retain(|line| is_own(line) && is_steady(line));
+    told
+}
+
+fn audit(studio: &Studio) -> String {
+    let folder = fs::read_dir(state_home(&studio.station).join("lacquer")).unwrap();
+    let log =
+        folder.map(|entry| entry.unwrap().path()).find(|path| path.to_string_lossy().contains(".audit.log"));
+    log.map_or_else(String::new, |log| fs::read_to_string(log).unwrap())
+}
+
+#[test]
+fn ctl_get_reads_and_never_acts_whatever_it_is_given() {
+    let studio = Studio::new("ctlget");
+    studio.folder.write("cues.yaml", "cues: [{name: news, chain: b}]");
+    studio.write("[a.yaml, b.yaml]", "cues: cues.yaml");
+    let daemon = studio.start();
+    let (client, listener) = (daemon.client(), daemon.client());
+    // Something to undo, to do again, to recall, to go on to.
+    let set = |value: f64| client.say("/node/glue/threshold", vec![Value::Number(value)]);
+    set(-30.0);
+    client.say("/scene/save", vec![text("soft")]);
+    set(-40.0);
+    client.say("/node/tone/band/1/gain", vec![Value::Number(6.0)]);
+    client.say("/undo", vec![]);
+    eventually("the audit log", || audit(&studio).contains("undo").then_some(()));
+    let (before, log) = (told(&client, "//*"), audit(&studio));
+    assert!(
+        before.len() > 100 && before.contains(&Line::number("/node/glue/threshold", -40.0)),
+        "{before:?}"
+    );
+    listener.say("/subscribe", vec![Value::Number(3_600.0), text("meters 0")]);
+    told(&listener, "/ping");
+
+    let mut addresses: Vec<String> = COMMANDS
+        .iter()
+        .map(|command| command.address.replace("/NAME", "/b").replace("/N", "/1").replace("/KEY", "/chain"))
+        .collect();
+    addresses.extend(
+        [
+            "/node/glue/threshold",
+            "/node/glue/threshold/",
+            "/text//gain",
+            "/*",
+            "//*",
+            "/undo*",
+            "/{undo,redo,reload}",
+            "/scene/*/save",
+            "/chain/*",
+            "/chain/b/",
+            "/cue/?o",
+            "/ab/*",
+            "/undo/",
+            "/undo//",
+            "//undo",
+            "xchain/b",
+            "xscene/1",
+            "/scenes/1/save",
+            "/scenes/1",
+            "/cues/go",
+            "/scene/01",
+            "/nonsense",
+            "undo",
+            "/",
+            "",
+        ]
+        .map(str::to_owned),
+    );
+    for address in &addresses {
+        let (code, out, err) = studio.ctl(&["get", address]);
+        assert!(
+            (code == 0) == err.is_empty() && (code == 0) != out.is_empty(),
+            "{address}: {code} {out} {err}"
+        );
+        if commands::of(address).is_some_and(|(command, _)| command.nature.bare() == Bare::Reads) {
+            assert_eq!(code, 0, "{address}: {err}");
+        }
+    }
+    assert_eq!(studio.ctl(&["get", "/chain/b"]).1, "/chain/b 0");
+    assert_eq!(studio.ctl(&["get", "/scene/1/name"]).1, "/scene/1/name soft");
+    assert_eq!(studio.ctl(&["get", "/chain/*"]).1, "/chain/a 1\n/chain/b 0");
+
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(told(&listener, "/ping"), [], "nothing has changed");
+    assert_eq!(told(&client, "//*"), before);
+    client.say("/bypass", vec![Value::Switch(true)]);
+    eventually("the next line of the log", || (audit(&studio).len() > log.len()).then_some(()));
+    let added = audit(&studio).strip_prefix(&log).unwrap().to_owned();
+    assert!(added.lines().count() == 1 && added.contains("bypass"), "{added}");
+}
+
+#[test]
+fn ctl_get_of_an_action_is_refused_and_says_what_does_it() {
+    let studio = Studio::new("ctlrefused");
+    let _daemon = studio.start();
+    let ways = [
+        ("/undo", "undo"),
+        ("/redo/", "redo"),
+        ("/who", "who ADDRESS"),
+        ("/learn", "learn ADDRESS"),
+        ("/reload", "reload"),
+        ("/cue/go", "cue go"),
+        ("/cue/next", "cue next"),
+        ("/cue/previous", "cue previous"),
+        ("/ab/copy", "ab copy"),
+        ("/scene/save", "scene save NAME"),
+        ("/scene/recall", "scene recall NAME"),
+        ("/scene/delete", "scene delete NAME"),
+        ("/scene/1/save", "set /scene/1/save 1"),
+        ("/subscribe", "watch"),
+        ("/unsubscribe", "watch"),
+    ];
+    assert_eq!(ways.len(), COMMANDS.iter().filter(|row| row.nature.bare() != Bare::Reads).count(), "all");
+    for (address, way) in ways {
+        let (code, out, err) = studio.ctl(&["get", address]);
+        assert_eq!((code, out.as_str()), (1, ""), "{address}");
+        let what = match address {
+            "/who" => "is asked with a value",
+            _ => "is an action, and no value to read; nothing was done",
+        };
+        assert_eq!(err, format!("{address} {what}; \"lacquer ctl {way}\" does it"));
+    }
+    let (code, _, err) = studio.ctl(&["get", "/und?"]);
+    assert!(code == 1 && err.contains("without a value it reads, so nothing was done"), "{err}");
+}
+
+#[test]
+fn ctl_set_of_an_action_acts_once() {
+    let studio = Studio::new("ctlonce");
+    let _daemon = studio.start();
+    let (gain, threshold) = ("/node/tone/band/1/gain", "/node/glue/threshold");
+    studio.ctl(&["set", gain, "5"]);
+    studio.ctl(&["set", threshold, "-33"]);
+    assert_eq!(studio.ctl(&["set", "/undo", "1"]), (0, String::new(), String::new()));
+    assert_eq!(studio.ctl(&["get", threshold]).1, format!("{threshold} -20"));
+    assert_eq!(studio.ctl(&["get", gain]).1, format!("{gain} 5"), "one step was taken back");
+    assert_eq!(studio.ctl(&["set", "/scene/2/save", "1"]), (0, String::new(), String::new()));
+    assert_eq!(studio.ctl(&["set", "/reload", "true"]).1, "/reload done");
+    assert_eq!(studio.ctl(&["set", "/chain/b", "1"]).1, "/chain/b 1");
+    let (code, _, err) = studio.ctl(&["set", "/scene/delete", "nobody"]);
+    assert!(code == 1 && err.contains("no scene \"nobody\""), "{err}");
 }
 
 #[test]

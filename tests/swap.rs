@@ -186,8 +186,8 @@ fn a_chain_that_cannot_be_built_changes_nothing() {
 fn each_chain_keeps_its_own_values_and_a_reload_takes_what_the_file_changed() {
     let mut rig = Rig::new(&[("a", MASTER_A), ("b", MASTER_B)]);
     let value = |rig: &Rig, address: &str| {
-        let places = rig.air.newest().unwrap().addresses.find(address).unwrap().0;
-        rig.air.value(places[0]).and_then(|value| value.number()).unwrap()
+        let places = rig.air.newest().unwrap().addresses.find(address).unwrap();
+        rig.air.value(places[0].0).and_then(|value| value.number()).unwrap()
     };
     rig.set("/node/ceiling/ceiling", -2.0);
     rig.set("/node/glue/threshold", -30.0);
@@ -279,6 +279,6 @@ fn a_setting_changed_live_comes_by_a_swap_and_needs_room() {
     let early: Channels = input.iter().map(|samples| samples[..24_000 - latency].to_vec()).collect();
     assert_eq!(distance(&late, &early), 0.0, "padded to the station's latency still");
     assert!(rig.air.set("/node/n/lookahead", &lacquer_control::intent::Value::Number(9.0)).is_err());
-    let places = rig.air.newest().unwrap().addresses.find("/node/n/lookahead").unwrap().0;
-    assert_eq!(rig.air.value(places[0]), Some(4.0.into()), "what is refused changes nothing");
+    let places = rig.air.newest().unwrap().addresses.find("/node/n/lookahead").unwrap();
+    assert_eq!(rig.air.value(places[0].0), Some(4.0.into()), "what is refused changes nothing");
 }

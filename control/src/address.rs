@@ -2,13 +2,13 @@
 
 use crate::intent::Value;
 use crate::notice::Line;
+use crate::pattern::{Pattern, PatternError, is_pattern, trimmed};
 use crate::values::Live;
 use lacquer_graph::error::Hint;
 use lacquer_graph::node::Kind;
 use lacquer_graph::param::{Param, Unit, ValueError};
 use lacquer_graph::plan::Plan;
 use lacquer_graph::text::Form;
-use rosc::address::{Matcher, OscAddress};
 use std::collections::HashMap;
 use std::path::{Component, Path};
 use thiserror::Error;
@@ -66,7 +66,7 @@ impl Target {
     }
 }
 
-/// The three trees in which every value stands.
+/// The three trees in which every value stands. Where one hand means a value in several, the first of them counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tree {
     /// In the value's own unit: `/node`.
@@ -75,6 +75,20 @@ pub enum Tree {
     Norm,
     /// As people read it: `/text`.
     Text,
+}
+
+impl Tree {
+    /// All of them.
+    pub const ALL: [Tree; 3] = [Tree::Node, Tree::Norm, Tree::Text];
+
+    /// What its addresses begin with.
+    pub fn root(self) -> &'static str {
+        match self {
+            Tree::Node => "/node",
+            Tree::Norm => "/norm",
+            Tree::Text => "/text",
+        }
+    }
 }
 
 /// One address of a chain.
@@ -106,11 +120,7 @@ impl Place {
 
     /// Its address in a tree.
     pub fn address_in(&self, tree: Tree) -> String {
-        match tree {
-            Tree::Node => self.address(),
-            Tree::Norm => self.norm_address(),
-            Tree::Text => self.text_address(),
-        }
+        format!("{}{}", tree.root(), self.path)
     }
 
     /// Whether its value is a text, and no number.
@@ -210,7 +220,7 @@ pub enum AddressError {
     NoMatch(String),
     /// The pattern is none.
     #[error("not a pattern: {0}")]
-    BadPattern(String),
+    BadPattern(#[from] PatternError),
     /// A number for a text, or a step of it.
     #[error("takes a text")]
     IsText,
@@ -230,8 +240,6 @@ pub struct Addresses {
     chain: String,
     places: Vec<Place>,
     exact: HashMap<String, usize>,
-    /// The same, for patterns.
-    patterns: Vec<OscAddress>,
 }
 
 impl Addresses {
@@ -259,9 +267,7 @@ impl Addresses {
             }));
         }
         let exact = places.iter().enumerate().map(|(at, place)| (place.path.clone(), at)).collect();
-        // Ids and names are made of letters that an address may hold.
-        let patterns = places.iter().filter_map(|place| OscAddress::new(place.path.clone()).ok()).collect();
-        Self { chain: plan.name.clone(), places, exact, patterns }
+        Self { chain: plan.name.clone(), places, exact }
     }
 
     /// Every address.
@@ -274,24 +280,35 @@ impl Addresses {
         self.exact.get(path).and_then(|at| self.places.get(*at))
     }
 
-    /// The places that an address or pattern stands for, and its tree. Never an empty list.
-    pub fn find(&self, address: &str) -> Result<(Vec<&Place>, Tree), AddressError> {
-        let trees = [("/node", Tree::Node), ("/norm", Tree::Norm), ("/text", Tree::Text)];
-        let split = |name: &str| address.strip_prefix(name).filter(|rest| rest.starts_with('/'));
-        let found = trees.into_iter().find_map(|(name, tree)| Some((split(name)?, tree)));
-        let Some((path, tree)) = found else { return Err(self.unknown(address)) };
-        if let Some(place) = self.at(path).filter(|place| place.trees().contains(&tree)) {
-            return Ok((vec![place], tree));
+    /// The places that an address or pattern stands for, each with its tree. Never an empty list.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn find(&self, address: &str) -> Result<Vec<(&Place, Tree)>, AddressError> {
+        if is_pattern(address) {
+            let found = self.matching(&Pattern::new(address)?);
+            return if found.is_empty() { Err(AddressError::NoMatch(self.chain.clone())) } else { Ok(found) };
         }
-        if !is_pattern(path) {
-            return Err(self.unknown(address));
+        let address = trimmed(address);
+        let in_tree = |tree: Tree| {
+            let path = address.strip_prefix(tree.root()).filter(|path| path.starts_with('/'))?;
+            Some((self.at(path).filter(|place| place.trees().contains(&tree))?, tree))
+        };
+        let found = Tree::ALL.into_iter().find_map(in_tree);
+        found.map(|found| vec![found]).ok_or_else(|| self.unknown(address))
+    }
+
+    /// The places that a pattern means, tree by tree.
+    pub fn matching(&self, pattern: &Pattern) -> Vec<(&Place, Tree)> {
+        let mut found = Vec::new();
+        for tree in Tree::ALL {
+            let mut within = pattern.within(tree.root());
+            if within.is_possible() {
+                let places = self.places.iter().filter(|place| place.trees().contains(&tree));
+                found.extend(places.filter(|place| within.matches(&place.path)).map(|place| (place, tree)));
+            }
         }
-        let matcher = Matcher::new(path).map_err(|error| AddressError::BadPattern(error.to_string()))?;
-        let matches =
-            self.patterns.iter().zip(&self.places).filter(|(address, _)| matcher.match_address(address));
-        let places: Vec<_> =
-            matches.map(|(_, place)| place).filter(|place| place.trees().contains(&tree)).collect();
-        if places.is_empty() { Err(AddressError::NoMatch(self.chain.clone())) } else { Ok((places, tree)) }
+        found
     }
 
     fn unknown(&self, address: &str) -> AddressError {
@@ -299,11 +316,6 @@ impl Addresses {
         let hint = Hint::nearest(address, addresses.iter().map(String::as_str));
         AddressError::Unknown { chain: self.chain.clone(), hint }
     }
-}
-
-/// Whether an address holds any of the characters that make a pattern.
-pub fn is_pattern(address: &str) -> bool {
-    address.contains(['?', '*', '[', '{'])
 }
 
 /// Whether a path stays in the folder that it is relative to.

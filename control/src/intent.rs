@@ -57,7 +57,7 @@ pub enum Value {
 /// One thing asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Intent {
-    /// Set what the address (or pattern) under `/node` or `/norm` stands for.
+    /// Set the value that the address stands for, or all values and switches that a pattern means.
     Set {
         /// The address or pattern.
         address: String,
@@ -85,7 +85,7 @@ pub enum Intent {
         /// What was bound, or why it was not.
         what: String,
     },
-    /// Tell the value behind an address or pattern.
+    /// Tell what holds at an address, or at all that a pattern means. It changes nothing.
     Get {
         /// The address or pattern.
         address: String,
@@ -109,14 +109,8 @@ pub enum Intent {
     ChainNumber(usize),
     /// Swap to this chain.
     Swap(String),
-    /// Tell which chain is on air.
-    Running,
-    /// Tell the names of the chains.
-    Chains,
     /// Take the whole chain into bypass or out of it.
     Bypass(bool),
-    /// Tell whether the whole chain is in bypass.
-    Bypassed,
     /// Whether bypass is made as loud as the chain is.
     BypassMatched(bool),
     /// Send every change and the meters for some time.
@@ -127,8 +121,6 @@ pub enum Intent {
     Released,
     /// Say that you are there.
     Ping,
-    /// Tell how the station is.
-    Status,
     /// Read station and chains again; `reset` takes all values from the files.
     Reload {
         /// Whether live values are given up.
@@ -152,8 +144,6 @@ pub enum Intent {
 /// Something with scenes. They go by name, or by the number of their slot.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SceneAsk {
-    /// Tell which there are, and which is on.
-    List,
     /// Keep the values of the chain on air, or of some of its nodes.
     Save {
         /// The name.
@@ -175,8 +165,6 @@ pub enum SceneAsk {
 /// Something with the cue list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CueAsk {
-    /// Tell which there are, and which comes next.
-    List,
     /// Do the next one, and go on to the one behind it.
     Go,
     /// Go on to the one behind the next, without doing anything.
@@ -190,8 +178,6 @@ pub enum CueAsk {
 /// Something with the two states, A and B, that are compared.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CompareAsk {
-    /// Tell which is heard.
-    Which,
     /// Hear A, or B where set.
     Hear(bool),
     /// Make the one that is not heard the same as the one that is.
@@ -209,18 +195,11 @@ impl Intent {
             self,
             Intent::Get { .. }
                 | Intent::Who { .. }
-                | Intent::Running
-                | Intent::Chains
-                | Intent::Bypassed
                 | Intent::Subscribe(_)
                 | Intent::Unsubscribe
                 | Intent::Released
                 | Intent::Ping
-                | Intent::Status
                 | Intent::Wrong { .. }
-                | Intent::Scene(SceneAsk::List)
-                | Intent::Cue(CueAsk::List)
-                | Intent::Compare(CompareAsk::Which)
         )
     }
 }

@@ -10,11 +10,13 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod commands;
 pub mod history;
 pub mod intent;
 pub mod mailbox;
 pub mod message;
 pub mod notice;
+pub mod pattern;
 pub mod scene;
 pub mod surface;
 pub mod values;

@@ -3,7 +3,7 @@
 use crate::reload::{ChainFile, frames};
 use crate::shelf::Shelf;
 use basedrop::{Handle, Owned};
-use lacquer_control::address::{AddressError, Addresses, Place, Target};
+use lacquer_control::address::{AddressError, Addresses, Place, Target, Tree};
 use lacquer_control::history::Move;
 use lacquer_control::intent::Value;
 use lacquer_control::message::{Order, Row};
@@ -12,7 +12,7 @@ use lacquer_control::values::{Live, Values};
 use lacquer_graph::Chain;
 use lacquer_graph::plan::Plan;
 use lacquer_graph::text::Data;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -212,8 +212,9 @@ impl Air {
     /// has steps goes one at least.
     pub fn nudged(&self, address: &str, way: f64) -> Result<Change, SetError> {
         let newest = self.newest().ok_or(SetError::Silence)?;
-        let (places, _) = newest.addresses.find(address)?;
-        let [place] = places[..] else { return Err(AddressError::NoMatch(newest.name.clone()).into()) };
+        let [(place, _)] = newest.addresses.find(address)?[..] else {
+            return Err(AddressError::NoMatch(newest.name.clone()).into());
+        };
         let row = &place.row;
         let now = self.value(place).unwrap_or(place.default()).number().ok_or(AddressError::IsText)?;
         let value = row.from_norm(row.to_norm(now) + way).ok_or(AddressError::NotANumber)?;
@@ -225,20 +226,23 @@ impl Air {
     /// Sets what an address or pattern stands for.
     pub fn set(&mut self, address: &str, value: &Value) -> Result<Changes, SetError> {
         let changes = self.asked(address, value)?;
-        self.apply(changes)
+        self.apply(changes.into_iter().map(|(change, _)| change).collect())
     }
 
-    /// The changes that setting what an address or pattern stands for would bring.
-    pub fn asked(&self, address: &str, value: &Value) -> Result<Vec<Change>, SetError> {
+    /// The changes that setting what an address or pattern stands for would bring, and in which tree each was asked.
+    /// Where a pattern means a value in several trees, it is set in the first of them.
+    pub fn asked(&self, address: &str, value: &Value) -> Result<Vec<(Change, Tree)>, SetError> {
         let newest = self.newest().ok_or(SetError::Silence)?;
-        let (places, tree) = newest.addresses.find(address)?;
-        let read = |place: &Place| Ok(self.change(place, place.read(value, tree)?));
+        let mut places = newest.addresses.find(address)?;
+        let mut seen = HashSet::new();
+        places.retain(|(place, _)| seen.insert(place.path.as_str()));
+        let read =
+            |(place, tree): &(&Place, Tree)| Ok((self.change(place, place.read(value, *tree)?), *tree));
         // A pattern means those of its matches that can take such a value.
         match places.as_slice() {
             [one] => Ok(vec![read(one)?]),
             many => {
-                let (good, bad): (Vec<_>, Vec<_>) =
-                    many.iter().map(|place| read(place)).partition(Result::is_ok);
+                let (good, bad): (Vec<_>, Vec<_>) = many.iter().map(read).partition(Result::is_ok);
                 match (good.is_empty(), bad.into_iter().find_map(Result::err)) {
                     (true, Some(error)) => Err(AddressError::into(error)),
                     _ => Ok(good.into_iter().filter_map(Result::ok).collect()),

@@ -1,10 +1,11 @@
 //! Who may ask what, and how much: the networks that are let in, those that may only look, and a rate for each peer.
 //!
 //! What comes faster than the rate is not lost where it counts: of values that are set too fast the newest waits for
-//! its turn, so that the last one always arrives.
+//! its turn, so that the last one always arrives. They keep the order in which they came: one value may be meant by
+//! several addresses and patterns, and the last of these holds.
 
 use crate::intent::{Asked, Intent, Peer, Value};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -83,7 +84,40 @@ struct Visitor {
     tokens: f64,
     seen: Instant,
     complained: Option<Instant>,
-    waiting: HashMap<String, Value>,
+    waiting: Waiting,
+}
+
+/// Values that wait for their turn, the one that was set first first.
+#[derive(Default)]
+struct Waiting {
+    values: BTreeMap<u64, (String, Value)>,
+    places: HashMap<String, u64>,
+    next: u64,
+}
+
+impl Waiting {
+    /// Takes a value, and forgets an older one of its address; false where there is no room.
+    fn put(&mut self, address: String, value: Value) -> bool {
+        match self.places.get(&address) {
+            Some(before) => _ = self.values.remove(before),
+            None if self.values.len() >= MOST_WAITING => return false,
+            None => {}
+        }
+        self.places.insert(address.clone(), self.next);
+        self.values.insert(self.next, (address, value));
+        self.next += 1;
+        true
+    }
+
+    fn take(&mut self) -> Option<(String, Value)> {
+        let (_, (address, value)) = self.values.pop_first()?;
+        self.places.remove(&address);
+        Some((address, value))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
 }
 
 impl Gate {
@@ -111,14 +145,11 @@ impl Gate {
         }
         let mut lost = 0;
         for intent in asked.intents.drain(..) {
-            match intent {
-                Intent::Set { address, value }
-                    if visitor.waiting.len() < MOST_WAITING || visitor.waiting.contains_key(&address) =>
-                {
-                    visitor.waiting.insert(address, value);
-                }
-                _ => lost += 1,
-            }
+            let waits = match intent {
+                Intent::Set { address, value } => visitor.waiting.put(address, value),
+                _ => false,
+            };
+            lost += usize::from(!waits);
         }
         let may_complain = visitor.complained.is_none_or(|before| now >= before + COMPLAIN);
         if lost == 0 || !may_complain {
@@ -141,11 +172,9 @@ impl Gate {
             if count == 0 {
                 continue;
             }
-            let addresses: Vec<String> = visitor.waiting.keys().take(count).cloned().collect();
-            visitor.tokens -= addresses.len() as f64;
-            let set = |address| visitor.waiting.remove_entry(&address);
-            let sets = addresses.into_iter().filter_map(set);
-            let intents = sets.map(|(address, value)| Intent::Set { address, value }).collect();
+            let sets = std::iter::from_fn(|| visitor.waiting.take()).take(count);
+            let intents: Vec<_> = sets.map(|(address, value)| Intent::Set { address, value }).collect();
+            visitor.tokens -= intents.len() as f64;
             due.push(Asked { by: *peer, intents, due: None });
         }
         due
@@ -166,7 +195,7 @@ impl Gate {
             }
         }
         let tokens = 2.0 * self.rules.rate;
-        let new = || Visitor { tokens, seen: now, complained: None, waiting: HashMap::new() };
+        let new = || Visitor { tokens, seen: now, complained: None, waiting: Waiting::default() };
         self.peers.entry(peer).or_insert_with(new)
     }
 }
@@ -241,6 +270,32 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_keeps_its_order_for_addresses_may_mean_the_same_value() {
+        let set = |address: &str, value: f64| Intent::Set {
+            address: address.to_owned(),
+            value: Value::Number(value),
+        };
+        let mut gate = Gate::new(Rules { rate: 10.0, ..Rules::default() });
+        let (start, here) = (Instant::now(), "127.0.0.1".parse().unwrap());
+        let mut asked = vec![Intent::Ping; 21];
+        asked.push(set("/node/a/gain", 1.0));
+        asked.extend((0..50).map(|node| set(&format!("/node/n{node}/gain"), 1.0)));
+        asked.push(set("/node/*/gain", 2.0));
+        asked.push(set("/norm/a/gain", 0.5));
+        asked.push(set("/node/a/gain", 3.0));
+        gate.admit(ask(asked), here, start);
+        let mut got = Vec::new();
+        for turn in 1..20 {
+            let due = gate.due(start + Duration::from_secs(turn));
+            got.extend(due.into_iter().flat_map(|asked| asked.intents));
+        }
+        let last = [set("/node/*/gain", 2.0), set("/norm/a/gain", 0.5), set("/node/a/gain", 3.0)];
+        assert_eq!(got.len(), 53);
+        assert_eq!(got[50..], last);
+        assert!(!gate.is_waiting());
+    }
+
+    #[test]
     fn who_may_only_look_and_who_is_not_let_in() {
         let net = |text| vec![Net::parse(text).unwrap()];
         let rules = Rules { allow: net("10.0.0.0/8"), read_only: net("10.1.0.0/16"), rate: RATE };
@@ -251,7 +306,8 @@ mod tests {
         };
         assert_eq!(at("192.168.0.1", set(1.0)), None);
         assert_eq!(at("10.0.0.1", set(1.0)), Some(vec![set(1.0)]));
-        assert_eq!(at("10.1.0.1", Intent::Status), Some(vec![Intent::Status]));
+        let get = || Intent::Get { address: "/status".to_owned() };
+        assert_eq!(at("10.1.0.1", get()), Some(vec![get()]));
         assert!(matches!(at("10.1.0.1", set(1.0)).unwrap()[..], [Intent::Wrong { .. }]));
         assert!(matches!(at("10.1.0.1", Intent::Swap("x".to_owned())).unwrap()[..], [Intent::Wrong { .. }]));
     }

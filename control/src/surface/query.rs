@@ -3,7 +3,9 @@
 //! Source: Vidvox, *OSCQuery Proposal* (github.com/Vidvox/OSCQueryProposal), third revision.
 
 use crate::address::{Place, Tree};
+use crate::commands::{self, Bare, COMMANDS, Nature};
 use crate::intent::Value;
+use crate::mailbox::is_meter;
 use crate::notice::Line;
 use lacquer_graph::param::Unit;
 use serde_json::{Map, Value as Json, json};
@@ -20,34 +22,6 @@ const ATTRIBUTES: [&str; 9] =
 
 const READ: u8 = 1;
 const WRITE: u8 = 2;
-
-/// What is not a value of a node: address, type, access, what it does.
-const COMMANDS: [(&str, &str, u8, &str); 24] = [
-    ("/swap", "s", READ | WRITE, "The chain on air; a name swaps to it."),
-    ("/bypass", "T", READ | WRITE, "The whole chain in bypass, latency kept."),
-    ("/bypass/match", "T", READ | WRITE, "Bypass is as loud as the chain."),
-    ("/bypass/trim", "f", READ, "What the dry signal is turned down or up by, in dB."),
-    ("/norm/bypass", "f", READ | WRITE, "The whole chain in bypass: 0 or 1."),
-    ("/ab", "s", READ | WRITE, "Which of the two states is heard: a or b."),
-    ("/norm/ab", "f", READ | WRITE, "Which of the two states is heard: 0 or 1."),
-    ("/ab/match", "T", READ | WRITE, "The louder of A and B is turned down to the other."),
-    ("/ab/trim", "f", READ, "What the chain is turned down by, in dB."),
-    ("/ab/copy", "N", WRITE, "Makes the one that is not heard the same."),
-    ("/ab/chain", "s", WRITE, "Makes the one that is not heard this chain."),
-    ("/undo", "N", WRITE, "Takes the last move back."),
-    ("/redo", "N", WRITE, "Does again what was taken back."),
-    ("/scene/save", "s", WRITE, "Keeps the values under a name."),
-    ("/scene/recall", "sf", WRITE, "Brings the values of a scene back, within so many seconds."),
-    ("/scene/delete", "s", WRITE, "Takes a scene away."),
-    ("/cue/go", "N", WRITE, "Does the next cue."),
-    ("/cue/next", "N", WRITE, "Goes on by one cue without doing it."),
-    ("/cue/previous", "N", WRITE, "Goes back by one cue without doing it."),
-    ("/cue/name", "s", READ, "The cue that comes next."),
-    ("/learn", "s", WRITE, "Binds the MIDI control that is moved next to this address."),
-    ("/reload", "T", WRITE, "Reads station and chains again; true takes all values from the files."),
-    ("/subscribe", "i", WRITE, "Sends every change and the meters to the sender for so many seconds."),
-    ("/unsubscribe", "N", WRITE, "Stops doing so."),
-];
 
 /// The station as OSCQuery clients see it.
 #[derive(Default)]
@@ -148,15 +122,17 @@ impl Query {
         };
         let mut leaves: BTreeMap<String, Map<String, Json>> = BTreeMap::new();
         for (address, values) in self.values.iter().filter(|(address, _)| is_wanted(address)) {
-            let access = if address.starts_with("/meter/") || address.starts_with("/text/meter/") {
-                READ
-            } else {
-                READ | WRITE
+            let access = match commands::of(address) {
+                Some((command, _)) => access(command.nature),
+                None if is_meter(address) => READ,
+                None => READ | WRITE,
             };
             leaves.insert(address.clone(), leaf(&types(values), access, ""));
         }
-        for (address, tags, access, help) in COMMANDS.iter().filter(|(address, ..)| is_wanted(address)) {
-            leaves.insert((*address).to_owned(), leaf(tags, *access, help));
+        let shown = COMMANDS.iter().filter(|command| !command.tags.is_empty() && is_wanted(command.address));
+        for command in shown {
+            let leaf = leaf(command.tags, access(command.nature), command.help);
+            leaves.insert(command.address.to_owned(), leaf);
         }
         for place in self.places.iter() {
             for tree in place.trees().iter().copied() {
@@ -175,6 +151,12 @@ impl Query {
         }
         leaves.into_iter().collect()
     }
+}
+
+/// How OSCQuery says what can be done at an address.
+fn access(nature: Nature) -> u8 {
+    let read = if nature.bare() == Bare::Reads { READ } else { 0 };
+    read | if nature.is_set() { WRITE } else { 0 }
 }
 
 fn leaf(tags: &str, access: u8, help: &str) -> Map<String, Json> {

@@ -1,61 +1,101 @@
 //! What each address means, whatever surface it comes from.
 
+use crate::commands::{self, Bare, COMMANDS};
 use crate::intent::{CompareAsk, CueAsk, Intent, SceneAsk, Value};
 use crate::notice::Wish;
+use crate::pattern::{is_pattern, trimmed};
+use lacquer_graph::error::Hint;
 
 /// Fastest that meters are told, a second.
 const FASTEST_METERS: f64 = 60.0;
 /// Longest that values glide, in seconds.
 const LONGEST_MORPH: f64 = 3_600.0;
 
-/// What `address` with these values asks for.
-pub fn intent(address: &str, mut values: Vec<Value>) -> Intent {
-    if ["/node/", "/norm/", "/text/"].iter().any(|tree| address.starts_with(tree)) {
-        // Behind these there is more than nodes.
-        if let Some(rest) = address.strip_prefix("/norm").filter(|rest| matches!(*rest, "/bypass" | "/ab")) {
-            return intent(rest, values);
-        }
-        let address = address.to_owned();
-        return match values.len() {
-            0 => Intent::Get { address },
-            1 => Intent::Set { address, value: values.remove(0) },
-            _ => wrong(&address, "takes one value, or none to ask for it"),
-        };
+/// What `address` with these values asks for. Without values a state is asked for, and so is all that a pattern means.
+pub fn intent(address: &str, values: Vec<Value>) -> Intent {
+    let address = match trimmed(address) {
+        "" => "/",
+        address => address,
+    };
+    if is_pattern(address) {
+        return value(address, values);
     }
-    let (tree, rest) = address.get(1..).map_or(("", ""), |path| path.split_once('/').unwrap_or((path, "")));
-    match tree {
-        "scene" | "scenes" => scene(address, rest, &values),
-        "cue" | "cues" => cue(address, rest, &values),
-        "ab" => compare(address, rest, &values),
-        "chain" if !rest.is_empty() => trigger(address, &values, Intent::Swap(rest.to_owned())),
-        _ => station(address, &values),
+    // Of these trees only `/norm` holds anything else.
+    if ["/node/", "/text/"].iter().any(|tree| address.starts_with(tree)) {
+        return value(address, values);
+    }
+    match commands::of(address) {
+        Some((command, _)) if values.is_empty() && command.address == "/ping" => Intent::Ping,
+        Some((command, _)) if values.is_empty() && command.nature.bare() == Bare::Reads => {
+            Intent::Get { address: address.to_owned() }
+        }
+        Some((command, part)) => asked(command.address, address, part, &values),
+        None if address.starts_with("/norm/") => value(address, values),
+        None => {
+            let hint = Hint::nearest(address, COMMANDS.iter().map(|command| command.address));
+            let why = format!(
+                "no such address{hint}; there are /node/ID/PARAMETER, /norm/..., /text/..., /swap, /chains, \
+                 /chain/NAME, /bypass, /scene/..., /cue/..., /ab, /undo, /redo, /who, /learn, /status, /reload, \
+                 /subscribe, /unsubscribe, /ping"
+            );
+            wrong(address, &why)
+        }
     }
 }
 
-fn station(address: &str, values: &[Value]) -> Intent {
-    match (address, values) {
-        ("/swap", []) => Intent::Running,
+/// What is asked of a value of a node, or of all that a pattern means.
+fn value(address: &str, mut values: Vec<Value>) -> Intent {
+    let address = address.to_owned();
+    match values.len() {
+        0 => Intent::Get { address },
+        1 => Intent::Set { address, value: values.remove(0) },
+        _ => wrong(&address, "takes one value, or none to ask for it"),
+    }
+}
+
+/// What is asked of the command of this row; `part` is what stands for its word in capitals.
+fn asked(row: &str, address: &str, part: &str, values: &[Value]) -> Intent {
+    match (row, values) {
         ("/swap", [Value::Text(name)]) => Intent::Swap(name.clone()),
         ("/swap", _) => wrong(address, "takes the name of a chain, or nothing to ask for it"),
-        ("/chains", []) => Intent::Chains,
+        ("/chain/NAME", _) => trigger(address, values, Intent::Swap(part.to_owned())),
         ("/program/chain", [Value::Number(number)]) => Intent::ChainNumber(*number as usize),
         ("/program/scene", [Value::Number(number)]) => {
             Intent::Scene(SceneAsk::Recall { name: (*number as usize).to_string(), morph: 0.0 })
         }
-        ("/program/chain" | "/program/scene", _) => wrong(address, "takes a number, counted from 1"),
-        ("/bypass", []) => Intent::Bypassed,
-        ("/bypass", [value]) => match switch(value) {
+        ("/program/chain" | "/program/scene", _) => {
+            wrong(address, "takes a number, counted from 1, or nothing to ask for it")
+        }
+        ("/bypass" | "/norm/bypass", [value]) => match switch(value) {
             Some(on) => Intent::Bypass(on),
             None => wrong(address, "takes true or false, or nothing to ask for it"),
         },
         ("/bypass/match", [value]) => match switch(value) {
             Some(on) => Intent::BypassMatched(on),
-            None => wrong(address, "takes true or false"),
+            None => wrong(address, "takes true or false, or nothing to ask for it"),
         },
+        ("/ab" | "/norm/ab" | "/ab/match" | "/ab/chain" | "/ab/copy", _) => compare(row, address, values),
         ("/undo", _) => trigger(address, values, Intent::Undo),
         ("/redo", _) => trigger(address, values, Intent::Redo),
         ("/who", [Value::Text(address)]) => Intent::Who { address: address.clone() },
         ("/who", _) => wrong(address, "takes the address of a value"),
+        ("/scene/save" | "/scene/recall" | "/scene/delete", _) => scene(row, address, values),
+        ("/scene/N", _) => {
+            let recall = SceneAsk::Recall { name: part.to_owned(), morph: 0.0 };
+            trigger(address, values, Intent::Scene(recall))
+        }
+        ("/scene/N/save", []) => {
+            wrong(address, "takes 1, as a button that is pressed sends it; nothing was saved")
+        }
+        ("/scene/N/save", _) => {
+            let save = SceneAsk::Save { name: part.to_owned(), nodes: Vec::new() };
+            trigger(address, values, Intent::Scene(save))
+        }
+        ("/cue", [cue]) if name(cue).is_some() => Intent::Cue(CueAsk::Do(name(cue).unwrap_or_default())),
+        ("/cue", _) => wrong(address, "takes the name of a cue, or nothing to ask for the list"),
+        ("/cue/go", _) => trigger(address, values, Intent::Cue(CueAsk::Go)),
+        ("/cue/next", _) => trigger(address, values, Intent::Cue(CueAsk::Next)),
+        ("/cue/previous", _) => trigger(address, values, Intent::Cue(CueAsk::Previous)),
         ("/learn", [Value::Text(address)]) => Intent::Learn { address: address.clone() },
         ("/learn", []) => Intent::Learn { address: String::new() },
         ("/learn", _) => wrong(address, "takes the address to bind, or nothing to call it off"),
@@ -64,20 +104,15 @@ fn station(address: &str, values: &[Value]) -> Intent {
             Err(why) => wrong(address, &why),
         },
         ("/unsubscribe", []) => Intent::Unsubscribe,
+        ("/unsubscribe", _) => wrong(address, "takes no values"),
         ("/ping", _) => Intent::Ping,
-        ("/status", []) => Intent::Status,
         ("/reload", []) => Intent::Reload { reset: false },
         ("/reload", [value]) => match switch(value) {
             Some(reset) => Intent::Reload { reset },
             None => wrong(address, "takes true to take all values from the files, or nothing"),
         },
-        ("/chains" | "/unsubscribe" | "/status", _) => wrong(address, "takes no values"),
-        _ => wrong(
-            address,
-            "no such address; there are /node/ID/PARAMETER, /norm/..., /text/..., /swap, /chains, /chain/NAME, \
-             /bypass, /scene/..., /cue/..., /ab, /undo, /redo, /who, /learn, /status, /reload, /subscribe, \
-             /unsubscribe, /ping",
-        ),
+        ("/reload", _) => wrong(address, "takes true to take all values from the files, or nothing"),
+        _ => wrong(address, "is told, never set: takes no values"),
     }
 }
 
@@ -111,76 +146,50 @@ fn wish(values: &[Value]) -> Result<Wish, String> {
     Ok(wish)
 }
 
-fn scene(address: &str, rest: &str, values: &[Value]) -> Intent {
+fn scene(row: &str, address: &str, values: &[Value]) -> Intent {
     let texts: Vec<String> = values.iter().filter_map(name).collect();
-    let is_slot = rest.split('/').next().is_some_and(|slot| slot.parse::<usize>().is_ok());
-    let ask = match (rest, values) {
-        ("", []) => SceneAsk::List,
-        ("save", _) if !texts.is_empty() && texts.len() == values.len() => {
+    let ask = match (row, values) {
+        ("/scene/save", _) if !texts.is_empty() && texts.len() == values.len() => {
             let mut texts = texts.into_iter();
             SceneAsk::Save { name: texts.next().unwrap_or_default(), nodes: texts.collect() }
         }
-        ("save", _) => return wrong(address, "takes a name, and the ids of nodes where not all are meant"),
-        ("recall", [scene]) if name(scene).is_some() => {
+        ("/scene/save", _) => {
+            return wrong(address, "takes a name, and the ids of nodes where not all are meant");
+        }
+        ("/scene/recall", [scene]) if name(scene).is_some() => {
             SceneAsk::Recall { name: name(scene).unwrap_or_default(), morph: 0.0 }
         }
-        ("recall", [scene, Value::Number(morph)])
+        ("/scene/recall", [scene, Value::Number(morph)])
             if name(scene).is_some() && (0.0..=LONGEST_MORPH).contains(morph) =>
         {
             SceneAsk::Recall { name: name(scene).unwrap_or_default(), morph: *morph }
         }
-        ("recall", _) => return wrong(address, "takes a name, and the seconds to glide (0 to 3600)"),
-        ("delete", [scene]) if name(scene).is_some() => SceneAsk::Delete(name(scene).unwrap_or_default()),
-        ("delete", _) => return wrong(address, "takes a name"),
-        _ if is_slot => return slot(address, rest, values),
-        _ => {
-            let why = "no such address; there are /scenes, /scene/save, /scene/recall, /scene/delete, /scene/N, /scene/N/save";
-            return wrong(address, why);
-        }
+        ("/scene/recall", _) => return wrong(address, "takes a name, and the seconds to glide (0 to 3600)"),
+        (_, [scene]) if name(scene).is_some() => SceneAsk::Delete(name(scene).unwrap_or_default()),
+        _ => return wrong(address, "takes a name"),
     };
     Intent::Scene(ask)
 }
 
-/// `/scene/3`, `/scene/3/save`: for buttons.
-fn slot(address: &str, rest: &str, values: &[Value]) -> Intent {
-    match rest.split_once('/') {
-        None => {
-            let recall = SceneAsk::Recall { name: rest.to_owned(), morph: 0.0 };
-            trigger(address, values, Intent::Scene(recall))
-        }
-        Some((slot, "save")) => {
-            let save = SceneAsk::Save { name: slot.to_owned(), nodes: Vec::new() };
-            trigger(address, values, Intent::Scene(save))
-        }
-        Some((_, "name")) if values.is_empty() => Intent::Scene(SceneAsk::List),
-        Some(_) => wrong(address, "no such address; there are /scene/N, /scene/N/save and /scene/N/name"),
-    }
-}
-
-fn cue(address: &str, rest: &str, values: &[Value]) -> Intent {
-    match (rest, values) {
-        ("" | "name", []) => Intent::Cue(CueAsk::List),
-        ("", [cue]) if name(cue).is_some() => Intent::Cue(CueAsk::Do(name(cue).unwrap_or_default())),
-        ("go", _) => trigger(address, values, Intent::Cue(CueAsk::Go)),
-        ("next", _) => trigger(address, values, Intent::Cue(CueAsk::Next)),
-        ("previous", _) => trigger(address, values, Intent::Cue(CueAsk::Previous)),
-        _ => wrong(address, "no such address; there are /cues, /cue NAME, /cue/go, /cue/next, /cue/previous"),
-    }
-}
-
-fn compare(address: &str, rest: &str, values: &[Value]) -> Intent {
-    let ask = match (rest, values) {
-        ("", []) => Some(CompareAsk::Which),
-        ("", [Value::Text(which)]) if which.eq_ignore_ascii_case("a") => Some(CompareAsk::Hear(false)),
-        ("", [Value::Text(which)]) if which.eq_ignore_ascii_case("b") => Some(CompareAsk::Hear(true)),
-        ("", [value]) => switch(value).map(CompareAsk::Hear),
-        ("match", [value]) => switch(value).map(CompareAsk::Match),
-        ("chain", [Value::Text(chain)]) => Some(CompareAsk::Chain(chain.clone())),
-        ("copy", _) => return trigger(address, values, Intent::Compare(CompareAsk::Copy)),
+fn compare(row: &str, address: &str, values: &[Value]) -> Intent {
+    let ask = match (row, values) {
+        ("/ab" | "/norm/ab", [value]) => which(value).map(CompareAsk::Hear),
+        ("/ab/match", [value]) => switch(value).map(CompareAsk::Match),
+        ("/ab/chain", [Value::Text(chain)]) => Some(CompareAsk::Chain(chain.clone())),
+        ("/ab/copy", _) => return trigger(address, values, Intent::Compare(CompareAsk::Copy)),
         _ => None,
     };
     let why = "there are /ab with a or b, /ab/copy, /ab/chain NAME and /ab/match with true or false";
     ask.map_or_else(|| wrong(address, why), Intent::Compare)
+}
+
+/// Whether B is meant, else A.
+fn which(value: &Value) -> Option<bool> {
+    match value {
+        Value::Text(which) if which.eq_ignore_ascii_case("a") => Some(false),
+        Value::Text(which) if which.eq_ignore_ascii_case("b") => Some(true),
+        value => switch(value),
+    }
 }
 
 /// What a button does when it is pressed; that it is let go means nothing.
@@ -205,7 +214,7 @@ pub fn wrong(address: &str, why: &str) -> Intent {
 pub fn switch(value: &Value) -> Option<bool> {
     match value {
         Value::Switch(on) => Some(*on),
-        Value::Number(number) => Some(*number >= 0.5),
+        Value::Number(number) => number.is_finite().then_some(*number >= 0.5),
         Value::Text(text) => match text.as_str() {
             "true" | "on" => Some(true),
             "false" | "off" => Some(false),

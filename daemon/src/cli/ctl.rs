@@ -1,6 +1,7 @@
 //! `lacquer ctl`: talks to a running daemon over OSC.
 
 use super::{Ask, Outcome, SceneCommand, complain, print};
+use lacquer_control::commands::{self, Bare, Nature};
 use lacquer_control::intent::Value;
 use lacquer_control::notice::Line;
 use lacquer_control::surface::ctl::{Client, print as text, typed};
@@ -34,11 +35,18 @@ pub(super) fn run(to: SocketAddr, what: Ask) -> Outcome {
 fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
     let question = |address: &str| vec![Line::new(address, Vec::new())];
     match what {
-        Ask::Get { address } => answer(client, &question(&address)),
+        Ask::Get { address } => match refusal(&address) {
+            Some(why) => Ok(complain(&why, Outcome::Wrong)),
+            None => answer(client, &question(&address)),
+        },
         Ask::Set { address, value } => {
-            // Asked for in the same datagram, so the answer shows what became of it.
             let set = Line::new(&address, vec![typed(&value)]);
-            answer(client, &[set, Line::new(&address, Vec::new())])
+            match commands::of(&address) {
+                // To ask what became of it would do it once more.
+                Some((command, _)) if command.nature.bare() != Bare::Reads => done(client, set),
+                // Asked for in the same datagram, so the answer shows what became of it.
+                _ => answer(client, &[set, Line::new(&address, Vec::new())]),
+            }
         }
         Ask::Swap { chain: None } => answer(client, &question("/swap")),
         Ask::Swap { chain: Some(chain) } => swap(client, &chain),
@@ -103,6 +111,38 @@ fn answer(client: &Client, question: &[Line]) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
+/// Why an address is not read: it would act, or cannot be asked without a value.
+fn refusal(address: &str) -> Option<String> {
+    let (command, part) = commands::of(address)?;
+    let what = match command.nature {
+        _ if command.nature.bare() == Bare::Reads => return None,
+        Nature::Question => "is asked with a value",
+        _ => "is an action, and no value to read; nothing was done",
+    };
+    Some(format!("{address} {what}; \"lacquer ctl {}\" does it", command_for(command.address, part)))
+}
+
+/// The words behind `lacquer ctl` that do what a row of the table says.
+fn command_for(row: &str, part: &str) -> String {
+    let words = match row {
+        "/undo" => "undo",
+        "/redo" => "redo",
+        "/who" => "who ADDRESS",
+        "/learn" => "learn ADDRESS",
+        "/reload" => "reload",
+        "/cue/go" => "cue go",
+        "/cue/next" => "cue next",
+        "/cue/previous" => "cue previous",
+        "/ab/copy" => "ab copy",
+        "/scene/save" => "scene save NAME",
+        "/scene/recall" => "scene recall NAME",
+        "/scene/delete" => "scene delete NAME",
+        "/subscribe" | "/unsubscribe" => "watch",
+        row => return format!("set {} 1", row.replace("/N", &format!("/{part}"))),
+    };
+    words.to_owned()
+}
+
 /// Does something that is answered only where it cannot be done: what is asked behind it shows that it is done.
 fn done(client: &Client, line: Line) -> io::Result<Outcome> {
     client.ask(&[line, Line::new("/ping", Vec::new())])?;
@@ -111,8 +151,12 @@ fn done(client: &Client, line: Line) -> io::Result<Outcome> {
         if let Some(error) = lines.iter().find(|line| line.address == "/error") {
             return Ok(complain(&why(error), Outcome::Wrong));
         }
-        if lines.iter().any(|line| line.address == "/pong") {
-            return Ok(Outcome::Done);
+        for line in lines {
+            match line.address.as_str() {
+                "/pong" => return Ok(Outcome::Done),
+                address if address.starts_with("/event/") => {}
+                _ => _ = print(&text(&line)),
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod moves;
 mod overload;
 mod profiles;
 mod readings;
+mod reads;
 mod scenes;
 mod state;
 
@@ -364,11 +365,6 @@ impl Conductor {
             }
             Intent::Get { address } => self.get(by, &address),
             Intent::Swap(name) => self.swap_asked(by, &name),
-            Intent::Running => self.tell(To::One(by), self.running_lines().into_iter().take(1).collect()),
-            Intent::Chains => {
-                let names: Vec<_> = self.air.shelf.names().collect();
-                self.tell(To::One(by), vec![Line::words("/chains", &names)]);
-            }
             Intent::Who { address } => self.who(by, &address),
             Intent::Undo => self.undo(by),
             Intent::Redo => self.redo(by),
@@ -383,7 +379,6 @@ impl Conductor {
                 }
             }
             Intent::Bypass(on) => self.set_bypass(by, on),
-            Intent::Bypassed => self.tell(To::One(by), self.bypass_lines().into_iter().take(1).collect()),
             Intent::BypassMatched(on) => self.match_bypass(by, on),
             Intent::Subscribe(wish) => {
                 let lines = self.everything();
@@ -394,7 +389,6 @@ impl Conductor {
             Intent::Unsubscribe => self.note_all(&Notice::Unsubscribe { peer: by }),
             Intent::Released => {}
             Intent::Ping => self.tell(To::One(by), vec![Line::new("/pong", Vec::new())]),
-            Intent::Status => self.tell(To::One(by), self.status()),
             Intent::Reload { reset } => self.reload(by, reset),
             Intent::Changed(path) => {
                 let due = Instant::now() + SETTLED;

@@ -101,10 +101,6 @@ impl Compare {
 impl Conductor {
     pub(super) fn compare(&mut self, by: Peer, ask: CompareAsk) {
         let done = match ask {
-            CompareAsk::Which => {
-                self.tell(To::One(by), self.compare_lines());
-                return;
-            }
             CompareAsk::Hear(b) => self.hear(by, b),
             CompareAsk::Copy => {
                 self.compare.other = self.heard_state();
@@ -165,9 +161,11 @@ impl Conductor {
 
     pub(super) fn compare_lines(&self) -> Vec<Line> {
         let compare = &self.compare;
+        let heard = || self.air.newest().map_or("", |airing| airing.name.as_str());
         vec![
             Line::words("/ab", &[if compare.b { "b" } else { "a" }]),
             Line::number("/norm/ab", f64::from(u8::from(compare.b))),
+            Line::words("/ab/chain", &[compare.other.as_ref().map_or_else(heard, |other| &other.chain)]),
             Line::new("/ab/match", vec![Value::Switch(compare.matched)]),
             Line::number("/ab/trim", compare.trims.0),
         ]

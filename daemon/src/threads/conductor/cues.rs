@@ -33,17 +33,10 @@ impl Cues {
 impl Conductor {
     pub(super) fn cue(&mut self, by: Peer, ask: CueAsk) {
         let count = self.cues.list.len();
-        if count == 0 && ask != CueAsk::List {
+        if count == 0 {
             return self.refuse(by, "/cue", "the station has no cue list (cues: FILE in the station file)");
         }
         match ask {
-            CueAsk::List => {
-                let names: Vec<_> = self.cues.list.iter().map(|cue| cue.name.as_str()).collect();
-                let mut lines = vec![Line::words("/cues", &names)];
-                lines.extend(self.cue_lines());
-                self.tell(To::One(by), lines);
-                return;
-            }
             CueAsk::Go => {
                 let at = self.cues.next;
                 self.cues.next = (at + 1) % count;
@@ -64,6 +57,14 @@ impl Conductor {
             },
         }
         self.tell(To::All, self.cue_lines());
+    }
+
+    /// All cues, and the one that comes next.
+    pub(super) fn cue_list(&self) -> Vec<Line> {
+        let names: Vec<_> = self.cues.list.iter().map(|cue| cue.name.as_str()).collect();
+        let mut lines = vec![Line::words("/cues", &names)];
+        lines.extend(self.cue_lines());
+        lines
     }
 
     /// The cue that comes next.

@@ -1,29 +1,52 @@
-//! The conductor and its values: setting, nudging, asking, undoing.
+//! The conductor and its values: setting, nudging, learning, undoing.
 
 use super::Conductor;
 use crate::air::{Change, SetError};
-use lacquer_control::address::Place;
+use lacquer_control::address::{AddressError, Place, Tree};
+use lacquer_control::commands;
 use lacquer_control::history::{Gesture, History, Move};
 use lacquer_control::intent::{Peer, Value};
 use lacquer_control::notice::{Line, Notice, To};
+use lacquer_control::pattern::{Pattern, is_pattern};
+use lacquer_control::surface::words;
 use lacquer_control::values::Live;
+use std::collections::HashSet;
 use std::time::{Instant, SystemTime};
 
 impl Conductor {
     pub(super) fn set(&mut self, by: Peer, address: &str, value: &Value) {
         let asked = self.air.asked(address, value);
-        let done = asked.and_then(|changes| {
+        let done = asked.and_then(|asked| {
+            let (changes, trees): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
             self.let_go(&changes);
-            self.commit(by, To::Others(by), changes)
+            Ok((self.commit(by, To::Others(by), changes)?, trees))
         });
+        let is_switched = is_pattern(address) && self.switch_matching(by, address, value);
         match done {
-            Ok(changes) => {
+            Ok((changes, trees)) => {
                 // Who asked for something else than what there is now has to know.
-                let clipped = changes.iter().filter(|change| !is_as_asked(change, value, address));
-                self.tell(To::One(by), clipped.flat_map(Change::lines).collect());
+                let asked = changes.iter().zip(trees);
+                let clipped = asked.filter(|(change, tree)| !is_as_asked(change, value, *tree));
+                self.tell(To::One(by), clipped.flat_map(|(change, _)| change.lines()).collect());
+            }
+            Err(SetError::Address(AddressError::NoMatch(_))) if is_switched => {}
+            Err(SetError::Address(AddressError::NoMatch(_))) if self.out_of_reach(address) => {
+                let why = "the pattern means only what acts, which its plain address alone reaches; nothing was done";
+                self.refuse(by, address, why);
             }
             Err(error) => self.refuse(by, address, &error.to_string()),
         }
+    }
+
+    /// Sets the switches that a pattern means; false where there are none.
+    fn switch_matching(&mut self, by: Peer, address: &str, value: &Value) -> bool {
+        let Ok(pattern) = Pattern::new(address) else { return false };
+        let mut is_switched = false;
+        for switch in commands::switches(&pattern) {
+            is_switched = true;
+            self.intent(by, words::intent(switch, vec![value.clone()]));
+        }
+        is_switched
     }
 
     /// Moves a value from wherever it is; whoever asked is told as well where it went.
@@ -81,18 +104,6 @@ impl Conductor {
         self.keeper.touch();
     }
 
-    pub(super) fn get(&self, by: Peer, address: &str) {
-        let Some(newest) = self.air.newest() else { return self.refuse(by, address, "no chain is on air") };
-        match newest.addresses.find(address) {
-            Ok((places, tree)) => {
-                let lines =
-                    places.into_iter().filter_map(|place| Some(place.line(tree, &self.air.value(place)?)));
-                self.tell(To::One(by), lines.collect());
-            }
-            Err(error) => self.refuse(by, address, &error.to_string()),
-        }
-    }
-
     pub(super) fn learn(&self, by: Peer, address: String) {
         if self.cabling.entries.is_empty() {
             return self.refuse(
@@ -101,24 +112,45 @@ impl Conductor {
                 "the station has no MIDI controller (control: midi: in its file)",
             );
         }
-        let known = self.air.newest().map(|airing| airing.addresses.find(&address));
-        match known.filter(|_| address.starts_with("/node/")) {
-            Some(Err(error)) => return self.refuse(by, "/learn", &error.to_string()),
-            Some(Ok((places, _))) if places.iter().any(|place| place.is_text()) => {
-                return self.refuse(by, "/learn", "a text is nothing that a control could move");
-            }
-            _ => {}
+        if let Err(why) = self.check_learned(&address) {
+            return self.refuse(by, "/learn", &why);
         }
         self.note_all(&Notice::Learn { by, address });
+    }
+
+    /// Whether a control could move what lies at an address. It becomes a line of a file, so nothing unknown passes.
+    fn check_learned(&self, address: &str) -> Result<(), String> {
+        if address.is_empty() {
+            return Ok(());
+        }
+        if is_pattern(address) {
+            return Err(format!("\"{address}\" is a pattern; a control is bound to an address"));
+        }
+        match commands::of(address) {
+            Some((command, name)) if command.address == "/chain/NAME" => self.air.shelf.check(name),
+            Some((command, _)) if command.nature.is_set() => Ok(()),
+            Some(_) => Err(format!("\"{address}\" is told, never set")),
+            None => {
+                let newest = self.air.newest().ok_or("no chain is on air")?;
+                let found = newest.addresses.find(address).map_err(|error| error.to_string())?;
+                match found.iter().any(|(place, _)| place.is_text()) {
+                    true => Err("a text is nothing that a control could move".to_owned()),
+                    false => Ok(()),
+                }
+            }
+        }
     }
 
     /// Tells who moved a value last: peer, and how many seconds ago.
     pub(super) fn who(&self, by: Peer, address: &str) {
         let Some(newest) = self.air.newest() else { return self.refuse(by, address, "no chain is on air") };
-        let places = match newest.addresses.find(address) {
-            Ok((places, _)) => places,
+        let mut places = match newest.addresses.find(address) {
+            Ok(found) => found.into_iter().map(|(place, _)| place).collect::<Vec<_>>(),
             Err(error) => return self.refuse(by, "/who", &error.to_string()),
         };
+        // A pattern may mean one value in several trees.
+        let mut seen = HashSet::new();
+        places.retain(|place| seen.insert(place.path.as_str()));
         let values = self.air.shelf.values(&newest.name);
         let line = |place: &Place| {
             let address = Value::Text(place.address());
@@ -172,9 +204,9 @@ impl Conductor {
 }
 
 /// Whether a change came out as the asker's own number says.
-fn is_as_asked(change: &Change, asked: &Value, address: &str) -> bool {
+fn is_as_asked(change: &Change, asked: &Value, tree: Tree) -> bool {
     let (Value::Number(asked), Live::Number(value)) = (asked, &change.value) else { return true };
-    let is = if address.starts_with("/norm") { change.place.row.to_norm(*value) } else { *value };
+    let is = if tree == Tree::Norm { change.place.row.to_norm(*value) } else { *value };
     // Numbers came as floats.
     (is - asked).abs() <= 1e-6 * asked.abs().max(1.0)
 }

@@ -40,13 +40,6 @@ struct Way {
 impl Conductor {
     pub(super) fn scene(&mut self, by: Peer, ask: SceneAsk) {
         match ask {
-            SceneAsk::List => {
-                let mut lines = vec![Line::words("/scene", &[self.scene.as_deref().unwrap_or_default()])];
-                let names: Vec<_> = self.scenes.all().iter().map(|scene| scene.name.as_str()).collect();
-                lines.push(Line::words("/scenes", &names));
-                lines.extend(self.scene_lines());
-                self.tell(To::One(by), lines);
-            }
             SceneAsk::Save { name, nodes } => match self.save_scene(&name, &nodes) {
                 Ok((name, chain)) => {
                     info!("scene {name} saved");
@@ -102,19 +95,30 @@ impl Conductor {
         self.tell(To::All, self.scene_lines());
     }
 
+    /// The scene that is on, all scenes, and the slots.
+    pub(super) fn scene_list(&self) -> Vec<Line> {
+        let names: Vec<_> = self.scenes.all().iter().map(|scene| scene.name.as_str()).collect();
+        let on = self.scene.as_deref().unwrap_or_default();
+        let mut lines = vec![Line::words("/scene", &[on]), Line::words("/scenes", &names)];
+        lines.extend(self.scene_lines());
+        lines
+    }
+
     /// For each slot whether its scene is on, and its name.
     pub(super) fn scene_lines(&self) -> Vec<Line> {
-        let scenes = self.scenes.all();
-        let last = scenes.last().map_or(0, |scene| scene.slot).max(SLOTS);
-        let of = |slot: usize| {
-            let name = scenes.iter().find(|scene| scene.slot == slot).map_or("", |scene| scene.name.as_str());
-            let is_on = !name.is_empty() && self.scene.as_deref() == Some(name);
-            [
-                Line::number(format!("/scene/{slot}"), f64::from(u8::from(is_on))),
-                Line::words(format!("/scene/{slot}/name"), &[name]),
-            ]
-        };
-        (1..=last).flat_map(of).collect()
+        let last = self.scenes.all().last().map_or(0, |scene| scene.slot).max(SLOTS);
+        (1..=last).flat_map(|slot| self.slot_lines(slot)).collect()
+    }
+
+    /// Whether the scene of a slot is on, and its name.
+    pub(super) fn slot_lines(&self, slot: usize) -> [Line; 2] {
+        let scene = self.scenes.all().iter().find(|scene| scene.slot == slot);
+        let name = scene.map_or("", |scene| scene.name.as_str());
+        let is_on = !name.is_empty() && self.scene.as_deref() == Some(name);
+        [
+            Line::number(format!("/scene/{slot}"), f64::from(u8::from(is_on))),
+            Line::words(format!("/scene/{slot}/name"), &[name]),
+        ]
     }
 
     /// A value was moved: what is heard is no scene any more.

@@ -14,10 +14,15 @@ impl Conductor {
     /// Which chain's addresses are answered, as one name and as a light for each chain.
     pub(super) fn running_lines(&self) -> Vec<Line> {
         let Some(running) = self.air.newest().map(|airing| airing.name.as_str()) else { return Vec::new() };
-        let light = |name: &str| Line::number(format!("/chain/{name}"), f64::from(u8::from(name == running)));
         let mut lines = vec![Line::words("/swap", &[running])];
-        lines.extend(self.air.shelf.names().map(light));
+        lines.extend(self.air.shelf.names().map(|name| self.chain_line(name)));
         lines
+    }
+
+    /// Whether this is the chain whose addresses are answered.
+    pub(super) fn chain_line(&self, name: &str) -> Line {
+        let is_running = self.air.newest().is_some_and(|airing| airing.name == name);
+        Line::number(format!("/chain/{name}"), f64::from(u8::from(is_running)))
     }
 
     /// The full state, for one who has just subscribed.
