@@ -34,6 +34,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     log::start(&screen.bars, &loaded.station.name);
     panics::install();
     tracing::info!("{}", realtime::lock_memory());
+    realtime::raise_open_files();
     let (asks, asked) = bounded(ASKED);
     if let Err(error) = signals::spawn(asks.clone()) {
         return complain(&format!("signals: {error}"), Outcome::Refused);
