@@ -17,7 +17,7 @@ NOTIFY_RELOAD ?= $(shell systemctl --version 2>/dev/null | awk 'NR == 1 {print (
 BUILD_PACKAGES = pkg-config libjack-jackd2-dev libasound2-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox python3-venv node:nodejs npm:npm \
 	systemd man:man-db dbus rtkit polkitd pipewire pipewire-alsa pipewire-bin pipewire-jack wireplumber \
-	pulseaudio:pipewire-pulse
+	pulseaudio:pipewire-pulse chromium:chromium
 NODES = graph/src/nodes/*.rs
 TO = $(DESTDIR)$(PREFIX)
 DROP_INS = $(TO)/lib/systemd/system/lacquer@.service.d $(TO)/lib/systemd/user/lacquer@.service.d

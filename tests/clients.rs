@@ -1,9 +1,10 @@
-//! Real clients against the daemon: liblo, npm `osc` and `oscquery`, python-osc, zeroconf.
+//! Real clients against the daemon: liblo, npm `osc` and `oscquery`, python-osc, zeroconf, Chromium.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::intent::Value;
-use lacquer_tests::daemon::{Daemon, eventually, free_port, root};
+use lacquer_tests::browser::Browser;
+use lacquer_tests::daemon::{Daemon, eventually, free_port, root, text};
 use lacquer_tests::random::Random;
 use lacquer_tests::studio::{Studio, number};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -40,15 +41,6 @@ impl Drop for Reaped {
         self.0.kill().ok();
         self.0.wait().ok();
     }
-}
-
-/// A studio with a web port.
-fn web_studio(name: &str, more: &str) -> (Studio, u16) {
-    let (studio, web) = (Studio::new(name), free_port());
-    let control =
-        format!("osc: {{listen: \"127.0.0.1:{}\"}}, web: {{listen: \"127.0.0.1:{web}\"}}{more}", studio.port);
-    studio.write_control("[a.yaml, b.yaml]", &control, "");
-    (studio, web)
 }
 
 fn threshold(daemon: &Daemon) -> f64 {
@@ -116,7 +108,7 @@ fn python_osc_is_understood_over_udp_and_tcp_in_both_framings() {
 
 #[test]
 fn npm_oscquery_finds_every_value_with_its_range() {
-    let (studio, web) = web_studio("oscquery", "");
+    let (studio, web) = Studio::with_web("oscquery", "");
     let daemon = studio.start();
     daemon.client().say(THRESHOLD, vec![Value::Number(-33.0)]);
     assert_eq!(threshold(&daemon), -33.0);
@@ -160,7 +152,7 @@ fn get(port: u16, path: &str, headers: &str) -> (u16, String) {
 
 #[test]
 fn oscquery_answers_as_its_proposal_says() {
-    let (studio, web) = web_studio("proposal", "");
+    let (studio, web) = Studio::with_web("proposal", "");
     let daemon = studio.start();
     let client = daemon.client();
     client.ask(THRESHOLD, vec![]);
@@ -199,7 +191,7 @@ fn oscquery_answers_as_its_proposal_says() {
 
 #[test]
 fn a_websocket_client_hears_what_it_listens_to_and_can_set() {
-    let (studio, web) = web_studio("listen", "");
+    let (studio, web) = Studio::with_web("listen", "");
     let daemon = studio.start();
     let client = daemon.client();
     client.ask(THRESHOLD, vec![]);
@@ -254,7 +246,7 @@ fn who_is_not_let_in_is_not_heard_and_who_may_only_look_may_look() {
 
 #[test]
 fn arbitrary_streams_and_requests_harm_nothing() {
-    let (studio, web) = web_studio("streams", "");
+    let (studio, web) = Studio::with_web("streams", "");
     let mut daemon = studio.start();
     let mut random = Random::new(3);
     for round in 0..300 {
@@ -263,7 +255,7 @@ fn arbitrary_streams_and_requests_harm_nothing() {
             0 => &[0xC0],
             1 => &[0, 0, 0, 16],
             2 => b"GET /node/",
-            3 => b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nHost: x\r\n\r\n",
+            3 => b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nHost: localhost\r\n\r\n",
             4 => &[0, 255, 255, 255],
             _ => b"#bundle\0",
         };
@@ -277,6 +269,23 @@ fn arbitrary_streams_and_requests_harm_nothing() {
     }
     assert_eq!(threshold(&daemon), -20.0);
     assert!(daemon.is_running());
+}
+
+/// What a page in Chromium does that has come from `host` at the station's own port, before the station was there: once it
+/// is, the page reads its tree, opens a websocket, and has it swap the chain; so it does by the port of OSC.
+fn done_by_a_page_of(host: &str) -> (String, Value) {
+    let (studio, web) = Studio::with_web(host, "");
+    let browser = Browser::open(host, web, &[("OSC", studio.port)], "rebound.html");
+    let daemon = studio.start();
+    let done = browser.told();
+    (done, daemon.client().ask("/swap", vec![]).values[0].clone())
+}
+
+#[test]
+fn a_page_in_chromium_whose_name_was_rebound_to_this_machine_gets_nothing_and_changes_nothing() {
+    assert_eq!(done_by_a_page_of("evil.example"), ("no tree, no websocket".to_owned(), text("a")));
+    // The same page is the station's own where its name is.
+    assert_eq!(done_by_a_page_of("localhost"), ("tree, websocket".to_owned(), text("b")));
 }
 
 #[test]

@@ -4,9 +4,13 @@
 
 use jack::{AudioIn, AudioOut, Client, ClientOptions, Control, Port, ProcessScope};
 use lacquer_control::intent::Value;
-use lacquer_tests::daemon::{Daemon, Folder, eventually, text};
-use lacquer_tests::ear::{Ear, Player, Recorder, cables, daemon, daemon_with, holes, noise, numbered};
+use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, text};
+use lacquer_tests::ear::{
+    Ear, Player, Recorder, cables, daemon, daemon_with, holes, noise, numbered, station,
+};
 use lacquer_tests::jackd::{Server, alone};
+use lacquer_tests::rights::{NO_BUS, through};
+use lacquer_tests::sockets::{crowd, raise_open_files};
 use lacquer_tests::studio::number;
 use std::process::Command;
 use std::sync::Arc;
@@ -249,6 +253,34 @@ fn a_server_that_ends_or_is_killed_again_and_again_is_found_each_time() {
     );
     assert_eq!(number(&daemon.client().ask("/node/line/level", vec![])), -20.0);
     assert!(daemon.is_running());
+}
+
+#[test]
+fn a_crowd_of_idle_connections_does_not_keep_a_station_off_air() {
+    if !alone("a_crowd_of_idle_connections_does_not_keep_a_station_off_air") {
+        return;
+    }
+    raise_open_files(4_096);
+    let mut server = Server::start(128);
+    let (folder, web) = (Folder::new("jack-crowd"), free_port());
+    let control = format!(", web: {{listen: \"127.0.0.1:{web}\", allow: [127.0.0.1]}}");
+    let connect = ", connect: {master: [\"system:playback_*\"]}";
+    let (station, port) = station(&folder, "line.yaml", "line", connect, &control);
+    let daemon = Daemon::start_with(&station, port, |command| {
+        // As many as a process has by default, and not to be raised.
+        through(command, "prlimit", &["--nofile=1024:1024", "--"], NO_BUS);
+    });
+    daemon.logged("line is on air");
+    // Half of them from an address that is not allowed, and as many again on the streams of OSC.
+    let _crowds = [crowd(web, 1_100), crowd(port, 1_100)];
+    server.kill();
+    server = Server::start(128);
+    eventually("it plays again", || (daemon.log().matches("line is on air").count() == 2).then_some(()));
+    let ear = Ear::open();
+    ear.connect("under-test:master_1", "ear:in");
+    daemon.client().say("/node/line/level", vec![Value::Number(-20.0)]);
+    ear.heard();
+    drop(server);
 }
 
 /// A client that takes its time, once.

@@ -173,7 +173,7 @@ fn oscquery_shows_a_text_as_a_text() {
     let daemon = studio.start();
     let get = |path: &str| {
         let mut stream = TcpStream::connect(("127.0.0.1", web)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer

@@ -45,6 +45,12 @@ fn most(resource: Resource) -> Option<u64> {
     getrlimit(resource).current
 }
 
+/// How many files, sockets and devices may be open at once, after that was raised as far as it goes: what begins with a
+/// soft limit of 1024 has room for all that plays beside all that is connected.
+pub fn raise_open_files() -> usize {
+    most(Resource::Nofile).map_or(usize::MAX, |most| most as usize)
+}
+
 /// How far real-time priority and locked memory, in bytes, may be raised for this process; `None` is without limit.
 pub fn limits() -> (Option<u64>, Option<u64>) {
     let limit = |resource, capability| getrlimit(resource).maximum.filter(|_| !has(capability));

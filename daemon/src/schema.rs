@@ -158,12 +158,16 @@ fn realtime(mut rows: Map<String, Value>) -> Map<String, Value> {
 
 fn control(mut osc: Map<String, Value>) -> Value {
     let listen = |port: u16| json!({"type": "string", "description": format!("Address and port; else 127.0.0.1:{port}.")});
-    let nets = |text: &str| json!({"type": "array", "items": {"type": "string"}, "description": text});
+    let list = |text: &str| json!({"type": "array", "items": {"type": "string"}, "description": text});
+    osc.insert("allow".to_owned(), list("Networks that are let in, as in 192.168.1.0/24; else all."));
+    osc.insert("read_only".to_owned(), list("Networks whose clients may only look."));
+    // The web port has the same rules.
+    let mut web: Map<String, Value> = osc.clone();
+    web.retain(|key, _| ["rate", "allow", "read_only"].contains(&key.as_str()));
+    web.insert("listen".to_owned(), listen(8600));
+    web.insert("names".to_owned(), list("Names and addresses by which the station is reached, as in studio.lan, beside those of this machine: a proxy's, a forwarded port's."));
     osc.insert("listen".to_owned(), listen(9000));
-    osc.insert("allow".to_owned(), nets("Networks that are let in, as in 192.168.1.0/24; else all."));
-    osc.insert("read_only".to_owned(), nets("Networks whose clients may only look."));
     let object = |properties: Map<String, Value>| json!({"type": ["object", "null"], "additionalProperties": false, "properties": properties});
-    let web = [("listen".to_owned(), listen(8600))].into_iter().collect();
     let midi = [
         ("via".to_owned(), row(&crate::station::control::VIA)),
         ("map".to_owned(), json!({"type": "string", "description": "Its map, relative to this file."})),

@@ -2,6 +2,7 @@
 
 use crate::daemon::{Daemon, Folder, eventually, free_port};
 use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, Control, Port, ProcessScope};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +26,12 @@ pub fn daemon(folder: &Folder, start: &str, more: &str) -> Daemon {
 }
 
 pub fn daemon_with(folder: &Folder, chains: &str, start: &str, more: &str) -> Daemon {
+    let (station, port) = station(folder, chains, start, more, "");
+    Daemon::start(&station, port)
+}
+
+/// Writes a station with more keys for JACK and for its `control:`; gives its file, and its port.
+pub fn station(folder: &Folder, chains: &str, start: &str, more: &str, control: &str) -> (PathBuf, u16) {
     for (name, chain) in CHAINS {
         folder.write(name, chain);
     }
@@ -33,10 +40,10 @@ pub fn daemon_with(folder: &Folder, chains: &str, start: &str, more: &str) -> Da
         "station.yaml",
         &format!(
             "audio:\n  backend: jack\n  jack: {{client: under-test{more}}}\nchains: [{chains}]\nstart: {start}\n\
-             swap: {{warmup: 5 ms, fade: 5 ms}}\ncontrol: {{osc: {{listen: \"127.0.0.1:{port}\"}}}}\n"
+             swap: {{warmup: 5 ms, fade: 5 ms}}\ncontrol: {{osc: {{listen: \"127.0.0.1:{port}\"}}{control}}}\n"
         ),
     );
-    Daemon::start(&station, port)
+    (station, port)
 }
 
 /// A client that plays what it is told and remembers what it hears.

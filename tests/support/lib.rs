@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 #![allow(missing_docs, reason = "tests read their support, nobody else does")]
 
+pub mod browser;
 pub mod catalogue;
 pub mod controller;
 pub mod daemon;
@@ -17,6 +18,7 @@ pub mod random;
 pub mod rig;
 pub mod rights;
 pub mod signal;
+pub mod sockets;
 pub mod studio;
 pub mod tosc;
 

@@ -38,6 +38,15 @@ impl Studio {
         studio
     }
 
+    /// One with a web port as well, on 127.0.0.1, with more keys for it.
+    pub fn with_web(name: &str, more: &str) -> (Self, u16) {
+        let (studio, web) = (Self::new(name), free_port());
+        let osc = format!("osc: {{listen: \"127.0.0.1:{}\"}}", studio.port);
+        let control = format!("{osc}, web: {{listen: \"127.0.0.1:{web}\"{more}}}");
+        studio.write_control("[a.yaml, b.yaml]", &control, "");
+        (studio, web)
+    }
+
     /// Writes the station file with these chains and more lines.
     pub fn write(&self, chains: &str, more: &str) {
         let listen = format!("osc: {{listen: \"127.0.0.1:{}\"}}", self.port);

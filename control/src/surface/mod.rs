@@ -4,6 +4,7 @@ pub mod audience;
 pub mod ctl;
 pub mod gate;
 pub mod midi;
+pub mod names;
 pub mod osc;
 pub mod query;
 pub mod stream;

@@ -1,7 +1,8 @@
 //! OSC over a stream: where each packet begins and ends.
 //!
 //! OSC 1.0 puts the size of a packet before it (32 bits, big-endian); OSC 1.1 wraps it in SLIP (RFC 1055) with an END
-//! at both ends. Which of the two a client speaks shows in its first byte: a size below 16 MiB begins with 0.
+//! at both ends. Which of the two a client speaks shows in its first byte: a size below 16 MiB begins with 0. Nothing else is
+//! read: a page in a browser can send HTTP here, and packets in the body of it.
 
 /// Largest packet that is read, in bytes.
 const LARGEST: usize = 65_536;
@@ -65,10 +66,14 @@ impl Unwrap {
     /// What no OSC client sends, in words: the stream cannot be understood any further.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         let Some(first) = bytes.first() else { return Ok(Vec::new()) };
-        let framing = *self.framing.get_or_insert(match first {
-            0 => Framing::Size,
-            _ => Framing::Slip,
-        });
+        let framing = match (self.framing, first) {
+            (Some(framing), _) => framing,
+            (None, 0) => Framing::Size,
+            // Some leave the first END out: a message begins with / then, a bundle with #.
+            (None, &END | b'/' | b'#') => Framing::Slip,
+            (None, _) => return Err("the stream does not begin as OSC does".to_owned()),
+        };
+        self.framing = Some(framing);
         match framing {
             Framing::Size => self.sized(bytes),
             Framing::Slip => self.slipped(bytes),
@@ -149,6 +154,17 @@ mod tests {
     fn what_is_too_large_ends_the_stream_and_takes_no_memory() {
         assert!(Unwrap::default().push(&[0, 255, 255, 255]).is_err());
         let mut unwrap = Unwrap::default();
-        assert!((0..100).any(|_| unwrap.push(&[b'x'; 1_000]).is_err()));
+        assert!((0..100).any(|_| unwrap.push(&[b'/'; 1_000]).is_err()));
+    }
+
+    #[test]
+    fn a_stream_that_does_not_begin_as_osc_does_is_not_read() {
+        let packet = Framing::Slip.wrap(b"/ping\0\0\0,\0\0\0");
+        for begin in ["POST / HTTP/1.1\r\n\r\n", "GET /", "OPTIONS *", "\x16\x03\x01", " ", "\n"] {
+            let mut unwrap = Unwrap::default();
+            let bytes = [begin.as_bytes(), &packet].concat();
+            assert!(unwrap.push(&bytes).is_err(), "{begin:?}");
+        }
+        assert_eq!(Unwrap::default().push(&packet[1..]).unwrap().len(), 1, "without the first END");
     }
 }

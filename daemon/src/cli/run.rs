@@ -35,6 +35,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     panics::install();
     supervise::obey_stdin();
     tracing::info!("{}", realtime::lock_memory());
+    realtime::raise_open_files();
     let (asks, asked) = bounded(ASKED);
     if let Err(error) = signals::spawn(asks.clone()) {
         return complain(&format!("signals: {error}"), Outcome::Refused);

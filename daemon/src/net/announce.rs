@@ -49,9 +49,25 @@ pub fn announce(name: &str, control: &Control) -> Option<Announced> {
 
 /// A host name of our own beside the machine's, so that two responders do not answer for the same name.
 fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name = name.trim().split('.').next().unwrap_or_default();
+    let name = machine();
+    let name = name.split('.').next().unwrap_or_default();
     format!("lacquer-{}.local.", if name.is_empty() { "host" } else { name })
+}
+
+/// The machine's name, with its domain where it is given with one.
+fn machine() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+/// All names by which this machine may be reached: as it is called, in its network, and by mDNS.
+pub fn names() -> Vec<String> {
+    let full = machine();
+    let short = full.split('.').next().unwrap_or_default().to_owned();
+    let mut names = vec![host()];
+    if !short.is_empty() {
+        names.extend([format!("{short}.local"), short, full]);
+    }
+    names
 }
 
 impl Drop for Announced {

@@ -1,80 +1,157 @@
 //! OSCQuery over HTTP, and its websocket: LISTEN and IGNORE, values as OSC packets.
 
 use super::Net;
-use axum::Router;
+use super::accept::{Connection, STALLED};
 use axum::body::Body;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::FromRequestParts;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use lacquer_control::intent::{Asked, Intent, Peer};
 use lacquer_control::mailbox::Mailbox;
 use lacquer_control::notice::{Line, To, Wish};
+use lacquer_control::surface::names::Refusal;
 use lacquer_control::surface::osc::{datagrams, decode};
-use lacquer_control::surface::query::Query;
+use lacquer_control::surface::query::{NoAnswer, Query};
 use serde_json::{Value as Json, json};
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::net::TcpListener;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tracing::warn;
+use tokio_io_timeout::TimeoutStream;
+use tracing::{debug, warn};
 
 /// Most addresses that one client listens to.
 const MOST: usize = 16_384;
-/// Largest message of a client, in bytes.
+/// Longest address that it may name, in bytes: all of ours are far shorter.
+const LONGEST: usize = 256;
+/// Largest message of a client, and most of its requests that is read ahead, in bytes.
 const LARGEST: usize = 65_536;
+/// How long the head of a request may take, and how long a connection is kept for the next one.
+const QUIET: Duration = Duration::from_secs(5);
+/// What takes longer than this to write out makes the next one wait as long.
+const SHORT: Duration = Duration::from_millis(1);
 
-/// Serves clients for ever.
-pub async fn serve(socket: TcpListener, net: Arc<Net>) {
-    let service =
-        Router::new().fallback(answer).with_state(net).into_make_service_with_connect_info::<SocketAddr>();
-    if let Err(error) = axum::serve(socket, service).await {
-        warn!("web: {error}");
+/// A connection: shared by its requests, and by the websocket that it may become.
+struct Visit {
+    connection: Connection,
+    /// The address of this machine at which it came.
+    at: IpAddr,
+}
+
+/// Serves a client until one of both ends it.
+pub async fn serve(stream: TcpStream, connection: Connection, net: Arc<Net>) {
+    let Ok(at) = stream.local_addr() else { return };
+    let from = connection.from;
+    let visit = Arc::new(Visit { connection, at: at.ip() });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(STALLED));
+    let service = service_fn(|request: Request<Incoming>| {
+        let (visit, net) = (Arc::clone(&visit), Arc::clone(&net));
+        async move { Ok::<_, Infallible>(answer(request.into_parts().0, visit, net).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(QUIET)
+        .max_buf_size(LARGEST)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
+        .with_upgrades();
+    if let Err(error) = served.await {
+        debug!("web {from}: {error}");
     }
 }
 
-async fn answer(
-    State(net): State<Arc<Net>>,
-    ConnectInfo(from): ConnectInfo<SocketAddr>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    if !net.web.lets_in(from.ip()) || is_foreign(&headers) {
-        return StatusCode::FORBIDDEN.into_response();
+async fn answer(mut request: Parts, visit: Arc<Visit>, net: Arc<Net>) -> Response {
+    if let Some(refused) = refuse(&request, &visit, &net) {
+        return refused;
     }
-    if let Ok(upgrade) = upgrade {
-        return upgrade.max_message_size(LARGEST).on_upgrade(move |socket| client(socket, from, net));
+    if ![Method::GET, Method::HEAD].contains(&request.method) {
+        let why = "only GET and HEAD are answered; what sets values is the websocket\n";
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], why).into_response();
     }
+    if let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut request, &()).await {
+        if !net.clients().has_room() {
+            return (StatusCode::SERVICE_UNAVAILABLE, "too many websockets are open\n").into_response();
+        }
+        return upgrade.max_message_size(LARGEST).on_upgrade(move |socket| client(socket, visit, net));
+    }
+    let uri = &request.uri;
     let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
     // `?VALUE` and `?VALUE=` mean the same.
     let attribute = uri.query().map(|query| query.split(['=', '&']).next().unwrap_or_default());
     let attribute = attribute.filter(|name| !name.is_empty());
     if attribute == Some("HOST_INFO") {
-        return json(&Query::host_info(&net.host));
+        return json(Query::host_info(&net.host).to_string());
     }
-    let answer = net.clients().query.answer(&path, attribute);
-    match answer {
-        Ok(tree) => json(&tree),
+    match net.tree(&path, attribute).await {
+        Ok(tree) => json(tree),
         Err(no) => StatusCode::from_u16(no as u16).unwrap_or(StatusCode::NOT_FOUND).into_response(),
     }
 }
 
-fn json(tree: &Json) -> Response {
+fn json(tree: String) -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (headers, Body::from(tree.to_string())).into_response()
+    (headers, Body::from(tree)).into_response()
 }
 
-/// Whether a page of another host asks: a browser must not be led to a mixing desk by any page it looks at.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-    match (origin, text(header::HOST)) {
-        (Some(origin), Some(host)) => origin != host,
-        (origin, _) => origin.is_some() || headers.get(header::ORIGIN).is_some(),
+/// What a request is told that is not for this station: a browser must not be led to a mixing desk by any page.
+fn refuse(request: &Parts, visit: &Visit, net: &Net) -> Option<Response> {
+    let all = |name: HeaderName| request.headers.get_all(name).into_iter();
+    // What is no text is no name either.
+    let texts = |name| all(name).map(|value| value.to_str().unwrap_or_default()).collect::<Vec<_>>();
+    let (mut hosts, origins) = (texts(header::HOST), texts(header::ORIGIN));
+    let refusal = match hosts.len() {
+        1 => {
+            hosts.extend(request.uri.authority().map(|authority| authority.as_str()));
+            net.names.check(&hosts, &origins, visit.at)
+        }
+        _ => Err(Refusal::Unclear),
+    };
+    let add = "control: {web: {names: [...]}} in the station file adds a name";
+    let (what, why) = match refusal.err()? {
+        Refusal::Unclear => {
+            let why = "Host must be given once, and be a name or an address, with a port or without\n";
+            return Some((StatusCode::BAD_REQUEST, why).into_response());
+        }
+        Refusal::Name(name) => {
+            let why =
+                format!("\"{name}\" is no name of this station, and may be another site's: refused; {add}");
+            (name, why)
+        }
+        Refusal::Page(page) => {
+            let why = format!("a page of \"{page}\" is no page of this station: refused; {add}");
+            (page, why)
+        }
+    };
+    if net.clients().is_news(&what) {
+        warn!("web {}: {why}", visit.connection.from);
+    }
+    Some((StatusCode::FORBIDDEN, why + "\n").into_response())
+}
+
+impl Net {
+    /// A part of the tree, written out. That takes long for a large one, and all clients of this thread wait: so it is
+    /// done for one client at a time, in the order in which they came, and at most half of the time.
+    async fn tree(&self, path: &str, attribute: Option<&str>) -> Result<String, NoAnswer> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let begin = Instant::now();
+        let answer = self.clients().query.answer(path, attribute).map(|tree| tree.to_string());
+        let took = begin.elapsed();
+        if took > SHORT {
+            tokio::spawn(async move {
+                tokio::time::sleep(took).await;
+                drop(turn);
+            });
+        }
+        answer
     }
 }
 
@@ -140,7 +217,8 @@ impl Listener {
     }
 }
 
-async fn client(mut socket: WebSocket, from: SocketAddr, net: Arc<Net>) {
+async fn client(mut socket: WebSocket, visit: Arc<Visit>, net: Arc<Net>) {
+    let from = visit.connection.from;
     let peer = Peer::Web(from);
     let (out, mut told) = mpsc::channel(super::WAITING * 8);
     {
@@ -182,7 +260,7 @@ fn command(net: &Net, peer: Peer, text: &str) {
     let now = clients.query.value(path).map(|values| Line::new(path, values.to_vec()));
     let Some(listener) = clients.listeners.get_mut(&peer) else { return };
     match command {
-        "LISTEN" if listener.addresses.len() < MOST => {
+        "LISTEN" if listener.addresses.len() < MOST && path.len() <= LONGEST => {
             listener.addresses.insert(path.to_owned());
             listener.tell(now.as_slice());
         }

@@ -1,26 +1,30 @@
 //! What is listened for over TCP: OSC on streams, and OSCQuery with its websocket. One thread, one runtime; whatever
 //! is slow here waits for itself.
 
+mod accept;
 pub mod announce;
 mod http;
 mod stream;
 
+use crate::realtime;
 use crate::station::control::Control;
 use crate::threads::supervise::Pulse;
+use accept::{Port, accept};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use http::Listener;
 use lacquer_control::intent::{Asked, Peer};
 use lacquer_control::notice::{Line, Notice, To};
 use lacquer_control::surface::audience::Audience;
 use lacquer_control::surface::gate::{Gate, Rules};
+use lacquer_control::surface::names::Names;
 use lacquer_control::surface::query::{Host, Query};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 /// Between two looks at what is to be told.
@@ -29,18 +33,25 @@ const LOOK: Duration = Duration::from_millis(5);
 const WAITING: usize = 1_024;
 /// With fewer intents than this before it the conductor has room for what had to wait.
 const LATE: usize = 1_024;
-/// Most clients at once, on streams and websockets together.
-const MOST: usize = 64;
+/// Most streams at once.
+const STREAMS: usize = 64;
+/// Most connections to the web port at once, and most of them that are websockets.
+const WEB: usize = 128;
+const SOCKETS: usize = 64;
+/// Of the files that may be open at once this share is for the web port's clients, and half as many for streams.
+const SHARE: usize = 8;
+/// Refused names that are remembered, so that each is said once.
+const REFUSED: usize = 64;
 
 /// What all connections share.
 pub struct Net {
     asks: Sender<Asked>,
     /// Who the host is.
-    pub host: Host,
-    /// Who is let in at the web port.
-    pub web: Rules,
-    /// Who is let in on streams.
-    pub osc: Rules,
+    host: Host,
+    /// By which names it is reached.
+    names: Names,
+    /// Whose turn it is to have a part of the tree written out.
+    turns: Arc<Semaphore>,
     clients: Mutex<Clients>,
 }
 
@@ -53,6 +64,8 @@ struct Clients {
     /// Where the packets of each stream go.
     outs: HashMap<Peer, mpsc::Sender<Vec<Line>>>,
     listeners: HashMap<Peer, Listener>,
+    /// What was asked for and is not ours.
+    refused: HashSet<String>,
 }
 
 /// The sockets, bound before anything plays, so that what is wrong with them is said at once.
@@ -94,9 +107,12 @@ pub fn run(
     let rules = |rules: Option<&Rules>| rules.cloned().unwrap_or_default();
     let osc = rules(control.osc.as_ref().map(|osc| &osc.rules));
     let web = rules(control.web.as_ref().map(|web| &web.rules));
+    let added = control.web.as_ref().map_or(&[][..], |web| &web.names);
     let net = Arc::new(Net {
         asks,
         host: Host { name: name.to_owned(), osc: control.osc.as_ref().map(|osc| osc.listen) },
+        names: Names::new(announce::names(), added),
+        turns: Arc::new(Semaphore::new(1)),
         clients: Mutex::new(Clients {
             streams: Gate::new(osc.clone()),
             webs: Gate::new(web.clone()),
@@ -104,19 +120,23 @@ pub fn run(
             query: Query::default(),
             outs: HashMap::new(),
             listeners: HashMap::new(),
+            refused: HashSet::new(),
         }),
-        web,
-        osc,
     });
+    let share = realtime::raise_open_files() / SHARE;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         // The sockets themselves outlive a restart: clients that come meanwhile are taken afterwards.
         let mut serving = JoinSet::new();
         if let Some(socket) = &bound.osc {
-            serving.spawn(stream::serve(TcpListener::from_std(socket.try_clone()?)?, Arc::clone(&net)));
+            let (port, net) = (Port::new("osc.tcp", osc, STREAMS.min(share / 2)), Arc::clone(&net));
+            let serve = move |stream, connection| stream::serve(stream, connection, Arc::clone(&net));
+            serving.spawn(accept(TcpListener::from_std(socket.try_clone()?)?, port, serve));
         }
         if let Some(socket) = &bound.web {
-            serving.spawn(http::serve(TcpListener::from_std(socket.try_clone()?)?, Arc::clone(&net)));
+            let (port, net) = (Port::new("web", web, WEB.min(share)), Arc::clone(&net));
+            let serve = move |stream, connection| http::serve(stream, connection, Arc::clone(&net));
+            serving.spawn(accept(TcpListener::from_std(socket.try_clone()?)?, port, serve));
         }
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -182,14 +202,11 @@ impl Net {
         }
     }
 
-    /// A client comes; `None` where there is no room.
-    fn join(&self, peer: Peer) -> Option<mpsc::Receiver<Vec<Line>>> {
-        let mut clients = self.clients();
+    /// A client comes on a stream.
+    fn join(&self, peer: Peer) -> mpsc::Receiver<Vec<Line>> {
         let (out, lines) = mpsc::channel(WAITING);
-        clients.has_room().then(|| {
-            clients.outs.insert(peer, out);
-            lines
-        })
+        self.clients().outs.insert(peer, out);
+        lines
     }
 
     fn leave(&self, peer: Peer) {
@@ -202,7 +219,12 @@ impl Net {
 
 impl Clients {
     fn has_room(&self) -> bool {
-        self.outs.len() + self.listeners.len() < MOST
+        self.listeners.len() < SOCKETS
+    }
+
+    /// Whether this is asked for the first time, of what is no name of ours.
+    fn is_news(&mut self, name: &str) -> bool {
+        self.refused.len() < REFUSED && self.refused.insert(name.to_owned())
     }
 
     fn take(&mut self, notice: Notice, now: Instant) {

@@ -1,37 +1,21 @@
 //! OSC over TCP: each client in the framing that it speaks itself.
 
 use super::Net;
+use super::accept::{Connection, STALLED};
 use lacquer_control::intent::Peer;
 use lacquer_control::surface::osc::{datagrams, decode};
 use lacquer_control::surface::stream::{Framing, Unwrap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tracing::{debug, warn};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
 
-/// Takes clients for ever.
-pub async fn serve(socket: TcpListener, net: Arc<Net>) {
-    loop {
-        match socket.accept().await {
-            Ok((stream, from)) if net.osc.lets_in(from.ip()) => {
-                tokio::spawn(client(stream, from, Arc::clone(&net)));
-            }
-            Ok((_, from)) => debug!("osc.tcp {from} is not let in"),
-            Err(error) => {
-                // Most likely too many files are open: others may close.
-                warn!("osc.tcp: {error}");
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-            }
-        }
-    }
-}
-
-async fn client(mut stream: TcpStream, from: SocketAddr, net: Arc<Net>) {
+/// Serves a client until one of both ends it.
+pub async fn serve(mut stream: TcpStream, connection: Connection, net: Arc<Net>) {
+    let from = connection.from;
     let peer = Peer::Stream(from);
-    let Some(mut lines) = net.join(peer) else { return };
-    // Moves are small and must not wait for more.
-    stream.set_nodelay(true).ok();
+    let mut lines = net.join(peer);
     let (mut from_client, mut to_client) = stream.split();
     let mut unwrap = Unwrap::default();
     let mut bytes = [0; 16_384];
@@ -55,7 +39,9 @@ async fn client(mut stream: TcpStream, from: SocketAddr, net: Arc<Net>) {
                 let Some(told) = told else { break };
                 let framing = unwrap.framing().unwrap_or(Framing::Size);
                 let packets: Vec<u8> = datagrams(&told).iter().flat_map(|packet| framing.wrap(packet)).collect();
-                if to_client.write_all(&packets).await.is_err() {
+                // It gives what comes too late as an error, and what fails as an error in that.
+                if !matches!(timeout(STALLED, to_client.write_all(&packets)).await, Ok(Ok(()))) {
+                    debug!("osc.tcp {from}: it does not read what it is sent");
                     break;
                 }
             }

@@ -1,6 +1,7 @@
 //! Who may control a station: the `control:` section of its file.
 
 use lacquer_control::surface::gate::{Net, RATE, Rules};
+use lacquer_control::surface::names;
 use lacquer_graph::error::{Mistake, Problem};
 use lacquer_graph::fields::{Fields, scalar, wrong_shape};
 use lacquer_graph::param::{Param, Unit};
@@ -62,6 +63,8 @@ pub struct Osc {
 pub struct Web {
     /// Where they are listened for.
     pub listen: SocketAddr,
+    /// Names and addresses by which the station is reached, beside those that the machine has by itself.
+    pub names: Vec<String>,
     /// Who is let in.
     pub rules: Rules,
 }
@@ -94,9 +97,10 @@ pub fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Control {
     let web = fields.take("web").map(|entry| {
         let mut fields = Fields::of(&entry.value, "web", mistakes);
         let listen = read_listen(&mut fields, mistakes).unwrap_or(WEB);
+        let names = read_names(&mut fields, mistakes);
         let rules = read_rules(&mut fields, mistakes);
-        fields.finish(&["listen", "rate", "allow", "read_only"], mistakes);
-        Web { listen, rules }
+        fields.finish(&["listen", "names", "rate", "allow", "read_only"], mistakes);
+        Web { listen, names, rules }
     });
     let announce = fields.switch("announce", mistakes);
     let midi = fields.list("midi").unwrap_or_default().iter();
@@ -122,19 +126,35 @@ fn read_rules(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Rules {
 }
 
 fn read_nets(fields: &mut Fields<'_>, key: &'static str, mistakes: &mut Vec<Mistake>) -> Vec<Net> {
-    let mut nets = Vec::new();
+    let allowed = "write an address or a network, as in 192.168.1.0/24";
+    read_list(fields, key, allowed, Net::parse, mistakes)
+}
+
+fn read_names(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Vec<String> {
+    let allowed = "write a name or an address without a port, as in studio.lan";
+    read_list(fields, "names", allowed, names::read, mistakes)
+}
+
+fn read_list<T>(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    allowed: &str,
+    read: fn(&str) -> Option<T>,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<T> {
+    let mut items = Vec::new();
     for value in fields.list(key).unwrap_or_default() {
         let found = scalar(value).unwrap_or_else(|| value.shape()).to_owned();
-        match Net::parse(&found) {
-            Some(net) => nets.push(net),
+        match read(&found) {
+            Some(item) => items.push(item),
             None => {
-                let allowed = "write an address or a network, as in 192.168.1.0/24".to_owned();
                 let (owner, found) = (fields.owner.clone(), format!("\"{found}\""));
+                let allowed = allowed.to_owned();
                 mistakes.push(Mistake::new(value.at, Problem::Text { owner, key, found, allowed }));
             }
         }
     }
-    nets
+    items
 }
 
 fn read_midi(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Midi> {
