@@ -13,7 +13,7 @@ mod render;
 mod run;
 mod touchosc;
 
-use crate::schema;
+use crate::{panics, schema};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -282,6 +282,7 @@ enum SceneCommand {
 
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
+    panics::install();
     let outcome = match Cli::parse().command {
         Command::Run { station, report } => run::run(&station, report),
         Command::Check { files } => check::run(&files),

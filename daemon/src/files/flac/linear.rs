@@ -4,8 +4,7 @@ use std::f64::consts::PI;
 
 /// The most samples a prediction looks back to; what can be streamed has no more up to 48 kHz.
 pub(super) const MAX_ORDER: usize = 12;
-/// Predictions tried. The estimate of what one will need is wrong for pure tones, where the second is often
-/// far better; a third gains little.
+/// Predictions tried, where the estimate of what one will need is worth something.
 const TRIED: usize = 2;
 /// The part of the window that rises and falls.
 const TAPER: f64 = 0.5;
@@ -45,7 +44,9 @@ impl Finder {
             self.windowed[lag..].iter().zip(&self.windowed).map(|(now, before)| now * before).sum()
         });
         let precision = precision(length, depth);
-        let mut error = auto[0];
+        // A little more than adding up may have rounded: without it, tones close together get weights that
+        // cannot be rounded well.
+        let mut error = auto[0] * (1.0 + 1e-12);
         let mut weights: Vec<f64> = Vec::with_capacity(MAX_ORDER);
         let mut found: Vec<(f64, Vec<f64>)> = Vec::with_capacity(MAX_ORDER);
         for order in 1..=MAX_ORDER {
@@ -55,9 +56,13 @@ impl Finder {
             weights.iter_mut().zip(mirrored).for_each(|(w, mirrored)| *w -= mirrored);
             weights.push(reflection);
             error *= 1.0 - reflection * reflection;
-            // Not for a silent window either, which leaves no number.
-            if !(error > 0.0) {
+            // A silent window leaves no number.
+            if error == 0.0 || !error.is_finite() {
                 break;
+            }
+            // Rounding leaves less than nothing where tones lie close together; a higher order may do better.
+            if error < 0.0 {
+                continue;
             }
             // As libFLAC estimates it, for residuals spread as Laplace has it.
             let each = (0.5 * (0.5 / length as f64 * error).log2()).max(0.0);
@@ -65,7 +70,10 @@ impl Finder {
             found.push((bits, weights.clone()));
         }
         found.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        found.iter().take(TRIED).filter_map(|(_, weights)| quantise(weights, precision)).collect()
+        // Of pure tones rounded weights leave far more than the estimate says: there all are tried.
+        let rounding = auto[0] * 0.25_f64.powi(precision as i32 - 4);
+        let tried = if error.abs() < rounding { MAX_ORDER } else { TRIED };
+        found.iter().take(tried).filter_map(|(_, weights)| quantise(weights, precision)).collect()
     }
 }
 
