@@ -207,3 +207,51 @@ fn what_is_best_is_listed() {
     let page = String::from_utf8_lossy(&page.stdout).into_owned();
     assert!(page.contains("Files at best quality: 5 ms."), "{page}");
 }
+
+/// 24 bits out of silence: an encoder once took 4 GiB for it and did not end.
+#[test]
+fn a_step_to_full_scale_is_written_as_flac_in_little_memory() {
+    let folder = Folder::new("render-step");
+    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.flac"));
+    let step = |to: fn(usize) -> f64| (0..48_000).map(|t| if t < 30_000 { 0.0 } else { to(t) }).collect();
+    let signal: Channels = vec![step(|_| 0.99), step(|t| if t % 3 == 0 { -0.99 } else { 0.99 })];
+    write(&input, 48_000, Depth::Float64, &signal);
+    let done = Command::new("sh")
+        .args(["-c", "ulimit -v 1000000; ulimit -t 300; exec \"$0\" \"$@\""])
+        .arg(lacquer_tests::daemon::binary())
+        .args(["render", "--chain", "configs/chains/transparent.yaml", "--bits", "24"])
+        .args([&input, &output])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(distance(&read(&output), &signal) < 1e-6);
+    assert!(std::fs::metadata(&output).unwrap().len() < 100_000);
+}
+
+#[test]
+fn ctrl_c_ends_a_long_flac_and_leaves_nothing() {
+    let folder = Folder::new("render-interrupted");
+    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.flac"));
+    write(&input, 48_000, Depth::Int16, &vec![vec![0.0; 480]; 2]);
+    // Hours of silence that take no place on the disk.
+    let mut header = std::fs::read(&input).unwrap();
+    let data = header.windows(4).position(|word| word == b"data").unwrap() + 4;
+    let length = 1_900_000_000_u32;
+    header[4..8].copy_from_slice(&(length + data as u32 - 4).to_le_bytes());
+    header[data..data + 4].copy_from_slice(&length.to_le_bytes());
+    std::fs::write(&input, header).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&input).unwrap();
+    file.set_len(u64::from(length) + data as u64 + 4).unwrap();
+    let mut child = Command::new(lacquer_tests::daemon::binary())
+        .args(["render", "--chain", "configs/chains/transparent.yaml"])
+        .args([&input, &output])
+        .current_dir(root())
+        .spawn()
+        .unwrap();
+    let files = || std::fs::read_dir(&folder.0).unwrap().count();
+    lacquer_tests::daemon::eventually("a file is begun", || (files() > 1).then_some(()));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(files(), 1, "a file is left behind");
+}

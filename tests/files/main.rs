@@ -6,6 +6,8 @@
 
 mod broken;
 mod lossy;
+mod mutated;
+mod sizes;
 mod written;
 
 use std::fs;

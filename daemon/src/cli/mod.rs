@@ -13,7 +13,7 @@ mod render;
 mod run;
 mod touchosc;
 
-use crate::schema;
+use crate::{panics, schema};
 use clap::{Parser, Subcommand, ValueEnum};
 use lacquer_graph::error::printable;
 use std::io::{self, Write};
@@ -283,6 +283,7 @@ enum SceneCommand {
 
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
+    panics::install();
     let outcome = match Cli::parse().command {
         Command::Run { station, report } => run::run(&station, report),
         Command::Check { files } => check::run(&files),

@@ -11,7 +11,7 @@ use crate::shelf::Shelf;
 use crate::threads::conductor::{Conductor, Desk};
 use crate::threads::surfaces::{self, Osc, osc};
 use crate::threads::{keeper, midi as midi_thread, signals, supervise};
-use crate::{log, net, panics, realtime, reload, state};
+use crate::{log, net, realtime, reload, state};
 use basedrop::Collector;
 use crossbeam_channel::bounded;
 use lacquer_control::notice::Notice;
@@ -32,7 +32,6 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     };
     let mut screen = Screen::new(report_seconds);
     log::start(&screen.bars, &loaded.station.name);
-    panics::install();
     supervise::obey_stdin();
     tracing::info!("{}", realtime::lock_memory());
     realtime::raise_open_files();

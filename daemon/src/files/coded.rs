@@ -15,6 +15,7 @@ use symphonia::core::formats::{FormatId, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 
 use super::trail::Trail;
+use crate::panics::quietly;
 
 /// What stops a read.
 pub(super) enum Fault {
@@ -161,9 +162,10 @@ const PANIC: &str = "it is so broken that the decoder gave up";
 
 /// Runs `work`; None if it panics. Symphonia 0.6.1 does on some corrupt files: mutated MP4 and
 /// others overran its stream buffer and overflowed its arithmetic, release builds included.
-/// What `work` leaves behind is not used again, so it cannot be seen in a half-changed state.
+/// What `work` leaves behind is not used again, so it cannot be seen in a half-changed state. The message for
+/// whoever reads the file is [`PANIC`]; the library's own is not printed.
 fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
-    panic::catch_unwind(AssertUnwindSafe(work)).ok()
+    quietly(|| panic::catch_unwind(AssertUnwindSafe(work)).ok())
 }
 
 /// The decoder library's message without its own preamble.

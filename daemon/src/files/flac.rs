@@ -1,36 +1,41 @@
 //! FLAC: writing, frame by frame, with the stream header filled in at the end.
 //!
-//! The encoder library would keep the whole stream in memory and refuses rates above 96 kHz;
-//! here only its frames are used, and each goes to the file as soon as it is full.
+//! How a frame is stored is the library's part. What is stored is chosen here and below: the library's
+//! own search gives the coefficients of a prediction 12 bits, too few for tones at 24 bits.
+
+mod linear;
+mod rice;
+mod subframe;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::num::NonZero;
 
-use flacenc::bitsink::ByteSink;
-use flacenc::component::{BitRepr, Frame, FrameHeader, FrameOffset, StreamInfo};
-use flacenc::config::Encoder;
-use flacenc::error::{Verified, Verify};
-use flacenc::source::{Context, Fill, FrameBuf};
+use bitstream_io::SignedBitCount;
+use flac_codec::metadata::{Streaminfo, write_blocks};
+use flac_codec::stream::{ChannelAssignment, Frame, FrameHeader, FrameNumber, Independent, SubframeWidth};
+
+use subframe::{Coded, Search};
 
 /// Frames of audio in a FLAC frame; the last may have fewer.
-const BLOCK: usize = 4096;
-/// The highest rate the encoder library takes by itself.
-const LIBRARY_RATE: u32 = 96_000;
+const BLOCK: u16 = 4096;
 
 /// A FLAC file being written.
 pub(super) struct Writer {
     output: BufWriter<File>,
-    config: Verified<Encoder>,
-    info: StreamInfo,
-    buffer: FrameBuf,
-    digest: Context,
+    /// What the stream header says, as far as it is known.
+    info: Streaminfo,
+    digest: md5::Context,
+    search: Search,
+    /// Codes of the block that is not full yet, interleaved.
     pending: Vec<i32>,
-    rate: u32,
-    channels: usize,
+    /// The block in encoding: channels, and for stereo the mean and the difference.
+    planes: Vec<Vec<i32>>,
+    /// The encoded block.
+    bytes: Vec<u8>,
     bits: u32,
-    blocks: u32,
-    /// Smallest and largest FLAC frame in bytes.
-    sizes: (usize, usize),
+    frames: u64,
+    number: FrameNumber,
 }
 
 fn other(error: impl std::fmt::Display) -> io::Error {
@@ -45,61 +50,116 @@ pub(super) fn takes(rate: u32) -> bool {
 impl Writer {
     /// Starts `file` with room for the stream header. `bits` is 16 or 24.
     pub fn new(file: File, rate: u32, channels: usize, bits: u32) -> io::Result<Writer> {
-        let width = bits as usize;
-        let library_rate = rate.min(LIBRARY_RATE) as usize;
-        let config = Encoder::default().into_verified().map_err(|(_, error)| other(error))?;
+        let count = u8::try_from(channels).ok().and_then(NonZero::new);
+        let info = Streaminfo {
+            minimum_block_size: BLOCK,
+            maximum_block_size: BLOCK,
+            minimum_frame_size: None,
+            maximum_frame_size: None,
+            sample_rate: rate,
+            channels: count.ok_or_else(|| other("it has no channels"))?,
+            bits_per_sample: SignedBitCount::try_from(bits).map_err(other)?,
+            total_samples: None,
+            md5: None,
+        };
         let mut output = BufWriter::new(file);
-        output.write_all(&[0; 42])?;
+        write_blocks(&mut output, [&info]).map_err(other)?;
         Ok(Writer {
             output,
-            config,
-            info: StreamInfo::new(library_rate, channels, width).map_err(other)?,
-            buffer: FrameBuf::with_size(channels, BLOCK).map_err(other)?,
-            digest: Context::new(width, channels),
-            pending: Vec::with_capacity(BLOCK * channels),
-            rate,
-            channels,
+            info,
+            digest: md5::Context::new(),
+            search: Search::new(bits),
+            pending: Vec::with_capacity(usize::from(BLOCK) * channels),
+            planes: vec![Vec::new(); if channels == 2 { 4 } else { channels }],
+            bytes: Vec::new(),
             bits,
-            blocks: 0,
-            sizes: (usize::MAX, 0),
+            frames: 0,
+            number: FrameNumber::default(),
         })
+    }
+
+    fn channels(&self) -> usize {
+        usize::from(self.info.channels.get())
     }
 
     /// Takes one integer code; codes come interleaved.
     pub fn int(&mut self, code: i32) -> io::Result<()> {
         self.pending.push(code);
-        if self.pending.len() == BLOCK * self.channels {
+        if self.pending.len() == usize::from(BLOCK) * self.channels() {
             self.block()?;
         }
         Ok(())
     }
 
     fn block(&mut self) -> io::Result<()> {
-        self.buffer.fill_interleaved(&self.pending).map_err(other)?;
-        self.digest.fill_interleaved(&self.pending).map_err(other)?;
-        self.pending.clear();
-        let number = self.blocks as usize;
-        let mut frame = flacenc::encode_fixed_size_frame(&self.config, &self.buffer, number, &self.info)
-            .map_err(other)?;
-        if self.rate > LIBRARY_RATE {
-            // The frame was made for another rate; only its header knows.
-            let (header, subframes) = frame.into_parts();
-            let header = FrameHeader::new(
-                header.block_size(),
-                header.channel_assignment().clone(),
-                self.bits as usize,
-                self.rate as usize,
-                FrameOffset::Frame(self.blocks),
-            )
-            .map_err(other)?;
-            frame = Frame::new(header, subframes.into_iter()).map_err(other)?;
+        let channels = self.channels();
+        self.bytes.clear();
+        for code in &self.pending {
+            self.bytes.extend(&code.to_le_bytes()[..self.bits as usize / 8]);
         }
-        let mut bytes = ByteSink::new();
-        frame.write(&mut bytes).map_err(other)?;
-        let size = bytes.as_slice().len();
-        self.sizes = (self.sizes.0.min(size), self.sizes.1.max(size));
-        self.blocks += 1;
-        self.output.write_all(bytes.as_slice())
+        self.digest.consume(&self.bytes);
+        for (channel, plane) in self.planes.iter_mut().take(channels).enumerate() {
+            plane.clear();
+            plane.extend(self.pending.iter().skip(channel).step_by(channels));
+        }
+        let frames = self.pending.len() / channels;
+        self.pending.clear();
+        let (channel_assignment, subframes) = self.subframes()?;
+        let frame = Frame {
+            header: FrameHeader {
+                blocking_strategy: false,
+                block_size: u16::try_from(frames).map_err(other)?.try_into().map_err(other)?,
+                sample_rate: self.info.sample_rate.try_into().map_err(other)?,
+                channel_assignment,
+                bits_per_sample: self.info.bits_per_sample.into(),
+                frame_number: self.number,
+            },
+            subframes: subframes.into_iter().map(|coded| SubframeWidth::Common(coded.subframe)).collect(),
+        };
+        self.bytes.clear();
+        frame.write_subset(&mut self.bytes).map_err(other)?;
+        self.number.try_increment().map_err(other)?;
+        self.frames += frames as u64;
+        let size = u32::try_from(self.bytes.len()).ok().and_then(NonZero::new);
+        let least = self.info.minimum_frame_size;
+        self.info.minimum_frame_size = least.map_or(size, |least| size.map(|size| size.min(least)));
+        self.info.maximum_frame_size = self.info.maximum_frame_size.max(size);
+        self.output.write_all(&self.bytes)
+    }
+
+    /// The shortest of what the planes can be stored as.
+    fn subframes(&mut self) -> io::Result<(ChannelAssignment, Vec<Coded>)> {
+        if let ([left, right, mean, difference], 2) = (self.planes.as_mut_slice(), self.info.channels.get()) {
+            let pairs = || left.iter().zip(&*right);
+            mean.clear();
+            mean.extend(pairs().map(|(left, right)| (left + right) >> 1));
+            difference.clear();
+            difference.extend(pairs().map(|(left, right)| left - right));
+            let left = self.search.best(left, self.bits)?;
+            let right = self.search.best(right, self.bits)?;
+            let mean = self.search.best(mean, self.bits)?;
+            // The difference of two codes has a bit more.
+            let side = self.search.best(difference, self.bits + 1)?;
+            let both = ChannelAssignment::Independent(Independent::Stereo);
+            let ways = [
+                (left.bits + right.bits, both),
+                (left.bits + side.bits, ChannelAssignment::LeftSide),
+                (side.bits + right.bits, ChannelAssignment::SideRight),
+                (mean.bits + side.bits, ChannelAssignment::MidSide),
+            ];
+            let (_, best) = ways.into_iter().min_by_key(|(bits, _)| *bits).unwrap_or((0, both));
+            let subframes = match best {
+                ChannelAssignment::Independent(_) => [left, right],
+                ChannelAssignment::LeftSide => [left, side],
+                ChannelAssignment::SideRight => [side, right],
+                ChannelAssignment::MidSide => [mean, side],
+            };
+            return Ok((best, subframes.into()));
+        }
+        let count =
+            Independent::try_from(self.planes.len()).map_err(|()| other("it has too many channels"))?;
+        let each = self.planes.iter().map(|plane| self.search.best(plane, self.bits));
+        Ok((ChannelAssignment::Independent(count), each.collect::<io::Result<_>>()?))
     }
 
     /// Writes what is left and the stream header, and hands the file back, all bytes passed on.
@@ -107,21 +167,12 @@ impl Writer {
         if !self.pending.is_empty() {
             self.block()?;
         }
-        let mut head = Vec::from(*b"fLaC");
-        // The only metadata block, and so marked as the last: STREAMINFO, 34 bytes.
-        head.extend([0x80, 0, 0, 34]);
-        head.extend([(BLOCK as u16).to_be_bytes(); 2].concat());
-        let least = if self.blocks == 0 { 0 } else { self.sizes.0 as u32 };
-        head.extend(&least.to_be_bytes()[1..]);
-        head.extend(&(self.sizes.1 as u32).to_be_bytes()[1..]);
-        let packed = u64::from(self.rate) << 44
-            | (self.channels as u64 - 1) << 41
-            | u64::from(self.bits - 1) << 36
-            | self.digest.total_samples() as u64;
-        head.extend(packed.to_be_bytes());
-        head.extend(self.digest.md5_digest());
+        // A header that cannot hold the length leaves it open.
+        self.info.total_samples =
+            NonZero::new(self.frames).filter(|frames| *frames <= Streaminfo::MAX_TOTAL_SAMPLES);
+        self.info.md5 = Some(self.digest.finalize().0);
         self.output.seek(SeekFrom::Start(0))?;
-        self.output.write_all(&head)?;
+        write_blocks(&mut self.output, [&self.info]).map_err(other)?;
         self.output.into_inner().map_err(io::IntoInnerError::into_error)
     }
 }
