@@ -5,7 +5,7 @@
 //! are kept in bins of 0.01 LU, so that months take no more room than a minute: there are as many bins as the loudest value
 //! needs, some 9,000 for programme and 208,000 at the end of what is measured, +2000 dBFS.
 
-use crate::dsp::kweight::{State, Weighting};
+use crate::dsp::kweight::{LOWEST_RATE, State, Weighting};
 use crate::dsp::speakers::{usual, weight};
 use std::collections::VecDeque;
 
@@ -127,6 +127,11 @@ impl Loudness {
     /// Takes frames, one plane a channel.
     pub fn add(&mut self, planes: &[Vec<f64>]) {
         let frames = planes.first().map_or(0, Vec::len);
+        if self.rate < LOWEST_RATE {
+            // There is no loudness; and a hop would hold less than a frame.
+            self.frames += frames as u64;
+            return;
+        }
         let mut from = 0;
         while from < frames {
             // Hops of 10 ms, to the frame over the whole.
