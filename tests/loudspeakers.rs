@@ -158,8 +158,8 @@ fn ffmpeg_adds(bit: u32, mask: u32) -> f64 {
 
 #[track_caller]
 fn near(got: f64, wanted: f64, tolerance: f64, what: &str) {
-    // Each has its own word for silence.
-    let [got, wanted] = [got, wanted].map(|level| level.max(-100.0));
+    // Each has its own word for silence, and a lossy file is never quite silent.
+    let [got, wanted] = [got, wanted].map(|level| level.max(-70.0));
     assert!((got - wanted).abs() <= tolerance, "{what}: {got:.2}, not {wanted:.2}");
 }
 
@@ -189,7 +189,9 @@ fn every_channel_of_every_layout_counts_what_the_standard_says() {
         let flac = folder.at("in.flac");
         run(Command::new("ffmpeg").args(["-v", "error", "-y", "-i"]).arg(&wav).arg(&flac));
         let (seen, from_flac) = ours(&flac);
-        assert_eq!((seen, &from_flac), (mask, &read), "{name} as FLAC");
+        assert_eq!(from_flac, read, "{name} as FLAC");
+        // It takes 5.0 and 5.1 with sides for the same with a back pair, as FLAC does; these count the same.
+        assert!(seen == mask || [0x607, 0x60f].contains(&mask), "{name} as FLAC: {seen:#x}");
         if VORBIS.contains(&name) {
             let ogg = folder.at("in.ogg");
             let coder = ["-c:a", "libvorbis", "-q:a", "8"];
