@@ -239,3 +239,31 @@ fn an_output_that_stands_still_leaves_out_what_has_piled_up() {
     let state = run.state();
     assert!(state.slips >= 1 && (state.fill_ms - first).abs() < 1.0, "{first} ms, then {state:?}");
 }
+
+#[test]
+fn a_nan_from_the_input_is_silence_and_does_not_stay() {
+    for is_one_clock in [true, false] {
+        let (rate, frames) = (48_000.0, 256);
+        let (mut feed, mut draw, gauge) =
+            join(Join { channels: 1, input_rate: rate, output_rate: rate, is_one_clock }).unwrap();
+        gauge.set_blocks(frames, frames);
+        let (mut planes, mut heard) = ([[0.0; QUANTUM]; 1], Vec::new());
+        for block in 0..400 {
+            let now = (block * frames) as f64 / rate;
+            // It is the last that comes before the input stops for a while.
+            let is_dead = (101..200).contains(&block);
+            if !is_dead {
+                let sample = |frame, _| if block == 100 && frame >= 200 { f64::NAN } else { 0.25 };
+                feed.push(frames, now, sample);
+            }
+            draw.begin(frames, now);
+            for _ in 0..frames / QUANTUM {
+                draw.fill(&mut planes, QUANTUM);
+                heard.extend(planes[0]);
+            }
+        }
+        assert!(heard.iter().all(|sample| sample.is_finite()), "one clock: {is_one_clock}");
+        assert!(heard[380 * frames..].iter().all(|x| (x - 0.25).abs() < 0.01), "it comes back");
+        assert_eq!(gauge.state().nonfinite, 56);
+    }
+}

@@ -437,6 +437,13 @@ fn surrounds_count_more_and_the_lfe_does_not_count() {
     assert!((gain_for(5, 4) - (10.01 - 10.0 * 1.41_f64.log10())).abs() < 0.05, "{}", gain_for(5, 4));
     assert_eq!(gain_for(6, 3), 0.0);
     assert!((gain_for(6, 5) - (10.01 - 10.0 * 1.41_f64.log10())).abs() < 0.05);
+    // The meter and it have one table: quad, 6.1 and 7.1 with their LFE.
+    let gains: Vec<f64> =
+        [(4, 3), (7, 3), (7, 5), (8, 3), (8, 4), (8, 7)].map(|(n, i)| gain_for(n, i)).into();
+    let surround = 10.01 - 10.0 * 1.41_f64.log10();
+    for (gain, wanted) in gains.into_iter().zip([surround, 0.0, surround, 0.0, 10.01, surround]) {
+        assert!((gain - wanted).abs() < 0.05, "{gain}, not {wanted}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A report as a picture: loudness over time, spectrum, histogram, and the numbers, in one SVG.
 
+use lacquer_graph::metering::intake::Intake;
 use lacquer_graph::metering::{FLOOR, Reading};
 use std::fmt::Write;
 
@@ -15,6 +16,8 @@ pub struct Measured {
     pub seconds: f64,
     /// The readings over all.
     pub reading: Reading,
+    /// What could not be measured as it came.
+    pub intake: Intake,
     /// Whether the loudness range had the minute that it needs.
     pub range_is_stable: bool,
     /// Momentary and short-term loudness, LUFS.
@@ -172,7 +175,9 @@ fn over_time(svg: &mut String, measured: &Measured) {
         Panel { left: 56.0, top: 142.0, width: 880.0, height: 240.0, x: [0.0, end], y: [top - 42.0, top] };
     // About eight marks, at times that people count in.
     let steps = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0];
-    let step = steps.into_iter().find(|step| end / step <= 10.0).unwrap_or(7_200.0);
+    let step = steps.into_iter().find(|step| end / step <= 10.0);
+    // Beyond these, whole hours.
+    let step = step.unwrap_or_else(|| (end / 36_000.0).ceil() * 3_600.0);
     let x_ticks: Vec<_> = every(step, panel.x, "")
         .into_iter()
         .map(|(at, _)| (at, format!("{}:{:02}", (at / 60.0) as u64, at as u64 % 60)))

@@ -5,6 +5,9 @@ pub const QUANTUM: usize = 64;
 /// Most channels an edge carries.
 pub const MAX_CHANNELS: usize = 8;
 
+/// Highest sample that is taken as it comes: +2000 dBFS. Its square, and sums of such squares, are far from the end of f64.
+pub const HIGHEST: f64 = 1e100;
+
 /// One channel of one quantum.
 pub type Plane = [f64; QUANTUM];
 

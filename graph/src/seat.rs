@@ -1,11 +1,11 @@
 //! The place on the audio thread where the chain on air sits; during a swap it holds two.
 
-use crate::block::{Plane, QUANTUM};
+use crate::block::{HIGHEST, Plane, QUANTUM};
 use crate::chain::Chain;
 use crate::dsp::fade::Fade;
 use crate::meter::Report;
 use crate::plan::Io;
-use crate::step::are_finite;
+use crate::step::are_within;
 use crate::swap::{Progress, Swap};
 use crate::trace::Trace;
 use basedrop::Owned;
@@ -245,10 +245,16 @@ impl Seat {
     }
 
     fn guard_input(&mut self, frames: usize, tell: &mut impl FnMut(Event)) {
-        if !are_finite(&self.inputs, frames) {
-            for sample in self.inputs.iter_mut().flat_map(|plane| &mut plane[..frames]) {
-                *sample = if sample.is_finite() { *sample } else { 0.0 };
-            }
+        if are_within(&self.inputs, frames, HIGHEST) {
+            return;
+        }
+        let mut is_faulty = false;
+        for sample in self.inputs.iter_mut().flat_map(|plane| &mut plane[..frames]) {
+            is_faulty |= !sample.is_finite();
+            // What is beyond it, nodes could not square.
+            *sample = if sample.is_finite() { sample.clamp(-HIGHEST, HIGHEST) } else { 0.0 };
+        }
+        if is_faulty {
             tell(Event::InputFault);
         }
     }

@@ -1,6 +1,6 @@
 //! One node at its place in a chain: what feeds it, its bypass, and the guard that catches what it may do.
 
-use crate::block::{Block, MAX_CHANNELS, Plane, QUANTUM};
+use crate::block::{Block, HIGHEST, MAX_CHANNELS, Plane, QUANTUM};
 use crate::dsp::delay::Delay;
 use crate::dsp::fade::Fade;
 use crate::dsp::slip::Slip;
@@ -27,6 +27,9 @@ const SETTLE_MS: f64 = 50.0;
 const REST_MS: f64 = 250.0;
 /// Most doublings: a node that always fails is tried about every half hour.
 const MOST_DOUBLINGS: u32 = 13;
+
+/// Highest sample that a node may give: what is higher is about to be an infinity, and sums of it would be one.
+const MOST: f64 = HIGHEST * 1e50;
 
 /// What a step works on: the chain's buffers and inputs.
 pub(crate) struct Bench<'a> {
@@ -277,7 +280,7 @@ impl Step {
         } else {
             let has_played = self.call(|step| step.process(slots, frames));
             let wet = &mut slots[self.slot][..width];
-            if has_played && are_finite(wet, frames) {
+            if has_played && are_within(wet, frames, MOST) {
                 self.blend(wet, dry, frames);
             } else {
                 wet.copy_from_slice(dry);
@@ -358,7 +361,8 @@ impl Step {
     }
 }
 
-/// Whether all samples are numbers; without a branch for each, so that it is quick.
-pub(crate) fn are_finite(planes: &[Plane], frames: usize) -> bool {
-    planes.iter().all(|plane| plane[..frames].iter().fold(true, |ok, sample| ok & sample.is_finite()))
+/// Whether all samples are numbers, and no higher than `most`; without a branch for each, so that it is quick.
+pub(crate) fn are_within(planes: &[Plane], frames: usize, most: f64) -> bool {
+    // It is false for NaN.
+    planes.iter().all(|plane| plane[..frames].iter().fold(true, |ok, sample| ok & (sample.abs() <= most)))
 }

@@ -1,23 +1,29 @@
 //! `lacquer meter`: what a file measures, as a table, as JSON, as a picture.
 
-use super::{Outcome, complain, print};
+use super::{Outcome, complain, print, untaken};
 use crate::files::{FileError, Source};
 use crate::plot::{self, Measured};
 use indicatif::{ProgressBar, ProgressStyle};
+use lacquer_graph::dsp::kweight::LOWEST_RATE;
 use lacquer_graph::metering::spectrum::Spectrum;
 use lacquer_graph::metering::{FLOOR, Meters};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
 
-/// Frames between two points of the loudness over time, as a share of a second.
+/// Points of the loudness over time, a second.
 const POINTS_A_SECOND: f64 = 10.0;
+/// Most of these points, a week of them: of a longer file each stands for twice as long, as often as it takes.
+const MOST_POINTS: usize = 6_048_000;
 
 pub(super) fn run(file: &Path, as_json: bool, picture: Option<&Path>, slope: f64) -> Outcome {
     let measured = match measure(file, slope) {
         Ok(measured) => measured,
         Err(error) => return complain(&error, Outcome::Wrong),
     };
+    if let Some(what) = untaken(file, &measured.intake, measured.rate) {
+        complain(&what, Outcome::Done);
+    }
     if let Some(path) = picture
         && let Err(error) = write(path, &plot::svg(&measured))
     {
@@ -40,20 +46,20 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 fn measure(file: &Path, slope: f64) -> Result<Measured, FileError> {
     let mut source = Source::open(file)?;
     let (rate, channels) = (f64::from(source.rate()), source.channels());
-    let mut meters = Meters::new(rate, channels);
+    let mut meters = Meters::placed(rate, channels, source.speakers());
     let mut spectrum = Spectrum::new(rate, channels);
     let bar = source.frames().map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent:>3} %  {eta} left") {
         bar.set_style(style);
     }
-    let mut over_time = Vec::new();
+    let (mut over_time, mut points_a_second) = (Vec::new(), POINTS_A_SECOND);
     let mut frames = 0;
     while let Some(planes) = source.next()? {
         let count = planes.first().map_or(0, Vec::len);
         let mut from = 0;
         while from < count {
             // To the next point of the curve over time.
-            let next = ((over_time.len() + 1) as f64 * rate / POINTS_A_SECOND).round() as usize;
+            let next = ((over_time.len() + 1) as f64 * rate / points_a_second).round() as usize;
             let to = count.min(from + next - frames);
             let piece: Vec<Vec<f64>> = planes.iter().map(|plane| plane[from..to].to_vec()).collect();
             meters.add(&piece);
@@ -63,6 +69,9 @@ fn measure(file: &Path, slope: f64) -> Result<Measured, FileError> {
                 over_time.push(
                     [meters.loudness().momentary(), meters.loudness().shortterm()].map(|x| x.max(FLOOR)),
                 );
+                if over_time.len() == MOST_POINTS {
+                    (over_time, points_a_second) = (halved(&over_time), points_a_second / 2.0);
+                }
             }
         }
         bar.inc(count as u64);
@@ -82,12 +91,20 @@ fn measure(file: &Path, slope: f64) -> Result<Measured, FileError> {
         reading,
         range_is_stable: meters.loudness().range_is_stable(),
         over_time,
-        points_a_second: POINTS_A_SECOND,
+        points_a_second,
+        intake: *meters.intake(),
         histogram: meters.loudness().histogram(),
         thirds: spectrum.thirds(),
         slope,
         curve: spectrum.curve(slope),
     })
+}
+
+/// Half as many points: of each two the louder.
+fn halved(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    let louder =
+        |pair: &[[f64; 2]]| [0, 1].map(|which| pair.iter().map(|at| at[which]).fold(FLOOR, f64::max));
+    points.chunks(2).map(louder).collect()
 }
 
 fn table(measured: &Measured) -> String {
@@ -110,9 +127,10 @@ fn table(measured: &Measured) -> String {
         ("balance", reading.balance, "dB"),
         ("DC", reading.dc, "dBFS"),
         ("clips", reading.clips, ""),
+        ("NaN or infinite", reading.nonfinite, ""),
     ];
     for (name, value, unit) in rows {
-        let digits = if name == "clips" {
+        let digits = if matches!(name, "clips" | "NaN or infinite") {
             0
         } else if unit.is_empty() {
             2
@@ -122,6 +140,9 @@ fn table(measured: &Measured) -> String {
         let number = if value <= FLOOR { "-inf".to_owned() } else { format!("{value:.digits$}") };
         text += format!("{name:<22}{number:>8} {unit}").trim_end();
         text += "\n";
+    }
+    if measured.rate < LOWEST_RATE {
+        text += &format!("\nno loudness is measured below {LOWEST_RATE} Hz\n");
     }
     if !measured.range_is_stable {
         text += "\nshorter than a minute: the loudness range means little\n";
@@ -135,6 +156,12 @@ fn to_json(measured: &Measured) -> serde_json::Value {
         |value: f64| if value > FLOOR { json!((value * 1000.0).round() / 1000.0) } else { json!(null) };
     let readings = measured.reading.all().map(|(name, value, _)| (name.to_owned(), level(value)));
     let mut all: serde_json::Map<_, _> = readings.into_iter().collect();
+    let first = measured
+        .intake
+        .first
+        .map(|(frame, channel)| json!({"seconds": frame as f64 / measured.rate, "channel": channel + 1}));
+    all.insert("firstnonfinite".to_owned(), json!(first));
+    all.insert("beyond".to_owned(), json!(measured.intake.beyond));
     all.insert("file".to_owned(), json!(measured.file));
     all.insert("rate".to_owned(), json!(measured.rate));
     all.insert("channels".to_owned(), json!(measured.channels));

@@ -16,9 +16,10 @@ mod touchosc;
 use crate::{panics, schema};
 use clap::{Parser, Subcommand, ValueEnum};
 use lacquer_graph::error::printable;
+use lacquer_graph::metering::intake::Intake;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -316,6 +317,24 @@ fn print(text: &str) -> Outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(&error, Outcome::Refused),
         _ => Outcome::Done,
     }
+}
+
+/// What is said of samples of `file` that could not be taken as they came; `None` where all could.
+fn untaken(file: &Path, intake: &Intake, rate: f64) -> Option<String> {
+    let samples =
+        |count: u64| if count == 1 { "1 sample is".to_owned() } else { format!("{count} samples are") };
+    let mut all = Vec::new();
+    if let Some((frame, channel)) = intake.first {
+        let (what, seconds) = (samples(intake.nonfinite), frame as f64 / rate);
+        all.push(format!(
+            "{what} NaN or infinite, the first at {seconds:.3} s in channel {}; each is taken as silence",
+            channel + 1
+        ));
+    }
+    if intake.beyond > 0 {
+        all.push(format!("{} above +2000 dBFS and taken as +2000 dBFS", samples(intake.beyond)));
+    }
+    (!all.is_empty()).then(|| format!("{}: {}", file.display(), all.join("; ")))
 }
 
 /// Says on stderr what is wrong.

@@ -1,17 +1,20 @@
 //! `lacquer render`: the same engine on a file, as fast as it goes.
 
-use super::{Outcome, Quality, complain};
+use super::{Outcome, Quality, complain, untaken};
 use crate::backend::file::Memory;
 use crate::files::{Depth, FileError, Sink, Source, Written};
 use crate::reload;
 use crate::threads::audio::Callback;
 use basedrop::{Collector, Owned};
 use indicatif::{ProgressBar, ProgressStyle};
-use lacquer_control::message::Order;
+use lacquer_control::message::{Order, Reading};
 use lacquer_control::wire::{ControlEnd, wire};
+use lacquer_graph::metering::intake::Intake;
 use lacquer_graph::plan::{Group, Io};
+use lacquer_graph::seat::Event;
 use lacquer_graph::{Chain, Plan, Seat};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,11 +61,24 @@ pub(super) fn run(chain: &Path, depth: Depth, quality: Quality, input: &Path, ou
             return complain(&error, Outcome::Refused);
         }
     }
-    let sink = match Sink::create(output, source.rate(), source.channels(), depth) {
+    let mut sink = match Sink::create(output, source.rate(), source.channels(), depth) {
         Ok(sink) => sink,
         Err(error) => return complain(&error, Outcome::Wrong),
     };
-    match render(&plan, source, sink, &interrupted) {
+    if !sink.place(source.speakers()) {
+        let said = "its loudspeaker positions are not kept in a flac file: readers will take the usual ones";
+        complain(&format!("{}: {said}", output.display()), Outcome::Done);
+    }
+    let mut engine = Engine::new(&plan);
+    let mut intake = Intake::default();
+    let rendered = render(&mut engine, &mut intake, &plan, source, sink, &interrupted);
+    if rendered.is_ok() {
+        let untaken = untaken(input, &intake, rate);
+        untaken.into_iter().chain(engine.faults(&plan)).for_each(|what| {
+            complain(&what, Outcome::Done);
+        });
+    }
+    match rendered {
         Ok(written) if written.clipped > 0 => complain(
             &format!(
                 "{}: {} samples were above full scale and are clipped",
@@ -83,7 +99,9 @@ struct Engine {
     memory: Memory,
     /// Frames of the chain's latency that are still to come out.
     skip: usize,
-    _wire: ControlEnd,
+    /// How often each node made a NaN or an infinity.
+    faults: BTreeMap<usize, u64>,
+    wire: ControlEnd,
     _collector: Collector,
 }
 
@@ -103,9 +121,19 @@ impl Engine {
             ),
             memory: Memory::new(plan.io.input_channels(), plan.io.output_channels()),
             skip: plan.total,
-            _wire: control,
+            faults: BTreeMap::new(),
+            wire: control,
             _collector: collector,
         }
+    }
+
+    /// What is said of nodes that failed.
+    fn faults<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = String> + 'a {
+        self.faults.iter().filter_map(|(at, times)| {
+            let id = &plan.nodes.get(*at)?.id;
+            let times = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
+            Some(format!("node {id} made a NaN or an infinity {times}; its input was played instead"))
+        })
     }
 
     /// Plays `frames` of what `fill` puts into each input channel, and writes what is not latency.
@@ -120,6 +148,11 @@ impl Engine {
             fill(channel, samples);
         }
         self.memory.run(&mut self.callback);
+        while let Some(reading) = self.wire.reading() {
+            if let Reading::Seat(Event::Fault { node, .. }) = reading {
+                *self.faults.entry(node).or_default() += 1;
+            }
+        }
         let skipped = self.skip.min(frames);
         self.skip -= skipped;
         let planes: Vec<&[f64]> = self.memory.outputs.iter().map(|samples| &samples[skipped..]).collect();
@@ -128,15 +161,18 @@ impl Engine {
 }
 
 fn render(
+    engine: &mut Engine,
+    intake: &mut Intake,
     plan: &Plan,
     mut source: Source,
     mut sink: Sink,
     interrupted: &AtomicBool,
 ) -> Result<Written, Failure> {
-    let mut engine = Engine::new(plan);
     let progress = progress(source.frames(), plan.sample_rate);
     while let Some(planes) = source.next()? {
         let frames = planes.first().map_or(0, Vec::len);
+        // What it cannot take, the chain's own guard replaces in the same way.
+        let planes = &*intake.take(planes);
         for from in (0..frames).step_by(CHUNK) {
             if interrupted.load(Ordering::Relaxed) {
                 return Err(Failure::Interrupted);

@@ -5,6 +5,7 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -13,9 +14,20 @@ use symphonia::core::formats::well_known::{
 };
 use symphonia::core::formats::{FormatId, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
+use symphonia::core::meta::RawValue;
 
 use super::trail::Trail;
 use crate::panics::quietly;
+
+/// The comment in which a FLAC file gives its loudspeakers: RFC 9639, section 8.6.2.
+const MASK: &str = "WAVEFORMATEXTENSIBLE_CHANNEL_MASK";
+
+/// A number as that comment has it: 0x and hexadecimal digits.
+fn hex(value: &RawValue) -> Option<u32> {
+    let text = value.to_string();
+    let digits = text.trim().strip_prefix("0x").or_else(|| text.trim().strip_prefix("0X"))?;
+    u32::from_str_radix(digits, 16).ok()
+}
 
 /// What stops a read.
 pub(super) enum Fault {
@@ -60,6 +72,26 @@ impl Coded {
     /// called again after a fault.
     pub fn next(&mut self, rate: u32, planes: &mut Vec<Vec<f64>>) -> Result<bool, Fault> {
         guard(|| self.step(rate, planes)).unwrap_or_else(|| Err(Fault::Corrupt(PANIC.into())))
+    }
+
+    /// The mask of the loudspeakers of `channels` channels; 0 where the file gives none. A FLAC that has not the usual ones says
+    /// so in a comment. The decoders give channels in the order of the mask's bits, Vorbis too.
+    pub fn speakers(&mut self, channels: usize) -> u32 {
+        let metadata = self.format.metadata();
+        let revision = metadata.current();
+        let mut tags = revision.into_iter().flat_map(|revision| {
+            revision.media.tags.iter().chain(revision.per_track.iter().flat_map(|track| &track.metadata.tags))
+        });
+        let comment =
+            tags.find(|tag| tag.raw.key.eq_ignore_ascii_case(MASK)).and_then(|tag| hex(&tag.raw.value));
+        let stated = match self.decoder.codec_params().channels.as_ref() {
+            Some(Channels::Positioned(positions)) => u32::try_from(positions.bits()).ok(),
+            _ => None,
+        };
+        // The mask of WAV has 18 positions; symphonia has more.
+        // It also calls a single channel left.
+        let fits = |mask: &u32| channels > 1 && *mask < 1 << 18 && mask.count_ones() as usize == channels;
+        comment.filter(fits).or(stated.filter(fits)).unwrap_or(0)
     }
 
     fn start(handle: File, path: &Path, start: u64, magic: &[u8]) -> Result<Coded, Error> {

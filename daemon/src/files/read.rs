@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Seek, SeekFrom};
 use std::path::Path;
 
+use lacquer_graph::dsp::speakers::usual;
 use symphonia::core::errors::Error;
 
 use super::coded::{Coded, Fault, words};
@@ -18,6 +19,7 @@ pub struct Source {
     channels: usize,
     frames: Option<u64>,
     bits: Option<u32>,
+    speakers: u32,
     done: u64,
     failed: bool,
     planes: Vec<Vec<f64>>,
@@ -52,7 +54,7 @@ impl Source {
             return Self::open_wav(file, handle);
         }
         handle.seek(SeekFrom::Start(start)).map_err(failed)?;
-        let coded = match Coded::open(handle, path, start, &magic[..seen]) {
+        let mut coded = match Coded::open(handle, path, start, &magic[..seen]) {
             Ok(coded) => coded,
             Err(Error::Unsupported(what)) if what.starts_with("core (probe)") => {
                 return Err(FileError::NotAudio { file });
@@ -68,7 +70,9 @@ impl Source {
             return Err(unreadable("it does not state its rate and channels".into()));
         };
         let (channels, bits, frames) = (channels.count(), params.bits_per_sample, coded.frames);
-        Self::new(file, Input::Coded(Box::new(coded)), rate, channels, frames, bits)
+        let speakers = coded.speakers(channels);
+        let source = Self::new(file, Input::Coded(Box::new(coded)), rate, channels, frames, bits)?;
+        Ok(source.placed(speakers))
     }
 
     fn open_wav(file: String, handle: File) -> Result<Source, FileError> {
@@ -80,8 +84,8 @@ impl Source {
             Err(wav::Refusal::Header(what)) => return Err(FileError::Unreadable { file, what }),
         };
         let (rate, channels, bits) = (reader.rate, reader.channels, reader.bits);
-        let (present, frames) = (reader.present, reader.frames);
-        let source = Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?;
+        let (present, frames, speakers) = (reader.present, reader.frames, reader.speakers);
+        let source = Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?.placed(speakers);
         // Better now than after all that is there has been worked on.
         match frames {
             Some(frames) if frames > present => Err(source.early(present)),
@@ -104,7 +108,13 @@ impl Source {
             return Err(FileError::Unreadable { file, what: "its rate is 0".into() });
         }
         let planes = vec![Vec::new(); channels];
-        Ok(Source { file, input, rate, channels, frames, bits, done: 0, failed: false, planes })
+        let speakers = usual(channels);
+        Ok(Source { file, input, rate, channels, frames, bits, speakers, done: 0, failed: false, planes })
+    }
+
+    /// With the loudspeakers of a mask; 0 leaves the usual ones.
+    fn placed(self, speakers: u32) -> Source {
+        Source { speakers: if speakers == 0 { self.speakers } else { speakers }, ..self }
     }
 
     /// Frames per second.
@@ -115,6 +125,12 @@ impl Source {
     /// Channels, 1 to 8.
     pub fn channels(&self) -> usize {
         self.channels
+    }
+
+    /// Where the channels' loudspeakers stand, as a mask in the order of the channels (see [`lacquer_graph::dsp::speakers`]):
+    /// what the file says, else the usual layout of so many channels.
+    pub fn speakers(&self) -> u32 {
+        self.speakers
     }
 
     /// Frames the file promises, encoder delay and padding taken off. None if it does not say

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use super::write::Depth;
+use crate::backend::narrow;
+use lacquer_graph::dsp::speakers::usual;
 
 /// Data sizes a writer to a pipe leaves, as it cannot go back: the largest there is, or sox's,
 /// which it takes down to whole frames.
@@ -40,6 +42,8 @@ pub(super) struct Reader {
     pub channels: usize,
     /// Bits of an integer sample that carry signal; None for float.
     pub bits: Option<u32>,
+    /// Mask of the channels' loudspeakers; 0 where the file gives none.
+    pub speakers: u32,
     /// Frames promised; None if a streaming writer left the size open.
     pub frames: Option<u64>,
     /// Frames that are there.
@@ -91,7 +95,7 @@ impl Reader {
             let mut size = le(&chunk[4..]);
             match &chunk[..4] {
                 b"data" => {
-                    let Some((code, channels, rate, bits)) = format else {
+                    let Some((code, channels, rate, bits, speakers)) = format else {
                         return header("its data comes before its format");
                     };
                     let present = len.saturating_sub(input.stream_position()?);
@@ -111,6 +115,7 @@ impl Reader {
                         rate,
                         channels,
                         bits,
+                        speakers,
                         frames: (!open).then_some(size / frame),
                         present: present / frame,
                     });
@@ -158,17 +163,18 @@ impl Reader {
     }
 }
 
-type Format = (Code, usize, u32, Option<u32>);
+type Format = (Code, usize, u32, Option<u32>, u32);
 
 fn parse(body: &[u8]) -> Result<Format, Refusal> {
     let field = |at: usize| le(&body[at..at + 2]);
     let (mut tag, channels, rate) = (field(0), field(2) as usize, le(&body[4..8]) as u32);
     let stored = field(14);
-    let mut bits = stored;
+    let (mut bits, mut speakers) = (stored, 0);
     if tag == 0xfffe {
         if body.len() < 40 || body[26..40] != GUID_TAIL {
             return header("its extensible format is of an unknown kind");
         }
+        speakers = le(&body[20..24]) as u32;
         (tag, bits) = (field(24), field(18));
     }
     let code = match (tag, stored) {
@@ -191,7 +197,7 @@ fn parse(body: &[u8]) -> Result<Format, Refusal> {
     if bits == 0 || bits > stored {
         bits = stored;
     }
-    Ok((code, channels, rate, (tag == 1).then_some(bits as u32)))
+    Ok((code, channels, rate, (tag == 1).then_some(bits as u32), speakers))
 }
 
 impl Code {
@@ -224,12 +230,15 @@ pub(super) struct Writer {
     depth: Depth,
     rate: u32,
     channels: usize,
+    /// Mask of the channels' loudspeakers.
+    pub speakers: u32,
 }
 
 impl Writer {
     /// Starts `file` with a header that [`finish`](Self::finish) fills in.
     pub fn new(file: File, rate: u32, channels: usize, depth: Depth) -> io::Result<Writer> {
-        let mut writer = Writer { output: BufWriter::new(file), depth, rate, channels };
+        let speakers = usual(channels);
+        let mut writer = Writer { output: BufWriter::new(file), depth, rate, channels, speakers };
         let head = writer.head(0);
         writer.output.write_all(&head)?;
         Ok(writer)
@@ -244,7 +253,7 @@ impl Writer {
     pub fn float(&mut self, sample: f64) -> io::Result<()> {
         match self.depth {
             Depth::Float64 => self.output.write_all(&sample.to_le_bytes()),
-            _ => self.output.write_all(&(sample as f32).to_le_bytes()),
+            _ => self.output.write_all(&narrow(sample).to_le_bytes()),
         }
     }
 
@@ -271,7 +280,8 @@ impl Writer {
         let channels = self.channels as u16;
         let block = channels * (bits / 8);
         let tag: u16 = if float { 3 } else { 1 };
-        let extensible = channels > 2 || bits > 16 && !float;
+        let placed = self.speakers != usual(self.channels);
+        let extensible = channels > 2 || placed || bits > 16 && !float;
         let mut format = Vec::new();
         format.extend(if extensible { 0xfffe } else { tag }.to_le_bytes());
         format.extend(channels.to_le_bytes());
@@ -280,11 +290,9 @@ impl Writer {
         format.extend(block.to_le_bytes());
         format.extend(bits.to_le_bytes());
         if extensible {
-            // Speaker positions in the order FLAC gives them too.
-            let mask = [4, 3, 7, 0x33, 0x37, 0x3f, 0x70f, 0x63f][self.channels.clamp(1, 8) - 1];
             format.extend(22u16.to_le_bytes());
             format.extend(bits.to_le_bytes());
-            format.extend(u32::to_le_bytes(mask));
+            format.extend(self.speakers.to_le_bytes());
             format.extend(tag.to_le_bytes());
             format.extend(GUID_TAIL);
         } else if float {

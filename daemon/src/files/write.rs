@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{FileError, MAX_CHANNELS, flac, name, wav};
+use lacquer_graph::dsp::speakers::usual;
 
 /// How samples are stored in an output file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub struct Written {
     /// Frames written (one sample of every channel each).
     pub frames: u64,
     /// Samples, of all channels together, that an integer depth could not hold: beyond the
-    /// largest or smallest code, or not a number (stored as 0). Always 0 for float depths.
+    /// largest or smallest code, or not a number (stored as 0). For 32-bit floats: beyond their range. 0 for 64-bit floats.
     pub clipped: u64,
 }
 
@@ -153,6 +154,18 @@ impl Sink {
         Ok(sink)
     }
 
+    /// States where the channels' loudspeakers stand, as a mask (see [`lacquer_graph::dsp::speakers`]); until then they are the
+    /// usual ones. False where this kind of file is not given them: readers then take the usual ones.
+    pub fn place(&mut self, speakers: u32) -> bool {
+        match &mut self.encoder {
+            Some(Encoder::Wav(writer)) => {
+                writer.speakers = speakers;
+                true
+            }
+            _ => speakers == usual(self.channels),
+        }
+    }
+
     /// Appends frames: one plane per channel, all of one length, full scale at 1.0. Integer
     /// depths round half away from zero, without dither, and clip at the range of the codes.
     ///
@@ -227,13 +240,21 @@ fn put(encoder: &mut Encoder, depth: Depth, planes: &[&[f64]], frames: usize) ->
         for plane in planes {
             let sample = plane[frame];
             match encoder {
-                Encoder::Wav(writer) if depth.is_float() => writer.float(sample)?,
+                Encoder::Wav(writer) if depth.is_float() => {
+                    clipped += u64::from(depth == Depth::Float32 && is_beyond(sample));
+                    writer.float(sample)?;
+                }
                 Encoder::Wav(writer) => writer.int(quantise(sample, depth, &mut clipped))?,
                 Encoder::Flac(writer) => writer.int(quantise(sample, depth, &mut clipped))?,
             }
         }
     }
     Ok(clipped)
+}
+
+/// Whether a 32-bit float would make an infinity of it.
+fn is_beyond(sample: f64) -> bool {
+    sample.is_finite() && sample.abs() > f64::from(f32::MAX)
 }
 
 /// The nearest integer code, half away from zero; counts a sample that has none.

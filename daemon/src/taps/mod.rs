@@ -2,6 +2,7 @@
 
 pub mod meters;
 
+use crate::backend::narrow;
 use lacquer_graph::Plane;
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -39,7 +40,7 @@ impl Probe {
         match self.ring.write_chunk_uninit(frames * self.channels) {
             Ok(chunk) => {
                 let samples =
-                    (0..frames).flat_map(|frame| planes.iter().map(move |plane| plane[frame] as f32));
+                    (0..frames).flat_map(|frame| planes.iter().map(move |plane| narrow(plane[frame])));
                 chunk.fill_from_iter(samples);
             }
             Err(_) => self.lost += frames as u64,

@@ -1,9 +1,11 @@
 //! K-weighting: what a loudness meter hears with.
 //!
 //! Source: ITU-R BS.1770-5, Annex 1, tables 1 and 2, which give 48 kHz. Other rates: the analogue filters behind
-//! both tables, through the bilinear transform; at 48 kHz they give the tables' numbers.
+//! both tables, through the bilinear transform; at 48 kHz they give the tables' numbers. At low rates that transform bends the
+//! shelf (by 0.3 dB at 8 kHz, and below 3.4 kHz it is no filter at all): there the shelf is matched to its curve (M. Vicanek,
+//! "Matched Second Order Digital Filters", 2016), within 0.4 dB.
 
-use std::f64::consts::PI;
+use std::f64::consts::{PI, TAU};
 
 /// The shelf that stands for the head: frequency in Hz, gain in dB, q.
 const SHELF: (f64, f64, f64) = (1_681.974_450_955_533, 3.999_843_853_973_347, 0.707_175_236_955_419_6);
@@ -11,6 +13,11 @@ const SHELF: (f64, f64, f64) = (1_681.974_450_955_533, 3.999_843_853_973_347, 0.
 const SHELF_MIDDLE: f64 = 0.499_666_774_154_541_6;
 /// The high-pass (RLB): frequency in Hz, q.
 const HIGHPASS: (f64, f64) = (38.135_470_876_024_44, 0.500_327_037_323_877_3);
+
+/// Below this rate, in Hz, the shelf is matched.
+const MATCHED_BELOW: f64 = 16_000.0;
+/// Lowest rate with a weighting, in Hz: below, all that a file holds lies under the high-pass, and has no loudness.
+pub const LOWEST_RATE: f64 = 200.0;
 
 /// Both filters at one sample rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,14 +37,17 @@ struct Section {
 pub struct State([[f64; 2]; 2]);
 
 impl Weighting {
-    /// `[control]` The weighting at `sample_rate` Hz.
+    /// `[control]` The weighting at `sample_rate` Hz; below [`LOWEST_RATE`] nothing passes.
     pub fn new(sample_rate: f64) -> Self {
+        if sample_rate < LOWEST_RATE {
+            return Self { sections: [Section { b: [0.0; 3], a: [0.0; 2] }; 2] };
+        }
         let (freq, gain, q) = SHELF;
         let k = (PI * freq / sample_rate).tan();
         let high = 10.0_f64.powf(gain / 20.0);
         let middle = high.powf(SHELF_MIDDLE);
         let norm = 1.0 + k / q + k * k;
-        let shelf = Section {
+        let bilinear = Section {
             b: [
                 (high + middle * k / q + k * k) / norm,
                 2.0 * (k * k - high) / norm,
@@ -45,6 +55,7 @@ impl Weighting {
             ],
             a: [2.0 * (k * k - 1.0) / norm, (1.0 - k / q + k * k) / norm],
         };
+        let shelf = if sample_rate < MATCHED_BELOW { matched_shelf(sample_rate) } else { bilinear };
         let (freq, q) = HIGHPASS;
         let k = (PI * freq / sample_rate).tan();
         let norm = |k: f64| 1.0 + k / q + k * k;
@@ -69,18 +80,39 @@ impl Weighting {
     }
 }
 
+/// The shelf with the poles of the analogue one, and its level at 0 Hz, at Nyquist and half way there. Letters are Vicanek's.
+fn matched_shelf(sample_rate: f64) -> Section {
+    let (freq, _, q) = SHELF;
+    let w0 = TAU * freq / sample_rate;
+    let damping = 0.5 / q;
+    let decay = (-damping * w0).exp();
+    let a = [-2.0 * decay * ((1.0 - damping * damping).sqrt() * w0).cos(), decay * decay];
+    let squares = [(1.0 + a[0] + a[1]).powi(2), (1.0 - a[0] + a[1]).powi(2), -4.0 * a[1]];
+    // Half way, the squared sine of half the angle is 1/2.
+    let middle = (squares[0] + squares[1]) / 2.0 + squares[2];
+    let [at_0, at_nyquist] = [squares[0], squares[1] * shelf_power(sample_rate / 2.0)];
+    let rest = middle * shelf_power(sample_rate / 4.0) - (at_0 + at_nyquist) / 2.0;
+    let half = (at_0.sqrt() + at_nyquist.sqrt()) / 2.0;
+    let first = (half + (half * half + rest).max(0.0).sqrt()) / 2.0;
+    Section { b: [first, (at_0.sqrt() - at_nyquist.sqrt()) / 2.0, -rest / (4.0 * first)], a }
+}
+
+/// The analogue shelf's gain at a frequency, as a factor of powers.
+fn shelf_power(freq_hz: f64) -> f64 {
+    let (freq, gain, q) = SHELF;
+    let high = 10.0_f64.powf(gain / 20.0);
+    let x = freq_hz / freq;
+    let over = (1.0 - high * x * x).powi(2) + (high.powf(SHELF_MIDDLE) * x / q).powi(2);
+    over / ((1.0 - x * x).powi(2) + (x / q).powi(2))
+}
+
 /// What each of some frequencies, evenly spread over the octaves, counts in the loudness of pink noise; together 1.
 /// The shelf's and the high-pass's analogue curves, so that no rate is needed.
 pub fn pink_weights(freqs_hz: &[f64]) -> impl Iterator<Item = f64> {
     let power = |freq_hz: &f64| {
-        let (freq, gain, q) = SHELF;
-        let high = 10.0_f64.powf(gain / 20.0);
-        let x = freq_hz / freq;
-        let over = (1.0 - high * x * x).powi(2) + (high.powf(SHELF_MIDDLE) * x / q).powi(2);
-        let shelf = over / ((1.0 - x * x).powi(2) + (x / q).powi(2));
         let (freq, q) = HIGHPASS;
         let x = freq_hz / freq;
-        shelf * x.powi(4) / ((1.0 - x * x).powi(2) + (x / q).powi(2))
+        shelf_power(*freq_hz) * x.powi(4) / ((1.0 - x * x).powi(2) + (x / q).powi(2))
     };
     let sum: f64 = freqs_hz.iter().map(power).sum();
     freqs_hz.iter().map(move |freq| power(freq) / sum)
@@ -110,6 +142,39 @@ mod tests {
                 assert!((got - db).abs() < 0.02, "{freq} Hz at {rate} Hz: {got:.3} dB, not {db} dB");
             }
         }
+    }
+
+    /// Level in dB at a frequency, from the impulse response.
+    fn level(rate: f64, freq: f64) -> f64 {
+        let weighting = Weighting::new(rate);
+        let mut state = State::default();
+        let (mut re, mut im) = (0.0, 0.0);
+        for n in 0..(rate * 4.0) as u32 {
+            let y = weighting.tick(&mut state, if n == 0 { 1.0 } else { 0.0 });
+            let angle = TAU * freq / rate * f64::from(n);
+            (re, im) = (re + y * angle.cos(), im - y * angle.sin());
+        }
+        10.0 * (re * re + im * im).log10()
+    }
+
+    #[test]
+    fn low_rates_have_the_same_response_as_far_as_they_go() {
+        // The closest to the analogue curve is what a high rate does.
+        for (rate, tolerance) in
+            [(200.0, 0.4), (1_000.0, 0.15), (2_000.0, 0.3), (4_000.0, 0.4), (8_000.0, 0.1), (11_025.0, 0.06)]
+        {
+            for share in [0.2, 0.3, 0.5, 0.7, 0.9, 0.98] {
+                let freq = share * rate / 2.0;
+                let (got, wanted) = (level(rate, freq), level(384_000.0, freq));
+                assert!(
+                    (got - wanted).abs() < tolerance,
+                    "{freq} Hz at {rate} Hz: {got:.3}, not {wanted:.3}"
+                );
+            }
+        }
+        let mut state = State::default();
+        let weighted = [1.0, 1e100, -1.0].map(|x| Weighting::new(1.0).tick(&mut state, x));
+        assert_eq!(weighted, [0.0; 3], "no loudness below {LOWEST_RATE} Hz");
     }
 
     #[test]

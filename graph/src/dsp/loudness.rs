@@ -37,16 +37,6 @@ pub fn power(lufs: f64) -> f64 {
     10.0_f64.powf((lufs + 0.691) / 10.0)
 }
 
-/// The weight of `channel` of so many (BS.1770-5, Annex 1, table 3): in 5.0 and 5.1, which come as L, R, C,
-/// (LFE,) Ls, Rs, the surrounds count 1.41 and the LFE nothing; elsewhere each counts 1.
-pub fn weight(channel: usize, channels: usize) -> f64 {
-    match (channels, channel) {
-        (5, 3..) | (6, 4..) => 1.41,
-        (6, 3) => 0.0,
-        _ => 1.0,
-    }
-}
-
 /// The last `N` powers.
 #[derive(Clone, Copy, Debug)]
 struct Past<const N: usize> {
@@ -221,12 +211,5 @@ mod tests {
         play(&mut loudness, -23.0, 100);
         let heard = [play(&mut loudness, -9.0, 5), play(&mut loudness, -23.0, 50)].concat();
         assert!(!heard.contains(&Heard::Change));
-    }
-
-    #[test]
-    fn the_surrounds_of_five_channels_weigh_more_and_an_lfe_nothing() {
-        assert_eq!([0, 1, 2, 3, 4].map(|i| weight(i, 5)), [1.0, 1.0, 1.0, 1.41, 1.41]);
-        assert_eq!([0, 1, 2, 3, 4, 5].map(|i| weight(i, 6)), [1.0, 1.0, 1.0, 0.0, 1.41, 1.41]);
-        assert!([1, 2, 3, 4, 7, 8].iter().all(|n| (0..*n).all(|i| weight(i, *n) == 1.0)));
     }
 }

@@ -36,6 +36,7 @@ pub mod rates;
 pub mod resample;
 pub mod shape;
 pub mod slip;
+pub mod speakers;
 pub mod stft;
 pub mod suppress;
 pub mod svf;

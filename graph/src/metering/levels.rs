@@ -30,7 +30,7 @@ pub struct Sums {
     pub dc: f64,
     /// Of the first two channels, -1 to 1; 0 in silence.
     pub correlation: f64,
-    /// The second channel against the first, dB; 0 in silence, 99 where one is silent.
+    /// The second channel against the first, dB, at most 99; 0 in silence, 99 where one is silent.
     pub balance: f64,
     /// Runs of three or more samples at full scale, since the start.
     pub clips: u64,
@@ -75,9 +75,10 @@ impl Levels {
     pub fn take(&mut self) -> Sums {
         let frames = self.frames.max(1) as f64;
         let [both, left, right] = self.products;
-        let norm = (left * right).sqrt();
+        // The roots first: a product of two sums may be beyond f64, or below it.
+        let norm = left.sqrt() * right.sqrt();
         let balance = match (left > 0.0, right > 0.0) {
-            (true, true) => 10.0 * (right / left).log10(),
+            (true, true) => (10.0 * (right.log10() - left.log10())).clamp(-99.0, 99.0),
             (false, false) => 0.0,
             (is_left, _) => {
                 if is_left {
@@ -91,7 +92,7 @@ impl Levels {
             peak: self.peak,
             rms: (self.squares / (frames * self.means.len() as f64)).sqrt(),
             dc: self.means.iter().fold(0.0, |dc: f64, mean| dc.max((mean / frames).abs())),
-            correlation: if norm > 0.0 { both / norm } else { 0.0 },
+            correlation: if norm > 0.0 { (both / norm).clamp(-1.0, 1.0) } else { 0.0 },
             balance,
             clips: self.clips,
         };

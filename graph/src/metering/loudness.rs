@@ -2,9 +2,11 @@
 //!
 //! Sources: ITU-R BS.1770-5, Annex 1 (weighting, gates, channel weights); EBU Tech 3341, version 4 (meter); EBU Tech 3342,
 //! version 4 (range). Windows move on by 10 ms, so that no maximum is missed by more than 0.1 LU. Blocks and short-term values
-//! are kept in bins of 0.01 LU, so that months take no more room than a minute.
+//! are kept in bins of 0.01 LU, so that months take no more room than a minute: there are as many bins as the loudest value
+//! needs, some 9,000 for programme and 208,000 at the end of what is measured, +2000 dBFS.
 
-use crate::dsp::kweight::{State, Weighting};
+use crate::dsp::kweight::{LOWEST_RATE, State, Weighting};
+use crate::dsp::speakers::{usual, weight};
 use std::collections::VecDeque;
 
 /// Hops in a momentary window and in a short-term one: 400 ms and 3 s.
@@ -16,8 +18,9 @@ const BLOCK: u64 = 10;
 const GATE: f64 = -70.0;
 /// Relative gates below the mean, LU: of the integrated loudness, and of the range.
 const RELATIVE: [f64; 2] = [-10.0, -20.0];
-/// Bins from the absolute gate up, 0.01 LU each.
+/// Bins from the absolute gate up, 0.01 LU each, that are there from the start; and most that there may be, up to 2030 LUFS.
 const BINS: usize = 9_000;
+const MOST_BINS: usize = 210_000;
 const BINS_PER_LU: f64 = 100.0;
 /// Seconds before which a range means little: EBU Tech 3342.
 const STABLE_AFTER: f64 = 60.0;
@@ -25,19 +28,23 @@ const STABLE_AFTER: f64 = 60.0;
 /// Values by loudness.
 #[derive(Clone, Debug)]
 struct Bins {
-    counts: Box<[u32]>,
-    powers: Box<[f64]>,
+    counts: Vec<u64>,
+    powers: Vec<f64>,
 }
 
 impl Bins {
     fn new() -> Self {
-        Self { counts: vec![0; BINS].into(), powers: vec![0.0; BINS].into() }
+        Self { counts: vec![0; BINS], powers: vec![0.0; BINS] }
     }
 
     fn add(&mut self, power: f64) {
         let loudness = loudness(power);
         if loudness >= GATE {
-            let bin = (((loudness - GATE) * BINS_PER_LU) as usize).min(BINS - 1);
+            let bin = (((loudness - GATE) * BINS_PER_LU) as usize).min(MOST_BINS - 1);
+            if bin >= self.counts.len() {
+                self.counts.resize(bin + 1, 0);
+                self.powers.resize(bin + 1, 0.0);
+            }
             self.counts[bin] += 1;
             self.powers[bin] += power;
         }
@@ -50,19 +57,19 @@ impl Bins {
     }
 
     fn mean(&self, first: usize) -> Option<f64> {
-        let count: u64 = self.counts[first..].iter().map(|count| u64::from(*count)).sum();
-        (count > 0).then(|| self.powers[first..].iter().sum::<f64>() / count as f64)
+        let count: u64 = self.counts.iter().skip(first).sum();
+        (count > 0).then(|| self.powers.iter().skip(first).sum::<f64>() / count as f64)
     }
 
     /// The loudness that `share` of the values from bin `first` on lie below.
     fn percentile(&self, first: usize, share: f64) -> f64 {
-        let count: u64 = self.counts[first..].iter().map(|count| u64::from(*count)).sum();
+        let count: u64 = self.counts.iter().skip(first).sum();
         let mut rank = ((count.saturating_sub(1)) as f64 * share).round() as u64;
         for (bin, count) in self.counts.iter().enumerate().skip(first) {
-            if u64::from(*count) > rank {
+            if *count > rank {
                 return GATE + (bin as f64 + 0.5) / BINS_PER_LU;
             }
-            rank -= u64::from(*count);
+            rank -= count;
         }
         GATE
     }
@@ -88,28 +95,24 @@ pub struct Loudness {
     shortterms: Bins,
 }
 
-/// Weight of each channel: BS.1770-5, table 3, for 5 and 6 channels; 1 for all others.
-fn gains(channels: usize) -> Box<[f64]> {
-    match channels {
-        5 => Box::new([1.0, 1.0, 1.0, 1.41, 1.41]),
-        6 => Box::new([1.0, 1.0, 1.0, 0.0, 1.41, 1.41]),
-        _ => vec![1.0; channels].into(),
-    }
-}
-
 /// LUFS of a weighted power.
 fn loudness(power: f64) -> f64 {
     -0.691 + 10.0 * power.log10()
 }
 
 impl Loudness {
-    /// For `channels` channels at `rate` Hz.
+    /// For `channels` channels at `rate` Hz, in the usual layout of so many.
     pub fn new(rate: f64, channels: usize) -> Self {
+        Self::placed(rate, channels, usual(channels))
+    }
+
+    /// The same with the loudspeakers of `mask`: see [`crate::dsp::speakers`].
+    pub fn placed(rate: f64, channels: usize, mask: u32) -> Self {
         Self {
             rate,
             weighting: Weighting::new(rate),
             states: vec![State::default(); channels].into(),
-            gains: gains(channels),
+            gains: (0..channels).map(|channel| weight(channel, mask)).collect(),
             hops: VecDeque::with_capacity(SHORTTERM + 1),
             open: (0.0, 0),
             done: 0,
@@ -124,6 +127,11 @@ impl Loudness {
     /// Takes frames, one plane a channel.
     pub fn add(&mut self, planes: &[Vec<f64>]) {
         let frames = planes.first().map_or(0, Vec::len);
+        if self.rate < LOWEST_RATE {
+            // There is no loudness; and a hop would hold less than a frame.
+            self.frames += frames as u64;
+            return;
+        }
         let mut from = 0;
         while from < frames {
             // Hops of 10 ms, to the frame over the whole.
@@ -147,22 +155,13 @@ impl Loudness {
         let hop = std::mem::take(&mut self.open);
         self.hops.push_back(hop);
         self.done += 1;
-        let count = self.hops.len();
-        for (sum, window) in self.sums.iter_mut().zip([MOMENTARY, SHORTTERM]) {
-            (sum.0, sum.1) = (sum.0 + hop.0, sum.1 + hop.1);
-            if let Some(gone) = count.checked_sub(window + 1).and_then(|at| self.hops.get(at)) {
-                (sum.0, sum.1) = (sum.0 - gone.0, sum.1 - gone.1);
-            }
-        }
-        if count > SHORTTERM {
+        if self.hops.len() > SHORTTERM {
             self.hops.pop_front();
         }
-        if self.done.is_multiple_of(BLOCK) {
-            // Sums that only ever add and take away would drift: they are made anew.
-            for (sum, window) in self.sums.iter_mut().zip([MOMENTARY, SHORTTERM]) {
-                let newest = self.hops.iter().rev().take(window);
-                *sum = newest.fold((0.0, 0), |sum, hop| (sum.0 + hop.0, sum.1 + hop.1));
-            }
+        // Made anew each time: what is added and taken away again leaves a rest, which for a loud sound is louder than silence.
+        for (sum, window) in self.sums.iter_mut().zip([MOMENTARY, SHORTTERM]) {
+            let newest = self.hops.iter().rev().take(window);
+            *sum = newest.fold((0.0, 0), |sum, hop| (sum.0 + hop.0, sum.1 + hop.1));
         }
         let powers = [self.power(0), self.power(1)];
         self.highest = [self.highest[0].max(powers[0]), self.highest[1].max(powers[1])];
@@ -179,7 +178,7 @@ impl Loudness {
     /// Mean power of a window; what was before the start is silence.
     fn power(&self, window: usize) -> f64 {
         let hops = [MOMENTARY, SHORTTERM][window] as f64;
-        self.sums[window].0.max(0.0) / (hops * self.rate / 100.0).max(self.sums[window].1 as f64)
+        self.sums[window].0 / (hops * self.rate / 100.0).max(self.sums[window].1 as f64)
     }
 
     /// Momentary loudness: the last 400 ms, LUFS; minus infinity in silence.
@@ -222,8 +221,8 @@ impl Loudness {
 
     /// Share of the gating blocks in each LU from -70 LUFS up.
     pub fn histogram(&self) -> Vec<f64> {
-        let all: u64 = self.blocks.counts.iter().map(|count| u64::from(*count)).sum();
+        let all: u64 = self.blocks.counts.iter().sum();
         let bars = self.blocks.counts.chunks(BINS_PER_LU as usize);
-        bars.map(|bar| bar.iter().map(|count| f64::from(*count)).sum::<f64>() / all.max(1) as f64).collect()
+        bars.map(|bar| bar.iter().sum::<u64>() as f64 / all.max(1) as f64).collect()
     }
 }

@@ -1,18 +1,21 @@
 //! Metering: what a stretch of sound measures. Off the audio thread: fed from a tap, or from a file.
 //!
 //! ```text
-//!  frames ─┬─ loudness  (M, S, I, LRA: BS.1770-5, EBU Tech 3341/3342)
-//!          ├─ true peak (8-fold)
-//!          ├─ levels    (peak, RMS, DC, clips, correlation, balance)
-//!          └─ spectrum  (files only)
+//!  frames ── intake ─┬─ loudness  (M, S, I, LRA: BS.1770-5, EBU Tech 3341/3342)
+//!                    ├─ true peak (8-fold)
+//!                    ├─ levels    (peak, RMS, DC, clips, correlation, balance)
+//!                    └─ spectrum  (files only)
 //! ```
 
+pub mod intake;
 pub mod levels;
 pub mod loudness;
 pub mod spectrum;
 
 use crate::dsp::oversample::{Detection, History, Interpolator};
+use crate::dsp::speakers::usual;
 use crate::param::gain_to_db;
+use intake::Intake;
 use levels::Levels;
 use loudness::Loudness;
 
@@ -27,6 +30,9 @@ const RECENT: usize = 300;
 pub struct Meters {
     rate: f64,
     channels: usize,
+    /// Where the channels' loudspeakers stand.
+    speakers: u32,
+    intake: Intake,
     loudness: Loudness,
     interpolator: Interpolator,
     histories: Box<[History]>,
@@ -75,11 +81,13 @@ pub struct Reading {
     pub dc: f64,
     /// Runs of three or more samples at full scale since the start.
     pub clips: f64,
+    /// Samples since the start that were a NaN or an infinity, in all channels; each counts as silence.
+    pub nonfinite: f64,
 }
 
 impl Reading {
     /// Each reading's name in addresses and files, its value, and its unit.
-    pub fn all(&self) -> [(&'static str, f64, &'static str); 16] {
+    pub fn all(&self) -> [(&'static str, f64, &'static str); 17] {
         [
             ("peak", self.peak, "dBFS"),
             ("rms", self.rms, "dBFS"),
@@ -97,17 +105,25 @@ impl Reading {
             ("balance", self.balance, "dB"),
             ("dc", self.dc, "dBFS"),
             ("clips", self.clips, ""),
+            ("nonfinite", self.nonfinite, ""),
         ]
     }
 }
 
 impl Meters {
-    /// For `channels` channels (1 to 8) at `rate` Hz; six are L R C LFE Ls Rs, five L R C Ls Rs.
+    /// For `channels` channels (1 to 8) at `rate` Hz, in the usual layout of so many; six are L R C LFE Ls Rs.
     pub fn new(rate: f64, channels: usize) -> Self {
+        Self::placed(rate, channels, usual(channels))
+    }
+
+    /// The same with the loudspeakers of `speakers`: see [`crate::dsp::speakers`].
+    pub fn placed(rate: f64, channels: usize, speakers: u32) -> Self {
         Self {
             rate,
             channels,
-            loudness: Loudness::new(rate, channels),
+            speakers,
+            intake: Intake::default(),
+            loudness: Loudness::placed(rate, channels, speakers),
             interpolator: Interpolator::new(Detection::Eight),
             histories: vec![History::default(); channels].into_boxed_slice(),
             true_peak: 0.0,
@@ -139,6 +155,7 @@ impl Meters {
 
     /// Takes frames, one plane a channel, all as long.
     pub fn add(&mut self, planes: &[Vec<f64>]) {
+        let planes = &*self.intake.take(planes);
         let frames = planes.first().map_or(0, Vec::len);
         self.loudness.add(planes);
         self.levels.add(planes);
@@ -175,7 +192,7 @@ impl Meters {
     /// What they show now. What is told since the last look begins anew.
     pub fn look(&mut self) -> Reading {
         let levels = self.levels.take();
-        let told = |level: f64| if level.is_finite() { level.max(FLOOR) } else { FLOOR };
+        let told = |level: f64| level.max(FLOOR);
         let [integrated, shortterm] = [self.loudness.integrated(), self.loudness.shortterm()].map(told);
         let truepeak = told(gain_to_db(self.true_peak));
         let recent = told(gain_to_db(self.recent.iter().copied().fold(0.0, f64::max)));
@@ -198,7 +215,13 @@ impl Meters {
             balance: levels.balance,
             dc: told(gain_to_db(levels.dc)),
             clips: levels.clips as f64,
+            nonfinite: self.intake.nonfinite as f64,
         }
+    }
+
+    /// What could not be measured as it came.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
     }
 
     /// The loudness meter.
@@ -208,6 +231,6 @@ impl Meters {
 
     /// Begins anew, as at the start.
     pub fn reset(&mut self) {
-        *self = Self::new(self.rate, self.channels);
+        *self = Self::placed(self.rate, self.channels, self.speakers);
     }
 }

@@ -3,6 +3,7 @@
 //! Sources: IEC 61260-1:2014 (base-ten thirds of an octave); P. D. Welch, IEEE Trans. Audio Electroacoust. 15(2), 1967
 //! (averaged pieces under a window).
 
+use super::intake::measurable;
 use realfft::num_complex::Complex64;
 use realfft::{RealFftPlanner, RealToComplex};
 use std::f64::consts::TAU;
@@ -53,7 +54,7 @@ impl Spectrum {
             while !rest.is_empty() {
                 let waiting = &mut self.waiting[channel];
                 let (now, later) = rest.split_at(rest.len().min(SIZE - waiting.len()));
-                waiting.extend_from_slice(now);
+                waiting.extend(now.iter().copied().map(measurable));
                 rest = later;
                 if waiting.len() == SIZE {
                     self.piece(channel);

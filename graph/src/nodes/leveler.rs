@@ -1,7 +1,7 @@
 //! Leveler: brings a programme to a loudness, live, with one gain for all channels.
 //!
-//! It measures its input as ITU-R BS.1770-5 does (K-weighting, blocks of 400 ms every 100 ms, gates; surrounds of
-//! five channels at 1.41, no LFE) and turns it up or down to `target`. Nothing looks back at the output, so
+//! It measures its input as ITU-R BS.1770-5 does (K-weighting, blocks of 400 ms every 100 ms, gates; surrounds at
+//! 1.41, no LFE: a group has the usual layout of its number of channels) and turns it up or down to `target`. Nothing looks back at the output, so
 //! nothing can swing.
 //!
 //! - The slow stage takes the mean of the last `time` of programme. While that stays within `window` of what it
@@ -19,7 +19,8 @@
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::envelope::{Glide, Pace};
 use crate::dsp::kweight::{State, Weighting};
-use crate::dsp::loudness::{BLOCKS_PER_SECOND, Heard, LONGEST, Loudness, lufs, power, weight};
+use crate::dsp::loudness::{BLOCKS_PER_SECOND, Heard, LONGEST, Loudness, lufs, power};
+use crate::dsp::speakers::{usual, weight};
 use crate::meter::{Meter, Reading};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
@@ -105,7 +106,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         rate: setup.sample_rate,
         frames: frames as u32,
         weighting: Weighting::new(setup.sample_rate),
-        weights: std::array::from_fn(|channel| weight(channel, setup.channels)),
+        weights: std::array::from_fn(|channel| weight(channel, usual(setup.channels))),
         pace: Pace::new(SMOOTHING_MS, setup.sample_rate),
         now: Now::default(),
     })

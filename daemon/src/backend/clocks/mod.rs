@@ -111,6 +111,7 @@ pub struct Gauge {
     /// Frames of the input's and the output's blocks.
     blocks: [AtomicU64; 2],
     slips: AtomicU64,
+    nonfinite: AtomicU64,
     is_running: AtomicBool,
 }
 
@@ -127,6 +128,8 @@ pub struct State {
     pub ratio: f64,
     /// How often sound was missing, or was left out.
     pub slips: u64,
+    /// Samples that were a NaN or an infinity; silence has taken their place.
+    pub nonfinite: u64,
 }
 
 impl Gauge {
@@ -152,6 +155,7 @@ impl Gauge {
             drift_ppm: 1e6 * Self::read(&self.drift),
             ratio: Self::read(&self.ratio),
             slips: self.slips.load(Ordering::Relaxed),
+            nonfinite: self.nonfinite.load(Ordering::Relaxed),
         }
     }
 }
@@ -197,7 +201,14 @@ impl Feed {
         match self.samples.write_chunk_uninit(frames * channels) {
             Ok(chunk) => {
                 let all = (0..frames).flat_map(|frame| (0..channels).map(move |channel| (frame, channel)));
-                chunk.fill_from_iter(all.map(|(frame, channel)| sample(frame, channel)));
+                // A NaN would stay: in the resampler's filter, and in what dies away after a jump.
+                let mut nonfinite = 0;
+                chunk.fill_from_iter(all.map(|(frame, channel)| {
+                    let sample = sample(frame, channel);
+                    nonfinite += u64::from(!sample.is_finite());
+                    if sample.is_finite() { sample } else { 0.0 }
+                }));
+                self.gauge.nonfinite.fetch_add(nonfinite, Ordering::Relaxed);
                 self.frames += frames as u64;
             }
             Err(_) => {

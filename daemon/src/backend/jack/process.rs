@@ -1,7 +1,7 @@
 //! `[audio]` The JACK client's half on the audio thread: samples and MIDI bytes in and out.
 
 use crate::backend::jack::calls::Calls;
-use crate::backend::{Happening, Ports};
+use crate::backend::{Happening, Ports, narrow};
 use crate::midi::{PortEnd, Raw};
 use crate::realtime::guarded;
 use crate::threads::audio::Callback;
@@ -79,7 +79,7 @@ impl Ports for Cycle<'_> {
 
     fn write(&mut self, channel: usize, from: usize, samples: &[f64]) {
         let port = &mut self.outputs[channel].as_mut_slice(self.scope)[from..];
-        port.iter_mut().zip(samples).for_each(|(port, sample)| *port = *sample as f32);
+        port.iter_mut().zip(samples).for_each(|(port, sample)| *port = narrow(*sample));
     }
 }
 

@@ -118,6 +118,7 @@ impl Conductor {
             line("fill_ms", join.fill_ms, 1e3),
             line("drift_ppm", join.drift_ppm, 10.0),
             line("ratio", join.ratio, 1e7),
+            line("nonfinite", join.nonfinite as f64, 1.0),
         ]
     }
 
