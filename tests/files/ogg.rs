@@ -110,6 +110,31 @@ fn what_lies_before_the_start_of_a_vorbis_stream_is_trimmed() {
     }
 }
 
+/// As in most of wesnoth's music: the first packet of audio on the page of the last header, at position 0, and what follows
+/// begins before that.
+#[test]
+fn a_first_packet_on_the_page_of_the_headers_is_no_start() {
+    let folder = Folder::new("ogg-first");
+    let (made, path) = (stream(&folder), folder.at("b.ogg"));
+    let audio = whole(&folder.at("a.ogg"));
+    let first = made.iter().position(|page| granule(page) > 0).unwrap();
+    // The first packet is short; its lacing value moves to the page before, with its bytes.
+    let mut pages = later(&made, -128);
+    let page = pages[first].clone();
+    let (count, size) = (page[26], usize::from(page[27]));
+    assert!(size < 255, "a packet of one piece");
+    let body = 27 + usize::from(count);
+    let mut head = pages[first - 1].clone();
+    head[26] += 1;
+    head.insert(27 + usize::from(head[26]) - 1, page[27]);
+    head.extend(&page[body..body + size]);
+    let rest = [&page[..26], &[count - 1], &page[28..body], &page[body + size..]].concat();
+    (pages[first - 1], pages[first]) = (head, rest);
+    pages[first - 1..=first].iter_mut().for_each(seal);
+    save(&path, &pages);
+    assert!(whole(&path) == from(&audio, 128));
+}
+
 #[test]
 fn a_copy_cut_out_of_a_vorbis_stream_is_read() {
     let folder = Folder::new("ogg-copy");

@@ -271,6 +271,11 @@ impl Vorbis {
     /// Trims what `page` decoded to by its granule position.
     fn place(&mut self, page: &Page, planes: &mut [Vec<f64>]) -> Result<(), Fault> {
         let (granule, count) = (page.granule(), planes.first().map_or(0, Vec::len));
+        if count == 0 && self.at.is_none() {
+            // The first packet gives no frames yet. Some encoders put it on a page of the headers, whose position is 0
+            // though what follows begins before that.
+            return Ok(());
+        }
         let begin = match self.at {
             Some(at) => at,
             // Of a stream of one page the end is trimmed.
