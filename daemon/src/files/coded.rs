@@ -15,6 +15,7 @@ use symphonia::core::formats::well_known::{
 use symphonia::core::formats::{FormatId, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 
+use super::mp4::Stated;
 use super::ogg::Vorbis;
 use super::trail::{Trail, after_flac_header};
 use super::{MAX_CHANNELS, aiff};
@@ -52,6 +53,8 @@ pub(super) struct Coded {
     trail: Option<Trail>,
     /// A Vorbis stream goes its own way.
     vorbis: Option<Box<Vorbis>>,
+    /// Whether the file is shorter than it says (MP4).
+    is_cut: bool,
     /// Whether the length was never written.
     pub unclosed: bool,
     /// Whether a packet's duration is in frames and tells what at its end is padding (MP4).
@@ -73,11 +76,17 @@ impl Coded {
     fn start(handle: File, path: &Path, start: u64, magic: &[u8]) -> Result<Coded, Error> {
         // Only these need to seek. The others must not: symphonia would then guess the length
         // of an MP3 without a Xing header and trim its end by the guess.
-        let seeks = magic.starts_with(b"OggS") || magic.get(4..8) == Some(b"ftyp");
+        let (is_ogg, is_mp4) = (magic.starts_with(b"OggS"), magic.get(4..8) == Some(b"ftyp"));
+        let mut is_cut = false;
         let filled = aiff::filled(&handle, start, magic)?;
         let unclosed = filled.is_some();
         let media: Box<dyn MediaSource> = match filled {
-            _ if seeks => Box::new(handle),
+            _ if is_ogg => Box::new(handle),
+            _ if is_mp4 => {
+                let stated = Stated::new(handle, start)?;
+                is_cut = stated.is_cut;
+                Box::new(stated)
+            }
             Some((header, rest)) => Box::new(ReadOnlySource::new(Cursor::new(header).chain(rest))),
             None => Box::new(ReadOnlySource::new(handle)),
         };
@@ -128,6 +137,7 @@ impl Coded {
                 _ => None,
             },
             vorbis,
+            is_cut,
             unclosed,
             format,
             decoder,
@@ -188,6 +198,9 @@ impl Coded {
     }
 
     fn end(&mut self) -> Result<(), Fault> {
+        if self.is_cut {
+            return Err(Fault::Early);
+        }
         if let Some(trail) = &self.trail {
             trail.end()?;
         }

@@ -8,6 +8,7 @@
 mod aiff;
 mod coded;
 mod flac;
+mod mp4;
 mod ogg;
 mod place;
 mod read;
