@@ -288,8 +288,8 @@ fn render_says_what_it_replaced_and_nothing_else_changes() {
 
 #[test]
 fn a_live_tap_counts_what_is_a_nan_and_a_high_number_is_none() {
-    let (mut probe, tap) = tap("input", 2, RATE);
-    let mut meters = meters::Meters::new(tap);
+    let (mut probe, mut tap) = tap("input", 2, RATE);
+    let mut meters = meters::Meters::new(&mut tap);
     let mut planes = [[0.25; QUANTUM]; 2];
     (planes[0][3], planes[1][9]) = (f64::NAN, f64::INFINITY);
     probe.take(&planes, QUANTUM);

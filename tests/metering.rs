@@ -394,8 +394,42 @@ fn the_command_prints_a_table_json_and_a_picture() {
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">-23.0<"));
     let (opened, closed) = (svg.matches("<text").count(), svg.matches("</text>").count());
     assert!(opened == closed && svg.matches("<polyline").count() == 3 && !svg.contains("NaN"));
+    assert_eq!(json["warnings"], serde_json::json!([]));
+    // A picture that is there stays, but by force, and what is measured stays for ever.
+    let asks = |args: &[&str]| {
+        let out = lacquer(&[&["meter", path.to_str().unwrap()], args].concat());
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    std::fs::write(&picture, "precious").unwrap();
+    let (code, said) = asks(&["--plot", picture.to_str().unwrap()]);
+    assert!(code == Some(2) && said.starts_with(&format!("{}: exists; ", picture.display())), "{said}");
+    assert_eq!(std::fs::read(&picture).unwrap(), b"precious");
+    assert_eq!(asks(&["--force", "--plot", picture.to_str().unwrap()]).0, Some(0));
+    assert!(std::fs::read_to_string(&picture).unwrap() == svg);
+    let (code, said) = asks(&["--force", "--plot", path.to_str().unwrap()]);
+    assert!(code == Some(2) && said.contains("is an input itself"), "{said}");
     std::fs::remove_file(&path).unwrap();
     std::fs::remove_file(&picture).unwrap();
+}
+
+#[test]
+fn the_command_measures_what_is_there_of_a_file_that_is_cut_off() {
+    let path = wav("cut", &tone(&[(3.0, -23.0), (3.0, -43.0)]));
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let run = |args: &[&str]| lacquer(&[&["meter", path.to_str().unwrap()], args].concat());
+    let out = run(&["--json"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    near(json["integrated"].as_f64().unwrap(), -23.0, 0.1, "of what is there");
+    near(json["seconds"].as_f64().unwrap(), 3.0, 0.01, "seconds");
+    let [warning] = &json["warnings"].as_array().unwrap()[..] else { panic!("{json}") };
+    assert_eq!(said, format!("{}\n", warning.as_str().unwrap()));
+    assert!(said.starts_with(path.to_str().unwrap()) && said.contains("ends after 3.0 s of 6.0 s"), "{said}");
+    let out = run(&["--json", "--strict"]);
+    assert!(out.status.code() == Some(1) && out.stdout.is_empty());
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

@@ -25,9 +25,10 @@ fn read(path: &Path) -> Channels {
     signal
 }
 
+/// Renders, over what is there.
 fn render(chain: &str, more: &[&str], input: &Path, output: &Path) -> std::process::Output {
     let (input, output) = (input.to_str().unwrap(), output.to_str().unwrap());
-    lacquer(&[&["render", "--chain", chain], more, &[input, output]].concat())
+    lacquer(&[&["render", "--force", "--chain", chain], more, &[input, output]].concat())
 }
 
 #[test]
@@ -121,16 +122,16 @@ fn a_broken_file_is_an_error_and_leaves_nothing_behind() {
     let whole = std::fs::read(&input).unwrap();
     let before = |folder: &Folder| std::fs::read_dir(&folder.0).unwrap().count();
     for (bytes, words) in [
-        (&whole[..100_000], "ends after"),
+        (&whole[..100_000], "ends after 0.5 s of 1.0 s"),
         (&b"no audio at all"[..], "not an audio file"),
         (&[][..], "not an audio file"),
     ] {
         std::fs::write(&input, bytes).unwrap();
         let count = before(&folder);
-        let done = render("configs/chains/transparent.yaml", &[], &input, &output);
+        let done = render("configs/chains/transparent.yaml", &["--strict"], &input, &output);
         let error = String::from_utf8_lossy(&done.stderr).into_owned();
         assert_eq!(done.status.code(), Some(1), "{error}");
-        assert!(error.contains(words) && error.contains("in.wav"), "{error}");
+        assert!(error.contains(words) && error.starts_with(input.to_str().unwrap()), "{error}");
         assert_eq!(before(&folder), count, "a file is left behind");
     }
     // What was there before stays.
@@ -140,8 +141,200 @@ fn a_broken_file_is_an_error_and_leaves_nothing_behind() {
     std::fs::write(&input, &whole).unwrap();
     let mp3 = folder.0.join("out.mp3");
     let done = render("configs/chains/transparent.yaml", &[], &input, &mp3);
-    assert_eq!(done.status.code(), Some(1));
+    assert_eq!(done.status.code(), Some(2));
     assert!(!mp3.exists());
+}
+
+#[test]
+fn what_is_cut_off_is_rendered_as_far_as_it_goes_and_said() {
+    let folder = Folder::new("render-cut");
+    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.wav"));
+    let signal = noise(-6.0, 4, 2, 48_000);
+    write(&input, 48_000, Depth::Float64, &signal);
+    let whole = std::fs::read(&input).unwrap();
+    std::fs::write(&input, &whole[..whole.len() - 16 * 12_000 - 3]).unwrap();
+    // Its lookahead has to be played out behind the cut.
+    let chain = folder.write("c.yaml", "nodes:\n  - limiter: {lookahead: 10 ms, ceiling: 0 dBTP}\n");
+    let done = render(chain.to_str().unwrap(), &["--bits", "f64"], &input, &output);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    let lack = "ends after 0.7 s of 1.0 s (12001 frames are missing)";
+    assert_eq!(said, format!("{}: {lack}; what is there was read\n", input.display()));
+    let there: Channels = signal.iter().map(|samples| samples[..35_999].to_vec()).collect();
+    assert_eq!(read(&output), there);
+    let done = render(chain.to_str().unwrap(), &["--strict"], &input, &output);
+    assert_eq!(done.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(said, format!("{}: {lack}; get a whole copy\n", input.display()));
+    // Of a recording that was not closed its length is not known.
+    let mut open = whole.clone();
+    let data = open.windows(4).position(|word| word == b"data").unwrap() + 4;
+    open[data..data + 4].fill(0xff);
+    std::fs::write(&input, &open[..open.len() - 16]).unwrap();
+    let done = render(chain.to_str().unwrap(), &[], &input, &output);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success() && said.contains("its length was never written"), "{said}");
+    assert_eq!(read(&output)[0].len(), 47_999);
+    assert_eq!(render(chain.to_str().unwrap(), &["--strict"], &input, &output).status.code(), Some(1));
+}
+
+/// Renders with no more than is given; its exit code and what it says.
+fn try_render(args: &[&str]) -> (Option<i32>, String) {
+    let done = lacquer(&[&["render", "--chain", "configs/chains/transparent.yaml"], args].concat());
+    (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+}
+
+#[test]
+fn an_existing_file_is_replaced_only_by_force_and_the_input_never() {
+    let folder = Folder::new("render-force");
+    let at = |name: &str| folder.at(name).display().to_string();
+    let input = at("in.wav");
+    write(&folder.at("in.wav"), 48_000, Depth::Int16, &noise(-6.0, 4, 2, 4_800));
+    let whole = std::fs::read(&input).unwrap();
+    std::fs::write(at("out.wav"), "precious").unwrap();
+    let (code, said) = try_render(&[&input, &at("out.wav")]);
+    let wanted = format!("{}: exists; give another name, or --force to replace it\n", at("out.wav"));
+    assert_eq!((code, said), (Some(2), wanted));
+    assert_eq!(std::fs::read(at("out.wav")).unwrap(), b"precious");
+    // Before the work: nothing of a long file is read.
+    std::fs::create_dir(at("below")).unwrap();
+    std::os::unix::fs::symlink("in.wav", at("link.wav")).unwrap();
+    std::fs::hard_link(&input, at("same.wav")).unwrap();
+    for name in ["in.wav", "link.wav", "same.wav", "below/../in.wav", "./in.wav"] {
+        for force in [&[][..], &["--force"]] {
+            let (code, said) = try_render(&[force, &[&input, &at(name)]].concat());
+            assert_eq!(code, Some(2), "{name}: {said}");
+            assert_eq!(
+                said,
+                format!("{}: is an input itself, which is never replaced; give another name\n", at(name))
+            );
+            assert!(std::fs::read(&input).unwrap() == whole, "{name}");
+        }
+    }
+    // By another name of the input, too.
+    assert_eq!(try_render(&["--force", &at("link.wav"), &at("same.wav")]).0, Some(2));
+    assert_eq!(try_render(&["--force", &input, &at("out.wav")]), (Some(0), String::new()));
+    assert_eq!(read(&folder.at("out.wav"))[0].len(), 4_800);
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 5, "nothing else is left there");
+}
+
+#[test]
+fn what_the_chain_reads_is_not_replaced_either() {
+    let folder = Folder::new("render-impulse");
+    let at = |name: &str| folder.at(name).display().to_string();
+    for name in ["in.wav", "room.wav"] {
+        write(&folder.at(name), 48_000, Depth::Float64, &noise(-6.0, 4, 2, 480));
+    }
+    let room = std::fs::read(at("room.wav")).unwrap();
+    let chain = folder.write("c.yaml", "nodes:\n  - convolver: {impulse: room.wav}\n");
+    let done = render(chain.to_str().unwrap(), &[], &folder.at("in.wav"), &folder.at("room.wav"));
+    assert_eq!(done.status.code(), Some(2), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(std::fs::read(at("room.wav")).unwrap() == room);
+}
+
+#[test]
+fn a_link_as_output_stays_a_link() {
+    let folder = Folder::new("render-link");
+    let at = |name: &str| folder.at(name).display().to_string();
+    let input = at("in.wav");
+    write(&folder.at("in.wav"), 48_000, Depth::Int16, &noise(-6.0, 4, 2, 4_800));
+    std::fs::create_dir(at("disk")).unwrap();
+    std::os::unix::fs::symlink("disk/take.wav", at("out.wav")).unwrap();
+    std::os::unix::fs::symlink("out.wav", at("again.wav")).unwrap();
+    let is_link = |name: &str| folder.at(name).symlink_metadata().unwrap().file_type().is_symlink();
+    // To nothing yet, then to a file.
+    assert_eq!(try_render(&[&input, &at("again.wav")]), (Some(0), String::new()));
+    assert_eq!(read(&folder.at("disk/take.wav"))[0].len(), 4_800);
+    assert_eq!(try_render(&[&input, &at("out.wav")]).0, Some(2));
+    std::fs::write(at("disk/take.wav"), "old").unwrap();
+    assert_eq!(try_render(&["--force", &input, &at("again.wav")]), (Some(0), String::new()));
+    assert_eq!(read(&folder.at("disk/take.wav"))[0].len(), 4_800);
+    assert!(is_link("out.wav") && is_link("again.wav") && !is_link("disk/take.wav"));
+    std::os::unix::fs::symlink("loop.wav", at("loop.wav")).unwrap();
+    assert_eq!(try_render(&["--force", &input, &at("loop.wav")]).0, Some(3));
+}
+
+#[test]
+fn what_a_killed_run_left_is_cleared_and_what_a_running_one_writes_is_not() {
+    let folder = Folder::new("render-left");
+    let at = |name: &str| folder.at(name).display().to_string();
+    let input = at("in.wav");
+    write(&folder.at("in.wav"), 48_000, Depth::Int16, &noise(-6.0, 4, 2, 480_000));
+    let parts = || {
+        let names = std::fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.retain(|name| name.ends_with(".part"));
+        names.sort();
+        names
+    };
+    let mut child = std::process::Command::new(lacquer_tests::daemon::binary())
+        .args(["render", "--chain", "configs/chains/broadcast-r128.yaml", &input, &at("out.wav")])
+        .current_dir(root())
+        .spawn()
+        .unwrap();
+    while parts().is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "it writes beside its output");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(parts().len() == 1 && !folder.at("out.wav").exists());
+    // Another's, of another file, and no leftover at all.
+    for name in [".other.wav.1-0.part", ".out.wav.part", ".out.wav.mine-0.part"] {
+        std::fs::write(at(name), "").unwrap();
+    }
+    let running = lacquer::files::Sink::create(&folder.at("out.wav"), 48_000, 2, Depth::Int16).unwrap();
+    assert_eq!(parts().len(), 4, "what was killed is gone, what runs is there: {:?}", parts());
+    assert_eq!(try_render(&[&input, &at("out.wav")]), (Some(0), String::new()));
+    assert_eq!(parts().len(), 4, "{:?}", parts());
+    running.finish().unwrap();
+    assert_eq!(parts(), [".other.wav.1-0.part", ".out.wav.mine-0.part", ".out.wav.part"]);
+}
+
+#[test]
+fn what_comes_to_be_there_meanwhile_is_not_replaced() {
+    let folder = Folder::new("render-meanwhile");
+    let path = folder.at("out.wav");
+    let place = lacquer::files::Place::new(&path, &[], false).unwrap();
+    let sink = Sink::create_at(&place, 48_000, 2, Depth::Int16).unwrap();
+    std::fs::write(&path, "another's").unwrap();
+    assert!(sink.finish().unwrap_err().to_string().contains("exists"));
+    assert_eq!(std::fs::read(&path).unwrap(), b"another's");
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
+}
+
+#[test]
+fn errors_name_the_file_as_it_was_given_and_have_the_documented_codes() {
+    let folder = Folder::new("render-codes");
+    let at = |name: &str| folder.at(name).display().to_string();
+    let input = at("in.wav");
+    write(&folder.at("in.wav"), 48_000, Depth::Int16, &noise(-6.0, 4, 2, 480));
+    std::fs::write(at("text.wav"), "no audio").unwrap();
+    std::fs::create_dir(at("folder.wav")).unwrap();
+    let long = format!("{}.wav", "x".repeat(251));
+    for (code, input, output, about) in [
+        (1, at("none.wav"), at("out.wav"), 0),
+        (1, at("text.wav"), at("out.wav"), 0),
+        (1, at("folder.wav"), at("out.wav"), 0),
+        (2, input.clone(), at("out.mp3"), 1),
+        (2, input.clone(), at("folder.wav"), 1),
+        (3, input.clone(), at("none/out.wav"), 1),
+        (3, input.clone(), at("in.wav/out.wav"), 1),
+        (3, input.clone(), "/proc/out.wav".to_owned(), 1),
+        (0, input.clone(), at(&long), 1),
+        (3, input.clone(), at(&format!("x{long}")), 1),
+    ] {
+        let given = [&input, &output][about];
+        let (found, said) = try_render(&["--force", &input, &output]);
+        assert_eq!(found, Some(code), "{given}: {said}");
+        assert!(
+            said.is_empty() == (code == 0) && (said.is_empty() || said.starts_with(&format!("{given}: "))),
+            "{said}"
+        );
+    }
+    // Relative to where it was called, and so it is said.
+    let (code, said) = try_render(&["configs/none.wav", "out.wav"]);
+    assert!(code == Some(1) && said.starts_with("configs/none.wav: cannot be opened: "), "{said}");
 }
 
 #[test]

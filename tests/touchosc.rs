@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const STATIONS: [&str; 3] = ["demo", "jack", "voice-over"];
 
 fn write(station: &Path, output: &Path) -> Control {
-    let out = lacquer(&["touchosc", station.to_str().unwrap(), "-o", output.to_str().unwrap()]);
+    let out = lacquer(&["touchosc", station.to_str().unwrap(), "--force", "-o", output.to_str().unwrap()]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     read(output)
 }
@@ -43,6 +43,44 @@ fn the_shipped_layouts_and_their_pictures_are_those_of_the_shipped_stations() {
         assert!(xml(&new) == xml(&shipped), "{name}.tosc is old: make golden");
         assert!(draw(&layout) == fs::read_to_string(&picture).unwrap(), "{name}.svg is old: make golden");
     }
+}
+
+#[test]
+fn a_layout_that_is_there_stays_and_what_is_read_stays_for_ever() {
+    let folder = Folder::new("toscforce");
+    let station = folder.write("s.yaml", "name: S\naudio: {backend: null}\nchains: [c.yaml]\n");
+    let chain = folder.write("c.yaml", "nodes: [gain]\n");
+    let output = folder.write("x.tosc", "precious");
+    let link = folder.at("link.tosc");
+    std::os::unix::fs::symlink("x.tosc", &link).unwrap();
+    let run = |force: &[&str], output: &Path| {
+        let args = ["touchosc", station.to_str().unwrap(), "-o", output.to_str().unwrap()];
+        let out = lacquer(&[&args, force].concat());
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    let (code, said) = run(&[], &output);
+    assert!(code == Some(2) && said.starts_with(&format!("{}: exists; ", output.display())), "{said}");
+    assert_eq!(fs::read(&output).unwrap(), b"precious");
+    for read in [&station, &chain] {
+        let before = fs::read(read).unwrap();
+        let (code, said) = run(&["--force"], read);
+        assert!(code == Some(2) && said.contains("is an input itself"), "{said}");
+        assert!(fs::read(read).unwrap() == before);
+    }
+    assert_eq!(run(&["--force"], &link), (Some(0), String::new()));
+    assert!(link.symlink_metadata().unwrap().file_type().is_symlink());
+    read(&output);
+    assert_eq!(run(&[], &folder.at("none/x.tosc")).0, Some(3));
+    // A device or a pipe is written to, not replaced.
+    assert_eq!(run(&[], Path::new("/dev/null")), (Some(0), String::new()));
+    let into = folder.at("piped.tosc");
+    let shell = Command::new("sh")
+        .arg("-c")
+        .arg(r#""$0" touchosc "$1" -o /dev/stdout >"$2""#)
+        .args([lacquer_tests::daemon::binary(), station.clone(), into.clone()])
+        .status();
+    assert!(shell.unwrap().success());
+    assert!(xml(&into) == xml(&output));
 }
 
 /// All controls with their places on the screen, and the pages that they are on.

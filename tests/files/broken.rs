@@ -14,7 +14,7 @@ fn wav_that_is_cut_off_or_left_open() {
     truncate(&whole, &folder.at("take.wav"), 0.32);
     assert_eq!(
         message(&folder.at("take.wav")),
-        "take.wav: ends after 3.2 s of 10.0 s (299894 frames are missing); get a whole copy"
+        "ends after 3.2 s of 10.0 s (299894 frames are missing); get a whole copy"
     );
     let bytes = fs::read(&whole).unwrap();
     let data = bytes.windows(4).position(|word| word == b"data").unwrap() + 4;

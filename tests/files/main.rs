@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod broken;
+mod cut;
 mod lossy;
 mod mutated;
+mod ogg;
 mod sizes;
 mod written;
 
@@ -14,7 +16,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use lacquer::files::{Depth, FileError, Sink, Source, Written};
+use lacquer::files::{Accept, Depth, FileError, Sink, Source, Written};
 use lacquer_tests::daemon::Folder;
 use lacquer_tests::random::Random;
 use lacquer_tests::signal;
@@ -47,13 +49,29 @@ fn write(path: &Path, rate: u32, depth: Depth, planes: &[Vec<f64>]) -> Result<Wr
 
 fn read(path: &Path) -> Result<(Vec<Vec<f64>>, Option<u64>), FileError> {
     let mut source = Source::open(path)?;
+    Ok((drain(&mut source)?, source.frames()))
+}
+
+/// What there is of a file, and what is said of its end.
+fn read_as_far(path: &Path) -> Result<(Vec<Vec<f64>>, Vec<String>), FileError> {
+    let mut source = Source::open_as(path, Accept::Cut)?;
+    Ok((drain(&mut source)?, source.warnings()))
+}
+
+/// What is said of a file where only whole ones are taken.
+fn refusal(path: &Path) -> String {
+    let read = Source::open_as(path, Accept::Whole).and_then(|mut source| drain(&mut source));
+    read.expect_err("it was taken for whole").to_string()
+}
+
+fn drain(source: &mut Source) -> Result<Vec<Vec<f64>>, FileError> {
     let mut planes = vec![Vec::new(); source.channels()];
     while let Some(chunk) = source.next()? {
         assert!(chunk.iter().all(|plane| plane.len() == chunk[0].len() && !plane.is_empty()));
         planes.iter_mut().zip(chunk).for_each(|(plane, more)| plane.extend(more));
     }
     assert!(source.next()?.is_none());
-    Ok((planes, source.frames()))
+    Ok(planes)
 }
 
 fn run(tool: &str, arguments: &[&str], folder: &Folder) {
@@ -69,10 +87,9 @@ fn ffmpeg(arguments: &[&str], folder: &Folder) {
 fn message(path: &Path) -> String {
     let error = read(path).expect_err("a broken file was read to its end");
     let text = error.to_string();
-    let name = path.file_name().unwrap().to_str().unwrap();
-    assert!(text.starts_with(&format!("{name}: ")), "{text}");
     assert_eq!(text, text.trim().to_owned());
-    text
+    let said = text.strip_prefix(&format!("{}: ", path.display())).map(str::to_owned);
+    said.unwrap_or_else(|| panic!("{text}"))
 }
 
 fn truncate(path: &Path, to: &Path, part: f64) {

@@ -157,10 +157,11 @@ fn a_sink_leaves_nothing_half_done() {
     assert!(Sink::create(&folder.at("b.wav"), 44_100, 0, Depth::Int16).is_err());
     assert!(Sink::create(&folder.at("b.wav"), 0, 2, Depth::Int16).is_err());
     assert!(Sink::create(&folder.at("none/b.wav"), 44_100, 2, Depth::Int16).is_err());
-    // The name is taken by a folder: the rename fails and nothing stays behind.
-    fs::create_dir(folder.at("c.wav")).unwrap();
+    // The name is taken by a folder, before it is written or meanwhile: nothing stays behind.
     let sink = Sink::create(&folder.at("c.wav"), 44_100, 2, Depth::Int16).unwrap();
+    fs::create_dir(folder.at("c.wav")).unwrap();
     assert!(sink.finish().is_err());
+    assert!(Sink::create(&folder.at("c.wav"), 44_100, 2, Depth::Int16).is_err());
     assert_eq!(list(), 3);
     assert!("8".parse::<Depth>().unwrap_err().contains("f64"));
     for word in ["16", "24", "32", "f32", "f64"] {

@@ -1,14 +1,13 @@
 //! `lacquer meter`: what a file measures, as a table, as JSON, as a picture.
 
 use super::{Outcome, complain, print, untaken};
-use crate::files::{FileError, Source};
+use crate::files::{Accept, FileError, Place, Source};
 use crate::plot::{self, Measured};
 use indicatif::{ProgressBar, ProgressStyle};
 use lacquer_graph::dsp::kweight::LOWEST_RATE;
 use lacquer_graph::metering::spectrum::Spectrum;
 use lacquer_graph::metering::{FLOOR, Meters};
 use serde_json::json;
-use std::fs;
 use std::path::Path;
 
 /// Points of the loudness over time, a second.
@@ -16,35 +15,41 @@ const POINTS_A_SECOND: f64 = 10.0;
 /// Most of these points, a week of them: of a longer file each stands for twice as long, as often as it takes.
 const MOST_POINTS: usize = 6_048_000;
 
-pub(super) fn run(file: &Path, as_json: bool, picture: Option<&Path>, slope: f64) -> Outcome {
-    let measured = match measure(file, slope) {
-        Ok(measured) => measured,
-        Err(error) => return complain(&error, Outcome::Wrong),
-    };
-    if let Some(what) = untaken(file, &measured.intake, measured.rate) {
-        complain(&what, Outcome::Done);
+pub(super) fn run(
+    file: &Path,
+    as_json: bool,
+    accept: Accept,
+    picture: Option<&Path>,
+    force: bool,
+    slope: f64,
+) -> Outcome {
+    match report(file, as_json, accept, picture, force, slope) {
+        Ok(outcome) => outcome,
+        Err(error) => complain(&error, (&error).into()),
     }
-    if let Some(path) = picture
-        && let Err(error) = write(path, &plot::svg(&measured))
-    {
-        return complain(&format!("{}: it cannot be written: {error}", path.display()), Outcome::Refused);
-    }
-    print(&if as_json { format!("{:#}", to_json(&measured)) } else { table(&measured) })
 }
 
-/// Whole, or not at all: written beside, then put in place.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    let done = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
-    if done.is_err() {
-        fs::remove_file(&beside).ok();
+fn report(
+    file: &Path,
+    as_json: bool,
+    accept: Accept,
+    picture: Option<&Path>,
+    force: bool,
+    slope: f64,
+) -> Result<Outcome, FileError> {
+    let mut source = Source::open_as(file, accept)?;
+    let place = picture.map(|path| Place::new(path, &[file], force)).transpose()?;
+    let measured = measure(file, &mut source, slope)?;
+    let mut warnings = source.warnings();
+    warnings.extend(untaken(file, &measured.intake, measured.rate));
+    warnings.iter().for_each(|warning| _ = complain(warning, Outcome::Done));
+    if let Some(place) = place {
+        place.write(plot::svg(&measured).as_bytes())?;
     }
-    done
+    Ok(print(&if as_json { format!("{:#}", to_json(&measured, &warnings)) } else { table(&measured) }))
 }
 
-fn measure(file: &Path, slope: f64) -> Result<Measured, FileError> {
-    let mut source = Source::open(file)?;
+fn measure(file: &Path, source: &mut Source, slope: f64) -> Result<Measured, FileError> {
     let (rate, channels) = (f64::from(source.rate()), source.channels());
     let mut meters = Meters::placed(rate, channels, source.speakers());
     let mut spectrum = Spectrum::new(rate, channels);
@@ -150,7 +155,7 @@ fn table(measured: &Measured) -> String {
     text
 }
 
-fn to_json(measured: &Measured) -> serde_json::Value {
+fn to_json(measured: &Measured, warnings: &[String]) -> serde_json::Value {
     // JSON has no infinities.
     let level =
         |value: f64| if value > FLOOR { json!((value * 1000.0).round() / 1000.0) } else { json!(null) };
@@ -166,6 +171,7 @@ fn to_json(measured: &Measured) -> serde_json::Value {
     all.insert("rate".to_owned(), json!(measured.rate));
     all.insert("channels".to_owned(), json!(measured.channels));
     all.insert("seconds".to_owned(), json!(measured.seconds));
+    all.insert("warnings".to_owned(), json!(warnings));
     all.insert("rangestable".to_owned(), json!(measured.range_is_stable));
     let thirds = measured.thirds.iter().map(|(freq, db)| json!({"freq": freq.round(), "level": level(*db)}));
     all.insert("thirds".to_owned(), thirds.collect());

@@ -13,6 +13,7 @@ mod render;
 mod run;
 mod touchosc;
 
+use crate::files::{Accept, FileError};
 use crate::{panics, schema};
 use clap::{Parser, Subcommand, ValueEnum};
 use lacquer_graph::error::printable;
@@ -28,6 +29,8 @@ enum Outcome {
     Done,
     /// An input was wrong.
     Wrong,
+    /// The command line was wrong.
+    Misused,
     /// The system refused: device, port, permission.
     Refused,
     /// The station is bad: systemd must not start it again.
@@ -41,10 +44,26 @@ impl From<Outcome> for ExitCode {
         ExitCode::from(match outcome {
             Outcome::Done => 0,
             Outcome::Wrong => 1,
+            Outcome::Misused => 2,
             Outcome::Refused => 3,
             Outcome::BadStation => 78,
             Outcome::Interrupted => 130,
         })
+    }
+}
+
+impl From<&FileError> for Outcome {
+    fn from(error: &FileError) -> Self {
+        match error {
+            FileError::Io { doing: "opened", source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Outcome::Wrong
+            }
+            FileError::Io { .. } => Outcome::Refused,
+            FileError::Exists { .. } | FileError::IsInput { .. } | FileError::Output { .. } => {
+                Outcome::Misused
+            }
+            _ => Outcome::Wrong,
+        }
     }
 }
 
@@ -82,9 +101,15 @@ enum Command {
         /// best: settings that the chain does not give take their better, slower values, as `lacquer nodes` lists them
         #[arg(long, value_enum, default_value_t = Quality::Live)]
         quality: Quality,
+        /// Refuse an input that is cut off or whose length was never written, which else is read as far as it goes
+        #[arg(long)]
+        strict: bool,
+        /// Replace the output where it exists (never the input)
+        #[arg(long)]
+        force: bool,
         /// WAV, FLAC, MP3, Ogg Vorbis or AAC
         input: PathBuf,
-        /// WAV or FLAC
+        /// WAV or FLAC; must not exist without --force
         output: PathBuf,
     },
     /// Measure a file: loudness, true peak, levels, spectrum
@@ -94,9 +119,15 @@ enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// Refuse a file that is cut off or whose length was never written, which else is measured as far as it goes
+        #[arg(long)]
+        strict: bool,
         /// Draw a report: loudness over time, spectrum, histogram
         #[arg(long, value_name = "FILE.svg")]
         plot: Option<PathBuf>,
+        /// Replace the report where it exists
+        #[arg(long, requires = "plot")]
+        force: bool,
         /// Tilt of the drawn spectrum, in dB an octave
         #[arg(long, value_name = "DB", default_value_t = 4.5, allow_negative_numbers = true)]
         slope: f64,
@@ -135,6 +166,9 @@ enum Command {
         /// The layout
         #[arg(short, long, value_name = "FILE.tosc")]
         output: PathBuf,
+        /// Replace the layout where it exists
+        #[arg(long)]
+        force: bool,
         /// The port at which the tablet listens, where that is not the one it sends from (TouchOSC over UDP)
         #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
         reply_port: Option<u16>,
@@ -288,14 +322,19 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run { station, report } => run::run(&station, report),
         Command::Check { files } => check::run(&files),
-        Command::Render { chain, bits, quality, input, output } => {
-            render::run(&chain, bits, quality, &input, &output)
+        Command::Render { chain, bits, quality, strict, force, input, output } => {
+            let how = render::How { depth: bits, quality, accept: accept(strict), force };
+            render::run(&chain, how, &input, &output)
         }
-        Command::Meter { file, json, plot, slope } => meter::run(&file, json, plot.as_deref(), slope),
+        Command::Meter { file, json, strict, plot, force, slope } => {
+            meter::run(&file, json, accept(strict), plot.as_deref(), force, slope)
+        }
         Command::Nodes { node, json } => nodes::run(node.as_deref(), json),
         Command::Graph { chain, dot, rate } => graph::run(&chain, dot, f64::from(rate)),
         Command::Ctl { to, what } => ctl::run(to, what),
-        Command::Touchosc { station, output, reply_port } => touchosc::run(&station, &output, reply_port),
+        Command::Touchosc { station, output, force, reply_port } => {
+            touchosc::run(&station, &output, force, reply_port)
+        }
         Command::Devices { json } => devices::run(json),
         Command::Doctor { station, json } => doctor::run(station.as_deref(), json),
         Command::Generate { folder } => generate::run(&folder),
@@ -308,6 +347,11 @@ pub fn main() -> ExitCode {
         }
     };
     outcome.into()
+}
+
+/// Which files are read.
+fn accept(strict: bool) -> Accept {
+    if strict { Accept::Whole } else { Accept::Cut }
 }
 
 /// Prints to stdout; a reader that has left is no error.

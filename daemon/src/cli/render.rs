@@ -2,7 +2,7 @@
 
 use super::{Outcome, Quality, complain, untaken};
 use crate::backend::file::Memory;
-use crate::files::{Depth, FileError, Sink, Source, Written};
+use crate::files::{Accept, Depth, FileError, Place, Sink, Source, Written};
 use crate::reload;
 use crate::threads::audio::Callback;
 use basedrop::{Collector, Owned};
@@ -13,9 +13,9 @@ use lacquer_graph::metering::intake::Intake;
 use lacquer_graph::plan::{Group, Io};
 use lacquer_graph::seat::Event;
 use lacquer_graph::{Chain, Plan, Seat};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,10 +33,19 @@ impl From<FileError> for Failure {
     }
 }
 
-pub(super) fn run(chain: &Path, depth: Depth, quality: Quality, input: &Path, output: &Path) -> Outcome {
-    let source = match Source::open(input) {
+/// How a file is rendered.
+pub(super) struct How {
+    pub depth: Depth,
+    pub quality: Quality,
+    pub accept: Accept,
+    /// Whether a file that is there is replaced.
+    pub force: bool,
+}
+
+pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcome {
+    let mut source = match Source::open_as(input, how.accept) {
         Ok(source) => source,
-        Err(error) => return complain(&error, Outcome::Wrong),
+        Err(error) => return complain(&error, (&error).into()),
     };
     let rate = f64::from(source.rate());
     let group = |name: &str| vec![Group { name: name.to_owned(), channels: source.channels() }];
@@ -45,7 +54,7 @@ pub(super) fn run(chain: &Path, depth: Depth, quality: Quality, input: &Path, ou
         Ok(file) => file,
         Err(report) => return complain(&report, Outcome::Wrong),
     };
-    if quality == Quality::Best {
+    if how.quality == Quality::Best {
         for change in file.spec.at_best() {
             complain(&format!("best quality: {change}"), Outcome::Done);
         }
@@ -56,14 +65,21 @@ pub(super) fn run(chain: &Path, depth: Depth, quality: Quality, input: &Path, ou
         Err(_) => return Outcome::Wrong,
     };
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
         if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&interrupted)) {
             return complain(&error, Outcome::Refused);
         }
     }
-    let mut sink = match Sink::create(output, source.rate(), source.channels(), depth) {
+    // What the chain reads is an input too.
+    let texts =
+        file.spec.nodes.iter().flat_map(|node| &node.texts).map(|text| file.folder().join(&text.text));
+    let read: Vec<PathBuf> = [input.to_owned(), chain.to_owned()].into_iter().chain(texts).collect();
+    let read: Vec<&Path> = read.iter().map(PathBuf::as_path).collect();
+    let sink = Place::new(output, &read, how.force)
+        .and_then(|place| Sink::create_at(&place, source.rate(), source.channels(), how.depth));
+    let mut sink = match sink {
         Ok(sink) => sink,
-        Err(error) => return complain(&error, Outcome::Wrong),
+        Err(error) => return complain(&error, (&error).into()),
     };
     if !sink.place(source.speakers()) {
         let said = "its loudspeaker positions are not kept in a flac file: readers will take the usual ones";
@@ -71,14 +87,12 @@ pub(super) fn run(chain: &Path, depth: Depth, quality: Quality, input: &Path, ou
     }
     let mut engine = Engine::new(&plan);
     let mut intake = Intake::default();
-    let rendered = render(&mut engine, &mut intake, &plan, source, sink, &interrupted);
-    if rendered.is_ok() {
-        let untaken = untaken(input, &intake, rate);
-        untaken.into_iter().chain(engine.faults(&plan)).for_each(|what| {
-            complain(&what, Outcome::Done);
-        });
+    let result = render(&mut engine, &mut intake, &plan, &mut source, sink, &interrupted);
+    if result.is_ok() {
+        let warnings = source.warnings().into_iter().chain(untaken(input, &intake, rate));
+        warnings.chain(engine.faults(&plan)).for_each(|what| _ = complain(&what, Outcome::Done));
     }
-    match rendered {
+    match result {
         Ok(written) if written.clipped > 0 => complain(
             &format!(
                 "{}: {} samples were above full scale and are clipped",
@@ -88,7 +102,7 @@ pub(super) fn run(chain: &Path, depth: Depth, quality: Quality, input: &Path, ou
             Outcome::Done,
         ),
         Ok(_) => Outcome::Done,
-        Err(Failure::File(error)) => complain(&error, Outcome::Wrong),
+        Err(Failure::File(error)) => complain(&error, (&error).into()),
         Err(Failure::Interrupted) => complain(&"interrupted; nothing was written", Outcome::Interrupted),
     }
 }
@@ -164,7 +178,7 @@ fn render(
     engine: &mut Engine,
     intake: &mut Intake,
     plan: &Plan,
-    mut source: Source,
+    source: &mut Source,
     mut sink: Sink,
     interrupted: &AtomicBool,
 ) -> Result<Written, Failure> {

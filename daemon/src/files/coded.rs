@@ -1,11 +1,12 @@
 //! Decoding of everything but WAV, by symphonia, with the checks it leaves out.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use symphonia::core::audio::Channels;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -16,7 +17,10 @@ use symphonia::core::formats::{FormatId, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::RawValue;
 
-use super::trail::Trail;
+use super::mp4::Stated;
+use super::ogg::Vorbis;
+use super::trail::{Trail, after_flac_header};
+use super::{MAX_CHANNELS, aiff};
 use crate::panics::quietly;
 
 /// The comment in which a FLAC file gives its loudspeakers: RFC 9639, section 8.6.2.
@@ -57,7 +61,15 @@ pub(super) struct Coded {
     pub frames: Option<u64>,
     /// The time the next packet must have, where packets carry their own.
     expected: Option<i64>,
+    /// What was cut out of a FLAC stream begins in its middle; its checksum is that of the whole.
+    is_excerpt: bool,
     trail: Option<Trail>,
+    /// A Vorbis stream goes its own way.
+    vorbis: Option<Box<Vorbis>>,
+    /// Whether the file is shorter than it says (MP4).
+    is_cut: bool,
+    /// Whether the length was never written.
+    pub unclosed: bool,
     /// Whether a packet's duration is in frames and tells what at its end is padding (MP4).
     padded: bool,
 }
@@ -97,9 +109,20 @@ impl Coded {
     fn start(handle: File, path: &Path, start: u64, magic: &[u8]) -> Result<Coded, Error> {
         // Only these need to seek. The others must not: symphonia would then guess the length
         // of an MP3 without a Xing header and trim its end by the guess.
-        let seeks = magic.starts_with(b"OggS") || magic.get(4..8) == Some(b"ftyp");
-        let media: Box<dyn MediaSource> =
-            if seeks { Box::new(handle) } else { Box::new(ReadOnlySource::new(handle)) };
+        let (is_ogg, is_mp4) = (magic.starts_with(b"OggS"), magic.get(4..8) == Some(b"ftyp"));
+        let mut is_cut = false;
+        let filled = aiff::filled(&handle, start, magic)?;
+        let unclosed = filled.is_some();
+        let media: Box<dyn MediaSource> = match filled {
+            _ if is_ogg => Box::new(handle),
+            _ if is_mp4 => {
+                let stated = Stated::new(handle, start)?;
+                is_cut = stated.is_cut;
+                Box::new(stated)
+            }
+            Some((header, rest)) => Box::new(ReadOnlySource::new(Cursor::new(header).chain(rest))),
+            None => Box::new(ReadOnlySource::new(handle)),
+        };
         let stream = MediaSourceStream::new(media, Default::default());
         let format = symphonia::default::get_probe().probe(
             &Hint::new(),
@@ -116,27 +139,48 @@ impl Coded {
             return Err(none);
         };
         let options = AudioDecoderOptions::default().gapless(true).verify(true);
-        let decoder = symphonia::default::get_codecs().make_audio_decoder(params, &options)?;
+        let mut decoder = symphonia::default::get_codecs().make_audio_decoder(params, &options)?;
+        let is_few = params.channels.as_ref().is_some_and(|channels| channels.count() <= MAX_CHANNELS);
+        let vorbis = if id == FORMAT_ID_OGG && params.codec == CODEC_ID_VORBIS && is_few {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(start))?;
+            Some(Box::new(Vorbis::open(file, track.id, &mut *decoder)?))
+        } else {
+            None
+        };
         // A stream cut out of another starts at a later time, up to which its count goes.
         let begin = track.start_ts.get().max(0) as u64;
         let frames = track.num_frames.map(|frames| frames.saturating_sub(begin));
+        // An ADTS stream states no length; symphonia guesses one. A fragmented MP4 states 0.
+        let states = id != FORMAT_ID_ADTS && (id != FORMAT_ID_ISOMP4 || frames != Some(0)) && !unclosed;
         Ok(Coded {
             id,
             track: track.id,
             padded: id == FORMAT_ID_ISOMP4 && frames.is_some(),
-            // An ADTS stream states no length; symphonia guesses one. A fragmented MP4 states 0.
-            frames: frames.filter(|frames| id != FORMAT_ID_ADTS && (id != FORMAT_ID_ISOMP4 || *frames > 0)),
+            frames: vorbis.as_ref().map_or(frames.filter(|_| states), |vorbis| vorbis.frames),
             expected: None,
+            is_excerpt: false,
             trail: match id {
                 FORMAT_ID_MP3 | FORMAT_ID_ADTS => Some(Trail::new(File::open(path)?, start)),
+                FORMAT_ID_FLAC => {
+                    let file = File::open(path)?;
+                    let first = after_flac_header(&file, start)?;
+                    Some(Trail::new(file, first))
+                }
                 _ => None,
             },
+            vorbis,
+            is_cut,
+            unclosed,
             format,
             decoder,
         })
     }
 
     fn step(&mut self, rate: u32, planes: &mut Vec<Vec<f64>>) -> Result<bool, Fault> {
+        if let Some(vorbis) = &mut self.vorbis {
+            return vorbis.next(rate, &mut *self.decoder, planes);
+        }
         loop {
             let packet = match self.format.next_packet() {
                 Ok(Some(packet)) if packet.track_id == self.track => packet,
@@ -151,8 +195,16 @@ impl Coded {
             if matches!(self.id, FORMAT_ID_FLAC | FORMAT_ID_OGG) {
                 // Symphonia leaves out a frame or page with a wrong checksum; the time tells.
                 let (time, length) = (packet.pts.get(), packet.block_dur().get());
-                let expected = self.expected.unwrap_or(if self.id == FORMAT_ID_FLAC { 0 } else { time });
-                if time != expected {
+                // Only the first frame tells an excerpt from a stream whose first frames are broken.
+                if self.id == FORMAT_ID_FLAC
+                    && let Some(mut trail) = self.trail.take()
+                    && time > 0
+                {
+                    trail.follow(&packet.data, false)?;
+                    self.is_excerpt = true;
+                    self.frames = self.frames.map(|frames| frames.saturating_sub(time.unsigned_abs()));
+                }
+                if time != self.expected.unwrap_or(time) {
                     return Err(Fault::Corrupt("a part of it is broken or missing".into()));
                 }
                 self.expected = Some(time.saturating_add_unsigned(length));
@@ -179,11 +231,16 @@ impl Coded {
     }
 
     fn end(&mut self) -> Result<(), Fault> {
+        if self.is_cut {
+            return Err(Fault::Early);
+        }
         if let Some(trail) = &self.trail {
             trail.end()?;
         }
         match self.decoder.finalize().verify_ok {
-            Some(false) => Err(Fault::Corrupt("its audio does not match its checksum".into())),
+            Some(false) if !self.is_excerpt => {
+                Err(Fault::Corrupt("its audio does not match its checksum".into()))
+            }
             _ => Ok(()),
         }
     }

@@ -1,11 +1,16 @@
 //! Audio files: read as streams of f64, written whole or not at all.
 //!
 //! [`Source`] reads WAV, AIFF, FLAC, MP3, Ogg Vorbis and AAC; [`Sink`] writes WAV and FLAC.
-//! Samples are planar f64 with full scale at 1.0. A file that is cut off or corrupt is an
-//! error wherever the format lets it be seen; nothing is skipped or concealed.
+//! Samples are planar f64 with full scale at 1.0. A file that is corrupt is an error wherever the
+//! format lets it be seen, and one that is cut off too, unless the caller accepts it and says so;
+//! nothing is skipped or concealed.
 
+mod aiff;
 mod coded;
 mod flac;
+mod mp4;
+mod ogg;
+mod place;
 mod read;
 mod trail;
 mod wav;
@@ -16,20 +21,21 @@ use std::path::Path;
 
 use thiserror::Error;
 
-pub use read::Source;
+pub use place::Place;
+pub use read::{Accept, Source};
 pub use write::{Depth, Sink, Written};
 
 /// The most channels a file may have.
 pub const MAX_CHANNELS: usize = 8;
 
-/// What went wrong with a file. Every message starts with the file's name (without its folder)
+/// What went wrong with a file. Every message starts with the file, as it was given,
 /// and says what was found and, where there is one, what to do.
 #[derive(Debug, Error)]
 pub enum FileError {
     /// The system refused to open, read, write or rename the file.
     #[error("{file}: cannot be {doing}: {source}")]
     Io {
-        /// File name.
+        /// The file, as it was given.
         file: String,
         /// Past participle: `opened`, `read`, `written`.
         doing: &'static str,
@@ -39,13 +45,13 @@ pub enum FileError {
     /// No known audio format was found in the file.
     #[error("{file}: not an audio file that can be read (wav, aiff, flac, mp3, ogg vorbis, aac)")]
     NotAudio {
-        /// File name.
+        /// The file, as it was given.
         file: String,
     },
     /// An audio file, but of a variant that is not handled, or with a broken header.
     #[error("{file}: cannot be read: {what}; convert it to wav or flac, or get a whole copy")]
     Unreadable {
-        /// File name.
+        /// The file, as it was given.
         file: String,
         /// What was found.
         what: String,
@@ -53,19 +59,81 @@ pub enum FileError {
     /// No channels, or more than [`MAX_CHANNELS`].
     #[error("{file}: has {channels} channels where 1 to 8 are handled")]
     Channels {
-        /// File name.
+        /// The file, as it was given.
         file: String,
         /// Channel count found or asked for.
         channels: usize,
     },
-    /// Fewer frames than the file promises. Times in seconds.
-    #[error(
-        "{file}: ends after {found:.1} s of {promised:.1} s ({missing} frames are missing); \
-         get a whole copy"
-    )]
-    Short {
-        /// File name.
+    /// A file that is not whole, where only whole ones are accepted.
+    #[error("{file}: {lack}; get a whole copy")]
+    Lacking {
+        /// The file, as it was given.
         file: String,
+        /// What is missing.
+        lack: Lack,
+    },
+    /// The data cannot be decoded, or is not what its checksum or frame count says.
+    #[error("{file}: is corrupt after {at:.1} s: {what}; get a whole copy")]
+    Corrupt {
+        /// The file, as it was given.
+        file: String,
+        /// Seconds read before the fault was seen.
+        at: f64,
+        /// What was found.
+        what: String,
+    },
+    /// Something is there already.
+    #[error("{file}: exists; give another name, or --force to replace it")]
+    Exists {
+        /// The file, as it was given.
+        file: String,
+    },
+    /// What would be written is what is read, by this name or by another.
+    #[error("{file}: is an input itself, which is never replaced; give another name")]
+    IsInput {
+        /// The file, as it was given.
+        file: String,
+    },
+    /// An output that cannot be made as asked: kind, depth, rate or channels.
+    #[error("{file}: cannot be written: {what}")]
+    Output {
+        /// The file, as it was given.
+        file: String,
+        /// What was asked for and what can be done instead.
+        what: String,
+    },
+    /// A call after an earlier call on the same file had failed.
+    #[error("{file}: an earlier read or write failed, so it cannot be gone on with; start again")]
+    Failed {
+        /// The file, as it was given.
+        file: String,
+    },
+}
+
+impl FileError {
+    /// The message without the file, for where that is named already.
+    pub fn reason(&self) -> String {
+        let (FileError::Io { file, .. }
+        | FileError::NotAudio { file }
+        | FileError::Unreadable { file, .. }
+        | FileError::Channels { file, .. }
+        | FileError::Lacking { file, .. }
+        | FileError::Corrupt { file, .. }
+        | FileError::Exists { file }
+        | FileError::IsInput { file }
+        | FileError::Output { file, .. }
+        | FileError::Failed { file }) = self;
+        let text = self.to_string();
+        text.strip_prefix(&format!("{file}: ")).map(str::to_owned).unwrap_or(text)
+    }
+}
+
+/// What makes that a file is not whole. Times in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+pub enum Lack {
+    /// Fewer frames than the file promises.
+    #[error("ends after {found:.1} s of {promised:.1} s ({missing} frames are missing)")]
+    Short {
         /// Seconds that are there.
         found: f64,
         /// Seconds the file promises.
@@ -74,43 +142,19 @@ pub enum FileError {
         missing: u64,
     },
     /// The file stops in the middle of its data and does not say how long it should be.
-    #[error("{file}: is cut off after {found:.1} s; get a whole copy")]
+    #[error("is cut off after {found:.1} s")]
     Cut {
-        /// File name.
-        file: String,
         /// Seconds that could be read.
         found: f64,
     },
-    /// The data cannot be decoded, or is not what its checksum or frame count says.
-    #[error("{file}: is corrupt after {at:.1} s: {what}; get a whole copy")]
-    Corrupt {
-        /// File name.
-        file: String,
-        /// Seconds read before the fault was seen.
-        at: f64,
-        /// What was found.
-        what: String,
-    },
-    /// An output that cannot be made as asked: kind, depth, rate or channels.
-    #[error("{file}: cannot be written: {what}")]
-    Output {
-        /// File name.
-        file: String,
-        /// What was asked for and what can be done instead.
-        what: String,
-    },
-    /// A call after an earlier call on the same file had failed.
-    #[error("{file}: an earlier read or write failed, so it cannot be gone on with; start again")]
-    Failed {
-        /// File name.
-        file: String,
-    },
+    /// The recorder wrote to a pipe, or did not come to its end.
+    #[error("its length was never written, so its end may be missing")]
+    Unclosed,
 }
 
-/// The name a file has in messages.
+/// The name a file has in messages: as it was given.
 fn name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().into_owned()
+    path.display().to_string()
 }
 
 /// Frames as seconds.

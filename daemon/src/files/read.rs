@@ -9,12 +9,25 @@ use symphonia::core::errors::Error;
 
 use super::coded::{Coded, Fault, words};
 use super::trail::{after_id3, read_some};
-use super::{FileError, MAX_CHANNELS, name, seconds, wav};
+use super::{FileError, Lack, MAX_CHANNELS, name, seconds, wav};
+
+/// Which files are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Accept {
+    /// Whole ones.
+    Whole,
+    /// Those too whose length was never written.
+    Unclosed,
+    /// Those too that are cut off, as far as they go.
+    Cut,
+}
 
 /// An audio file being read as a stream.
 pub struct Source {
     file: String,
     input: Input,
+    accept: Accept,
+    lacks: Vec<Lack>,
     rate: u32,
     channels: usize,
     frames: Option<u64>,
@@ -31,14 +44,24 @@ enum Input {
 }
 
 impl Source {
-    /// Opens the audio file at `path` and reads its header.
+    /// Opens the audio file at `path` and reads its header. One that is cut off is refused.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_as`](Self::open_as).
+    pub fn open(path: &Path) -> Result<Source, FileError> {
+        Self::open_as(path, Accept::Unclosed)
+    }
+
+    /// The same, for the files that `accept` says.
     ///
     /// # Errors
     ///
     /// [`FileError::Io`]; [`FileError::NotAudio`] if no known format is found;
     /// [`FileError::Unreadable`] for a variant not handled or a broken header;
-    /// [`FileError::Channels`]; [`FileError::Short`] if a WAV's length on disk already shows it.
-    pub fn open(path: &Path) -> Result<Source, FileError> {
+    /// [`FileError::Channels`]; [`FileError::Lacking`] if the header or a WAV's length on disk
+    /// already shows what is not accepted.
+    pub fn open_as(path: &Path, accept: Accept) -> Result<Source, FileError> {
         let file = name(path);
         let failed = |source| FileError::Io { file: file.clone(), doing: "opened", source };
         let unreadable = |what| FileError::Unreadable { file: file.clone(), what };
@@ -51,7 +74,7 @@ impl Source {
         let mut magic = [0; 12];
         let seen = read_some(&handle, &mut magic, start).map_err(failed)?;
         if matches!(&magic[..4], b"RIFF" | b"RF64" | b"BW64") && &magic[8..] == b"WAVE" {
-            return Self::open_wav(file, handle);
+            return Self::open_wav(file, handle, accept);
         }
         handle.seek(SeekFrom::Start(start)).map_err(failed)?;
         let mut coded = match Coded::open(handle, path, start, &magic[..seen]) {
@@ -70,12 +93,12 @@ impl Source {
             return Err(unreadable("it does not state its rate and channels".into()));
         };
         let (channels, bits, frames) = (channels.count(), params.bits_per_sample, coded.frames);
-        let speakers = coded.speakers(channels);
+        let (unclosed, speakers) = (coded.unclosed, coded.speakers(channels));
         let source = Self::new(file, Input::Coded(Box::new(coded)), rate, channels, frames, bits)?;
-        Ok(source.placed(speakers))
+        source.placed(speakers).accept(accept, unclosed)
     }
 
-    fn open_wav(file: String, handle: File) -> Result<Source, FileError> {
+    fn open_wav(file: String, handle: File, accept: Accept) -> Result<Source, FileError> {
         let reader = match wav::Reader::open(handle) {
             Ok(reader) => reader,
             Err(wav::Refusal::Io(source)) => {
@@ -87,10 +110,19 @@ impl Source {
         let (present, frames, speakers) = (reader.present, reader.frames, reader.speakers);
         let source = Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?.placed(speakers);
         // Better now than after all that is there has been worked on.
-        match frames {
-            Some(frames) if frames > present => Err(source.early(present)),
-            _ => Ok(source),
+        if accept < Accept::Cut && frames.is_some_and(|frames| frames > present) {
+            return Err(source.lacking(source.early(present)));
         }
+        source.accept(accept, frames.is_none())
+    }
+
+    fn accept(mut self, accept: Accept, unclosed: bool) -> Result<Source, FileError> {
+        self.accept = accept;
+        if unclosed && accept < Accept::Unclosed {
+            return Err(self.lacking(Lack::Unclosed));
+        }
+        self.lacks.extend(unclosed.then_some(Lack::Unclosed));
+        Ok(self)
     }
 
     fn new(
@@ -108,8 +140,21 @@ impl Source {
             return Err(FileError::Unreadable { file, what: "its rate is 0".into() });
         }
         let planes = vec![Vec::new(); channels];
-        let speakers = usual(channels);
-        Ok(Source { file, input, rate, channels, frames, bits, speakers, done: 0, failed: false, planes })
+        let (accept, lacks, speakers) = (Accept::Whole, Vec::new(), usual(channels));
+        Ok(Source {
+            file,
+            input,
+            accept,
+            lacks,
+            rate,
+            channels,
+            frames,
+            bits,
+            speakers,
+            done: 0,
+            failed: false,
+            planes,
+        })
     }
 
     /// With the loudspeakers of a mask; 0 leaves the usual ones.
@@ -144,12 +189,18 @@ impl Source {
         self.bits
     }
 
+    /// What was accepted although it is not whole, as sentences for people; of a file that is cut
+    /// off, once its end was read.
+    pub fn warnings(&self) -> Vec<String> {
+        self.lacks.iter().map(|lack| format!("{}: {lack}; what is there was read", self.file)).collect()
+    }
+
     /// The next frames: one plane per channel, all of one length of at least 1, full scale at
-    /// 1.0. None at the end of a file that was whole.
+    /// 1.0. None at the end of a file that was whole, or was cut off and is accepted.
     ///
     /// # Errors
     ///
-    /// [`FileError::Short`] or [`FileError::Cut`] if the file ends early, [`FileError::Corrupt`]
+    /// [`FileError::Lacking`] if the file ends early, [`FileError::Corrupt`]
     /// if it cannot be decoded, [`FileError::Io`] if the system cannot read; from then on
     /// [`FileError::Failed`].
     #[expect(clippy::should_implement_trait, reason = "it lends its planes, which Iterator cannot")]
@@ -157,9 +208,17 @@ impl Source {
         if self.failed {
             return Err(FileError::Failed { file: self.file.clone() });
         }
+        if self.lacks.iter().any(|lack| *lack != Lack::Unclosed) {
+            return Ok(None);
+        }
         match self.fill() {
             Ok(true) => Ok(Some(&self.planes)),
             Ok(false) => Ok(None),
+            // Where nothing at all is there, nothing was read as far as it goes.
+            Err(Fault::Early) if self.accept == Accept::Cut && self.done > 0 => {
+                self.lacks.push(self.early(self.done));
+                Ok(None)
+            }
             Err(fault) => {
                 self.failed = true;
                 Err(self.error(fault))
@@ -174,7 +233,12 @@ impl Source {
                 reader.next(&mut self.planes)?;
                 !self.planes[0].is_empty()
             }
-            Input::Coded(coded) => coded.next(self.rate, &mut self.planes)?,
+            Input::Coded(coded) => {
+                let more = coded.next(self.rate, &mut self.planes)?;
+                // The first frame may show that it is cut out of a longer one.
+                self.frames = coded.frames;
+                more
+            }
         };
         self.done += if more { self.planes[0].len() as u64 } else { 0 };
         match self.frames {
@@ -189,20 +253,24 @@ impl Source {
     fn error(&self, fault: Fault) -> FileError {
         let file = self.file.clone();
         match fault {
-            Fault::Early => self.early(self.done),
+            Fault::Early => self.lacking(self.early(self.done)),
             Fault::Io(source) => FileError::Io { file, doing: "read", source },
             Fault::Corrupt(what) => FileError::Corrupt { file, at: seconds(self.done, self.rate), what },
         }
     }
 
-    fn early(&self, done: u64) -> FileError {
-        let (file, found) = (self.file.clone(), seconds(done, self.rate));
+    fn lacking(&self, lack: Lack) -> FileError {
+        FileError::Lacking { file: self.file.clone(), lack }
+    }
+
+    fn early(&self, done: u64) -> Lack {
+        let found = seconds(done, self.rate);
         match self.frames {
             Some(frames) if frames > done => {
                 let promised = seconds(frames, self.rate);
-                FileError::Short { file, found, promised, missing: frames - done }
+                Lack::Short { found, promised, missing: frames - done }
             }
-            _ => FileError::Cut { file, found },
+            _ => Lack::Cut { found },
         }
     }
 }

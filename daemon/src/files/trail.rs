@@ -81,6 +81,21 @@ pub(super) fn after_id3(file: &File) -> io::Result<u64> {
     }
 }
 
+/// The position of the first frame of a FLAC that starts at byte `start` of `file`.
+pub(super) fn after_flac_header(file: &File, start: u64) -> io::Result<u64> {
+    let mut at = start + 4;
+    loop {
+        let mut head = [0; 4];
+        if read_some(file, &mut head, at)? < 4 {
+            return Ok(at);
+        }
+        at += 4 + u64::from(u32::from_be_bytes([0, head[1], head[2], head[3]]));
+        if head[0] & 0x80 != 0 {
+            return Ok(at);
+        }
+    }
+}
+
 /// Fills `bytes` from position `at` as far as the file goes; returns how many there were.
 pub(super) fn read_some(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
     let mut seen = 0;

@@ -10,9 +10,9 @@ use super::write::Depth;
 use crate::backend::narrow;
 use lacquer_graph::dsp::speakers::usual;
 
-/// Data sizes a writer to a pipe leaves, as it cannot go back: the largest there is, or sox's,
+/// Data sizes a writer to a pipe leaves, as it cannot go back: the largest there are, or sox's,
 /// which it takes down to whole frames.
-const OPEN_SIZES: [u64; 2] = [0xffff_ffff, 0x7fff_f000];
+const OPEN_SIZES: [u64; 3] = [u64::MAX, 0xffff_ffff, 0x7fff_f000];
 /// The tail all sub-format GUIDs share that stand for a plain format code.
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 16, 0, 128, 0, 0, 170, 0, 56, 155, 113];
 /// Frames decoded at a time.

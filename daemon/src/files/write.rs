@@ -1,14 +1,12 @@
 //! Writing: planar f64 to a WAV or FLAC file that appears only when it is whole.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process;
+use std::path::Path;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{FileError, MAX_CHANNELS, flac, name, wav};
+use super::place::{Part, Place};
+use super::{FileError, MAX_CHANNELS, flac, wav};
 use lacquer_graph::dsp::speakers::usual;
 
 /// How samples are stored in an output file.
@@ -83,12 +81,11 @@ pub struct Written {
 /// An audio file being written.
 ///
 /// The bytes go to a hidden temporary file in the same folder; [`finish`](Sink::finish) puts it
-/// in place of whatever was there. A sink dropped before that leaves the folder as it was.
+/// in its [`Place`]. A sink dropped before that leaves the folder as it was.
 /// Memory use does not grow with the length of the audio.
 pub struct Sink {
-    file: String,
-    target: PathBuf,
-    temporary: PathBuf,
+    place: Place,
+    part: Part,
     encoder: Option<Encoder>,
     depth: Depth,
     channels: usize,
@@ -100,22 +97,28 @@ enum Encoder {
     Flac(Box<flac::Writer>),
 }
 
-/// Keeps temporary files of one process apart.
-static SERIAL: AtomicU64 = AtomicU64::new(0);
-
 impl Sink {
-    /// Starts the file at `path`, WAV or FLAC by its extension, with `rate` frames per second
-    /// and 1 to 8 `channels`.
+    /// Starts the file at `path`, in place of whatever is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Place::new`] and [`create_at`](Self::create_at).
+    pub fn create(path: &Path, rate: u32, channels: usize, depth: Depth) -> Result<Sink, FileError> {
+        Self::create_at(&Place::new(path, &[], true)?, rate, channels, depth)
+    }
+
+    /// Starts the file at `place`, WAV or FLAC by its extension, with `rate` frames per second and 1
+    /// to 8 `channels`.
     ///
     /// # Errors
     ///
     /// [`FileError::Output`] for another extension, a rate of 0, or a FLAC of other than 16 or
     /// 24 bits or with a rate FLAC cannot state; [`FileError::Channels`]; [`FileError::Io`] if
     /// the folder cannot be written to.
-    pub fn create(path: &Path, rate: u32, channels: usize, depth: Depth) -> Result<Sink, FileError> {
-        let file = name(path);
+    pub fn create_at(place: &Place, rate: u32, channels: usize, depth: Depth) -> Result<Sink, FileError> {
+        let file = place.given().to_owned();
         let refuse = |what: String| Err(FileError::Output { file: file.clone(), what });
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let extension = Path::new(&file).extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let is_flac = match extension.as_str() {
             "wav" => false,
             "flac" => true,
@@ -130,21 +133,11 @@ impl Sink {
         if !(1..=MAX_CHANNELS).contains(&channels) {
             return Err(FileError::Channels { file, channels });
         }
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let temporary = path.with_file_name(format!(".{file}.{}-{serial}.part", process::id()));
-        let failed = |source| FileError::Io { file: file.clone(), doing: "written", source };
-        let output = OpenOptions::new().write(true).create_new(true).open(&temporary);
-        let output = output.map_err(failed)?;
+        let (part, output) = place.begin()?;
+        let failed = |source| place.failed(source);
         // From here on, dropping the sink removes the temporary file.
-        let mut sink = Sink {
-            file: file.clone(),
-            target: path.to_path_buf(),
-            temporary,
-            encoder: None,
-            depth,
-            channels,
-            written: Written { frames: 0, clipped: 0 },
-        };
+        let written = Written { frames: 0, clipped: 0 };
+        let mut sink = Sink { place: place.clone(), part, encoder: None, depth, channels, written };
         sink.encoder = Some(if is_flac {
             let writer = flac::Writer::new(output, rate, channels, depth.bits());
             Encoder::Flac(Box::new(writer.map_err(failed)?))
@@ -178,10 +171,10 @@ impl Sink {
         if planes.len() != self.channels || planes.iter().any(|plane| plane.len() != frames) {
             let what =
                 format!("it takes {} planes of one length and was given {}", self.channels, planes.len());
-            return Err(FileError::Output { file: self.file.clone(), what });
+            return Err(FileError::Output { file: self.place.given().to_owned(), what });
         }
         let Some(encoder) = &mut self.encoder else {
-            return Err(FileError::Failed { file: self.file.clone() });
+            return Err(FileError::Failed { file: self.place.given().to_owned() });
         };
         match put(encoder, self.depth, planes, frames) {
             Ok(clipped) => {
@@ -191,7 +184,7 @@ impl Sink {
             }
             Err(source) => {
                 self.encoder = None;
-                Err(self.io(source))
+                Err(self.place.failed(source))
             }
         }
     }
@@ -200,36 +193,18 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// [`FileError::Io`] if the system cannot write or rename; [`FileError::Failed`] after a
-    /// failed write. What was at the path before is then still there.
+    /// [`FileError::Io`] if the system cannot write or rename; [`FileError::Exists`] if something
+    /// is there by now that may not go; [`FileError::Failed`] after a failed write. What was at the path before is then still there.
     pub fn finish(mut self) -> Result<Written, FileError> {
         let Some(encoder) = self.encoder.take() else {
-            return Err(FileError::Failed { file: self.file.clone() });
+            return Err(FileError::Failed { file: self.place.given().to_owned() });
         };
         let done = match encoder {
             Encoder::Wav(writer) => writer.finish(self.written.frames),
             Encoder::Flac(writer) => writer.finish(),
         };
-        let placed =
-            done.and_then(|file| file.sync_all()).and_then(|()| fs::rename(&self.temporary, &self.target));
-        placed.map_err(|source| self.io(source))?;
-        // The rename itself; a folder that cannot be synced does not undo a whole file.
-        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
-            folder.sync_all().ok();
-        }
+        self.part.finish(done.map_err(|source| self.place.failed(source))?)?;
         Ok(self.written)
-    }
-
-    fn io(&self, source: io::Error) -> FileError {
-        FileError::Io { file: self.file.clone(), doing: "written", source }
-    }
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        // After a finish the name is gone already, and this does nothing.
-        fs::remove_file(&self.temporary).ok();
     }
 }
 

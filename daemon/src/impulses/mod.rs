@@ -177,7 +177,7 @@ fn read(path: &Path, rate: f64) -> Result<Impulse, String> {
 
 /// Reads an audio file, no farther than an impulse may be long.
 fn audio(path: &Path) -> Result<Read, String> {
-    let mut source = Source::open(path).map_err(|error| error.to_string())?;
+    let mut source = Source::open(path).map_err(|error| error.reason())?;
     let (count, rate) = (source.channels(), source.rate());
     if !matches!(count, 1 | 2 | 4) {
         return Err(BadImpulse::Channels(count).to_string());
@@ -190,7 +190,7 @@ fn audio(path: &Path) -> Result<Read, String> {
     if let Some(why) = source.frames().and_then(too_long) {
         return Err(why);
     }
-    while let Some(planes) = source.next().map_err(|error| error.to_string())? {
+    while let Some(planes) = source.next().map_err(|error| error.reason())? {
         channels.iter_mut().zip(planes).for_each(|(channel, plane)| channel.extend(plane));
         if let Some(why) = too_long(channels[0].len() as u64) {
             return Err(why);

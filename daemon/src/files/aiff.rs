@@ -1,0 +1,49 @@
+//! AIFF: the sizes that a recorder leaves open, as it wrote to a pipe or did not come to its end.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+
+use super::trail::read_some;
+
+/// The most bytes that are searched for the samples.
+const REACH: usize = 1 << 20;
+/// The size that sox leaves for samples that go to a pipe.
+const SOX: u32 = 0x7f00_0008;
+
+/// Where the file that reads `magic` at byte `start` is an AIFF whose length was never written: its header with the
+/// length that is there, and a handle on what follows.
+pub(super) fn filled(file: &File, start: u64, magic: &[u8]) -> io::Result<Option<(Vec<u8>, File)>> {
+    if !magic.starts_with(b"FORM") || !matches!(magic.get(8..12), Some(b"AIFF" | b"AIFC")) {
+        return Ok(None);
+    }
+    let there = file.metadata()?.len().saturating_sub(start);
+    let mut bytes = vec![0; REACH];
+    let seen = read_some(file, &mut bytes, start)?;
+    bytes.truncate(seen);
+    let number = |at: usize| bytes.get(at..at + 4).map(|n| u32::from_be_bytes([n[0], n[1], n[2], n[3]]));
+    let mut at = 12;
+    let stated = loop {
+        match (bytes.get(at..at + 4), number(at + 4)) {
+            (Some(b"SSND"), Some(size)) => break size,
+            // Chunks are padded to an even size.
+            (Some(_), Some(size)) => at += 8 + (size as usize).next_multiple_of(2),
+            _ => return Ok(None),
+        }
+    };
+    let (rest, form) = (there - (at as u64 + 8), number(4).unwrap_or(0));
+    let is_open = match stated {
+        0..=8 => u64::from(form) + 8 != there && rest > 8,
+        SOX | u32::MAX => rest < u64::from(stated),
+        _ => false,
+    };
+    if !is_open {
+        return Ok(None);
+    }
+    let size = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes();
+    bytes.truncate(at + 8);
+    bytes[4..8].copy_from_slice(&size(there - 8));
+    bytes[at + 4..].copy_from_slice(&size(rest));
+    let mut file = file.try_clone()?;
+    file.seek(SeekFrom::Start(start + bytes.len() as u64))?;
+    Ok(Some((bytes, file)))
+}

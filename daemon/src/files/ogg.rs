@@ -1,0 +1,298 @@
+//! Vorbis out of Ogg pages, by the granule positions that pages carry.
+//!
+//! The decoder library's own way leaves out broken pages and takes what is trimmed at the start for more than the stream
+//! promises. Here pages follow each other by their numbers, each has its checksum, and the frames that a page decodes
+//! to are laid against its granule position: what lies before 0 is trimmed at the start, what lies past that of the
+//! last page at the end.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+
+use symphonia::core::checksum::Crc32;
+use symphonia::core::codecs::audio::AudioDecoder;
+use symphonia::core::io::Monitor;
+use symphonia::core::packet::Packet;
+use symphonia::core::units::{Duration, Timestamp};
+
+use super::coded::{Fault, words};
+use super::trail::read_some;
+
+/// Bytes of a page before its lacing values.
+const HEAD: usize = 27;
+/// The most bytes of a page.
+const LONGEST: usize = HEAD + 255 + 255 * 255;
+/// The most bytes of a packet.
+const LARGEST: usize = 1 << 24;
+
+/// One page, as its bytes.
+struct Page(Vec<u8>);
+
+impl Page {
+    /// The next page of `input`. None at its end.
+    fn read(input: &mut impl BufRead) -> Result<Option<Page>, Fault> {
+        if input.fill_buf()?.is_empty() {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; 4];
+        input.read_exact(&mut bytes)?;
+        if bytes != b"OggS" {
+            return Err(broken());
+        }
+        for to in [|_: &[u8]| HEAD, |bytes: &[u8]| HEAD + usize::from(bytes[26]), |bytes: &[u8]| size(bytes)]
+        {
+            let from = bytes.len();
+            bytes.resize(to(&bytes), 0);
+            input.read_exact(&mut bytes[from..])?;
+        }
+        if is_whole(&bytes) { Ok(Some(Page(bytes))) } else { Err(broken()) }
+    }
+
+    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
+        std::array::from_fn(|byte| self.0[at + byte])
+    }
+
+    fn is_continued(&self) -> bool {
+        self.0[5] & 1 != 0
+    }
+
+    fn is_first(&self) -> bool {
+        self.0[5] & 2 != 0
+    }
+
+    fn is_last(&self) -> bool {
+        self.0[5] & 4 != 0
+    }
+
+    /// Frames of the stream up to the end of the last packet that ends here.
+    fn granule(&self) -> i64 {
+        i64::from_le_bytes(self.field(6))
+    }
+
+    fn serial(&self) -> u32 {
+        u32::from_le_bytes(self.field(14))
+    }
+
+    fn number(&self) -> u32 {
+        u32::from_le_bytes(self.field(18))
+    }
+
+    /// The pieces of packets on it, and whether each is the end of its packet.
+    fn pieces(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let head = HEAD + usize::from(self.0[26]);
+        let (lacing, mut body) = (&self.0[HEAD..head], &self.0[head..]);
+        lacing.chunk_by(|before, _| *before == 255).map(move |values| {
+            let (piece, rest) = body.split_at(values.iter().map(|value| usize::from(*value)).sum());
+            body = rest;
+            (piece, values.last().is_some_and(|value| *value < 255))
+        })
+    }
+}
+
+/// Bytes of the page whose head and lacing values `bytes` begins with.
+fn size(bytes: &[u8]) -> usize {
+    let head = HEAD + usize::from(bytes[26]);
+    head + bytes[HEAD..head].iter().map(|value| usize::from(*value)).sum::<usize>()
+}
+
+/// Whether a page has the checksum it states. That is of the page with 0 in its place.
+fn is_whole(bytes: &[u8]) -> bool {
+    let mut sum = Crc32::new(0);
+    sum.process_buf_bytes(&bytes[..22]);
+    sum.process_buf_bytes(&[0; 4]);
+    sum.process_buf_bytes(&bytes[26..]);
+    bytes[4] == 0 && bytes[22..26] == sum.crc().to_le_bytes()
+}
+
+fn broken() -> Fault {
+    Fault::Corrupt("a part of it is broken or missing".into())
+}
+
+/// The granule position of the last page in `file`, if that is one of `serial` and ends it.
+fn end(file: &File, serial: u32) -> io::Result<Option<i64>> {
+    let from = file.metadata()?.len().saturating_sub(2 * LONGEST as u64);
+    let mut bytes = vec![0; 2 * LONGEST];
+    let seen = read_some(file, &mut bytes, from)?;
+    for at in (0..seen).rev().filter(|at| bytes[*at..seen].starts_with(b"OggS")) {
+        let page = &bytes[at..seen];
+        if page.len() < HEAD || page.len() < HEAD + usize::from(page[26]) || page.len() < size(page) {
+            continue;
+        }
+        let page = Page(page[..size(page)].to_vec());
+        if is_whole(&page.0) {
+            let ends = page.serial() == serial && page.is_last() && page.granule() >= 0;
+            return Ok(ends.then(|| page.granule()));
+        }
+    }
+    Ok(None)
+}
+
+/// A Vorbis stream being read, a page at a time.
+pub(super) struct Vorbis {
+    input: BufReader<File>,
+    serial: u32,
+    /// The number of the stream's page before.
+    number: Option<u32>,
+    /// What there is of a packet that goes on in the next page.
+    packet: Vec<u8>,
+    /// Whether a packet of audio was seen.
+    begun: bool,
+    /// Whether the page that ends the stream was seen.
+    ended: bool,
+    /// Frames of the stream, up to here.
+    at: Option<i64>,
+    one: Vec<Vec<f64>>,
+    /// What the first page came to; it was read to know where the stream begins.
+    first: Option<Result<Vec<Vec<f64>>, Fault>>,
+    /// Frames promised, without those that are trimmed.
+    pub frames: Option<u64>,
+}
+
+impl Vorbis {
+    /// Begins the stream `serial` of `file`, which stands at its first page.
+    pub fn open(file: File, serial: u32, decoder: &mut dyn AudioDecoder) -> io::Result<Vorbis> {
+        let end = end(&file, serial)?;
+        let params = decoder.codec_params();
+        let channels = params.channels.as_ref().map_or(0, |channels| channels.count());
+        let mut stream = Vorbis {
+            input: BufReader::with_capacity(1 << 16, file),
+            serial,
+            number: None,
+            packet: Vec::new(),
+            begun: false,
+            ended: false,
+            at: None,
+            one: vec![Vec::new(); channels],
+            first: None,
+            frames: None,
+        };
+        let rate = params.sample_rate.unwrap_or(0);
+        let mut first = vec![Vec::new(); channels];
+        let result = stream.page(rate, decoder, &mut first).map(|_| first);
+        if let (Ok(first), Some(at), Some(end)) = (&result, stream.at, end) {
+            let begin = at.saturating_sub_unsigned(first.first().map_or(0, Vec::len) as u64);
+            stream.frames = u64::try_from(end.saturating_sub(begin)).ok();
+        }
+        stream.first = Some(result);
+        Ok(stream)
+    }
+
+    /// Decodes the next page that holds audio into `planes`; false at the end.
+    pub fn next(
+        &mut self,
+        rate: u32,
+        decoder: &mut dyn AudioDecoder,
+        planes: &mut Vec<Vec<f64>>,
+    ) -> Result<bool, Fault> {
+        if let Some(first) = self.first.take() {
+            *planes = first?;
+            if planes.first().is_some_and(|plane| !plane.is_empty()) {
+                return Ok(true);
+            }
+        }
+        self.page(rate, decoder, planes)
+    }
+
+    fn page(
+        &mut self,
+        rate: u32,
+        decoder: &mut dyn AudioDecoder,
+        planes: &mut [Vec<f64>],
+    ) -> Result<bool, Fault> {
+        planes.iter_mut().for_each(Vec::clear);
+        loop {
+            let page = match Page::read(&mut self.input) {
+                Ok(Some(page)) => page,
+                Ok(None) if !self.ended => return Err(Fault::Early),
+                Err(fault) if !self.ended || matches!(fault, Fault::Io(_)) => return Err(fault),
+                // What follows the end is no part of it: a tag, most likely.
+                Ok(None) | Err(_) => return Ok(false),
+            };
+            if page.is_first() && (self.begun || self.ended) {
+                return Err(Fault::Corrupt("another stream starts in it".into()));
+            }
+            if page.serial() == self.serial && self.unpack(&page, rate, decoder, planes)? {
+                self.place(&page, planes)?;
+                if planes.first().is_some_and(|plane| !plane.is_empty()) {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// Decodes the packets that end on `page`; whether there were any of audio.
+    fn unpack(
+        &mut self,
+        page: &Page,
+        rate: u32,
+        decoder: &mut dyn AudioDecoder,
+        planes: &mut [Vec<f64>],
+    ) -> Result<bool, Fault> {
+        let follows = self.number.is_none_or(|number| number.wrapping_add(1) == page.number());
+        self.number = Some(page.number());
+        self.ended |= page.is_last();
+        // A recording of a broadcast is the headers of its stream, then what was sent from some page on.
+        if !follows && !self.begun {
+            self.packet.clear();
+        }
+        // The end of a packet of which nothing was sent.
+        let mut joins = !self.begun && page.is_continued() && self.packet.is_empty();
+        if self.begun && !follows || !joins && page.is_continued() == self.packet.is_empty() {
+            return Err(broken());
+        }
+        let mut any = false;
+        for (piece, ends) in page.pieces() {
+            if std::mem::take(&mut joins) {
+                continue;
+            }
+            self.packet.extend(piece);
+            if self.packet.len() > LARGEST {
+                return Err(broken());
+            }
+            if !ends {
+                continue;
+            }
+            let packet = std::mem::take(&mut self.packet);
+            // Headers are odd. An empty packet stands for nothing.
+            if packet.first().is_none_or(|byte| byte & 1 != 0) {
+                continue;
+            }
+            (self.begun, any) = (true, true);
+            let packet = Packet::new(self.serial, Timestamp::ZERO, Duration::ZERO, packet);
+            let audio = decoder.decode(&packet).map_err(|error| Fault::Corrupt(words(&error)))?;
+            if audio.spec().rate() != rate || audio.num_planes() != planes.len() {
+                return Err(Fault::Corrupt("its rate or channels change".into()));
+            }
+            audio.copy_to_vecs_planar(&mut self.one);
+            planes.iter_mut().zip(&self.one).for_each(|(plane, more)| plane.extend(more));
+        }
+        Ok(any)
+    }
+
+    /// Trims what `page` decoded to by its granule position.
+    fn place(&mut self, page: &Page, planes: &mut [Vec<f64>]) -> Result<(), Fault> {
+        let (granule, count) = (page.granule(), planes.first().map_or(0, Vec::len));
+        if count == 0 && self.at.is_none() {
+            // The first packet gives no frames yet. Some encoders put it on a page of the headers, whose position is 0
+            // though what follows begins before that.
+            return Ok(());
+        }
+        let begin = match self.at {
+            Some(at) => at,
+            // Of a stream of one page the end is trimmed.
+            None if page.is_last() && granule <= count as i64 => 0,
+            None => granule.saturating_sub(count as i64),
+        };
+        let end = begin.saturating_add(count as i64);
+        if granule == -1 || granule != end && !page.is_last() {
+            return Err(Fault::Corrupt("its times do not fit its audio".into()));
+        }
+        self.at = Some(if page.is_last() { granule } else { end });
+        let share = |frames: i64| usize::try_from(frames).unwrap_or(0).min(count);
+        let (before, after) = (share(begin.saturating_neg()), share(end.saturating_sub(granule)));
+        for plane in planes {
+            plane.truncate(count - after);
+            plane.drain(..before.min(plane.len()));
+        }
+        Ok(())
+    }
+}
