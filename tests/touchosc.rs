@@ -6,13 +6,13 @@ use lacquer_control::address::Addresses;
 use lacquer_control::intent::Value;
 use lacquer_control::notice::Line;
 use lacquer_graph::plan::Plan;
-use lacquer_tests::daemon::{Daemon, Folder, PATIENCE, free_port, lacquer, root};
+use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, lacquer, root};
 use lacquer_tests::tosc::{Control, draw, read, xml};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The stations that are shipped.
 const STATIONS: [&str; 3] = ["demo", "jack", "voice-over"];
@@ -204,10 +204,9 @@ fn play(name: &str, layout: &Control, daemon: &Daemon) {
     for chain in chains {
         let Value::Text(chain) = chain else { continue };
         client.say(&format!("/chain/{chain}"), vec![Value::Number(1.0)]);
-        let deadline = Instant::now() + PATIENCE;
-        while client.ask("/swap", vec![]).values != [Value::Text(chain.clone())] {
-            assert!(Instant::now() < deadline, "{chain} does not come");
-        }
+        eventually(&format!("{chain} comes"), || {
+            (client.ask("/swap", vec![]).values == [Value::Text(chain.clone())]).then_some(())
+        });
         let pager = layout.all().into_iter().find(|control| control.name() == "pages").unwrap();
         let page = pager.children.iter().find(|page| page.name() == chain).unwrap();
         for control in page.all() {
@@ -232,14 +231,14 @@ fn play(name: &str, layout: &Control, daemon: &Daemon) {
             assert!(errors.is_empty(), "{name}: {}: {errors:?}", control.name());
         }
     }
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let missing: Vec<_> = wanted.keys().filter(|address| !fed.contains(*address)).collect();
-        if missing.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{name}: never told: {missing:?}");
-        hear(client.hear_for(Duration::from_millis(200)), &mut fed);
+    for address in wanted.keys() {
+        eventually(&format!("{name}: {address} is told"), || {
+            hear(
+                client.hear_for(Duration::from_millis(if fed.contains(address) { 0 } else { 200 })),
+                &mut fed,
+            );
+            fed.contains(address).then_some(())
+        });
     }
 }
 

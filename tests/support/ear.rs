@@ -4,6 +4,7 @@ use crate::daemon::{Daemon, Folder, eventually, free_port};
 use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, Control, Port, ProcessScope};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const CHAINS: [(&str, &str); 3] = [
     (
@@ -122,6 +123,15 @@ impl Ear {
         eventually("something is heard", || {
             Some(self.first.load(Ordering::Relaxed)).filter(|frame| *frame != 0)
         })
+    }
+
+    /// Waits until nothing is heard for some blocks.
+    pub fn silent(&self) {
+        eventually("silence", || {
+            self.listen();
+            std::thread::park_timeout(Duration::from_millis(10));
+            (!self.has_heard()).then_some(())
+        });
     }
 
     pub fn has_heard(&self) -> bool {
