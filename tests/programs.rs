@@ -245,8 +245,12 @@ fn the_set_up_installs_every_program_that_tests_and_scripts_call() {
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
     let recipes = makefile.lines().filter_map(|line| line.strip_prefix('\t'));
     let recipes: Vec<&str> = recipes.map(|line| line.trim_start_matches(['@', '-'])).collect();
-    let recipes =
-        recipes.join("\n").replace("$(CARGO)", "cargo").replace("$(MAKE)", "make").replace("$$(", "\n").replace("$(", "$");
+    let recipes = recipes
+        .join("\n")
+        .replace("$(CARGO)", "cargo")
+        .replace("$(MAKE)", "make")
+        .replace("$$(", "\n")
+        .replace("$(", "$");
     note(called_by_shell(&recipes), &root().join("Makefile"));
     let mut wanted = variable(&makefile, "TEST_PACKAGES");
     // A C compiler is what the set-up looks for first.
