@@ -23,7 +23,7 @@ TO = $(DESTDIR)$(PREFIX)
 DROP_INS = $(TO)/lib/systemd/system/lacquer@.service.d $(TO)/lib/systemd/user/lacquer@.service.d
 
 .DEFAULT_GOAL := build
-.PHONY: help setup setup-test build demo test test-box test-lab target/lab bench golden doc deny deb install uninstall clean
+.PHONY: help setup setup-test build demo test test-box test-lab test-fresh target/lab bench golden doc deny deb install uninstall clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -63,8 +63,14 @@ test-lab: test-box ## the same, and in a machine of its own: the boot, its clock
 	tests/lab/vm target/lab sh cpal.sh
 	LAB_BOOT=boot.sh tests/lab/vm target/lab sh unit.sh
 
-bench: setup ## measure: each node type, a chain, a swap
+test-fresh: ## a bare Debian with nothing but Rust and make: what is committed sounds and is tested there (root; half an hour)
+	tests/lab/fresh
+
+bench: setup ## measure: each node type, a chain, a swap; the station live, beside jackd
+	@tests/setup jackd2
 	$(CARGO) bench --package lacquer-graph --package lacquer --benches
+	$(CARGO) build --release --package lacquer
+	$(CARGO) bench --package lacquer-tests --benches
 
 golden: setup-test ## rewrite the approved texts and schemas; look at the diff
 	$(CARGO) build --workspace

@@ -5,14 +5,16 @@
 use lacquer_control::intent::Value;
 use lacquer_tests::browser::Browser;
 use lacquer_tests::daemon::{Daemon, eventually, free_port, root, text};
+use lacquer_tests::flood::Flood;
 use lacquer_tests::random::Random;
 use lacquer_tests::studio::{Studio, number};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const THRESHOLD: &str = "/node/glue/threshold";
+const RATIO: &str = "/node/glue/ratio";
 
 /// A script of `tests/clients`, with what `make test` has put under `target/clients`.
 fn script(name: &str, args: &[&str]) -> Command {
@@ -67,24 +69,20 @@ fn liblo_hears_changes_and_meters_over_udp() {
     let lines = BufReader::new(dump.0.stdout.take().unwrap()).lines();
     let client = daemon.client();
     let wish = format!("port {port}");
-    let start = Instant::now();
     // oscdump says nothing when it is ready: ask until it hears.
     let (told, heard) = std::sync::mpsc::channel();
     std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| _ = told.send(line)));
     let mut all = Vec::new();
-    while start.elapsed() < Duration::from_secs(15) {
+    eventually("oscdump hears the change and the meters", || {
         client.say("/subscribe", vec![Value::Number(5.0), Value::Text(wish.clone())]);
         daemon.client().say(THRESHOLD, vec![Value::Number(-27.0)]);
         all.extend(heard.recv_timeout(Duration::from_millis(200)));
         all.extend(heard.try_iter());
-        if ["/node/glue/threshold f -27.0", "/meter/output/peak f"]
+        ["/node/glue/threshold f -27.0", "/meter/output/peak f"]
             .iter()
             .all(|what| all.iter().any(|line: &String| line.contains(what)))
-        {
-            return;
-        }
-    }
-    panic!("heard only {} lines, the last {:?}", all.len(), all.last());
+            .then_some(())
+    });
 }
 
 #[test]
@@ -238,10 +236,11 @@ fn who_is_not_let_in_is_not_heard_and_who_may_only_look_may_look() {
     studio.write_control("[a.yaml]", &format!("osc: {{{listen}, allow: [127.0.0.1]}}"), "");
     let daemon = studio.start();
     let stranger = UdpSocket::bind("127.0.0.2:0").unwrap();
-    stranger.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    stranger.set_nonblocking(true).unwrap();
     stranger.send_to(b"/ping\0\0\0,\0\0\0", daemon.address).unwrap();
-    assert!(stranger.recv(&mut [0; 100]).is_err(), "a stranger is not answered");
-    assert_eq!(threshold(&daemon), -20.0, "others are");
+    // Who asks after it is answered after it.
+    assert_eq!(threshold(&daemon), -20.0, "others are answered");
+    assert!(stranger.recv(&mut [0; 100]).is_err(), "a stranger is not");
 }
 
 #[test]
@@ -289,57 +288,28 @@ fn a_page_in_chromium_whose_name_was_rebound_to_this_machine_gets_nothing_and_ch
 }
 
 #[test]
-fn a_flood_from_one_peer_leaves_the_others_quick_and_the_sound_untouched() {
+fn a_flood_from_one_peer_leaves_the_others_answered_and_its_last_value_arrives() {
     let studio = Studio::new("flood");
     let daemon = studio.start();
     let client = daemon.client();
-    let xruns =
-        |client: &lacquer_tests::daemon::Listener| number(&client.ask_for("/status", "/status/xruns"));
-    let before = xruns(&client);
-    let is_over = std::sync::atomic::AtomicBool::new(false);
-    let (mut worst, mut sent) = (Vec::new(), 0_u64);
-    let mut last = 0.0;
-    let start = Instant::now();
-    std::thread::scope(|scope| {
-        let flood = scope.spawn(|| {
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-            socket.connect(daemon.address).unwrap();
-            let mut sent = 0_u64;
-            let mut value = 0.0_f32;
-            // 50,000 a second: 50 each millisecond.
-            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
-                for _ in 0..50 {
-                    value = (value + 0.01) % 12.0;
-                    let mut packet = b"/node/tone/band/1/gain\0\0,f\0\0".to_vec();
-                    packet.extend(value.to_be_bytes());
-                    socket.send(&packet).ok();
-                    sent += 1;
-                }
-                let due = start + Duration::from_micros(20 * sent);
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            }
-            (sent, value)
+    let flood = Flood::start(daemon.address);
+    // How long it takes is the matter of tests/benches/live.rs; what a full socket loses is asked for again.
+    for ratio in 0..20 {
+        let ratio = 2.0 + f64::from(ratio) / 100.0;
+        eventually("it is set and answered", || {
+            client.say(RATIO, vec![Value::Number(ratio)]);
+            client.say(RATIO, vec![]);
+            let lines = client.hear_for(Duration::from_millis(20));
+            lines
+                .iter()
+                .any(|line| line.address == RATIO && (number(line) - ratio).abs() < 1e-6)
+                .then_some(())
         });
-        while start.elapsed() < Duration::from_secs(4) {
-            let asked = Instant::now();
-            client.ask("/node/glue/ratio", vec![]);
-            worst.push(asked.elapsed());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
-        (sent, last) = flood.join().unwrap();
-    });
-    let rate = sent as f64 / start.elapsed().as_secs_f64();
-    worst.sort();
-    let [half, most, all] = [0.5, 0.99, 1.0].map(|share| worst[(share * (worst.len() - 1) as f64) as usize]);
-    println!(
-        "{rate:.0} messages a second; another client waits {half:?}, 99 %: {most:?}, worst {all:?}; xruns {before} to {}",
-        xruns(&client)
-    );
-    assert!(rate > 40_000.0, "{rate:.0} a second is no flood");
-    assert!(most < Duration::from_millis(20), "99 % of the answers within {most:?}");
+    }
+    let (_, last, again) = flood.stop();
     // Its last value arrives, whatever was left out before it.
     eventually("the last value of the flood", || {
+        again();
         let is = number(&client.ask("/node/tone/band/1/gain", vec![]));
         ((is - f64::from(last)).abs() < 1e-4).then_some(())
     });

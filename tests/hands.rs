@@ -4,9 +4,9 @@
 
 use lacquer_control::intent::Value;
 use lacquer_control::notice::Line;
-use lacquer_tests::daemon::{Daemon, Listener, eventually, text};
+use lacquer_tests::daemon::{Daemon, Listener, PATIENCE, eventually, text};
 use lacquer_tests::studio::{Studio, number, why};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const GAIN: &str = "/node/tone/band/1/gain";
 const THRESHOLD: &str = "/node/glue/threshold";
@@ -52,9 +52,13 @@ fn every_subscriber_hears_all_three_trees_as_it_wishes() {
         line.address == "/text/glue/threshold" && line.values == [text("-24 dBFS")]
     });
     let count = |lines: &[Line], what: &str| lines.iter().filter(|line| line.address == what).count();
-    let heard = words.hear_for(Duration::from_secs(2));
-    assert!((8..=12).contains(&count(&heard, "/meter/output/peak")), "five meters a second");
-    assert!(heard.iter().any(|line| line.address == "/text/meter/output/peak"), "and as text");
+    words.hear("meters as text", |line| line.address == "/text/meter/output/peak");
+    let (mut many, mut few) = (0, 0);
+    eventually("who wants five meters a second is sent fewer than the others", || {
+        many += count(&plain.hear_for(Duration::from_millis(50)), "/meter/output/peak");
+        few += count(&words.hear_for(Duration::from_millis(50)), "/meter/output/peak");
+        (few > 0 && many > 2 * few).then_some(())
+    });
     let heard = quiet.hear_for(Duration::from_millis(200));
     assert!(heard.iter().all(|line| !line.address.contains("/meter/")), "no meters were wanted");
     assert!(heard.iter().all(|line| !line.address.starts_with("/text/")));
@@ -69,7 +73,7 @@ fn answers_go_to_the_port_that_a_client_names() {
     let studio = Studio::new("replyport");
     let daemon = studio.start();
     let listener = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    listener.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    listener.set_read_timeout(Some(PATIENCE)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let client = daemon.client();
     subscribe(&client, &[&format!("port {port}")]);
@@ -81,24 +85,30 @@ fn answers_go_to_the_port_that_a_client_names() {
 }
 
 #[test]
-fn a_flood_of_changes_is_told_at_most_fifty_times_a_second_and_ends_right() {
+fn of_a_flood_of_changes_the_newest_are_told_and_it_ends_right() {
     let studio = Studio::new("coalesce");
     let daemon = studio.start();
     let (listener, actor) = (daemon.client(), daemon.client());
     subscribe(&listener, &["meters 0"]);
     listener.hear("the state", |line| line.address == GAIN);
-    let start = Instant::now();
-    let mut sent = 0.0;
-    while start.elapsed() < Duration::from_secs(2) {
-        sent = (sent + 0.01) % 12.0;
-        set(&actor, GAIN, sent);
-        std::thread::park_timeout(Duration::from_millis(1));
+    // How often in a second is the matter of control/src/mailbox.rs, by a clock of its own.
+    const SENT: usize = 2_000;
+    for n in 0..SENT {
+        set(&actor, GAIN, n as f64 / SENT as f64);
     }
-    set(&actor, GAIN, -7.5);
-    let heard = listener.hear_for(start.elapsed() + Duration::from_millis(500));
-    let values: Vec<f64> = heard.iter().filter(|line| line.address == GAIN).map(number).collect();
-    assert!((60..=120).contains(&values.len()), "{} changes in two seconds", values.len());
-    assert_eq!(values.last(), Some(&-7.5));
+    // What a socket had no room for is lost, but the last is asked for until it holds.
+    eventually("the last holds", || {
+        set(&actor, GAIN, -7.5);
+        (asked(&actor, GAIN) == -7.5).then_some(())
+    });
+    let mut told = 0;
+    listener.hear("the last", |line| {
+        told += usize::from(line.address == GAIN);
+        line.address == GAIN && number(line) == -7.5
+    });
+    assert!(told < SENT / 2, "{told} of {SENT} changes were told one by one");
+    let after = listener.quiet("nothing more is told", |line| line.address == GAIN);
+    assert!(after.is_none_or(|line| number(&line) == -7.5));
 }
 
 #[test]
@@ -113,9 +123,8 @@ fn two_who_fight_over_a_value_agree_in_the_end() {
     // Each shows what it did itself, or was told, whichever came last: as a tablet does.
     let mut shown = [0.0, 0.0];
     let mut told = [0, 0];
-    let start = Instant::now();
     let mut round = 0;
-    while start.elapsed() < Duration::from_secs(5) {
+    eventually("both have heard each other often", || {
         round += 1;
         for (at, client) in [&a, &b].into_iter().enumerate() {
             shown[at] = if at == 0 { 5.0 } else { -5.0 } + f64::from(round % 50) / 100.0;
@@ -127,20 +136,15 @@ fn two_who_fight_over_a_value_agree_in_the_end() {
                 }
             }
         }
-    }
+        (round >= 200 && told.iter().all(|count| *count > 20)).then_some(())
+    });
     for (at, client) in [&a, &b].into_iter().enumerate() {
-        for line in client.hear_for(Duration::from_secs(1)) {
-            shown[at] = if line.address == GAIN { number(&line) } else { shown[at] };
-        }
+        let last = client.quiet("nothing goes on by itself", |line| line.address == GAIN);
+        shown[at] = last.as_ref().map_or(shown[at], number);
     }
     let truth = asked(&daemon.client(), GAIN);
     for shown in shown {
         assert!((shown - truth).abs() < 1e-5, "{shown:?} is shown, {truth} is true");
-    }
-    assert!(told.iter().all(|count| *count > 20), "both heard each other: {told:?}");
-    for client in [&a, &b] {
-        let late = client.hear_for(Duration::from_secs(1));
-        assert!(!late.iter().any(|line| line.address == GAIN), "nothing goes on by itself: {late:?}");
     }
 }
 
@@ -253,16 +257,22 @@ fn a_morph_glides_along_the_taper_and_a_hand_stops_it() {
     holds(&client, GAIN, 10.0);
     subscribe(&client, &["meters 0"]);
     client.say("/scene/recall", vec![text("low"), Value::Number(1.5)]);
-    let mut path = Vec::new();
-    let start = Instant::now();
-    while path.last().is_none_or(|(_, value)| *value > 200.5) {
-        let line = client.hear("the way", |line| line.address == freq);
-        path.push((start.elapsed().as_secs_f64(), number(&line)));
-    }
-    assert!(path.len() > 30, "{} steps", path.len());
-    assert!(path.windows(2).all(|two| two[1].1 <= two[0].1), "one way only");
-    let middle = path.iter().find(|(_, value)| *value < 2_000.0).unwrap().0;
-    assert!((0.5..1.1).contains(&middle), "half of the way in ratios after {middle} of 1.5 s");
+    // How far both have come, each along its own taper, whenever both were told.
+    let (mut ratio, mut level) = (0.0, 0.0);
+    let mut path: Vec<(f64, f64)> = Vec::new();
+    client.hear("the end of the way", |line| {
+        match line.address.as_str() {
+            address if address == freq => ratio = (20_000.0 / number(line)).log10() / 2.0,
+            GAIN => level = (10.0 - number(line)) / 20.0,
+            _ => return false,
+        }
+        path.push((ratio, level));
+        ratio > 0.999 && level > 0.999
+    });
+    assert!(path.is_sorted_by(|one, next| one.0 <= next.0 && one.1 <= next.1), "one way only: {path:?}");
+    let is_between =
+        |(ratio, level): &&(f64, f64)| *ratio > 0.02 && *ratio < 0.98 && (ratio - level).abs() < 0.01;
+    assert!(path.iter().filter(is_between).count() > 2, "in ratios, as the level goes in decibels: {path:?}");
     holds(&client, GAIN, -10.0);
     client.say("/undo", vec![]);
     holds(&client, GAIN, 10.0);
@@ -318,7 +328,7 @@ fn a_cue_is_done_by_the_clock_on_the_wall() {
     subscribe(&client, &["meters 0"]);
     client.swap_phase("done", "b");
     let done = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    assert!((now..now + 3).contains(&done), "at {done}, not at {now}");
+    assert!(done >= now, "at {done}, before {now}");
     client.say("/who", vec![text("/node/level/gain")]);
     assert_eq!(client.ask("/swap", vec![]).values, [text("b")]);
 }
@@ -345,10 +355,13 @@ fn a_and_b_are_two_full_states_and_can_be_equally_loud() {
     holds(&client, gain, -12.0);
     client.say("/ab", vec![text("b")]);
     holds(&client, gain, -18.0);
-    client.say("/ab/match", vec![Value::Switch(true)]);
+    // Both must have been heard for the short-term loudness to know them; A is 6 dB louder. That B is known shows where
+    // the bypass is made as loud.
     subscribe(&client, &["meters 0"]);
-    // Both must have been heard for the short-term loudness to know them; A is 6 dB louder.
-    std::thread::sleep(Duration::from_millis(4_500));
+    client.say("/bypass/match", vec![Value::Switch(true)]);
+    client.hear("how loud B is", |line| line.address == "/bypass/trim" && (number(line) + 18.0).abs() < 0.3);
+    client.say("/bypass/match", vec![Value::Switch(false)]);
+    client.say("/ab/match", vec![Value::Switch(true)]);
     client.say("/ab", vec![text("a")]);
     let trim = client
         .hear("that A is turned down", |line| line.address == "/ab/trim" && (number(line) + 6.0).abs() < 0.3);

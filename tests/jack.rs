@@ -13,7 +13,7 @@ use lacquer_tests::jackd::{Server, alone};
 use lacquer_tests::random::Random;
 use std::fs;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[test]
 fn ports_have_sensible_names_and_are_connected_as_the_station_says() {
@@ -62,17 +62,15 @@ fn the_latency_that_jack_is_told_is_the_one_that_is_heard() {
         (capture.1 - at.1 == 372).then_some(())
     });
     // Muted at the start: an impulse must be sent until one is heard.
-    let mut measured = 0;
-    eventually("an impulse comes through", || {
+    // The loop from this client to itself costs one block of the server's. Where the server misses a block meanwhile, it
+    // costs more; a latency that is another one would be so each time.
+    eventually("an impulse comes through after 372 + 64 frames", || {
         ear.listen();
         ear.send.store(1, Ordering::Relaxed);
         std::thread::park_timeout(Duration::from_millis(30));
         let (first, sent) = (ear.first.load(Ordering::Relaxed), ear.sent.load(Ordering::Relaxed));
-        measured = first.wrapping_sub(sent);
-        (first != 0 && sent != 0).then_some(())
+        (first != 0 && first.wrapping_sub(sent) == 372 + 64).then_some(())
     });
-    // The loop from this client to itself costs one block of the server's.
-    assert_eq!(measured, 372 + 64);
 }
 
 #[test]
@@ -198,48 +196,33 @@ fn what_was_connected_by_hand_comes_back_with_the_server_and_with_its_port() {
 }
 
 #[test]
-fn a_control_message_is_heard_within_a_few_blocks() {
-    if !alone("a_control_message_is_heard_within_a_few_blocks") {
+fn each_control_message_is_heard() {
+    if !alone("each_control_message_is_heard") {
         return;
     }
     let _server = Server::start(64);
     let folder = Folder::new("jack-control");
-    // A station without latency: what is measured is the way of the message alone.
     let daemon = daemon_with(&folder, "line.yaml", "line", "");
     let ear = Ear::open();
     ear.connect("under-test:master_1", "ear:in");
     let client = daemon.client();
-    // Until the start ramp is over.
-    client.say("/node/line/level", vec![Value::Number(-20.0)]);
-    ear.heard();
-    let mut blocks: Vec<f64> = (0..300)
-        .map(|_| {
-            client.say("/node/line/level", vec![text("-inf")]);
-            eventually("silence", || {
-                ear.listen();
-                std::thread::park_timeout(Duration::from_millis(10));
-                (ear.first.load(Ordering::Relaxed) == 0).then_some(())
-            });
-            let asked = ear.client().frame_time();
-            client.say("/node/line/level", vec![Value::Number(-20.0)]);
-            f64::from(ear.heard().wrapping_sub(asked) as i32) / 64.0
-        })
-        .collect();
-    blocks.sort_by(f64::total_cmp);
-    let (p50, p99) = (blocks[150], blocks[297]);
-    println!("control to sound: p50 {p50:.2}, p99 {p99:.2} blocks of 64 frames, worst {:.2}", blocks[299]);
-    assert!(p50 <= 2.0, "p50 is {p50:.2} blocks");
+    // After how many blocks is measured by tests/benches/live.rs.
+    for _ in 0..50 {
+        client.say("/node/line/level", vec![Value::Number(-20.0)]);
+        ear.listen();
+        ear.heard();
+        client.say("/node/line/level", vec![text("-inf")]);
+        ear.silent();
+    }
 }
 
 #[test]
-fn a_thousand_swaps_while_values_move_cost_nothing_but_time() {
-    if !alone("a_thousand_swaps_while_values_move_cost_nothing_but_time") {
+fn a_thousand_swaps_while_values_move_cost_no_memory() {
+    if !alone("a_thousand_swaps_while_values_move_cost_no_memory") {
         return;
     }
     let _server = Server::start(64);
     let folder = Folder::new("jack-swaps");
-    // An idle client first, then the daemon, for as long each: the server's own xruns are not the daemon's.
-    let ear = Ear::open();
     let (mut daemon, mut random) = (daemon(&folder, "a", ""), Random::new(1));
     let client = daemon.client();
     client.say("/subscribe", vec![Value::Number(600.0)]);
@@ -250,31 +233,14 @@ fn a_thousand_swaps_while_values_move_cost_nothing_but_time() {
     };
     // What is filled only once is filled now.
     (0..50).for_each(|i| swap(["b", "a"][i % 2]));
-    let (before, begin, xruns) = (daemon.resident(), Instant::now(), ear.xruns.load(Ordering::Relaxed));
+    let before = daemon.resident();
     for i in 0..1_000 {
         client.say("/node/ceiling/ceiling", vec![Value::Number(-12.0 * random.unit())]);
         client.say("/node/*/band/*/gain", vec![Value::Number(12.0 * random.unit() - 6.0)]);
         swap(["b", "a"][i % 2]);
     }
-    let took = begin.elapsed();
-    let during = ear.xruns.load(Ordering::Relaxed) - xruns;
     let grown = daemon.resident() as i64 - before as i64;
-    client.say("/status", vec![]);
-    let load = client.hear("the load", |line| line.address == "/status/load_histogram");
     // The debug build's allocation guard ends the daemon where the audio thread touches the allocator.
     assert!(daemon.is_running());
-    drop(daemon);
-    let idle_from = ear.xruns.load(Ordering::Relaxed);
-    let idle_since = Instant::now();
-    eventually("an idle server for a while", || {
-        (idle_since.elapsed() > Duration::from_secs(10)).then_some(())
-    });
-    let idle = (ear.xruns.load(Ordering::Relaxed) - idle_from) as f64 / 10.0;
-    println!(
-        "1000 swaps in {:.1} s: {during} xruns ({:.2} a second; {idle:.2} a second idle), memory {grown:+} KiB, load {:?}",
-        took.as_secs_f64(),
-        during as f64 / took.as_secs_f64(),
-        load.values
-    );
     assert!(grown < 4_096, "memory grew by {grown} KiB");
 }

@@ -10,7 +10,7 @@ use lacquer_tests::random::Random;
 use lacquer_tests::studio::number;
 use std::fs;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn station(folder: &Folder, midi: &str) -> Daemon {
     folder.write("main.yaml", CHAIN);
@@ -33,6 +33,17 @@ fn norm(client: &Listener, address: &str) -> f64 {
     number(&client.ask(&address.replace("/node", "/norm"), vec![]))
 }
 
+/// Sends these until it `is` so: a block that the server leaves out on a busy machine takes its messages with it.
+fn sends_until(what: &str, controller: &Controller, messages: &[Vec<u8>], is: impl Fn() -> bool) {
+    eventually(what, || {
+        messages.iter().for_each(|message| controller.send(message));
+        (0..100).find_map(|_| {
+            std::thread::park_timeout(Duration::from_millis(10));
+            is().then_some(())
+        })
+    });
+}
+
 /// A control that sets the value that its way ends at: plays up to the top, then down to the bottom.
 fn sweep(
     client: &Listener,
@@ -43,12 +54,9 @@ fn sweep(
 ) {
     for (from, to, end) in [(0, 127, 1.0), (127, 0, 0.0)] {
         let way: Vec<u8> = if from < to { (from..=to).collect() } else { (to..=from).rev().collect() };
-        way.iter().step_by(3).for_each(|value| controller.send(&bytes(*value)));
-        // A server that skips a client's cycle on a busy machine loses what that one sent in it.
-        eventually(&format!("{name}: {address} at {end}"), || {
-            way.last().iter().for_each(|value| controller.send(&bytes(**value)));
-            (norm(client, address) == end).then_some(())
-        });
+        let way: Vec<_> = way.iter().step_by(3).chain(way.last()).map(|value| bytes(*value)).collect();
+        let what = format!("{name}: {address} at {end}");
+        sends_until(&what, controller, &way, || norm(client, address) == end);
     }
 }
 
@@ -153,10 +161,10 @@ fn every_shipped_map_plays_and_shows_over_jack() {
         }
         for (at, address) in FADERS.iter().enumerate() {
             for value in [0_u16, 16_383, 8_192, 4_097] {
-                mackie.send(&[0xE0 | at as u8, (value & 127) as u8, (value >> 7) as u8]);
+                let message = vec![0xE0 | at as u8, (value & 127) as u8, (value >> 7) as u8];
                 let wanted = f64::from(value) / 16_383.0;
-                eventually(&format!("{name} {address}"), || {
-                    ((norm(&client, address) - wanted).abs() < 1e-6).then_some(())
+                sends_until(&format!("{name} {address}"), &mackie, &[message], || {
+                    (norm(&client, address) - wanted).abs() < 1e-6
                 });
             }
         }
@@ -169,10 +177,8 @@ fn every_shipped_map_plays_and_shows_over_jack() {
         // V-pots.
         set(FREQ, 0.5);
         mackie.wait_for("the ring", &[0xB0, 48, 0x20 | 6]);
-        (0..300).for_each(|_| mackie.send(&[0xB0, 16, 1]));
-        eventually("the top", || (norm(&client, FREQ) == 1.0).then_some(()));
-        (0..300).for_each(|_| mackie.send(&[0xB0, 16, 0x41]));
-        eventually("the bottom", || (norm(&client, FREQ) == 0.0).then_some(()));
+        sends_until("the top", &mackie, &vec![vec![0xB0, 16, 1]; 300], || norm(&client, FREQ) == 1.0);
+        sends_until("the bottom", &mackie, &vec![vec![0xB0, 16, 0x41]; 300], || norm(&client, FREQ) == 0.0);
         press(&mackie, &[0x90, 16]);
         eventually("mute", || (norm(&client, enabled) == 0.0).then_some(()));
         set(enabled, 1.0);
@@ -259,9 +265,7 @@ fn a_fader_and_two_clients_fight_and_all_agree_in_the_end() {
         client.hear("the state", |line| line.address == address);
     }
     let mut random = Random::new(5);
-    let start = Instant::now();
-    let seconds = if std::env::var_os("LACQUER_LONG").is_some() { 60 } else { 6 };
-    while start.elapsed() < Duration::from_secs(seconds) {
+    for _ in 0..if std::env::var_os("LACQUER_LONG").is_some() { 30_000 } else { 2_000 } {
         for (shown, client) in shown.iter_mut().zip(&clients) {
             let value = random.below(1_000) as f64 / 1_000.0;
             client.say(address, vec![Value::Number(value)]);
@@ -274,20 +278,20 @@ fn a_fader_and_two_clients_fight_and_all_agree_in_the_end() {
         controller.send(&[0xE0, (value & 127) as u8, (value >> 7) as u8]);
     }
     for (shown, client) in shown.iter_mut().zip(&clients) {
-        for line in client.hear_for(Duration::from_secs(1)) {
-            *shown = if line.address == address { number(&line) } else { *shown };
-        }
+        let last = client.quiet("nothing goes on by itself", |line| line.address == address);
+        *shown = last.as_ref().map_or(*shown, number);
     }
     let truth = number(&daemon.client().ask(address, vec![]));
     assert!(shown.iter().all(|shown| (shown - truth).abs() < 1e-6), "{shown:?} are shown, {truth} is true");
     let motor = (truth * 16_383.0).round() as u16;
-    let messages = controller.shown.lock().unwrap().clone();
-    let last = messages.iter().rev().find(|message| message[0] == 0xE0).unwrap();
-    assert_eq!(last, &[0xE0, (motor & 127) as u8, (motor >> 7) as u8], "where the motor stands");
-    let count = messages.len();
-    for client in &clients {
-        let late = client.hear_for(Duration::from_millis(500));
-        assert!(!late.iter().any(|line| line.address == address), "nothing goes on by itself");
-    }
-    assert_eq!(controller.shown.lock().unwrap().len(), count, "the motor neither");
+    let shown = || controller.shown.lock().unwrap().clone();
+    eventually("the motor stands where it should", || {
+        let last = shown().into_iter().rfind(|message| message[0] == 0xE0)?;
+        (last == [0xE0, (motor & 127) as u8, (motor >> 7) as u8]).then_some(())
+    });
+    eventually("it rests", || {
+        let before = shown();
+        std::thread::park_timeout(Duration::from_millis(500));
+        (shown() == before).then_some(())
+    });
 }

@@ -3,17 +3,19 @@
 use lacquer_control::intent::Value;
 use lacquer_control::notice::Line;
 use lacquer_control::surface::ctl::Client;
+use rustix::process::{Pid, Signal, kill_process};
 use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for what must happen: long beyond what a busy machine takes, since only a failure waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The repository.
 pub fn root() -> PathBuf {
@@ -90,6 +92,41 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Lets this time pass, in which something is stopped: long enough for others to see it.
+pub fn pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Does what must come to an end, on a thread of its own; gives what comes of it.
+pub fn ends<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, comes) = std::sync::mpsc::channel();
+    let worker = std::thread::spawn(move || _ = done.send(work()));
+    match comes.recv_timeout(PATIENCE) {
+        Ok(result) => result,
+        Err(RecvTimeoutError::Timeout) => panic!("no end: {what}"),
+        Err(RecvTimeoutError::Disconnected) => match worker.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => unreachable!("it sends before it ends"),
+        },
+    }
+}
+
+/// Sends a signal by its short name to a process that is still the caller's to wait for.
+pub fn send_signal(name: &str, pid: u32) -> rustix::io::Result<()> {
+    let signal = match name {
+        "CONT" => Signal::CONT,
+        "HUP" => Signal::HUP,
+        "INT" => Signal::INT,
+        "STOP" => Signal::STOP,
+        "TERM" => Signal::TERM,
+        "USR1" => Signal::USR1,
+        "XCPU" => Signal::XCPU,
+        other => panic!("no test sends {other} yet"),
+    };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(pid, signal)
+}
+
 /// A running daemon. Dropped, it is killed.
 pub struct Daemon {
     child: Child,
@@ -135,9 +172,7 @@ impl Daemon {
     }
 
     pub fn signal(&self, name: &str) {
-        let status =
-            Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status().unwrap();
-        assert!(status.success());
+        send_signal(name, self.pid()).unwrap();
     }
 
     /// Writes a line to its standard input, where that is a pipe.
@@ -200,6 +235,18 @@ impl Listener {
             heard.extend(lines);
         }
         heard
+    }
+
+    /// Waits until nothing that `is` such a line comes for half a second; gives the last that came.
+    pub fn quiet(&self, what: &str, is: impl Fn(&Line) -> bool) -> Option<Line> {
+        let mut last = None;
+        eventually(what, || {
+            let newest = self.hear_for(Duration::from_millis(500)).into_iter().rfind(&is);
+            let is_quiet = newest.is_none();
+            last = newest.or_else(|| last.take());
+            is_quiet.then_some(())
+        });
+        last
     }
 
     /// Waits for a line that `is` the one.

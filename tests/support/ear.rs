@@ -5,6 +5,7 @@ use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, Control, Port,
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const CHAINS: [(&str, &str); 3] = [
     (
@@ -129,6 +130,15 @@ impl Ear {
         eventually("something is heard", || {
             Some(self.first.load(Ordering::Relaxed)).filter(|frame| *frame != 0)
         })
+    }
+
+    /// Waits until nothing is heard for some blocks.
+    pub fn silent(&self) {
+        eventually("silence", || {
+            self.listen();
+            std::thread::park_timeout(Duration::from_millis(10));
+            (!self.has_heard()).then_some(())
+        });
     }
 
     pub fn has_heard(&self) -> bool {

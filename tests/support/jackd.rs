@@ -1,6 +1,6 @@
 //! A real jackd with its dummy driver, in a process of the test's own.
 
-use crate::daemon::{PATIENCE, eventually};
+use crate::daemon::{PATIENCE, eventually, send_signal};
 use jack::{Client, ClientOptions};
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -73,7 +73,7 @@ impl Server {
 
     /// Stops it where it stands, until what is given is dropped: before any client, whose leaving would wait for it.
     pub fn frozen(&self) -> Frozen {
-        signal("STOP", self.0.id());
+        send_signal("STOP", self.0.id()).unwrap();
         Frozen(self.0.id())
     }
 
@@ -87,7 +87,7 @@ impl Server {
     pub fn stop(&mut self) {
         // Only while it is still ours to wait for: later its number may be another process's.
         if matches!(self.0.try_wait(), Ok(None)) {
-            signal("TERM", self.0.id());
+            send_signal("TERM", self.0.id()).ok();
         }
         let deadline = Instant::now() + PATIENCE;
         while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
@@ -110,10 +110,6 @@ pub struct Frozen(u32);
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        signal("CONT", self.0);
+        send_signal("CONT", self.0).ok();
     }
-}
-
-fn signal(name: &str, pid: u32) {
-    Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().ok();
 }

@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod controller;
 pub mod daemon;
 pub mod ear;
+pub mod flood;
 pub mod jackd;
 pub mod material;
 pub mod pipewire;

@@ -17,8 +17,7 @@ pub fn has_rights() -> bool {
 
 /// Whether this is root. Says where not.
 pub fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output().unwrap();
-    let is_root = String::from_utf8_lossy(&id.stdout).trim() == "0";
+    let is_root = rustix::process::geteuid().is_root();
     if !is_root {
         eprintln!("skipped: root is needed");
     }

@@ -14,6 +14,7 @@ use tracing::warn;
 
 /// Between two writings of the state file: twice and the disk's own time stay within a second.
 const EVERY: Duration = Duration::from_millis(300);
+const _: () = assert!(2 * EVERY.as_millis() < 1_000);
 
 /// What is to be written, and when.
 pub struct Keeper {
