@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod controller;
 pub mod daemon;
 pub mod ear;
+pub mod golden;
 pub mod jackd;
 pub mod material;
 pub mod pipewire;
