@@ -17,13 +17,14 @@ NOTIFY_RELOAD ?= $(shell systemctl --version 2>/dev/null | awk 'NR == 1 {print (
 BUILD_PACKAGES = pkg-config libjack-jackd2-dev libasound2-dev
 TEST_PACKAGES = $(BUILD_PACKAGES) jackd2 liblo-tools flac ffmpeg sox python3-venv node:nodejs npm:npm \
 	systemd man:man-db dbus rtkit polkitd pipewire pipewire-alsa pipewire-bin pipewire-jack wireplumber \
-	pulseaudio:pipewire-pulse chromium:chromium
+	pulseaudio:pipewire-pulse chromium:chromium valgrind
 NODES = graph/src/nodes/*.rs
 TO = $(DESTDIR)$(PREFIX)
 DROP_INS = $(TO)/lib/systemd/system/lacquer@.service.d $(TO)/lib/systemd/user/lacquer@.service.d
 
 .DEFAULT_GOAL := build
-.PHONY: help setup setup-test build demo test test-box test-lab test-fresh target/lab bench golden doc deny deb install uninstall clean
+.PHONY: help setup setup-test build demo test test-box test-lab test-fresh target/lab bench bench-counts golden golden-audio doc deny deb \
+	install uninstall clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -47,6 +48,7 @@ test: setup-test ## everything that CI checks
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) build --workspace
 	$(CARGO) test --workspace
+	@$(MAKE) --no-print-directory bench-counts
 
 # Two packages of the development build, the second of a higher version, and the scripts that use them.
 target/lab: setup
@@ -72,9 +74,16 @@ bench: setup ## measure: each node type, a chain, a swap; the station live, besi
 	$(CARGO) build --release --package lacquer
 	$(CARGO) bench --package lacquer-tests --benches
 
+# The development build, which the tests have built already.
+bench-counts: setup-test ## count instructions; 3 % more than approved fails; APPROVE=1 renews graph/benches/counts.txt
+	$(if $(APPROVE),LACQUER_APPROVE=1 )$(CARGO) bench --profile dev --workspace --bench counts
+
 golden: setup-test ## rewrite the approved texts and schemas; look at the diff
 	$(CARGO) build --workspace
 	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test configs --test graph --test touchosc
+
+golden-audio: setup-test ## rewrite the approved sound in tests/golden/audio; look at the diff
+	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test golden
 
 doc: setup ## the documentation of the code
 	$(CARGO) doc --workspace --no-deps

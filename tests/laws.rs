@@ -10,7 +10,7 @@ use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::Unit;
 use lacquer_graph::plan::Io;
 use lacquer_graph::{Block, Plane, QUANTUM};
-use lacquer_tests::catalogue::{Variant, of, variants};
+use lacquer_tests::catalogue::{Variant, of, programme, variants};
 use lacquer_tests::rig::{RATE, Rig, groups, read_data, spec};
 use lacquer_tests::signal::{
     Channels, above_16_khz, bursts, db, distance, gain, noise, peak, same_bits, silence, sine,
@@ -21,25 +21,11 @@ fn play_and_move(nodes: &str, block: usize, first: &Channels, second: &Channels)
     let mut rig = Rig::of(nodes);
     rig.block = block;
     let mut out = rig.play(first);
-    for (address, value) in moves(&rig) {
-        rig.set(&address, value);
-    }
+    rig.move_all();
     for (channel, more) in out.iter_mut().zip(rig.play(second)) {
         channel.extend(more);
     }
     out
-}
-
-/// For every live row of the chain on air, a value a little away from where it is.
-fn moves(rig: &Rig) -> Vec<(String, f64)> {
-    let newest = rig.air.newest().unwrap();
-    let places =
-        newest.addresses.all().iter().filter(|place| !place.row.is_setting && place.row.name != "enabled");
-    let value = |place: &lacquer_control::address::Place| {
-        let now = place.row.to_norm(rig.air.value(place).and_then(|value| value.number()).unwrap());
-        place.row.from_norm((now + 0.1).fract()).unwrap()
-    };
-    places.map(|place| (place.address(), value(place))).collect()
 }
 
 #[test]
@@ -251,44 +237,11 @@ fn one_to_eight_channels_are_played_each_by_itself() {
     }
 }
 
-/// Output of `nodes` over a programme that has something for every parameter.
+/// Output of `nodes` over their programme.
 fn listen(nodes: &str, change: impl FnOnce(&mut Rig)) -> Channels {
     let mut rig = Rig::roomy(nodes);
     change(&mut rig);
-    let mut input = bursts(12, 2, 48_000);
-    // It falls away at the end: what opens and closes needs levels between loud and silent.
-    for samples in &mut input {
-        samples[24_000..].iter_mut().enumerate().for_each(|(n, x)| *x *= gain(-80.0 * n as f64 / 24_000.0));
-    }
-    // A loudness is a matter of seconds: what follows one hears soft ones, loud ones, and then louder ones.
-    if nodes.contains("leveler") {
-        for samples in &mut input {
-            let second = samples.clone();
-            let levels = [(0.03, 10), (0.15, 16), (1.0, 12)];
-            let levels = levels.into_iter().flat_map(|(level, seconds)| vec![level; seconds]);
-            *samples = levels.flat_map(|level| second.iter().map(move |x| x * level)).collect();
-        }
-    }
-    // What is repaired must be there: clicks of 1 to 60 samples, left only; seconds of hum up to 3 kHz; clipped peaks.
-    if nodes.contains("declick") {
-        let wave = |n: usize| [0.019, 0.151, 0.363].map(|w| 0.1 * (w * n as f64).sin()).iter().sum::<f64>();
-        for samples in &mut input {
-            samples.iter_mut().enumerate().for_each(|(n, x)| *x = 1e-3 * *x + wave(n));
-        }
-        for (at, x) in input[0].iter_mut().enumerate().filter(|(at, _)| at % 997 < at / 997 % 60) {
-            *x += if at % 3 == 0 { 0.5 } else { -0.4 } / (1 + at / 997) as f64;
-        }
-    }
-    if nodes.contains("dehum") {
-        let wave = |n: usize| (1..60).map(|k| (0.006_545 * f64::from(k) * n as f64).sin() / 500.0).sum();
-        input = vec![(0..8 * 48_000).map(wave).collect(); 2];
-    }
-    if nodes.contains("declip") {
-        let wave = |n: usize| [0.019, 0.151, 0.363].map(|w| 0.4 * (w * n as f64).sin()).iter().sum::<f64>();
-        input = vec![(0..48_000).map(|n| wave(n).clamp(-0.5, 0.5)).collect(); 2];
-    }
-    // One side lower, so that what links or balances the sides has work to do; hot, so that ceilings have.
-    input[1].iter_mut().for_each(|x| *x *= 0.3);
+    let mut input = programme(nodes);
     let late = input[0].len() + rig.latency();
     input.iter_mut().for_each(|samples| samples.resize(late, 0.0));
     rig.play(&input)

@@ -1,6 +1,7 @@
 //! The catalogue as chains: every kind in settings of its own tables, so that a new kind is tested by existing.
 
 use crate::daemon::root;
+use crate::signal::{Channels, bursts, gain};
 use lacquer_graph::node::{Kind, Ports};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::{Param, Unit};
@@ -9,6 +10,8 @@ use lacquer_graph::text::{Form, PROFILE_BANDS, Profile};
 /// A node of one kind in some settings.
 pub struct Variant {
     pub kind: &'static Kind,
+    /// Where its rows are, and what was chosen: `default`, `25%`, `75%/mode=voice`.
+    pub name: String,
     /// As it is written in a chain file; its id is `n`.
     pub yaml: String,
 }
@@ -52,6 +55,7 @@ pub fn of(kind: &'static Kind) -> Vec<Variant> {
     if kind.has_key {
         let mut keyed = write(kind, Some(0.25), &|_| 0);
         keyed.yaml = keyed.yaml.replace("id: n", "id: n, key: input");
+        keyed.name += "/keyed";
         variants.push(keyed);
     }
     variants
@@ -94,5 +98,52 @@ fn write(kind: &'static Kind, norm: Option<f64>, choice: &dyn Fn(&Param) -> usiz
         };
         fields.push(format!("{}: [{}, {}]", parts.list, part(0, 0.0), part(1, 0.1)));
     }
-    Variant { kind, yaml: format!("  - {}: {{{}}}\n", kind.name, fields.join(", ")) }
+    let mut name = norm.map_or_else(|| "default".to_owned(), |norm| format!("{}%", 100.0 * norm));
+    for row in kind.rows.iter().chain(kind.part_rows()).filter(|_| norm.is_some()) {
+        if let Unit::Choice(names) = row.unit
+            && choice(row) % names.len() > 0
+        {
+            name += &format!("/{}={}", row.name, names[choice(row) % names.len()].replace(' ', ""));
+        }
+    }
+    Variant { kind, name, yaml: format!("  - {}: {{{}}}\n", kind.name, fields.join(", ")) }
+}
+
+/// A programme that has something for every parameter of these nodes.
+pub fn programme(nodes: &str) -> Channels {
+    let mut input = bursts(12, 2, 48_000);
+    // It falls away at the end: what opens and closes needs levels between loud and silent.
+    for samples in &mut input {
+        samples[24_000..].iter_mut().enumerate().for_each(|(n, x)| *x *= gain(-80.0 * n as f64 / 24_000.0));
+    }
+    // A loudness is a matter of seconds: what follows one hears soft ones, loud ones, and then louder ones.
+    if nodes.contains("leveler") {
+        for samples in &mut input {
+            let second = samples.clone();
+            let levels = [(0.03, 10), (0.15, 16), (1.0, 12)];
+            let levels = levels.into_iter().flat_map(|(level, seconds)| vec![level; seconds]);
+            *samples = levels.flat_map(|level| second.iter().map(move |x| x * level)).collect();
+        }
+    }
+    // What is repaired must be there: clicks of 1 to 60 samples, left only; seconds of hum up to 3 kHz; clipped peaks.
+    if nodes.contains("declick") {
+        let wave = |n: usize| [0.019, 0.151, 0.363].map(|w| 0.1 * (w * n as f64).sin()).iter().sum::<f64>();
+        for samples in &mut input {
+            samples.iter_mut().enumerate().for_each(|(n, x)| *x = 1e-3 * *x + wave(n));
+        }
+        for (at, x) in input[0].iter_mut().enumerate().filter(|(at, _)| at % 997 < at / 997 % 60) {
+            *x += if at % 3 == 0 { 0.5 } else { -0.4 } / (1 + at / 997) as f64;
+        }
+    }
+    if nodes.contains("dehum") {
+        let wave = |n: usize| (1..60).map(|k| (0.006_545 * f64::from(k) * n as f64).sin() / 500.0).sum();
+        input = vec![(0..8 * 48_000).map(wave).collect(); 2];
+    }
+    if nodes.contains("declip") {
+        let wave = |n: usize| [0.019, 0.151, 0.363].map(|w| 0.4 * (w * n as f64).sin()).iter().sum::<f64>();
+        input = vec![(0..48_000).map(|n| wave(n).clamp(-0.5, 0.5)).collect(); 2];
+    }
+    // One side lower, so that what links or balances the sides has work to do; hot, so that ceilings have.
+    input[1].iter_mut().for_each(|x| *x *= 0.3);
+    input
 }

@@ -12,6 +12,7 @@ pub mod controller;
 pub mod daemon;
 pub mod ear;
 pub mod flood;
+pub mod golden;
 pub mod jackd;
 pub mod material;
 pub mod pipewire;

@@ -1,6 +1,7 @@
 //! A station in memory: the real callback, wire, seat and conductor's picture of it, and a clock that only
 //! moves when a test plays.
 
+use crate::daemon::root;
 use crate::signal::Channels;
 use basedrop::Collector;
 use lacquer::air::Air;
@@ -13,6 +14,7 @@ use lacquer::station::overload::Overload;
 use lacquer::station::realtime::Realtime;
 use lacquer::station::{Audio, Backend, Null, Station};
 use lacquer::threads::audio::Callback;
+use lacquer_control::address::Place;
 use lacquer_control::intent::Value;
 use lacquer_control::message::{Order, Reading};
 use lacquer_control::wire::{ControlEnd, wire};
@@ -45,6 +47,13 @@ pub fn chain_file(name: &str, nodes: &str) -> ChainFile {
     ChainFile { name: name.to_owned(), path: format!("{name}.yaml").into(), spec }
 }
 
+/// A chain that is shipped, as it stands in its file.
+pub fn ready(name: &str) -> ChainFile {
+    let path = root().join(format!("configs/chains/{name}.yaml"));
+    let spec = spec(&std::fs::read_to_string(&path).unwrap());
+    ChainFile { name: name.to_owned(), path, spec }
+}
+
 /// Channels in groups: `&[("programme", 2)]`.
 pub fn groups(groups: &[(&str, usize)]) -> Vec<Group> {
     groups.iter().map(|(name, channels)| Group { name: (*name).to_owned(), channels: *channels }).collect()
@@ -73,6 +82,10 @@ pub fn loaded(chains: Vec<ChainFile>, io: &Io) -> Loaded {
     Loaded { station, chains, cues: Vec::new(), midi: Vec::new() }
 }
 
+fn written(chains: &[(&str, &str)]) -> Vec<ChainFile> {
+    chains.iter().map(|(name, nodes)| chain_file(name, nodes)).collect()
+}
+
 pub struct Rig {
     pub air: Air,
     pub control: ControlEnd,
@@ -98,28 +111,33 @@ impl Rig {
 
     /// The same at another sample rate.
     pub fn at(rate: f64, nodes: &str) -> Self {
-        Self::built(&[("main", nodes)], &Io::stereo(), true, rate, None)
+        Self::built(written(&[("main", nodes)]), &Io::stereo(), true, rate, None)
     }
 
     /// The same, in a station whose latency leaves room for longer settings.
     pub fn roomy(nodes: &str) -> Self {
-        Self::built(&[("main", nodes)], &Io::stereo(), true, RATE, Some(420.0))
+        Self::built(written(&[("main", nodes)]), &Io::stereo(), true, RATE, Some(420.0))
     }
 
     /// Any groups; where not `at_once`, the sound comes up as it does on air.
     pub fn with(chains: &[(&str, &str)], io: &Io, at_once: bool) -> Self {
-        Self::built(chains, io, at_once, RATE, None)
+        Self::built(written(chains), io, at_once, RATE, None)
     }
 
-    fn built(chains: &[(&str, &str)], io: &Io, at_once: bool, rate: f64, latency_ms: Option<f64>) -> Self {
-        let files: Vec<_> = chains.iter().map(|(name, nodes)| chain_file(name, nodes)).collect();
+    /// Chains from files; the first is on air, heard from the first frame on.
+    pub fn of_files(files: Vec<ChainFile>, io: &Io) -> Self {
+        Self::built(files, io, true, RATE, None)
+    }
+
+    fn built(files: Vec<ChainFile>, io: &Io, at_once: bool, rate: f64, latency_ms: Option<f64>) -> Self {
+        let first = files[0].name.clone();
         let mut loaded = loaded(files, io);
         loaded.station.audio.latency_ms = latency_ms;
         let collector = Collector::new();
         let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
         let mut air = Air::new(Shelf::new(&loaded, rate), collector.handle(), swap_ms);
         let (mut control, audio) = wire();
-        control.stage(air.start(chains[0].0).unwrap());
+        control.stage(air.start(&first).unwrap());
         control.flush();
         let seat = if at_once { Seat::for_files(io, rate) } else { Seat::new(io, rate) };
         let memory = Memory::new(io.input_channels(), io.output_channels());
@@ -183,6 +201,24 @@ impl Rig {
         if done.rebuild {
             let name = self.air.newest().unwrap().name.clone();
             self.swap(&name);
+        }
+    }
+
+    /// For every live row of the newest chain, a value a little away from where it is.
+    pub fn moves(&self) -> Vec<(String, f64)> {
+        let newest = self.air.newest().unwrap();
+        let is_live = |place: &&Place| !place.row.is_setting && place.row.name != "enabled";
+        let value = |place: &Place| {
+            let now = place.row.to_norm(self.air.value(place).and_then(|value| value.number()).unwrap());
+            place.row.from_norm((now + 0.1).fract()).unwrap()
+        };
+        newest.addresses.all().iter().filter(is_live).map(|place| (place.address(), value(place))).collect()
+    }
+
+    /// Moves every live row of the newest chain a little.
+    pub fn move_all(&mut self) {
+        for (address, value) in self.moves() {
+            self.set(&address, value);
         }
     }
 

@@ -1,0 +1,183 @@
+//! What is counted: a case is made ready, and then played once between two marks.
+
+use basedrop::{Collector, Owned};
+use lacquer_graph::nodes::CATALOGUE;
+use lacquer_graph::plan::{Io, Plan};
+use lacquer_graph::text::{Data, Impulse};
+use lacquer_graph::{Chain, Plane, QUANTUM, Seat, Spec};
+use std::hint::black_box;
+use std::sync::Arc;
+
+const RATE: f64 = 48_000.0;
+/// Quanta that a chain plays before it is counted, and those that are counted: whole turns of everything that takes turns.
+const BEFORE: usize = 32;
+const COUNTED: usize = 256;
+
+const EIGHT_BANDS: &str = "bands: [{freq: 30 Hz, shape: highpass}, {freq: 80 Hz, gain: 2 dB}, {freq: 200 Hz, gain: -2 dB}, \
+     {freq: 500 Hz, gain: 1 dB}, {freq: 1 kHz, gain: -1 dB}, {freq: 3 kHz, gain: 2 dB}, {freq: 8 kHz, gain: 1 dB}, \
+     {freq: 12 kHz, shape: highshelf, gain: 2 dB}]";
+const THREE_BANDS: &str =
+    "bands: [{to: 200 Hz, threshold: -30 dB}, {to: 2 kHz, threshold: -30 dB}, {threshold: -30 dB}]";
+const DYNAMIC_BANDS: &str = "bands: [{freq: 60 Hz, range: -6 dB}, {freq: 250 Hz, range: -6 dB}, {freq: 1 kHz, range: -6 dB}, \
+     {freq: 4 kHz, range: -6 dB}]";
+
+/// Node types with work to do: the rest of the name, and the settings. A type may be in several.
+const NODES: &[(&str, &str, &str)] = &[
+    ("clipper", "", "drive: 6 dB"),
+    ("compressor", "", "threshold: -30 dB"),
+    ("convolver", " of 0.5 s", "impulse: hall.wav"),
+    ("crossover", "", "band: 2, splits: [{freq: 200 Hz}, {freq: 2 kHz}]"),
+    ("declick", "", ""),
+    ("declip", "", ""),
+    ("deesser", "", "threshold: -20 dB"),
+    ("dehum", "", ""),
+    ("delay", "", "time: 100 ms"),
+    ("denoise", "", ""),
+    ("denoise", " of a voice", "mode: voice"),
+    ("dither", "", "bits: 16, shaping: lipshitz"),
+    ("eq", "", EIGHT_BANDS),
+    ("eq", " with dynamic bands", DYNAMIC_BANDS),
+    ("exciter", "", ""),
+    ("expander", "", "threshold: -6 dB, key_highpass: 100 Hz"),
+    ("gain", "", "gain: -3 dB"),
+    ("leveler", "", ""),
+    ("limiter", "", "ceiling: -12 dBTP"),
+    ("mix", "", "gain: -3 dB"),
+    ("multiband", "", THREE_BANDS),
+    ("noise", "", "colour: pink"),
+    ("phase", "", "time: 0.3 ms, stages: 4"),
+    ("stereo", "", "width: 120 %"),
+    ("tone", "", ""),
+];
+
+macro_rules! ready {
+    ($($name:literal),*) => {
+        &[$(($name, include_str!(concat!("../../../configs/chains/", $name, ".yaml")))),*]
+    };
+}
+
+/// Ready chains.
+const READY: &[(&str, &str)] = ready!("streaming", "podcast", "vinyl-transfer");
+
+/// What is counted, and the name that it has in the figures.
+pub struct Case {
+    pub name: String,
+    pub play: Box<dyn Fn()>,
+}
+
+/// All of them, in the order in which they are played.
+pub fn cases() -> Vec<Case> {
+    let missing = CATALOGUE.iter().find(|kind| NODES.iter().all(|(name, ..)| *name != kind.name));
+    assert!(missing.is_none(), "a node type without a count: {}", missing.map_or("", |kind| kind.name));
+    let mut cases = Vec::new();
+    let mut add = |name: String, play: Box<dyn Fn()>| cases.push(Case { name, play });
+    let one = |kind: &str, settings: &str| format!("nodes:\n  - {kind}: {{{settings}}}\n");
+    for (kind, more, settings) in NODES {
+        let yaml = one(kind, settings);
+        add(format!("{kind}{more}"), Box::new(move || play(&yaml, None)));
+    }
+    let eq = one("eq", EIGHT_BANDS);
+    add("eq that moves".to_owned(), Box::new(move || play(&eq, Some("gain"))));
+    let linear = one("eq", &format!("phase: linear, {EIGHT_BANDS}"));
+    add("eq in linear phase that moves".to_owned(), Box::new(move || play(&linear, Some("gain"))));
+    for (name, yaml) in READY {
+        add(format!("chain {name}"), Box::new(move || play(yaml, None)));
+    }
+    let [streaming, podcast, _] = READY else { unreachable!("three ready chains") };
+    add("swap streaming to podcast".to_owned(), Box::new(|| swap(streaming.1, podcast.1)));
+    add("plan podcast 64 times".to_owned(), Box::new(|| plans(podcast.1)));
+    add("build podcast".to_owned(), Box::new(|| build(podcast.1)));
+    cases
+}
+
+/// What is counted: callgrind counts while this runs, and writes its counts down at the end.
+#[inline(never)]
+fn counted(work: &mut dyn FnMut()) {
+    work();
+}
+
+fn plan(yaml: &str) -> Plan {
+    let (spec, mistakes) = Spec::parse(yaml.as_bytes());
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let hall = |_: &str, rate: f64| {
+        let taps = noise().take(24_000).enumerate().map(|(n, x)| x * (-(n as f64) / 4_000.0).exp());
+        let impulse = Impulse::new(vec![taps.collect()], rate).map_err(|why| why.to_string())?;
+        Ok(Arc::new(Data::Impulse(impulse)))
+    };
+    Plan::with(&spec, &Io::stereo(), RATE, &hall).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+}
+
+/// Noise without end, from -1 to 1.
+fn noise() -> impl Iterator<Item = f64> {
+    let seeds = std::iter::successors(Some(1_u64), |seed| {
+        Some(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+    });
+    seeds.map(|seed| (seed >> 40) as f64 / (1 << 23) as f64 - 1.0)
+}
+
+/// Quanta of a tone and noise that come and go, so that dynamics have work.
+fn input() -> Vec<[Plane; 2]> {
+    let mut noise = noise();
+    let quantum = |at: usize| {
+        let level = [1.0, 0.1, 0.5, 0.02][at / 16 % 4];
+        let mut planes = [[0.0; QUANTUM]; 2];
+        for frame in 0..QUANTUM {
+            let tone = (0.03 * (at * QUANTUM + frame) as f64).sin();
+            planes
+                .iter_mut()
+                .for_each(|plane| plane[frame] = level * (0.5 * tone + 0.5 * noise.next().unwrap_or(0.0)));
+        }
+        planes
+    };
+    (0..BEFORE + COUNTED).map(quantum).collect()
+}
+
+/// A chain plays; a row of that name moves to and fro in all parts of its first node.
+fn play(yaml: &str, moving: Option<&str>) {
+    let plan = plan(yaml);
+    let mut chain = Chain::new(&plan, 1);
+    let is_moving = |row: &usize| plan.nodes[0].kind.row(*row).is_some_and(|row| moving == Some(row.name));
+    let rows: Vec<usize> = (0..plan.nodes[0].values.len()).filter(is_moving).collect();
+    let (input, mut output) = (input(), [[0.0; QUANTUM]; 2]);
+    let mut quantum = |at: usize| {
+        rows.iter().for_each(|row| chain.set(0, *row, if at / 8 % 2 == 0 { 0.0 } else { 1.0 }));
+        chain.process(black_box(&input[at]), &mut output, QUANTUM, None, |_| {});
+        black_box(&output);
+    };
+    (0..BEFORE).for_each(&mut quantum);
+    counted(&mut || (BEFORE..BEFORE + COUNTED).for_each(&mut quantum));
+}
+
+/// From the quantum in which a swap begins until the new chain is alone.
+fn swap(from: &str, to: &str) {
+    let collector = Collector::new();
+    let plans = [from, to].map(plan);
+    let mut seat = Seat::for_files(&Io::stereo(), RATE);
+    seat.start(Owned::new(&collector.handle(), Chain::new(&plans[0], 1)));
+    let mut next = Chain::new(&plans[1], 2);
+    next.follow(&plans[1], &plans[0]);
+    let mut next = Some(Owned::new(&collector.handle(), next));
+    let input = input();
+    let mut quantum = |at: usize| {
+        if let Some(next) = next.take_if(|_| at == BEFORE) {
+            seat.swap(next, 4_800, 3_840);
+        }
+        seat.inputs().copy_from_slice(&input[at]);
+        seat.process(QUANTUM, |_| {});
+    };
+    (0..BEFORE).for_each(&mut quantum);
+    counted(&mut || (BEFORE..BEFORE + COUNTED).for_each(&mut quantum));
+}
+
+/// A chain file is read and planned. Maps are hashed with another seed each time: the mean of many is counted.
+fn plans(yaml: &str) {
+    counted(&mut || (0..64).for_each(|_| drop(black_box(plan(black_box(yaml))))));
+}
+
+/// A chain is built.
+fn build(yaml: &str) {
+    let plan = plan(yaml);
+    let mut chain = None;
+    counted(&mut || chain = Some(Chain::new(black_box(&plan), 1)));
+    black_box(&chain);
+}
