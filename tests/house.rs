@@ -92,6 +92,17 @@ fn imports_go_one_way() {
 }
 
 #[test]
+fn threads_of_the_daemon_are_started_where_they_are_watched() {
+    for path in sources("daemon/src") {
+        let text = read(&path);
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let starts = ["thread::spawn", "thread::Builder", "Builder::new().name("];
+        let is_watched = path.to_string_lossy().contains("threads/supervise/");
+        assert!(is_watched || !starts.iter().any(|start| code.contains(start)), "{}", path.display());
+    }
+}
+
+#[test]
 fn every_path_that_the_documents_name_exists() {
     for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"] {
         let text = read(&root().join(document));

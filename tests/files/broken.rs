@@ -3,7 +3,6 @@
 use std::fs;
 
 use lacquer::files::{Depth, Sink};
-use lacquer_tests::daemon::ends;
 
 use super::{Folder, Random, ffmpeg, message, noise, read, run, truncate, write};
 
