@@ -23,7 +23,7 @@ impl Stated {
     /// `file`, whose boxes begin at byte `start`.
     pub fn new(file: File, start: u64) -> io::Result<Stated> {
         let len = file.metadata()?.len();
-        let mut at = start;
+        let (mut at, mut is_audio) = (start, false);
         while at < len {
             let mut head = [0; 16];
             let seen = read_some(&file, &mut head, at)?;
@@ -34,6 +34,7 @@ impl Stated {
                 1 => u64::from_be_bytes(std::array::from_fn(|byte| head[8 + byte])),
                 size => size.into(),
             };
+            is_audio = &head[4..8] == b"mdat";
             // Of size 0 is one that goes to the end.
             if size < 8 {
                 break;
@@ -42,7 +43,8 @@ impl Stated {
         }
         // More than a file can have is no size.
         let is_cut = at > len && at < i64::MAX as u64;
-        Ok(Stated { file, len: if is_cut { at } else { len }, is_cut })
+        // A box of anything else is parsed, and is left out where it is cut.
+        Ok(Stated { file, len: if is_cut && is_audio { at } else { len }, is_cut })
     }
 }
 
