@@ -208,7 +208,7 @@ fn a_chain_that_hangs_again_is_bypassed_whole_and_in_the_end_the_process_ends() 
     for time in 1..=2 {
         client.say("/node/bad/enabled", vec![Value::Switch(true)]);
         eventually("it starts again", || {
-            (daemon.log().matches("in bypass, with all its nodes out").count() == time).then_some(())
+            (daemon.log().matches("in bypass, with all its nodes out").count() >= time).then_some(())
         });
         has(&client, "/node/level/enabled", &Value::Switch(false));
         assert_eq!(client.ask("/bypass", vec![]).values, [Value::Switch(true)]);

@@ -186,7 +186,7 @@ fn a_library_that_does_not_let_go_is_left_with_the_process_which_goes_on_where_i
     assert_eq!(daemon.client().ask_for("/status", "/status/audio").values, [text("waiting for the server")]);
     let back = Instant::now();
     drop(frozen);
-    eventually("it is on air again", || (daemon.log().matches("line is on air").count() == 2).then_some(()));
+    eventually("it is on air again", || (daemon.log().matches("line is on air").count() >= 2).then_some(()));
     recorder.take();
     eventually("what was connected by hand sounds again", || (recorder.last() != 0.0).then_some(()));
     println!("a library that held on: heard {:?} after the server went on", back.elapsed());
@@ -207,7 +207,7 @@ fn a_server_that_ends_or_is_killed_again_and_again_is_found_each_time() {
     let rounds = if is_long() { 50 } else { 6 };
     let (mut found, mut silent) = (Vec::new(), Vec::new());
     for round in 1..=rounds {
-        let gone = Instant::now();
+        let (before, gone) = (daemon.log().matches("line is on air").count(), Instant::now());
         // The last one ends in order, and leaves nothing behind.
         if round % 2 == 1 {
             server.kill()
@@ -217,7 +217,7 @@ fn a_server_that_ends_or_is_killed_again_and_again_is_found_each_time() {
         server = Server::start(128);
         let there = Instant::now();
         eventually("it plays again", || {
-            (daemon.log().matches("line is on air").count() == round + 1).then_some(())
+            (daemon.log().matches("line is on air").count() > before).then_some(())
         });
         found.push(there.elapsed());
         let ear = Ear::open();

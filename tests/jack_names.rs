@@ -173,13 +173,14 @@ fn two_daemons_of_one_name_keep_apart_over_a_restart() {
             states.any(|state| kept.iter().all(|port| state.contains(port))).then_some(())
         });
     }
-    for round in 1..=5 {
+    for _ in 0..5 {
+        // A server that a busy machine holds up may be left and found again besides.
+        let found = |daemon: &Daemon| daemon.log().matches("jack is there").count();
+        let before = [found(&one), found(&two)];
         server.stop();
         server = Server::start(256);
-        for daemon in [&one, &two] {
-            eventually("it is back", || {
-                (daemon.log().matches("jack is there").count() == round).then_some(())
-            });
+        for (daemon, before) in [&one, &two].into_iter().zip(before) {
+            eventually("it is back", || (found(daemon) > before).then_some(()));
         }
         let probe = probe();
         eventually("each has its own", || are_there(&probe).then_some(()));

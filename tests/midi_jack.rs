@@ -265,7 +265,7 @@ fn a_fader_and_two_clients_fight_and_all_agree_in_the_end() {
         client.hear("the state", |line| line.address == address);
     }
     let mut random = Random::new(5);
-    for _ in 0..if std::env::var_os("LACQUER_LONG").is_some() { 30_000 } else { 2_000 } {
+    for _ in 0..if std::env::var_os("LACQUER_LONG").is_some() { 30_000 } else { 500 } {
         for (shown, client) in shown.iter_mut().zip(&clients) {
             let value = random.below(1_000) as f64 / 1_000.0;
             client.say(address, vec![Value::Number(value)]);

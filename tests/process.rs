@@ -429,20 +429,29 @@ fn a_watched_chain_file_is_taken_over_when_it_changes() {
 }
 
 #[test]
-fn a_free_clock_gets_ahead_of_the_one_on_the_wall() {
+fn a_free_clock_waits_for_nothing_between_its_blocks() {
     let studio = Studio::new("free");
     let yaml = fs::read_to_string(&studio.station).unwrap();
     fs::write(&studio.station, yaml.replace("block: 64", "block: 64, clock: free")).unwrap();
     let daemon = studio.start();
     let client = daemon.client();
-    let begin = std::time::Instant::now();
-    eventually("ten seconds of sound more than there were seconds", || {
+    // How fast it runs is the matter of tests/benches/live.rs, and of what else the machine does. One by the wall sleeps
+    // before each block.
+    eventually("ten thousand blocks, and far fewer sleeps", || {
         let blocks = client.ask_for("/status", "/status/load_histogram").values;
         let blocks: f64 =
             blocks.iter().map(|value| if let Value::Number(count) = value { *count } else { 0.0 }).sum();
-        let sound = Duration::from_secs_f64(blocks * 64.0 / 48_000.0);
-        (sound > begin.elapsed() + Duration::from_secs(10)).then_some(())
+        (blocks > 10_000.0 && blocks > 100.0 * sleeps(&daemon)).then_some(())
     });
+}
+
+/// How often the audio thread has given the processor away by itself.
+fn sleeps(daemon: &Daemon) -> f64 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap();
+    let statuses = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    let of_audio = statuses.into_iter().find(|status| status.starts_with("Name:\taudio\n")).unwrap();
+    let line = of_audio.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.unwrap().trim().parse().unwrap()
 }
 
 #[test]
