@@ -68,7 +68,7 @@ bench: setup ## measure: each node type, a chain, a swap
 
 golden: setup-test ## rewrite the approved texts and schemas; look at the diff
 	$(CARGO) build --workspace
-	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test configs --test graph --test touchosc
+	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test configs --test graph --test sessions --test touchosc
 
 doc: setup ## the documentation of the code
 	$(CARGO) doc --workspace --no-deps

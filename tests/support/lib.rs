@@ -16,6 +16,7 @@ pub mod pipewire;
 pub mod random;
 pub mod rig;
 pub mod rights;
+pub mod session;
 pub mod signal;
 pub mod studio;
 pub mod tosc;
