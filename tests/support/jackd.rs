@@ -17,7 +17,7 @@ pub fn alone(name: &str) -> bool {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let (name_of_server, _held) = name_of_server();
     let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+        .args(["--exact", name, "--include-ignored", "--nocapture"])
         .env("LACQUER_TEST_CHILD", "1")
         .env("JACK_DEFAULT_SERVER", name_of_server)
         .env("JACK_NO_AUDIO_RESERVATION", "1")

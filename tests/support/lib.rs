@@ -19,6 +19,7 @@ pub mod pipewire;
 pub mod random;
 pub mod rig;
 pub mod rights;
+pub mod session;
 pub mod signal;
 pub mod sockets;
 pub mod studio;
