@@ -6,7 +6,8 @@ use super::{Line, Place};
 use crate::controller::Controller;
 use crate::daemon::{Daemon, PATIENCE, eventually, lacquer, state_home};
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, UdpSocket};
@@ -40,7 +41,7 @@ pub struct Clients {
 enum Open {
     Udp(UdpSocket),
     Stream { stream: TcpStream, is_slip: bool },
-    Web(WebSocket<TcpStream>),
+    Web(Box<WebSocket<TcpStream>>),
 }
 
 impl Open {
@@ -58,6 +59,7 @@ struct Mouth {
     name: String,
     tell: Sender<Line>,
     folder: String,
+    faults: RefCell<BTreeSet<String>>,
 }
 
 impl Mouth {
@@ -66,6 +68,11 @@ impl Mouth {
     }
 
     fn line(&self, address: &str, rest: &str) {
+        // A node that is no number rests and tries again: how often it has is a matter of time.
+        let is_nan = address == "/event/fault" && rest.contains("not a number");
+        if is_nan && !self.faults.borrow_mut().insert(rest.to_owned()) {
+            return;
+        }
         // The session may be over.
         self.tell.send(Line::new(&self.name, address, rest)).ok();
     }
@@ -247,7 +254,8 @@ impl Clients {
     fn connect(&self, kind: &str, name: &str) -> Open {
         let port = if kind == "ws" { self.place.web } else { self.place.osc };
         let folder = self.place.folder.0.display().to_string();
-        let mouth = Mouth { name: name.to_owned(), tell: self.tell.clone(), folder };
+        let mouth =
+            Mouth { name: name.to_owned(), tell: self.tell.clone(), folder, faults: RefCell::default() };
         let is_over = Arc::clone(&self.is_over);
         let is_on = move || !is_over.load(Ordering::Relaxed);
         if kind == "udp" {
@@ -311,7 +319,7 @@ impl Clients {
                 }
             }
         });
-        Open::Web(WebSocket::from_raw_socket(stream, Role::Client, None))
+        Open::Web(Box::new(WebSocket::from_raw_socket(stream, Role::Client, None)))
     }
 
     /// A controller comes. What it is shown once more is no news: each time that a port of it is connected, it is told

@@ -28,7 +28,7 @@
 //! a recording waits for before it goes on.
 //!
 //! The indented lines are all that comes of it: sorted by client and address, in order for each address. Left out are
-//! meters and xruns. `*` stands for what differs each time: clock times, ports, folders, counts of callbacks.
+//! meters and xruns, and that a node is once more no number. `*` stands for what differs each time: clock times, ports, folders, counts of callbacks.
 //! `glides to` stands for any number of values on the way to the one behind it.
 //!
 //! Nothing waits for a fixed time to see what comes: a step is over when all of its lines have come. A line that is not the next one that

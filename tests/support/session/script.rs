@@ -106,11 +106,10 @@ pub fn sorted(lines: Vec<Line>) -> Vec<(usize, Line)> {
     for line in lines {
         by_key.entry(line.key()).or_default().push(line);
     }
+    let is_value =
+        |address: &str| ["/node/", "/norm/", "/text/"].iter().any(|tree| address.starts_with(tree));
     let written = by_key.into_values().flat_map(|lines| match &lines[..] {
-        [.., last] if lines.len() >= GLIDE && last.address.starts_with("/n") => {
-            vec![Line { rest: format!("{GLIDES}{}", last.rest), ..last.clone() }]
-        }
-        [.., last] if lines.len() >= GLIDE && last.address.starts_with("/text/") => {
+        [.., last] if lines.len() >= GLIDE && is_value(&last.address) => {
             vec![Line { rest: format!("{GLIDES}{}", last.rest), ..last.clone() }]
         }
         _ => lines,

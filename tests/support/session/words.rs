@@ -49,7 +49,7 @@ pub fn is_left_out(address: &str) -> bool {
 /// Whether the values of this address are other ones each time.
 pub fn differs(address: &str) -> bool {
     let Some(key) = address.strip_prefix("/status/") else { return false };
-    ["load", "xruns", "tap_frames_lost", "readings_lost", "uptime_s", "realtime", "thread_restarts"]
+    ["load", "xruns", "faults", "tap_frames_lost", "readings_lost", "uptime_s", "realtime", "thread_restarts"]
         .iter()
         .any(|start| key.starts_with(start))
 }
