@@ -202,7 +202,7 @@ fn a_station_plays_through_a_pulseaudio_server() {
         return;
     }
     let mut player = desk.sing();
-    let station = desk.station("host: pulseaudio, input: mic, output: sink");
+    let station = desk.station("host: pulseaudio, input: mic, output: sink, block: 1024");
     let run = |cookie: &str| {
         let mut command = Command::new(binary());
         command.args(["run", station.to_str().unwrap()]).env("PULSE_COOKIE", cookie).output().unwrap()

@@ -21,7 +21,8 @@ const GIVEN: [&str; 9] = [
     "target/release/lacquer",
 ];
 /// The calls whose first text is a program: the standard library's, and those of our support that stand for it.
-const CALLS: [&str; 6] = ["Command::new(", "spawn(", "serve(", "tool(", "through(command, ", "run_tool("];
+const CALLS: [&str; 7] =
+    ["Command::new(", "with_parent(", "spawn(", "serve(", "tool(", "through(command, ", "run_tool("];
 /// What else `Command::new` is given: ourselves, and what the calls above were given.
 const NO_TEXTS: [&str; 12] = [
     "binary()",

@@ -2,6 +2,7 @@
 
 use crate::daemon::{PATIENCE, eventually, send_signal};
 use jack::{Client, ClientOptions};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -16,7 +17,7 @@ pub fn alone(name: &str) -> bool {
     }
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let (name_of_server, _held) = name_of_server();
-    let status = Command::new(std::env::current_exe().unwrap())
+    let status = with_parent(std::env::current_exe().unwrap())
         .args(["--exact", name, "--include-ignored", "--nocapture"])
         .env("LACQUER_TEST_CHILD", "1")
         .env("JACK_DEFAULT_SERVER", name_of_server)
@@ -25,6 +26,14 @@ pub fn alone(name: &str) -> bool {
         .unwrap();
     assert!(status.success(), "{name} failed in its own process");
     false
+}
+
+/// A command that is killed with the thread that started it: a test that is interrupted leaves no server behind, whose name
+/// the next one would take for its own.
+fn with_parent(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program);
+    command
 }
 
 /// A name that no other test has meanwhile. There are few of them: a server that is killed keeps its place among the
@@ -55,7 +64,7 @@ impl Server {
 
     /// The same, with options of the server's own.
     pub fn with(options: &[&str], rate: u32, block: usize) -> Self {
-        let child = Command::new("jackd")
+        let child = with_parent("jackd")
             .args(options)
             .args(["-d", "dummy", "-r", &rate.to_string(), "-p", &block.to_string()])
             .stdin(Stdio::null())
