@@ -12,6 +12,7 @@ use std::f64::consts::TAU;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use std::{env, fs};
 
 /// The level of a tone that comes in, and what the chain makes of it, in dB.
@@ -109,7 +110,12 @@ impl Desk {
 }
 
 fn status(daemon: &Daemon, key: &str) -> Line {
-    daemon.client().ask_for("/status", &format!("/status/{key}"))
+    let (client, address) = (daemon.client(), format!("/status/{key}"));
+    // Of devices there is nothing while they are looked for, as they may be at any time on a busy machine.
+    eventually(&address, || {
+        client.say("/status", vec![]);
+        client.hear_for(Duration::from_millis(200)).into_iter().find(|line| line.address == address)
+    })
 }
 
 fn words(line: &Line) -> String {
