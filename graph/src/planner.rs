@@ -7,12 +7,12 @@ use crate::param::db_to_gain;
 use crate::plan::{Feed, From, Io, Plan, PlanNode, PlanOutput};
 use crate::spec::{FEED_GAIN, FeedSpec, NodeSpec, Spec};
 use crate::text::{self, Data, Loader};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Plans `spec`; see [`Plan::new`].
 pub(crate) fn plan(spec: &Spec, io: &Io, sample_rate: f64, load: &Loader<'_>) -> Result<Plan, Vec<Mistake>> {
-    let mut planner = Planner { spec, io, ids: HashMap::new(), mistakes: Vec::new() };
+    let mut planner = Planner { spec, io, ids: BTreeMap::new(), mistakes: Vec::new() };
     match planner.plan(sample_rate, load) {
         Some(plan) if planner.mistakes.is_empty() => Ok(plan),
         _ => Err(planner.mistakes),
@@ -25,7 +25,7 @@ type Link = (From, usize);
 struct Planner<'a> {
     spec: &'a Spec,
     io: &'a Io,
-    ids: HashMap<&'a str, usize>,
+    ids: BTreeMap<&'a str, usize>,
     mistakes: Vec<Mistake>,
 }
 

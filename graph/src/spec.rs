@@ -6,7 +6,7 @@ use crate::node::Kind;
 use crate::nodes;
 use crate::param::{Param, Unit};
 use crate::yaml::{self, Item, Value};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Most nodes in a chain.
 pub const MAX_NODES: usize = 1000;
@@ -194,7 +194,7 @@ fn read_nodes(list: &[Value], mistakes: &mut Vec<Mistake>) -> Vec<NodeSpec> {
         let problem = Problem::TooManyNodes { found: list.len(), most: MAX_NODES };
         mistakes.push(Mistake::new(first_over.at, problem));
     }
-    let mut lines = HashMap::new();
+    let mut lines = BTreeMap::new();
     let mut nodes = Vec::new();
     for value in list.iter().take(MAX_NODES) {
         let Some(node) = read_node(value, mistakes) else { continue };

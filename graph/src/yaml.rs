@@ -5,7 +5,7 @@
 
 use crate::error::{At, Mistake, Problem};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Largest file that is read, in bytes.
 pub const MAX_BYTES: u64 = 4 << 20;
@@ -110,13 +110,13 @@ struct Open {
     anchor: usize,
     key: Option<(String, At)>,
     /// The keys so far, with the line of each.
-    lines: HashMap<String, usize>,
+    lines: BTreeMap<String, usize>,
 }
 
 #[derive(Default)]
 struct Tree {
     open: Vec<Open>,
-    anchors: HashMap<usize, Value>,
+    anchors: BTreeMap<usize, Value>,
     root: Option<Value>,
     values: usize,
     mistakes: Vec<Mistake>,
@@ -167,7 +167,7 @@ impl Tree {
         if self.open.len() >= MAX_DEPTH {
             return Err(Mistake::new(at, Problem::TooDeep { most: MAX_DEPTH }));
         }
-        self.open.push(Open { value: Value { at, item }, anchor, key: None, lines: HashMap::new() });
+        self.open.push(Open { value: Value { at, item }, anchor, key: None, lines: BTreeMap::new() });
         Ok(())
     }
 

@@ -100,10 +100,10 @@ fn write(kind: &'static Kind, norm: Option<f64>, choice: &dyn Fn(&Param) -> usiz
     }
     let mut name = norm.map_or_else(|| "default".to_owned(), |norm| format!("{}%", 100.0 * norm));
     for row in kind.rows.iter().chain(kind.part_rows()).filter(|_| norm.is_some()) {
-        if let Unit::Choice(names) = row.unit
-            && !choice(row).is_multiple_of(names.len())
-        {
-            name += &format!("/{}={}", row.name, names[choice(row) % names.len()].replace(' ', ""));
+        let Unit::Choice(names) = row.unit else { continue };
+        match choice(row) % names.len() {
+            0 => {}
+            chosen => name += &format!("/{}={}", row.name, names[chosen].replace(' ', "")),
         }
     }
     Variant { kind, name, yaml: format!("  - {}: {{{}}}\n", kind.name, fields.join(", ")) }

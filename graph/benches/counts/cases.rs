@@ -169,7 +169,7 @@ fn swap(from: &str, to: &str) {
     counted(&mut || (BEFORE..BEFORE + COUNTED).for_each(&mut quantum));
 }
 
-/// A chain file is read and planned. Maps are hashed with another seed each time: the mean of many is counted.
+/// A chain file is read and planned, often: once is little beside what the allocator does now and then.
 fn plans(yaml: &str) {
     counted(&mut || (0..64).for_each(|_| drop(black_box(plan(black_box(yaml))))));
 }
