@@ -90,9 +90,8 @@ fn every_shipped_map_plays_and_shows_over_jack() {
         client.say(&address.replace("/node", "/norm"), vec![Value::Number(value)])
     };
     let enabled = "/node/tone/enabled";
-    let press = |controller: &Controller, button: &[u8]| {
-        controller.send(&[button, &[127]].concat());
-        controller.send(&[button, &[0]].concat());
+    let press = |what: &str, controller: &Controller, button: &[u8], is: &dyn Fn() -> bool| {
+        sends_until(what, controller, &[[button, &[127]].concat(), [button, &[0]].concat()], is);
     };
 
     // Sliders and knobs that send control changes, and what each shows.
@@ -127,8 +126,7 @@ fn every_shipped_map_plays_and_shows_over_jack() {
         let lit = if name.starts_with("Launch") { 63 } else { 127 };
         let dark = if name.starts_with("Launch") { 12 } else { 0 };
         controller.wait_for("its light", &[&button[..], &[lit]].concat());
-        press(&controller, &button);
-        eventually("the node in bypass", || (norm(&client, enabled) == 0.0).then_some(()));
+        press("the node in bypass", &controller, &button, &|| norm(&client, enabled) == 0.0);
         controller.wait_for("its light off", &[&button[..], &[dark]].concat());
         set(enabled, 1.0);
     }
@@ -149,8 +147,7 @@ fn every_shipped_map_plays_and_shows_over_jack() {
     mini.wait_for("the light of the scene", &[0x9A, 0, 1]);
     set(FADERS[0], 0.9);
     mini.wait_for("its light off", &[0x9A, 0, 0]);
-    press(&mini, &[0x9A, 8]);
-    eventually("the scene", || ((norm(&client, FADERS[0]) - 0.5).abs() < 1e-6).then_some(()));
+    press("the scene", &mini, &[0x9A, 8], &|| (norm(&client, FADERS[0]) - 0.5).abs() < 1e-6);
 
     for (name, has_touch) in [("X-Touch", true), ("BCF2000", false)] {
         let mackie = Controller::plug(name);
@@ -179,8 +176,7 @@ fn every_shipped_map_plays_and_shows_over_jack() {
         mackie.wait_for("the ring", &[0xB0, 48, 0x20 | 6]);
         sends_until("the top", &mackie, &vec![vec![0xB0, 16, 1]; 300], || norm(&client, FREQ) == 1.0);
         sends_until("the bottom", &mackie, &vec![vec![0xB0, 16, 0x41]; 300], || norm(&client, FREQ) == 0.0);
-        press(&mackie, &[0x90, 16]);
-        eventually("mute", || (norm(&client, enabled) == 0.0).then_some(()));
+        press("mute", &mackie, &[0x90, 16], &|| norm(&client, enabled) == 0.0);
         set(enabled, 1.0);
         mackie.wait_for("its light", &[0x90, 16, 127]);
         if has_touch {
@@ -194,14 +190,9 @@ fn every_shipped_map_plays_and_shows_over_jack() {
             let is_meter = |message: &Vec<u8>| message[0] == 0xD0;
             eventually("meters", || mackie.shown.lock().unwrap().iter().any(is_meter).then_some(()));
         }
-        press(&mackie, &[0x90, 9]);
-        eventually("the second chain", || {
-            (client.ask("/swap", vec![]).values == [text("other")]).then_some(())
-        });
-        press(&mackie, &[0x90, 8]);
-        eventually("the first chain", || {
-            (client.ask("/swap", vec![]).values == [text("main")]).then_some(())
-        });
+        let plays = |chain: &str| client.ask("/swap", vec![]).values == [text(chain)];
+        press("the second chain", &mackie, &[0x90, 9], &|| plays("other"));
+        press("the first chain", &mackie, &[0x90, 8], &|| plays("main"));
     }
 }
 
