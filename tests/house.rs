@@ -96,7 +96,7 @@ fn threads_of_the_daemon_are_started_where_they_are_watched() {
     for path in sources("daemon/src") {
         let text = read(&path);
         let code = text.split("#[cfg(test)]").next().unwrap();
-        let starts = ["thread::spawn", "thread::Builder", "Builder::new().name("];
+        let starts = [" thread::spawn", "std::thread::spawn", "thread::Builder", "Builder::new().name("];
         let is_watched = path.to_string_lossy().contains("threads/supervise/");
         assert!(is_watched || !starts.iter().any(|start| code.contains(start)), "{}", path.display());
     }
