@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -71,11 +72,15 @@ impl Drop for Folder {
     }
 }
 
-/// A port that nobody listens on, neither over UDP nor over TCP.
+/// A port that nobody listens on, neither over UDP nor over TCP. It lies below those that the system gives to clients: a
+/// daemon that is started again finds it free.
 pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = std::process::id() % 1_000 * 20;
     loop {
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let next = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + ((own + next) % 22_000) as u16;
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }
@@ -154,8 +159,9 @@ impl Daemon {
                 sink.lock().unwrap().push(line);
             }
         });
-        let daemon = Self { child, address: ([127, 0, 0, 1], port).into(), log };
+        let mut daemon = Self { child, address: ([127, 0, 0, 1], port).into(), log };
         eventually("the daemon answers a ping", || {
+            assert!(daemon.is_running(), "the daemon has ended");
             let client = daemon.client();
             client.say("/ping", vec![]);
             client.hear_for(Duration::from_millis(100)).iter().find(|line| line.address == "/pong").cloned()
