@@ -211,7 +211,9 @@ fn ctl_set_of_an_action_acts_once() {
     assert_eq!(studio.ctl(&["get", gain]).1, format!("{gain} 5"), "one step was taken back");
     assert_eq!(studio.ctl(&["set", "/scene/2/save", "1"]), (0, String::new(), String::new()));
     assert_eq!(studio.ctl(&["set", "/reload", "true"]).1, "/reload done");
-    assert_eq!(studio.ctl(&["set", "/chain/b", "1"]).1, "/chain/b 1");
+    // It waits for the swap of the reload.
+    assert_eq!(studio.ctl(&["set", "/chain/b", "1"]).0, 0);
+    eventually("b is on air", || (studio.ctl(&["get", "/chain/b"]).1 == "/chain/b 1").then_some(()));
     let (code, _, err) = studio.ctl(&["set", "/scene/delete", "nobody"]);
     assert!(code == 1 && err.contains("no scene \"nobody\""), "{err}");
 }
