@@ -1,9 +1,11 @@
 #!/bin/sh
 # Real music: every file of Debian's wesnoth-1.16-music (Ogg Vorbis of many encoders) is read, to the frame as libvorbis
 # reads it (ogginfo's length is that of the granule positions; ffmpeg before 7.1 leaves in what is trimmed at the start).
-# Some 150 MB are fetched into FOLDER, once. Wants ffmpeg and vorbis-tools (Debian), and the command:
+# Some 150 MB are fetched into FOLDER, once. Wants the command:
 #   cargo build --release -p lacquer && tests/lab/music.sh target/release/lacquer [FOLDER]
 set -eu
+here=$(dirname "$(realpath "$0")")
+"$here/../setup" ffmpeg vorbis-tools
 lacquer=$(realpath "${1:?which lacquer}")
 folder=${2:-${TMPDIR:-/tmp}/lacquer-music}
 mkdir -p "$folder"
