@@ -47,7 +47,7 @@ test: setup-test ## everything that CI checks
 	rustfmt --check --edition 2024 $(NODES)
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) build --workspace
-	$(CARGO) test --workspace
+	CARGO="$(CARGO)" tests/run
 	@$(MAKE) --no-print-directory bench-counts
 
 # Two packages of the development build, the second of a higher version, and the scripts that use them.
