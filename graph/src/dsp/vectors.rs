@@ -10,7 +10,7 @@ pub use lanes::{Eight, LANES};
 /// Vectors that this processor has: only [`Vectors::all`] makes those that not every processor has, after it has asked.
 ///
 /// ```compile_fail
-/// lacquer_graph::dsp::vectors::Vectors(todo!());
+/// let widest = lacquer_graph::dsp::vectors::Vectors::PORTABLE.0;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vectors(Set);
