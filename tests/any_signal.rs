@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::files::{Depth, Sink, Source};
-use lacquer::plot::{self, Measured};
-use lacquer::taps::{meters, tap};
+use lacquer::audio::taps::{meters, tap};
+use lacquer::media::{Depth, Sink, Source};
+use lacquer::offline::plot::{self, Measured};
 use lacquer_graph::QUANTUM;
 use lacquer_graph::metering::{FLOOR, Meters, Reading, spectrum::Spectrum};
 use lacquer_tests::daemon::{Folder, lacquer, root};

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use assert_no_alloc::assert_no_alloc;
-use lacquer::backend::clocks::{Draw, Feed, Gauge, Join, State, join};
+use lacquer::audio::backend::clocks::{Draw, Feed, Gauge, Join, State, join};
 use lacquer_graph::{Plane, QUANTUM};
 use lacquer_tests::random::Random;
 use lacquer_tests::signal::{db, kaiser};

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_graph::yaml::{self, Item};
+use lacquer_graph::file::yaml::{self, Item};
 use lacquer_tests::daemon::{Folder, ends, lacquer, root};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Listener, PATIENCE, eventually, text};
 use lacquer_tests::random::Random;
 use lacquer_tests::studio::{Studio, number, why};

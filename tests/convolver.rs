@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_graph::plan::Io;
-use lacquer_graph::seat::Event;
+use lacquer_graph::run::engine::Event;
 use lacquer_tests::daemon::{Folder, root};
 use lacquer_tests::random::Random;
 use lacquer_tests::rig::{RATE, Rig, groups};

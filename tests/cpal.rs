@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, binary, eventually, free_port, lacquer, text};
 use lacquer_tests::pipewire::{Server, alone};
 use lacquer_tests::signal::{db, peak};

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_graph::seat::Event;
-use lacquer_graph::text::Profile;
+use lacquer_graph::param::text::Profile;
+use lacquer_graph::run::engine::Event;
 use lacquer_tests::material::ffmpeg;
 use lacquer_tests::random::Random;
 use lacquer_tests::rig::{RATE, Rig};

@@ -234,8 +234,8 @@ fn the_automatic_gain_undoes_the_change_of_loudness() {
 }
 
 fn loudness(samples: &[f64]) -> f64 {
-    let weighting = lacquer_graph::dsp::kweight::Weighting::new(RATE);
-    let mut state = lacquer_graph::dsp::kweight::State::default();
+    let weighting = lacquer_graph::dsp::filter::k_weighting::Weighting::new(RATE);
+    let mut state = lacquer_graph::dsp::filter::k_weighting::State::default();
     let weighted: Vec<f64> = samples.iter().map(|sample| weighting.tick(&mut state, *sample)).collect();
     db(rms(&weighted[24_000..]))
 }
@@ -252,7 +252,7 @@ fn random_moves_at_every_block_never_make_it_unstable() {
             for (row, norm) in [("freq", random.unit()), ("q", random.unit()), ("gain", random.unit())] {
                 rig.set_value(
                     &format!("/norm/n/band/{band}/{row}"),
-                    &lacquer_control::intent::Value::Number(norm),
+                    &lacquer_control::value::Value::Number(norm),
                 );
             }
         }
@@ -260,7 +260,7 @@ fn random_moves_at_every_block_never_make_it_unstable() {
         // 24 dB twice, and a resonance.
         assert!(peak(&out[0]) < gain(90.0), "{}", peak(&out[0]));
     }
-    assert_eq!(rig.count(|event| matches!(event, lacquer_graph::seat::Event::Fault { .. })), 0);
+    assert_eq!(rig.count(|event| matches!(event, lacquer_graph::run::engine::Event::Fault { .. })), 0);
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn the_meter_tells_what_dynamic_bands_do_and_nothing_of_bands_that_stand_still()
         let mut rig = Rig::of(nodes);
         rig.play(&sine(1_000.0, -20.0, RATE, 2, 96_000));
         let told = rig.events.iter().filter_map(|event| match event {
-            lacquer_graph::seat::Event::Meter { value, .. } => Some(db(*value)),
+            lacquer_graph::run::engine::Event::Meter { value, .. } => Some(db(*value)),
             _ => None,
         });
         told.collect::<Vec<_>>()

@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use jack::{AudioIn, Client, ClientOptions, Control, Port, ProcessScope};
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, pass, state_home, text};
 use lacquer_tests::jackd::{Server, alone};
 use lacquer_tests::rig::Rig;
@@ -87,7 +87,7 @@ fn alone_here() -> MutexGuard<'static, ()> {
 
 #[test]
 fn a_node_that_panics_leaves_its_input_and_comes_back_in_a_chain_built_anew() {
-    lacquer::panics::install();
+    lacquer::process::panics::install();
     let nodes = "  - limiter: {id: before}\n  - fault: {id: bad}\n  - limiter: {id: after}\n";
     let mut rig = Rig::of(nodes);
     let input = noise(-20.0, 4, 2, 48_000);

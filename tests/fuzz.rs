@@ -2,16 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::realtime::guarded;
+use lacquer::audio::realtime::guarded;
 use lacquer::station::Station;
-use lacquer_control::intent::{Intent, Peer, Value};
-use lacquer_control::notice::Line;
+use lacquer_control::peer::Peer;
+use lacquer_control::request::Intent;
 use lacquer_control::surface::osc::{datagrams, decode};
-use lacquer_graph::error::Report;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
+use lacquer_graph::file::error::Report;
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::{Io, Plan};
-use lacquer_graph::seat::Event;
+use lacquer_graph::run::engine::Event;
 use lacquer_graph::{Chain, Plane, QUANTUM, Spec};
 use lacquer_tests::catalogue::some_text;
 use lacquer_tests::daemon::root;

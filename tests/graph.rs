@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::realtime::guarded;
-use lacquer_graph::meter::Meter;
+use lacquer::audio::realtime::guarded;
 use lacquer_graph::node::{Kind, Node, Params};
 use lacquer_graph::plan::{Io, Plan};
+use lacquer_graph::reading::Meter;
 use lacquer_graph::{Block, Chain, Plane, QUANTUM};
 use lacquer_tests::rig::{RATE, Rig, groups, spec};
 use lacquer_tests::signal::{Channels, bursts, db, distance, noise, peak, silence};

@@ -63,7 +63,7 @@ fn the_callback_sees_only_the_seat_the_orders_and_the_audio_end_of_the_wire() {
         "crate::realtime::{Mark, guarded};",
         "crate::taps::Probe;",
         "lacquer_control::message::{Load, Order, Reading};",
-        "lacquer_control::wire::AudioEnd;",
+        "lacquer_control::queues::AudioEnd;",
         "lacquer_graph::{QUANTUM, Seat};",
         "std::time::Instant;",
     ];

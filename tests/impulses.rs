@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::files::{Depth, Sink};
-use lacquer::impulses::{loader, patient_loader};
-use lacquer_graph::spec::Spec;
-use lacquer_graph::text::Data;
+use lacquer::media::{Depth, Sink};
+use lacquer::station::impulses::{loader, patient_loader};
+use lacquer_graph::file::spec::Spec;
+use lacquer_graph::param::text::Data;
 use lacquer_tests::daemon::{Folder, lacquer};
 use lacquer_tests::signal::{Channels, db, noise};
 use std::f64::consts::TAU;

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use jack::{AudioIn, Client, ClientOptions, LatencyType};
-use lacquer_control::intent::Value;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Folder, eventually, state_home, text};
 use lacquer_tests::ear::{Ear, cables, daemon, daemon_with};
 use lacquer_tests::jackd::{Server, alone};

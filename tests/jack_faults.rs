@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use jack::{AudioIn, AudioOut, Client, ClientOptions, Control, Port, ProcessScope};
-use lacquer_control::intent::Value;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, pass, text};
 use lacquer_tests::ear::{
     Ear, Player, Recorder, cables, daemon, daemon_with, holes, noise, numbered, station,

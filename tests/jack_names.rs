@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use jack::{AudioIn, AudioOut, Client, ClientOptions};
-use lacquer_control::intent::Value;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, binary, eventually, free_port, root, state_home};
 use lacquer_tests::ear::{cables, daemon};
 use lacquer_tests::jackd::{Server, alone};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::intent::Value;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, eventually, state_home, text};
 use lacquer_tests::random::Random;
 use lacquer_tests::studio::{Studio, number};

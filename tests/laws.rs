@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::realtime::guarded;
-use lacquer_control::intent::Value;
-use lacquer_graph::meter::Meter;
+use lacquer::audio::realtime::guarded;
+use lacquer_control::value::Value;
 use lacquer_graph::node::{Node, Params, Ports, Setup};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::Unit;
 use lacquer_graph::plan::Io;
+use lacquer_graph::reading::Meter;
 use lacquer_graph::{Block, Plane, QUANTUM};
 use lacquer_tests::catalogue::{Variant, of, programme, variants};
 use lacquer_tests::rig::{RATE, Rig, groups, read_data, spec};
@@ -110,7 +110,7 @@ fn a_bypassed_node_is_a_delay_of_its_latency_bit_for_bit() {
 /// A node alone, as the audio thread would run it.
 struct Alone {
     node: Box<dyn Node>,
-    ramps: Vec<lacquer_graph::ramp::Ramp>,
+    ramps: Vec<lacquer_graph::param::ramp::Ramp>,
     shape: (usize, usize),
 }
 

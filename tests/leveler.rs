@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::backend::programme::Programme;
+use lacquer::audio::backend::demo_signal::Programme;
 use lacquer_graph::plan::Io;
-use lacquer_graph::seat::Event;
+use lacquer_graph::run::engine::Event;
 use lacquer_tests::random::Random;
 use lacquer_tests::rig::{RATE, Rig, groups};
 use lacquer_tests::signal::{Channels, click, db, gain, noise, peak, silence, sine};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::intent::Value;
+use lacquer_control::value::Value;
 use lacquer_tests::rig::{RATE, Rig};
 use lacquer_tests::signal::{Channels, db, gain, noise, peak, true_peak};
 use std::f64::consts::{PI, TAU};

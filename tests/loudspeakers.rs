@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use ebur128::{Channel, EbuR128, Mode};
-use lacquer::files::{Depth, Sink, Source};
+use lacquer::media::{Depth, Sink, Source};
 use lacquer_graph::metering::Meters;
 use lacquer_tests::daemon::{Folder, lacquer};
 use lacquer_tests::signal::{Channels, noise, silence, sine};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::files::{Depth, Sink};
+use lacquer::media::{Depth, Sink};
 use lacquer_graph::metering::{Meters, Reading, spectrum::Spectrum};
 use lacquer_tests::daemon::lacquer;
 use lacquer_tests::signal::{Channels, db, gain, kaiser, noise, sine};

@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::address::Addresses;
-use lacquer_control::intent::{Intent, Value};
-use lacquer_control::notice::Line;
+use lacquer_control::request::Intent;
 use lacquer_control::surface::midi::Device;
 use lacquer_control::surface::midi::learn::insert;
 use lacquer_control::surface::midi::map::Map;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_tests::controller::{CHAIN, MAPS};
 use lacquer_tests::daemon::root;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::intent::Value;
+use lacquer_control::value::Value;
 use lacquer_tests::controller::{CHAIN, Controller, MAPS};
 use lacquer_tests::daemon::{Daemon, Folder, Listener, eventually, free_port, root, text};
 use lacquer_tests::jackd::{Server, alone};

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use jack::{Client, ClientOptions, LatencyType};
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, text};
 use lacquer_tests::ear::{Player, Recorder, holes, numbered};
 use lacquer_tests::pipewire::{Server, alone, library};

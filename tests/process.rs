@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::commands::{self, Bare, COMMANDS};
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
+use lacquer_control::address::commands::{self, Bare, COMMANDS};
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, PATIENCE, eventually, lacquer, pass, state_home, text};
 use lacquer_tests::studio::{A, B, Studio, number, why};
 use std::fs;

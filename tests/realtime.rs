@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::intent::Value;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port};
 use lacquer_tests::jackd::{Server, alone};
 use lacquer_tests::rights::{NO_BUS, has_rights, is_root, through, without_rights};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::files::{Depth, Sink, Source};
+use lacquer::media::{Depth, Sink, Source};
 use lacquer_tests::daemon::{Folder, lacquer, root};
 use lacquer_tests::rig::Rig;
 use lacquer_tests::signal::{Channels, bursts, db, distance, noise, peak, true_peak};
@@ -283,7 +283,7 @@ fn what_a_killed_run_left_is_cleared_and_what_a_running_one_writes_is_not() {
     for name in [".other.wav.1-0.part", ".out.wav.part", ".out.wav.mine-0.part"] {
         std::fs::write(at(name), "").unwrap();
     }
-    let running = lacquer::files::Sink::create(&folder.at("out.wav"), 48_000, 2, Depth::Int16).unwrap();
+    let running = lacquer::media::Sink::create(&folder.at("out.wav"), 48_000, 2, Depth::Int16).unwrap();
     assert_eq!(parts().len(), 4, "what was killed is gone, what runs is there: {:?}", parts());
     assert_eq!(try_render(&[&input, &at("out.wav")]), (Some(0), String::new()));
     assert_eq!(parts().len(), 4, "{:?}", parts());
@@ -295,7 +295,7 @@ fn what_a_killed_run_left_is_cleared_and_what_a_running_one_writes_is_not() {
 fn what_comes_to_be_there_meanwhile_is_not_replaced() {
     let folder = Folder::new("render-meanwhile");
     let path = folder.at("out.wav");
-    let place = lacquer::files::Place::new(&path, &[], false).unwrap();
+    let place = lacquer::media::Place::new(&path, &[], false).unwrap();
     let sink = Sink::create_at(&place, 48_000, 2, Depth::Int16).unwrap();
     std::fs::write(&path, "another's").unwrap();
     assert!(sink.finish().unwrap_err().to_string().contains("exists"));

@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::backend::programme::Programme;
+use lacquer::audio::backend::demo_signal::Programme;
 use lacquer_control::message::Order;
-use lacquer_graph::seat::Event;
+use lacquer_graph::run::engine::Event;
 use lacquer_tests::daemon::root;
 use lacquer_tests::random::Random;
 use lacquer_tests::rig::{RATE, Rig};

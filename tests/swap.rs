@@ -4,7 +4,7 @@
 
 use lacquer_control::message::Order;
 use lacquer_graph::plan::Io;
-use lacquer_graph::seat::Event;
+use lacquer_graph::run::engine::Event;
 use lacquer_tests::catalogue::variants;
 use lacquer_tests::random::Random;
 use lacquer_tests::rig::{RATE, Rig, chain_file};
@@ -278,7 +278,7 @@ fn a_setting_changed_live_comes_by_a_swap_and_needs_room() {
     let late: Channels = out.iter().map(|samples| samples[latency..].to_vec()).collect();
     let early: Channels = input.iter().map(|samples| samples[..24_000 - latency].to_vec()).collect();
     assert_eq!(distance(&late, &early), 0.0, "padded to the station's latency still");
-    assert!(rig.air.set("/node/n/lookahead", &lacquer_control::intent::Value::Number(9.0)).is_err());
+    assert!(rig.air.set("/node/n/lookahead", &lacquer_control::value::Value::Number(9.0)).is_err());
     let places = rig.air.newest().unwrap().addresses.find("/node/n/lookahead").unwrap();
     assert_eq!(rig.air.value(places[0].0), Some(4.0.into()), "what is refused changes nothing");
 }

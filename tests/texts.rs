@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::files::{Depth, Sink};
-use lacquer_control::intent::Value;
+use lacquer::media::{Depth, Sink};
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, state_home, text};
 use lacquer_tests::rig::Rig;
 use lacquer_tests::signal::{db, noise, rms, silence};

@@ -3,8 +3,8 @@
 #![cfg(debug_assertions)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, state_home, text};
 use lacquer_tests::studio::{Studio, number};
 use std::fs;

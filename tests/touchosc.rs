@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::address::Addresses;
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use lacquer_graph::plan::Plan;
 use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, lacquer, root};
 use lacquer_tests::tosc::{Control, draw, read, xml};
@@ -156,7 +156,7 @@ fn everything_has_its_place_and_is_large_enough_for_a_finger() {
 fn every_parameter_of_every_chain_has_its_control_and_its_label() {
     let folder = Folder::new("toscall");
     for name in STATIONS {
-        let loaded = lacquer::reload::station(&station(name), None).unwrap();
+        let loaded = lacquer::station::load::station(&station(name), None).unwrap();
         let layout = write(&station(name), &folder.at("x.tosc"));
         let controls = layout.all();
         for chain in &loaded.chains {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use jack::{AsyncClient, AudioIn, Client, ClientOptions, Port};
-use lacquer_control::intent::Value;
+use lacquer_control::value::Value;
 use lacquer_tests::controller::Controller;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, root, state_home, text};
 use lacquer_tests::jackd::{Server, alone};

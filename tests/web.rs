@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::intent::Value;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, eventually, text};
 use lacquer_tests::rights::{NO_BUS, through};
 use lacquer_tests::sockets::{closed, connect_from, limit_open_files, pong, request, websocket};

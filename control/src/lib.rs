@@ -10,14 +10,12 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
-pub mod commands;
-pub mod history;
-pub mod intent;
-pub mod mailbox;
+pub mod desk;
 pub mod message;
-pub mod notice;
-pub mod pattern;
-pub mod scene;
+pub mod peer;
+pub mod queues;
+pub mod request;
+pub mod subscribe;
 pub mod surface;
-pub mod values;
-pub mod wire;
+pub mod update;
+pub mod value;

@@ -2,7 +2,7 @@
 
 use basedrop::Owned;
 use lacquer_graph::Chain;
-use lacquer_graph::seat::Event;
+use lacquer_graph::run::engine::Event;
 
 /// What the conductor tells the audio thread.
 pub enum Order {

@@ -1,7 +1,7 @@
 //! What it costs to join two devices: one quantum of 64 stereo frames, 1333 µs of sound at 48 kHz.
 
 use divan::{Bencher, black_box};
-use lacquer::backend::clocks::{Join, join};
+use lacquer::audio::backend::clocks::{Join, join};
 use lacquer_graph::QUANTUM;
 
 fn main() {

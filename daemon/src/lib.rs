@@ -1,36 +1,20 @@
 //! The machine: threads, devices, signals, files. The only place that spawns, reads clocks and holds unsafe.
 //!
 //! ```text
-//!  cli -> station, reload -> threads/conductor ==wire==> threads/audio <- backend/{jack,null,file}
-//!                             ^      |                        | taps
-//!          threads/{surfaces,signals,watch}    notices  threads/taps
+//!  cli -> station -> conductor ==queues==> audio/callback <- audio/backend/{jack,cpal,null,file}
+//!                    ^      |                        | audio/taps
+//!                    surfaces                        conductor
 //! ```
+//!
+//! In this order, each imports only those before it: process, media, station, audio, offline, surfaces, conductor;
+//! doctor and cli.
 
-pub mod again;
-pub mod air;
-pub mod backend;
+pub mod audio;
 pub mod cli;
-pub mod cues;
+pub mod conductor;
 pub mod doctor;
-pub mod files;
-pub mod impulses;
-pub mod link;
-pub mod load;
-pub mod log;
-pub mod midi;
-pub mod net;
-pub mod panics;
-pub mod plot;
-pub mod realtime;
-pub mod reload;
-pub mod report;
-pub mod schema;
-pub mod screen;
-pub mod service;
-pub mod shelf;
-pub mod state;
+pub mod media;
+pub mod offline;
+pub mod process;
 pub mod station;
-pub mod taps;
-pub mod threads;
-pub mod touchosc;
-pub mod xruns;
+pub mod surfaces;

@@ -2,9 +2,9 @@
 //! the machine does is left out; of those the mean and the worst, against the 1333 µs that a quantum lasts at 48 kHz.
 
 use basedrop::{Collector, Owned};
-use lacquer_graph::dsp::convolution::{Convolution, Path, TICK};
-use lacquer_graph::seat::Event;
-use lacquer_graph::text::{Data, Impulse};
+use lacquer_graph::dsp::fir::convolution::{Convolution, Path, TICK};
+use lacquer_graph::param::text::{Data, Impulse};
+use lacquer_graph::run::engine::Event;
 use lacquer_graph::{Chain, Io, Plan, Seat, Spec};
 use std::sync::Arc;
 use std::time::Instant;

@@ -73,3 +73,11 @@ impl<'a> Block<'a> {
         }
     }
 }
+
+/// `[audio]` A sample for who takes 32-bit floats: the nearest of them, never an infinity for a number.
+#[inline]
+pub fn narrow(sample: f64) -> f32 {
+    const MOST: f64 = f32::MAX as f64;
+    // A NaN and an infinity stay what they are: they have been caught where they came from, or are to be counted.
+    if sample.is_finite() { sample.clamp(-MOST, MOST) as f32 } else { sample as f32 }
+}

@@ -9,33 +9,19 @@
 //! thread; `[audio]`: called on it, and neither allocates, frees, locks nor waits.
 
 pub mod block;
-pub mod chain;
 pub mod dsp;
-pub mod error;
-#[cfg(debug_assertions)]
-mod fault;
-pub mod fields;
-pub mod meter;
+pub mod file;
 pub mod metering;
 pub mod node;
 pub mod nodes;
 pub mod param;
 pub mod plan;
-mod planner;
-pub mod ramp;
-mod rows;
-pub mod seat;
-pub mod spec;
-mod step;
-pub mod swap;
-pub mod text;
-pub mod trace;
-mod unit;
-pub mod yaml;
+pub mod reading;
+pub mod run;
 
 pub use block::{Block, MAX_CHANNELS, Plane, QUANTUM};
-pub use chain::Chain;
+pub use file::spec::Spec;
 pub use plan::{Io, Plan};
-pub use seat::Seat;
-pub use spec::Spec;
-pub use trace::Trace;
+pub use run::chain::Chain;
+pub use run::engine::Seat;
+pub use run::trace::Trace;

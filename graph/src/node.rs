@@ -1,10 +1,10 @@
 //! The two halves of a node: [`Kind`] on the control side, [`Node`] on the audio side.
 
 use crate::block::Block;
-use crate::meter::{Meter, Reading};
 use crate::param::Param;
-use crate::ramp::Ramp;
-use crate::text::{Data, Impulse, Profile, Text};
+use crate::param::ramp::Ramp;
+use crate::param::text::{Data, Impulse, Profile, Text};
+use crate::reading::{Meter, Reading};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -258,7 +258,7 @@ impl Kind {
 
     /// Sets what it reports.
     pub const fn readings(mut self, readings: &'static [Reading]) -> Self {
-        assert!(readings.len() <= crate::meter::MAX_READINGS, "more readings than a meter holds");
+        assert!(readings.len() <= crate::reading::MAX_READINGS, "more readings than a meter holds");
         self.readings = readings;
         self
     }

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a figure that cannot be had has failed")]
 
-use lacquer_control::intent::Value;
+use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, Listener, text};
 use lacquer_tests::ear::{Ear, daemon, daemon_with};
 use lacquer_tests::flood::Flood;

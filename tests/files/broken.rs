@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lacquer::files::{Depth, Sink};
+use lacquer::media::{Depth, Sink};
 
 use super::{Folder, Random, ffmpeg, message, noise, read, run, truncate, write};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lacquer::files::{Accept, Depth, Source};
+use lacquer::media::{Accept, Depth, Source};
 
 use super::{Folder, ffmpeg, message, read, read_as_far, refusal, run, sines, truncate, write};
 

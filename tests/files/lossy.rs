@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lacquer::files::{Depth, Source};
+use lacquer::media::{Depth, Source};
 
 use super::{Folder, Random, ffmpeg, message, read, run, sines, truncate, write};
 

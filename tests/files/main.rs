@@ -16,7 +16,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use lacquer::files::{Accept, Depth, FileError, Sink, Source, Written};
+use lacquer::media::{Accept, Depth, FileError, Sink, Source, Written};
 use lacquer_tests::daemon::Folder;
 use lacquer_tests::random::Random;
 use lacquer_tests::signal;

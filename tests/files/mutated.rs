@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use lacquer::files::{Depth, FileError, Source};
+use lacquer::media::{Depth, FileError, Source};
 use lacquer_tests::daemon::lacquer;
 
 use super::{Folder, Random, ffmpeg, noise, run, write};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use lacquer::files::{Accept, Depth, Source};
+use lacquer::media::{Accept, Depth, Source};
 
 use super::{Folder, drain, ffmpeg, message, read, refusal, run, sines, write};
 

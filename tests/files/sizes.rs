@@ -4,8 +4,8 @@ use std::f64::consts::TAU;
 use std::fs;
 use std::process::Command;
 
-use lacquer::backend::programme::Programme;
-use lacquer::files::Depth::{self, Int16, Int24};
+use lacquer::audio::backend::demo_signal::Programme;
+use lacquer::media::Depth::{self, Int16, Int24};
 use lacquer_tests::signal::{Channels, gain, noise, silence, sine};
 
 use super::{Folder, ffmpeg, read, run, write};

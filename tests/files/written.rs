@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use lacquer::files::{Depth, Sink, Source, Written};
+use lacquer::media::{Depth, Sink, Source, Written};
 
 use super::{Folder, ffmpeg, message, noise, read, run, sines, truncate, write};
 

@@ -4,8 +4,8 @@ use crate::daemon::root;
 use crate::signal::{Channels, bursts, gain};
 use lacquer_graph::node::{Kind, Ports};
 use lacquer_graph::nodes::CATALOGUE;
+use lacquer_graph::param::text::{Form, PROFILE_BANDS, Profile};
 use lacquer_graph::param::{Param, Unit};
-use lacquer_graph::text::{Form, PROFILE_BANDS, Profile};
 
 /// A node of one kind in some settings.
 pub struct Variant {

@@ -1,8 +1,8 @@
 //! The real daemon as a process, and an OSC client to talk to it.
 
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
-use lacquer_control::surface::ctl::Client;
+use lacquer_control::surface::client::Client;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use rustix::process::{Pid, Signal, kill_process};
 use std::cell::RefCell;
 use std::fs;

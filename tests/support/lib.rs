@@ -28,4 +28,4 @@ pub mod tosc;
 // As in the daemon, release builds have nothing of it.
 #[cfg(debug_assertions)]
 #[global_allocator]
-static GUARD: lacquer::panics::Guard = lacquer::panics::Guard;
+static GUARD: lacquer::audio::panics::Guard = lacquer::audio::panics::Guard;

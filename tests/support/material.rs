@@ -4,7 +4,7 @@ use crate::daemon::Folder;
 use crate::random::Random;
 use crate::rig::{RATE, Rig};
 use crate::signal::{gain, rms};
-use lacquer::files::{Depth, Sink, Source};
+use lacquer::media::{Depth, Sink, Source};
 use std::f64::consts::TAU;
 use std::ops::Range;
 use std::process::Command;

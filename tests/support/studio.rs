@@ -1,8 +1,8 @@
 //! A station to test with, and its answers.
 
 use crate::daemon::{Daemon, Folder, free_port, lacquer};
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use std::fs;
 use std::path::PathBuf;
 

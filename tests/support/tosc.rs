@@ -1,8 +1,8 @@
 //! TouchOSC layouts read back from their files, played, and drawn: by other code than what wrote them.
 
 use flate2::read::ZlibDecoder;
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use roxmltree::{Document, Node as Xml};
 use std::collections::HashMap;
 use std::fmt::Write as _;

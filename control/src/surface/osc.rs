@@ -2,10 +2,13 @@
 //!
 //! Source: M. Wright, *The Open Sound Control 1.0 Specification*, 2002.
 
-use crate::intent::{Asked, Intent, Peer, Value};
-use crate::notice::{Line, Notice};
-use crate::surface::audience::{Audience, Post};
-use crate::surface::words;
+use crate::address::router;
+use crate::peer::Peer;
+use crate::request::{Asked, Intent};
+use crate::subscribe::Notice;
+use crate::subscribe::subscribers::{Audience, Post};
+use crate::update::Line;
+use crate::value::Value;
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, encoder};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -59,8 +62,8 @@ fn collect(packet: OscPacket, by: Peer, due: Option<SystemTime>, asked: &mut Vec
 
 fn intent(message: OscMessage) -> Intent {
     match message.args.iter().map(value).collect() {
-        Some(values) => words::intent(&message.addr, values),
-        None => words::wrong(&message.addr, "takes numbers, switches and texts, not blobs, times or arrays"),
+        Some(values) => router::intent(&message.addr, values),
+        None => router::wrong(&message.addr, "takes numbers, switches and texts, not blobs, times or arrays"),
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Source: Vidvox, *OSCQuery Proposal* (github.com/Vidvox/OSCQueryProposal), third revision.
 
+use crate::address::commands::{self, Bare, COMMANDS, Nature};
 use crate::address::{Place, Tree};
-use crate::commands::{self, Bare, COMMANDS, Nature};
-use crate::intent::Value;
-use crate::mailbox::is_meter;
-use crate::notice::Line;
+use crate::subscribe::subscription::is_meter;
+use crate::update::Line;
+use crate::value::Value;
 use lacquer_graph::param::Unit;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;

@@ -1,21 +1,21 @@
 //! `lacquer check`: every error of stations, chains, MIDI maps and cue lists.
 
 use super::{Outcome, print};
-use crate::reload;
-use lacquer_graph::yaml::{Item, parse};
+use crate::station::load;
+use lacquer_graph::file::yaml::{Item, parse};
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(files: &[PathBuf]) -> Outcome {
     let mut outcome = Outcome::Done;
     for file in files {
         let reports = if is_station(file) {
-            reload::station(file, None).err().unwrap_or_default()
+            load::station(file, None).err().unwrap_or_default()
         } else if has(file, &["controls", "device"]) {
-            reload::map(file).err().flatten().into_iter().collect()
+            load::map(file).err().flatten().into_iter().collect()
         } else if has(file, &["cues"]) {
-            reload::cue_list(file).err().into_iter().collect()
+            load::cue_list(file).err().into_iter().collect()
         } else {
-            reload::chain(file, None, reload::NOMINAL_RATE).err().into_iter().collect()
+            load::chain(file, None, load::NOMINAL_RATE).err().into_iter().collect()
         };
         if reports.is_empty() {
             print(&format!("{}: ok", file.display()));
@@ -35,7 +35,7 @@ fn is_station(file: &Path) -> bool {
 /// Whether a file has one of these keys.
 fn has(file: &Path, keys: &[&str]) -> bool {
     let Ok(meta) = file.metadata() else { return false };
-    if meta.len() > lacquer_graph::yaml::MAX_BYTES {
+    if meta.len() > lacquer_graph::file::yaml::MAX_BYTES {
         return false;
     }
     let root = std::fs::read(file).ok().and_then(|bytes| parse(&bytes).ok());

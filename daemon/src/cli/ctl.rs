@@ -1,10 +1,10 @@
 //! `lacquer ctl`: talks to a running daemon over OSC.
 
 use super::{Ask, Outcome, SceneCommand, complain, print};
-use lacquer_control::commands::{self, Bare, Nature};
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
-use lacquer_control::surface::ctl::{Client, print as text, typed};
+use lacquer_control::address::commands::{self, Bare, Nature};
+use lacquer_control::surface::client::{Client, print as text, typed};
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

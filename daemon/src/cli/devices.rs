@@ -1,7 +1,7 @@
 //! `lacquer devices`: the sound devices that the cpal backend can play through.
 
 use super::{Outcome, complain, print};
-use crate::backend::cpal::devices::{Listed, Offer, Way, list, shown};
+use crate::audio::backend::cpal::devices::{Listed, Offer, Way, list, shown};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::stdio::{dup2_stderr, stderr};
 use serde_json::{Value, json};

@@ -2,14 +2,14 @@
 
 use super::{Outcome, complain, print};
 use crate::doctor::{Finding, Machine, station};
-use crate::reload;
+use crate::station::load;
 use std::path::Path;
 
 pub(super) fn run(path: Option<&Path>, as_json: bool) -> Outcome {
     let mut findings = Machine::here().look();
     findings.push(station::place());
     if let Some(path) = path {
-        match reload::station(path, None) {
+        match load::station(path, None) {
             Ok(loaded) => findings.extend(station::look(&loaded.station)),
             Err(reports) => {
                 return reports.iter().fold(Outcome::Done, |_, report| complain(report, Outcome::Wrong));

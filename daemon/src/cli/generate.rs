@@ -1,7 +1,7 @@
 //! What packagers install beside the command: manual pages and completions, made from its own description and tables.
 
 use super::{Cli, Outcome, complain, nodes};
-use crate::schema;
+use crate::station::schema;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::roff::{Roff, bold, roman};

@@ -1,13 +1,13 @@
 //! `lacquer graph`: the plan of a chain.
 
 use super::{Outcome, complain, print};
-use crate::reload;
+use crate::station::load;
 use lacquer_graph::plan::{Feed, From, Io, Plan};
 use std::fmt::Write;
 use std::path::Path;
 
 pub(super) fn run(chain: &Path, dot: bool, rate: f64) -> Outcome {
-    let file = match reload::chain(chain, None, rate) {
+    let file = match load::chain(chain, None, rate) {
         Ok(file) => file,
         Err(report) => return complain(&report, Outcome::Wrong),
     };

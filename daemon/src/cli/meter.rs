@@ -1,10 +1,10 @@
 //! `lacquer meter`: what a file measures, as a table, as JSON, as a picture.
 
 use super::{Outcome, complain, print, untaken};
-use crate::files::{Accept, FileError, Place, Source};
-use crate::plot::{self, Measured};
+use crate::media::{Accept, FileError, Place, Source};
+use crate::offline::plot::{self, Measured};
 use indicatif::{ProgressBar, ProgressStyle};
-use lacquer_graph::dsp::kweight::LOWEST_RATE;
+use lacquer_graph::dsp::filter::k_weighting::LOWEST_RATE;
 use lacquer_graph::metering::spectrum::Spectrum;
 use lacquer_graph::metering::{FLOOR, Meters};
 use serde_json::json;

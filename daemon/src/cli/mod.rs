@@ -13,10 +13,11 @@ mod render;
 mod run;
 mod touchosc;
 
-use crate::files::{Accept, FileError};
-use crate::{panics, schema};
+use crate::media::{Accept, FileError};
+use crate::process::panics;
+use crate::station::schema;
 use clap::{Parser, Subcommand, ValueEnum};
-use lacquer_graph::error::printable;
+use lacquer_graph::file::error::printable;
 use lacquer_graph::metering::intake::Intake;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -97,7 +98,7 @@ enum Command {
         chain: PathBuf,
         /// Sample format of the output: 16, 24, 32, f32 or f64 (FLAC: 16 or 24); no dither is added
         #[arg(long, value_name = "FORMAT", default_value = "24")]
-        bits: crate::files::Depth,
+        bits: crate::media::Depth,
         /// best: settings that the chain does not give take their better, slower values, as `lacquer nodes` lists them
         #[arg(long, value_enum, default_value_t = Quality::Live)]
         quality: Quality,

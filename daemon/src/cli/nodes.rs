@@ -1,11 +1,11 @@
 //! `lacquer nodes`: the catalogue and its tables.
 
 use super::{Outcome, complain, print};
-use lacquer_graph::error::Hint;
 use lacquer_graph::node::{Kind, Ports};
 use lacquer_graph::nodes::{CATALOGUE, kind};
+use lacquer_graph::param::hint::Hint;
+use lacquer_graph::param::text::Text;
 use lacquer_graph::param::{Param, Taper, Unit};
-use lacquer_graph::text::Text;
 use serde_json::{Value, json};
 
 pub(super) fn run(node: Option<&str>, as_json: bool) -> Outcome {

@@ -1,17 +1,17 @@
 //! `lacquer render`: the same engine on a file, as fast as it goes.
 
 use super::{Outcome, Quality, complain, untaken};
-use crate::backend::file::Memory;
-use crate::files::{Accept, Depth, FileError, Place, Sink, Source, Written};
-use crate::reload;
-use crate::threads::audio::Callback;
+use crate::audio::backend::file::Memory;
+use crate::audio::callback::Callback;
+use crate::media::{Accept, Depth, FileError, Place, Sink, Source, Written};
+use crate::station::load;
 use basedrop::{Collector, Owned};
 use indicatif::{ProgressBar, ProgressStyle};
 use lacquer_control::message::{Order, Reading};
-use lacquer_control::wire::{ControlEnd, wire};
+use lacquer_control::queues::{ControlEnd, wire};
 use lacquer_graph::metering::intake::Intake;
 use lacquer_graph::plan::{Group, Io};
-use lacquer_graph::seat::Event;
+use lacquer_graph::run::engine::Event;
 use lacquer_graph::{Chain, Plan, Seat};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
     let rate = f64::from(source.rate());
     let group = |name: &str| vec![Group { name: name.to_owned(), channels: source.channels() }];
     let io = Io { inputs: group("programme"), outputs: group("master") };
-    let mut file = match reload::chain(chain, Some(&io), rate) {
+    let mut file = match load::chain(chain, Some(&io), rate) {
         Ok(file) => file,
         Err(report) => return complain(&report, Outcome::Wrong),
     };

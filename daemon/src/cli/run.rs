@@ -1,20 +1,23 @@
 //! `lacquer run`: the daemon, in the foreground.
 
 use super::{Outcome, complain};
-use crate::again::Note;
-use crate::air::Air;
-use crate::link::{self, Cabling};
-use crate::net::announce::announce;
-use crate::reload::Loaded;
-use crate::screen::Screen;
-use crate::shelf::Shelf;
-use crate::threads::conductor::{Conductor, Desk};
-use crate::threads::surfaces::{self, Osc, osc};
-use crate::threads::{keeper, midi as midi_thread, signals, supervise};
-use crate::{log, net, realtime, reload, state};
+use crate::audio::realtime;
+use crate::audio::session::{self, Cabling};
+use crate::conductor::chains::Shelf;
+use crate::conductor::on_air::Air;
+use crate::conductor::{Conductor, Desk};
+use crate::process::restart::Note;
+use crate::process::{log, state_file};
+use crate::process::{state_writer, supervise};
+use crate::station::load::{self, Loaded};
+use crate::surfaces::mdns::announce;
+use crate::surfaces::net;
+use crate::surfaces::osc::{self, Osc, osc};
+use crate::surfaces::terminal::Screen;
+use crate::surfaces::{midi as midi_thread, signals};
 use basedrop::Collector;
 use crossbeam_channel::bounded;
-use lacquer_control::notice::Notice;
+use lacquer_control::subscribe::Notice;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,7 +27,7 @@ const OPENS: Duration = Duration::from_secs(2);
 const ASKED: usize = 4096;
 
 pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
-    let loaded = match reload::station(path, None) {
+    let loaded = match load::station(path, None) {
         Ok(loaded) => loaded,
         Err(reports) => {
             return reports.iter().fold(Outcome::Done, |_, report| complain(report, Outcome::BadStation));
@@ -58,15 +61,15 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let station = loaded.station.name.clone();
     let mut cabling =
         Cabling { entries: loaded.midi.clone(), ports: Some(ports), station, ..Cabling::default() };
-    let files = keeper::Files::of(path);
-    let kept = files.as_ref().and_then(|files| state::read(&files.state));
+    let files = state_writer::Files::of(path);
+    let kept = files.as_ref().and_then(|files| state_file::read(&files.state));
     // A process that takes the place of one that hung goes on where that was.
     let note = Note::read();
     let goes_on = note.is_some() || loaded.station.starts_where_it_ended();
     if let Some(kept) = kept.as_ref().filter(|_| goes_on) {
         cabling.kept = kept.cables.iter().cloned().collect();
     }
-    let opening = match link::opening(&loaded.station.audio, &cabling, note.is_some()) {
+    let opening = match session::opening(&loaded.station.audio, &cabling, note.is_some()) {
         Ok(opening) => opening,
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
@@ -83,17 +86,17 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let collector = Collector::new();
     let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
     let air = Air::new(
-        Shelf::new(&loaded, link.as_ref().map_or(reload::NOMINAL_RATE, |link| link.rate)),
+        Shelf::new(&loaded, link.as_ref().map_or(load::NOMINAL_RATE, |link| link.rate)),
         collector.handle(),
         swap_ms,
     );
     let mut surfaces: Vec<_> = osc.iter().map(|osc| osc.notices.clone()).chain(screen.notices()).collect();
-    let net = bound.map(|bound| surfaces::net(bound, &loaded.station.name, &control, asks.clone()));
+    let net = bound.map(|bound| osc::net(bound, &loaded.station.name, &control, asks.clone()));
     let net = match net.transpose() {
         Ok(net) => net,
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
-    let (midi_notices, told) = bounded(surfaces::NOTICES);
+    let (midi_notices, told) = bounded(osc::NOTICES);
     let midi_thread = (!cabling.entries.is_empty())
         .then(|| midi_thread::spawn(cabling.entries.clone(), asks.clone(), told, new_ports));
     let midi_thread = match midi_thread.transpose() {
@@ -110,7 +113,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         tracing::info!("OSCQuery on http://{}", web.listen);
     }
     screen.start(&loaded, osc.as_ref().map(|osc| osc.address), path);
-    let keeper = files.and_then(|files| match keeper::spawn(files) {
+    let keeper = files.and_then(|files| match state_writer::spawn(files) {
         Ok(keeper) => Some(keeper),
         Err(error) => {
             tracing::warn!("nothing is kept for the next start: {error}");

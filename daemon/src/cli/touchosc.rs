@@ -1,14 +1,15 @@
 //! `lacquer touchosc`: a layout for the tablet beside the desk.
 
 use super::{Outcome, complain};
-use crate::files::Place;
-use crate::{reload, touchosc};
+use crate::media::Place;
+use crate::station::load;
+use lacquer_control::surface::touchosc;
 use lacquer_graph::plan::Plan;
 use std::iter;
 use std::path::Path;
 
 pub(super) fn run(path: &Path, output: &Path, force: bool, reply_port: Option<u16>) -> Outcome {
-    let loaded = match reload::station(path, None) {
+    let loaded = match load::station(path, None) {
         Ok(loaded) => loaded,
         Err(reports) => {
             return reports.iter().fold(Outcome::Done, |_, report| complain(report, Outcome::Wrong));
@@ -23,8 +24,8 @@ pub(super) fn run(path: &Path, output: &Path, force: bool, reply_port: Option<u1
     let io = &loaded.station.audio.io;
     // The chains were read without a mistake, so they can be planned.
     let plans: Vec<Plan> =
-        loaded.chains.iter().filter_map(|chain| chain.plan(io, reload::NOMINAL_RATE).ok()).collect();
-    let layout = match touchosc::layout(&loaded, &plans, reply_port) {
+        loaded.chains.iter().filter_map(|chain| chain.plan(io, load::NOMINAL_RATE).ok()).collect();
+    let layout = match touchosc::layout(&loaded.station.name, &plans, reply_port) {
         Ok(layout) => layout,
         Err(error) => return complain(&format!("{}: {error}", output.display()), Outcome::Refused),
     };

@@ -1,9 +1,9 @@
 //! The machine that is looked at, or a picture of one: its files, its processes, and what its audio servers answer.
 
 use super::Finding;
-use crate::backend::jack;
-use crate::realtime::limits;
-use crate::realtime::sched::Policy;
+use crate::audio::backend::jack;
+use crate::audio::realtime::limits;
+use crate::audio::realtime::sched::Policy;
 use crate::station::jack::Jack;
 use lacquer_graph::plan::Io;
 use std::fs;

@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::{Finding, PRIORITY, finding};
-use crate::realtime::sched::group_without_budget;
+use crate::audio::realtime::sched::group_without_budget;
 
 /// Memory that should be lockable, in bytes: a JACK server's segment alone is above 100 MB.
 const LOCKED: u64 = 512 << 20;

@@ -1,12 +1,12 @@
 //! What one station needs of the machine: its ports, its processors, its place on the disk.
 
 use super::{Finding, finding};
-use crate::backend::cpal;
-use crate::state;
+use crate::audio::backend::cpal;
+use crate::process::state_file;
 use crate::station::{Audio, Backend, Station};
-use lacquer_control::intent::Value;
-use lacquer_control::notice::Line;
-use lacquer_control::surface::ctl::Client;
+use lacquer_control::surface::client::Client;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
 use rustix::fs::{Access, access};
 use rustix::thread::{CpuSet, sched_getaffinity};
 use std::fs;
@@ -145,7 +145,7 @@ fn port(what: &'static str, address: SocketAddr, is_tcp: bool, is_ours: bool) ->
 
 /// Whether what a station keeps has its place, and room there.
 pub fn place() -> Finding {
-    match state::folder() {
+    match state_file::folder() {
         Some(folder) => room(&folder, FREE),
         None => finding("state folder", "none", false, "set HOME, XDG_STATE_HOME or STATE_DIRECTORY"),
     }

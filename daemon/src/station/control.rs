@@ -1,11 +1,11 @@
 //! Who may control a station: the `control:` section of its file.
 
-use lacquer_control::surface::gate::{Net, RATE, Rules};
-use lacquer_control::surface::names;
-use lacquer_graph::error::{Mistake, Problem};
-use lacquer_graph::fields::{Fields, scalar, wrong_shape};
+use lacquer_control::subscribe::access::{Net, RATE, Rules};
+use lacquer_control::subscribe::hosts;
+use lacquer_graph::file::error::{Mistake, Problem};
+use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
+use lacquer_graph::file::yaml::Value;
 use lacquer_graph::param::{Param, Unit};
-use lacquer_graph::yaml::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -75,7 +75,7 @@ pub struct Midi {
     /// Its map file, as written.
     pub map: PathBuf,
     /// Where that is written.
-    pub at: lacquer_graph::error::At,
+    pub at: lacquer_graph::file::error::At,
     /// The pattern of its port's name, where it is not the map's.
     pub device: Option<String>,
     /// Whether it is reached through JACK; if nothing is said, where the backend is JACK.
@@ -132,7 +132,7 @@ fn read_nets(fields: &mut Fields<'_>, key: &'static str, mistakes: &mut Vec<Mist
 
 fn read_names(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Vec<String> {
     let allowed = "write a name or an address without a port, as in studio.lan";
-    read_list(fields, "names", allowed, names::read, mistakes)
+    read_list(fields, "names", allowed, hosts::read, mistakes)
 }
 
 fn read_list<T>(

@@ -1,10 +1,11 @@
 //! The `cpal:` section: devices of the system's own sound interface, which on Linux is ALSA.
 
-use lacquer_graph::error::{Hint, Mistake, Problem};
-use lacquer_graph::fields::{Fields, scalar, wrong_shape};
+use lacquer_graph::file::error::{Mistake, Problem};
+use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
+use lacquer_graph::file::yaml::{Item, Value};
+use lacquer_graph::param::hint::Hint;
 use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::{Group, Io};
-use lacquer_graph::yaml::{Item, Value};
 
 const RATE: Param = Param::new(0, "rate", Unit::Hz)
     .range(8000.0, 768_000.0)

@@ -1,11 +1,12 @@
 //! The `jack` section of a station file.
 
 use super::cpal::unknown_group;
-use lacquer_graph::error::{Hint, Mistake, Problem};
-use lacquer_graph::fields::{Fields, scalar, wrong_shape};
+use lacquer_graph::file::error::{Mistake, Problem};
+use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
+use lacquer_graph::file::spec::{bad_name, is_name};
+use lacquer_graph::file::yaml::Item;
+use lacquer_graph::param::hint::Hint;
 use lacquer_graph::plan::Io;
-use lacquer_graph::spec::{bad_name, is_name};
-use lacquer_graph::yaml::Item;
 use std::path::PathBuf;
 
 /// How a station takes part in a JACK server.

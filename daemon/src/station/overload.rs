@@ -1,9 +1,10 @@
 //! `overload:` what a station may leave out where the machine is too slow, and in which order.
 
-use crate::reload::ChainFile;
-use lacquer_graph::error::{At, Hint, Mistake, Problem};
-use lacquer_graph::fields::{Fields, scalar, wrong_shape};
-use lacquer_graph::yaml::Value;
+use crate::station::load::ChainFile;
+use lacquer_graph::file::error::{At, Mistake, Problem};
+use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
+use lacquer_graph::file::yaml::Value;
+use lacquer_graph::param::hint::Hint;
 
 /// What may be left out, first first.
 #[derive(Clone, Debug, Default, PartialEq)]

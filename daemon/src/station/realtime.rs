@@ -1,9 +1,9 @@
 //! Real time for the audio thread: the `audio.realtime` section of a station file.
 
-use lacquer_graph::error::{Mistake, Problem};
-use lacquer_graph::fields::{Fields, scalar, wrong_shape};
+use lacquer_graph::file::error::{Mistake, Problem};
+use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
+use lacquer_graph::file::yaml::Value;
 use lacquer_graph::param::{Param, Unit};
-use lacquer_graph::yaml::Value;
 
 const PRIORITY: Param = Param::new(0, "priority", Unit::Count)
     .range(0.0, 95.0)

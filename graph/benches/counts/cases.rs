@@ -2,8 +2,8 @@
 
 use basedrop::{Collector, Owned};
 use lacquer_graph::nodes::CATALOGUE;
+use lacquer_graph::param::text::{Data, Impulse};
 use lacquer_graph::plan::{Io, Plan};
-use lacquer_graph::text::{Data, Impulse};
 use lacquer_graph::{Chain, Plane, QUANTUM, Seat, Spec};
 use std::hint::black_box;
 use std::sync::Arc;

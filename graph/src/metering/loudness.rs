@@ -5,7 +5,7 @@
 //! are kept in bins of 0.01 LU, so that months take no more room than a minute: there are as many bins as the loudest value
 //! needs, some 9,000 for programme and 208,000 at the end of what is measured, +2000 dBFS.
 
-use crate::dsp::kweight::{LOWEST_RATE, State, Weighting};
+use crate::dsp::filter::k_weighting::{LOWEST_RATE, State, Weighting};
 use crate::dsp::speakers::{usual, weight};
 use std::collections::VecDeque;
 

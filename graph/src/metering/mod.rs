@@ -12,7 +12,7 @@ pub mod levels;
 pub mod loudness;
 pub mod spectrum;
 
-use crate::dsp::oversample::{Detection, History, Interpolator};
+use crate::dsp::fir::true_peak::{Detection, History, Interpolator};
 use crate::dsp::speakers::usual;
 use crate::param::gain_to_db;
 use intake::Intake;

@@ -5,10 +5,10 @@
 //! ceiling: a ceiling that must hold is the limiter's matter, after it.
 
 use crate::block::{Block, QUANTUM};
-use crate::dsp::clip::added_between;
-use crate::dsp::delay::Delay;
-use crate::dsp::resample::Oversampler;
-use crate::meter::{Meter, REDUCTION};
+use crate::dsp::dynamics::clip::added_between;
+use crate::dsp::delay::line::Delay;
+use crate::dsp::fir::oversampler::Oversampler;
+use crate::reading::{Meter, REDUCTION};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit};
 

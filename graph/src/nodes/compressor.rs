@@ -12,13 +12,13 @@
 //! Source: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::dsp::delay::Delay;
-use crate::dsp::dynamics::{Dynamics, KeyValues, Values};
-use crate::meter::{Meter, REDUCTION};
+use crate::dsp::delay::line::Delay;
+use crate::dsp::dynamics::side_chain::{Dynamics, KeyValues, Values};
+use crate::reading::{Meter, REDUCTION};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit};
-use crate::ramp::Ramp;
-use crate::rows;
+use crate::param::ramp::Ramp;
+use crate::nodes::common::rows;
 
 const THRESHOLD: Param = rows::threshold(0);
 const RATIO: Param = rows::ratio(1);

@@ -8,13 +8,13 @@
 //! for 10 s.
 
 use crate::block::{Block, MAX_CHANNELS, QUANTUM};
-use crate::dsp::convolution::{Convolution, Path};
-use crate::dsp::delay::Delay;
-use crate::dsp::tap::Tap;
-use crate::meter::Meter;
+use crate::dsp::fir::convolution::{Convolution, Path};
+use crate::dsp::delay::line::Delay;
+use crate::dsp::delay::tap::Tap;
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit};
-use crate::text::{Form, Text};
+use crate::param::text::{Form, Text};
 use std::borrow::Cow;
 use std::f64::consts::PI;
 

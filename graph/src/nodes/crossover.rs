@@ -4,8 +4,8 @@
 //! all-passes of the splits that it does not take part in. Latency 0 frames.
 
 use crate::block::Block;
-use crate::dsp::crossover::{Crossover, SPLITS};
-use crate::meter::Meter;
+use crate::dsp::filter::crossover::{Crossover, SPLITS};
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params, Parts, Setup, same};
 use crate::param::{Param, Unit};
 use std::array::from_fn;

@@ -11,12 +11,12 @@
 //! Sources: see `dsp/autoregression.rs` and `dsp/clicks.rs`.
 
 use crate::block::Block;
-use crate::dsp::autoregression::{Burg, Filler};
-use crate::dsp::clicks::Clicks;
-use crate::dsp::delay::Delay;
-use crate::dsp::mending::{Line, Schedule, Turn};
-use crate::dsp::tally::Tally;
-use crate::meter::{Meter, Reading};
+use crate::dsp::restore::autoregression::{Burg, Filler};
+use crate::dsp::restore::clicks::Clicks;
+use crate::dsp::delay::line::Delay;
+use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
+use crate::dsp::dynamics::tally::Tally;
+use crate::reading::{Meter, Reading};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit};
 

@@ -15,11 +15,11 @@
 //! 15 (2021).
 
 use crate::block::Block;
-use crate::dsp::autoregression::{Filler, Levinson};
-use crate::dsp::flats::{Flats, MARGIN};
-use crate::dsp::mending::{Line, Schedule, Turn};
-use crate::dsp::tally::Tally;
-use crate::meter::{Meter, Reading};
+use crate::dsp::restore::autoregression::{Filler, Levinson};
+use crate::dsp::restore::clip_level::{Flats, MARGIN};
+use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
+use crate::dsp::dynamics::tally::Tally;
+use crate::reading::{Meter, Reading};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain, gain_to_db};
 

@@ -13,10 +13,10 @@
 //! Design*, JAES 60(6), 2012, eq. 4.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::dsp::band::{self, Band, Line};
-use crate::dsp::delay::Delay;
-use crate::dsp::envelope::{self, Glide, Pace, Peak};
-use crate::meter::{Meter, REDUCTION};
+use crate::dsp::fir::band_split::{self, Band, Line};
+use crate::dsp::delay::line::Delay;
+use crate::dsp::dynamics::envelope::{self, Glide, Pace, Peak};
+use crate::reading::{Meter, REDUCTION};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
 
@@ -80,7 +80,7 @@ pub const KIND: Kind = Kind::new(
     &[MODE, SHAPE, FREQ, Q, THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, LOOKAHEAD, LISTEN, LINK],
     build,
 )
-.latency(|setup| band::delay(setup.sample_rate) + lookahead(setup))
+.latency(|setup| band_split::delay(setup.sample_rate) + lookahead(setup))
 .readings(&[REDUCTION]);
 
 /// How long a peak counts as the level.
@@ -97,7 +97,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         line: band.line(),
         peak: Peak::new(setup.frames(DETECTOR_MS)),
         reduction: Glide::default(),
-        dry: Delay::new(band::delay(setup.sample_rate) + lookahead),
+        dry: Delay::new(band_split::delay(setup.sample_rate) + lookahead),
         band: Delay::new(lookahead),
     };
     let channels = (0..setup.channels).map(|_| channel()).collect();

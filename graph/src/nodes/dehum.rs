@@ -12,8 +12,8 @@
 //! Sources: see `dsp/hum.rs` and `dsp/mains.rs`.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::dsp::hum::Hum;
-use crate::meter::{Meter, Reading};
+use crate::dsp::restore::hum::Hum;
+use crate::reading::{Meter, Reading};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain, gain_to_db};
 

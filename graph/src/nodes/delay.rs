@@ -5,8 +5,8 @@
 //! delay needs beyond them comes in during the warm-up.
 
 use crate::block::Block;
-use crate::dsp::tap::Tap;
-use crate::meter::Meter;
+use crate::dsp::delay::tap::Tap;
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit};
 

@@ -13,17 +13,17 @@
 //! warm-up settles it.
 
 use crate::block::{Block, QUANTUM};
-use crate::dsp::delay::Delay;
-use crate::dsp::noise_floor::NoiseFloor;
-use crate::dsp::profile::{BANDS, Bands};
-use crate::dsp::stft::{self, Stft};
-use crate::dsp::suppress::{Suppressor, Wish};
-use crate::dsp::voice::{self, Voice};
-use crate::meter::{Meter, REDUCTION as REDUCED, Reading};
+use crate::dsp::delay::line::Delay;
+use crate::dsp::spectral::noise_floor::NoiseFloor;
+use crate::dsp::spectral::noise_profile::{BANDS, Bands};
+use crate::dsp::spectral::stft::{self, Stft};
+use crate::dsp::spectral::noise_suppression::{Suppressor, Wish};
+use crate::dsp::spectral::voice::{self, Voice};
+use crate::reading::{Meter, REDUCTION as REDUCED, Reading};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
-use crate::ramp::Ramp;
-use crate::text::{Form, PROFILE_BANDS, Text};
+use crate::param::ramp::Ramp;
+use crate::param::text::{Form, PROFILE_BANDS, Text};
 
 const REDUCTION: Param = Param::new(0, "reduction", Unit::Db)
     .range(0.0, 30.0)

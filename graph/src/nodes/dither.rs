@@ -9,7 +9,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::dither::{self, Curve, Noise, Quantiser};
-use crate::meter::Meter;
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit};
 

@@ -14,21 +14,21 @@
 //! times in which the change covers 63.2 % of a step in dB.
 
 use crate::block::{Block, MAX_CHANNELS, Plane, QUANTUM};
-use crate::dsp::cascade::{Cascade, SIDES, SPAN};
-use crate::dsp::delay::Delay;
-use crate::dsp::detector::{BandDetector, Heard, Law};
-use crate::dsp::flow::Flow;
-use crate::dsp::kweight::pink_weights;
-use crate::dsp::linear::design::Reach;
-use crate::dsp::linear::equaliser::Equaliser;
-use crate::dsp::matched::Matcher;
-use crate::dsp::shape::{Form, Made, Place, Shape, UNMADE};
-use crate::dsp::svf::Coeffs;
-use crate::meter::{Meter, REDUCTION};
+use crate::dsp::filter::cascade::{Cascade, SIDES, SPAN};
+use crate::dsp::delay::line::Delay;
+use crate::dsp::dynamics::detector::{BandDetector, Heard, Law};
+use crate::dsp::filter::wavefront_section::Flow;
+use crate::dsp::filter::k_weighting::pink_weights;
+use crate::dsp::fir::linear::design::Reach;
+use crate::dsp::fir::linear::equaliser::Equaliser;
+use crate::dsp::filter::matched::Matcher;
+use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
+use crate::dsp::filter::svf::Coeffs;
+use crate::reading::{Meter, REDUCTION};
 use crate::node::{Kind, Node, Params, Parts, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
-use crate::ramp::Ramp;
-use crate::rows;
+use crate::param::ramp::Ramp;
+use crate::nodes::common::rows;
 use std::array::from_fn;
 use std::ops::Range;
 

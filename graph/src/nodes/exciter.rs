@@ -12,10 +12,10 @@
 //! Using Continuous-Time Convolution*, DAFx-16.
 
 use crate::block::{Block, QUANTUM};
-use crate::dsp::delay::Delay;
-use crate::dsp::resample::Oversampler;
-use crate::dsp::svf::{Coeffs, State};
-use crate::meter::Meter;
+use crate::dsp::delay::line::Delay;
+use crate::dsp::fir::oversampler::Oversampler;
+use crate::dsp::filter::svf::{Coeffs, State};
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit};
 use std::f64::consts::FRAC_1_SQRT_2;

@@ -12,10 +12,10 @@
 //! Design*, JAES 60(6), 2012, eq. 4, mirrored at the threshold.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::dsp::delay::Delay;
-use crate::dsp::envelope::{self, Glide, Pace, Peak};
-use crate::dsp::svf::{Coeffs, State};
-use crate::meter::{Meter, REDUCTION};
+use crate::dsp::delay::line::Delay;
+use crate::dsp::dynamics::envelope::{self, Glide, Pace, Peak};
+use crate::dsp::filter::svf::{Coeffs, State};
+use crate::reading::{Meter, REDUCTION};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
 use std::f64::consts::FRAC_1_SQRT_2;

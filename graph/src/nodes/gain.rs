@@ -3,7 +3,7 @@
 //! Latency 0 frames. At 0 dB, unturned and centred, the output is bit-identical to the input.
 
 use crate::block::Block;
-use crate::meter::Meter;
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params};
 use crate::param::{Param, Unit};
 

@@ -17,11 +17,11 @@
 //! At 0 dB the output is bit-identical to the input.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::dsp::envelope::{Glide, Pace};
-use crate::dsp::kweight::{State, Weighting};
-use crate::dsp::loudness::{BLOCKS_PER_SECOND, Heard, LONGEST, Loudness, lufs, power};
+use crate::dsp::dynamics::envelope::{Glide, Pace};
+use crate::dsp::filter::k_weighting::{State, Weighting};
+use crate::dsp::dynamics::programme_loudness::{BLOCKS_PER_SECOND, Heard, LONGEST, Loudness, lufs, power};
 use crate::dsp::speakers::{usual, weight};
-use crate::meter::{Meter, Reading};
+use crate::reading::{Meter, Reading};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
 

@@ -12,15 +12,15 @@
 //! above the ceiling, by some tenths of a dB and by some dB.
 
 use crate::block::{Block, MAX_CHANNELS, QUANTUM};
-use crate::dsp::boxes::Boxes;
-use crate::dsp::delay::Delay;
-use crate::dsp::follower::one_pole;
-use crate::dsp::lowest::Lowest;
-use crate::dsp::oversample::{Detection, History, Interpolator};
-use crate::meter::{Meter, REDUCTION};
+use crate::dsp::filter::moving_average::Boxes;
+use crate::dsp::delay::line::Delay;
+use crate::dsp::dynamics::follower::one_pole;
+use crate::dsp::dynamics::sliding_minimum::Lowest;
+use crate::dsp::fir::true_peak::{Detection, History, Interpolator};
+use crate::reading::{Meter, REDUCTION};
 use crate::node::{Kind, Node, Params, Setup, same};
 use crate::param::{Param, Unit};
-use crate::ramp::Ramp;
+use crate::param::ramp::Ramp;
 
 const CEILING: Param = Param::new(0, "ceiling", Unit::Dbtp)
     .range(-24.0, 0.0)

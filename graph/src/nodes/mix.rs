@@ -3,7 +3,7 @@
 //! Its sources are summed, each with its own gain, by the chain. Latency 0 frames.
 
 use crate::block::Block;
-use crate::meter::Meter;
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params, Ports};
 use crate::param::{Param, Unit};
 

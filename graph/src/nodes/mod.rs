@@ -1,5 +1,7 @@
 //! THE CATALOGUE: the node types, one file each. To add one: write the file, add its name below.
 
+pub(crate) mod common;
+
 use crate::node::Kind;
 
 macro_rules! catalogue {
@@ -39,7 +41,7 @@ catalogue! {
 
 /// What only tests name, in development builds; users are not told of it.
 #[cfg(debug_assertions)]
-static UNLISTED: &[&Kind] = &[&crate::fault::KIND];
+static UNLISTED: &[&Kind] = &[&crate::nodes::common::fault::KIND];
 #[cfg(not(debug_assertions))]
 static UNLISTED: &[&Kind] = &[];
 

@@ -6,16 +6,16 @@
 //! Thresholds and times mean what they mean for the compressor.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::dsp::crossover::{BANDS, Crossover};
-use crate::dsp::delay::Delay;
-use crate::dsp::dynamics::Dynamics;
-use crate::dsp::linear::design::Reach;
-use crate::dsp::linear::split::Splitter;
-use crate::meter::{Meter, REDUCTION, Reading};
+use crate::dsp::filter::crossover::{BANDS, Crossover};
+use crate::dsp::delay::line::Delay;
+use crate::dsp::dynamics::side_chain::Dynamics;
+use crate::dsp::fir::linear::design::Reach;
+use crate::dsp::fir::linear::split::Splitter;
+use crate::reading::{Meter, REDUCTION, Reading};
 use crate::node::{Kind, Node, Params, Parts, Setup, same};
 use crate::param::{Param, Unit};
-use crate::ramp::Ramp;
-use crate::rows;
+use crate::param::ramp::Ramp;
+use crate::nodes::common::rows;
 use std::array::from_fn;
 
 const SLOPE: Param = Param::new(0, "slope", Unit::Choice(&["24 dB/oct", "48 dB/oct"]))

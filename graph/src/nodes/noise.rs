@@ -3,7 +3,7 @@
 //! Makes its own signal; latency 0 frames.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::meter::Meter;
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params, Ports, Setup, same};
 use crate::param::{Param, Unit};
 

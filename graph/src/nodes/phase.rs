@@ -8,9 +8,9 @@
 
 use crate::block::Block;
 use crate::dsp::fade::Fade;
-use crate::dsp::fraction::{Fraction, SIDE};
-use crate::dsp::svf::{Coeffs, State};
-use crate::meter::Meter;
+use crate::dsp::delay::fractional::{Fraction, SIDE};
+use crate::dsp::filter::svf::{Coeffs, State};
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params, Ports, Setup, same};
 use crate::param::{Param, Unit};
 use std::f64::consts::FRAC_1_SQRT_2;

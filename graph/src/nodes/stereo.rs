@@ -6,12 +6,12 @@
 //! In its neutral place the output is bit-identical to the input.
 
 use crate::block::Block;
-use crate::dsp::svf::{Coeffs, State};
-use crate::dsp::tap::Tap;
-use crate::meter::Meter;
+use crate::dsp::filter::svf::{Coeffs, State};
+use crate::dsp::delay::tap::Tap;
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params, Ports, Setup, same};
 use crate::param::{Param, Unit};
-use crate::ramp::Ramp;
+use crate::param::ramp::Ramp;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_4, SQRT_2};
 
 const fn percent(slot: usize, name: &'static str) -> Param {

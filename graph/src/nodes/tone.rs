@@ -3,7 +3,7 @@
 //! Makes its own signal; latency 0 frames. The phase runs on through every move and every swap.
 
 use crate::block::Block;
-use crate::meter::Meter;
+use crate::reading::Meter;
 use crate::node::{Kind, Node, Params, Ports, Setup, same};
 use crate::param::{Param, Unit};
 use std::f64::consts::TAU;

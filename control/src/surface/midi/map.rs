@@ -1,10 +1,11 @@
 //! A controller's map: which of its controls moves what, and how it is told.
 
-use crate::intent::Value;
-use lacquer_graph::error::{At, Hint, Mistake, Problem};
-use lacquer_graph::fields::{Fields, scalar, wrong_shape};
+use crate::value::Value;
+use lacquer_graph::file::error::{At, Mistake, Problem};
+use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
+use lacquer_graph::file::yaml::{self, Item, Value as Yaml};
+use lacquer_graph::param::hint::Hint;
 use lacquer_graph::param::{Param, Taper, Unit};
-use lacquer_graph::yaml::{self, Item, Value as Yaml};
 
 const CHANNEL: Param = Param::new(0, "channel", Unit::Count).range(1.0, 16.0).default(1.0);
 const NUMBER: Param = Param::new(0, "", Unit::Count).range(0.0, 127.0);
@@ -319,7 +320,7 @@ fn control(value: &Yaml, common: &Common, mistakes: &mut Vec<Mistake>) -> Option
         found
     };
     let touch = part(&mut fields, "touch", mistakes);
-    let send = fields.text("send", mistakes).map(|(text, _)| crate::surface::ctl::typed(text));
+    let send = fields.text("send", mistakes).map(|(text, _)| crate::surface::client::typed(text));
     let targets = match fields.take("to") {
         Some(entry) => match &entry.value.item {
             Item::List(list) => {

@@ -1,17 +1,18 @@
 //! MIDI controllers: bytes in, intents out; notices in, bytes out. No device and no thread: those are the daemon's.
 
-pub mod gather;
+pub mod controls;
+pub mod feedback;
 pub mod learn;
 pub mod map;
 pub mod message;
 pub mod pickup;
-pub mod show;
 
 use crate::address::Place;
-use crate::intent::{Intent, Value};
-use crate::notice::Line;
-use crate::surface::words;
-use gather::{Gather, Said};
+use crate::address::router;
+use crate::request::Intent;
+use crate::update::Line;
+use crate::value::Value;
+use controls::{Gather, Said};
 use lacquer_graph::param::Taper;
 use learn::{Learned, Learner};
 use map::{Act, Control, Encoding, Map, Source, Target};
@@ -252,7 +253,7 @@ impl Device {
                     let is_program = matches!(said.source, Source::Program(_));
                     let number = if is_program { f64::from(said.raw) + 1.0 } else { 1.0 };
                     let value = target.send.clone().unwrap_or(Value::Number(number));
-                    intents.push(words::intent(&target.address, vec![value]));
+                    intents.push(router::intent(&target.address, vec![value]));
                 }
                 Act::Toggle | Act::Trigger => {}
             }
@@ -285,7 +286,7 @@ impl Device {
                 continue;
             }
             let at = norm.map(|norm| Way { target, place }.position(norm));
-            let messages = show::messages(show, control.source, at);
+            let messages = feedback::messages(show, control.source, at);
             let is_old = |(_, since): &(_, Instant)| now >= *since + BETWEEN;
             // After a hand was on it, a motor is told again where it belongs.
             let was_moved =
@@ -309,10 +310,10 @@ impl Device {
                 None => String::new(),
             };
             let value = self.texts.get(&format!("/text{path}")).filter(|_| !name.is_empty());
-            let value = value.map(|text| show::fitted(text)).unwrap_or_default();
+            let value = value.map(|text| feedback::fitted(text)).unwrap_or_default();
             for (is_lower, text) in [(false, name), (true, value)] {
                 if self.shown.get(&(strip, is_lower)) != Some(&text) {
-                    out.push(show::display(mackie.model, strip, is_lower, &text));
+                    out.push(feedback::display(mackie.model, strip, is_lower, &text));
                     self.shown.insert((strip, is_lower), text);
                 }
             }
@@ -322,7 +323,7 @@ impl Device {
             for (strip, address) in mackie.meters.iter().enumerate().take(8) {
                 // The device lets its meters fall by itself: they are told again and again.
                 if let Some(db) = self.values.get(address) {
-                    out.push(show::meter(strip, *db));
+                    out.push(feedback::meter(strip, *db));
                 }
             }
         }
@@ -361,7 +362,7 @@ fn key(address: &str) -> String {
 }
 
 fn set(key: &str, norm: f64) -> Intent {
-    words::intent(key, vec![Value::Number(norm)])
+    router::intent(key, vec![Value::Number(norm)])
 }
 
 /// `/tone/band/1/gain` as it fits on a strip: `1gain`.

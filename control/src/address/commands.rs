@@ -1,0 +1,238 @@
+//! Every address that is no value of a node, and what a message to it means: the one table of them.
+
+use crate::address::pattern::{Pattern, trimmed};
+use Nature::{Action, Order, Question, Reading, State, Switch};
+
+/// What an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// A state. A pattern with a value sets it too.
+    Switch,
+    /// A state. To set it is so much that only its plain address does.
+    State,
+    /// Told, never set.
+    Reading,
+    /// Answered, where a value says what is asked.
+    Question,
+    /// Does something, with a value or without.
+    Action,
+    /// Does something, with a value only.
+    Order,
+}
+
+/// What a message without values does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bare {
+    /// It is answered with what holds, and changes nothing.
+    Reads,
+    /// It does what the address says.
+    Acts,
+    /// It is refused.
+    Refused,
+}
+
+impl Nature {
+    /// What a message without values does.
+    pub fn bare(self) -> Bare {
+        match self {
+            Nature::Switch | Nature::State | Nature::Reading => Bare::Reads,
+            Nature::Action => Bare::Acts,
+            Nature::Question | Nature::Order => Bare::Refused,
+        }
+    }
+
+    /// Whether a message with a value changes anything.
+    pub fn is_set(self) -> bool {
+        !matches!(self, Nature::Reading | Nature::Question)
+    }
+}
+
+/// An address.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// Itself. `N` stands for the number of a slot, `NAME` for a chain, `KEY` for a word.
+    pub address: &'static str,
+    /// What it is.
+    pub nature: Nature,
+    /// The OSC type of its value where OSCQuery shows it, else nothing.
+    pub tags: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// All of them.
+#[rustfmt::skip]
+pub const COMMANDS: [Command; 39] = [
+    row("/swap", State, "s", "The chain on air; a name swaps to it."),
+    row("/chain/NAME", State, "", "Whether the chain is on air; 1 swaps to it."),
+    row("/chains", Reading, "", "The names of the chains."),
+    row("/program/chain", State, "", "The number of the chain on air; a number swaps to it."),
+    row("/program/scene", State, "", "The number of the scene that is on; a number recalls it."),
+    row("/bypass", Switch, "T", "The whole chain in bypass, latency kept."),
+    row("/bypass/match", Switch, "T", "Bypass is as loud as the chain."),
+    row("/bypass/trim", Reading, "f", "What the dry signal is turned down or up by, in dB."),
+    row("/norm/bypass", Switch, "f", "The whole chain in bypass: 0 or 1."),
+    row("/ab", State, "s", "Which of the two states is heard: a or b."),
+    row("/norm/ab", State, "f", "Which of the two states is heard: 0 or 1."),
+    row("/ab/match", Switch, "T", "The louder of A and B is turned down to the other."),
+    row("/ab/trim", Reading, "f", "What the chain is turned down by, in dB."),
+    row("/ab/copy", Action, "N", "Makes the one that is not heard the same."),
+    row("/ab/chain", State, "s", "The chain of the one that is not heard; a name makes it this chain."),
+    row("/undo", Action, "N", "Takes the last move back."),
+    row("/redo", Action, "N", "Does again what was taken back."),
+    row("/who", Question, "", "Who moved the value at an address last."),
+    row("/scene", Reading, "", "The scene that is on, and all scenes."),
+    row("/scenes", Reading, "", "The same."),
+    row("/scene/save", Order, "s", "Keeps the values under a name."),
+    row("/scene/recall", Order, "sf", "Brings the values of a scene back, within so many seconds."),
+    row("/scene/delete", Order, "s", "Takes a scene away."),
+    row("/scene/N", State, "", "Whether the scene is on; 1 recalls it."),
+    row("/scene/N/name", Reading, "", "The name of the scene."),
+    row("/scene/N/save", Order, "", "1 keeps the values in this slot."),
+    row("/cue", State, "", "The cue list; a name does that cue."),
+    row("/cues", Reading, "", "The cue list."),
+    row("/cue/go", Action, "N", "Does the next cue."),
+    row("/cue/next", Action, "N", "Goes on by one cue without doing it."),
+    row("/cue/previous", Action, "N", "Goes back by one cue without doing it."),
+    row("/cue/name", Reading, "s", "The cue that comes next."),
+    row("/learn", Action, "s", "Binds the MIDI control that is moved next to this address."),
+    row("/reload", Action, "T", "Reads station and chains again; true takes all values from the files."),
+    row("/subscribe", Action, "i", "Sends every change and the meters to the sender for so many seconds."),
+    row("/unsubscribe", Action, "N", "Stops doing so."),
+    row("/status", Reading, "", "How the station is."),
+    row("/status/KEY", Reading, "", "One line of it."),
+    row("/ping", Reading, "", "Answered with /pong."),
+];
+
+const fn row(address: &'static str, nature: Nature, tags: &'static str, help: &'static str) -> Command {
+    Command { address, nature, tags, help }
+}
+
+/// The command behind a plain address, and the part that stands where its row has `N`, `NAME` or `KEY`.
+pub fn of(address: &str) -> Option<(&'static Command, &str)> {
+    let address = trimmed(address);
+    COMMANDS.iter().find_map(|command| Some((command, fitted(command.address, address)?)))
+}
+
+/// The part of an address that stands for the row's word in capitals; `None` where the address is another one.
+fn fitted<'a>(row: &str, address: &'a str) -> Option<&'a str> {
+    let (mut rows, mut parts) = (row.split('/'), address.split('/'));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut fitted = "";
+    loop {
+        match (rows.next(), parts.next()) {
+            (None, None) => return Some(fitted),
+            (Some("N"), Some(part)) if is_number(part) => fitted = part,
+            (Some("NAME" | "KEY"), Some(part)) if !part.is_empty() => fitted = part,
+            (Some("N" | "NAME" | "KEY"), _) => return None,
+            (Some(word), Some(part)) if word == part => {}
+            _ => return None,
+        }
+    }
+}
+
+/// The switches that a pattern means.
+pub fn switches(pattern: &Pattern) -> impl Iterator<Item = &'static str> {
+    let switches = COMMANDS.iter().filter(|command| command.nature == Switch);
+    switches.map(|command| command.address).filter(|address| pattern.matches(address))
+}
+
+/// An action or order that a pattern means, and does not reach.
+pub fn out_of_reach(pattern: &Pattern) -> Option<&'static str> {
+    let natures = [Action, Order, State, Question];
+    let rows = COMMANDS.iter().filter(|command| natures.contains(&command.nature));
+    rows.map(|command| command.address).find(|address| pattern.matches(address))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+    use crate::address::router::intent;
+    use crate::request::Intent;
+    use crate::value::Value;
+
+    /// Each address with something in place of its word in capitals, and with what nothing looks at.
+    fn all() -> impl Iterator<Item = (&'static Command, String)> {
+        COMMANDS.iter().flat_map(|command| {
+            let address = command.address.replace("NAME", "loud").replace("/N", "/3").replace("KEY", "chain");
+            // `/NAME` holds an `/N` as well.
+            let address = address.replace("/3AME", "/loud");
+            [address.clone(), format!("{address}/")].map(|address| (command, address))
+        })
+    }
+
+    #[test]
+    fn a_message_without_values_does_what_the_table_says() {
+        for (command, address) in all() {
+            let (found, _) = of(&address).unwrap();
+            assert_eq!(found.address, command.address, "{address}");
+            let intent = intent(&address, vec![]);
+            match command.nature.bare() {
+                Bare::Reads if address.starts_with("/ping") => assert_eq!(intent, Intent::Ping),
+                Bare::Reads => {
+                    assert_eq!(intent, Intent::Get { address: trimmed(&address).to_owned() }, "{address}");
+                }
+                Bare::Refused => assert!(matches!(intent, Intent::Wrong { .. }), "{address}: {intent:?}"),
+                Bare::Acts => {
+                    let is_own = matches!(intent, Intent::Subscribe(_) | Intent::Unsubscribe);
+                    assert!(is_own || !intent.is_look(), "{address}: {intent:?}");
+                    assert!(!matches!(intent, Intent::Wrong { .. } | Intent::Get { .. }), "{address}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_only_told_takes_no_value_and_who_may_only_look_reaches_nothing() {
+        let values = [Value::Number(1.0), Value::Text("a".to_owned()), Value::Switch(true)];
+        for (command, address) in all().filter(|(command, _)| !command.nature.is_set()) {
+            for value in &values {
+                let intent = intent(&address, vec![value.clone()]);
+                assert!(intent.is_look(), "{}: {intent:?}", command.address);
+            }
+        }
+        // Whatever else there is does something with one of them.
+        for (command, address) in all().filter(|(command, _)| command.nature.is_set()) {
+            let is_act = |value: &Value| !intent(&address, vec![value.clone()]).is_look();
+            let is_own = command.address.ends_with("subscribe");
+            let takes_two = command.address == "/unsubscribe";
+            assert!(is_own || takes_two || values.iter().any(is_act), "{}", command.address);
+        }
+    }
+
+    #[test]
+    fn a_pattern_without_values_reads_whatever_it_means() {
+        for pattern in ["/undo*", "/und?", "/{undo,redo}", "/scene/[1-3]/save", "/cue/*", "//*", "/c*/go/"] {
+            let intent = intent(pattern, vec![]);
+            assert!(matches!(intent, Intent::Get { .. }), "{pattern}: {intent:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_switches_nothing() {
+        for address in ["/bypass", "/norm/bypass", "/bypass/match", "/ab", "/ab/match", "/undo", "/reload"] {
+            for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                let intent = intent(address, vec![Value::Number(value)]);
+                assert!(matches!(intent, Intent::Wrong { .. }), "{address} {value}: {intent:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_an_address_is_one() {
+        for address in
+            ["undo", "xchain/loud", "?chain/loud/x", "", "/", "//", "/chain", "/chain/", "/chain/a/b", "/N"]
+        {
+            assert!(of(address).is_none(), "{address}");
+        }
+        for address in
+            ["xchain/loud", "xscene/1", "undo", "/scenes/1", "/scenes/1/save", "/cues/go", "/scene/+1"]
+        {
+            for values in [vec![], vec![Value::Number(1.0)]] {
+                let intent = intent(address, values);
+                assert!(matches!(intent, Intent::Wrong { .. }), "{address}: {intent:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! `/node/glue/threshold` <-> (node, row): the only place that knows names.
+
+pub mod commands;
+pub mod pattern;
+pub mod router;
+
+use crate::address::pattern::{Pattern, PatternError, is_pattern, trimmed};
+use crate::update::Line;
+use crate::value::Live;
+use crate::value::Value;
+use lacquer_graph::node::Kind;
+use lacquer_graph::param::hint::Hint;
+use lacquer_graph::param::text::Form;
+use lacquer_graph::param::{Param, Unit, ValueError};
+use lacquer_graph::plan::Plan;
+use std::collections::HashMap;
+use std::path::{Component, Path};
+use thiserror::Error;
+
+/// The name of the parameter that every node has besides its table.
+pub(crate) const ENABLED: &str = "enabled";
+const ENABLED_ROW: Param = Param::new(0, ENABLED, Unit::Switch).default(1.0).help("Out of bypass.");
+
+/// The path and the row of value `at` of a node that has `count` of them.
+pub(crate) fn path_of(kind: &Kind, id: &str, at: usize, count: usize) -> Option<(String, Param)> {
+    let row = kind.row(at)?;
+    let path = match (at.checked_sub(kind.rows.len()), kind.parts) {
+        (Some(rest), Some(parts)) => {
+            let count = (count - kind.rows.len()) / parts.rows.len();
+            if !parts.has(rest / parts.rows.len(), count, row) {
+                return None;
+            }
+            format!("/{id}/{}/{}/{}", parts.name, rest / parts.rows.len() + 1, row.name)
+        }
+        _ => format!("/{id}/{}", row.name),
+    };
+    Some((path, *row))
+}
+
+/// What an address stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A row of a node.
+    Row {
+        /// The node, by its place in the plan.
+        node: usize,
+        /// The row.
+        row: usize,
+    },
+    /// A text setting of a node.
+    Text {
+        /// The node, by its place in the plan.
+        node: usize,
+        /// The text, by its place in its kind's.
+        text: usize,
+    },
+    /// Whether a node is out of bypass.
+    Enabled {
+        /// The node, by its place in the plan.
+        node: usize,
+    },
+}
+
+impl Target {
+    /// The node, by its place in the plan.
+    pub fn node(self) -> usize {
+        match self {
+            Target::Row { node, .. } | Target::Text { node, .. } | Target::Enabled { node } => node,
+        }
+    }
+}
+
+/// The three trees in which every value stands. Where one hand means a value in several, the first of them counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tree {
+    /// In the value's own unit: `/node`.
+    Node,
+    /// 0..1 along the taper: `/norm`.
+    Norm,
+    /// As people read it: `/text`.
+    Text,
+}
+
+impl Tree {
+    /// All of them.
+    pub const ALL: [Tree; 3] = [Tree::Node, Tree::Norm, Tree::Text];
+
+    /// What its addresses begin with.
+    pub fn root(self) -> &'static str {
+        match self {
+            Tree::Node => "/node",
+            Tree::Norm => "/norm",
+            Tree::Text => "/text",
+        }
+    }
+}
+
+/// One address of a chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Its part behind `/node`: `/glue/threshold`.
+    pub path: String,
+    /// What it stands for.
+    pub target: Target,
+    /// Its table row.
+    pub row: Param,
+}
+
+impl Place {
+    /// Its address in the row's unit.
+    pub fn address(&self) -> String {
+        format!("/node{}", self.path)
+    }
+
+    /// Its address along the taper.
+    pub fn norm_address(&self) -> String {
+        format!("/norm{}", self.path)
+    }
+
+    /// Its address as text.
+    pub fn text_address(&self) -> String {
+        format!("/text{}", self.path)
+    }
+
+    /// Its address in a tree.
+    pub fn address_in(&self, tree: Tree) -> String {
+        format!("{}{}", tree.root(), self.path)
+    }
+
+    /// Whether its value is a text, and no number.
+    pub fn is_text(&self) -> bool {
+        matches!(self.row.unit, Unit::Text(_))
+    }
+
+    /// The trees that it stands in: a text has no taper.
+    pub fn trees(&self) -> &'static [Tree] {
+        if self.is_text() { &[Tree::Node, Tree::Text] } else { &[Tree::Node, Tree::Norm, Tree::Text] }
+    }
+
+    /// A value in all its trees.
+    pub fn lines(&self, value: &Live) -> Vec<Line> {
+        self.trees().iter().map(|tree| self.line(*tree, value)).collect()
+    }
+
+    /// A value as a line of one tree.
+    pub fn line(&self, tree: Tree, value: &Live) -> Line {
+        let value = match (tree, value) {
+            (Tree::Norm, Live::Number(number)) => Value::Number(self.row.to_norm(*number)),
+            (Tree::Node, value) => self.value(value),
+            (_, value) => Value::Text(self.text(value)),
+        };
+        Line::new(self.address_in(tree), vec![value])
+    }
+
+    /// A value as people read it.
+    pub fn text(&self, value: &Live) -> String {
+        match value {
+            Live::Number(number) => self.row.text(*number),
+            Live::Text(text) => text.clone(),
+        }
+    }
+
+    /// The value where nothing is written.
+    pub fn default(&self) -> Live {
+        if self.is_text() { Live::Text(String::new()) } else { self.row.default.into() }
+    }
+
+    /// The nearest value that it can hold; `None` for what is none of it.
+    pub fn clip(&self, value: &Live) -> Option<Live> {
+        match value {
+            Live::Number(number) if !self.is_text() => self.row.clip(*number).map(Live::Number),
+            Live::Text(text) if self.is_text() => Some(Live::Text(text.clone())),
+            _ => None,
+        }
+    }
+
+    /// The value that a surface's value means; numbers are clipped to the range. A surface may name files only in the
+    /// chain file's folder and below: it may be anybody's.
+    pub fn read(&self, value: &Value, tree: Tree) -> Result<Live, AddressError> {
+        if let Unit::Text(form) = self.row.unit {
+            return match value {
+                Value::Text(text) if form == Form::Impulse && !stays_below(text) => {
+                    Err(AddressError::Outside(text.clone()))
+                }
+                Value::Text(text) => Ok(Live::Text(text.clone())),
+                _ => Err(AddressError::IsText),
+            };
+        }
+        let number = match value {
+            Value::Number(number) if !number.is_finite() => return Err(AddressError::NotANumber),
+            Value::Switch(on) => f64::from(u8::from(*on)),
+            Value::Number(number) if tree == Tree::Norm => self.row.from_norm(*number).unwrap_or(f64::NAN),
+            Value::Number(number) if self.row.unit == Unit::Switch => f64::from(u8::from(*number >= 0.5)),
+            Value::Number(number) => *number,
+            Value::Text(text) => self.row.parse(text)?,
+        };
+        self.row.clip(number).map(Live::Number).ok_or(AddressError::NotANumber)
+    }
+
+    /// A value as surfaces show it.
+    pub fn value(&self, value: &Live) -> Value {
+        match (value, self.row.unit) {
+            (Live::Number(number), Unit::Switch) => Value::Switch(*number >= 0.5),
+            (Live::Number(number), Unit::Choice(_)) => Value::Text(self.row.text(*number)),
+            (Live::Number(number), _) => Value::Number(*number),
+            (Live::Text(text), _) => Value::Text(text.clone()),
+        }
+    }
+}
+
+/// Why an address cannot be answered.
+#[derive(Debug, Error)]
+pub enum AddressError {
+    /// There is no such address.
+    #[error("no such address in chain \"{chain}\"{hint}")]
+    Unknown {
+        /// The chain that was asked.
+        chain: String,
+        /// The nearest address.
+        hint: Hint,
+    },
+    /// The pattern matches nothing.
+    #[error("no address in chain \"{0}\" matches")]
+    NoMatch(String),
+    /// The pattern is none.
+    #[error("not a pattern: {0}")]
+    BadPattern(#[from] PatternError),
+    /// A number for a text, or a step of it.
+    #[error("takes a text")]
+    IsText,
+    /// A path that a surface may not name.
+    #[error("\"{0}\" lies outside the chain file's folder; only the file itself may name that")]
+    Outside(String),
+    /// NaN or infinite.
+    #[error("not a finite number")]
+    NotANumber,
+    /// The text is no value of the row.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+}
+
+/// All addresses of one chain.
+pub struct Addresses {
+    chain: String,
+    places: Vec<Place>,
+    exact: HashMap<String, usize>,
+}
+
+impl Addresses {
+    /// The addresses of the nodes of `plan`.
+    pub fn of(plan: &Plan) -> Self {
+        let mut places = Vec::new();
+        for (node, planned) in plan.nodes.iter().enumerate() {
+            let id = &planned.id;
+            places.push(Place {
+                path: format!("/{id}/enabled"),
+                target: Target::Enabled { node },
+                row: ENABLED_ROW,
+            });
+            let kind = planned.kind;
+            let count = planned.values.len();
+            for at in 0..count {
+                if let Some((path, row)) = path_of(kind, id, at, count) {
+                    places.push(Place { path, target: Target::Row { node, row: at }, row });
+                }
+            }
+            places.extend(kind.texts.iter().enumerate().map(|(text, row)| Place {
+                path: format!("/{id}/{}", row.name),
+                target: Target::Text { node, text },
+                row: row.row(),
+            }));
+        }
+        let exact = places.iter().enumerate().map(|(at, place)| (place.path.clone(), at)).collect();
+        Self { chain: plan.name.clone(), places, exact }
+    }
+
+    /// Every address.
+    pub fn all(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The place with this path.
+    pub fn at(&self, path: &str) -> Option<&Place> {
+        self.exact.get(path).and_then(|at| self.places.get(*at))
+    }
+
+    /// The places that an address or pattern stands for, each with its tree. Never an empty list.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn find(&self, address: &str) -> Result<Vec<(&Place, Tree)>, AddressError> {
+        if is_pattern(address) {
+            let found = self.matching(&Pattern::new(address)?);
+            return if found.is_empty() { Err(AddressError::NoMatch(self.chain.clone())) } else { Ok(found) };
+        }
+        let address = trimmed(address);
+        let in_tree = |tree: Tree| {
+            let path = address.strip_prefix(tree.root()).filter(|path| path.starts_with('/'))?;
+            Some((self.at(path).filter(|place| place.trees().contains(&tree))?, tree))
+        };
+        let found = Tree::ALL.into_iter().find_map(in_tree);
+        found.map(|found| vec![found]).ok_or_else(|| self.unknown(address))
+    }
+
+    /// The places that a pattern means, tree by tree.
+    pub fn matching(&self, pattern: &Pattern) -> Vec<(&Place, Tree)> {
+        let mut found = Vec::new();
+        for tree in Tree::ALL {
+            let mut within = pattern.within(tree.root());
+            if within.is_possible() {
+                let places = self.places.iter().filter(|place| place.trees().contains(&tree));
+                found.extend(places.filter(|place| within.matches(&place.path)).map(|place| (place, tree)));
+            }
+        }
+        found
+    }
+
+    fn unknown(&self, address: &str) -> AddressError {
+        let addresses: Vec<_> = self.places.iter().map(Place::address).collect();
+        let hint = Hint::nearest(address, addresses.iter().map(String::as_str));
+        AddressError::Unknown { chain: self.chain.clone(), hint }
+    }
+}
+
+/// Whether a path stays in the folder that it is relative to.
+fn stays_below(path: &str) -> bool {
+    Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}

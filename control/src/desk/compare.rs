@@ -1,0 +1,14 @@
+//! The two states, A and B, that are compared.
+
+use crate::value::Live;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A full state of the station's sound.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The chain.
+    pub chain: String,
+    /// Its values by path.
+    pub values: BTreeMap<String, Live>,
+}

@@ -1,0 +1,110 @@
+//! Scenes: named sets of values, each of one chain or some of its nodes.
+
+use crate::value::Live;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most scenes of a station: as many as there are MIDI programs.
+pub const MOST_SCENES: usize = 128;
+/// Longest name of a scene, in characters.
+const LONGEST_NAME: usize = 64;
+
+/// A named set of values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scene {
+    /// Where it lies, 1 to [`MOST_SCENES`].
+    pub slot: usize,
+    /// Its name.
+    pub name: String,
+    /// The chain whose values it holds.
+    pub chain: String,
+    /// Values by their paths, as behind `/node`.
+    pub values: BTreeMap<String, Live>,
+}
+
+/// The scenes of a station, by slot.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scenes {
+    scenes: Vec<Scene>,
+}
+
+impl Scenes {
+    /// All, in the order of their slots.
+    pub fn all(&self) -> &[Scene] {
+        &self.scenes
+    }
+
+    /// The scene that people mean by a name, or by the number of a slot.
+    pub fn find(&self, name: &str) -> Option<&Scene> {
+        let slot = name.parse::<usize>().ok();
+        self.scenes.iter().find(|scene| scene.name == name || Some(scene.slot) == slot)
+    }
+
+    /// Keeps `values` under a name, or in the slot that the name is the number of; what was there is replaced.
+    /// Gives the name it has then.
+    ///
+    /// # Errors
+    /// A name that none can have, or no room, in words.
+    pub fn save(
+        &mut self,
+        name: &str,
+        chain: &str,
+        values: BTreeMap<String, Live>,
+    ) -> Result<String, String> {
+        let name = name.trim();
+        if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+            return Err(format!("a scene's name has 1 to {LONGEST_NAME} characters"));
+        }
+        let number = name.parse::<usize>().ok();
+        if number.is_some_and(|slot| !(1..=MOST_SCENES).contains(&slot)) {
+            return Err(format!("scenes are numbered from 1 to {MOST_SCENES}"));
+        }
+        let known = self.find(name).map(|scene| (scene.slot, scene.name.clone()));
+        let free = || (1..=MOST_SCENES).find(|slot| self.scenes.iter().all(|scene| scene.slot != *slot));
+        let (slot, name) = match (known, number) {
+            (Some(known), _) => known,
+            (None, Some(slot)) => (slot, format!("Scene {slot}")),
+            (None, None) => {
+                (free().ok_or_else(|| format!("there are {MOST_SCENES} scenes already"))?, name.to_owned())
+            }
+        };
+        self.put(Scene { slot, name: name.clone(), chain: chain.to_owned(), values });
+        Ok(name)
+    }
+
+    /// Puts a scene where its slot says; one of the same slot or name is replaced.
+    pub fn put(&mut self, scene: Scene) {
+        self.scenes.retain(|other| other.slot != scene.slot && other.name != scene.name);
+        let at = self.scenes.partition_point(|other| other.slot < scene.slot);
+        self.scenes.insert(at, scene);
+    }
+
+    /// Takes a scene away.
+    pub fn delete(&mut self, name: &str) -> Option<Scene> {
+        let slot = self.find(name)?.slot;
+        let at = self.scenes.iter().position(|scene| scene.slot == slot)?;
+        Some(self.scenes.remove(at))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenes_are_found_by_name_and_by_number_and_replaced_in_place() {
+        let mut scenes = Scenes::default();
+        let values = |value: f64| BTreeMap::from([("/x".to_owned(), Live::Number(value))]);
+        assert_eq!(scenes.save("loud", "a", values(1.0)).unwrap(), "loud");
+        assert_eq!(scenes.save("7", "a", values(2.0)).unwrap(), "Scene 7");
+        assert_eq!(scenes.save("soft", "a", values(3.0)).unwrap(), "soft");
+        assert_eq!(scenes.save("1", "a", values(4.0)).unwrap(), "loud");
+        let slots: Vec<_> = scenes.all().iter().map(|scene| (scene.slot, scene.name.as_str())).collect();
+        assert_eq!(slots, [(1, "loud"), (2, "soft"), (7, "Scene 7")]);
+        assert_eq!(scenes.find("loud").unwrap().values, values(4.0));
+        assert!(scenes.save("", "a", values(0.0)).is_err() && scenes.save("129", "a", values(0.0)).is_err());
+        assert_eq!(scenes.delete("7").unwrap().name, "Scene 7");
+        assert!(scenes.delete("7").is_none());
+    }
+}

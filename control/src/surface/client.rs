@@ -1,0 +1,100 @@
+//! The other end of the OSC surface: what `lacquer ctl` asks a running daemon, and how it reads the answer.
+
+use crate::surface::osc::datagrams;
+use crate::update::Line;
+use crate::value::Value;
+use rosc::{OscMessage, OscPacket, OscType};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+/// A connection to a running daemon.
+pub struct Client {
+    socket: UdpSocket,
+}
+
+impl Client {
+    /// Opens a socket towards the daemon that listens at `daemon`.
+    pub fn connect(daemon: SocketAddr) -> io::Result<Self> {
+        let local: SocketAddr = match daemon {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(local)?;
+        socket.connect(daemon)?;
+        Ok(Self { socket })
+    }
+
+    /// Sends lines, together if they fit into one datagram.
+    pub fn ask(&self, lines: &[Line]) -> io::Result<()> {
+        datagrams(lines).iter().try_for_each(|datagram| self.socket.send(datagram).map(drop))
+    }
+
+    /// The lines of the next datagram; `None` if there is none until `deadline`.
+    pub fn answer(&self, deadline: Instant) -> io::Result<Option<Vec<Line>>> {
+        let mut bytes = vec![0; 65_536];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.socket.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
+            match self.socket.recv(&mut bytes) {
+                Ok(length) => {
+                    let mut lines = Vec::new();
+                    if let Ok((_, packet)) = rosc::decoder::decode_udp(&bytes[..length]) {
+                        collect(packet, &mut lines);
+                    }
+                    return Ok(Some(lines));
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn collect(packet: OscPacket, lines: &mut Vec<Line>) {
+    match packet {
+        OscPacket::Message(OscMessage { addr, args }) => {
+            lines.push(Line::new(addr, args.iter().map(value).collect()))
+        }
+        OscPacket::Bundle(bundle) => bundle.content.into_iter().for_each(|packet| collect(packet, lines)),
+    }
+}
+
+fn value(arg: &OscType) -> Value {
+    match arg {
+        OscType::Int(n) => Value::Number(f64::from(*n)),
+        OscType::Float(n) => Value::Number(n.to_string().parse().unwrap_or(f64::from(*n))),
+        OscType::Double(n) => Value::Number(*n),
+        OscType::Bool(on) => Value::Switch(*on),
+        OscType::String(text) => Value::Text(text.clone()),
+        other => Value::Text(format!("{other:?}")),
+    }
+}
+
+/// A value as it is typed on a command line: a number, true or false, or a text.
+pub fn typed(text: &str) -> Value {
+    match (text, text.parse::<f64>()) {
+        ("true", _) => Value::Switch(true),
+        ("false", _) => Value::Switch(false),
+        (_, Ok(number)) => Value::Number(number),
+        _ => Value::Text(text.to_owned()),
+    }
+}
+
+/// A line as it is printed: the address, then its values.
+pub fn print(line: &Line) -> String {
+    let mut text = line.address.clone();
+    for value in &line.values {
+        text += " ";
+        text += &match value {
+            Value::Number(number) => number.to_string(),
+            Value::Switch(on) => on.to_string(),
+            Value::Text(text) => text.clone(),
+        };
+    }
+    text
+}

@@ -1,0 +1,309 @@
+//! The devices that there are, and the one that is meant.
+
+use crate::audio::backend::BackendError;
+use crate::station::cpal::{ALL_FORMATS, Cpal, Format};
+use cpal::traits::{DeviceTrait, HostTrait};
+use cpal::{
+    BufferSize, Device, ErrorKind, Host, StreamConfig, SupportedBufferSize, SupportedStreamConfigRange,
+};
+use lacquer_control::surface::midi::map::matches;
+use lacquer_graph::param::hint::Hint;
+
+/// The best first, where the station does not say: nothing is lost by any but the last.
+const BEST: [Format; 5] = [Format::Int32, Format::Float, Format::Int24, Format::Float64, Format::Int16];
+/// ALSA's words for a device itself, and for it with conversions: preferred in this order.
+pub const DIRECT: [&str; 2] = ["hw:", "plughw:"];
+
+/// Which way sound goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In.
+    Input,
+    /// Out.
+    Output,
+}
+
+/// A device and how it is to be opened.
+pub struct Chosen {
+    /// The device.
+    pub device: Device,
+    /// Its name.
+    pub name: String,
+    /// What the host is asked for.
+    pub config: StreamConfig,
+    /// The samples.
+    pub format: Format,
+}
+
+/// A device as `lacquer devices` shows it.
+pub struct Listed {
+    /// The host.
+    pub host: &'static str,
+    /// Its name, as a station file has it.
+    pub name: String,
+    /// What it is, in words.
+    pub description: String,
+    /// What it can, each way; an error where it could not be asked.
+    pub ways: Vec<(Way, Result<Vec<Offer>, String>)>,
+}
+
+/// What a device can at some number of channels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// The format's word in station files.
+    pub formats: Vec<&'static str>,
+    /// Fewest and most channels.
+    pub channels: (u16, u16),
+    /// Lowest and highest rate, in Hz.
+    pub rates: (u32, u32),
+    /// Smallest and largest block, in frames, where it says so.
+    pub blocks: Option<(u32, u32)>,
+}
+
+/// The host of a station: ALSA where none is named.
+///
+/// # Errors
+/// There is no such host, or it does not answer.
+pub fn host(name: Option<&str>) -> Result<Host, BackendError> {
+    let name = name.unwrap_or("alsa");
+    let known = cpal::ALL_HOSTS.iter().find(|id| id.name().eq_ignore_ascii_case(name));
+    let names: Vec<String> = cpal::ALL_HOSTS.iter().map(|id| id.name().to_lowercase()).collect();
+    let refuse = |why: String| BackendError::Device { device: name.to_owned(), why, passes: false };
+    let id = known.ok_or_else(|| {
+        let hint = Hint::nearest(name, names.iter().map(String::as_str));
+        refuse(format!("no such host{hint}; this build has {}", names.join(", ")))
+    })?;
+    cpal::host_from_id(*id).map_err(|error| match error.kind() {
+        // A PulseAudio server that was shown no cookie.
+        ErrorKind::InvalidInput => {
+            refuse(format!("{error}; where its server runs, pactl info makes its cookie"))
+        }
+        _ => failed(name, "asking the host", &error),
+    })
+}
+
+/// An error of cpal as one of ours.
+pub fn failed(device: &str, doing: &str, error: &cpal::Error) -> BackendError {
+    let passes = matches!(
+        error.kind(),
+        ErrorKind::DeviceBusy
+            | ErrorKind::DeviceNotAvailable
+            | ErrorKind::HostUnavailable
+            | ErrorKind::BackendError
+    );
+    let what = match error.kind() {
+        ErrorKind::PermissionDenied => "no permission; add the user to the group audio".to_owned(),
+        ErrorKind::DeviceBusy => "somebody else has it; see lacquer doctor".to_owned(),
+        _ => error.to_string(),
+    };
+    BackendError::Device { device: device.to_owned(), why: format!("{doing}: {what}"), passes }
+}
+
+/// The name of a device, as a station file has it.
+fn name_of(device: &Device) -> String {
+    device.id().map(|id| id.id().to_owned()).unwrap_or_default()
+}
+
+fn description_of(device: &Device) -> String {
+    let description = device.description();
+    description.map(|description| description.name().to_owned()).unwrap_or_default()
+}
+
+/// The devices that a pattern means, the best first.
+fn meant(host: &Host, pattern: &str, way: Way) -> Result<Vec<Device>, BackendError> {
+    if pattern == "default" {
+        let default = match way {
+            Way::Input => host.default_input_device(),
+            Way::Output => host.default_output_device(),
+        };
+        return Ok(default.into_iter().collect());
+    }
+    let all = host.devices().map_err(|error| failed(pattern, "looking for it", &error))?;
+    let can = |device: &Device| match way {
+        Way::Input => device.supports_input(),
+        Way::Output => device.supports_output(),
+    };
+    let by_id = host.device_by_id(&cpal::DeviceId::new(host.id(), pattern));
+    let is_meant =
+        |device: &Device| matches(pattern, &name_of(device)) || matches(pattern, &description_of(device));
+    let mut meant: Vec<Device> = all.filter(|device| can(device) && is_meant(device)).collect();
+    let rank = |device: &Device| {
+        let name = name_of(device);
+        DIRECT.iter().position(|prefix| name.starts_with(prefix)).unwrap_or(DIRECT.len())
+    };
+    meant.sort_by_key(rank);
+    Ok(by_id.into_iter().chain(meant).collect())
+}
+
+/// The configurations that a device can, this way.
+fn can(device: &Device, way: Way) -> Result<Vec<SupportedStreamConfigRange>, cpal::Error> {
+    match way {
+        Way::Input => device.supported_input_configs().map(Iterator::collect),
+        Way::Output => device.supported_output_configs().map(Iterator::collect),
+    }
+}
+
+/// The device that a station means, with the best configuration for it.
+///
+/// # Errors
+/// There is no such device, it cannot be asked, or it cannot what is wanted.
+pub fn choose(host: &Host, wanted: &Cpal, pattern: &str, way: Way) -> Result<Chosen, BackendError> {
+    let channels = match way {
+        Way::Input => &wanted.inputs,
+        Way::Output => &wanted.outputs,
+    };
+    let least = channels.iter().max().map_or(1, |most| most + 1);
+    let meant = meant(host, pattern, way)?;
+    let direction = if way == Way::Input { "input" } else { "output" };
+    let mut first_error = None;
+    for device in meant {
+        let name = name_of(&device);
+        let offers = match can(&device, way) {
+            Ok(offers) => offers,
+            Err(error) => {
+                first_error.get_or_insert(failed(&name, "asking what it can", &error));
+                continue;
+            }
+        };
+        let fits = |offer: &&SupportedStreamConfigRange| {
+            usize::from(offer.channels()) >= least && offer.contains_rate(wanted.rate)
+        };
+        let formats = wanted.format.map_or(BEST.to_vec(), |format| vec![format]);
+        let best = formats.iter().find_map(|format| {
+            let of_format =
+                offers.iter().filter(fits).filter(|offer| offer.sample_format() == format.of_device());
+            Some((*format, of_format.min_by_key(|offer| offer.channels())?))
+        });
+        match best {
+            Some((format, offer)) => {
+                let config = StreamConfig {
+                    channels: offer.channels(),
+                    sample_rate: wanted.rate,
+                    buffer_size: buffer(*offer.buffer_size(), wanted.block),
+                };
+                return Ok(Chosen { device, name, config, format });
+            }
+            None => {
+                let format = wanted.format.map_or(String::new(), |format| format!(" in {}", word(format)));
+                let why = format!(
+                    "as {direction} it cannot {} Hz with {least} channels{format}; it can {}",
+                    wanted.rate,
+                    shown(&offered(&offers))
+                );
+                first_error.get_or_insert(BackendError::Device { device: name, why, passes: false });
+            }
+        }
+    }
+    Err(first_error.unwrap_or_else(|| BackendError::Device {
+        device: pattern.to_owned(),
+        why: format!("no such {direction} device; lacquer devices lists what there is"),
+        passes: true,
+    }))
+}
+
+/// The buffer nearest to what is wanted.
+fn buffer(can: SupportedBufferSize, wanted: u32) -> BufferSize {
+    match can {
+        SupportedBufferSize::Range { min, max } => BufferSize::Fixed(wanted.clamp(min, max.max(min))),
+        SupportedBufferSize::Unknown => BufferSize::Default,
+    }
+}
+
+/// The word of a format in station files.
+pub fn word(format: Format) -> &'static str {
+    match format {
+        Format::Int16 => "16-bit",
+        Format::Int24 => "24-bit",
+        Format::Int32 => "32-bit",
+        Format::Float => "float",
+        Format::Float64 => "float64",
+    }
+}
+
+/// What a device can, gathered: one offer for each range of rates.
+fn offered(can: &[SupportedStreamConfigRange]) -> Vec<Offer> {
+    let mut offers: Vec<Offer> = Vec::new();
+    for one in can {
+        let known = ALL_FORMATS.iter().find(|format| format.of_device() == one.sample_format());
+        let Some(format) = known.map(|format| word(*format)) else { continue };
+        let rates = (one.min_sample_rate(), one.max_sample_rate());
+        let blocks = match one.buffer_size() {
+            SupportedBufferSize::Range { min, max } => Some((*min, *max)),
+            SupportedBufferSize::Unknown => None,
+        };
+        match offers.iter_mut().find(|offer| offer.rates == rates) {
+            Some(offer) => {
+                if !offer.formats.contains(&format) {
+                    offer.formats.push(format);
+                }
+                let (least, most) = offer.channels;
+                offer.channels = (least.min(one.channels()), most.max(one.channels()));
+                offer.blocks = match (offer.blocks, blocks) {
+                    (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+                    (a, b) => a.or(b),
+                };
+            }
+            None => offers.push(Offer {
+                formats: vec![format],
+                channels: (one.channels(), one.channels()),
+                rates,
+                blocks,
+            }),
+        }
+    }
+    offers
+}
+
+/// Offers in words.
+pub fn shown(offers: &[Offer]) -> String {
+    if offers.is_empty() {
+        return "nothing that is known here".to_owned();
+    }
+    let range =
+        |least: u32, most: u32| if least == most { format!("{least}") } else { format!("{least} to {most}") };
+    let one = |offer: &Offer| {
+        let (least, most) = offer.channels;
+        let blocks =
+            offer.blocks.map_or(String::new(), |(least, most)| format!(", blocks of {}", range(least, most)));
+        let channels = range(u32::from(least), u32::from(most));
+        let rates = range(offer.rates.0, offer.rates.1);
+        format!("{rates} Hz, {channels} channels, {}{blocks}", offer.formats.join(" "))
+    };
+    offers.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// All devices of all hosts, a host that does not answer left out.
+///
+/// # Errors
+/// None answers.
+pub fn list() -> Result<Vec<Listed>, String> {
+    let (mut listed, mut failures) = (Vec::new(), Vec::new());
+    for id in cpal::ALL_HOSTS.iter().copied() {
+        let devices = match cpal::host_from_id(id).and_then(|host| host.devices()) {
+            Ok(devices) => devices,
+            Err(error) => {
+                failures.push(format!("{}: {error}", id.name().to_lowercase()));
+                continue;
+            }
+        };
+        for device in devices {
+            // ALSA names some twice.
+            if listed.iter().any(|one: &Listed| one.host == id.name() && one.name == name_of(&device)) {
+                continue;
+            }
+            let mut ways = Vec::new();
+            for (way, is_there) in
+                [(Way::Input, device.supports_input()), (Way::Output, device.supports_output())]
+            {
+                if is_there {
+                    let offers =
+                        can(&device, way).map(|can| offered(&can)).map_err(|error| error.to_string());
+                    ways.push((way, offers));
+                }
+            }
+            let (name, description) = (name_of(&device), description_of(&device));
+            listed.push(Listed { host: id.name(), name, description, ways });
+        }
+    }
+    if failures.len() == cpal::ALL_HOSTS.len() { Err(failures.join("; ")) } else { Ok(listed) }
+}

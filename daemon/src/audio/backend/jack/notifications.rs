@@ -1,0 +1,65 @@
+//! What a JACK server tells of itself, on a thread of its library's.
+
+use crate::audio::backend::Happening;
+use crate::audio::backend::jack::calls::Calls;
+use crossbeam_channel::Sender;
+use jack::{Client, ClientStatus, Control, Frames, NotificationHandler, PortId};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is told, and to whom.
+pub(super) struct Notifications {
+    pub(super) calls: Arc<Calls>,
+    pub(super) happenings: Sender<Happening>,
+    pub(super) gone: Arc<AtomicBool>,
+    pub(super) missed: Arc<AtomicU64>,
+    pub(super) rate: Frames,
+    /// Whether the server runs as fast as it can: there are no deadlines then.
+    pub(super) is_free: bool,
+    pub(super) ports: Arc<AtomicU64>,
+    pub(super) come: Arc<Mutex<Vec<String>>>,
+    pub(super) connections: Arc<AtomicU64>,
+    /// The full names of the MIDI ports.
+    pub(super) midi: Vec<String>,
+}
+
+impl NotificationHandler for Notifications {
+    unsafe fn shutdown(&mut self, _status: ClientStatus, _reason: &str) {
+        // It may run as a signal handler does: a flag is all that is safe.
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    fn sample_rate(&mut self, _: &Client, rate: Frames) -> Control {
+        let _call = self.calls.begin();
+        if std::mem::replace(&mut self.rate, rate) != rate {
+            self.happenings.try_send(Happening::SampleRate(f64::from(rate))).ok();
+        }
+        Control::Continue
+    }
+
+    fn port_registration(&mut self, client: &Client, port: PortId, is_there: bool) {
+        let _call = self.calls.begin();
+        let name = client.port_by_id(port).filter(|_| is_there).and_then(|port| port.name().ok());
+        self.come.lock().unwrap_or_else(PoisonError::into_inner).extend(name);
+        self.ports.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ports_connected(&mut self, client: &Client, a: PortId, b: PortId, are_connected: bool) {
+        let _call = self.calls.begin();
+        let name = |port| client.port_by_id(port).and_then(|port| port.name().ok());
+        let is_midi = [a, b].into_iter().filter_map(name).any(|name| self.midi.contains(&name));
+        self.connections.fetch_add(u64::from(are_connected && is_midi), Ordering::Relaxed);
+    }
+
+    fn freewheel(&mut self, _: &Client, is_on: bool) {
+        let _call = self.calls.begin();
+        self.is_free = is_on;
+        self.happenings.try_send(Happening::Freewheel(is_on)).ok();
+    }
+
+    fn xrun(&mut self, _: &Client) -> Control {
+        let _call = self.calls.begin();
+        self.missed.fetch_add(u64::from(!self.is_free), Ordering::Relaxed);
+        Control::Continue
+    }
+}

@@ -1,0 +1,94 @@
+//! The null backend: a timer drives blocks in real time, or as fast as they go. No sound card, no server.
+
+use crate::audio::backend::Ports;
+use crate::audio::backend::demo_signal::Programme;
+use crate::audio::callback::Callback;
+use crate::audio::realtime::wake_exactly;
+use crate::process::supervise;
+use crate::station::Null;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A running null backend.
+pub struct Running {
+    ends: Arc<AtomicBool>,
+    missed: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+struct Buffers {
+    inputs: Vec<Vec<f64>>,
+    programme: Option<Programme>,
+}
+
+impl Buffers {
+    /// Makes the next block's input: the programme on the first two channels, silence on the rest.
+    fn make(&mut self, frames: usize) {
+        let Some(programme) = &mut self.programme else { return };
+        for frame in 0..frames {
+            for (channel, sample) in self.inputs.iter_mut().zip(programme.frame()) {
+                channel[frame] = sample;
+            }
+        }
+    }
+}
+
+impl Ports for Buffers {
+    fn read(&mut self, channel: usize, from: usize, into: &mut [f64]) {
+        into.copy_from_slice(&self.inputs[channel][from..from + into.len()]);
+    }
+
+    fn write(&mut self, _channel: usize, _from: usize, _samples: &[f64]) {}
+}
+
+/// Starts the thread that calls `callback`.
+pub fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<Running> {
+    let ends = Arc::new(AtomicBool::new(false));
+    let missed = Arc::new(AtomicU64::new(0));
+    let (is_ending, count) = (Arc::clone(&ends), Arc::clone(&missed));
+    let mut buffers = Buffers {
+        inputs: vec![vec![0.0; config.block]; inputs],
+        programme: config.programme.then(|| Programme::new(config.rate)),
+    };
+    let thread = supervise::run_once("audio", move || {
+        wake_exactly();
+        let period = Duration::from_secs_f64(config.block as f64 / config.rate);
+        let mut due = Instant::now();
+        while !is_ending.load(Ordering::Relaxed) {
+            buffers.make(config.block);
+            callback.block(config.block, &mut buffers);
+            if config.free {
+                continue;
+            }
+            due += period;
+            match due.checked_duration_since(Instant::now()) {
+                Some(early) => std::thread::sleep(early),
+                // A block late is what a sound card's buffer hides; two are not.
+                None if due.elapsed() > 2 * period => {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    // Nor does a card play on at once; at a real-time priority, all else would wait for ever.
+                    std::thread::sleep(period);
+                    due = Instant::now();
+                }
+                None => {}
+            }
+        }
+    })?;
+    Ok(Running { ends, missed, thread })
+}
+
+impl Running {
+    /// Deadlines missed so far.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// Ends the thread.
+    pub fn stop(self) {
+        self.ends.store(true, Ordering::Relaxed);
+        self.thread.join().ok();
+    }
+}

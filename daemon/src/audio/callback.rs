@@ -1,0 +1,98 @@
+//! The callback, whole: orders in, sound through the seat, readings out.
+//!
+//! Nothing here allocates, frees, locks, blocks, logs or makes a system call. Whoever drives it (a JACK
+//! server, a timer, a file) calls [`Callback::block`] and nothing else.
+
+use crate::audio::backend::Ports;
+use crate::audio::load::LoadMeter;
+use crate::audio::realtime::{Mark, guarded};
+use crate::audio::taps::Probe;
+use lacquer_control::message::{Load, Order, Reading};
+use lacquer_control::queues::AudioEnd;
+use lacquer_graph::{QUANTUM, Seat};
+use std::time::Instant;
+
+/// `[audio]` All that the audio thread owns.
+pub struct Callback {
+    wire: AudioEnd,
+    seat: Seat,
+    load: LoadMeter,
+    before: Option<Probe>,
+    after: Option<Probe>,
+    mark: Mark,
+}
+
+impl Callback {
+    /// `[control]` A callback for a seat at `rate` Hz, with a probe before and one after it.
+    pub fn new(wire: AudioEnd, seat: Seat, rate: f64, probes: Option<(Probe, Probe)>) -> Self {
+        let (before, after) = probes.unzip();
+        Self { wire, seat, load: LoadMeter::new(rate), before, after, mark: Mark::default() }
+    }
+
+    /// `[control]` The same, that leaves the id of its thread at `mark`.
+    pub fn marked(self, mark: Mark) -> Self {
+        Self { mark, ..self }
+    }
+
+    /// `[audio]` One block of the host's, of any length.
+    pub fn block(&mut self, frames: usize, ports: &mut impl Ports) {
+        guarded(|| {
+            self.mark.here();
+            let begin = Instant::now();
+            self.seat.trace().turn();
+            while let Some(order) = self.wire.order() {
+                obey(&mut self.seat, order);
+            }
+            for from in (0..frames).step_by(QUANTUM) {
+                self.quantum(from, QUANTUM.min(frames - from), ports);
+            }
+            while let Some(panicked) = self.seat.panicked() {
+                self.wire.send_home(panicked);
+            }
+            let spent = begin.elapsed();
+            if let Some(why) = self.load.missed(begin, spent, frames) {
+                self.wire.tell(Reading::Missed(why));
+            }
+            if let Some(load) = self.load.note(spent, frames) {
+                let lost = |probe: &Option<Probe>| probe.as_ref().map_or(0, Probe::lost);
+                let tap_lost = lost(&self.before) + lost(&self.after);
+                self.wire.tell(Reading::Load(Load { tap_lost, readings_lost: self.wire.lost(), ..load }));
+            }
+            self.seat.trace().turn();
+        });
+    }
+
+    fn quantum(&mut self, from: usize, frames: usize, ports: &mut impl Ports) {
+        let inputs = self.seat.inputs();
+        for (channel, plane) in inputs.iter_mut().enumerate() {
+            ports.read(channel, from, &mut plane[..frames]);
+        }
+        if let Some(probe) = &mut self.before {
+            probe.take(inputs, frames);
+        }
+        let wire = &mut self.wire;
+        self.seat.process(frames, |event| wire.tell(Reading::Seat(event)));
+        let outputs = self.seat.outputs();
+        if let Some(probe) = &mut self.after {
+            probe.take(outputs, frames);
+        }
+        for (channel, plane) in outputs.iter().enumerate() {
+            ports.write(channel, from, &plane[..frames]);
+        }
+    }
+}
+
+fn obey(seat: &mut Seat, order: Order) {
+    match order {
+        Order::Start(chain) => seat.start(chain),
+        // An Owned: whatever it replaces goes home by itself.
+        Order::Swap { chain, warmup, fade } => seat.swap(chain, warmup, fade),
+        Order::Set { target, value } => {
+            seat.set(target.generation, target.node as usize, target.row as usize, value);
+        }
+        Order::Enable { generation, node, on } => seat.enable(generation, node as usize, on),
+        Order::Trim { generation, chain, dry } => seat.trim(generation, chain, dry),
+        Order::Bypass(on) => seat.bypass(on),
+        Order::Mute(on) => seat.mute(on),
+    }
+}

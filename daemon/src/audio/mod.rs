@@ -1,0 +1,11 @@
+//! Audio: the callback, the session that a backend runs it in, real-time scheduling, taps.
+
+pub mod backend;
+pub mod callback;
+pub mod load;
+pub mod midi_ports;
+pub mod panics;
+pub mod realtime;
+pub mod session;
+pub mod taps;
+pub mod xruns;

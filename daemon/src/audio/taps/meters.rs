@@ -1,0 +1,50 @@
+//! Meters of a tap: what `graph/src/metering` measures, as lines for the surfaces.
+
+use crate::audio::taps::Tap;
+use lacquer_control::update::Line;
+pub use lacquer_graph::metering::FLOOR;
+use lacquer_graph::metering::{self, Reading};
+
+/// A reading as people read it: what is at the floor is nothing.
+pub fn text(value: f64, unit: &str) -> String {
+    if value <= FLOOR && unit.starts_with(['d', 'L']) {
+        return "\u{2212}\u{221e}".to_owned();
+    }
+    let number = if unit.is_empty() { format!("{value:.2}") } else { format!("{value:.1}") };
+    let number = if number.trim_start_matches('-').chars().all(|digit| matches!(digit, '0' | '.')) {
+        number.trim_start_matches('-').to_owned()
+    } else {
+        number
+    };
+    format!("{number} {unit}").trim_end().to_owned()
+}
+
+/// The meters of one tap.
+pub struct Meters<'a> {
+    tap: &'a mut Tap,
+    meters: metering::Meters,
+}
+
+impl<'a> Meters<'a> {
+    /// The meters of `tap`.
+    pub fn new(tap: &'a mut Tap) -> Self {
+        let meters = metering::Meters::new(tap.rate, tap.channels);
+        Self { tap, meters }
+    }
+
+    /// Takes what has come since the last look, and tells what it shows.
+    pub fn look(&mut self) -> Reading {
+        let Self { tap, meters } = self;
+        tap.drain(|samples| meters.add_interleaved(samples.iter().map(|sample| f64::from(*sample))));
+        meters.look()
+    }
+
+    /// What they show, as lines under `/meter/TAP`.
+    pub fn lines(&self, reading: &Reading) -> Vec<Line> {
+        let lines = |(name, value, unit): (&str, f64, &str)| {
+            let path = format!("/meter/{}/{name}", self.tap.name);
+            [Line::words(format!("/text{path}"), &[&text(value, unit)]), Line::number(path, value)]
+        };
+        reading.all().into_iter().flat_map(lines).collect()
+    }
+}

@@ -1,0 +1,244 @@
+//! The conductor and its two states, A and B, and how loud they and the bypass are beside each other.
+
+use super::Conductor;
+use crate::conductor::on_air::Change;
+use lacquer_control::desk::compare::State;
+use lacquer_control::message::Order;
+use lacquer_control::peer::Peer;
+use lacquer_control::request::CompareAsk;
+use lacquer_control::subscribe::To;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
+use lacquer_graph::param::db_to_gain;
+use std::time::{Duration, Instant};
+use tracing::info;
+
+/// The short-term loudness looks back 3 s (EBU Tech 3341): so long, and the fade, after a change it means what is heard.
+const MEANS: Duration = Duration::from_millis(3_500);
+/// Below this there is no programme to compare, in LUFS.
+const QUIET: f64 = -60.0;
+/// Smaller corrections are not made, in dB.
+const NEAR: f64 = 0.1;
+/// Largest correction, in dB.
+const MOST: f64 = 24.0;
+
+/// A and B.
+pub struct Compare {
+    /// Whether B is heard.
+    pub b: bool,
+    /// The one that is not heard; where there is none yet it is the same as the one that is.
+    pub other: Option<State>,
+    /// Whether the louder one is turned down to the other.
+    pub matched: bool,
+    /// Whether bypass is made as loud as the chain is.
+    pub bypass_matched: bool,
+    /// How much louder A and B make the programme, in dB, as far as it is known.
+    louder: [Option<f64>; 2],
+    /// Since when the same is heard.
+    since: Instant,
+    input: f64,
+    output: f64,
+    /// The highest true peak that came in, in dBTP.
+    peak: f64,
+    /// The trims that the audio thread has, in dB: of the chain, of the dry signal.
+    trims: (f64, f64),
+    trimmed: u64,
+}
+
+impl Compare {
+    /// A is heard, and B is the same.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            b: false,
+            other: None,
+            matched: false,
+            bypass_matched: false,
+            louder: [None; 2],
+            since: now,
+            input: f64::NEG_INFINITY,
+            output: f64::NEG_INFINITY,
+            peak: f64::NEG_INFINITY,
+            trims: (0.0, 0.0),
+            trimmed: 0,
+        }
+    }
+
+    /// What is heard changes: what was measured before says nothing of it.
+    pub fn changed(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Something that was never weighed is heard in place of what was.
+    pub fn unknown(&mut self) {
+        self.louder[usize::from(self.b)] = None;
+    }
+
+    /// The trims that are wanted, in dB.
+    fn wanted(&self) -> (f64, f64) {
+        let [heard, other] = if self.b { [1, 0] } else { [0, 1] }.map(|at| self.louder[at]);
+        let wet = match (self.matched, heard, other) {
+            // Only ever down: nothing is driven over the ceiling that the chain keeps.
+            (true, Some(heard), Some(other)) => (other - heard).clamp(-MOST, 0.0),
+            _ => 0.0,
+        };
+        let dry = match (self.bypass_matched, heard) {
+            // Up only as far as the peaks that came in leave room.
+            (true, Some(heard)) => (heard + wet).clamp(-MOST, (-1.0 - self.peak).clamp(0.0, MOST)),
+            _ => 0.0,
+        };
+        (wet, dry)
+    }
+}
+
+impl Conductor {
+    pub(super) fn compare(&mut self, by: Peer, ask: CompareAsk) {
+        let done = match ask {
+            CompareAsk::Hear(b) => self.hear(by, b),
+            CompareAsk::Copy => {
+                self.compare.other = self.heard_state();
+                let at = usize::from(self.compare.b);
+                self.compare.louder[1 - at] = self.compare.louder[at];
+                Ok(())
+            }
+            CompareAsk::Chain(chain) => self.air.shelf.check(&chain).map(|()| {
+                let values = self.wished(&chain);
+                self.compare.other = Some(State { chain, values });
+                self.compare.louder[usize::from(!self.compare.b)] = None;
+            }),
+            CompareAsk::Match(on) => {
+                self.compare.matched = on;
+                self.trim();
+                Ok(())
+            }
+        };
+        match done {
+            Ok(()) => {
+                self.keeper.touch();
+                self.tell(To::All, self.compare_lines());
+            }
+            Err(why) => self.refuse(by, "/ab", &why),
+        }
+    }
+
+    fn heard_state(&self) -> Option<State> {
+        let chain = self.air.newest()?.name.clone();
+        Some(State { values: self.wished(&chain), chain })
+    }
+
+    fn hear(&mut self, by: Peer, b: bool) -> Result<(), String> {
+        if b == self.compare.b {
+            return Ok(());
+        }
+        let heard = self.heard_state().ok_or("no chain is on air")?;
+        let next = self.compare.other.clone().unwrap_or_else(|| heard.clone());
+        self.morph = None;
+        if next.chain == heard.chain {
+            let values = next.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
+            let changes = self.air.changes(values);
+            let changes = changes.into_iter().filter(Change::is_move).collect();
+            self.moved(by, To::All, changes).map_err(|error| error.to_string())?;
+        } else {
+            self.air.preset(&next.chain, &next.values)?;
+            self.swap(by, &next.chain);
+        }
+        self.compare.b = b;
+        self.compare.other = Some(heard);
+        self.compare.changed();
+        let which = if b { "B" } else { "A" };
+        info!("{which} is heard");
+        self.audit(by, &next.chain, "compare", "", which);
+        self.trim();
+        Ok(())
+    }
+
+    pub(super) fn compare_lines(&self) -> Vec<Line> {
+        let compare = &self.compare;
+        let heard = || self.air.newest().map_or("", |airing| airing.name.as_str());
+        vec![
+            Line::words("/ab", &[if compare.b { "b" } else { "a" }]),
+            Line::number("/norm/ab", f64::from(u8::from(compare.b))),
+            Line::words("/ab/chain", &[compare.other.as_ref().map_or_else(heard, |other| &other.chain)]),
+            Line::new("/ab/match", vec![Value::Switch(compare.matched)]),
+            Line::number("/ab/trim", compare.trims.0),
+        ]
+    }
+
+    pub(super) fn bypass_lines(&self) -> Vec<Line> {
+        vec![
+            Line::new("/bypass", vec![Value::Switch(self.bypass)]),
+            Line::number("/norm/bypass", f64::from(u8::from(self.bypass))),
+            Line::new("/bypass/match", vec![Value::Switch(self.compare.bypass_matched)]),
+            Line::number("/bypass/trim", self.compare.trims.1),
+        ]
+    }
+
+    pub(super) fn set_bypass(&mut self, by: Peer, on: bool) {
+        let words = |on: bool| if on { "on" } else { "off" };
+        if on != self.bypass {
+            let chain = self.air.next();
+            self.audit(by, &chain, "bypass", words(self.bypass), words(on));
+            info!("bypass {}", words(on));
+        }
+        self.bypass = on;
+        self.compare.changed();
+        self.order(Order::Bypass(on));
+        self.keeper.touch();
+        self.tell(To::Others(by), self.bypass_lines());
+    }
+
+    pub(super) fn match_bypass(&mut self, by: Peer, on: bool) {
+        self.compare.bypass_matched = on;
+        self.trim();
+        self.keeper.touch();
+        self.tell(To::Others(by), self.bypass_lines());
+    }
+
+    /// Takes what the taps have measured.
+    pub(super) fn measured(&mut self, lines: Vec<Line>) {
+        for line in &lines {
+            let [Value::Number(value)] = line.values[..] else { continue };
+            match line.address.as_str() {
+                "/meter/input/shortterm" => self.compare.input = value,
+                "/meter/input/truepeak" => self.compare.peak = value,
+                "/meter/output/shortterm" => {
+                    self.compare.output = value;
+                    self.weigh();
+                }
+                _ => {}
+            }
+        }
+        self.tell(To::All, lines);
+    }
+
+    /// Notes how much louder what is heard makes the programme.
+    fn weigh(&mut self) {
+        let compare = &mut self.compare;
+        let is_settled = compare.since.elapsed() >= MEANS && !self.bypass && !self.air.is_swapping();
+        if !is_settled || self.morph.is_some() || compare.input.min(compare.output) < QUIET {
+            return;
+        }
+        compare.louder[usize::from(compare.b)] = Some(compare.output - compare.trims.0 - compare.input);
+        let (wet, dry) = compare.wanted();
+        let is_far = |a: f64, b: f64| (a - b).abs() > NEAR;
+        if is_far(wet, compare.trims.0) || is_far(dry, compare.trims.1) {
+            self.trim();
+        }
+    }
+
+    /// Gives the audio thread the trims that are wanted.
+    pub(super) fn trim(&mut self) {
+        let (wet, dry) = self.compare.wanted();
+        let newest = self.air.newest().map_or(0, |airing| airing.generation);
+        // A new chain begins without trims.
+        let is_new = newest != self.compare.trimmed && (wet, dry) != (0.0, 0.0);
+        if (wet, dry) == self.compare.trims && !is_new {
+            return;
+        }
+        self.compare.trims = (wet, dry);
+        self.compare.trimmed = newest;
+        self.order(Order::Trim { generation: newest, chain: db_to_gain(wet), dry: db_to_gain(dry) });
+        let mut lines = self.compare_lines();
+        lines.extend(self.bypass_lines());
+        self.tell(To::All, lines);
+    }
+}

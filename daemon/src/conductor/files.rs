@@ -1,0 +1,136 @@
+//! The conductor and its files: reading again, watching, taking over.
+
+use super::Conductor;
+use crate::process::systemd;
+use crate::station::Station;
+use crate::station::load;
+use crate::surfaces::watcher;
+use lacquer_control::peer::Peer;
+use lacquer_control::subscribe::To;
+use lacquer_control::update::Line;
+use std::path::Path;
+use tracing::{error, info, warn};
+
+impl Conductor {
+    pub(super) fn watch(&mut self) {
+        self.watched = None;
+        self.watch_all();
+    }
+
+    /// Watches what is read from now on, where that lies in other folders than before.
+    pub(super) fn watch_all(&mut self) {
+        let folders = watcher::folders(self.air.shelf.paths());
+        if !self.station.watch || self.watched.as_ref().is_some_and(|watched| watched.folders == folders) {
+            return;
+        }
+        match watcher::watch(folders, self.asks.clone()) {
+            Ok(watched) => self.watched = Some(watched),
+            Err(error) => warn!("files are not watched: {error}"),
+        }
+    }
+
+    pub(super) fn reload(&mut self, by: Peer, reset: bool) {
+        // systemd waits for the end of a reload by signal; before the first sound it waits for that.
+        let is_awaited = by == Peer::Signal && self.health.has_played();
+        if is_awaited {
+            systemd::reloading();
+        }
+        let outcome = self.read_again(by, reset);
+        if is_awaited {
+            systemd::reloaded(&format!("{}; {outcome}", self.status_line()));
+        }
+    }
+
+    /// Reads station and chains again, and says in a few words what came of it.
+    fn read_again(&mut self, by: Peer, reset: bool) -> String {
+        match load::station(&self.path, Some(self.air.shelf.rate())) {
+            Ok(loaded) => {
+                let fixed = self.fixed(&loaded.station);
+                for what in &fixed {
+                    warn!("{what}");
+                }
+                let start = loaded.start().to_owned();
+                let (audio, control) = (self.station.audio.clone(), self.station.control.clone());
+                let latency_ms = loaded.station.audio.latency_ms;
+                self.cues.reread(loaded.cues);
+                self.station = Station { audio, control, ..loaded.station };
+                self.air.set_swap_ms((self.station.warmup_ms, self.station.fade_ms));
+                self.taken_over(by, &loaded.chains, latency_ms, reset, &start);
+                self.watch();
+                let mut words = vec!["done"];
+                words.extend(fixed.iter().map(String::as_str));
+                self.tell_event("reload", &words);
+                self.tell(To::One(by), vec![Line::words("/reload", &words)]);
+                std::iter::once("files read again".to_owned()).chain(fixed).collect::<Vec<_>>().join("; ")
+            }
+            Err(reports) => {
+                let text = reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+                self.reload_failed(by, &text);
+                format!("the files have a mistake, nothing was taken over: {text}")
+            }
+        }
+    }
+
+    /// What a reload cannot change.
+    pub(super) fn fixed(&self, new: &Station) -> Vec<String> {
+        let (old, audio) = (&self.station.audio, &new.audio);
+        let mut fixed = Vec::new();
+        if audio.backend != old.backend {
+            let (was, is) = (old.backend.name(), audio.backend.name());
+            let what = if was == is { format!("the settings of {was}") } else { format!("{was} to {is}") };
+            fixed.push(format!("the backend cannot change while it plays ({what}): restart for that"));
+        }
+        if audio.io != old.io {
+            fixed.push("input and output groups cannot change while it plays: restart for that".to_owned());
+        }
+        if new.control != self.station.control {
+            fixed.push("who may control it cannot change while it plays: restart for that".to_owned());
+        }
+        fixed
+    }
+
+    pub(super) fn reload_chain(&mut self, path: &Path) {
+        let io = self.air.shelf.io().clone();
+        match load::chain(path, Some(&io), self.air.shelf.rate()) {
+            Ok(file) => {
+                info!("{} changed on disk", path.display());
+                let start = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
+                let (files, latency) = (self.air.shelf.with(file), self.air.shelf.latency_ms());
+                self.taken_over(Peer::Files, &files, latency, false, &start);
+                self.tell_event("reload", &["done"]);
+            }
+            Err(report) => self.reload_failed(Peer::Files, &report.to_string()),
+        }
+    }
+
+    pub(super) fn taken_over(
+        &mut self,
+        by: Peer,
+        chains: &[load::ChainFile],
+        latency_ms: Option<f64>,
+        reset: bool,
+        start: &str,
+    ) {
+        let before = self.air.shelf.latency();
+        let swap = self.air.reread(chains, latency_ms, reset, start);
+        let latency = self.air.shelf.latency();
+        if latency != before {
+            warn!("the latency changes from {before} to {latency} frames: this one swap is not aligned");
+            if let Some(link) = &self.link {
+                link.set_latency(latency);
+            }
+        }
+        info!("files read again");
+        if let Some(name) = swap {
+            self.swap(by, &name);
+        }
+    }
+
+    pub(super) fn reload_failed(&self, by: Peer, text: &str) {
+        error!("nothing was taken over; what is on air plays on:\n{text}");
+        self.tell_event("reload", &["failed", text]);
+        if !matches!(by, Peer::Signal | Peer::Files | Peer::House | Peer::Cues) {
+            self.refuse(by, "/reload", text);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The conductor and what is kept of it: the state file, and a line for each change.
+
+use super::Conductor;
+use crate::audio::session::Link;
+use crate::process::state_file::Kept;
+use crate::process::state_writer::Keep;
+use crossbeam_channel::{Sender, TrySendError};
+use lacquer_control::desk::history::Gesture;
+use lacquer_control::peer::Peer;
+use lacquer_control::value::Live;
+use lacquer_graph::file::error::printable;
+use std::time::{Duration, Instant};
+use tracing::warn;
+
+/// Between two writings of the state file: twice and the disk's own time stay within a second.
+const EVERY: Duration = Duration::from_millis(300);
+const _: () = assert!(2 * EVERY.as_millis() < 1_000);
+
+/// What is to be written, and when.
+pub struct Keeper {
+    keeps: Option<Sender<Keep>>,
+    is_touched: bool,
+    next: Instant,
+    lost: u64,
+}
+
+impl Keeper {
+    /// A keeper that hands over to `keeps`, if anything is kept at all.
+    pub fn new(keeps: Option<Sender<Keep>>, now: Instant) -> Self {
+        Self { keeps, is_touched: true, next: now, lost: 0 }
+    }
+
+    /// Something that is kept has changed.
+    pub fn touch(&mut self) {
+        self.is_touched = true;
+    }
+
+    fn hand_over(&mut self, keep: Keep) -> bool {
+        let Some(keeps) = &self.keeps else { return true };
+        match keeps.try_send(keep) {
+            Ok(()) => true,
+            Err(TrySendError::Full(Keep::Audit(_))) => {
+                self.lost += 1;
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+impl Conductor {
+    /// Writes the state down where it has changed.
+    pub(super) fn tick_keeper(&mut self, now: Instant) {
+        if let Some(ended) = self.history.ended(now) {
+            self.audit_gesture(&ended);
+        }
+        if self.keeper.is_touched && now >= self.keeper.next && self.keeper.keeps.is_some() {
+            let kept = self.kept();
+            // A disk that is busy gets the next one, which is newer.
+            self.keeper.is_touched = !self.keeper.hand_over(Keep::State(Box::new(kept)));
+            self.keeper.next = now + EVERY;
+            let lost = std::mem::take(&mut self.keeper.lost);
+            if lost > 0 {
+                warn!("{lost} audit lines were lost: the disk is too slow");
+            }
+        }
+    }
+
+    /// Writes the last state down, and ends.
+    pub(super) fn end_keeper(&mut self) {
+        self.end_gesture();
+        let kept = self.kept();
+        if let Some(keeps) = self.keeper.keeps.take() {
+            keeps.send_timeout(Keep::State(Box::new(kept)), Duration::from_secs(1)).ok();
+        }
+    }
+
+    /// Where what is to be kept goes.
+    pub(super) fn keeps(&self) -> Option<&Sender<Keep>> {
+        self.keeper.keeps.as_ref()
+    }
+
+    pub(super) fn kept(&self) -> Kept {
+        let shelf = &self.air.shelf;
+        let moved = |name: &str| {
+            let mut values = shelf.values(name)?.clone();
+            // What the house has taken out is out for now, not for ever.
+            self.out.iter().filter(|out| out.chain == name).for_each(|out| values.enable(&out.id, true));
+            Some(values.moved())
+        };
+        let chain = |name: &str| (name.to_owned(), moved(name).unwrap_or_default());
+        Kept {
+            lacquer: crate::process::state_file::FORMAT,
+            station: self.station.name.clone(),
+            chain: self.strain.meant().map_or_else(|| self.air.next(), str::to_owned),
+            scene: self.scene.clone(),
+            bypass: self.bypass,
+            bypass_matched: self.compare.bypass_matched,
+            b: self.compare.b,
+            matched: self.compare.matched,
+            other: self.compare.other.clone(),
+            cables: self.link.as_ref().map_or(&self.cabling.kept, Link::cables).iter().cloned().collect(),
+            scenes: self.scenes.all().to_vec(),
+            values: shelf.names().map(chain).filter(|(_, moved)| !moved.is_empty()).collect(),
+        }
+    }
+
+    /// Takes over what was kept: always the scenes, all else where the station is to start as it ended.
+    pub(super) fn restore(&mut self, kept: Kept, all: bool) {
+        for scene in kept.scenes {
+            self.scenes.put(scene);
+        }
+        if !all {
+            return;
+        }
+        for (chain, moved) in &kept.values {
+            if let Some(values) = self.air.shelf.values_mut(chain) {
+                for (path, live, file) in moved {
+                    values.restore(path, live, file);
+                }
+            }
+        }
+        self.air.shelf.settle();
+        self.scene = kept.scene.filter(|name| self.scenes.find(name).is_some());
+        self.bypass = kept.bypass;
+        let compare = &mut self.compare;
+        (compare.b, compare.matched, compare.bypass_matched) = (kept.b, kept.matched, kept.bypass_matched);
+        compare.other = kept.other.filter(|state| self.air.shelf.check(&state.chain).is_ok());
+    }
+
+    /// Writes down that `by` changed `what` of a chain.
+    pub(super) fn audit(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
+        // What was moved before stands before it.
+        self.end_gesture();
+        self.write_down(by, chain, what, from, to);
+    }
+
+    fn write_down(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
+        let when = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z");
+        // A text must not look like another line or column.
+        let [chain, what, from, to] = [chain, what, from, to].map(printable);
+        let line = format!("{when}\t{by}\t{chain}\t{what}\t{from}\t{to}\n");
+        self.keeper.hand_over(Keep::Audit(line));
+    }
+
+    /// Ends the gesture under way, and writes it down.
+    pub(super) fn end_gesture(&mut self) {
+        if let Some(ended) = self.history.end() {
+            self.audit_gesture(&ended);
+        }
+    }
+
+    pub(super) fn audit_gesture(&mut self, gesture: &Gesture) {
+        let newest = self.air.newest().filter(|airing| airing.name == gesture.chain);
+        let lines: Vec<(String, String, String)> = gesture
+            .moves
+            .iter()
+            .map(|moved| {
+                let place = newest.and_then(|airing| airing.addresses.at(&moved.path));
+                let text = |value: &Live| match (place, value) {
+                    (Some(place), value) => place.text(value),
+                    (None, Live::Number(number)) => number.to_string(),
+                    (None, Live::Text(text)) => text.clone(),
+                };
+                (format!("/node{}", moved.path), text(&moved.from), text(&moved.to))
+            })
+            .collect();
+        for (what, from, to) in lines {
+            self.write_down(gesture.by, &gesture.chain, &what, &from, &to);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The conductor and what the audio thread and its backend tell.
+
+use super::Conductor;
+use crate::audio::backend::Happening;
+use crate::audio::xruns::REASONS;
+use crate::process::systemd;
+use lacquer_control::message::{Missed, Reading};
+use lacquer_control::peer::Peer;
+use lacquer_control::subscribe::To;
+use lacquer_control::update::Line;
+use lacquer_control::value::Value;
+use lacquer_graph::param::Unit;
+use lacquer_graph::run::chain::reduction_db;
+use lacquer_graph::run::engine::Event;
+use std::time::Instant;
+use tracing::{error, info, warn};
+
+impl Conductor {
+    /// Takes all that the audio thread has told.
+    pub(super) fn listen(&mut self, now: Instant) {
+        while let Some(reading) = self.link.as_mut().and_then(|link| link.wire.reading()) {
+            match reading {
+                Reading::Seat(event) => self.event(event),
+                Reading::Load(load) => {
+                    self.strain.note(&load);
+                    if self.health.note(load) {
+                        systemd::ready();
+                    }
+                }
+                Reading::Missed(why) => {
+                    self.health.xruns.seen(why, now);
+                    if why == Missed::Own {
+                        self.strain.own_miss();
+                    }
+                }
+            }
+        }
+        // What was thrown is freed here.
+        while let Some(panicked) = self.link.as_mut().and_then(|link| link.wire.panicked()) {
+            self.panicked(&panicked);
+        }
+    }
+
+    /// Counts the deadlines that were missed since the link was opened.
+    pub(super) fn count_missed(&mut self, missed: u64, now: Instant) {
+        self.health.xruns.missed(missed, now);
+        let Some(why) = self.health.xruns.explained(now) else { return };
+        let xruns = self.health.xruns.sum();
+        if self.health.speaks_of_xruns(now) {
+            warn!(xruns, "{xruns} xruns so far: {}", self.health.xruns.plain());
+        }
+        let values = vec![Value::Number(xruns as f64), Value::Text(REASONS[why].to_owned())];
+        self.tell(To::All, vec![Line::new("/event/xrun", values)]);
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        match event {
+            Event::Fading { generation } => {
+                if let Some(airing) = self.air.newest().filter(|airing| airing.generation == generation) {
+                    self.tell_event("swap", &["fading", &airing.name]);
+                }
+            }
+            Event::OnAir { generation } => {
+                let next = self.air.arrived(generation);
+                // What the old chain's nodes last did is told no more.
+                self.readings.clear();
+                self.learning.only(generation);
+                let name = self.air.heard().map(|airing| airing.name.clone()).unwrap_or_default();
+                info!(chain = name, "{name} is on air");
+                systemd::status(&self.status_line());
+                self.tell_event("swap", &["done", &name]);
+                if let Some(next) = next {
+                    self.swap(Peer::House, &next);
+                }
+            }
+            Event::Fault { generation, node } => {
+                let id = self.air.node(generation, node).map_or("?", |node| &node.id).to_owned();
+                self.health.faults += 1;
+                error!(
+                    node = id,
+                    "node {id} made something that is no number: it rests, its input is heard instead"
+                );
+                self.tell_event("fault", &[&id, "not a number; dry signal"]);
+            }
+            Event::InputFault => {
+                if self.health.input_fault(Instant::now()) {
+                    error!("the input holds something that is no number; silence is heard instead");
+                    self.tell_event("fault", &["input", "not a number; silence"]);
+                }
+            }
+            Event::Meter { generation, node, reading, value } => {
+                if let Some(node) = self.air.node(generation, node)
+                    && let Some(reading) = node.kind.readings.get(reading)
+                {
+                    let path = format!("/meter/node/{}/{}", node.id, reading.name);
+                    let is_gain = reading.unit == Unit::Gain;
+                    let value = if is_gain { reduction_db(value) } else { value };
+                    let kept = self.readings.entry(path).or_insert(value);
+                    *kept = if is_gain { kept.min(value) } else { value };
+                }
+            }
+            Event::Learned { generation, node, band, level } => self.learned((generation, node), band, level),
+            Event::Muted => self.ended = self.ending.is_some(),
+        }
+    }
+
+    pub(super) fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::BlockSize(frames) => {
+                info!("the server's blocks have {frames} frames from now on");
+                self.tell_event("connection", &["block size", &frames.to_string()]);
+                if let Some(link) = &mut self.link {
+                    link.block = frames;
+                }
+            }
+            Happening::Freewheel(is_on) => {
+                let words = if is_on { "on" } else { "off" };
+                self.health.freewheel(is_on);
+                info!("freewheel {words}");
+                self.tell_event("connection", &["freewheel", words]);
+            }
+            Happening::SampleRate(rate) => self.rate_changed(rate),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The conductor and who only asks: what holds at an address, or at all that a pattern means. Nothing here changes
+//! anything.
+
+use super::Conductor;
+use lacquer_control::address::commands;
+use lacquer_control::address::pattern::{Pattern, is_pattern, trimmed};
+use lacquer_control::desk::scene::MOST_SCENES;
+use lacquer_control::peer::Peer;
+use lacquer_control::subscribe::To;
+use lacquer_control::update::Line;
+
+impl Conductor {
+    pub(super) fn get(&self, by: Peer, address: &str) {
+        let lines = match is_pattern(address) {
+            true => self.read_matching(address),
+            false => self.read(trimmed(address)),
+        };
+        match lines {
+            Ok(lines) => self.tell(To::One(by), lines),
+            Err(why) => self.refuse(by, address, &why),
+        }
+    }
+
+    /// What holds at an address: one line, or all that belong to it.
+    fn read(&self, address: &str) -> Result<Vec<Line>, String> {
+        let Some((command, part)) = commands::of(address) else { return self.read_values(address) };
+        let lines = match command.address {
+            "/status" => self.status(),
+            "/status/KEY" => self.status().into_iter().filter(|line| line.address == address).collect(),
+            "/scene" | "/scenes" => self.scene_list(),
+            "/scene/N" | "/scene/N/name" => match part.parse() {
+                Ok(slot) if (1..=MOST_SCENES).contains(&slot) => {
+                    let [is_on, name] = self.slot_lines(slot);
+                    vec![if command.address == "/scene/N" { is_on } else { name }]
+                }
+                _ => return Err(format!("scenes are numbered from 1 to {MOST_SCENES}")),
+            },
+            "/cue" | "/cues" => self.cue_list(),
+            "/ab" => self.compare_lines(),
+            "/chain/NAME" => {
+                self.air.shelf.check(part)?;
+                vec![self.chain_line(part)]
+            }
+            "/swap" if self.air.newest().is_none() => return Err("no chain is on air".to_owned()),
+            _ => self.station_lines().into_iter().filter(|line| line.address == address).collect(),
+        };
+        if lines.is_empty() { Err("there is nothing to tell".to_owned()) } else { Ok(lines) }
+    }
+
+    fn read_values(&self, address: &str) -> Result<Vec<Line>, String> {
+        let newest = self.air.newest().ok_or("no chain is on air")?;
+        let found = newest.addresses.find(address).map_err(|error| error.to_string())?;
+        let lines =
+            found.into_iter().filter_map(|(place, tree)| Some(place.line(tree, &self.air.value(place)?)));
+        Ok(lines.collect())
+    }
+
+    fn read_matching(&self, address: &str) -> Result<Vec<Line>, String> {
+        let pattern = Pattern::new(address).map_err(|error| format!("not a pattern: {error}"))?;
+        let mut lines = self.station_lines();
+        let is_all_status = pattern.matches("/status");
+        if pattern.within("/status").is_possible() {
+            lines.extend(self.status());
+        }
+        lines.retain(|line| {
+            pattern.matches(&line.address) || (is_all_status && line.address.starts_with("/status/"))
+        });
+        if let Some(newest) = self.air.newest() {
+            let found = newest.addresses.matching(&pattern).into_iter();
+            lines.extend(found.filter_map(|(place, tree)| Some(place.line(tree, &self.air.value(place)?))));
+        }
+        match lines.is_empty() {
+            false => Ok(lines),
+            true if self.out_of_reach(address) => {
+                Err("the pattern means only what acts; without a value it reads, so nothing was done"
+                    .to_owned())
+            }
+            true => Err("no address that can be read matches".to_owned()),
+        }
+    }
+
+    /// Whether a pattern means something that it does not reach.
+    pub(super) fn out_of_reach(&self, address: &str) -> bool {
+        let Ok(pattern) = Pattern::new(address) else { return false };
+        commands::out_of_reach(&pattern).is_some()
+            || self.station_lines().iter().any(|line| pattern.matches(&line.address))
+    }
+
+    /// All that holds beside the values of nodes, and the status.
+    fn station_lines(&self) -> Vec<Line> {
+        let chains: Vec<&str> = self.air.shelf.names().collect();
+        let running = self.air.newest().map(|airing| airing.name.as_str());
+        let number = chains.iter().position(|name| Some(*name) == running).map_or(0, |at| at + 1);
+        let scene = self.scenes.all().iter().find(|scene| self.scene.as_ref() == Some(&scene.name));
+        let mut lines = self.running_lines();
+        lines.extend([
+            Line::words("/chains", &chains),
+            Line::number("/program/chain", number as f64),
+            Line::number("/program/scene", scene.map_or(0, |scene| scene.slot) as f64),
+        ]);
+        lines.extend(self.bypass_lines());
+        lines.extend(self.compare_lines());
+        lines.extend(self.scene_list());
+        lines.extend(self.cue_list());
+        lines
+    }
+}

@@ -1,0 +1,233 @@
+//! The conductor and its scenes: save, recall, delete, and values that glide.
+
+use super::Conductor;
+use crate::conductor::on_air::Change;
+use lacquer_control::desk::history::Gesture;
+use lacquer_control::desk::scene::Scene;
+use lacquer_control::peer::Peer;
+use lacquer_control::request::SceneAsk;
+use lacquer_control::subscribe::To;
+use lacquer_control::update::Line;
+use lacquer_control::value::Live;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tracing::info;
+
+/// Between two steps of values that glide: the ramps of the audio thread make a line of them.
+const STEP: Duration = Duration::from_millis(10);
+/// Slots that are always told of, whether there is a scene in them or not: surfaces have buttons for them.
+const SLOTS: usize = 8;
+
+/// Values under way to a scene.
+pub struct Morph {
+    scene: String,
+    by: Peer,
+    ways: Vec<Way>,
+    since: Instant,
+    length: Duration,
+    next: Instant,
+}
+
+/// The way of one value, along its taper.
+struct Way {
+    path: String,
+    from: f64,
+    to: f64,
+    /// Where it goes, in its unit.
+    value: f64,
+    has_steps: bool,
+    is_done: bool,
+}
+
+impl Conductor {
+    pub(super) fn scene(&mut self, by: Peer, ask: SceneAsk) {
+        match ask {
+            SceneAsk::Save { name, nodes } => match self.save_scene(&name, &nodes) {
+                Ok((name, chain)) => {
+                    info!("scene {name} saved");
+                    self.audit(by, &chain, &format!("scene {name}"), "", "saved");
+                    if nodes.is_empty() {
+                        self.scene = Some(name);
+                    }
+                    self.scenes_changed();
+                }
+                Err(why) => self.refuse(by, "/scene/save", &why),
+            },
+            SceneAsk::Recall { name, morph } => {
+                if let Err(why) = self.recall(by, &name, morph) {
+                    self.refuse(by, "/scene/recall", &why);
+                }
+            }
+            SceneAsk::Delete(name) => match self.scenes.delete(&name) {
+                Some(scene) => {
+                    self.audit(by, &scene.chain, &format!("scene {}", scene.name), "", "deleted");
+                    self.scene = self.scene.take().filter(|on| *on != scene.name);
+                    self.scenes_changed();
+                }
+                None => self.refuse(by, "/scene/delete", &self.no_scene(&name)),
+            },
+        }
+    }
+
+    fn no_scene(&self, name: &str) -> String {
+        let names: Vec<_> = self.scenes.all().iter().map(|scene| scene.name.as_str()).collect();
+        match names.is_empty() {
+            true => format!("no scene \"{name}\"; none has been saved yet"),
+            false => format!("no scene \"{name}\"; there are {}", names.join(", ")),
+        }
+    }
+
+    fn save_scene(&mut self, name: &str, nodes: &[String]) -> Result<(String, String), String> {
+        let newest = self.air.newest().ok_or("no chain is on air")?;
+        let chain = newest.name.clone();
+        if let Some(unknown) = nodes.iter().find(|id| newest.plan.find(id).is_none()) {
+            return Err(format!("chain {chain} has no node \"{unknown}\""));
+        }
+        let is_wanted = |path: &String| {
+            nodes.is_empty() || nodes.iter().any(|id| path.split('/').nth(1) == Some(id.as_str()))
+        };
+        let mut values = self.wished(&chain);
+        values.retain(|path, _| is_wanted(path));
+        let name = self.scenes.save(name, &chain, values)?;
+        Ok((name, chain))
+    }
+
+    fn scenes_changed(&mut self) {
+        self.keeper.touch();
+        self.tell(To::All, self.scene_lines());
+    }
+
+    /// The scene that is on, all scenes, and the slots.
+    pub(super) fn scene_list(&self) -> Vec<Line> {
+        let names: Vec<_> = self.scenes.all().iter().map(|scene| scene.name.as_str()).collect();
+        let on = self.scene.as_deref().unwrap_or_default();
+        let mut lines = vec![Line::words("/scene", &[on]), Line::words("/scenes", &names)];
+        lines.extend(self.scene_lines());
+        lines
+    }
+
+    /// For each slot whether its scene is on, and its name.
+    pub(super) fn scene_lines(&self) -> Vec<Line> {
+        let last = self.scenes.all().last().map_or(0, |scene| scene.slot).max(SLOTS);
+        (1..=last).flat_map(|slot| self.slot_lines(slot)).collect()
+    }
+
+    /// Whether the scene of a slot is on, and its name.
+    pub(super) fn slot_lines(&self, slot: usize) -> [Line; 2] {
+        let scene = self.scenes.all().iter().find(|scene| scene.slot == slot);
+        let name = scene.map_or("", |scene| scene.name.as_str());
+        let is_on = !name.is_empty() && self.scene.as_deref() == Some(name);
+        [
+            Line::number(format!("/scene/{slot}"), f64::from(u8::from(is_on))),
+            Line::words(format!("/scene/{slot}/name"), &[name]),
+        ]
+    }
+
+    /// A value was moved: what is heard is no scene any more.
+    pub(super) fn scene_left(&mut self) {
+        if self.scene.take().is_some() {
+            self.tell(To::All, self.scene_lines());
+        }
+    }
+
+    pub(super) fn recall(&mut self, by: Peer, name: &str, morph: f64) -> Result<(), String> {
+        let scene = self.scenes.find(name).cloned().ok_or_else(|| self.no_scene(name))?;
+        let on_air = self.air.newest().map(|airing| airing.name.clone());
+        self.morph = None;
+        if on_air.as_ref() == Some(&scene.chain) {
+            self.glide(by, &scene, morph)?;
+        } else {
+            self.air.preset(&scene.chain, &scene.values)?;
+            self.swap(by, &scene.chain);
+            self.arrive(by, &scene.chain, &scene.name);
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, by: Peer, chain: &str, name: &str) {
+        info!("scene {name}");
+        self.audit(by, chain, &format!("scene {name}"), "", "recalled");
+        self.scene = Some(name.to_owned());
+        self.scenes_changed();
+    }
+
+    /// Moves the chain on air to a scene, within `seconds`.
+    fn glide(&mut self, by: Peer, scene: &Scene, seconds: f64) -> Result<(), String> {
+        let values = scene.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
+        let changes: Vec<Change> = self.air.changes(values).into_iter().filter(Change::is_move).collect();
+        let title = format!("scene {}", scene.name);
+        let (at_once, gliding): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| seconds <= 0.0 || change.place.row.is_setting);
+        // One gesture for all of it: what glides is noted as where it goes.
+        let moves = at_once.iter().chain(&gliding).map(Change::as_move).collect();
+        let gesture = Gesture { by, chain: scene.chain.clone(), name: Some(title), moves };
+        self.moved(by, To::All, at_once).map_err(|error| error.to_string())?;
+        if !gesture.moves.is_empty() {
+            self.noted(gesture);
+        }
+        if gliding.is_empty() {
+            self.arrive(by, &scene.chain, &scene.name);
+            return Ok(());
+        }
+        let way = |change: &Change| {
+            let (row, value) = (change.place.row, change.value.number()?);
+            Some(Way {
+                path: change.place.path.clone(),
+                from: row.to_norm(change.from.number()?),
+                to: row.to_norm(value),
+                value,
+                has_steps: row.is_whole(),
+                is_done: false,
+            })
+        };
+        let now = Instant::now();
+        self.morph = Some(Morph {
+            scene: scene.name.clone(),
+            by,
+            ways: gliding.iter().filter_map(way).collect(),
+            since: now,
+            length: Duration::from_secs_f64(seconds),
+            next: now,
+        });
+        Ok(())
+    }
+
+    /// A hand on a control takes it out of the glide.
+    pub(super) fn let_go(&mut self, changes: &[Change]) {
+        if let Some(morph) = &mut self.morph {
+            morph.ways.retain(|way| changes.iter().all(|change| change.place.path != way.path));
+        }
+    }
+
+    /// Goes on with what glides.
+    pub(super) fn tick_morph(&mut self, now: Instant) {
+        let Some(morph) = self.morph.as_mut().filter(|morph| now >= morph.next) else { return };
+        morph.next = now + STEP;
+        let along = (now.duration_since(morph.since).as_secs_f64() / morph.length.as_secs_f64()).min(1.0);
+        let mut targets: BTreeMap<String, (Option<f64>, f64)> = BTreeMap::new();
+        for way in morph.ways.iter_mut().filter(|way| !way.is_done) {
+            // What has steps takes them half-way.
+            way.is_done = along >= if way.has_steps { 0.5 } else { 1.0 };
+            let norm = way.from + along * (way.to - way.from);
+            let norm = (!way.is_done && !way.has_steps).then_some(norm);
+            if norm.is_some() || way.is_done {
+                targets.insert(way.path.clone(), (norm, way.value));
+            }
+        }
+        let mut changes =
+            self.air.changes(targets.iter().map(|(path, (_, value))| (path.as_str(), (*value).into())));
+        for change in &mut changes {
+            if let Some((Some(norm), _)) = targets.get(&change.place.path) {
+                change.value = change.place.row.from_norm(*norm).map_or(change.value.clone(), Live::Number);
+            }
+        }
+        let is_over = along >= 1.0;
+        let Some(by) = self.morph.as_ref().map(|morph| morph.by) else { return };
+        // What glides has no settings, which alone can be refused.
+        self.moved(by, To::All, changes).ok();
+        if is_over && let Some(morph) = self.morph.take() {
+            let chain = self.air.next();
+            self.arrive(by, &chain, &morph.scene);
+        }
+    }
+}

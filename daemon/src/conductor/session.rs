@@ -1,0 +1,243 @@
+//! The conductor and its link: starting, losing and finding the audio.
+
+use super::Conductor;
+use super::faults::Watch;
+use crate::audio::session::{Link, Opening, opening};
+use crate::process::supervise;
+use crate::process::systemd;
+use crate::station::Backend;
+use crossbeam_channel::{Receiver, TryRecvError};
+use lacquer_control::message::Order;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tracing::{error, info, warn};
+
+/// So long a callback may not come before its server is given up.
+const STILL: Duration = Duration::from_secs(3);
+
+/// What of it passes in one turn of this thread counts up to this.
+const COUNTS: Duration = Duration::from_millis(500);
+/// A link that takes longer than this to leave never lets go.
+const HELD: Duration = Duration::from_secs(10);
+
+/// Time between the first two attempts to find the audio, and at most: it doubles.
+const RETRY: Duration = Duration::from_millis(125);
+const RETRY_MOST: Duration = Duration::from_secs(2);
+
+/// The search for the audio.
+pub(super) struct Search {
+    /// When to try next, and how long to wait from then on.
+    next: Instant,
+    waits: Duration,
+    /// Why the last attempt failed.
+    why: String,
+    /// The link that is being opened.
+    opening: Option<Opening>,
+    /// For how long the callback has been seen to stand still.
+    stands: Duration,
+    /// The links that are being left, and since when.
+    leaving: Vec<(JoinHandle<()>, Instant)>,
+}
+
+impl Search {
+    pub(super) fn new(next: Instant, opening: Option<Opening>) -> Self {
+        Self { next, waits: RETRY, why: String::new(), opening, stands: Duration::ZERO, leaving: Vec::new() }
+    }
+
+    /// Whether a link cannot be left.
+    fn is_held(&mut self, now: Instant) -> bool {
+        self.leaving.retain(|(thread, _)| !thread.is_finished());
+        self.leaving.iter().any(|(_, since)| now.saturating_duration_since(*since) > HELD)
+    }
+
+    /// Those that are being left are given time anew.
+    fn give_time(&mut self, now: Instant) {
+        self.leaving.iter_mut().for_each(|(_, since)| *since = now);
+    }
+}
+
+impl Conductor {
+    pub(super) fn start(&mut self, name: &str) {
+        self.health.new_link(matches!(self.station.audio.backend, Backend::Null(null) if null.free));
+        self.watch = Watch::new(Instant::now());
+        match self.air.start(name) {
+            Ok(order) => {
+                let latency = self.air.shelf.latency();
+                if let Some(link) = &mut self.link {
+                    std::mem::take(&mut link.failures)
+                        .iter()
+                        .for_each(|failure| warn!("not connected: {failure}"));
+                    link.told().iter().for_each(|told| info!("{told}"));
+                    link.set_latency(latency);
+                    let (rate, block) = (link.rate, link.block);
+                    let ms = latency as f64 * 1000.0 / rate;
+                    info!(
+                        chain = name,
+                        latency,
+                        "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
+                    );
+                }
+                self.order(order);
+                self.order(Order::Bypass(self.bypass));
+                systemd::status(&self.status_line());
+                self.introduce();
+            }
+            Err(why) => error!(chain = name, "{name} cannot start: {why}"),
+        }
+    }
+
+    /// What is on air, for `systemctl status`.
+    pub(super) fn status_line(&self) -> String {
+        match (&self.link, self.air.heard()) {
+            (Some(_), Some(airing)) => format!("on air: {}", airing.name),
+            _ => "waiting for the audio".to_owned(),
+        }
+    }
+
+    /// Tells the watchdog that all is well, while the callback runs; where there is no audio to run it, the looking
+    /// for it is what has to go on.
+    pub(super) fn feed_watchdog(&mut self, now: Instant) {
+        let Some((every, next)) = &mut self.watchdog else { return };
+        if now >= *next && (self.link.is_none() || self.health.has_progress(*every)) {
+            *next = now + *every / 2;
+            systemd::alive();
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.keep(&mut self.cabling);
+            link.close();
+        }
+    }
+
+    /// Closes the link on a thread of its own: leaving a server that does not answer, that is changing or that has gone may
+    /// take for ever.
+    pub(super) fn leave(&mut self) {
+        let Some(link) = self.link.take() else { return };
+        link.keep(&mut self.cabling);
+        let left = supervise::run_once("leaving", move || link.close());
+        match left {
+            Ok(thread) => self.search.leaving.push((thread, Instant::now())),
+            Err(error) => warn!("threads: {error}"),
+        }
+    }
+
+    pub(super) fn lost(&mut self, why: &str) {
+        let backend = self.station.audio.backend.name();
+        error!(backend, xruns = self.health.xruns.sum(), "{backend}: {why}; looking for it again");
+        self.tell_event("connection", &["lost", why]);
+        self.leave();
+        self.wait_for_audio();
+        self.ended |= self.ending.is_some();
+    }
+
+    /// A server may go without a word, as PipeWire does: what has stood still for a while is gone.
+    pub(super) fn look_for_standstill(&mut self) {
+        let now = Instant::now();
+        // Where this thread has not run either, the machine has stopped them both, be it in the midst of this turn.
+        let passed = now.duration_since(std::mem::replace(&mut self.ticked, now));
+        if passed > STILL / 3 {
+            self.health.give_time();
+            self.search.give_time(now);
+        }
+        let stands = self.link.is_some() && !self.health.has_progress(COUNTS);
+        self.search.stands = if stands { self.search.stands + passed.min(COUNTS) } else { Duration::ZERO };
+        if self.search.is_held(now) {
+            self.search.give_time(now);
+            self.held_by_server();
+        }
+        if self.search.stands < STILL - COUNTS || self.health.has_progress(STILL) {
+            return;
+        }
+        self.search.stands = Duration::ZERO;
+        self.lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
+    }
+
+    /// The input device gives nothing any more, or something again.
+    pub(super) fn input_fell_silent(&mut self, silent: Option<bool>) {
+        let words = match silent {
+            Some(true) => "the input device gives nothing: silence comes in",
+            Some(false) => "the input device gives sound again",
+            None => return,
+        };
+        warn!(backend = self.station.audio.backend.name(), "{words}");
+        self.tell_event("connection", &["input", words]);
+    }
+
+    pub(super) fn wait_for_audio(&mut self) {
+        systemd::status(&self.status_line());
+        (self.search.next, self.search.waits) = (Instant::now() + RETRY, RETRY);
+    }
+
+    /// Looks for the audio, on a thread of its own: a server that stands still may take for ever to answer.
+    pub(super) fn reopen(&mut self, now: Instant) {
+        let search = &mut self.search;
+        match search.opening.as_ref().map(Receiver::try_recv) {
+            // One is left before the next is opened: libraries keep what they know of a server for the whole process.
+            None if now < search.next || search.leaving.iter().any(|(thread, _)| !thread.is_finished()) => {}
+            None => {
+                search.waits = (search.waits * 2).min(RETRY_MOST);
+                search.next = now + search.waits;
+                match opening(&self.station.audio, &self.cabling, false) {
+                    Ok(opening) => search.opening = Some(opening),
+                    Err(error) => warn!("threads: {error}"),
+                }
+            }
+            Some(Err(TryRecvError::Empty)) => {}
+            Some(Ok(Ok(link))) => {
+                search.opening = None;
+                self.found(link);
+            }
+            Some(Ok(Err(error))) => {
+                search.opening = None;
+                // The same reason is said once.
+                let why = error.to_string();
+                if search.why != why {
+                    warn!(backend = self.station.audio.backend.name(), "{why}; it is looked for");
+                    search.why = why;
+                }
+            }
+            Some(Err(TryRecvError::Disconnected)) => search.opening = None,
+        }
+    }
+
+    fn found(&mut self, link: Link) {
+        self.search.why.clear();
+        self.link = Some(link);
+        let backend = self.station.audio.backend.name();
+        info!(backend, "{backend} is there");
+        self.tell_event("connection", &["back"]);
+        self.take_up();
+    }
+
+    /// The server runs at another rate from now on: everything between the ports is made for one, and made anew, with all
+    /// values. The client stays where it can: leaving a server in the midst of a change may take for ever.
+    pub(super) fn rate_changed(&mut self, rate: f64) {
+        info!("the server runs at {rate} Hz from now on");
+        self.tell_event("connection", &["sample rate", &rate.to_string()]);
+        let audio = &self.station.audio;
+        if self.link.as_mut().is_some_and(|link| link.renew(audio, rate)) {
+            self.take_up();
+        } else {
+            self.leave();
+        }
+    }
+
+    /// Puts on the link, from silence, what was on air last.
+    fn take_up(&mut self) {
+        if let Some(link) = &self.link {
+            self.air.shelf.set_rate(link.rate);
+        }
+        let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
+        self.start(&name);
+    }
+
+    pub(super) fn quit(&mut self) {
+        info!("fading out to end");
+        systemd::stopping();
+        self.ending = Some(Instant::now());
+        self.order(Order::Mute(true));
+        self.ended = self.link.is_none();
+    }
+}

@@ -1,0 +1,3 @@
+//! What works on files, off the air.
+
+pub mod plot;

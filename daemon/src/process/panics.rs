@@ -1,0 +1,47 @@
+//! Panics that are caught and must not be printed.
+
+use std::cell::Cell;
+use std::panic::{set_hook, take_hook};
+
+thread_local! {
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs the callback; a panic in it prints nothing. Panics of this thread print again once it has returned or unwound.
+pub fn quietly<T>(callback: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_QUIET.set(self.0);
+        }
+    }
+    let _restore = Restore(IS_QUIET.replace(true));
+    callback()
+}
+
+/// Makes the hook that prints panics look whether it may: to print takes a lock, memory and a system call.
+pub fn install() {
+    let print = take_hook();
+    set_hook(Box::new(move |panic| {
+        if !IS_QUIET.get() {
+            print(panic);
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn a_thread_is_quiet_only_while_it_is_asked_to_be() {
+        let unwound = catch_unwind(|| quietly(|| quietly(|| std::panic::resume_unwind(Box::new("thrown")))));
+        assert!(unwound.is_err() && !IS_QUIET.get());
+        quietly(|| {
+            quietly(|| {});
+            assert!(IS_QUIET.get());
+        });
+        assert!(!IS_QUIET.get());
+    }
+}

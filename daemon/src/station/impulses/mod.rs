@@ -1,0 +1,200 @@
+//! Impulse responses from files: audio files as `lacquer render` reads them, and the coefficients of FIR filters as text
+//! or raw numbers. At the chain's sample rate, and kept, so that to plan a chain again costs no reading.
+
+mod coefficients;
+
+use crate::media::Source;
+use crate::process::os_error::plain;
+use lacquer_graph::dsp::fir::impulse_resampler::{reach, resample};
+use lacquer_graph::file::spec::Spec;
+use lacquer_graph::param::gain_to_db;
+use lacquer_graph::param::hint::Hint;
+use lacquer_graph::param::text::{BadImpulse, Data, Impulse, LONGEST_IMPULSE_S};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+use tracing::warn;
+
+/// Samples that are kept in all: 256 MiB of them.
+const MOST_KEPT: usize = 32 << 20;
+/// Above this peak, in dBFS, a file was most likely written in another scale or format.
+const LOUDEST_DB: f64 = 40.0;
+/// What comes before an impulse is left out below this share of its peak: -120 dB.
+const SILENT: f64 = 1e-6;
+
+/// Channels of samples, and the rate that the file gives.
+struct Read {
+    channels: Vec<Vec<f64>>,
+    rate: Option<u32>,
+}
+
+/// What an impulse was made of.
+#[derive(PartialEq)]
+struct Key {
+    path: PathBuf,
+    modified: Option<SystemTime>,
+    bytes: u64,
+    rate: u64,
+}
+
+/// What was made last, the newest at the end.
+static KEPT: Mutex<Vec<(Key, Arc<Data>)>> = Mutex::new(Vec::new());
+
+/// What gives the impulses of a chain whose file lies in `folder` and says `file`, for [`lacquer_graph::Plan::with`]. Only
+/// the file itself may name impulses outside its folder: all other names come from surfaces, and so perhaps from anybody.
+pub fn loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, String> {
+    move |text, rate| load(&locate(folder, file, text)?, rate)
+}
+
+/// The same, but a file that cannot be read any more is what it was when it was read last.
+pub fn patient_loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, String> {
+    move |text, rate| {
+        let path = folder.join(text);
+        locate(folder, file, text).and_then(|path| load(&path, rate)).or_else(|why| {
+            let kept = find(|key| key.path == path && key.rate == rate.to_bits());
+            if kept.is_some() {
+                warn!("{}: {why}; what was read of it before plays on", path.display());
+            }
+            kept.ok_or(why)
+        })
+    }
+}
+
+/// The path of the impulse that `text` names.
+fn locate(folder: &Path, file: &Spec, text: &str) -> Result<PathBuf, String> {
+    let path = folder.join(text);
+    let is_own = file.nodes.iter().flat_map(|node| &node.texts).any(|own| own.text == text);
+    if is_own {
+        return Ok(path);
+    }
+    let root = std::path::absolute(folder).and_then(|folder| folder.canonicalize());
+    let root = root.map_err(|error| plain(&error))?;
+    match root.join(text).canonicalize() {
+        Ok(real) if real.starts_with(&root) => Ok(path),
+        Err(error) if is_missing_below(&root, &root.join(text)) => Err(missing(&path, &error)),
+        // What lies outside is not told apart: not even whether it exists.
+        _ => Err("it leads out of the chain file's folder".to_owned()),
+    }
+}
+
+/// Whether what a path leads through, as far as that exists, lies in `root`.
+fn is_missing_below(root: &Path, path: &Path) -> bool {
+    let deepest = path.ancestors().find(|above| above.symlink_metadata().is_ok());
+    deepest.and_then(|deepest| deepest.canonicalize().ok()).is_some_and(|real| real.starts_with(root))
+}
+
+fn load(path: &Path, rate: f64) -> Result<Arc<Data>, String> {
+    let meta = path.metadata().map_err(|error| missing(path, &error))?;
+    if !meta.is_file() {
+        return Err("a folder, or no regular file".to_owned());
+    }
+    let key = Key {
+        path: path.to_owned(),
+        modified: meta.modified().ok(),
+        bytes: meta.len(),
+        rate: rate.to_bits(),
+    };
+    if let Some(data) = find(|known| *known == key) {
+        return Ok(data);
+    }
+    let data = Arc::new(Data::Impulse(read(path, rate)?));
+    keep(key, &data);
+    Ok(data)
+}
+
+fn missing(path: &Path, error: &io::Error) -> String {
+    let names = || -> Option<Vec<String>> {
+        let entries = path.parent()?.read_dir().ok()?.flatten();
+        Some(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    };
+    let near = match (error.kind(), path.file_name()) {
+        (io::ErrorKind::NotFound, Some(name)) => {
+            names().map(|names| Hint::nearest(&name.to_string_lossy(), names.iter().map(String::as_str)))
+        }
+        _ => None,
+    };
+    format!("{}{}", plain(error), near.unwrap_or_default())
+}
+
+/// What is kept of one that `is` it.
+fn find(is: impl Fn(&Key) -> bool) -> Option<Arc<Data>> {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = kept.iter().position(|(known, _)| is(known))?;
+    let found = kept.remove(at);
+    let data = Arc::clone(&found.1);
+    kept.push(found);
+    Some(data)
+}
+
+/// Keeps what was made. What the file was before goes, and so does what was not used for longest, where it is too much.
+fn keep(key: Key, data: &Arc<Data>) {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.retain(|(known, _)| known.path != key.path || known.rate != key.rate);
+    kept.push((key, Arc::clone(data)));
+    let size = |data: &Data| match data {
+        Data::Impulse(impulse) => impulse.channels.len() * impulse.frames(),
+        Data::Profile(_) => 0,
+    };
+    let mut sum: usize = kept.iter().map(|(_, data)| size(data)).sum();
+    while sum > MOST_KEPT && kept.len() > 1 {
+        sum -= size(&kept.remove(0).1);
+    }
+}
+
+fn read(path: &Path, rate: f64) -> Result<Impulse, String> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let Read { mut channels, rate: own } = match ending.as_str() {
+        "txt" | "csv" | "coef" | "fir" => coefficients::text(path, rate)?,
+        "raw" | "f32" => {
+            coefficients::raw(path, rate, |bytes: [u8; 4]| f64::from(f32::from_le_bytes(bytes)))?
+        }
+        "f64" | "dbl" => coefficients::raw(path, rate, f64::from_le_bytes)?,
+        _ => audio(path)?,
+    };
+    let peak = channels.iter().flatten().fold(0.0, |peak: f64, sample| peak.max(sample.abs()));
+    if gain_to_db(peak) > LOUDEST_DB {
+        return Err(format!(
+            "it peaks at {:+.0} dBFS, as if it were of another format or scale; 1.0 is full scale",
+            gain_to_db(peak)
+        ));
+    }
+    let to = rate.round() as u32;
+    if let Some(from) = own.filter(|from| *from != to) {
+        channels.iter_mut().for_each(|channel| *channel = resample(channel, from, to));
+        let lead = reach(from, to);
+        let before = channels.iter().flat_map(|channel| &channel[..lead]);
+        // Where it begins at once, it begins a little later, for what the resampling spreads before it is part of it.
+        if before.fold(0.0, |peak: f64, sample| peak.max(sample.abs()))
+            < SILENT * peak * f64::from(from) / rate
+        {
+            channels.iter_mut().for_each(|channel| _ = channel.drain(..lead));
+        }
+        channels.iter_mut().for_each(|channel| channel.truncate((LONGEST_IMPULSE_S * rate) as usize));
+    }
+    Impulse::new(channels, rate).map_err(|error| error.to_string())
+}
+
+/// Reads an audio file, no farther than an impulse may be long.
+fn audio(path: &Path) -> Result<Read, String> {
+    let mut source = Source::open(path).map_err(|error| error.reason())?;
+    let (count, rate) = (source.channels(), source.rate());
+    if !matches!(count, 1 | 2 | 4) {
+        return Err(BadImpulse::Channels(count).to_string());
+    }
+    let too_long = |frames: u64| {
+        let seconds = frames as f64 / f64::from(rate);
+        (seconds > LONGEST_IMPULSE_S).then(|| BadImpulse::TooLong(seconds).to_string())
+    };
+    let mut channels = vec![Vec::new(); count];
+    if let Some(why) = source.frames().and_then(too_long) {
+        return Err(why);
+    }
+    while let Some(planes) = source.next().map_err(|error| error.reason())? {
+        channels.iter_mut().zip(planes).for_each(|(channel, plane)| channel.extend(plane));
+        if let Some(why) = too_long(channels[0].len() as u64) {
+            return Err(why);
+        }
+    }
+    Ok(Read { channels, rate: Some(rate) })
+}

@@ -1,0 +1,267 @@
+//! Reading a station and its chains: everything is read and checked before anything is taken over.
+
+use crate::process::os_error::plain;
+use crate::station::cues::{self, Cue};
+use crate::station::impulses::loader;
+use crate::station::midi::Entry;
+use crate::station::{Backend, LAST, Station};
+use lacquer_control::surface::midi::map::Map;
+use lacquer_graph::file::error::{At, Mistake, Problem, Report};
+use lacquer_graph::file::spec::{Spec, is_name};
+use lacquer_graph::file::yaml::MAX_BYTES;
+use lacquer_graph::param::hint::Hint;
+use lacquer_graph::plan::{Io, Plan};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Sample rate at which chains are checked where no backend has said its own, in Hz.
+pub const NOMINAL_RATE: f64 = 48_000.0;
+
+/// A chain file without mistakes.
+#[derive(Clone, Debug)]
+pub struct ChainFile {
+    /// The chain's name: what the file says, or the file's own name.
+    pub name: String,
+    /// Where it was read.
+    pub path: PathBuf,
+    /// What it says.
+    pub spec: Spec,
+}
+
+impl ChainFile {
+    /// What it means for a station with `io` at `rate` Hz.
+    ///
+    /// # Errors
+    /// All that is wrong with it there.
+    pub fn plan(&self, io: &Io, rate: f64) -> Result<Plan, Vec<Mistake>> {
+        Plan::with(&self.spec, io, rate, &loader(self.folder(), &self.spec))
+    }
+
+    /// What the paths in it are relative to.
+    pub fn folder(&self) -> &Path {
+        folder(&self.path)
+    }
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
+}
+
+/// A station file and its chains, without mistakes.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The station.
+    pub station: Station,
+    /// Its chains, in the order of the file.
+    pub chains: Vec<ChainFile>,
+    /// Its cue list.
+    pub cues: Vec<Cue>,
+    /// Its MIDI controllers.
+    pub midi: Vec<Entry>,
+}
+
+impl Loaded {
+    /// The chain to start with.
+    pub fn start(&self) -> &str {
+        match (&self.station.start, self.chains.first()) {
+            (Some((name, _)), _) if name != LAST => name,
+            (_, Some(first)) => &first.name,
+            (_, None) => "",
+        }
+    }
+}
+
+/// The bytes of a file that may be as large as a chain or station may be.
+fn read(path: &Path) -> Result<Vec<u8>, Mistake> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).and_then(|file| {
+        // Larger ones are not read to their end, however large they are.
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+        path.metadata()
+    });
+    match file {
+        Ok(meta) if bytes.len() as u64 > MAX_BYTES => {
+            let found = meta.len().max(bytes.len() as u64);
+            Err(Mistake::of_file(Problem::TooLarge { found, most: MAX_BYTES }))
+        }
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Mistake::of_file(Problem::Other(plain(&error)))),
+    }
+}
+
+fn report(path: &Path, bytes: &[u8], mistakes: Vec<Mistake>) -> Report {
+    Report::new(path.display().to_string(), &String::from_utf8_lossy(bytes), mistakes)
+}
+
+/// Reads one chain file and checks it against `io`, or against what it seems to want where there is none.
+pub fn chain(path: &Path, io: Option<&Io>, rate: f64) -> Result<ChainFile, Report> {
+    let bytes = read(path).map_err(|mistake| report(path, &[], vec![mistake]))?;
+    let (mut spec, mut mistakes) = Spec::parse(&bytes);
+    let assumed = Io::assumed(&spec);
+    if let Err(more) = Plan::with(&spec, io.unwrap_or(&assumed), rate, &loader(folder(path), &spec)) {
+        mistakes.extend(more);
+    }
+    if !mistakes.is_empty() {
+        return Err(report(path, &bytes, mistakes));
+    }
+    if spec.name.is_empty() {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        if !is_name(&stem) {
+            let text =
+                "its file's name cannot be the chain's name; give it a \"name:\" of letters, digits, - and _";
+            return Err(report(path, &bytes, vec![Mistake::of_file(Problem::Other(text.to_owned()))]));
+        }
+        spec.name = stem;
+    }
+    Ok(ChainFile { name: spec.name.clone(), path: path.to_owned(), spec })
+}
+
+/// Reads a station file and all its chains. All that is wrong with any of them is told.
+pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
+    let bytes = read(path).map_err(|mistake| vec![report(path, &[], vec![mistake])])?;
+    let (station, mut mistakes) = Station::parse(&bytes);
+    let Some(station) = station else { return Err(vec![report(path, &bytes, mistakes)]) };
+    let rate = rate.unwrap_or(match &station.audio.backend {
+        Backend::Null(null) => null.rate,
+        Backend::Cpal(cpal) => f64::from(cpal.rate),
+        Backend::Jack { .. } => NOMINAL_RATE,
+    });
+    let folder = folder(path);
+    // Groups that are wrong themselves are nothing to check a chain against.
+    let io = mistakes.is_empty().then_some(&station.audio.io);
+    let mut chains: Vec<(ChainFile, At)> = Vec::new();
+    let mut reports = Vec::new();
+    for (name, at) in &station.chains {
+        let file = folder.join(name);
+        if let Err(error) = File::open(&file) {
+            let text = format!("chain file {}: {}", file.display(), plain(&error));
+            mistakes.push(Mistake::new(*at, Problem::Other(text)));
+            continue;
+        }
+        match chain(&file, io, rate) {
+            Ok(chain) => chains.push((chain, *at)),
+            Err(report) => reports.push(report),
+        }
+    }
+    for (i, (chain, at)) in chains.iter().enumerate() {
+        if let Some((twin, _)) = chains[..i].iter().find(|(other, _)| other.name == chain.name) {
+            let text = format!("chain \"{}\" is in {} already", chain.name, twin.path.display());
+            mistakes.push(Mistake::new(*at, Problem::Other(text)));
+        }
+        mistakes.extend(too_late(&station, chain, *at, rate));
+    }
+    // A chain that could not be read may be the one that is named.
+    if let (Some((start, at)), true) = (&station.start, reports.is_empty())
+        && start != LAST
+        && chains.iter().all(|(chain, _)| chain.name != *start)
+    {
+        let names: Vec<_> = chains.iter().map(|(chain, _)| chain.name.as_str()).collect();
+        let hint = Hint::nearest(start, names.iter().copied());
+        let allowed = format!("there are {}", names.join(", "));
+        let (owner, found) = ("a station".to_owned(), format!("\"{start}\"{hint}"));
+        mistakes.push(Mistake::new(*at, Problem::Text { owner, key: "start", found, allowed }));
+    }
+    if reports.is_empty() {
+        mistakes.extend(station.overload.mistakes(chains.iter().map(|(chain, _)| chain)));
+    }
+    let cues = read_cues(&station, folder, &mut mistakes, &mut reports);
+    let midi = read_maps(&station, folder, &mut mistakes, &mut reports);
+    if !mistakes.is_empty() {
+        reports.insert(0, report(path, &bytes, mistakes));
+    }
+    if !reports.is_empty() {
+        return Err(reports);
+    }
+    Ok(Loaded { station, chains: chains.into_iter().map(|(chain, _)| chain).collect(), cues, midi })
+}
+
+/// Reads the cue list of a station, if it has one. Its chains must be the station's.
+fn read_cues(
+    station: &Station,
+    folder: &Path,
+    mistakes: &mut Vec<Mistake>,
+    reports: &mut Vec<Report>,
+) -> Vec<Cue> {
+    let Some((name, at)) = &station.cues else { return Vec::new() };
+    let path = folder.join(name);
+    if let Err(error) = File::open(&path) {
+        let text = format!("cue list {}: {}", path.display(), plain(&error));
+        mistakes.push(Mistake::new(*at, Problem::Other(text)));
+        return Vec::new();
+    }
+    cue_list(&path).unwrap_or_else(|report| {
+        reports.push(report);
+        Vec::new()
+    })
+}
+
+/// Reads a cue list by itself.
+///
+/// # Errors
+/// All its mistakes.
+pub fn cue_list(path: &Path) -> Result<Vec<Cue>, Report> {
+    let bytes = read(path).map_err(|mistake| report(path, &[], vec![mistake]))?;
+    match cues::parse(&bytes) {
+        (cues, mistakes) if mistakes.is_empty() => Ok(cues),
+        (_, mistakes) => Err(report(path, &bytes, mistakes)),
+    }
+}
+
+/// Reads the maps of a station's MIDI controllers.
+fn read_maps(
+    station: &Station,
+    folder: &Path,
+    mistakes: &mut Vec<Mistake>,
+    reports: &mut Vec<Report>,
+) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for midi in &station.control.midi {
+        let path = folder.join(&midi.map);
+        match map(&path) {
+            Ok(map) => {
+                let has_jack = matches!(station.audio.backend, Backend::Jack { .. });
+                let is_jack = midi.is_jack.unwrap_or(has_jack);
+                if is_jack && !has_jack {
+                    let text = "via: jack needs the backend jack".to_owned();
+                    mistakes.push(Mistake::new(midi.at, Problem::Other(text)));
+                }
+                entries.push(Entry { path, map, device: midi.device.clone(), is_jack });
+            }
+            Err(Some(report)) => reports.push(report),
+            Err(None) => {
+                let text = format!("MIDI map {}: no such file, or it cannot be read", path.display());
+                mistakes.push(Mistake::new(midi.at, Problem::Other(text)));
+            }
+        }
+    }
+    entries
+}
+
+/// Reads one MIDI map.
+///
+/// # Errors
+/// All its mistakes; `None` where there is no such file.
+pub fn map(path: &Path) -> Result<Map, Option<Report>> {
+    let bytes = read(path).map_err(|_| None)?;
+    match Map::parse(&bytes) {
+        (Some(map), mistakes) if mistakes.is_empty() => Ok(map),
+        (_, mistakes) => Err(Some(report(path, &bytes, mistakes))),
+    }
+}
+
+/// The mistake of a chain that needs more latency than the station allows.
+fn too_late(station: &Station, chain: &ChainFile, at: At, rate: f64) -> Option<Mistake> {
+    let allowed = station.audio.latency_ms?;
+    let plan = chain.plan(&station.audio.io, rate).ok()?;
+    let needed = plan.latency as f64 * 1000.0 / rate;
+    (plan.latency > frames(allowed, rate)).then(|| {
+        let text = format!("chain \"{}\" needs {needed:.2} ms; latency is {allowed} ms", chain.name);
+        Mistake::new(at, Problem::Other(text))
+    })
+}
+
+/// Frames in `ms` milliseconds at `rate` Hz, rounded.
+pub fn frames(ms: f64, rate: f64) -> usize {
+    (ms * rate / 1000.0).round() as usize
+}

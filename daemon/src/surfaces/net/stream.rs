@@ -1,0 +1,51 @@
+//! OSC over TCP: each client in the framing that it speaks itself.
+
+use super::Net;
+use super::accept::{Connection, STALLED};
+use lacquer_control::peer::Peer;
+use lacquer_control::surface::osc::{datagrams, decode};
+use lacquer_control::surface::stream::{Framing, Unwrap};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+/// Serves a client until one of both ends it.
+pub async fn serve(mut stream: TcpStream, connection: Connection, net: Arc<Net>) {
+    let from = connection.from;
+    let peer = Peer::Stream(from);
+    let mut lines = net.join(peer);
+    let (mut from_client, mut to_client) = stream.split();
+    let mut unwrap = Unwrap::default();
+    let mut bytes = [0; 16_384];
+    loop {
+        tokio::select! {
+            read = from_client.read(&mut bytes) => {
+                let Ok(length @ 1..) = read else { break };
+                match unwrap.push(&bytes[..length]) {
+                    Ok(packets) => {
+                        for asked in packets.iter().flat_map(|packet| decode(packet, peer)) {
+                            net.ask(asked, from.ip()).await;
+                        }
+                    }
+                    Err(why) => {
+                        debug!("osc.tcp {from}: {why}");
+                        break;
+                    }
+                }
+            }
+            told = lines.recv() => {
+                let Some(told) = told else { break };
+                let framing = unwrap.framing().unwrap_or(Framing::Size);
+                let packets: Vec<u8> = datagrams(&told).iter().flat_map(|packet| framing.wrap(packet)).collect();
+                // It gives what comes too late as an error, and what fails as an error in that.
+                if !matches!(timeout(STALLED, to_client.write_all(&packets)).await, Ok(Ok(()))) {
+                    debug!("osc.tcp {from}: it does not read what it is sent");
+                    break;
+                }
+            }
+        }
+    }
+    net.leave(peer);
+}

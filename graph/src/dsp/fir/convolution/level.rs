@@ -1,0 +1,385 @@
+//! The partitions of one size: a stretch of the impulse response, convolved by transforms of twice their length.
+//!
+//! Every `ticks` ticks (64 frames each) a block of input is complete, and its job begins: transform it, multiply it and the
+//! blocks before it with their partitions, and transform the sum back. The job is a list of small units, handed out
+//! evenly over the ticks until the next block is complete; what it makes is heard from the last of them on.
+
+use crate::dsp::fft::split_real::{Group, LANES, Place, Transform};
+use crate::dsp::fir::convolution::{Path, Shape, TICK};
+use crate::dsp::simd::{self, Eight, InLanes, Vectors};
+
+/// What is heard, and what is made.
+const SIDES: usize = 2;
+/// The block before, the one that is transformed with it, and the one that comes in.
+const BLOCKS: usize = 3;
+
+/// A part of a job.
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    /// Transform a way of an input.
+    Forward { input: usize, way: usize },
+    /// Join a step of it.
+    Join { input: usize, step: usize },
+    /// Multiply a group of lines of all blocks, for all paths.
+    Multiply { group: usize },
+    /// Part a step of an output.
+    Part { output: usize, step: usize },
+    /// Transform a way of it back.
+    Inverse { output: usize, way: usize },
+}
+
+/// See the module.
+pub(super) struct Level {
+    /// Ticks in a block.
+    pub ticks: usize,
+    /// How many partitions it has.
+    pub partitions: usize,
+    inputs: usize,
+    outputs: usize,
+    transform: Transform,
+    /// What comes in: for each input three blocks in turn, for each way its samples.
+    pub blocks: Box<[f64]>,
+    /// What has been: for each group of lines, for each of the newest blocks, from new to old, for each input.
+    pub history: Box<[Group]>,
+    /// The impulses: for each of them, for each group of lines, for each partition.
+    taps: Box<[Group]>,
+    /// The sums of a job: for each output, for each group of lines.
+    sums: Box<[Group]>,
+    /// What goes out: for each side, for each output, for each way its samples.
+    made: Box<[f64]>,
+    units: Box<[Unit]>,
+    /// Where the units of each tick end.
+    due: Box<[usize]>,
+    /// The block before the first that it knows of. Blocks are counted from 1.
+    pub unknown: usize,
+    /// The first block that it transforms, and the first whose whole job it does.
+    pub first: usize,
+    pub first_heard: usize,
+    /// The tick from which on it sounds as if it had heard all that it took over.
+    pub complete: usize,
+    pub vectors: Vectors,
+}
+
+/// What a level is built of.
+pub(super) struct Stretch {
+    /// Ticks in a block.
+    pub ticks: usize,
+    /// The first tap.
+    pub start: usize,
+    /// How many partitions there are.
+    pub partitions: usize,
+}
+
+impl Level {
+    /// `[control]` The level of a stretch of `impulses`.
+    pub fn new(stretch: &Stretch, impulses: &[&[f64]], shape: &Shape, paths: usize) -> Self {
+        let Stretch { ticks, start, partitions } = *stretch;
+        let Shape { inputs, outputs } = *shape;
+        let size = ticks * TICK;
+        let mut transform = Transform::new(2 * size);
+        let groups = size / LANES;
+        let mut lines = room(impulses.len() * groups * partitions);
+        for (at, impulse) in impulses.iter().enumerate() {
+            for partition in 0..partitions {
+                let from = (start + partition * size).min(impulse.len());
+                let taps = &impulse[from..(from + size).min(impulse.len())];
+                let ways = transform.ways();
+                for way in 0..ways {
+                    transform.forward(way, |samples| {
+                        samples.fill(0.0);
+                        let taps = taps.iter().skip(way).step_by(ways);
+                        // The inverse transform multiplies by the size.
+                        samples.iter_mut().zip(taps).for_each(|(to, tap)| *to = tap / (2 * size) as f64);
+                    });
+                }
+                let place = Place { offset: at * groups * partitions + partition, stride: partitions };
+                (0..transform.steps()).for_each(|step| transform.join(step, &mut lines, place));
+            }
+        }
+        let (units, due) = schedule(&transform, stretch, shape, paths);
+        Self {
+            ticks,
+            partitions,
+            inputs,
+            outputs,
+            blocks: room(inputs * BLOCKS * size),
+            history: room(groups * partitions * inputs),
+            taps: lines,
+            sums: room(outputs * groups),
+            made: room(SIDES * outputs * size),
+            transform,
+            units,
+            due,
+            unknown: 0,
+            first: 1,
+            first_heard: 1,
+            complete: 0,
+            vectors: Vectors::detect(),
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.ticks * TICK
+    }
+
+    /// Groups of lines of a spectrum.
+    pub fn groups(&self) -> usize {
+        self.size() / LANES
+    }
+
+    /// `[audio]` Takes the frames of input `input` that came in before tick `tick`, counted from 1.
+    pub fn take(&mut self, tick: usize, input: usize, samples: &[f64; TICK]) {
+        let (size, ways) = (self.size(), self.transform.ways());
+        let before = tick - 1;
+        let block = (input * BLOCKS + (before / self.ticks + 1) % BLOCKS) * size;
+        let at = before % self.ticks * TICK / ways;
+        for way in 0..ways {
+            let from = block + way * size / ways + at;
+            let places = &mut self.blocks[from..from + TICK / ways];
+            places.iter_mut().zip(samples[way..].iter().step_by(ways)).for_each(|(to, x)| *to = *x);
+        }
+    }
+
+    /// `[audio]` Knows nothing of block `block` and those before it.
+    pub fn know_from(&mut self, block: usize) {
+        self.unknown = block;
+        (self.first, self.first_heard) = (block + 1, block + 1);
+    }
+
+    /// The block whose job is done at tick `tick`.
+    pub fn block(&self, tick: usize) -> usize {
+        tick / self.ticks
+    }
+
+    /// `[audio]` Does the units that are due at tick `tick`.
+    pub fn work(&mut self, tick: usize, paths: &[Path]) {
+        let (block, phase) = (self.block(tick), tick % self.ticks);
+        if block >= self.first {
+            let from = if phase == 0 { 0 } else { self.due[phase - 1] };
+            (from..self.due[phase]).for_each(|unit| self.do_unit(self.units[unit], block, paths));
+        }
+    }
+
+    fn do_unit(&mut self, unit: Unit, block: usize, paths: &[Path]) {
+        let (size, ways) = (self.size(), self.transform.ways());
+        let share = size / ways;
+        match unit {
+            Unit::Multiply { .. } | Unit::Part { .. } | Unit::Inverse { .. } if block < self.first_heard => {}
+            Unit::Forward { input, way } => {
+                let part = |block: usize| {
+                    let from = (input * BLOCKS + block % BLOCKS) * size + way * share;
+                    &self.blocks[from..from + share]
+                };
+                let (before, now) = (part(block - 1), part(block));
+                // Before the first block there was silence, whatever lies there.
+                let is_first = block == self.unknown + 1;
+                self.transform.forward(way, |samples| {
+                    let (first, second) = samples.split_at_mut(share);
+                    if is_first {
+                        first.fill(0.0)
+                    } else {
+                        first.copy_from_slice(before)
+                    }
+                    second.copy_from_slice(now);
+                });
+            }
+            Unit::Join { input, step } => {
+                let offset = self.newest(block) * self.inputs + input;
+                let place = Place { offset, stride: self.partitions * self.inputs };
+                self.transform.join(step, &mut self.history, place);
+            }
+            Unit::Multiply { group } => {
+                self.vectors.run_in_lanes(Multiply { level: self, group, block, paths });
+            }
+            Unit::Part { output, step } => {
+                let place = Place { offset: output * self.groups(), stride: 1 };
+                self.transform.part(step, &self.sums, place);
+            }
+            Unit::Inverse { output, way } => {
+                let from = ((block % SIDES) * self.outputs + output) * size + way * share;
+                self.made[from..from + share].copy_from_slice(&self.transform.inverse(way)[share..]);
+            }
+        }
+    }
+
+    /// Where the lines of a block lie among those of the others; the blocks before it follow.
+    pub fn newest(&self, block: usize) -> usize {
+        (self.partitions - block % self.partitions) % self.partitions
+    }
+
+    #[inline(always)]
+    fn multiply<E: Eight>(&mut self, group: usize, block: usize, paths: &[Path]) {
+        let (groups, partitions, inputs) = (self.groups(), self.partitions, self.inputs);
+        let known = (block - self.unknown).min(partitions);
+        let newest = self.newest(block);
+        let row = &self.history[group * partitions * inputs..][..partitions * inputs];
+        for output in 0..self.outputs {
+            let mut sums = [E::of(&[0.0; simd::LANES]); 6];
+            for path in paths.iter().filter(|path| path.output == output) {
+                let taps = &self.taps[(path.impulse * groups + group) * partitions..][..known];
+                // From the newest block to the end of the row, and on from its beginning.
+                let (early, late) = taps.split_at(known.min(partitions - newest));
+                for (taps, first) in [(early, newest), (late, 0)] {
+                    let lines = row[first * inputs + path.input..].iter().step_by(inputs);
+                    taps.iter().zip(lines).for_each(|(taps, lines)| add_products(&mut sums, taps, lines));
+                }
+            }
+            let [rr0, rr1, ii0, ii1, im0, im1] = sums;
+            let sum = &mut self.sums[output * groups + group];
+            for (at, part) in [rr0.minus(ii0), rr1.minus(ii1), im0, im1].into_iter().enumerate() {
+                sum[at * simd::LANES..][..simd::LANES].copy_from_slice(&part.values());
+            }
+            if group == 0 {
+                // The lowest and the highest frequency are two real lines.
+                (sum[0], sum[LANES]) = (rr0.values()[0], ii0.values()[0]);
+            }
+        }
+    }
+
+    /// Whether the newest block's transform is among the others.
+    pub fn has_heard(&self, tick: usize) -> bool {
+        self.due[tick % self.ticks] >= self.inputs * (self.transform.ways() + self.transform.steps())
+    }
+
+    /// `[audio]` Takes over a group of lines of all blocks, and gives how many samples that are.
+    pub fn adopt_group(&mut self, old: &Self, group: usize, tick: usize) -> usize {
+        let (inputs, block) = (self.inputs, self.block(tick));
+        let [mine, theirs] = [&*self, old].map(|level| (level.partitions, level.newest(block)));
+        let place = |(partitions, newest): (usize, usize), age| {
+            (group * partitions + (newest + age) % partitions) * inputs
+        };
+        let common = mine.0.min(theirs.0);
+        for age in 0..common {
+            let (to, from) = (place(mine, age), place(theirs, age));
+            self.history[to..to + inputs].copy_from_slice(&old.history[from..from + inputs]);
+        }
+        common * inputs * 2 * LANES
+    }
+
+    /// `[audio]` Adds what is heard of `output` from tick `tick` on.
+    pub fn give(&self, tick: usize, output: usize, samples: &mut [f64; TICK]) {
+        let (size, ways) = (self.size(), self.transform.ways());
+        // The newest block whose job is done.
+        let Some(block) = (tick + 1).checked_div(self.ticks).and_then(|jobs| jobs.checked_sub(1)) else {
+            return;
+        };
+        if block < self.first_heard {
+            return;
+        }
+        let at = (tick + 1) % self.ticks * TICK / ways;
+        let side = ((block % SIDES) * self.outputs + output) * size;
+        for way in 0..ways {
+            let from = side + way * size / ways + at;
+            let places = samples[way..].iter_mut().step_by(ways);
+            places.zip(&self.made[from..from + TICK / ways]).for_each(|(to, x)| *to += x);
+        }
+    }
+}
+
+/// What a group of lines makes of the blocks so far, for each output.
+struct Multiply<'a> {
+    level: &'a mut Level,
+    group: usize,
+    block: usize,
+    paths: &'a [Path],
+}
+
+impl InLanes for Multiply<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run<E: Eight>(self) {
+        self.level.multiply::<E>(self.group, self.block, self.paths);
+    }
+}
+
+/// Adds the products of two groups of lines: of real parts, of imaginary parts, and of both crosswise.
+#[inline(always)]
+fn add_products<E: Eight>(sums: &mut [E; 6], taps: &Group, lines: &Group) {
+    let (a, b) = (taps.as_chunks().0, lines.as_chunks().0);
+    for half in 0..2 {
+        let [ar, ai, br, bi] = [&a[half], &a[2 + half], &b[half], &b[2 + half]].map(E::of);
+        sums[half] = ar.mul_add(br, sums[half]);
+        sums[2 + half] = ai.mul_add(bi, sums[2 + half]);
+        sums[4 + half] = ar.mul_add(bi, ai.mul_add(br, sums[4 + half]));
+    }
+}
+
+/// About how long it takes, in ns: a transform of a piece for each sample and each halving...
+const TRANSFORM_NS: f64 = 0.16;
+/// ... a line that is joined or parted, and for each doubling of the ways, where the caches hold something else...
+const JOIN_NS: (f64, f64) = (1.7, 2.0);
+/// ... and a line that is multiplied.
+const MULTIPLY_NS: f64 = 1.0;
+/// Where a level has more lines to be multiplied than this, the nearer caches do not hold them ...
+const NEAR_LINES: usize = 65_536;
+/// ... and what reads or writes there takes so many times as long.
+const FAR: f64 = 1.5;
+
+fn join_ns(ways: usize) -> f64 {
+    JOIN_NS.0 + JOIN_NS.1 * f64::from(ways.ilog2())
+}
+
+impl Stretch {
+    /// About how long a tick of it takes, in ns.
+    pub fn cost(&self, shape: &Shape, paths: usize) -> f64 {
+        let size = 2 * self.ticks * TICK;
+        let ways = Transform::ways_of(size);
+        let transform = 2.0 * TRANSFORM_NS * f64::from((size / ways).ilog2()) + join_ns(ways);
+        let transforms = (shape.inputs + shape.outputs) as f64 * transform;
+        TICK as f64 * (transforms + MULTIPLY_NS * (self.partitions * paths) as f64)
+    }
+}
+
+/// The units of a job, and where those of each tick end.
+fn schedule(
+    transform: &Transform,
+    stretch: &Stretch,
+    shape: &Shape,
+    paths: usize,
+) -> (Box<[Unit]>, Box<[usize]>) {
+    let (ways, steps) = (transform.ways(), transform.steps());
+    let size = stretch.ticks * TICK;
+    let mut units = Vec::new();
+    for input in 0..shape.inputs {
+        units.extend((0..ways).map(|way| Unit::Forward { input, way }));
+        units.extend((0..steps).map(|step| Unit::Join { input, step }));
+    }
+    units.extend((0..size / LANES).map(|group| Unit::Multiply { group }));
+    for output in 0..shape.outputs {
+        units.extend((0..steps).map(|step| Unit::Part { output, step }));
+        units.extend((0..ways).map(|way| Unit::Inverse { output, way }));
+    }
+    let piece = transform.piece() as f64;
+    let is_far = size * stretch.partitions * paths > NEAR_LINES;
+    let far = if is_far { FAR } else { 1.0 };
+    let step = join_ns(ways) * size as f64 / steps as f64;
+    let cost = |unit: &Unit| match unit {
+        Unit::Forward { .. } => far * TRANSFORM_NS * piece * piece.log2(),
+        Unit::Inverse { .. } => TRANSFORM_NS * piece * piece.log2(),
+        // Where the first input's lines go is near from then on: those of the others lie beside them.
+        Unit::Join { input: 0, .. } => far * step,
+        Unit::Join { .. } | Unit::Part { .. } => step,
+        Unit::Multiply { .. } => far * MULTIPLY_NS * (LANES * stretch.partitions * paths) as f64,
+    };
+    let share = units.iter().map(cost).sum::<f64>() / stretch.ticks as f64;
+    // A unit belongs to the tick in which its middle falls.
+    let mut done = 0.0;
+    let middles: Vec<f64> = units
+        .iter()
+        .map(|unit| {
+            done += cost(unit);
+            done - cost(unit) / 2.0
+        })
+        .collect();
+    let due = (1..=stretch.ticks).map(|tick| middles.partition_point(|middle| *middle < share * tick as f64));
+    let due = due.collect();
+    (units.into(), due)
+}
+
+/// Room that the audio thread need not wait for: every page of it has been touched.
+fn room<T: Copy + Default>(count: usize) -> Box<[T]> {
+    let mut room = vec![T::default(); count].into_boxed_slice();
+    std::hint::black_box(&mut room).fill(T::default());
+    room
+}

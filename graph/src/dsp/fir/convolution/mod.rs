@@ -1,0 +1,202 @@
+//! Convolution with long impulse responses, without added latency, its work spread evenly over time.
+//!
+//! The first 64 taps are summed directly. Those that follow are cut into partitions of 64 taps and more, each longer than the
+//! ones before it, which are convolved by Fourier transforms of twice their length (overlap-save); of each length there are
+//! as many as it takes until the next may take its time. Transforms of what came in are kept and shared by all paths.
+//!
+//! Sources: W. G. Gardner, *Efficient convolution without input-output delay*, JAES 43(3), 1995; G. García, *Optimal filter
+//! partition for efficient convolution with short input/output delay*, AES 113, 2002; F. Wefers, *Partitioned convolution
+//! algorithms for real-time auralization*, 2015, chapters 5 and 6.
+//!
+//! Where the work is done is fixed in frames since the last reset, so what comes out does not depend on how the signal was
+//! cut into blocks.
+
+mod handover;
+mod level;
+
+use crate::dsp::fir::convolution::handover::Handover;
+use crate::dsp::fir::convolution::level::{Level, Stretch};
+use crate::dsp::simd::{Eight, InLanes, LANES, Vectors};
+
+/// Frames from one tick to the next: at each a share of the work is done.
+pub const TICK: usize = 64;
+/// Frames that are summed directly at once.
+const AT_ONCE: usize = 4 * LANES;
+/// Ticks in a partition of each length.
+const TICKS: [usize; 5] = [1, 4, 16, 64, 256];
+
+/// From an input by an impulse to an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Which input.
+    pub input: usize,
+    /// Which impulse.
+    pub impulse: usize,
+    /// Which output.
+    pub output: usize,
+}
+
+/// How many inputs and outputs there are.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    inputs: usize,
+    outputs: usize,
+}
+
+/// See the module.
+pub struct Convolution {
+    paths: Box<[Path]>,
+    /// The first taps of each impulse.
+    heads: Box<[Box<[f64]>]>,
+    levels: Box<[Level]>,
+    /// For each input, the tick before, and this one so far.
+    past: Box<[[f64; 2 * TICK + AT_ONCE]]>,
+    /// For each output, what the levels make of this tick.
+    ahead: Box<[[f64; TICK]]>,
+    /// Ticks since the last reset, and frames since the last tick.
+    tick: usize,
+    at: usize,
+    handover: Option<Handover>,
+    vectors: Vectors,
+}
+
+impl Convolution {
+    /// `[control]` From `inputs` to `outputs` by `impulses`; an output is the sum of its paths.
+    pub fn new(impulses: &[&[f64]], paths: &[Path], inputs: usize, outputs: usize) -> Self {
+        let taps = impulses.iter().map(|impulse| impulse.len()).max().unwrap_or(0);
+        let shape = Shape { inputs, outputs };
+        let level = |stretch: &Stretch| Level::new(stretch, impulses, &shape, paths.len());
+        Self {
+            paths: paths.into(),
+            heads: impulses.iter().map(|impulse| impulse[..impulse.len().min(TICK)].into()).collect(),
+            levels: plan(taps, &shape, paths.len()).iter().map(level).collect(),
+            past: vec![[0.0; 2 * TICK + AT_ONCE]; inputs].into_boxed_slice(),
+            ahead: vec![[0.0; TICK]; outputs].into_boxed_slice(),
+            tick: 0,
+            at: 0,
+            handover: None,
+            vectors: Vectors::detect(),
+        }
+    }
+
+    /// `[control]` One channel, to be filtered by [`Self::filter`].
+    pub fn mono(impulse: &[f64]) -> Self {
+        Self::each(impulse, 1)
+    }
+
+    /// `[control]` `channels` channels, each by itself with the same impulse.
+    pub fn each(impulse: &[f64], channels: usize) -> Self {
+        let path = |channel| Path { input: channel, impulse: 0, output: channel };
+        Self::new(&[impulse], &(0..channels).map(path).collect::<Vec<_>>(), channels, channels)
+    }
+
+    /// `[audio]` Convolves the first `frames` (at most 64) of each input.
+    pub fn process(&mut self, inputs: &[[f64; TICK]], outputs: &mut [[f64; TICK]], frames: usize) {
+        let mut from = 0;
+        while from < frames {
+            let count = (frames - from).min(TICK - self.at);
+            for (past, input) in self.past.iter_mut().zip(inputs) {
+                past[TICK + self.at..][..count].copy_from_slice(&input[from..from + count]);
+            }
+            for (at, output) in outputs.iter_mut().enumerate().take(self.ahead.len()) {
+                let ahead = &self.ahead[at][self.at..self.at + count];
+                output[from..from + count].copy_from_slice(ahead);
+                self.add_head(at, &mut output[from..from + count]);
+            }
+            (from, self.at) = (from + count, self.at + count);
+            if self.at == TICK {
+                self.turn();
+            }
+        }
+    }
+
+    /// `[audio]` Convolves at most 64 samples of a single channel in place.
+    pub fn filter(&mut self, samples: &mut [f64]) {
+        let (mut input, mut output) = ([[0.0; TICK]], [[0.0; TICK]]);
+        input[0][..samples.len()].copy_from_slice(samples);
+        self.process(&input, &mut output, samples.len());
+        samples.copy_from_slice(&output[0][..samples.len()]);
+    }
+
+    /// `[audio]` Forgets the past. The work for it is small, however much there is to forget.
+    pub fn reset(&mut self) {
+        (self.tick, self.at, self.handover) = (0, 0, None);
+        self.past.as_flattened_mut().fill(0.0);
+        self.ahead.as_flattened_mut().fill(0.0);
+        self.levels.iter_mut().for_each(|level| level.know_from(0));
+    }
+
+    /// Adds what the first taps make of the frames from `self.at` on.
+    fn add_head(&self, output: usize, samples: &mut [f64]) {
+        for path in self.paths.iter().filter(|path| path.output == output) {
+            let (taps, past) = (&*self.heads[path.impulse], &self.past[path.input]);
+            for (at, samples) in samples.chunks_mut(AT_ONCE).enumerate() {
+                let from = TICK + self.at + at * AT_ONCE;
+                self.vectors.run_in_lanes(Direct { taps, past, from, samples });
+            }
+        }
+    }
+
+    /// A tick is full: every level takes it, works, and says what it has for the next.
+    fn turn(&mut self) {
+        self.tick += 1;
+        self.at = 0;
+        self.ahead.as_flattened_mut().fill(0.0);
+        for level in &mut self.levels {
+            for (input, past) in self.past.iter().enumerate() {
+                if let Some(samples) = past[TICK..].first_chunk() {
+                    level.take(self.tick, input, samples);
+                }
+            }
+            level.work(self.tick, &self.paths);
+            for (output, ahead) in self.ahead.iter_mut().enumerate() {
+                level.give(self.tick, output, ahead);
+            }
+        }
+        self.past.iter_mut().for_each(|past| past.copy_within(TICK..2 * TICK, 0));
+    }
+}
+
+/// Adds a direct convolution to `samples`: of as many samples of `past`, from `from` on.
+struct Direct<'a> {
+    taps: &'a [f64],
+    past: &'a [f64; 2 * TICK + AT_ONCE],
+    from: usize,
+    samples: &'a mut [f64],
+}
+
+impl InLanes for Direct<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run<E: Eight>(self) {
+        let mut sums = [E::of(&[0.0; LANES]); AT_ONCE / LANES];
+        for (age, tap) in self.taps.iter().enumerate() {
+            let tap = E::of(&[*tap; LANES]);
+            let (heard, _) = self.past[self.from - age..self.from - age + AT_ONCE].as_chunks();
+            sums.iter_mut().zip(heard).for_each(|(sum, heard)| *sum = tap.mul_add(E::of(heard), *sum));
+        }
+        let sums = sums.map(E::values);
+        self.samples.iter_mut().zip(sums.as_flattened()).for_each(|(sample, sum)| *sample += sum);
+    }
+}
+
+/// The partitions of impulses of `taps` taps that cost least.
+fn plan(taps: usize, shape: &Shape, paths: usize) -> Vec<Stretch> {
+    // What a length makes of an input is there one length after the block that it belongs to, less a tick.
+    let start = |ticks: usize| (2 * ticks - 1) * TICK;
+    let up_to = |last: usize| -> Vec<Stretch> {
+        let stretch = |at: usize| {
+            let (ticks, start_at) = (TICKS[at], start(TICKS[at]));
+            let end = if at == last { taps } else { start(TICKS[at + 1]) };
+            Stretch { ticks, start: start_at, partitions: (end - start_at).div_ceil(ticks * TICK) }
+        };
+        (0..=last).map(stretch).collect()
+    };
+    let possible = (0..TICKS.len()).filter(|last| taps > start(TICKS[*last])).map(up_to);
+    let cost = |plan: &Vec<Stretch>| plan.iter().map(|stretch| stretch.cost(shape, paths)).sum::<f64>();
+    possible.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! The bands of an equaliser as filters of finite length: their magnitude, in linear or mixed phase.
+//!
+//! Mixed phase is that of the bands below 100 Hz and linear above 400 Hz; between, less and less of the bands' phase is in
+//! it. So nothing low rings long before it sounds, and nothing higher is turned in phase.
+//!
+//! Bands that work on the left or the right, or on the middle or the side, need a filter for each; where an equaliser has
+//! both, each of the first two channels comes from both. All-passes are left out: they have no magnitude.
+
+use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
+use crate::dsp::filter::matched::Matcher;
+use crate::dsp::filter::svf::Ratio;
+use crate::dsp::fir::linear::Linear;
+use crate::dsp::fir::linear::bank::Sources;
+use crate::dsp::fir::linear::design::{BINS, Curve, Reach};
+use crate::dsp::simd::Vectors;
+use num_complex::Complex64;
+use std::f64::consts::PI;
+
+/// Below the first frequency mixed phase is minimum, above the second linear, in Hz.
+const MIXED_HZ: [f64; 2] = [100.0, 400.0];
+
+/// See the module.
+pub struct Equaliser {
+    linear: Linear,
+    bands: Bands,
+    matcher: Matcher,
+    rate: f64,
+    /// The band whose sections are made next, for the design that comes.
+    next: Option<usize>,
+    /// Whether the first two inputs are the middle and the side.
+    is_mid_side: bool,
+}
+
+struct Bands {
+    bands: Box<[Band]>,
+    is_mixed: bool,
+    /// Filters 0 and 1 stand for what comes in left, 2 and 3 for what comes in right.
+    is_crossed: bool,
+    /// The pair of filters for the channels after the first two.
+    others: Option<usize>,
+    vectors: Vectors,
+}
+
+struct Band {
+    form: Form,
+    place: Place,
+    wanted: Made,
+    made: Made,
+    sections: Box<[Ratio]>,
+    /// Sections that are no wires.
+    used: usize,
+}
+
+impl Equaliser {
+    /// `[control]` For `channels` channels at `rate` Hz; `bands` are made for `wanted`.
+    pub fn new(
+        rate: f64,
+        reach: Reach,
+        channels: usize,
+        bands: &[(Form, Place)],
+        wanted: &impl Fn(usize) -> Made,
+    ) -> Self {
+        let has = |is: fn(Place) -> bool| bands.iter().any(|(_, place)| is(*place));
+        let has_mid_side = channels > 1 && has(Place::is_mid_side);
+        let is_placed = has(|place| place != Place::Stereo);
+        let is_crossed = has_mid_side && has(|place| matches!(place, Place::Left | Place::Right));
+        let first = if is_crossed { 4 } else { 2 };
+        let source = |channel: usize| -> Sources {
+            match channel {
+                0 | 1 if is_crossed => Box::new([(0, channel), (1, 2 + channel)]),
+                0 | 1 if is_placed => Box::new([(channel, channel)]),
+                _ if is_placed => Box::new([(channel, first)]),
+                _ => Box::new([(channel, 0)]),
+            }
+        };
+        let filters = match (is_placed, channels > 2) {
+            (false, _) => 1,
+            (true, others) => first + usize::from(others),
+        };
+        let matcher = Matcher::new(rate);
+        let band = |(index, (form, place)): (usize, &(Form, Place))| {
+            let sections = vec![Ratio::default(); form.sections()].into_boxed_slice();
+            let wanted = wanted(index);
+            let mut band = Band { form: *form, place: *place, wanted, made: UNMADE, sections, used: 0 };
+            band.make(rate, &matcher);
+            band
+        };
+        let bands = Bands {
+            bands: bands.iter().enumerate().map(band).collect(),
+            is_mixed: reach.is_mixed,
+            is_crossed,
+            others: is_placed.then_some(first / 2),
+            vectors: Vectors::detect(),
+        };
+        Self {
+            linear: Linear::new(
+                rate,
+                reach,
+                [channels, filters],
+                (0..channels).map(source).collect(),
+                &bands,
+            ),
+            bands,
+            matcher,
+            rate,
+            next: None,
+            is_mid_side: has_mid_side && !is_crossed,
+        }
+    }
+
+    /// `[audio]` Filters samples, a slice a channel. `wanted` tells what each band is to be made for.
+    pub fn process(&mut self, channels: &mut [&mut [f64]], wanted: impl Fn(usize) -> Made) {
+        let frames = channels.first().map_or(0, |samples| samples.len());
+        for frame in 0..frames {
+            for (channel, samples) in channels.iter().enumerate() {
+                let sample = match (self.is_mid_side, channel) {
+                    (true, 0) => 0.5 * (samples[frame] + channels[1][frame]),
+                    (true, 1) => 0.5 * (channels[0][frame] - samples[frame]),
+                    _ => samples[frame],
+                };
+                self.linear.bank.put(channel, sample);
+            }
+            for (channel, samples) in channels.iter_mut().enumerate() {
+                let get = |channel| self.linear.bank.get(channel);
+                samples[frame] = match (self.is_mid_side, channel) {
+                    (true, 0) => get(0) + get(1),
+                    (true, 1) => get(0) - get(1),
+                    _ => get(channel),
+                };
+            }
+            if self.linear.bank.advance() {
+                self.work(&wanted);
+            }
+        }
+    }
+
+    fn work(&mut self, wanted: &impl Fn(usize) -> Made) {
+        let bands = &mut self.bands.bands;
+        if self.next.is_none() && self.linear.is_free() {
+            bands.iter_mut().enumerate().for_each(|(index, band)| band.wanted = wanted(index));
+            self.next = bands.iter().position(Band::is_stale);
+        }
+        if let Some(next) = self.next {
+            // One at a time: a steep one takes long.
+            bands[next].make(self.rate, &self.matcher);
+            self.next = bands.iter().position(Band::is_stale);
+            if self.next.is_none() {
+                self.linear.begin();
+            }
+        }
+        self.linear.work(&self.bands);
+    }
+
+    /// `[audio]` Forgets what came in.
+    pub fn reset(&mut self) {
+        // A design that is left off is begun again.
+        if self.next.take().is_some() || !self.linear.is_free() {
+            self.bands.bands.iter_mut().for_each(|band| band.made = UNMADE);
+        }
+        self.linear.reset();
+    }
+
+    /// `[audio]` Begins to take over what came in to another of the same shape.
+    pub fn adopt(&mut self, old: &Self) {
+        if (self.is_mid_side, self.bands.is_crossed) == (old.is_mid_side, old.bands.is_crossed) {
+            self.linear.bank.adopt(&old.linear.bank);
+        }
+    }
+
+    /// `[audio]` Goes on with it: see `Bank::adopt_more`.
+    pub fn adopt_more(&mut self, old: &Self) -> usize {
+        self.linear.bank.adopt_more(&old.linear.bank)
+    }
+}
+
+impl Band {
+    fn is_stale(&self) -> bool {
+        self.form.shape != Shape::AllPass && self.made != self.wanted
+    }
+
+    /// Makes its sections as they are wanted.
+    fn make(&mut self, rate: f64, matcher: &Matcher) {
+        self.made = self.wanted;
+        self.used = 0;
+        if self.form.shape == Shape::AllPass {
+            return;
+        }
+        let Self { form, sections, used, .. } = self;
+        form.make(rate, matcher, self.made, |_, coeffs| {
+            if !coeffs.is_wire() {
+                sections[*used] = coeffs.ratio();
+                *used += 1;
+            }
+        });
+    }
+}
+
+impl Curve for Bands {
+    fn effort(&self, freq: f64) -> usize {
+        let sections: usize = self.bands.iter().map(|band| band.used).sum();
+        // A root for each band; where there is a phase of its own, two angles for each section and a turn for each band.
+        let (bands, phases) = (3 * self.bands.len(), 40 * sections + 30 * self.bands.len());
+        5 + bands + 2 * sections + if self.phase_share(freq) > 0.0 { phases } else { 0 }
+    }
+
+    fn respond(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
+        let is_others = self.others == Some(pair);
+        let start = match (self.is_crossed && !is_others, pair) {
+            (true, 0) => [1.0, 0.0],
+            (true, _) => [0.0, 1.0],
+            _ => [1.0, 1.0],
+        };
+        responses.fill(start.map(Complex64::from));
+        let shares: [f64; BINS] =
+            std::array::from_fn(|at| places.get(at).map_or(0.0, |(freq, _)| self.phase_share(*freq)));
+        let phis: [f64; BINS] = std::array::from_fn(|at| places.get(at).map_or(0.0, |(_, phi)| *phi));
+        let mut is_mid_side = false;
+        for band in self.bands.iter().filter(|band| !is_others || band.place == Place::Stereo) {
+            if self.is_crossed && !is_others && band.place != Place::Stereo {
+                turn(&mut is_mid_side, band.place.is_mid_side(), responses);
+            }
+            let sections = &band.sections[..band.used];
+            let mut powers = [1.0; BINS];
+            self.vectors.run(
+                #[inline(always)]
+                || {
+                    for section in sections {
+                        powers.iter_mut().zip(&phis).for_each(|(power, phi)| *power *= section.power(*phi));
+                    }
+                },
+            );
+            let sides = match band.place {
+                Place::Stereo => 0..2,
+                Place::Left | Place::Mid => 0..1,
+                Place::Right | Place::Side => 1..2,
+            };
+            for (at, response) in responses.iter_mut().enumerate() {
+                let mut factor = Complex64::from(powers[at].max(0.0).sqrt());
+                if shares[at] > 0.0 {
+                    let phase: f64 = sections.iter().map(|section| section.phase(places[at].1)).sum();
+                    factor = Complex64::from_polar(factor.re, shares[at] * phase);
+                }
+                response[sides.clone()].iter_mut().for_each(|side| *side *= factor);
+            }
+        }
+        turn(&mut is_mid_side, false, responses);
+    }
+}
+
+impl Bands {
+    /// How much of the bands' own phase is in the filters at a frequency.
+    fn phase_share(&self, freq: f64) -> f64 {
+        let [low, high] = MIXED_HZ;
+        match (self.is_mixed, freq) {
+            (false, _) => 0.0,
+            (true, freq) if freq >= high => 0.0,
+            (true, freq) if freq <= low => 1.0,
+            (true, freq) => 0.5 + 0.5 * (PI * (freq / low).log2() / (high / low).log2()).cos(),
+        }
+    }
+}
+
+/// Left and right to middle and side, or back, where that is not what they are already.
+fn turn(is_mid_side: &mut bool, wanted: bool, responses: &mut [[Complex64; 2]]) {
+    if std::mem::replace(is_mid_side, wanted) != wanted {
+        let scale = if wanted { 0.5 } else { 1.0 };
+        for [one, other] in responses {
+            (*one, *other) = ((*one + *other) * scale, (*one - *other) * scale);
+        }
+    }
+}

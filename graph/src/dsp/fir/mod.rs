@@ -1,0 +1,9 @@
+//! Filters of finite length: windows, linear phase, convolution, oversampling, interpolation.
+
+pub mod band_split;
+pub mod convolution;
+pub mod impulse_resampler;
+pub mod kaiser;
+pub mod linear;
+pub mod oversampler;
+pub mod true_peak;

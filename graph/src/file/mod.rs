@@ -1,0 +1,6 @@
+//! What was written: YAML with places, its fields, a chain as a spec, and every error a file can have.
+
+pub mod error;
+pub mod fields;
+pub mod spec;
+pub mod yaml;

@@ -1,0 +1,5 @@
+//! What several node types share: rows of their tables, and a node that fails on purpose, for tests.
+
+#[cfg(debug_assertions)]
+pub(crate) mod fault;
+pub(crate) mod rows;

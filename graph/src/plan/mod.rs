@@ -1,0 +1,229 @@
+//! What a spec means at one sample rate: checked, ordered, latency-aligned, buffers assigned.
+//!
+//! Plain data: it prints (see [`Plan`]'s `Display`) and compares, and a chain is built from it.
+
+pub(crate) mod planner;
+
+use crate::file::error::Mistake;
+use crate::file::spec::Spec;
+use crate::node::Kind;
+use crate::param::text::{Data, Loader, no_files};
+use crate::plan::planner::plan;
+use std::fmt;
+use std::sync::Arc;
+
+/// A named group of channels of a station.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name, as in `input.NAME`.
+    pub name: String,
+    /// 1 to 8.
+    pub channels: usize,
+}
+
+/// What a chain is fed by and feeds. The first group is what `input` and the last node mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Io {
+    /// Input groups.
+    pub inputs: Vec<Group>,
+    /// Output groups.
+    pub outputs: Vec<Group>,
+}
+
+impl Io {
+    /// One stereo group in, one out.
+    pub fn stereo() -> Self {
+        let group = |name: &str| vec![Group { name: name.to_owned(), channels: 2 }];
+        Self { inputs: group("programme"), outputs: group("master") }
+    }
+
+    /// Stereo, with a stereo group for every `input.NAME` and output that `spec` mentions: what a chain
+    /// file is checked against where no station is at hand.
+    pub fn assumed(spec: &Spec) -> Self {
+        let mut io = Self::stereo();
+        let add = |groups: &mut Vec<Group>, name: &str| {
+            if groups.iter().all(|group| group.name != name) {
+                groups.push(Group { name: name.to_owned(), channels: 2 });
+            }
+        };
+        let keys = spec.nodes.iter().flat_map(|node| node.feeds.iter().chain(&node.key).flatten());
+        for feed in keys.chain(spec.outputs.iter().flat_map(|output| &output.feeds)) {
+            if let Some(name) = feed.from.strip_prefix("input.") {
+                add(&mut io.inputs, name);
+            }
+        }
+        spec.outputs.iter().for_each(|output| add(&mut io.outputs, &output.name));
+        io
+    }
+
+    /// All input channels.
+    pub fn input_channels(&self) -> usize {
+        self.inputs.iter().map(|group| group.channels).sum()
+    }
+
+    /// All output channels.
+    pub fn output_channels(&self) -> usize {
+        self.outputs.iter().map(|group| group.channels).sum()
+    }
+}
+
+/// Where a feed comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum From {
+    /// An input group, by index.
+    Input(usize),
+    /// A node, by its place in [`Plan::nodes`].
+    Node(usize),
+}
+
+/// One source of a sum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Feed {
+    /// Where it comes from.
+    pub from: From,
+    /// Linear factor.
+    pub gain: f64,
+    /// Frames it waits for the others.
+    pub delay: usize,
+    /// Channels it has.
+    pub channels: usize,
+}
+
+/// A node in the order of the plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanNode {
+    /// Its id.
+    pub id: String,
+    /// What it is.
+    pub kind: &'static Kind,
+    /// Whether it starts out of bypass.
+    pub enabled: bool,
+    /// Unit values of all its rows.
+    pub values: Vec<f64>,
+    /// What its texts stand for, one each.
+    pub data: Vec<Option<Arc<Data>>>,
+    /// Channels out.
+    pub channels: usize,
+    /// Channels of its side-chain.
+    pub key_channels: Option<usize>,
+    /// Its sources.
+    pub feeds: Vec<Feed>,
+    /// Its side-chain's sources.
+    pub key: Vec<Feed>,
+    /// Frames from the inputs of the chain to its own input.
+    pub arrival: usize,
+    /// Frames from its input to its output.
+    pub latency: usize,
+    /// The buffer it works in.
+    pub slot: usize,
+    /// The buffer of its side-chain.
+    pub key_slot: Option<usize>,
+    /// Whether its only source is already in its buffer.
+    pub in_place: bool,
+}
+
+/// What one output group gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanOutput {
+    /// Its sources; none means silence. Delays include the padding.
+    pub feeds: Vec<Feed>,
+}
+
+/// What a spec means at one sample rate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The chain's name.
+    pub name: String,
+    /// Sample rate in Hz.
+    pub sample_rate: f64,
+    /// What it is fed by and feeds.
+    pub io: Io,
+    /// The nodes, in the order they run.
+    pub nodes: Vec<PlanNode>,
+    /// One for each output group.
+    pub outputs: Vec<PlanOutput>,
+    /// How many buffers it needs.
+    pub slots: usize,
+    /// Frames from input to output that its nodes need.
+    pub latency: usize,
+    /// Frames from input to output after padding; at least `latency`.
+    pub total: usize,
+}
+
+impl Plan {
+    /// Plans `spec` for a station with `io` at `sample_rate` Hz. All mistakes are given, not just the first; a path
+    /// in it is one.
+    pub fn new(spec: &Spec, io: &Io, sample_rate: f64) -> Result<Self, Vec<Mistake>> {
+        Self::with(spec, io, sample_rate, &no_files)
+    }
+
+    /// The same, where `load` gives what the paths in `spec` stand for.
+    pub fn with(spec: &Spec, io: &Io, sample_rate: f64, load: &Loader<'_>) -> Result<Self, Vec<Mistake>> {
+        plan(spec, io, sample_rate, load)
+    }
+
+    /// Pads every output to `total` frames of latency; less than the chain needs changes nothing.
+    pub fn pad(&mut self, total: usize) {
+        let total = total.max(self.latency);
+        for feed in self.outputs.iter_mut().flat_map(|output| &mut output.feeds) {
+            feed.delay += total - self.total;
+        }
+        self.total = total;
+    }
+
+    /// The place of the node with this id.
+    pub fn find(&self, id: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.id == id)
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |feed: &Feed| {
+            let mut text = match feed.from {
+                From::Input(0) => "input".to_owned(),
+                From::Input(group) => format!("input.{}", self.io.inputs[group].name),
+                From::Node(at) => self.nodes[at].id.clone(),
+            };
+            if feed.gain != 1.0 {
+                text += &format!(" {:+.1} dB", crate::param::gain_to_db(feed.gain));
+            }
+            if feed.delay > 0 {
+                text += &format!(" +{}", feed.delay);
+            }
+            text
+        };
+        let sum = |feeds: &[Feed]| feeds.iter().map(name).collect::<Vec<_>>().join(", ");
+        let groups = |groups: &[Group]| {
+            groups.iter().map(|g| format!("{} {}", g.name, g.channels)).collect::<Vec<_>>().join(", ")
+        };
+        writeln!(f, "chain {} at {} Hz", self.name, self.sample_rate)?;
+        writeln!(f, "in       {}", groups(&self.io.inputs))?;
+        for (at, node) in self.nodes.iter().enumerate() {
+            let id = format!("\"{}\"", node.id);
+            write!(
+                f,
+                "{at:>3} {:<11}{id:<14} {} ch {:>6} frames",
+                node.kind.name, node.channels, node.latency
+            )?;
+            write!(f, "  buffer {}{}", node.slot, if node.in_place { " in place" } else { "" })?;
+            if !node.feeds.is_empty() {
+                write!(f, "  <- {}", sum(&node.feeds))?;
+            }
+            if let Some(slot) = node.key_slot {
+                write!(f, "  key {slot} <- {}", sum(&node.key))?;
+            }
+            writeln!(f, "{}", if node.enabled { "" } else { "  (bypassed)" })?;
+        }
+        for (group, output) in self.io.outputs.iter().zip(&self.outputs) {
+            writeln!(f, "out      {} {}  <- {}", group.name, group.channels, sum(&output.feeds))?;
+        }
+        writeln!(f, "buffers  {}", self.slots)?;
+        let ms = |frames: usize| frames as f64 * 1000.0 / self.sample_rate;
+        write!(f, "latency  {} frames = {:.2} ms", self.latency, ms(self.latency))?;
+        if self.total > self.latency {
+            write!(f, ", padded to {} frames = {:.2} ms", self.total, ms(self.total))?;
+        }
+        writeln!(f)
+    }
+}
