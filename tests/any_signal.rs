@@ -5,8 +5,8 @@
 use lacquer::audio::taps::{meters, tap};
 use lacquer::media::{Depth, Sink, Source};
 use lacquer::offline::plot::{self, Measured};
-use lacquer_graph::QUANTUM;
-use lacquer_graph::metering::{FLOOR, Meters, Reading, spectrum::Spectrum};
+use lacquer_graph::SUBBLOCK;
+use lacquer_graph::metering::{FLOOR, Measurement, Meters, spectrum::Spectrum};
 use lacquer_tests::daemon::{Folder, lacquer, root};
 use lacquer_tests::random::Random;
 use lacquer_tests::signal::{Channels, gain, noise, same_bits, sine};
@@ -29,7 +29,7 @@ fn read(path: &Path) -> Channels {
     signal
 }
 
-fn measure(rate: f64, input: &Channels) -> Reading {
+fn measure(rate: f64, input: &Channels) -> Measurement {
     let mut meters = Meters::new(rate, input.len());
     meters.add(input);
     meters.finish();
@@ -291,15 +291,15 @@ fn render_says_what_it_replaced_and_nothing_else_changes() {
 fn a_live_tap_counts_what_is_a_nan_and_a_high_number_is_none() {
     let (mut probe, mut tap) = tap("input", 2, RATE);
     let mut meters = meters::Meters::new(&mut tap);
-    let mut planes = [[0.25; QUANTUM]; 2];
+    let mut planes = [[0.25; SUBBLOCK]; 2];
     (planes[0][3], planes[1][9]) = (f64::NAN, f64::INFINITY);
-    probe.take(&planes, QUANTUM);
+    probe.take(&planes, SUBBLOCK);
     let reading = meters.look();
     assert_eq!((reading.nonfinite, reading.peak), (2.0, 20.0 * 0.25_f64.log10()));
     let lines = meters.lines(&reading);
     assert!(lines.iter().any(|line| line.address == "/meter/input/nonfinite"));
     // An infinity for 32-bit floats, but no infinity.
-    probe.take(&[[1e300; QUANTUM]; 2], QUANTUM);
+    probe.take(&[[1e300; SUBBLOCK]; 2], SUBBLOCK);
     let reading = meters.look();
     assert_eq!(reading.nonfinite, 2.0);
     near(reading.peak, 770.64, 0.01, "peak");

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_graph::metering::{Meters, Reading};
+use lacquer_graph::metering::{Measurement, Meters};
 use lacquer_tests::daemon::root;
 use lacquer_tests::material;
 use lacquer_tests::rig::{RATE, Rig};
@@ -63,7 +63,7 @@ fn play(name: &str, input: &Channels) -> Channels {
 }
 
 /// What it reads after it has settled.
-fn read(name: &str, out: &Channels) -> Reading {
+fn read(name: &str, out: &Channels) -> Measurement {
     let mut meters = Meters::new(RATE, 2);
     meters.add(&out.iter().map(|x| x[SETTLE * 48_000..].to_vec()).collect::<Vec<_>>());
     meters.finish();
@@ -75,18 +75,18 @@ fn read(name: &str, out: &Channels) -> Reading {
     reading
 }
 
-fn measure(name: &str, input: &Channels) -> Reading {
+fn measure(name: &str, input: &Channels) -> Measurement {
     read(name, &play(name, input))
 }
 
 /// Loudness in LUFS and its tolerance in LU, ceiling in dBTP.
 #[track_caller]
-fn assert_reaches(name: &str, input: &Channels, loudness: f64, tolerance: f64, ceiling: f64) -> Reading {
+fn assert_reaches(name: &str, input: &Channels, loudness: f64, tolerance: f64, ceiling: f64) -> Measurement {
     assert_reads(name, &play(name, input), loudness, tolerance, ceiling)
 }
 
 #[track_caller]
-fn assert_reads(name: &str, out: &Channels, loudness: f64, tolerance: f64, ceiling: f64) -> Reading {
+fn assert_reads(name: &str, out: &Channels, loudness: f64, tolerance: f64, ceiling: f64) -> Measurement {
     let reading = read(name, out);
     let off = reading.integrated - loudness;
     assert!(off.abs() <= tolerance, "{name}: {:.2} LUFS, not {loudness}", reading.integrated);
@@ -194,7 +194,7 @@ fn an_interview_comes_without_its_room_at_the_podcasts_level() {
     let reading = assert_reads("remote-interview", &after, -16.0, 1.0, -1.0);
     // Against the voice: the leveler turns both up.
     let pause = [5.1, 5.9, 6.0];
-    let room = |channels: &Channels, reading: &Reading| level(channels, pause) - reading.integrated;
+    let room = |channels: &Channels, reading: &Measurement| level(channels, pause) - reading.integrated;
     let fall = room(&after, &reading) - room(&input, &before);
     println!("the room falls by {fall:.1} dB against the voice");
     assert!(fall < -10.0);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::browser::Browser;
 use lacquer_tests::daemon::{Daemon, eventually, free_port, root, text};
@@ -314,7 +314,7 @@ fn a_flood_from_one_peer_leaves_the_others_answered_and_its_last_value_arrives()
         again();
         client.say(GAIN, vec![]);
         let lines = client.hear_for(Duration::from_millis(20));
-        let is_last = |line: &Line| line.address == GAIN && (number(line) - f64::from(last)).abs() < 1e-4;
+        let is_last = |line: &Update| line.address == GAIN && (number(line) - f64::from(last)).abs() < 1e-4;
         lines.iter().any(is_last).then_some(())
     });
 }

@@ -4,7 +4,7 @@
 
 use assert_no_alloc::assert_no_alloc;
 use lacquer::audio::backend::clocks::{Draw, Feed, Gauge, Join, State, join};
-use lacquer_graph::{Plane, QUANTUM};
+use lacquer_graph::{Plane, SUBBLOCK};
 use lacquer_tests::random::Random;
 use lacquer_tests::signal::{db, kaiser};
 use realfft::RealFftPlanner;
@@ -57,7 +57,7 @@ impl Run {
             speed: 1.0 + 1e-6 * ppm,
             input_at: 0.0,
             done: [0, 0],
-            planes: [[0.0; QUANTUM]],
+            planes: [[0.0; SUBBLOCK]],
             is_input_dead: false,
         }
     }
@@ -89,8 +89,8 @@ impl Run {
             } else {
                 let now = output_at + self.late();
                 assert_no_alloc(|| self.draw.begin(output_block, now));
-                for from in (0..output_block).step_by(QUANTUM) {
-                    let frames = QUANTUM.min(output_block - from);
+                for from in (0..output_block).step_by(SUBBLOCK) {
+                    let frames = SUBBLOCK.min(output_block - from);
                     assert_no_alloc(|| self.draw.fill(&mut self.planes, frames));
                     heard(&self.planes[0][..frames]);
                 }
@@ -247,7 +247,7 @@ fn a_nan_from_the_input_is_silence_and_does_not_stay() {
         let (mut feed, mut draw, gauge) =
             join(Join { channels: 1, input_rate: rate, output_rate: rate, is_one_clock }).unwrap();
         gauge.set_blocks(frames, frames);
-        let (mut planes, mut heard) = ([[0.0; QUANTUM]; 1], Vec::new());
+        let (mut planes, mut heard) = ([[0.0; SUBBLOCK]; 1], Vec::new());
         for block in 0..400 {
             let now = (block * frames) as f64 / rate;
             // It is the last that comes before the input stops for a while.
@@ -257,8 +257,8 @@ fn a_nan_from_the_input_is_silence_and_does_not_stay() {
                 feed.push(frames, now, sample);
             }
             draw.begin(frames, now);
-            for _ in 0..frames / QUANTUM {
-                draw.fill(&mut planes, QUANTUM);
+            for _ in 0..frames / SUBBLOCK {
+                draw.fill(&mut planes, SUBBLOCK);
                 heard.extend(planes[0]);
             }
         }

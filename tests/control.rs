@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Listener, PATIENCE, eventually, text};
 use lacquer_tests::random::Random;
@@ -375,7 +375,7 @@ fn a_reading_is_told_in_its_own_unit() {
     let client = daemon.client();
     client.say("/subscribe", vec![Value::Number(60.0)]);
     // The programme begins softly, so it is turned up.
-    let is_up = |line: &Line| line.address == "/meter/node/lev/gain" && number(line) > 0.5;
+    let is_up = |line: &Update| line.address == "/meter/node/lev/gain" && number(line) > 0.5;
     client.hear("a gain above 0 dB", is_up);
     let loudness = client.hear("its loudness", |line| line.address == "/meter/node/lev/loudness");
     assert!((-45.0..-8.5).contains(&number(&loudness)), "{loudness:?}");
@@ -386,12 +386,12 @@ fn a_bundle_is_done_in_order_and_answered() {
     let studio = Studio::new("bundle");
     let daemon = studio.start();
     let client = daemon.client();
-    let line = |address: &str, value: f64| Line::number(address, value);
+    let line = |address: &str, value: f64| Update::number(address, value);
     let lines = [
         line("/node/glue/threshold", -10.0),
         line("/node/glue/ratio", 4.0),
         line("/node/glue/threshold", -15.0),
-        Line::new("/node/glue/threshold", vec![]),
+        Update::new("/node/glue/threshold", vec![]),
     ];
     client.0.ask(&lines).unwrap();
     assert_eq!(number(&client.hear("the answer", |line| line.address == "/node/glue/threshold")), -15.0);

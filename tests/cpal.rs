@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, binary, eventually, free_port, lacquer, text};
 use lacquer_tests::pipewire::{Server, alone};
@@ -109,7 +109,7 @@ impl Desk {
     }
 }
 
-fn status(daemon: &Daemon, key: &str) -> Line {
+fn status(daemon: &Daemon, key: &str) -> Update {
     let (client, address) = (daemon.client(), format!("/status/{key}"));
     // Of devices there is nothing while they are looked for, as they may be at any time on a busy machine.
     eventually(&address, || {
@@ -118,7 +118,7 @@ fn status(daemon: &Daemon, key: &str) -> Line {
     })
 }
 
-fn words(line: &Line) -> String {
+fn words(line: &Update) -> String {
     match line.values.as_slice() {
         [Value::Text(text)] => text.clone(),
         other => panic!("{other:?} at {}", line.address),

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use jack::{AudioIn, Client, ClientOptions, Control, Port, ProcessScope};
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, pass, state_home, text};
 use lacquer_tests::jackd::{Server, alone};
@@ -59,7 +59,7 @@ fn has(client: &Listener, address: &str, value: &Value) {
     });
 }
 
-fn status(client: &Listener, key: &str) -> Line {
+fn status(client: &Listener, key: &str) -> Update {
     client.ask_for("/status", &format!("/status/{key}"))
 }
 
@@ -284,7 +284,7 @@ fn a_full_disk_is_said_once_and_the_state_is_written_when_there_is_room() {
 /// Waits for a step of the house's against an overload, or back.
 fn step(client: &Listener, what: &str, name: &str) {
     let wanted = [text(what), text(name)];
-    let hears = |line: &Line| line.address == "/event/overload" && line.values == wanted;
+    let hears = |line: &Update| line.address == "/event/overload" && line.values == wanted;
     eventually(&format!("{what} {name}"), || {
         client.say("/subscribe", vec![]);
         client.hear_for(Duration::from_millis(200)).iter().any(hears).then_some(())

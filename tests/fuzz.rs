@@ -5,16 +5,16 @@
 use lacquer::audio::realtime::guarded;
 use lacquer::station::Station;
 use lacquer_control::peer::Peer;
-use lacquer_control::request::Intent;
+use lacquer_control::request::Request;
 use lacquer_control::surface::osc::{datagrams, decode};
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::file::error::Report;
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_graph::run::engine::Event;
-use lacquer_graph::{Chain, Plane, QUANTUM, Spec};
+use lacquer_graph::{Chain, Plane, SUBBLOCK, Spec};
 use lacquer_tests::catalogue::some_text;
 use lacquer_tests::daemon::root;
 use lacquer_tests::random::Random;
@@ -79,8 +79,8 @@ fn mutate(bytes: &mut Vec<u8>, others: &[Vec<u8>], random: &mut Random) {
 fn ten_thousand_mutated_files_are_read_or_refused() {
     let corpus = corpus();
     let mut random = Random::new(YAML_SEED);
-    let input = noise(-12.0, 1, 2, QUANTUM);
-    let mut planes: [Plane; 2] = [[0.0; QUANTUM]; 2];
+    let input = noise(-12.0, 1, 2, SUBBLOCK);
+    let mut planes: [Plane; 2] = [[0.0; SUBBLOCK]; 2];
     planes.iter_mut().zip(&input).for_each(|(plane, samples)| plane.copy_from_slice(samples));
     let (mut played, mut refused) = (0, 0);
     for _ in 0..10_000 {
@@ -90,13 +90,13 @@ fn ten_thousand_mutated_files_are_read_or_refused() {
         let io = if random.below(2) == 0 { Io::stereo() } else { Io::assumed(&spec) };
         match Plan::new(&spec, &io, RATE) {
             Ok(plan) if mistakes.is_empty() => {
-                let mut outputs = vec![[0.0; QUANTUM]; plan.io.output_channels()];
+                let mut outputs = vec![[0.0; SUBBLOCK]; plan.io.output_channels()];
                 let inputs: Vec<Plane> = planes.into_iter().cycle().take(plan.io.input_channels()).collect();
                 let mut chain = Chain::new(&plan, 1);
                 // A node that makes a NaN would be masked by its guard: what is wanted is that none does.
                 let mut faults = 0;
                 for _ in 0..20 {
-                    guarded(|| chain.process(&inputs, &mut outputs, QUANTUM, None, |_| faults += 1));
+                    guarded(|| chain.process(&inputs, &mut outputs, SUBBLOCK, None, |_| faults += 1));
                 }
                 let is_finite = outputs.iter().flatten().all(|x| x.is_finite());
                 assert!(is_finite && faults == 0, "{}", String::from_utf8_lossy(&bytes));
@@ -151,8 +151,8 @@ fn datagram(random: &mut Random, only_harmless: bool) -> Vec<u8> {
         4 => Value::Switch(random.below(2) == 0),
         _ => Value::Text("-3 dB".to_owned()),
     };
-    let lines: Vec<Line> = (0..1 + random.below(5))
-        .map(|_| Line::new(*random.pick(&ADDRESSES), (0..random.below(3)).map(|_| value(random)).collect()))
+    let lines: Vec<Update> = (0..1 + random.below(5))
+        .map(|_| Update::new(*random.pick(&ADDRESSES), (0..random.below(3)).map(|_| value(random)).collect()))
         .collect();
     let mut bytes = datagrams(&lines).remove(0);
     if !only_harmless {
@@ -176,15 +176,15 @@ fn a_hundred_thousand_datagrams_harm_nothing() {
     for round in 0..100_000 {
         let only_harmless = round % 2 == 0;
         let bytes = datagram(&mut random, only_harmless);
-        for intent in decode(&bytes, from).into_iter().flat_map(|asked| asked.intents) {
+        for request in decode(&bytes, from).into_iter().flat_map(|asked| asked.requests) {
             let rig = if only_harmless { &mut quiet } else { &mut wild };
-            match intent {
-                Intent::Set { address, value } => {
+            match request {
+                Request::Set { address, value } => {
                     if let Ok(done) = rig.air.set(&address, &value) {
                         done.orders.into_iter().for_each(|order| rig.control.stage(order));
                     }
                 }
-                Intent::Get { address } => drop(rig.air.newest().unwrap().addresses.find(&address)),
+                Request::Get { address } => drop(rig.air.newest().unwrap().addresses.find(&address)),
                 _ => {}
             }
         }
@@ -201,8 +201,8 @@ fn a_hundred_thousand_datagrams_harm_nothing() {
 fn nests_and_brackets_do_not_lead_the_decoder_down() {
     let from = Peer::Osc(([127, 0, 0, 1], 9).into());
     let wrong = |bytes: &[u8]| {
-        let intents: Vec<_> = decode(bytes, from).into_iter().flat_map(|asked| asked.intents).collect();
-        assert!(matches!(intents.as_slice(), [Intent::Wrong { .. }]), "{intents:?}");
+        let requests: Vec<_> = decode(bytes, from).into_iter().flat_map(|asked| asked.requests).collect();
+        assert!(matches!(requests.as_slice(), [Request::Wrong { .. }]), "{requests:?}");
     };
     // Bundles within bundles, as deep as a datagram can hold.
     let mut nested: Vec<u8> = Vec::new();
@@ -229,7 +229,7 @@ fn no_time_of_a_bundle_is_too_early_or_too_late() {
         bundle.extend(b"/ping\0\0\0,\0\0\0");
         let asked = decode(&bundle, from);
         assert!(
-            matches!(asked.as_slice(), [asked] if asked.intents == [Intent::Ping]),
+            matches!(asked.as_slice(), [asked] if asked.requests == [Request::Ping]),
             "{time:x}: {asked:?}"
         );
     }
@@ -252,16 +252,16 @@ fn some_value(row: &Param, random: &mut Random) -> String {
 fn every_kind_bears_any_settings_and_any_moves_at_any_rate() {
     let mut random = Random::new(OSC_SEED + 1);
     let input = noise(0.0, 3, 2, 4_800);
-    for kind in CATALOGUE {
+    for node_type in CATALOGUE {
         for round in 0..40 {
             let row = |row: &Param, random: &mut Random| {
                 (row.name != "channels").then(|| format!("{}: \"{}\"", row.name, some_value(row, random)))
             };
             let mut fields = vec!["id: n".to_owned()];
-            fields.extend(kind.rows.iter().filter_map(|r| row(r, &mut random)));
-            let texts = kind.texts.iter().filter(|_| random.below(2) == 0);
+            fields.extend(node_type.rows.iter().filter_map(|r| row(r, &mut random)));
+            let texts = node_type.texts.iter().filter(|_| random.below(2) == 0);
             fields.extend(texts.map(|text| format!("{}: \"{}\"", text.name, some_text(text.form))));
-            if let Some(parts) = kind.parts {
+            if let Some(parts) = node_type.parts {
                 let count = parts.least.max(1) + random.below(parts.most - parts.least);
                 let list: Vec<_> = (0..count)
                     .map(|at| {
@@ -272,7 +272,7 @@ fn every_kind_bears_any_settings_and_any_moves_at_any_rate() {
                     .collect();
                 fields.push(format!("{}: [{}]", parts.list, list.join(", ")));
             }
-            let yaml = format!("  - {}: {{{}}}\n", kind.name, fields.join(", "));
+            let yaml = format!("  - {}: {{{}}}\n", node_type.name, fields.join(", "));
             let rate = [44_100.0, 48_000.0, 96_000.0, 192_000.0][round % 4];
             let mut rig = Rig::at(rate, &yaml);
             let places: Vec<_> = {

@@ -25,7 +25,7 @@ fn every_node_type_sounds_as_approved() {
         Golden::new("nodes", "Every node type in the laws' settings and programmes; half-way all moves.");
     let mut seen = BTreeSet::new();
     for variant in variants() {
-        let name = format!("{}/{}", variant.kind.name, variant.name);
+        let name = format!("{}/{}", variant.node_type.name, variant.name);
         if !seen.insert(variant.yaml.clone()) {
             continue;
         }

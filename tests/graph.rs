@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer::audio::realtime::guarded;
-use lacquer_graph::node::{Kind, Node, Params};
+use lacquer_graph::node::{Node, NodeType, Params};
 use lacquer_graph::plan::{Io, Plan};
-use lacquer_graph::reading::Meter;
-use lacquer_graph::{Block, Chain, Plane, QUANTUM};
+use lacquer_graph::reading::Readings;
+use lacquer_graph::{Block, Chain, Plane, SUBBLOCK};
 use lacquer_tests::rig::{RATE, Rig, groups, spec};
 use lacquer_tests::signal::{Channels, bursts, db, distance, noise, peak, silence};
 use std::process::Command;
@@ -143,7 +143,7 @@ struct Bomb {
 }
 
 impl Node for Bomb {
-    fn process(&mut self, block: &mut Block<'_>, _: &Params<'_>, _: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, _: &Params<'_>, _: &mut Readings) {
         for frame in 0..block.frames() {
             if self.left == 0 {
                 *block.at(0, frame) = self.poison;
@@ -159,15 +159,15 @@ impl Node for Bomb {
     fn adopt(&mut self, _: &dyn Node) {}
 }
 
-static BOMB: Kind = Kind::new("bomb", "Fails once, after 1000 frames.", &[], |_| {
+static BOMB: NodeType = NodeType::new("bomb", "Fails once, after 1000 frames.", &[], |_| {
     Box::new(Bomb { left: 1_000, poison: f64::NAN })
 });
-static STUCK: Kind = Kind::new("stuck", "Fails always.", &[], |_| Box::new(Stuck));
+static STUCK: NodeType = NodeType::new("stuck", "Fails always.", &[], |_| Box::new(Stuck));
 
 struct Stuck;
 
 impl Node for Stuck {
-    fn process(&mut self, block: &mut Block<'_>, _: &Params<'_>, _: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, _: &Params<'_>, _: &mut Readings) {
         *block.at(1, 0) = f64::INFINITY;
     }
 
@@ -177,17 +177,17 @@ impl Node for Stuck {
 }
 
 /// Plays a chain whose node `n` is `kind`; gives the output and how often the node failed.
-fn play_failing(kind: &'static Kind, nodes: &str, input: &Channels) -> (Channels, usize, usize) {
+fn play_failing(node_type: &'static NodeType, nodes: &str, input: &Channels) -> (Channels, usize, usize) {
     let mut plan = plan(nodes, &Io::stereo());
     let at = plan.find("n").unwrap();
-    plan.nodes[at].kind = kind;
+    plan.nodes[at].node_type = node_type;
     plan.nodes[at].values.clear();
     let mut chain = Chain::new(&plan, 1);
     let (mut out, mut faults): (Channels, usize) = (silence(2, 0), 0);
-    for from in (0..input[0].len()).step_by(QUANTUM) {
-        let frames = QUANTUM.min(input[0].len() - from);
-        let mut planes: [Plane; 2] = [[0.0; QUANTUM]; 2];
-        let mut outputs: [Plane; 2] = [[0.0; QUANTUM]; 2];
+    for from in (0..input[0].len()).step_by(SUBBLOCK) {
+        let frames = SUBBLOCK.min(input[0].len() - from);
+        let mut planes: [Plane; 2] = [[0.0; SUBBLOCK]; 2];
+        let mut outputs: [Plane; 2] = [[0.0; SUBBLOCK]; 2];
         for (plane, samples) in planes.iter_mut().zip(input) {
             plane[..frames].copy_from_slice(&samples[from..from + frames]);
         }

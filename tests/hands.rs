@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, PATIENCE, eventually, text};
 use lacquer_tests::studio::{Studio, number, why};
@@ -51,7 +51,7 @@ fn every_subscriber_hears_all_three_trees_as_it_wishes() {
     words.hear("it as text", |line| {
         line.address == "/text/glue/threshold" && line.values == [text("-24 dBFS")]
     });
-    let count = |lines: &[Line], what: &str| lines.iter().filter(|line| line.address == what).count();
+    let count = |lines: &[Update], what: &str| lines.iter().filter(|line| line.address == what).count();
     words.hear("meters as text", |line| line.address == "/text/meter/output/peak");
     // In any stretch in which the machine lets it.
     eventually("who wants five meters a second is sent fewer than the others", || {

@@ -51,7 +51,7 @@ fn every_file_in_nodes_is_in_the_catalogue() {
         .filter(|name| name != "mod")
         .collect();
     files.sort();
-    let names: Vec<_> = CATALOGUE.iter().map(|kind| kind.name.to_owned()).collect();
+    let names: Vec<_> = CATALOGUE.iter().map(|node_type| node_type.name.to_owned()).collect();
     assert_eq!(files, names, "and the catalogue is in alphabetical order");
 }
 
@@ -119,8 +119,8 @@ fn every_path_that_the_documents_name_exists() {
 #[test]
 fn every_node_type_and_address_is_in_the_readme() {
     let readme = read(&root().join("README.md"));
-    for kind in CATALOGUE {
-        assert!(readme.contains(&format!("`{}`", kind.name)), "{}", kind.name);
+    for node_type in CATALOGUE {
+        assert!(readme.contains(&format!("`{}`", node_type.name)), "{}", node_type.name);
     }
     for address in
         ["/swap", "/chains", "/status", "/ping", "/bypass", "/reload", "/subscribe", "/unsubscribe", "/error"]

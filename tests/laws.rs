@@ -8,8 +8,8 @@ use lacquer_graph::node::{Node, Params, Ports, Setup};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::Unit;
 use lacquer_graph::plan::Io;
-use lacquer_graph::reading::Meter;
-use lacquer_graph::{Block, Plane, QUANTUM};
+use lacquer_graph::reading::Readings;
+use lacquer_graph::{Block, Plane, SUBBLOCK};
 use lacquer_tests::catalogue::{Variant, of, programme, variants};
 use lacquer_tests::rig::{RATE, Rig, groups, read_data, spec};
 use lacquer_tests::signal::{
@@ -72,7 +72,7 @@ fn the_declared_latency_is_the_measured_one() {
     let is_low =
         |variant: &Variant| ["\"mixed\"", "\"lowpass\""].iter().all(|word| variant.yaml.contains(word));
     let has_latency =
-        |variant: &&Variant| !variant.is_source() && variant.kind.name != "delay" && !is_low(variant);
+        |variant: &&Variant| !variant.is_source() && variant.node_type.name != "delay" && !is_low(variant);
     for variant in variants().iter().filter(has_latency) {
         let mut rig = Rig::of(&variant.yaml);
         let mut impulse = silence(2, rig.latency() + 4_096);
@@ -118,26 +118,33 @@ impl Alone {
     fn new(variant: &Variant) -> Self {
         let spec = spec(&format!("nodes:\n{}", variant.yaml));
         let values = &spec.nodes[0].values;
-        let kind = variant.kind;
+        let node_type = variant.node_type;
         let data = read_data(&spec);
-        let setup = Setup::new(kind, RATE, 2, 2, values, &data);
-        let ramps =
-            values.iter().enumerate().map(|(i, value)| kind.row(i).unwrap().at_rest(*value, RATE)).collect();
-        Self { node: (kind.build)(&setup), ramps, shape: (kind.rows.len(), kind.part_rows().len()) }
+        let setup = Setup::new(node_type, RATE, 2, 2, values, &data);
+        let ramps = values
+            .iter()
+            .enumerate()
+            .map(|(i, value)| node_type.row(i).unwrap().at_rest(*value, RATE))
+            .collect();
+        Self {
+            node: (node_type.build)(&setup),
+            ramps,
+            shape: (node_type.rows.len(), node_type.part_rows().len()),
+        }
     }
 
     fn play(&mut self, input: &Channels) -> Channels {
         let mut out = silence(2, 0);
-        for from in (0..input[0].len()).step_by(QUANTUM) {
-            let frames = QUANTUM.min(input[0].len() - from);
-            let mut planes: [Plane; 2] = [[0.0; QUANTUM]; 2];
+        for from in (0..input[0].len()).step_by(SUBBLOCK) {
+            let frames = SUBBLOCK.min(input[0].len() - from);
+            let mut planes: [Plane; 2] = [[0.0; SUBBLOCK]; 2];
             for (plane, samples) in planes.iter_mut().zip(input) {
                 plane[..frames].copy_from_slice(&samples[from..from + frames]);
             }
             guarded(|| {
                 let params = Params::new(&self.ramps, self.shape.0, self.shape.1, false);
                 let mut block = Block::new(&mut planes, None, frames);
-                self.node.process(&mut block, &params, &mut Meter::default());
+                self.node.process(&mut block, &params, &mut Readings::default());
             });
             out.iter_mut().zip(planes).for_each(|(all, plane)| all.extend(&plane[..frames]));
         }
@@ -168,7 +175,7 @@ fn a_node_that_adopted_another_goes_on_where_it_was() {
         // What is too much for one quantum goes over while both play.
         let mut frames = 0;
         while guarded(|| new.node.adopt_more(old.node.as_ref(), frames)) > 0 {
-            frames = QUANTUM;
+            frames = SUBBLOCK;
             let more = noise(0.0, 8, 2, frames);
             old.play(&more);
             new.play(&more);
@@ -215,9 +222,11 @@ fn silence_stays_silence_and_tails_never_become_denormal() {
 #[test]
 fn one_to_eight_channels_are_played_each_by_itself() {
     // A dither's noise is another on each channel.
-    let kinds = CATALOGUE.iter().filter(|kind| kind.name != "dither");
-    for kind in kinds.filter(|kind| matches!(kind.ports, Ports::Through | Ports::Remix(_))) {
-        for variant in of(kind) {
+    let node_types = CATALOGUE.iter().filter(|node_type| node_type.name != "dither");
+    for node_type in
+        node_types.filter(|node_type| matches!(node_type.ports, Ports::Through | Ports::Remix(_)))
+    {
+        for variant in of(node_type) {
             // Dynamics hear all channels together; unlinked they are each by itself. Nor is the middle a channel.
             let yaml = variant.yaml.replace("link: \"25 %\"", "link: 0").replace("link: \"75 %\"", "link: 0");
             let yaml = yaml.replace("split: \"midside\"", "split: stereo");
@@ -249,8 +258,8 @@ fn listen(nodes: &str, change: impl FnOnce(&mut Rig)) -> Channels {
 
 #[test]
 fn every_parameter_and_setting_has_an_effect() {
-    for kind in CATALOGUE {
-        let probes = of(kind);
+    for node_type in CATALOGUE {
+        let probes = of(node_type);
         let places: Vec<_> = {
             let rig = Rig::of(&probes[0].yaml);
             let all = rig.air.newest().unwrap().addresses.all();
@@ -278,7 +287,7 @@ fn every_parameter_and_setting_has_an_effect() {
                 // -140 dBFS: a longer filter in linear phase changes little, and roundings far less.
                 distance(&hear(norms[0]), &hear(norms[1])) > 1e-7
             });
-            assert!(has_effect, "{}: {address} does nothing", kind.name);
+            assert!(has_effect, "{}: {address} does nothing", node_type.name);
         }
     }
 }
@@ -288,7 +297,7 @@ fn no_move_of_a_parameter_is_heard_as_a_click() {
     // A whole number of periods: played again and again it goes on without a seam.
     let input = sine(1000.0, -6.0, RATE, 2, 12_000);
     // A noise is no sine, and a clipper makes highs of its own at every place on the way.
-    let is_heard = |variant: &&Variant| !["noise", "clipper"].contains(&variant.kind.name);
+    let is_heard = |variant: &&Variant| !["noise", "clipper"].contains(&variant.node_type.name);
     for variant in variants().iter().filter(is_heard) {
         let places: Vec<_> = {
             let rig = Rig::of(&variant.yaml);

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer::media::{Depth, Sink};
-use lacquer_graph::metering::{Meters, Reading, spectrum::Spectrum};
+use lacquer_graph::metering::{Measurement, Meters, spectrum::Spectrum};
 use lacquer_tests::daemon::lacquer;
 use lacquer_tests::signal::{Channels, db, gain, kaiser, noise, sine};
 use std::f64::consts::{PI, TAU};
@@ -27,7 +27,7 @@ fn tone(stretches: &[(f64, f64)]) -> Channels {
 const SILENT: f64 = f64::NEG_INFINITY;
 
 /// Plays `input` in pieces of 10 ms and looks after each.
-fn watch(rate: f64, input: &Channels, mut look: impl FnMut(f64, &Reading)) -> Reading {
+fn watch(rate: f64, input: &Channels, mut look: impl FnMut(f64, &Measurement)) -> Measurement {
     let mut meters = Meters::new(rate, input.len());
     let hop = (rate / 100.0) as usize;
     let mut from = 0;
@@ -41,7 +41,7 @@ fn watch(rate: f64, input: &Channels, mut look: impl FnMut(f64, &Reading)) -> Re
     meters.look()
 }
 
-fn measure(input: &Channels) -> Reading {
+fn measure(input: &Channels) -> Measurement {
     watch(RATE, input, |_, _| {})
 }
 
@@ -116,7 +116,7 @@ fn ebu_3341_cases_11_and_14_highest_of_a_live_stream() {
         slow.extend([(0.15 * i, SILENT), (3.0, -38.0 + i), (3.0 - 0.15 * i, SILENT)]);
         fast.extend([(0.02 * i, SILENT), (0.4, -38.0 + i), (0.4 - 0.02 * i, SILENT)]);
     }
-    let highest = |stretches: &[(f64, f64)], every: f64, of: fn(&Reading) -> f64| {
+    let highest = |stretches: &[(f64, f64)], every: f64, of: fn(&Measurement) -> f64| {
         let mut highest = vec![-200.0_f64; 21];
         watch(RATE, &tone(stretches), |time, reading| {
             let at = ((time - 0.001) / every) as usize;

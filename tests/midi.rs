@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::address::Addresses;
-use lacquer_control::request::Intent;
+use lacquer_control::request::Request;
 use lacquer_control::surface::midi::Device;
 use lacquer_control::surface::midi::learn::insert;
 use lacquer_control::surface::midi::map::Map;
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_tests::controller::{CHAIN, MAPS};
@@ -38,15 +38,15 @@ fn device(map: Map) -> Device {
     let places = Arc::new(Addresses::of(&plan).all().to_vec());
     let mut device = Device::new(map);
     device.set_places(&places);
-    let lines: Vec<Line> = places.iter().flat_map(|place| place.lines(&place.default())).collect();
+    let lines: Vec<Update> = places.iter().flat_map(|place| place.lines(&place.default())).collect();
     device.take(&lines, false);
     device
 }
 
 /// The one number that is asked for at `address`.
-fn asked(intents: &[Intent], address: &str) -> Option<f64> {
-    intents.iter().rev().find_map(|intent| match intent {
-        Intent::Set { address: at, value: Value::Number(value) } if at == address => Some(*value),
+fn asked(requests: &[Request], address: &str) -> Option<f64> {
+    requests.iter().rev().find_map(|request| match request {
+        Request::Set { address: at, value: Value::Number(value) } if at == address => Some(*value),
         _ => None,
     })
 }
@@ -104,7 +104,7 @@ fn a_coarse_half_without_its_fine_half_arrives_all_the_same() {
     for (coarse, value) in [(0, 0.0), (64, 8_192.0 / 16_383.0), (127, 1.0)] {
         assert_eq!(asked(&device.hear(&[0xB0, 3, coarse], now), GAIN), None);
         let (heard, _) = device.tick(now + Duration::from_millis(10));
-        assert_eq!(asked(&heard.intents, GAIN), Some(value));
+        assert_eq!(asked(&heard.requests, GAIN), Some(value));
     }
 }
 
@@ -112,14 +112,14 @@ fn a_coarse_half_without_its_fine_half_arrives_all_the_same() {
 fn a_fader_without_a_motor_waits_until_it_meets_the_value() {
     let mut device = device(map("  - {cc: 7, to: /node/tone/band/1/gain}\n"));
     let now = Instant::now();
-    device.take(&[Line::number(GAIN, 0.8)], false);
+    device.take(&[Update::number(GAIN, 0.8)], false);
     for value in 0..95 {
         assert_eq!(device.hear(&[0xB0, 7, value], now), [], "at {value} it is still far away");
     }
     assert!(asked(&device.hear(&[0xB0, 7, 103], now), GAIN).is_some(), "it has crossed it");
     assert!(asked(&device.hear(&[0xB0, 7, 20], now), GAIN).is_some(), "and holds it");
     // Another hand takes it away.
-    device.take(&[Line::number(GAIN, 0.9)], false);
+    device.take(&[Update::number(GAIN, 0.9)], false);
     assert_eq!(device.hear(&[0xB0, 7, 21], now), []);
 }
 
@@ -141,8 +141,8 @@ fn encoders_of_every_kind_reach_both_ends() {
                     turns += 1;
                     assert!(turns < 2_000, "{kind} comes to {value}, not to {end}");
                     let now = start + Duration::from_millis(turns * 100);
-                    for intent in device.hear(&[0xB0, 16, byte], now) {
-                        let Intent::Nudge { by, .. } = intent else { panic!("{intent:?}") };
+                    for request in device.hear(&[0xB0, 16, byte], now) {
+                        let Request::Nudge { by, .. } = request else { panic!("{request:?}") };
                         value = (value + by).clamp(0.0, 1.0);
                         value = steps.map_or(value, |steps| (value * steps).round() / steps);
                     }
@@ -159,7 +159,7 @@ fn a_fast_turn_goes_farther() {
         let mut device = device(map("  - {cc: 16, as: signed-bit, to: /node/tone/band/1/gain}\n"));
         let start = Instant::now();
         let by = |n| match device.hear(&[0xB0, 16, 1], start + Duration::from_millis(n * every))[..] {
-            [Intent::Nudge { by, .. }] => by,
+            [Request::Nudge { by, .. }] => by,
             _ => panic!("one nudge a click"),
         };
         (0..20).map(by).sum::<f64>()
@@ -175,15 +175,15 @@ fn ranges_tapers_and_several_targets() {
     let now = Instant::now();
     let plan = Plan::new(&spec(CHAIN), &Io::stereo(), 48_000.0).unwrap();
     let addresses = Addresses::of(&plan);
-    let unit = |intents: &[Intent], path: &str| {
-        let norm = asked(intents, &format!("/norm{path}")).unwrap();
+    let unit = |requests: &[Request], path: &str| {
+        let norm = asked(requests, &format!("/norm{path}")).unwrap();
         addresses.at(path).unwrap().row.from_norm(norm).unwrap()
     };
     for (byte, gain, freq) in [(0, -12.0, 1_000.0), (127, 3.0, 100.0)] {
-        let intents = device.hear(&[0xB0, 1, byte], now);
-        assert_eq!(intents.len(), 2, "what the chain lacks is idle");
-        assert!((unit(&intents, "/tone/band/1/gain") - gain).abs() < 1e-9);
-        assert!((unit(&intents, "/tone/band/2/freq") - freq).abs() < 1e-6);
+        let requests = device.hear(&[0xB0, 1, byte], now);
+        assert_eq!(requests.len(), 2, "what the chain lacks is idle");
+        assert!((unit(&requests, "/tone/band/1/gain") - gain).abs() < 1e-9);
+        assert!((unit(&requests, "/tone/band/2/freq") - freq).abs() < 1e-6);
     }
     let middle = device.hear(&[0xB0, 1, 64], now);
     assert!((unit(&middle, "/tone/band/2/freq") - (1_000.0 - 900.0 * 64.0 / 127.0)).abs() < 1e-6);
@@ -199,10 +199,10 @@ fn buttons_toggle_hold_and_trigger() {
     assert_eq!(asked(&device.hear(&[0x90, 1, 127], now), enabled), Some(0.0));
     assert_eq!(device.hear(&[0x80, 1, 0], now), [], "let go");
     assert_eq!(asked(&device.hear(&[0x90, 1, 1], now), enabled), Some(1.0));
-    assert_eq!(device.hear(&[0x90, 2, 127, 2, 0], now), [Intent::Bypass(true), Intent::Bypass(false)]);
-    assert_eq!(device.hear(&[0x90, 3, 127, 3, 0], now), [Intent::Swap("night".to_owned())]);
-    assert_eq!(device.hear(&[0xC0, 4], now), [Intent::ChainNumber(5)]);
-    assert_eq!(device.hear(&[0xB0, 9, 127, 9, 0], now), [Intent::Undo]);
+    assert_eq!(device.hear(&[0x90, 2, 127, 2, 0], now), [Request::Bypass(true), Request::Bypass(false)]);
+    assert_eq!(device.hear(&[0x90, 3, 127, 3, 0], now), [Request::Swap("night".to_owned())]);
+    assert_eq!(device.hear(&[0xC0, 4], now), [Request::ChainNumber(5)]);
+    assert_eq!(device.hear(&[0xB0, 9, 127, 9, 0], now), [Request::Undo]);
 }
 
 #[test]
@@ -213,13 +213,13 @@ fn random_bytes_never_harm() {
         let mut device = device(shipped(name));
         for round in 0..3_000 {
             let bytes: Vec<u8> = (0..random.below(64)).map(|_| random.bits() as u8).collect();
-            let mut intents = device.hear(&bytes, now + Duration::from_millis(round));
+            let mut requests = device.hear(&bytes, now + Duration::from_millis(round));
             let (heard, out) = device.tick(now + Duration::from_millis(round));
-            intents.extend(heard.intents);
-            for intent in intents {
-                match intent {
-                    Intent::Set { value: Value::Number(value), .. } => assert!((0.0..=1.0).contains(&value)),
-                    Intent::Nudge { by, .. } => assert!(by.is_finite()),
+            requests.extend(heard.requests);
+            for request in requests {
+                match request {
+                    Request::Set { value: Value::Number(value), .. } => assert!((0.0..=1.0).contains(&value)),
+                    Request::Nudge { by, .. } => assert!(by.is_finite()),
                     _ => {}
                 }
             }

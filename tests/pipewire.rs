@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use jack::{Client, ClientOptions, LatencyType};
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, text};
 use lacquer_tests::ear::{Player, Recorder, holes, numbered};
@@ -36,7 +36,7 @@ fn daemon(folder: &Folder) -> Daemon {
     })
 }
 
-fn status(daemon: &Daemon, key: &str) -> Line {
+fn status(daemon: &Daemon, key: &str) -> Update {
     daemon.client().ask_for("/status", &format!("/status/{key}"))
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::address::commands::{self, Bare, COMMANDS};
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, PATIENCE, eventually, lacquer, pass, state_home, text};
 use lacquer_tests::studio::{A, B, Studio, number, why};
@@ -60,16 +60,17 @@ fn ctl_gets_sets_swaps_and_fails_with_the_right_code() {
 }
 
 /// All that is told until this is done: the answers, and what a subscriber hears meanwhile.
-fn told(client: &Listener, address: &str) -> Vec<Line> {
-    client.0.ask(&[Line::new(address, vec![]), Line::new("/ping", vec![])]).unwrap();
+fn told(client: &Listener, address: &str) -> Vec<Update> {
+    client.0.ask(&[Update::new(address, vec![]), Update::new("/ping", vec![])]).unwrap();
     let deadline = Instant::now() + PATIENCE;
     let mut told = Vec::new();
-    while told.iter().all(|line: &Line| line.address != "/pong") {
+    while told.iter().all(|line: &Update| line.address != "/pong") {
         told.extend(client.0.answer(deadline).unwrap().expect("an answer"));
     }
     // What comes by itself tells nothing.
-    let is_own = |line: &Line| !["/pong", "/event/xrun", "/event/overload"].contains(&line.address.as_str());
-    let is_steady = |line: &Line| {
+    let is_own =
+        |line: &Update| !["/pong", "/event/xrun", "/event/overload"].contains(&line.address.as_str());
+    let is_steady = |line: &Update| {
         !line.address.starts_with("/status/")
             || ["chain", "bypass", "swapping_to"].iter().any(|key| line.address.ends_with(key))
     };
@@ -101,7 +102,7 @@ fn ctl_get_reads_and_never_acts_whatever_it_is_given() {
     eventually("the audit log", || audit(&studio).contains("undo").then_some(()));
     let (before, log) = (told(&client, "//*"), audit(&studio));
     assert!(
-        before.len() > 100 && before.contains(&Line::number("/node/glue/threshold", -40.0)),
+        before.len() > 100 && before.contains(&Update::number("/node/glue/threshold", -40.0)),
         "{before:?}"
     );
     listener.say("/subscribe", vec![Value::Number(3_600.0), text("meters 0")]);

@@ -190,8 +190,8 @@ fn what_make_installs_is_found_correct_and_tight_by_systemd() {
         assert!(folder.at(&format!("share/man/man1/lacquer-{name}.1")).exists(), "{name}");
     }
     let chain = fs::read_to_string(folder.at("share/man/man5/lacquer-chain.5")).unwrap();
-    for kind in lacquer_graph::nodes::CATALOGUE {
-        assert!(chain.contains(&format!(".SS {}\n", kind.name)), "{}", kind.name);
+    for node_type in lacquer_graph::nodes::CATALOGUE {
+        assert!(chain.contains(&format!(".SS {}\n", node_type.name)), "{}", node_type.name);
     }
     // Nothing in it still points to where it was not installed.
     for file in ["lib/systemd/system/lacquer@.service", "lib/systemd/user/lacquer@.service"] {

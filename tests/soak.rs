@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer::audio::backend::demo_signal::Programme;
-use lacquer_control::message::Order;
+use lacquer_control::message::ToAudio;
 use lacquer_graph::run::engine::Event;
 use lacquer_tests::daemon::root;
 use lacquer_tests::random::Random;
@@ -97,7 +97,7 @@ impl Play {
 
     /// The dry signal, which has no ceiling, must come exactly as late as the station says.
     fn check_latency(&mut self, latency: usize) {
-        self.rig.order(Order::Bypass(true));
+        self.rig.order(ToAudio::Bypass(true));
         self.second();
         self.second();
         let [input, output] = &self.last;
@@ -107,7 +107,7 @@ impl Play {
                 "the latency drifts"
             );
         }
-        self.rig.order(Order::Bypass(false));
+        self.rig.order(ToAudio::Bypass(false));
         self.second();
     }
 }

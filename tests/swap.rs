@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::message::Order;
+use lacquer_control::message::ToAudio;
 use lacquer_graph::plan::Io;
 use lacquer_graph::run::engine::Event;
 use lacquer_tests::catalogue::variants;
@@ -114,7 +114,7 @@ fn bypass_and_nodes_in_bypass_are_click_free() {
     let mut rig = Rig::new(&[("a", MASTER_A)]);
     rig.play(&input);
     for on in [true, false] {
-        rig.order(Order::Bypass(on));
+        rig.order(ToAudio::Bypass(on));
         let left = db(click(&rig.play(&input)[0], 100.0, RATE) / peak(&input[0]));
         assert!(left < -80.0, "bypass {on}: {left:.1} dB");
         rig.set("/node/tone/enabled", if on { 0.0 } else { 1.0 });
@@ -127,7 +127,7 @@ fn bypass_and_nodes_in_bypass_are_click_free() {
 fn whole_bypass_is_the_input_bit_for_bit_with_the_latency_kept() {
     let input = noise(-6.0, 6, 2, 24_000);
     let mut rig = Rig::new(&[("a", MASTER_A), ("b", MASTER_B)]);
-    rig.order(Order::Bypass(true));
+    rig.order(ToAudio::Bypass(true));
     rig.play(&input);
     let out = rig.play(&input);
     let latency = rig.latency();
@@ -139,7 +139,7 @@ fn a_trim_is_click_free_and_at_one_it_is_not_there() {
     let input = sine(100.0, -6.0, RATE, 2, 48_000);
     let trim = |rig: &mut Rig, chain: f64, dry: f64| {
         let generation = rig.air.newest().unwrap().generation;
-        rig.order(Order::Trim { generation, chain, dry });
+        rig.order(ToAudio::Trim { generation, chain, dry });
     };
     let mut still = Rig::new(&[("a", LOUD)]);
     let mut rig = Rig::new(&[("a", LOUD)]);
@@ -153,7 +153,7 @@ fn a_trim_is_click_free_and_at_one_it_is_not_there() {
         db(click(&out[0][2_400..], 100.0, RATE))
     );
     assert!((db(peak(&out[0][24_000..])) + 12.02).abs() < 0.01);
-    rig.order(Order::Bypass(true));
+    rig.order(ToAudio::Bypass(true));
     let out = rig.play(&input);
     assert!((db(peak(&out[0][24_000..])) + 18.04).abs() < 0.01, "the dry signal has its own");
     trim(&mut rig, 1.0, 1.0);
@@ -257,7 +257,7 @@ fn sound_starts_muted_and_comes_up_without_a_step() {
     let step = out.windows(2).map(|x| x[1] - x[0]).fold(0.0, f64::max);
     assert!(step < 2e-4, "largest step {step:e}");
     assert!(out[24_000..].iter().all(|x| *x == 1.0));
-    rig.order(Order::Mute(true));
+    rig.order(ToAudio::Mute(true));
     let out = rig.play(&ones).remove(0);
     assert_eq!(out[47_999], 0.0);
     assert_eq!(rig.count(|event| *event == Event::Muted), 1);

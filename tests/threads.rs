@@ -3,7 +3,7 @@
 #![cfg(debug_assertions)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, state_home, text};
 use lacquer_tests::studio::{Studio, number};
@@ -37,7 +37,7 @@ fn plays(client: &Listener) {
     eventually("the meters show the programme", || {
         client.say("/subscribe", vec![]);
         let lines = client.hear_for(Duration::from_millis(150));
-        let shows = |line: &Line| line.address == "/meter/output/peak" && number(line) > -50.0;
+        let shows = |line: &Update| line.address == "/meter/output/peak" && number(line) > -50.0;
         lines.iter().any(shows).then_some(())
     });
 }
@@ -48,12 +48,12 @@ fn set(client: &Listener, value: f64) {
         client.say("/node/level/gain", vec![Value::Number(value)]);
         client.say("/node/level/gain", vec![]);
         let lines = client.hear_for(Duration::from_millis(100));
-        let is = |line: &Line| line.address == "/node/level/gain" && line.values == [Value::Number(value)];
+        let is = |line: &Update| line.address == "/node/level/gain" && line.values == [Value::Number(value)];
         lines.iter().any(is).then_some(())
     });
 }
 
-fn status(client: &Listener, key: &str) -> Line {
+fn status(client: &Listener, key: &str) -> Update {
     client.ask_for("/status", &format!("/status/{key}"))
 }
 
@@ -149,7 +149,7 @@ fn a_thread_that_hangs_is_reported_and_so_is_its_return() {
     plays(&client);
     client.say("/subscribe", vec![Value::Number(600.0)]);
     daemon.say_to_stdin("hang taps");
-    let of_taps = |line: &Line| line.address == "/event/fault" && line.values[0] == text("thread taps");
+    let of_taps = |line: &Update| line.address == "/event/fault" && line.values[0] == text("thread taps");
     let fault = client.hear("the taps are late", of_taps);
     assert_eq!(fault.values[1], text("has made no progress for 10 s; what it shows or does is out of date"));
     assert_eq!(status(&client, "threads").values, [text("without progress: taps")]);

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::address::Addresses;
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::plan::Plan;
 use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, lacquer, root};
@@ -170,7 +170,7 @@ fn every_parameter_of_every_chain_has_its_control_and_its_label() {
                 let control =
                     controls.iter().find(sends).unwrap_or_else(|| panic!("no control of {}", place.path));
                 if place.row.name != "enabled" {
-                    let label = Line::words(place.text_address(), &["x"]);
+                    let label = Update::words(place.text_address(), &["x"]);
                     assert!(
                         controls.iter().any(|control| control.takes(&label)),
                         "no label of {}",
@@ -226,7 +226,7 @@ fn play(name: &str, layout: &Control, daemon: &Daemon) {
         .map(|(control, message)| (message.address.clone(), control))
         .collect();
     let mut errors = Vec::new();
-    let mut hear = |lines: Vec<Line>, fed: &mut BTreeSet<String>| {
+    let mut hear = |lines: Vec<Update>, fed: &mut BTreeSet<String>| {
         for line in lines {
             if line.address == "/error" {
                 errors.push(line);
@@ -276,7 +276,7 @@ fn play(name: &str, layout: &Control, daemon: &Daemon) {
         for line in control.moved() {
             client.say(&line.address, line.values);
             let errors = hear(client.hear_for(Duration::from_millis(5)), &mut fed);
-            let is_empty_slot = |error: &Line| format!("{error:?}").contains("no scene");
+            let is_empty_slot = |error: &Update| format!("{error:?}").contains("no scene");
             let errors: Vec<_> = errors.into_iter().filter(|error| !is_empty_slot(error)).collect();
             assert!(errors.is_empty(), "{name}: {}: {errors:?}", control.name());
         }

@@ -5,7 +5,7 @@ use lacquer_graph::Chain;
 use lacquer_graph::run::engine::Event;
 
 /// What the conductor tells the audio thread.
-pub enum Order {
+pub enum ToAudio {
     /// Put this chain on air from silence.
     Start(Owned<Chain>),
     /// Swap this chain in.
@@ -61,9 +61,9 @@ pub struct Row {
 
 /// What the audio thread tells the conductor.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Reading {
+pub enum FromAudio {
     /// What the seat has to tell.
-    Seat(Event),
+    Engine(Event),
     /// How the time was spent since the last such reading.
     Load(Load),
     /// A callback that missed its deadline.

@@ -21,7 +21,7 @@ pub enum Peer {
     /// A change of a file on disk.
     Files,
     /// The daemon itself.
-    House,
+    Station,
 }
 
 impl fmt::Display for Peer {
@@ -35,7 +35,7 @@ impl fmt::Display for Peer {
             Peer::Cues => write!(f, "cues"),
             Peer::Signal => write!(f, "signal"),
             Peer::Files => write!(f, "files"),
-            Peer::House => write!(f, "lacquer"),
+            Peer::Station => write!(f, "lacquer"),
         }
     }
 }

@@ -11,7 +11,7 @@
 //! reading may be: a late meter is worth nothing. Both ends only ever try; nobody waits for the other.
 //! Values and swaps share one ring with one writer, so a value sent after a swap addresses the new chain.
 
-use crate::message::{Order, Reading, Row};
+use crate::message::{FromAudio, Row, ToAudio};
 use lacquer_graph::run::engine::Panicked;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::collections::{HashMap, VecDeque};
@@ -25,10 +25,10 @@ const PANICS: usize = 64;
 
 /// The conductor's end.
 pub struct ControlEnd {
-    orders: Producer<Order>,
-    readings: Consumer<Reading>,
+    orders: Producer<ToAudio>,
+    readings: Consumer<FromAudio>,
     panics: Consumer<Panicked>,
-    staged: VecDeque<Order>,
+    staged: VecDeque<ToAudio>,
     /// Where in `staged` the value for a row waits, counted from the first order ever staged.
     values: HashMap<Row, u64>,
     flushed: u64,
@@ -36,14 +36,14 @@ pub struct ControlEnd {
 
 /// The callback's end.
 pub struct AudioEnd {
-    orders: Consumer<Order>,
-    readings: Producer<Reading>,
+    orders: Consumer<ToAudio>,
+    readings: Producer<FromAudio>,
     panics: Producer<Panicked>,
     lost: u64,
 }
 
 /// Both ends of a new wire.
-pub fn wire() -> (ControlEnd, AudioEnd) {
+pub fn queues() -> (ControlEnd, AudioEnd) {
     let (order_in, order_out) = RingBuffer::new(ORDERS);
     let (reading_in, reading_out) = RingBuffer::new(READINGS);
     let (panic_in, panic_out) = RingBuffer::new(PANICS);
@@ -61,8 +61,8 @@ pub fn wire() -> (ControlEnd, AudioEnd) {
 impl ControlEnd {
     /// `[control]` Makes an order ready; [`Self::flush`] sends it. A newer value for a row takes the place
     /// of one that still waits.
-    pub fn stage(&mut self, order: Order) {
-        if let Order::Set { target, .. } = order {
+    pub fn stage(&mut self, order: ToAudio) {
+        if let ToAudio::Set { target, .. } = order {
             let next = self.flushed + self.staged.len() as u64;
             let at = *self.values.entry(target).or_insert(next);
             if let Some(waiting) = self.staged.get_mut((at - self.flushed) as usize) {
@@ -93,7 +93,7 @@ impl ControlEnd {
     }
 
     /// `[control]` The next reading, if there is one.
-    pub fn reading(&mut self) -> Option<Reading> {
+    pub fn reading(&mut self) -> Option<FromAudio> {
         self.readings.pop().ok()
     }
 
@@ -105,12 +105,12 @@ impl ControlEnd {
 
 impl AudioEnd {
     /// `[audio]` The next order, if there is one.
-    pub fn order(&mut self) -> Option<Order> {
+    pub fn order(&mut self) -> Option<ToAudio> {
         self.orders.pop().ok()
     }
 
     /// `[audio]` Tells the conductor something; without room it is lost, and counted.
-    pub fn tell(&mut self, reading: Reading) {
+    pub fn tell(&mut self, reading: FromAudio) {
         if self.readings.push(reading).is_err() {
             self.lost += 1;
         }
@@ -133,14 +133,14 @@ impl AudioEnd {
 mod tests {
     use super::*;
 
-    fn set(row: u32, value: f64) -> Order {
-        Order::Set { target: Row { generation: 1, node: 0, row }, value }
+    fn set(row: u32, value: f64) -> ToAudio {
+        ToAudio::Set { target: Row { generation: 1, node: 0, row }, value }
     }
 
     fn values(audio: &mut AudioEnd) -> Vec<(u32, f64)> {
         std::iter::from_fn(|| audio.order())
             .map(|order| match order {
-                Order::Set { target, value } => (target.row, value),
+                ToAudio::Set { target, value } => (target.row, value),
                 _ => panic!("only values were sent"),
             })
             .collect()
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_full_ring_loses_no_last_value() {
-        let (mut control, mut audio) = wire();
+        let (mut control, mut audio) = queues();
         for round in 0..100 {
             for row in 0..100 {
                 control.stage(set(row, f64::from(round)));
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn values_of_different_rows_keep_their_order() {
-        let (mut control, mut audio) = wire();
+        let (mut control, mut audio) = queues();
         for (row, value) in [(1, 1.0), (2, 2.0), (1, 3.0), (3, 4.0)] {
             control.stage(set(row, value));
         }

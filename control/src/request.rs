@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 /// One thing asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Intent {
+pub enum Request {
     /// Set the value that the address stands for, or all values and switches that a pattern means.
     Set {
         /// The address or pattern.
@@ -51,11 +51,11 @@ pub enum Intent {
     /// Do again what was taken back.
     Redo,
     /// Something with scenes.
-    Scene(SceneAsk),
+    Scene(SceneRequest),
     /// Something with the cue list.
-    Cue(CueAsk),
+    Cue(CueRequest),
     /// Something with the two states that are compared.
-    Compare(CompareAsk),
+    Compare(CompareRequest),
     /// Swap to the chain of this number, as a program change counts: from 1.
     ChainNumber(usize),
     /// Swap to this chain.
@@ -65,7 +65,7 @@ pub enum Intent {
     /// Whether bypass is made as loud as the chain is.
     BypassMatched(bool),
     /// Send every change and the meters for some time.
-    Subscribe(Wish),
+    Subscribe(Subscription),
     /// Stop doing so.
     Unsubscribe,
     /// A button was let go that does something only when it is pressed.
@@ -94,7 +94,7 @@ pub enum Intent {
 
 /// Something with scenes. They go by name, or by the number of their slot.
 #[derive(Clone, Debug, PartialEq)]
-pub enum SceneAsk {
+pub enum SceneRequest {
     /// Keep the values of the chain on air, or of some of its nodes.
     Save {
         /// The name.
@@ -115,7 +115,7 @@ pub enum SceneAsk {
 
 /// Something with the cue list.
 #[derive(Clone, Debug, PartialEq)]
-pub enum CueAsk {
+pub enum CueRequest {
     /// Do the next one, and go on to the one behind it.
     Go,
     /// Go on to the one behind the next, without doing anything.
@@ -128,7 +128,7 @@ pub enum CueAsk {
 
 /// Something with the two states, A and B, that are compared.
 #[derive(Clone, Debug, PartialEq)]
-pub enum CompareAsk {
+pub enum CompareRequest {
     /// Hear A, or B where set.
     Hear(bool),
     /// Make the one that is not heard the same as the one that is.
@@ -139,36 +139,36 @@ pub enum CompareAsk {
     Match(bool),
 }
 
-impl Intent {
+impl Request {
     /// Whether it only wants to know something.
-    pub fn is_look(&self) -> bool {
+    pub fn is_read(&self) -> bool {
         matches!(
             self,
-            Intent::Get { .. }
-                | Intent::Who { .. }
-                | Intent::Subscribe(_)
-                | Intent::Unsubscribe
-                | Intent::Released
-                | Intent::Ping
-                | Intent::Wrong { .. }
+            Request::Get { .. }
+                | Request::Who { .. }
+                | Request::Subscribe(_)
+                | Request::Unsubscribe
+                | Request::Released
+                | Request::Ping
+                | Request::Wrong { .. }
         )
     }
 }
 
 /// What one peer asked in one go: it happens together, in this order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
+pub struct RequestBundle {
     /// Who.
     pub by: Peer,
     /// What.
-    pub intents: Vec<Intent>,
+    pub requests: Vec<Request>,
     /// When it is to happen; at once where that is past, or not said.
     pub due: Option<SystemTime>,
 }
 
 /// What a subscriber wants to hear.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wish {
+pub struct Subscription {
     /// For so many seconds, unless it is renewed.
     pub seconds: u32,
     /// How often the meters are told, a second; never for 0.
@@ -181,7 +181,7 @@ pub struct Wish {
     pub port: Option<u16>,
 }
 
-impl Default for Wish {
+impl Default for Subscription {
     fn default() -> Self {
         Self { seconds: 10, meters_hz: 20.0, text: false, echo: false, port: None }
     }

@@ -4,14 +4,14 @@ use crate::value::Value;
 
 /// One line: an address and its values.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct Update {
     /// The address, as under `/node`, `/meter`, `/event`.
     pub address: String,
     /// Its values.
     pub values: Vec<Value>,
 }
 
-impl Line {
+impl Update {
     /// A line.
     pub fn new(address: impl Into<String>, values: Vec<Value>) -> Self {
         Self { address: address.into(), values }

@@ -16,31 +16,31 @@ pub enum Value {
 /// A live value. In files of state it is a number or a text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Live {
+pub enum ParamValue {
     /// In the row's unit.
     Number(f64),
     /// Of a text setting.
     Text(String),
 }
 
-impl Live {
+impl ParamValue {
     /// The number, where it is one.
     pub fn number(&self) -> Option<f64> {
         match self {
-            Live::Number(number) => Some(*number),
-            Live::Text(_) => None,
+            ParamValue::Number(number) => Some(*number),
+            ParamValue::Text(_) => None,
         }
     }
 }
 
-impl From<f64> for Live {
+impl From<f64> for ParamValue {
     fn from(number: f64) -> Self {
-        Live::Number(number)
+        ParamValue::Number(number)
     }
 }
 
-impl From<bool> for Live {
+impl From<bool> for ParamValue {
     fn from(on: bool) -> Self {
-        Live::Number(f64::from(u8::from(on)))
+        ParamValue::Number(f64::from(u8::from(on)))
     }
 }

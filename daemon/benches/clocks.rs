@@ -2,7 +2,7 @@
 
 use divan::{Bencher, black_box};
 use lacquer::audio::backend::clocks::{Join, join};
-use lacquer_graph::QUANTUM;
+use lacquer_graph::SUBBLOCK;
 
 fn main() {
     divan::main();
@@ -12,14 +12,14 @@ fn main() {
 fn quantum(bencher: Bencher, is_one_clock: bool) {
     let wanted = Join { channels: 2, input_rate: 48_000.0, output_rate: 48_000.0, is_one_clock };
     let Ok((mut feed, mut draw, gauge)) = join(wanted) else { return };
-    gauge.set_blocks(QUANTUM, QUANTUM);
-    let mut planes = [[0.0; QUANTUM]; 2];
+    gauge.set_blocks(SUBBLOCK, SUBBLOCK);
+    let mut planes = [[0.0; SUBBLOCK]; 2];
     let mut now = 0.0;
     bencher.bench_local(move || {
-        now += QUANTUM as f64 / 48_000.0;
-        feed.push(QUANTUM, now, |frame, channel| (frame + channel) as f64 * 0.001);
-        draw.begin(QUANTUM, now);
-        draw.fill(&mut planes, QUANTUM);
+        now += SUBBLOCK as f64 / 48_000.0;
+        feed.push(SUBBLOCK, now, |frame, channel| (frame + channel) as f64 * 0.001);
+        draw.begin(SUBBLOCK, now);
+        draw.fill(&mut planes, SUBBLOCK);
         black_box(&mut planes);
     });
 }

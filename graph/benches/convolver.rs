@@ -5,7 +5,7 @@ use basedrop::{Collector, Owned};
 use lacquer_graph::dsp::fir::convolution::{Convolution, Path, TICK};
 use lacquer_graph::param::text::{Data, Impulse};
 use lacquer_graph::run::engine::Event;
-use lacquer_graph::{Chain, Io, Plan, Seat, Spec};
+use lacquer_graph::{Chain, Engine, Io, Plan, Spec};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -92,10 +92,10 @@ fn measure_swap(name: &str, impulses: [&Arc<Data>; 2]) {
     };
     let plans = impulses.map(plan);
     let mut collector = Collector::new();
-    let mut seat = Seat::for_files(&Io::stereo(), RATE);
+    let mut seat = Engine::for_files(&Io::stereo(), RATE);
     seat.start(Owned::new(&collector.handle(), Chain::new(&plans[0], 0)));
     let input = noise(TICK);
-    let play = |seat: &mut Seat, least: &mut f64| {
+    let play = |seat: &mut Engine, least: &mut f64| {
         seat.inputs().iter_mut().for_each(|plane| plane.copy_from_slice(&input));
         let mut is_done = false;
         let began = now();

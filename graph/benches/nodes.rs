@@ -5,7 +5,7 @@ use basedrop::{Collector, Owned};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use lacquer_graph::plan::{Io, Plan};
-use lacquer_graph::{Chain, Plane, QUANTUM, Seat, Spec};
+use lacquer_graph::{Chain, Engine, Plane, SUBBLOCK, Spec};
 
 const RATE: f64 = 48_000.0;
 
@@ -73,7 +73,7 @@ fn plan(nodes: &str) -> Plan {
 
 /// Something loud enough for dynamics to work on.
 fn input() -> [Plane; 2] {
-    let mut planes = [[0.0; QUANTUM]; 2];
+    let mut planes = [[0.0; SUBBLOCK]; 2];
     let mut seed = 1_u64;
     for sample in planes.iter_mut().flatten() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -86,9 +86,9 @@ fn input() -> [Plane; 2] {
 fn quantum_of_linear_phase(bencher: Bencher<'_, '_>, name: &str) {
     let nodes = NODES.iter().find(|(known, _)| *known == name).map_or("", |(_, nodes)| nodes);
     let mut chain = Chain::new(&plan(&linear(nodes)), 1);
-    let (input, mut output) = (input(), [[0.0; QUANTUM]; 2]);
-    bencher.counter(ItemsCount::new(QUANTUM)).bench_local(move || {
-        chain.process(divan::black_box(&input), &mut output, QUANTUM, None, |_| {});
+    let (input, mut output) = (input(), [[0.0; SUBBLOCK]; 2]);
+    bencher.counter(ItemsCount::new(SUBBLOCK)).bench_local(move || {
+        chain.process(divan::black_box(&input), &mut output, SUBBLOCK, None, |_| {});
         output[0][0]
     });
 }
@@ -97,9 +97,9 @@ fn quantum_of_linear_phase(bencher: Bencher<'_, '_>, name: &str) {
 fn quantum(bencher: Bencher<'_, '_>, name: &str) {
     let nodes = NODES.iter().find(|(known, _)| *known == name).map_or("", |(_, nodes)| nodes);
     let mut chain = Chain::new(&plan(nodes), 1);
-    let (input, mut output) = (input(), [[0.0; QUANTUM]; 2]);
-    bencher.counter(ItemsCount::new(QUANTUM)).bench_local(move || {
-        chain.process(divan::black_box(&input), &mut output, QUANTUM, None, |_| {});
+    let (input, mut output) = (input(), [[0.0; SUBBLOCK]; 2]);
+    bencher.counter(ItemsCount::new(SUBBLOCK)).bench_local(move || {
+        chain.process(divan::black_box(&input), &mut output, SUBBLOCK, None, |_| {});
         output[0][0]
     });
 }
@@ -136,9 +136,9 @@ fn ready_chain(bencher: Bencher<'_, '_>, name: &str) {
     assert!(mistakes.is_empty(), "{mistakes:?}");
     let Ok(plan) = Plan::new(&spec, &Io::stereo(), RATE) else { panic!("{name} has no plan") };
     let mut chain = Chain::new(&plan, 1);
-    let (input, mut output) = (input(), [[0.0; QUANTUM]; 2]);
-    bencher.counter(ItemsCount::new(QUANTUM)).bench_local(move || {
-        chain.process(divan::black_box(&input), &mut output, QUANTUM, None, |_| {});
+    let (input, mut output) = (input(), [[0.0; SUBBLOCK]; 2]);
+    bencher.counter(ItemsCount::new(SUBBLOCK)).bench_local(move || {
+        chain.process(divan::black_box(&input), &mut output, SUBBLOCK, None, |_| {});
         output[0][0]
     });
 }
@@ -148,14 +148,14 @@ fn while_moving(bencher: Bencher<'_, '_>, nodes: &str, name: &str, [one, other]:
     let plan = plan(nodes);
     let mut chain = Chain::new(&plan, 1);
     let rows = 0..plan.nodes[0].values.len();
-    let named = |index: &usize| plan.nodes[0].kind.row(*index).is_some_and(|row| row.name == name);
+    let named = |index: &usize| plan.nodes[0].node_type.row(*index).is_some_and(|row| row.name == name);
     let rows: Vec<usize> = rows.filter(named).collect();
-    let (input, mut output) = (input(), [[0.0; QUANTUM]; 2]);
+    let (input, mut output) = (input(), [[0.0; SUBBLOCK]; 2]);
     let mut to = one;
-    bencher.counter(ItemsCount::new(QUANTUM)).bench_local(move || {
+    bencher.counter(ItemsCount::new(SUBBLOCK)).bench_local(move || {
         to = if to == one { other } else { one };
         rows.iter().for_each(|row| chain.set(0, *row, to));
-        chain.process(divan::black_box(&input), &mut output, QUANTUM, None, |_| {});
+        chain.process(divan::black_box(&input), &mut output, SUBBLOCK, None, |_| {});
         output[0][0]
     });
 }
@@ -188,17 +188,17 @@ fn first_quantum_of_a_swap(bencher: Bencher<'_, '_>) {
     let collector = Collector::new();
     let plan = plan(MASTER);
     let seat = || {
-        let mut seat = Seat::for_files(&Io::stereo(), RATE);
+        let mut seat = Engine::for_files(&Io::stereo(), RATE);
         seat.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)));
         seat.inputs().copy_from_slice(&input());
-        seat.process(QUANTUM, |_| {});
+        seat.process(SUBBLOCK, |_| {});
         let mut next = Chain::new(&plan, 2);
         next.follow(&plan, &plan);
         (seat, Owned::new(&collector.handle(), next))
     };
-    bencher.counter(ItemsCount::new(QUANTUM)).with_inputs(seat).bench_local_values(|(mut seat, next)| {
+    bencher.counter(ItemsCount::new(SUBBLOCK)).with_inputs(seat).bench_local_values(|(mut seat, next)| {
         seat.swap(next, 12_000, 3_840);
-        seat.process(QUANTUM, |_| {});
+        seat.process(SUBBLOCK, |_| {});
         seat
     });
 }

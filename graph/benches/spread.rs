@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "a bench has a clock")]
 
 use lacquer_graph::plan::{Group, Io, Plan};
-use lacquer_graph::{Chain, Plane, QUANTUM, Spec};
+use lacquer_graph::{Chain, Plane, SUBBLOCK, Spec};
 use std::f64::consts::TAU;
 use std::time::Instant;
 
@@ -106,7 +106,7 @@ fn measure(case: &Case, channels: usize, rate: f64) {
         case.name,
         rate / 1_000.0,
         worst / mean,
-        QUANTUM as f64 / rate * 1e6
+        SUBBLOCK as f64 / rate * 1e6
     );
 }
 
@@ -114,23 +114,23 @@ fn measure(case: &Case, channels: usize, rate: f64) {
 fn play(case: &Case, plan: &Plan, channels: usize, least: &mut [f64; QUANTA]) {
     let mut chain = Chain::new(plan, 1);
     let rows = |name: &str| -> Vec<usize> {
-        let kind = plan.nodes[0].kind;
-        let is_named = |row: &usize| kind.row(*row).is_some_and(|row| row.name == name);
+        let node_type = plan.nodes[0].node_type;
+        let is_named = |row: &usize| node_type.row(*row).is_some_and(|row| row.name == name);
         (0..plan.nodes[0].values.len()).filter(is_named).collect()
     };
     let moves = case.moves.map(|(name, ends)| (rows(name), ends));
-    let (mut seed, mut output) = (Seed(1), vec![[0.0; QUANTUM]; channels]);
-    let mut input: Vec<Plane> = vec![[0.0; QUANTUM]; channels];
+    let (mut seed, mut output) = (Seed(1), vec![[0.0; SUBBLOCK]; channels]);
+    let mut input: Vec<Plane> = vec![[0.0; SUBBLOCK]; channels];
     for quantum in 0..BEFORE + QUANTA {
-        for frame in 0..QUANTUM {
-            let sample = (case.sound)(&mut seed, quantum * QUANTUM + frame);
+        for frame in 0..SUBBLOCK {
+            let sample = (case.sound)(&mut seed, quantum * SUBBLOCK + frame);
             input.iter_mut().for_each(|plane| plane[frame] = sample);
         }
         if let Some((rows, ends)) = &moves {
             rows.iter().for_each(|row| chain.set(0, *row, ends[quantum % 2]));
         }
         let began = Instant::now();
-        chain.process(&input, &mut output, QUANTUM, None, |_| {});
+        chain.process(&input, &mut output, SUBBLOCK, None, |_| {});
         let time = began.elapsed().as_secs_f64() * 1e6;
         if let Some(least) = quantum.checked_sub(BEFORE).map(|at| &mut least[at]) {
             *least = least.min(time);

@@ -1,7 +1,7 @@
 //! The samples of one quantum: planar f64, 1 to 8 channels.
 
 /// Most frames that are processed at once.
-pub const QUANTUM: usize = 64;
+pub const SUBBLOCK: usize = 64;
 /// Most channels an edge carries.
 pub const MAX_CHANNELS: usize = 8;
 
@@ -9,7 +9,7 @@ pub const MAX_CHANNELS: usize = 8;
 pub const HIGHEST: f64 = 1e100;
 
 /// One channel of one quantum.
-pub type Plane = [f64; QUANTUM];
+pub type Plane = [f64; SUBBLOCK];
 
 /// `[audio]` What a node works on: its channels, in place, and its side-chain where it has one.
 pub struct Block<'a> {
@@ -19,9 +19,9 @@ pub struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// The first `frames` (1 to [`QUANTUM`]) of each of `planes`.
+    /// The first `frames` (1 to [`SUBBLOCK`]) of each of `planes`.
     pub fn new(planes: &'a mut [Plane], key: Option<&'a [Plane]>, frames: usize) -> Self {
-        debug_assert!((1..=QUANTUM).contains(&frames));
+        debug_assert!((1..=SUBBLOCK).contains(&frames));
         Self { planes, key, frames }
     }
 
@@ -76,7 +76,7 @@ impl<'a> Block<'a> {
 
 /// `[audio]` A sample for who takes 32-bit floats: the nearest of them, never an infinity for a number.
 #[inline]
-pub fn narrow(sample: f64) -> f32 {
+pub fn to_f32(sample: f64) -> f32 {
     const MOST: f64 = f32::MAX as f64;
     // A NaN and an infinity stay what they are: they have been caught where they came from, or are to be counted.
     if sample.is_finite() { sample.clamp(-MOST, MOST) as f32 } else { sample as f32 }

@@ -19,9 +19,9 @@ pub mod plan;
 pub mod reading;
 pub mod run;
 
-pub use block::{Block, MAX_CHANNELS, Plane, QUANTUM};
+pub use block::{Block, MAX_CHANNELS, Plane, SUBBLOCK};
 pub use file::spec::Spec;
 pub use plan::{Io, Plan};
 pub use run::chain::Chain;
-pub use run::engine::Seat;
+pub use run::engine::Engine;
 pub use run::trace::Trace;

@@ -1,18 +1,18 @@
-//! The two halves of a node: [`Kind`] on the control side, [`Node`] on the audio side.
+//! The two halves of a node: [`NodeType`] on the control side, [`Node`] on the audio side.
 
 use crate::block::Block;
 use crate::param::Param;
 use crate::param::ramp::Ramp;
 use crate::param::text::{Data, Impulse, Profile, Text};
-use crate::reading::{Meter, Reading};
+use crate::reading::{Reading, Readings};
 use std::any::Any;
 use std::sync::Arc;
 
 /// `[audio]` The half that makes sound. Built by the control side, then owned by the audio thread.
 pub trait Node: Any + Send {
-    /// `[audio]` Processes 1 to [`crate::QUANTUM`] frames in place. The result must not depend on how the
+    /// `[audio]` Processes 1 to [`crate::SUBBLOCK`] frames in place. The result must not depend on how the
     /// signal was cut into blocks.
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter);
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings);
 
     /// `[audio]` Forgets the past: afterwards the node sounds as if it were new.
     fn reset(&mut self);
@@ -132,14 +132,14 @@ pub struct Setup<'a> {
 impl<'a> Setup<'a> {
     /// What a node of `kind` is built for.
     pub fn new(
-        kind: &Kind,
+        node_type: &NodeType,
         sample_rate: f64,
         channels: usize,
         key_channels: usize,
         values: &'a [f64],
         data: &'a [Option<Arc<Data>>],
     ) -> Self {
-        let (base, part) = (kind.rows.len(), kind.part_rows().len());
+        let (base, part) = (node_type.rows.len(), node_type.part_rows().len());
         let parts = (values.len() - base).checked_div(part).unwrap_or(0);
         Self { sample_rate, channels, key_channels, values, parts, data, shape: (base, part) }
     }
@@ -179,7 +179,7 @@ impl<'a> Setup<'a> {
 /// `[control]` What a node is: its name, its table, and how to build one. The single source for files,
 /// ranges, error texts, addresses, schema and docs. Two kinds are equal if their names are.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub struct NodeType {
     /// Its name in files.
     pub name: &'static str,
     /// One sentence for people.
@@ -202,13 +202,13 @@ pub struct Kind {
     pub build: fn(&Setup<'_>) -> Box<dyn Node>,
 }
 
-impl PartialEq for Kind {
+impl PartialEq for NodeType {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
 }
 
-impl Kind {
+impl NodeType {
     /// A kind with one table, as many channels out as in, no latency, no side-chain, nothing to report.
     pub const fn new(
         name: &'static str,

@@ -25,7 +25,7 @@ pub const REDUCTION: Reading =
 
 /// `[audio]` What a node has to say since the last report.
 #[derive(Clone, Copy, Debug)]
-pub struct Meter {
+pub struct Readings {
     values: [f64; MAX_READINGS],
     learned: Learned,
 }
@@ -48,14 +48,14 @@ pub enum Report {
     Learned(usize, f64),
 }
 
-impl Default for Meter {
+impl Default for Readings {
     fn default() -> Self {
         let learned = Learned { levels: [f64::NAN; PROFILE_BANDS], next: PROFILE_BANDS };
         Self { values: [f64::INFINITY; MAX_READINGS], learned }
     }
 }
 
-impl Meter {
+impl Readings {
     /// Notes a value of reading `slot` of which the lowest is to be told.
     #[inline]
     pub fn low(&mut self, slot: usize, value: f64) {

@@ -2,14 +2,14 @@
 
 use crate::daemon::root;
 use crate::signal::{Channels, bursts, gain};
-use lacquer_graph::node::{Kind, Ports};
+use lacquer_graph::node::{NodeType, Ports};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::text::{Form, PROFILE_BANDS, Profile};
 use lacquer_graph::param::{Param, Unit};
 
 /// A node of one kind in some settings.
 pub struct Variant {
-    pub kind: &'static Kind,
+    pub node_type: &'static NodeType,
     /// Where its rows are, and what was chosen: `default`, `25%`, `75%/mode=voice`.
     pub name: String,
     /// As it is written in a chain file; its id is `n`.
@@ -18,7 +18,7 @@ pub struct Variant {
 
 impl Variant {
     pub fn is_source(&self) -> bool {
-        matches!(self.kind.ports, Ports::Source(_))
+        matches!(self.node_type.ports, Ports::Source(_))
     }
 
     /// A network that has heard a voice cannot be copied or made new without allocating: it goes on from what it knows.
@@ -30,30 +30,30 @@ impl Variant {
 /// Every kind: as it is by default, with its rows at a quarter and at three quarters of their range, once more so
 /// for every choice that there is, alone and with those of other rows.
 pub fn variants() -> Vec<Variant> {
-    CATALOGUE.iter().flat_map(|kind| of(kind)).collect()
+    CATALOGUE.iter().flat_map(|node_type| of(node_type)).collect()
 }
 
-pub fn of(kind: &'static Kind) -> Vec<Variant> {
-    let rows: Vec<&Param> = kind.rows.iter().chain(kind.part_rows()).collect();
+pub fn of(node_type: &'static NodeType) -> Vec<Variant> {
+    let rows: Vec<&Param> = node_type.rows.iter().chain(node_type.part_rows()).collect();
     let choices = |row: &&Param| match row.unit {
         Unit::Choice(names) => names.len(),
         _ => 1,
     };
     let most = rows.iter().map(choices).max().unwrap_or(1);
-    let mut variants = vec![write(kind, None, &|_| 0)];
+    let mut variants = vec![write(node_type, None, &|_| 0)];
     for choice in 0..most {
-        variants.push(write(kind, Some(0.25), &|_| choice));
-        variants.push(write(kind, Some(0.75), &|_| choice));
+        variants.push(write(node_type, Some(0.25), &|_| choice));
+        variants.push(write(node_type, Some(0.75), &|_| choice));
     }
     for row in rows.iter().filter(|row| choices(row) > 1) {
         for choice in 1..choices(row) {
             let alone = |other: &Param| if other.name == row.name { choice } else { 0 };
-            variants.push(write(kind, Some(0.25), &alone));
-            variants.push(write(kind, Some(0.75), &alone));
+            variants.push(write(node_type, Some(0.25), &alone));
+            variants.push(write(node_type, Some(0.75), &alone));
         }
     }
-    if kind.has_key {
-        let mut keyed = write(kind, Some(0.25), &|_| 0);
+    if node_type.has_key {
+        let mut keyed = write(node_type, Some(0.25), &|_| 0);
         keyed.yaml = keyed.yaml.replace("id: n", "id: n, key: input");
         keyed.name += "/keyed";
         variants.push(keyed);
@@ -71,7 +71,7 @@ pub fn some_text(form: Form) -> String {
     }
 }
 
-fn write(kind: &'static Kind, norm: Option<f64>, choice: &dyn Fn(&Param) -> usize) -> Variant {
+fn write(node_type: &'static NodeType, norm: Option<f64>, choice: &dyn Fn(&Param) -> usize) -> Variant {
     let row = |row: &Param, shift: f64| -> Option<String> {
         let value = match row.unit {
             Unit::Choice(names) => (choice(row) % names.len()) as f64,
@@ -85,12 +85,14 @@ fn write(kind: &'static Kind, norm: Option<f64>, choice: &dyn Fn(&Param) -> usiz
         Some(format!("{}: \"{}\"", row.name, row.text(value)))
     };
     let mut fields = vec!["id: n".to_owned()];
-    fields.extend(kind.rows.iter().filter_map(|r| row(r, 0.0)));
+    fields.extend(node_type.rows.iter().filter_map(|r| row(r, 0.0)));
     // At a quarter a node has none.
     if norm == Some(0.75) {
-        fields.extend(kind.texts.iter().map(|text| format!("{}: \"{}\"", text.name, some_text(text.form))));
+        fields.extend(
+            node_type.texts.iter().map(|text| format!("{}: \"{}\"", text.name, some_text(text.form))),
+        );
     }
-    if let Some(parts) = kind.parts {
+    if let Some(parts) = node_type.parts {
         let part = |index: usize, shift: f64| {
             let has = |r: &&Param| parts.has(index, 2, r);
             let rows: Vec<_> = parts.rows.iter().filter(has).filter_map(|r| row(r, shift)).collect();
@@ -99,14 +101,14 @@ fn write(kind: &'static Kind, norm: Option<f64>, choice: &dyn Fn(&Param) -> usiz
         fields.push(format!("{}: [{}, {}]", parts.list, part(0, 0.0), part(1, 0.1)));
     }
     let mut name = norm.map_or_else(|| "default".to_owned(), |norm| format!("{}%", 100.0 * norm));
-    for row in kind.rows.iter().chain(kind.part_rows()).filter(|_| norm.is_some()) {
+    for row in node_type.rows.iter().chain(node_type.part_rows()).filter(|_| norm.is_some()) {
         let Unit::Choice(names) = row.unit else { continue };
         match choice(row) % names.len() {
             0 => {}
             chosen => name += &format!("/{}={}", row.name, names[chosen].replace(' ', "")),
         }
     }
-    Variant { kind, name, yaml: format!("  - {}: {{{}}}\n", kind.name, fields.join(", ")) }
+    Variant { node_type, name, yaml: format!("  - {}: {{{}}}\n", node_type.name, fields.join(", ")) }
 }
 
 /// A programme that has something for every parameter of these nodes.

@@ -1,7 +1,7 @@
 //! The real daemon as a process, and an OSC client to talk to it.
 
 use lacquer_control::surface::client::Client;
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use rustix::process::{Pid, Signal, kill_process};
 use std::cell::RefCell;
@@ -225,15 +225,15 @@ impl Drop for Daemon {
 }
 
 /// An OSC client. What it heard beside what it waited for is kept for the next wait.
-pub struct Listener(pub Client, RefCell<Vec<Line>>);
+pub struct Listener(pub Client, RefCell<Vec<Update>>);
 
 impl Listener {
     pub fn say(&self, address: &str, values: Vec<Value>) {
-        self.0.ask(&[Line::new(address, values)]).unwrap();
+        self.0.ask(&[Update::new(address, values)]).unwrap();
     }
 
     /// All lines that come within `time`.
-    pub fn hear_for(&self, time: Duration) -> Vec<Line> {
+    pub fn hear_for(&self, time: Duration) -> Vec<Update> {
         let deadline = Instant::now() + time;
         let mut heard = self.1.take();
         // A refused port shows as an error: nobody listens yet.
@@ -244,7 +244,7 @@ impl Listener {
     }
 
     /// Waits until nothing that `is` such a line comes for half a second; gives the last that came.
-    pub fn quiet(&self, what: &str, is: impl Fn(&Line) -> bool) -> Option<Line> {
+    pub fn quiet(&self, what: &str, is: impl Fn(&Update) -> bool) -> Option<Update> {
         let mut last = None;
         eventually(what, || {
             let newest = self.hear_for(Duration::from_millis(500)).into_iter().rfind(&is);
@@ -256,7 +256,7 @@ impl Listener {
     }
 
     /// Waits for a line that `is` the one.
-    pub fn hear(&self, what: &str, mut is: impl FnMut(&Line) -> bool) -> Line {
+    pub fn hear(&self, what: &str, mut is: impl FnMut(&Update) -> bool) -> Update {
         let deadline = Instant::now() + PATIENCE;
         let mut others = Vec::new();
         let mut lines = self.1.take();
@@ -273,7 +273,7 @@ impl Listener {
     }
 
     /// Asks, and waits for the answer at the same address, or for the error about it.
-    pub fn ask(&self, address: &str, values: Vec<Value>) -> Line {
+    pub fn ask(&self, address: &str, values: Vec<Value>) -> Update {
         self.say(address, values);
         let about = Value::Text(address.to_owned());
         self.hear(address, |line| {
@@ -282,7 +282,7 @@ impl Listener {
     }
 
     /// Asks at one address, and waits for one line of the answer.
-    pub fn ask_for(&self, address: &str, line: &str) -> Line {
+    pub fn ask_for(&self, address: &str, line: &str) -> Update {
         self.say(address, vec![]);
         self.hear(line, |heard| heard.address == line)
     }

@@ -6,8 +6,8 @@ use crate::signal::Channels;
 use basedrop::Collector;
 use lacquer::audio::backend::file::Memory;
 use lacquer::audio::callback::Callback;
-use lacquer::conductor::chains::Shelf;
-use lacquer::conductor::on_air::Air;
+use lacquer::conductor::chains::Chains;
+use lacquer::conductor::on_air::OnAir;
 use lacquer::station::control::Control;
 use lacquer::station::impulses::loader;
 use lacquer::station::load::{ChainFile, Loaded};
@@ -15,13 +15,13 @@ use lacquer::station::overload::Overload;
 use lacquer::station::realtime::Realtime;
 use lacquer::station::{Audio, Backend, Null, Station};
 use lacquer_control::address::Place;
-use lacquer_control::message::{Order, Reading};
-use lacquer_control::queues::{ControlEnd, wire};
+use lacquer_control::message::{FromAudio, ToAudio};
+use lacquer_control::queues::{ControlEnd, queues};
 use lacquer_control::value::Value;
 use lacquer_graph::param::text::Data;
 use lacquer_graph::plan::{Group, Io};
 use lacquer_graph::run::engine::Event;
-use lacquer_graph::{Plan, Seat, Spec};
+use lacquer_graph::{Engine, Plan, Spec};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,7 +87,7 @@ fn written(chains: &[(&str, &str)]) -> Vec<ChainFile> {
 }
 
 pub struct Rig {
-    pub air: Air,
+    pub air: OnAir,
     pub control: ControlEnd,
     pub callback: Callback,
     pub collector: Collector,
@@ -135,11 +135,11 @@ impl Rig {
         loaded.station.audio.latency_ms = latency_ms;
         let collector = Collector::new();
         let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
-        let mut air = Air::new(Shelf::new(&loaded, rate), collector.handle(), swap_ms);
-        let (mut control, audio) = wire();
+        let mut air = OnAir::new(Chains::new(&loaded, rate), collector.handle(), swap_ms);
+        let (mut control, audio) = queues();
         control.stage(air.start(&first).unwrap());
         control.flush();
-        let seat = if at_once { Seat::for_files(io, rate) } else { Seat::new(io, rate) };
+        let seat = if at_once { Engine::for_files(io, rate) } else { Engine::new(io, rate) };
         let memory = Memory::new(io.input_channels(), io.output_channels());
         let callback = Callback::new(audio, seat, rate, None);
         Self { air, control, callback, collector, block: 64, events: Vec::new(), memory }
@@ -167,7 +167,7 @@ impl Rig {
     /// What the conductor does with readings.
     fn listen(&mut self) {
         while let Some(reading) = self.control.reading() {
-            let Reading::Seat(event) = reading else { continue };
+            let FromAudio::Engine(event) = reading else { continue };
             if let Event::OnAir { generation } = event
                 && let Some(next) = self.air.arrived(generation)
             {
@@ -178,7 +178,7 @@ impl Rig {
         self.control.flush();
     }
 
-    pub fn order(&mut self, order: Order) {
+    pub fn order(&mut self, order: ToAudio) {
         self.control.stage(order);
         self.control.flush();
     }

@@ -1,7 +1,7 @@
 //! A station to test with, and its answers.
 
 use crate::daemon::{Daemon, Folder, free_port, lacquer};
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use std::fs;
 use std::path::PathBuf;
@@ -74,14 +74,14 @@ impl Studio {
     }
 }
 
-pub fn number(line: &Line) -> f64 {
+pub fn number(line: &Update) -> f64 {
     match line.values.as_slice() {
         [Value::Number(number)] => *number,
         other => panic!("{other:?} at {}", line.address),
     }
 }
 
-pub fn why(line: &Line) -> &str {
+pub fn why(line: &Update) -> &str {
     match (line.address.as_str(), line.values.as_slice()) {
         ("/error", [Value::Text(_), Value::Text(why)]) => why,
         _ => panic!("{line:?} is no error"),

@@ -1,7 +1,7 @@
 //! TouchOSC layouts read back from their files, played, and drawn: by other code than what wrote them.
 
 use flate2::read::ZlibDecoder;
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use roxmltree::{Document, Node as Xml};
 use std::collections::HashMap;
@@ -124,7 +124,7 @@ impl Control {
     }
 
     /// What TouchOSC sends when a finger moves this control to its ends and to its middle, or presses it.
-    pub fn moved(&self) -> Vec<Line> {
+    pub fn moved(&self) -> Vec<Update> {
         let mut lines = Vec::new();
         for message in self.messages.iter().filter(|message| message.sends) {
             let places: &[f64] = match (self.kind.as_str(), message.condition.as_str()) {
@@ -134,14 +134,14 @@ impl Control {
             };
             for place in places {
                 let [low, high] = message.ends;
-                lines.push(Line::new(&message.address, vec![Value::Number(low + place * (high - low))]));
+                lines.push(Update::new(&message.address, vec![Value::Number(low + place * (high - low))]));
             }
         }
         lines
     }
 
     /// Whether a line that is told sets a value of this control.
-    pub fn takes(&self, line: &Line) -> bool {
+    pub fn takes(&self, line: &Update) -> bool {
         self.messages.iter().any(|message| {
             let fits = match line.values.as_slice() {
                 [Value::Number(_)] => !message.is_text,

@@ -1,7 +1,7 @@
 //! Every address that is no value of a node, and what a message to it means: the one table of them.
 
 use crate::address::pattern::{Pattern, trimmed};
-use Nature::{Action, Order, Question, Reading, State, Switch};
+use Nature::{Action, Question, Reading, State, Switch, ToAudio};
 
 /// What an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Nature {
     /// Does something, with a value or without.
     Action,
     /// Does something, with a value only.
-    Order,
+    ToAudio,
 }
 
 /// What a message without values does.
@@ -37,7 +37,7 @@ impl Nature {
         match self {
             Nature::Switch | Nature::State | Nature::Reading => Bare::Reads,
             Nature::Action => Bare::Acts,
-            Nature::Question | Nature::Order => Bare::Refused,
+            Nature::Question | Nature::ToAudio => Bare::Refused,
         }
     }
 
@@ -83,12 +83,12 @@ pub const COMMANDS: [Command; 39] = [
     row("/who", Question, "", "Who moved the value at an address last."),
     row("/scene", Reading, "", "The scene that is on, and all scenes."),
     row("/scenes", Reading, "", "The same."),
-    row("/scene/save", Order, "s", "Keeps the values under a name."),
-    row("/scene/recall", Order, "sf", "Brings the values of a scene back, within so many seconds."),
-    row("/scene/delete", Order, "s", "Takes a scene away."),
+    row("/scene/save", ToAudio, "s", "Keeps the values under a name."),
+    row("/scene/recall", ToAudio, "sf", "Brings the values of a scene back, within so many seconds."),
+    row("/scene/delete", ToAudio, "s", "Takes a scene away."),
     row("/scene/N", State, "", "Whether the scene is on; 1 recalls it."),
     row("/scene/N/name", Reading, "", "The name of the scene."),
-    row("/scene/N/save", Order, "", "1 keeps the values in this slot."),
+    row("/scene/N/save", ToAudio, "", "1 keeps the values in this slot."),
     row("/cue", State, "", "The cue list; a name does that cue."),
     row("/cues", Reading, "", "The cue list."),
     row("/cue/go", Action, "N", "Does the next cue."),
@@ -139,7 +139,7 @@ pub fn switches(pattern: &Pattern) -> impl Iterator<Item = &'static str> {
 
 /// An action or order that a pattern means, and does not reach.
 pub fn out_of_reach(pattern: &Pattern) -> Option<&'static str> {
-    let natures = [Action, Order, State, Question];
+    let natures = [Action, ToAudio, State, Question];
     let rows = COMMANDS.iter().filter(|command| natures.contains(&command.nature));
     rows.map(|command| command.address).find(|address| pattern.matches(address))
 }
@@ -148,8 +148,8 @@ pub fn out_of_reach(pattern: &Pattern) -> Option<&'static str> {
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
-    use crate::address::router::intent;
-    use crate::request::Intent;
+    use crate::address::router::request_for;
+    use crate::request::Request;
     use crate::value::Value;
 
     /// Each address with something in place of its word in capitals, and with what nothing looks at.
@@ -167,17 +167,17 @@ mod tests {
         for (command, address) in all() {
             let (found, _) = of(&address).unwrap();
             assert_eq!(found.address, command.address, "{address}");
-            let intent = intent(&address, vec![]);
+            let request = request_for(&address, vec![]);
             match command.nature.bare() {
-                Bare::Reads if address.starts_with("/ping") => assert_eq!(intent, Intent::Ping),
+                Bare::Reads if address.starts_with("/ping") => assert_eq!(request, Request::Ping),
                 Bare::Reads => {
-                    assert_eq!(intent, Intent::Get { address: trimmed(&address).to_owned() }, "{address}");
+                    assert_eq!(request, Request::Get { address: trimmed(&address).to_owned() }, "{address}");
                 }
-                Bare::Refused => assert!(matches!(intent, Intent::Wrong { .. }), "{address}: {intent:?}"),
+                Bare::Refused => assert!(matches!(request, Request::Wrong { .. }), "{address}: {request:?}"),
                 Bare::Acts => {
-                    let is_own = matches!(intent, Intent::Subscribe(_) | Intent::Unsubscribe);
-                    assert!(is_own || !intent.is_look(), "{address}: {intent:?}");
-                    assert!(!matches!(intent, Intent::Wrong { .. } | Intent::Get { .. }), "{address}");
+                    let is_own = matches!(request, Request::Subscribe(_) | Request::Unsubscribe);
+                    assert!(is_own || !request.is_read(), "{address}: {request:?}");
+                    assert!(!matches!(request, Request::Wrong { .. } | Request::Get { .. }), "{address}");
                 }
             }
         }
@@ -188,13 +188,13 @@ mod tests {
         let values = [Value::Number(1.0), Value::Text("a".to_owned()), Value::Switch(true)];
         for (command, address) in all().filter(|(command, _)| !command.nature.is_set()) {
             for value in &values {
-                let intent = intent(&address, vec![value.clone()]);
-                assert!(intent.is_look(), "{}: {intent:?}", command.address);
+                let request = request_for(&address, vec![value.clone()]);
+                assert!(request.is_read(), "{}: {request:?}", command.address);
             }
         }
         // Whatever else there is does something with one of them.
         for (command, address) in all().filter(|(command, _)| command.nature.is_set()) {
-            let is_act = |value: &Value| !intent(&address, vec![value.clone()]).is_look();
+            let is_act = |value: &Value| !request_for(&address, vec![value.clone()]).is_read();
             let is_own = command.address.ends_with("subscribe");
             let takes_two = command.address == "/unsubscribe";
             assert!(is_own || takes_two || values.iter().any(is_act), "{}", command.address);
@@ -204,8 +204,8 @@ mod tests {
     #[test]
     fn a_pattern_without_values_reads_whatever_it_means() {
         for pattern in ["/undo*", "/und?", "/{undo,redo}", "/scene/[1-3]/save", "/cue/*", "//*", "/c*/go/"] {
-            let intent = intent(pattern, vec![]);
-            assert!(matches!(intent, Intent::Get { .. }), "{pattern}: {intent:?}");
+            let request = request_for(pattern, vec![]);
+            assert!(matches!(request, Request::Get { .. }), "{pattern}: {request:?}");
         }
     }
 
@@ -213,8 +213,8 @@ mod tests {
     fn what_is_no_number_switches_nothing() {
         for address in ["/bypass", "/norm/bypass", "/bypass/match", "/ab", "/ab/match", "/undo", "/reload"] {
             for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-                let intent = intent(address, vec![Value::Number(value)]);
-                assert!(matches!(intent, Intent::Wrong { .. }), "{address} {value}: {intent:?}");
+                let request = request_for(address, vec![Value::Number(value)]);
+                assert!(matches!(request, Request::Wrong { .. }), "{address} {value}: {request:?}");
             }
         }
     }
@@ -230,8 +230,8 @@ mod tests {
             ["xchain/loud", "xscene/1", "undo", "/scenes/1", "/scenes/1/save", "/cues/go", "/scene/+1"]
         {
             for values in [vec![], vec![Value::Number(1.0)]] {
-                let intent = intent(address, values);
-                assert!(matches!(intent, Intent::Wrong { .. }), "{address}: {intent:?}");
+                let request = request_for(address, values);
+                assert!(matches!(request, Request::Wrong { .. }), "{address}: {request:?}");
             }
         }
     }

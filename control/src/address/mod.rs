@@ -5,10 +5,10 @@ pub mod pattern;
 pub mod router;
 
 use crate::address::pattern::{Pattern, PatternError, is_pattern, trimmed};
-use crate::update::Line;
-use crate::value::Live;
+use crate::update::Update;
+use crate::value::ParamValue;
 use crate::value::Value;
-use lacquer_graph::node::Kind;
+use lacquer_graph::node::NodeType;
 use lacquer_graph::param::hint::Hint;
 use lacquer_graph::param::text::Form;
 use lacquer_graph::param::{Param, Unit, ValueError};
@@ -22,11 +22,11 @@ pub(crate) const ENABLED: &str = "enabled";
 const ENABLED_ROW: Param = Param::new(0, ENABLED, Unit::Switch).default(1.0).help("Out of bypass.");
 
 /// The path and the row of value `at` of a node that has `count` of them.
-pub(crate) fn path_of(kind: &Kind, id: &str, at: usize, count: usize) -> Option<(String, Param)> {
-    let row = kind.row(at)?;
-    let path = match (at.checked_sub(kind.rows.len()), kind.parts) {
+pub(crate) fn path_of(node_type: &NodeType, id: &str, at: usize, count: usize) -> Option<(String, Param)> {
+    let row = node_type.row(at)?;
+    let path = match (at.checked_sub(node_type.rows.len()), node_type.parts) {
         (Some(rest), Some(parts)) => {
-            let count = (count - kind.rows.len()) / parts.rows.len();
+            let count = (count - node_type.rows.len()) / parts.rows.len();
             if !parts.has(rest / parts.rows.len(), count, row) {
                 return None;
             }
@@ -138,51 +138,51 @@ impl Place {
     }
 
     /// A value in all its trees.
-    pub fn lines(&self, value: &Live) -> Vec<Line> {
+    pub fn lines(&self, value: &ParamValue) -> Vec<Update> {
         self.trees().iter().map(|tree| self.line(*tree, value)).collect()
     }
 
     /// A value as a line of one tree.
-    pub fn line(&self, tree: Tree, value: &Live) -> Line {
+    pub fn line(&self, tree: Tree, value: &ParamValue) -> Update {
         let value = match (tree, value) {
-            (Tree::Norm, Live::Number(number)) => Value::Number(self.row.to_norm(*number)),
+            (Tree::Norm, ParamValue::Number(number)) => Value::Number(self.row.to_norm(*number)),
             (Tree::Node, value) => self.value(value),
             (_, value) => Value::Text(self.text(value)),
         };
-        Line::new(self.address_in(tree), vec![value])
+        Update::new(self.address_in(tree), vec![value])
     }
 
     /// A value as people read it.
-    pub fn text(&self, value: &Live) -> String {
+    pub fn text(&self, value: &ParamValue) -> String {
         match value {
-            Live::Number(number) => self.row.text(*number),
-            Live::Text(text) => text.clone(),
+            ParamValue::Number(number) => self.row.text(*number),
+            ParamValue::Text(text) => text.clone(),
         }
     }
 
     /// The value where nothing is written.
-    pub fn default(&self) -> Live {
-        if self.is_text() { Live::Text(String::new()) } else { self.row.default.into() }
+    pub fn default(&self) -> ParamValue {
+        if self.is_text() { ParamValue::Text(String::new()) } else { self.row.default.into() }
     }
 
     /// The nearest value that it can hold; `None` for what is none of it.
-    pub fn clip(&self, value: &Live) -> Option<Live> {
+    pub fn clip(&self, value: &ParamValue) -> Option<ParamValue> {
         match value {
-            Live::Number(number) if !self.is_text() => self.row.clip(*number).map(Live::Number),
-            Live::Text(text) if self.is_text() => Some(Live::Text(text.clone())),
+            ParamValue::Number(number) if !self.is_text() => self.row.clip(*number).map(ParamValue::Number),
+            ParamValue::Text(text) if self.is_text() => Some(ParamValue::Text(text.clone())),
             _ => None,
         }
     }
 
     /// The value that a surface's value means; numbers are clipped to the range. A surface may name files only in the
     /// chain file's folder and below: it may be anybody's.
-    pub fn read(&self, value: &Value, tree: Tree) -> Result<Live, AddressError> {
+    pub fn read(&self, value: &Value, tree: Tree) -> Result<ParamValue, AddressError> {
         if let Unit::Text(form) = self.row.unit {
             return match value {
                 Value::Text(text) if form == Form::Impulse && !stays_below(text) => {
                     Err(AddressError::Outside(text.clone()))
                 }
-                Value::Text(text) => Ok(Live::Text(text.clone())),
+                Value::Text(text) => Ok(ParamValue::Text(text.clone())),
                 _ => Err(AddressError::IsText),
             };
         }
@@ -194,16 +194,16 @@ impl Place {
             Value::Number(number) => *number,
             Value::Text(text) => self.row.parse(text)?,
         };
-        self.row.clip(number).map(Live::Number).ok_or(AddressError::NotANumber)
+        self.row.clip(number).map(ParamValue::Number).ok_or(AddressError::NotANumber)
     }
 
     /// A value as surfaces show it.
-    pub fn value(&self, value: &Live) -> Value {
+    pub fn value(&self, value: &ParamValue) -> Value {
         match (value, self.row.unit) {
-            (Live::Number(number), Unit::Switch) => Value::Switch(*number >= 0.5),
-            (Live::Number(number), Unit::Choice(_)) => Value::Text(self.row.text(*number)),
-            (Live::Number(number), _) => Value::Number(*number),
-            (Live::Text(text), _) => Value::Text(text.clone()),
+            (ParamValue::Number(number), Unit::Switch) => Value::Switch(*number >= 0.5),
+            (ParamValue::Number(number), Unit::Choice(_)) => Value::Text(self.row.text(*number)),
+            (ParamValue::Number(number), _) => Value::Number(*number),
+            (ParamValue::Text(text), _) => Value::Text(text.clone()),
         }
     }
 }
@@ -257,14 +257,14 @@ impl Addresses {
                 target: Target::Enabled { node },
                 row: ENABLED_ROW,
             });
-            let kind = planned.kind;
+            let node_type = planned.node_type;
             let count = planned.values.len();
             for at in 0..count {
-                if let Some((path, row)) = path_of(kind, id, at, count) {
+                if let Some((path, row)) = path_of(node_type, id, at, count) {
                     places.push(Place { path, target: Target::Row { node, row: at }, row });
                 }
             }
-            places.extend(kind.texts.iter().enumerate().map(|(text, row)| Place {
+            places.extend(node_type.texts.iter().enumerate().map(|(text, row)| Place {
                 path: format!("/{id}/{}", row.name),
                 target: Target::Text { node, text },
                 row: row.row(),

@@ -2,8 +2,8 @@
 
 use crate::address::commands::{self, Bare, COMMANDS};
 use crate::address::pattern::{is_pattern, trimmed};
-use crate::request::Wish;
-use crate::request::{CompareAsk, CueAsk, Intent, SceneAsk};
+use crate::request::Subscription;
+use crate::request::{CompareRequest, CueRequest, Request, SceneRequest};
 use crate::value::Value;
 use lacquer_graph::param::hint::Hint;
 
@@ -13,7 +13,7 @@ const FASTEST_METERS: f64 = 60.0;
 const LONGEST_MORPH: f64 = 3_600.0;
 
 /// What `address` with these values asks for. Without values a state is asked for, and so is all that a pattern means.
-pub fn intent(address: &str, values: Vec<Value>) -> Intent {
+pub fn request_for(address: &str, values: Vec<Value>) -> Request {
     let address = match trimmed(address) {
         "" => "/",
         address => address,
@@ -26,9 +26,9 @@ pub fn intent(address: &str, values: Vec<Value>) -> Intent {
         return value(address, values);
     }
     match commands::of(address) {
-        Some((command, _)) if values.is_empty() && command.address == "/ping" => Intent::Ping,
+        Some((command, _)) if values.is_empty() && command.address == "/ping" => Request::Ping,
         Some((command, _)) if values.is_empty() && command.nature.bare() == Bare::Reads => {
-            Intent::Get { address: address.to_owned() }
+            Request::Get { address: address.to_owned() }
         }
         Some((command, part)) => asked(command.address, address, part, &values),
         None if address.starts_with("/norm/") => value(address, values),
@@ -45,71 +45,71 @@ pub fn intent(address: &str, values: Vec<Value>) -> Intent {
 }
 
 /// What is asked of a value of a node, or of all that a pattern means.
-fn value(address: &str, mut values: Vec<Value>) -> Intent {
+fn value(address: &str, mut values: Vec<Value>) -> Request {
     let address = address.to_owned();
     match values.len() {
-        0 => Intent::Get { address },
-        1 => Intent::Set { address, value: values.remove(0) },
+        0 => Request::Get { address },
+        1 => Request::Set { address, value: values.remove(0) },
         _ => wrong(&address, "takes one value, or none to ask for it"),
     }
 }
 
 /// What is asked of the command of this row; `part` is what stands for its word in capitals.
-fn asked(row: &str, address: &str, part: &str, values: &[Value]) -> Intent {
+fn asked(row: &str, address: &str, part: &str, values: &[Value]) -> Request {
     match (row, values) {
-        ("/swap", [Value::Text(name)]) => Intent::Swap(name.clone()),
+        ("/swap", [Value::Text(name)]) => Request::Swap(name.clone()),
         ("/swap", _) => wrong(address, "takes the name of a chain, or nothing to ask for it"),
-        ("/chain/NAME", _) => trigger(address, values, Intent::Swap(part.to_owned())),
-        ("/program/chain", [Value::Number(number)]) => Intent::ChainNumber(*number as usize),
+        ("/chain/NAME", _) => trigger(address, values, Request::Swap(part.to_owned())),
+        ("/program/chain", [Value::Number(number)]) => Request::ChainNumber(*number as usize),
         ("/program/scene", [Value::Number(number)]) => {
-            Intent::Scene(SceneAsk::Recall { name: (*number as usize).to_string(), morph: 0.0 })
+            Request::Scene(SceneRequest::Recall { name: (*number as usize).to_string(), morph: 0.0 })
         }
         ("/program/chain" | "/program/scene", _) => {
             wrong(address, "takes a number, counted from 1, or nothing to ask for it")
         }
         ("/bypass" | "/norm/bypass", [value]) => match switch(value) {
-            Some(on) => Intent::Bypass(on),
+            Some(on) => Request::Bypass(on),
             None => wrong(address, "takes true or false, or nothing to ask for it"),
         },
         ("/bypass/match", [value]) => match switch(value) {
-            Some(on) => Intent::BypassMatched(on),
+            Some(on) => Request::BypassMatched(on),
             None => wrong(address, "takes true or false, or nothing to ask for it"),
         },
         ("/ab" | "/norm/ab" | "/ab/match" | "/ab/chain" | "/ab/copy", _) => compare(row, address, values),
-        ("/undo", _) => trigger(address, values, Intent::Undo),
-        ("/redo", _) => trigger(address, values, Intent::Redo),
-        ("/who", [Value::Text(address)]) => Intent::Who { address: address.clone() },
+        ("/undo", _) => trigger(address, values, Request::Undo),
+        ("/redo", _) => trigger(address, values, Request::Redo),
+        ("/who", [Value::Text(address)]) => Request::Who { address: address.clone() },
         ("/who", _) => wrong(address, "takes the address of a value"),
         ("/scene/save" | "/scene/recall" | "/scene/delete", _) => scene(row, address, values),
         ("/scene/N", _) => {
-            let recall = SceneAsk::Recall { name: part.to_owned(), morph: 0.0 };
-            trigger(address, values, Intent::Scene(recall))
+            let recall = SceneRequest::Recall { name: part.to_owned(), morph: 0.0 };
+            trigger(address, values, Request::Scene(recall))
         }
         ("/scene/N/save", []) => {
             wrong(address, "takes 1, as a button that is pressed sends it; nothing was saved")
         }
         ("/scene/N/save", _) => {
-            let save = SceneAsk::Save { name: part.to_owned(), nodes: Vec::new() };
-            trigger(address, values, Intent::Scene(save))
+            let save = SceneRequest::Save { name: part.to_owned(), nodes: Vec::new() };
+            trigger(address, values, Request::Scene(save))
         }
-        ("/cue", [cue]) if name(cue).is_some() => Intent::Cue(CueAsk::Do(name(cue).unwrap_or_default())),
+        ("/cue", [cue]) if name(cue).is_some() => Request::Cue(CueRequest::Do(name(cue).unwrap_or_default())),
         ("/cue", _) => wrong(address, "takes the name of a cue, or nothing to ask for the list"),
-        ("/cue/go", _) => trigger(address, values, Intent::Cue(CueAsk::Go)),
-        ("/cue/next", _) => trigger(address, values, Intent::Cue(CueAsk::Next)),
-        ("/cue/previous", _) => trigger(address, values, Intent::Cue(CueAsk::Previous)),
-        ("/learn", [Value::Text(address)]) => Intent::Learn { address: address.clone() },
-        ("/learn", []) => Intent::Learn { address: String::new() },
+        ("/cue/go", _) => trigger(address, values, Request::Cue(CueRequest::Go)),
+        ("/cue/next", _) => trigger(address, values, Request::Cue(CueRequest::Next)),
+        ("/cue/previous", _) => trigger(address, values, Request::Cue(CueRequest::Previous)),
+        ("/learn", [Value::Text(address)]) => Request::Learn { address: address.clone() },
+        ("/learn", []) => Request::Learn { address: String::new() },
         ("/learn", _) => wrong(address, "takes the address to bind, or nothing to call it off"),
         ("/subscribe", values) => match wish(values) {
-            Ok(wish) => Intent::Subscribe(wish),
+            Ok(wish) => Request::Subscribe(wish),
             Err(why) => wrong(address, &why),
         },
-        ("/unsubscribe", []) => Intent::Unsubscribe,
+        ("/unsubscribe", []) => Request::Unsubscribe,
         ("/unsubscribe", _) => wrong(address, "takes no values"),
-        ("/ping", _) => Intent::Ping,
-        ("/reload", []) => Intent::Reload { reset: false },
+        ("/ping", _) => Request::Ping,
+        ("/reload", []) => Request::Reload { reset: false },
         ("/reload", [value]) => match switch(value) {
-            Some(reset) => Intent::Reload { reset },
+            Some(reset) => Request::Reload { reset },
             None => wrong(address, "takes true to take all values from the files, or nothing"),
         },
         ("/reload", _) => wrong(address, "takes true to take all values from the files, or nothing"),
@@ -118,8 +118,8 @@ fn asked(row: &str, address: &str, part: &str, values: &[Value]) -> Intent {
 }
 
 /// `/subscribe [seconds] [words]`: `text`, `echo`, `meters HZ`, `port N`.
-fn wish(values: &[Value]) -> Result<Wish, String> {
-    let mut wish = Wish::default();
+fn wish(values: &[Value]) -> Result<Subscription, String> {
+    let mut wish = Subscription::default();
     for value in values {
         let text = match value {
             Value::Number(seconds) if (1.0..=86_400.0).contains(seconds) => {
@@ -147,41 +147,41 @@ fn wish(values: &[Value]) -> Result<Wish, String> {
     Ok(wish)
 }
 
-fn scene(row: &str, address: &str, values: &[Value]) -> Intent {
+fn scene(row: &str, address: &str, values: &[Value]) -> Request {
     let texts: Vec<String> = values.iter().filter_map(name).collect();
     let ask = match (row, values) {
         ("/scene/save", _) if !texts.is_empty() && texts.len() == values.len() => {
             let mut texts = texts.into_iter();
-            SceneAsk::Save { name: texts.next().unwrap_or_default(), nodes: texts.collect() }
+            SceneRequest::Save { name: texts.next().unwrap_or_default(), nodes: texts.collect() }
         }
         ("/scene/save", _) => {
             return wrong(address, "takes a name, and the ids of nodes where not all are meant");
         }
         ("/scene/recall", [scene]) if name(scene).is_some() => {
-            SceneAsk::Recall { name: name(scene).unwrap_or_default(), morph: 0.0 }
+            SceneRequest::Recall { name: name(scene).unwrap_or_default(), morph: 0.0 }
         }
         ("/scene/recall", [scene, Value::Number(morph)])
             if name(scene).is_some() && (0.0..=LONGEST_MORPH).contains(morph) =>
         {
-            SceneAsk::Recall { name: name(scene).unwrap_or_default(), morph: *morph }
+            SceneRequest::Recall { name: name(scene).unwrap_or_default(), morph: *morph }
         }
         ("/scene/recall", _) => return wrong(address, "takes a name, and the seconds to glide (0 to 3600)"),
-        (_, [scene]) if name(scene).is_some() => SceneAsk::Delete(name(scene).unwrap_or_default()),
+        (_, [scene]) if name(scene).is_some() => SceneRequest::Delete(name(scene).unwrap_or_default()),
         _ => return wrong(address, "takes a name"),
     };
-    Intent::Scene(ask)
+    Request::Scene(ask)
 }
 
-fn compare(row: &str, address: &str, values: &[Value]) -> Intent {
+fn compare(row: &str, address: &str, values: &[Value]) -> Request {
     let ask = match (row, values) {
-        ("/ab" | "/norm/ab", [value]) => which(value).map(CompareAsk::Hear),
-        ("/ab/match", [value]) => switch(value).map(CompareAsk::Match),
-        ("/ab/chain", [Value::Text(chain)]) => Some(CompareAsk::Chain(chain.clone())),
-        ("/ab/copy", _) => return trigger(address, values, Intent::Compare(CompareAsk::Copy)),
+        ("/ab" | "/norm/ab", [value]) => which(value).map(CompareRequest::Hear),
+        ("/ab/match", [value]) => switch(value).map(CompareRequest::Match),
+        ("/ab/chain", [Value::Text(chain)]) => Some(CompareRequest::Chain(chain.clone())),
+        ("/ab/copy", _) => return trigger(address, values, Request::Compare(CompareRequest::Copy)),
         _ => None,
     };
     let why = "there are /ab with a or b, /ab/copy, /ab/chain NAME and /ab/match with true or false";
-    ask.map_or_else(|| wrong(address, why), Intent::Compare)
+    ask.map_or_else(|| wrong(address, why), Request::Compare)
 }
 
 /// Whether B is meant, else A.
@@ -194,12 +194,12 @@ fn which(value: &Value) -> Option<bool> {
 }
 
 /// What a button does when it is pressed; that it is let go means nothing.
-fn trigger(address: &str, values: &[Value], intent: Intent) -> Intent {
+fn trigger(address: &str, values: &[Value], request: Request) -> Request {
     match values {
-        [] => intent,
+        [] => request,
         [value] => match switch(value) {
-            Some(true) => intent,
-            Some(false) => Intent::Released,
+            Some(true) => request,
+            Some(false) => Request::Released,
             None => wrong(address, "takes nothing, or 1 where a button is pressed"),
         },
         _ => wrong(address, "takes nothing, or 1 where a button is pressed"),
@@ -207,8 +207,8 @@ fn trigger(address: &str, values: &[Value], intent: Intent) -> Intent {
 }
 
 /// Something that cannot be done, and why.
-pub fn wrong(address: &str, why: &str) -> Intent {
-    Intent::Wrong { address: address.to_owned(), why: why.to_owned() }
+pub fn wrong(address: &str, why: &str) -> Request {
+    Request::Wrong { address: address.to_owned(), why: why.to_owned() }
 }
 
 /// A switch, however it is given.

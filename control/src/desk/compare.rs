@@ -1,14 +1,14 @@
 //! The two states, A and B, that are compared.
 
-use crate::value::Live;
+use crate::value::ParamValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A full state of the station's sound.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct State {
+pub struct CompareState {
     /// The chain.
     pub chain: String,
     /// Its values by path.
-    pub values: BTreeMap<String, Live>,
+    pub values: BTreeMap<String, ParamValue>,
 }

@@ -4,7 +4,7 @@
 //! "a move", whatever number of messages it took.
 
 use crate::peer::Peer;
-use crate::value::Live;
+use crate::value::ParamValue;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,9 @@ pub struct Move {
     /// Its path, as behind `/node`.
     pub path: String,
     /// Its value before.
-    pub from: Live,
+    pub from: ParamValue,
     /// Its value after.
-    pub to: Live,
+    pub to: ParamValue,
 }
 
 /// What one peer did in one go.
@@ -127,17 +127,17 @@ mod tests {
             let (from, to) = (step as f64, step as f64 + 1.0);
             assert_eq!(history.note(gesture(Peer::Files, "/x", from, to), at(step * 20)), None);
         }
-        let another = history.note(gesture(Peer::House, "/x", 100.0, 7.0), at(2_000));
+        let another = history.note(gesture(Peer::Station, "/x", 100.0, 7.0), at(2_000));
         assert_eq!(another, Some(gesture(Peer::Files, "/x", 0.0, 100.0)));
         assert_eq!(history.ended(at(2_500)), None);
-        assert_eq!(history.ended(at(3_000)), Some(gesture(Peer::House, "/x", 100.0, 7.0)));
+        assert_eq!(history.ended(at(3_000)), Some(gesture(Peer::Station, "/x", 100.0, 7.0)));
         assert_eq!(history.ended(at(4_000)), None, "told once");
-        assert_eq!(history.note(gesture(Peer::House, "/x", 7.0, 8.0), at(4_100)), None);
-        assert_eq!(history.undo("a").unwrap().moves[0].from, Live::Number(7.0));
+        assert_eq!(history.note(gesture(Peer::Station, "/x", 7.0, 8.0), at(4_100)), None);
+        assert_eq!(history.undo("a").unwrap().moves[0].from, ParamValue::Number(7.0));
         assert_eq!(history.undo("b"), None);
-        assert_eq!(history.undo("a").unwrap().moves[0].from, Live::Number(100.0));
-        assert_eq!(history.redo("a").unwrap().moves[0].to, Live::Number(7.0));
-        history.note(gesture(Peer::House, "/y", 0.0, 1.0), at(9_000));
+        assert_eq!(history.undo("a").unwrap().moves[0].from, ParamValue::Number(100.0));
+        assert_eq!(history.redo("a").unwrap().moves[0].to, ParamValue::Number(7.0));
+        history.note(gesture(Peer::Station, "/y", 0.0, 1.0), at(9_000));
         assert_eq!(history.redo("a"), None, "a new move ends what could be done again");
     }
 }

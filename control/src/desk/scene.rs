@@ -1,6 +1,6 @@
 //! Scenes: named sets of values, each of one chain or some of its nodes.
 
-use crate::value::Live;
+use crate::value::ParamValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct Scene {
     /// The chain whose values it holds.
     pub chain: String,
     /// Values by their paths, as behind `/node`.
-    pub values: BTreeMap<String, Live>,
+    pub values: BTreeMap<String, ParamValue>,
 }
 
 /// The scenes of a station, by slot.
@@ -49,7 +49,7 @@ impl Scenes {
         &mut self,
         name: &str,
         chain: &str,
-        values: BTreeMap<String, Live>,
+        values: BTreeMap<String, ParamValue>,
     ) -> Result<String, String> {
         let name = name.trim();
         if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn scenes_are_found_by_name_and_by_number_and_replaced_in_place() {
         let mut scenes = Scenes::default();
-        let values = |value: f64| BTreeMap::from([("/x".to_owned(), Live::Number(value))]);
+        let values = |value: f64| BTreeMap::from([("/x".to_owned(), ParamValue::Number(value))]);
         assert_eq!(scenes.save("loud", "a", values(1.0)).unwrap(), "loud");
         assert_eq!(scenes.save("7", "a", values(2.0)).unwrap(), "Scene 7");
         assert_eq!(scenes.save("soft", "a", values(3.0)).unwrap(), "soft");

@@ -2,7 +2,7 @@
 
 use crate::address::{ENABLED, path_of};
 use crate::peer::Peer;
-use crate::value::Live;
+use crate::value::ParamValue;
 use lacquer_graph::file::spec::{NodeSpec, Spec};
 use lacquer_graph::nodes;
 use lacquer_graph::param::Param;
@@ -20,7 +20,7 @@ pub struct Values {
 
 #[derive(Clone, Debug, PartialEq)]
 struct NodeValues {
-    kind: String,
+    node_type: String,
     file: Setting,
     live: Setting,
 }
@@ -28,13 +28,13 @@ struct NodeValues {
 impl NodeValues {
     /// The path and the row of a value.
     fn place(&self, id: &str, at: usize) -> Option<(String, Param)> {
-        let kind = nodes::kind(&self.kind)?;
-        path_of(kind, id, at, self.live.rows.len())
+        let node_type = nodes::node_type(&self.node_type)?;
+        path_of(node_type, id, at, self.live.rows.len())
     }
 
     /// The paths of its texts.
     fn text_paths(&self, id: &str) -> Vec<String> {
-        let texts = nodes::kind(&self.kind).map_or(&[][..], |kind| kind.texts);
+        let texts = nodes::node_type(&self.node_type).map_or(&[][..], |node_type| node_type.texts);
         texts.iter().map(|text| format!("/{id}/{}", text.name)).collect()
     }
 }
@@ -53,7 +53,7 @@ impl Values {
         let node = |node: &NodeSpec| {
             let texts = node.texts.iter().map(|text| text.text.clone()).collect();
             let file = Setting { rows: node.values.clone(), texts, enabled: node.enabled };
-            (node.id.clone(), NodeValues { kind: node.type_name.clone(), live: file.clone(), file })
+            (node.id.clone(), NodeValues { node_type: node.type_name.clone(), live: file.clone(), file })
         };
         Self { nodes: spec.nodes.iter().map(node).collect(), authors: BTreeMap::new() }
     }
@@ -64,7 +64,9 @@ impl Values {
         let mut new = Self::of(spec);
         new.authors.clone_from(&self.authors);
         for (id, node) in &mut new.nodes {
-            let Some(old) = self.nodes.get(id).filter(|old| old.kind == node.kind) else { continue };
+            let Some(old) = self.nodes.get(id).filter(|old| old.node_type == node.node_type) else {
+                continue;
+            };
             let NodeValues { live, file, .. } = node;
             keep_left(&mut live.rows, &file.rows, &old.file.rows, &old.live.rows);
             keep_left(&mut live.texts, &file.texts, &old.file.texts, &old.live.texts);
@@ -78,7 +80,8 @@ impl Values {
     /// Writes the live values into `spec`, so that a chain planned from it starts with them.
     pub fn apply(&self, spec: &mut Spec) {
         for node in &mut spec.nodes {
-            if let Some(values) = self.nodes.get(&node.id).filter(|values| values.kind == node.type_name) {
+            if let Some(values) = self.nodes.get(&node.id).filter(|values| values.node_type == node.type_name)
+            {
                 node.values.clone_from(&values.live.rows);
                 node.enabled = values.live.enabled;
                 for (text, live) in node.texts.iter_mut().zip(&values.live.texts) {
@@ -96,7 +99,7 @@ impl Values {
     /// The paths of the impulses that the live texts name.
     pub fn impulses(&self) -> impl Iterator<Item = &str> {
         self.nodes.values().flat_map(|node| {
-            let texts = nodes::kind(&node.kind).map_or(&[][..], |kind| kind.texts);
+            let texts = nodes::node_type(&node.node_type).map_or(&[][..], |node_type| node_type.texts);
             let paths = texts.iter().zip(&node.live.texts);
             paths
                 .filter(|(text, path)| text.form == Form::Impulse && !path.is_empty())
@@ -115,7 +118,7 @@ impl Values {
     }
 
     /// What was moved away from the file, and is a state: path, live value, and that of the file.
-    pub fn moved(&self) -> Vec<(String, Live, Live)> {
+    pub fn moved(&self) -> Vec<(String, ParamValue, ParamValue)> {
         let mut moved = Vec::new();
         for (id, node) in &self.nodes {
             if node.live.enabled != node.file.enabled {
@@ -132,7 +135,7 @@ impl Values {
                 node.text_paths(id).into_iter().zip(node.live.texts.iter().zip(&node.file.texts))
             {
                 if live != file {
-                    moved.push((path, Live::Text(live.clone()), Live::Text(file.clone())));
+                    moved.push((path, ParamValue::Text(live.clone()), ParamValue::Text(file.clone())));
                 }
             }
         }
@@ -141,12 +144,12 @@ impl Values {
 
     /// Brings a value back that [`Self::moved`] gave: live, and that of the file at that time. Where the file has
     /// changed since, the file holds.
-    pub fn restore(&mut self, path: &str, live: &Live, file: &Live) {
+    pub fn restore(&mut self, path: &str, live: &ParamValue, file: &ParamValue) {
         let id = path.split('/').nth(1).unwrap_or_default();
         let Some(node) = self.nodes.get_mut(id) else { return };
         let (live, file) = match (live, file) {
-            (Live::Number(live), Live::Number(file)) => (*live, *file),
-            (Live::Text(live), Live::Text(file)) => {
+            (ParamValue::Number(live), ParamValue::Number(file)) => (*live, *file),
+            (ParamValue::Text(live), ParamValue::Text(file)) => {
                 let at = node.text_paths(id).iter().position(|known| known == path);
                 if let Some(at) = at.filter(|at| node.file.texts.get(*at) == Some(file)) {
                     node.live.texts[at].clone_from(live);

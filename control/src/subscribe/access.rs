@@ -5,7 +5,7 @@
 //! several addresses and patterns, and the last of these holds.
 
 use crate::peer::Peer;
-use crate::request::{Asked, Intent};
+use crate::request::{Request, RequestBundle};
 use crate::value::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -77,7 +77,7 @@ impl Rules {
 }
 
 /// The gate of one surface.
-pub struct Gate {
+pub struct Access {
     rules: Rules,
     peers: HashMap<Peer, Visitor>,
 }
@@ -122,33 +122,38 @@ impl Waiting {
     }
 }
 
-impl Gate {
+impl Access {
     /// A gate with these rules.
     pub fn new(rules: Rules) -> Self {
         Self { rules, peers: HashMap::new() }
     }
 
     /// Lets through what a peer may ask now.
-    pub fn admit(&mut self, mut asked: Asked, address: IpAddr, now: Instant) -> Option<Asked> {
+    pub fn admit(
+        &mut self,
+        mut asked: RequestBundle,
+        address: IpAddr,
+        now: Instant,
+    ) -> Option<RequestBundle> {
         if !self.rules.lets_in(address) {
             return None;
         }
         if self.rules.read_only.iter().any(|net| net.has(address)) {
-            asked.intents.iter_mut().for_each(only_look);
+            asked.requests.iter_mut().for_each(only_look);
         }
         let rate = self.rules.rate;
         let visitor = self.visitor(asked.by, now);
         visitor.refill(rate, now);
-        let cost = asked.intents.len() as f64;
+        let cost = asked.requests.len() as f64;
         // What waits already goes first; what is asked together is done together or waits together.
         if visitor.tokens >= cost && visitor.waiting.is_empty() {
             visitor.tokens -= cost;
             return Some(asked);
         }
         let mut lost = 0;
-        for intent in asked.intents.drain(..) {
-            let waits = match intent {
-                Intent::Set { address, value } => visitor.waiting.put(address, value),
+        for request in asked.requests.drain(..) {
+            let waits = match request {
+                Request::Set { address, value } => visitor.waiting.put(address, value),
                 _ => false,
             };
             lost += usize::from(!waits);
@@ -160,12 +165,12 @@ impl Gate {
         visitor.complained = Some(now);
         let why =
             format!("more than {rate} messages a second; of values the newest is kept, all else is not");
-        asked.intents.push(Intent::Wrong { address: "/".to_owned(), why });
+        asked.requests.push(Request::Wrong { address: "/".to_owned(), why });
         Some(asked)
     }
 
     /// What had to wait and has its turn now.
-    pub fn due(&mut self, now: Instant) -> Vec<Asked> {
+    pub fn due(&mut self, now: Instant) -> Vec<RequestBundle> {
         let rate = self.rules.rate;
         let mut due = Vec::new();
         for (peer, visitor) in self.peers.iter_mut().filter(|(_, visitor)| !visitor.waiting.is_empty()) {
@@ -175,9 +180,9 @@ impl Gate {
                 continue;
             }
             let sets = std::iter::from_fn(|| visitor.waiting.take()).take(count);
-            let intents: Vec<_> = sets.map(|(address, value)| Intent::Set { address, value }).collect();
-            visitor.tokens -= intents.len() as f64;
-            due.push(Asked { by: *peer, intents, due: None });
+            let requests: Vec<_> = sets.map(|(address, value)| Request::Set { address, value }).collect();
+            visitor.tokens -= requests.len() as f64;
+            due.push(RequestBundle { by: *peer, requests, due: None });
         }
         due
     }
@@ -210,17 +215,17 @@ impl Visitor {
     }
 }
 
-fn only_look(intent: &mut Intent) {
-    if intent.is_look() {
+fn only_look(request: &mut Request) {
+    if request.is_read() {
         return;
     }
-    let address = match intent {
-        Intent::Set { address, .. } | Intent::Nudge { address, .. } | Intent::Learn { address } => {
+    let address = match request {
+        Request::Set { address, .. } | Request::Nudge { address, .. } | Request::Learn { address } => {
             address.clone()
         }
         _ => "/".to_owned(),
     };
-    *intent = Intent::Wrong {
+    *request = Request::Wrong {
         address,
         why: "this client may only look (read_only in the station file)".to_owned(),
     };
@@ -231,14 +236,14 @@ fn only_look(intent: &mut Intent) {
 mod tests {
     use super::*;
 
-    const HERE: Peer = Peer::House;
+    const HERE: Peer = Peer::Station;
 
-    fn ask(intents: Vec<Intent>) -> Asked {
-        Asked { by: HERE, intents, due: None }
+    fn ask(requests: Vec<Request>) -> RequestBundle {
+        RequestBundle { by: HERE, requests, due: None }
     }
 
-    fn set(value: f64) -> Intent {
-        Intent::Set { address: "/node/a/b".to_owned(), value: Value::Number(value) }
+    fn set(value: f64) -> Request {
+        Request::Set { address: "/node/a/b".to_owned(), value: Value::Number(value) }
     }
 
     #[test]
@@ -255,17 +260,17 @@ mod tests {
 
     #[test]
     fn what_is_set_too_fast_arrives_late_but_its_last_value_does() {
-        let mut gate = Gate::new(Rules { rate: 100.0, ..Rules::default() });
+        let mut gate = Access::new(Rules { rate: 100.0, ..Rules::default() });
         let (start, here) = (Instant::now(), "127.0.0.1".parse().unwrap());
         let mut got = Vec::new();
         for n in 0..10_000 {
             let now = start + Duration::from_micros(100 * n);
             let through = gate.admit(ask(vec![set(n as f64)]), here, now);
-            got.extend(through.into_iter().flat_map(|asked| asked.intents));
-            got.extend(gate.due(now).into_iter().flat_map(|asked| asked.intents));
+            got.extend(through.into_iter().flat_map(|asked| asked.requests));
+            got.extend(gate.due(now).into_iter().flat_map(|asked| asked.requests));
         }
         let late = gate.due(start + Duration::from_secs(2));
-        got.extend(late.into_iter().flat_map(|asked| asked.intents));
+        got.extend(late.into_iter().flat_map(|asked| asked.requests));
         assert!((290..=310).contains(&got.len()), "{} in a second and a burst of two", got.len());
         assert_eq!(got.last(), Some(&set(9_999.0)));
         assert!(!gate.is_waiting());
@@ -273,13 +278,13 @@ mod tests {
 
     #[test]
     fn what_waits_keeps_its_order_for_addresses_may_mean_the_same_value() {
-        let set = |address: &str, value: f64| Intent::Set {
+        let set = |address: &str, value: f64| Request::Set {
             address: address.to_owned(),
             value: Value::Number(value),
         };
-        let mut gate = Gate::new(Rules { rate: 10.0, ..Rules::default() });
+        let mut gate = Access::new(Rules { rate: 10.0, ..Rules::default() });
         let (start, here) = (Instant::now(), "127.0.0.1".parse().unwrap());
-        let mut asked = vec![Intent::Ping; 21];
+        let mut asked = vec![Request::Ping; 21];
         asked.push(set("/node/a/gain", 1.0));
         asked.extend((0..50).map(|node| set(&format!("/node/n{node}/gain"), 1.0)));
         asked.push(set("/node/*/gain", 2.0));
@@ -289,7 +294,7 @@ mod tests {
         let mut got = Vec::new();
         for turn in 1..20 {
             let due = gate.due(start + Duration::from_secs(turn));
-            got.extend(due.into_iter().flat_map(|asked| asked.intents));
+            got.extend(due.into_iter().flat_map(|asked| asked.requests));
         }
         let last = [set("/node/*/gain", 2.0), set("/norm/a/gain", 0.5), set("/node/a/gain", 3.0)];
         assert_eq!(got.len(), 53);
@@ -301,16 +306,19 @@ mod tests {
     fn who_may_only_look_and_who_is_not_let_in() {
         let net = |text| vec![Net::parse(text).unwrap()];
         let rules = Rules { allow: net("10.0.0.0/8"), read_only: net("10.1.0.0/16"), rate: RATE };
-        let mut gate = Gate::new(rules);
-        let mut at = |address: &str, intent| {
-            let through = gate.admit(ask(vec![intent]), address.parse().unwrap(), Instant::now());
-            through.map(|asked| asked.intents)
+        let mut gate = Access::new(rules);
+        let mut at = |address: &str, request| {
+            let through = gate.admit(ask(vec![request]), address.parse().unwrap(), Instant::now());
+            through.map(|asked| asked.requests)
         };
         assert_eq!(at("192.168.0.1", set(1.0)), None);
         assert_eq!(at("10.0.0.1", set(1.0)), Some(vec![set(1.0)]));
-        let get = || Intent::Get { address: "/status".to_owned() };
+        let get = || Request::Get { address: "/status".to_owned() };
         assert_eq!(at("10.1.0.1", get()), Some(vec![get()]));
-        assert!(matches!(at("10.1.0.1", set(1.0)).unwrap()[..], [Intent::Wrong { .. }]));
-        assert!(matches!(at("10.1.0.1", Intent::Swap("x".to_owned())).unwrap()[..], [Intent::Wrong { .. }]));
+        assert!(matches!(at("10.1.0.1", set(1.0)).unwrap()[..], [Request::Wrong { .. }]));
+        assert!(matches!(
+            at("10.1.0.1", Request::Swap("x".to_owned())).unwrap()[..],
+            [Request::Wrong { .. }]
+        ));
     }
 }

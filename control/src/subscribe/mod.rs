@@ -8,13 +8,13 @@ pub mod subscription;
 
 use crate::address::Place;
 use crate::peer::Peer;
-use crate::request::Wish;
-use crate::update::Line;
+use crate::request::Subscription;
+use crate::update::Update;
 use std::sync::Arc;
 
 /// Who is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum To {
+pub enum Recipients {
     /// This peer alone, subscribed or not.
     One(Peer),
     /// All who have subscribed.
@@ -25,13 +25,13 @@ pub enum To {
 
 /// What a surface is told.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Notice {
+pub enum SurfaceMessage {
     /// Tell these lines.
     Tell {
         /// Whom.
-        to: To,
+        to: Recipients,
         /// What.
-        lines: Vec<Line>,
+        lines: Vec<Update>,
     },
     /// The addresses of the chain that is answered from now on.
     Places(Arc<Vec<Place>>),
@@ -40,7 +40,7 @@ pub enum Notice {
         /// Who.
         peer: Peer,
         /// What it wants to hear.
-        wish: Wish,
+        wish: Subscription,
     },
     /// No longer.
     Unsubscribe {

@@ -3,9 +3,9 @@
 //! A client that moves a value itself knows it already, so that is not told back. But where another's move was on
 //! its way to the client meanwhile, the client may be left with that: once the value rests, it is told what holds.
 
-use crate::request::Wish;
+use crate::request::Subscription;
 use crate::subscribe::subscription::is_meter;
-use crate::update::Line;
+use crate::update::Update;
 use crate::value::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,27 +19,27 @@ const RESTED: Duration = Duration::from_millis(250);
 
 /// The values that wait for one client, by their addresses.
 #[derive(Debug, Default)]
-pub struct Mailbox {
-    waiting: BTreeMap<String, Letter>,
+pub struct Outbox {
+    waiting: BTreeMap<String, Pending>,
     /// When each value was told last. Bounded by the addresses there are.
     told: BTreeMap<String, Instant>,
     next_meters: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Letter {
+struct Pending {
     values: Vec<Value>,
     due: Instant,
 }
 
 /// Whether a line holds a state, of which only the newest counts; else it is told as it comes.
-fn is_state(line: &Line) -> bool {
+fn is_state(line: &Update) -> bool {
     !(line.address.starts_with("/event/") || line.address == "/error" || line.values.is_empty())
 }
 
-impl Mailbox {
+impl Outbox {
     /// Takes what the client is to be told. Gives back what it is told at once.
-    pub fn put(&mut self, lines: Vec<Line>, wish: &Wish, now: Instant) -> Vec<Line> {
+    pub fn put(&mut self, lines: Vec<Update>, wish: &Subscription, now: Instant) -> Vec<Update> {
         let mut at_once = Vec::new();
         for line in lines {
             if !wish.has(&line.address) {
@@ -60,9 +60,9 @@ impl Mailbox {
             match self.waiting.get_mut(&line.address) {
                 Some(letter) => {
                     let values = merged(&line.address, &letter.values, line.values);
-                    *letter = Letter { values, due: due.min(letter.due) };
+                    *letter = Pending { values, due: due.min(letter.due) };
                 }
-                None => _ = self.waiting.insert(line.address, Letter { values: line.values, due }),
+                None => _ = self.waiting.insert(line.address, Pending { values: line.values, due }),
             }
         }
         at_once
@@ -70,18 +70,18 @@ impl Mailbox {
 
     /// The client has moved these values itself: what waited of them is old. Where another's move was told to it
     /// a short time ago, it is told what holds, once they rest.
-    pub fn own(&mut self, lines: Vec<Line>, wish: &Wish, now: Instant) {
+    pub fn own(&mut self, lines: Vec<Update>, wish: &Subscription, now: Instant) {
         for line in lines.into_iter().filter(|line| wish.has(&line.address)) {
             let waited = self.waiting.remove(&line.address).is_some();
             let crossed = self.told.get(&line.address).is_some_and(|told| now < *told + CROSSING);
             if waited || crossed {
-                self.waiting.insert(line.address, Letter { values: line.values, due: now + RESTED });
+                self.waiting.insert(line.address, Pending { values: line.values, due: now + RESTED });
             }
         }
     }
 
     /// What is due.
-    pub fn due(&mut self, wish: &Wish, now: Instant) -> Vec<Line> {
+    pub fn due(&mut self, wish: &Subscription, now: Instant) -> Vec<Update> {
         if self.next().is_none_or(|next| next > now) {
             return Vec::new();
         }
@@ -95,7 +95,7 @@ impl Mailbox {
             } else {
                 self.told.insert(address.clone(), now);
             }
-            lines.push(Line::new(address, letter.values));
+            lines.push(Update::new(address, letter.values));
         }
         self.told.retain(|_, told| now < *told + CROSSING);
         lines
@@ -128,13 +128,13 @@ mod tests {
 
     const GAIN: &str = "/norm/level/gain";
 
-    fn line(address: &str, value: f64) -> Vec<Line> {
-        vec![Line::number(address, value)]
+    fn line(address: &str, value: f64) -> Vec<Update> {
+        vec![Update::number(address, value)]
     }
 
     #[test]
     fn of_a_value_only_the_newest_is_told_and_not_too_often() {
-        let (mut mail, wish, start) = (Mailbox::default(), Wish::default(), Instant::now());
+        let (mut mail, wish, start) = (Outbox::default(), Subscription::default(), Instant::now());
         let mut told = Vec::new();
         for ms in 0..1_000 {
             let now = start + Duration::from_millis(ms);
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn an_own_move_is_not_told_back_unless_anothers_crossed_it() {
-        let (mut mail, wish, start) = (Mailbox::default(), Wish::default(), Instant::now());
+        let (mut mail, wish, start) = (Outbox::default(), Subscription::default(), Instant::now());
         let at = |ms: u64| start + Duration::from_millis(ms);
         mail.own(line(GAIN, 1.0), &wish, at(0));
         assert_eq!(mail.due(&wish, at(5_000)), []);
@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn meters_come_at_the_clients_rate_and_lose_no_peak() {
-        let wish = Wish { meters_hz: 5.0, ..Wish::default() };
-        let (mut mail, start) = (Mailbox::default(), Instant::now());
+        let wish = Subscription { meters_hz: 5.0, ..Subscription::default() };
+        let (mut mail, start) = (Outbox::default(), Instant::now());
         let mut told = Vec::new();
         for look in 0..40 {
             let now = start + Duration::from_millis(50 * look);
@@ -173,7 +173,7 @@ mod tests {
         }
         assert!((9..=11).contains(&told.len()), "{} in 2 s", told.len());
         assert!(told.contains(&line("/meter/output/peak", -3.0)[0]));
-        let (mut mail, none) = (Mailbox::default(), Wish { meters_hz: 0.0, ..wish });
+        let (mut mail, none) = (Outbox::default(), Subscription { meters_hz: 0.0, ..wish });
         assert_eq!(mail.put(line("/meter/output/peak", 0.0), &none, start), []);
         assert_eq!(mail.due(&none, start + Duration::from_secs(9)).len(), 0);
     }

@@ -1,57 +1,62 @@
 //! Who has subscribed to a surface, and what each of them is to be told when.
 
 use crate::peer::Peer;
-use crate::request::Wish;
-use crate::subscribe::outbox::Mailbox;
-use crate::subscribe::{Notice, To};
-use crate::update::Line;
+use crate::request::Subscription;
+use crate::subscribe::outbox::Outbox;
+use crate::subscribe::{Recipients, SurfaceMessage};
+use crate::update::Update;
 use std::time::{Duration, Instant};
 
 /// Most subscribers at once.
 const MOST: usize = 64;
 
 /// What is to be sent: to whom, and the lines.
-pub type Post = Vec<(Peer, Vec<Line>)>;
+pub type Post = Vec<(Peer, Vec<Update>)>;
 
 /// The subscribers of one surface.
-pub struct Audience {
+pub struct Subscribers {
     is_ours: fn(Peer) -> bool,
-    members: Vec<Member>,
+    members: Vec<Subscriber>,
 }
 
-struct Member {
+struct Subscriber {
     peer: Peer,
-    wish: Wish,
+    wish: Subscription,
     until: Instant,
-    mail: Mailbox,
+    mail: Outbox,
 }
 
-impl Audience {
+impl Subscribers {
     /// Nobody yet, of the peers that `is_ours` knows as this surface's.
     pub fn new(is_ours: fn(Peer) -> bool) -> Self {
         Self { is_ours, members: Vec::new() }
     }
 
     /// Acts on a notice; gives what is to be sent at once.
-    pub fn take(&mut self, notice: Notice, now: Instant) -> Post {
+    pub fn take(&mut self, notice: SurfaceMessage, now: Instant) -> Post {
         self.members.retain(|member| member.until > now);
         match notice {
-            Notice::Tell { to: To::One(peer), lines } => match (self.is_ours)(peer) && !lines.is_empty() {
-                true => vec![(peer, lines)],
-                false => Vec::new(),
-            },
-            Notice::Tell { to: To::All, lines } => self.tell(None, &lines, now),
-            Notice::Tell { to: To::Others(by), lines } => self.tell(Some(by), &lines, now),
-            Notice::Subscribe { peer, wish } if (self.is_ours)(peer) => self.join(peer, wish, now),
-            Notice::Unsubscribe { peer } => {
+            SurfaceMessage::Tell { to: Recipients::One(peer), lines } => {
+                match (self.is_ours)(peer) && !lines.is_empty() {
+                    true => vec![(peer, lines)],
+                    false => Vec::new(),
+                }
+            }
+            SurfaceMessage::Tell { to: Recipients::All, lines } => self.tell(None, &lines, now),
+            SurfaceMessage::Tell { to: Recipients::Others(by), lines } => self.tell(Some(by), &lines, now),
+            SurfaceMessage::Subscribe { peer, wish } if (self.is_ours)(peer) => self.join(peer, wish, now),
+            SurfaceMessage::Unsubscribe { peer } => {
                 self.leave(peer);
                 Vec::new()
             }
-            Notice::Subscribe { .. } | Notice::Places(_) | Notice::Learn { .. } | Notice::End => Vec::new(),
+            SurfaceMessage::Subscribe { .. }
+            | SurfaceMessage::Places(_)
+            | SurfaceMessage::Learn { .. }
+            | SurfaceMessage::End => Vec::new(),
         }
     }
 
-    fn tell(&mut self, by: Option<Peer>, lines: &[Line], now: Instant) -> Post {
+    fn tell(&mut self, by: Option<Peer>, lines: &[Update], now: Instant) -> Post {
         let mut post = Vec::new();
         for member in &mut self.members {
             if by == Some(member.peer) && !member.wish.echo {
@@ -67,15 +72,15 @@ impl Audience {
         post
     }
 
-    fn join(&mut self, peer: Peer, wish: Wish, now: Instant) -> Post {
+    fn join(&mut self, peer: Peer, wish: Subscription, now: Instant) -> Post {
         let until = now + Duration::from_secs(u64::from(wish.seconds));
         let has_room = self.members.len() < MOST;
         match self.members.iter_mut().find(|member| member.peer == peer) {
             Some(member) => (member.wish, member.until) = (wish, until),
-            None if has_room => self.members.push(Member { peer, wish, until, mail: Mailbox::default() }),
+            None if has_room => self.members.push(Subscriber { peer, wish, until, mail: Outbox::default() }),
             None => {
                 let why = format!("{MOST} clients have subscribed already");
-                return vec![(peer, vec![Line::words("/error", &["/subscribe", &why])])];
+                return vec![(peer, vec![Update::words("/error", &["/subscribe", &why])])];
             }
         }
         Vec::new()

@@ -1,6 +1,6 @@
 //! Which updates a subscriber wants.
 
-use crate::request::Wish;
+use crate::request::Subscription;
 use std::time::Duration;
 
 /// Whether an address is one of the meters'.
@@ -8,7 +8,7 @@ pub fn is_meter(address: &str) -> bool {
     address.starts_with("/meter/") || address.starts_with("/text/meter/")
 }
 
-impl Wish {
+impl Subscription {
     /// Whether lines of this address are wanted.
     pub fn has(&self, address: &str) -> bool {
         (self.text || !address.starts_with("/text/")) && (self.meters_hz > 0.0 || !is_meter(address))

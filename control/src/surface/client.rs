@@ -1,7 +1,7 @@
 //! The other end of the OSC surface: what `lacquer ctl` asks a running daemon, and how it reads the answer.
 
 use crate::surface::osc::datagrams;
-use crate::update::Line;
+use crate::update::Update;
 use crate::value::Value;
 use rosc::{OscMessage, OscPacket, OscType};
 use std::io;
@@ -26,12 +26,12 @@ impl Client {
     }
 
     /// Sends lines, together if they fit into one datagram.
-    pub fn ask(&self, lines: &[Line]) -> io::Result<()> {
+    pub fn ask(&self, lines: &[Update]) -> io::Result<()> {
         datagrams(lines).iter().try_for_each(|datagram| self.socket.send(datagram).map(drop))
     }
 
     /// The lines of the next datagram; `None` if there is none until `deadline`.
-    pub fn answer(&self, deadline: Instant) -> io::Result<Option<Vec<Line>>> {
+    pub fn answer(&self, deadline: Instant) -> io::Result<Option<Vec<Update>>> {
         let mut bytes = vec![0; 65_536];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -55,10 +55,10 @@ impl Client {
     }
 }
 
-fn collect(packet: OscPacket, lines: &mut Vec<Line>) {
+fn collect(packet: OscPacket, lines: &mut Vec<Update>) {
     match packet {
         OscPacket::Message(OscMessage { addr, args }) => {
-            lines.push(Line::new(addr, args.iter().map(value).collect()))
+            lines.push(Update::new(addr, args.iter().map(value).collect()))
         }
         OscPacket::Bundle(bundle) => bundle.content.into_iter().for_each(|packet| collect(packet, lines)),
     }
@@ -86,7 +86,7 @@ pub fn typed(text: &str) -> Value {
 }
 
 /// A line as it is printed: the address, then its values.
-pub fn print(line: &Line) -> String {
+pub fn print(line: &Update) -> String {
     let mut text = line.address.clone();
     for value in &line.values {
         text += " ";

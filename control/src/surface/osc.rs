@@ -4,10 +4,10 @@
 
 use crate::address::router;
 use crate::peer::Peer;
-use crate::request::{Asked, Intent};
-use crate::subscribe::Notice;
-use crate::subscribe::subscribers::{Audience, Post};
-use crate::update::Line;
+use crate::request::{Request, RequestBundle};
+use crate::subscribe::SurfaceMessage;
+use crate::subscribe::subscribers::{Post, Subscribers};
+use crate::update::Update;
 use crate::value::Value;
 use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, encoder};
 use std::io;
@@ -22,11 +22,11 @@ const MOST_NESTED: usize = 64;
 /// 1970 in the seconds of OSC, which begin in 1900.
 const UNIX_EPOCH: u32 = 2_208_988_800;
 
-/// What a packet from `by` asks for: all that is due at one time together. Arbitrary bytes are an [`Intent::Wrong`] at
+/// What a packet from `by` asks for: all that is due at one time together. Arbitrary bytes are an [`Request::Wrong`] at
 /// worst.
-pub fn decode(datagram: &[u8], by: Peer) -> Vec<Asked> {
+pub fn decode(datagram: &[u8], by: Peer) -> Vec<RequestBundle> {
     let wrong = |why: String| {
-        vec![Asked { by, intents: vec![Intent::Wrong { address: "/".to_owned(), why }], due: None }]
+        vec![RequestBundle { by, requests: vec![Request::Wrong { address: "/".to_owned(), why }], due: None }]
     };
     let bundles = datagram.windows(8).filter(|bytes| bytes == b"#bundle\0").count();
     let arrays = datagram.iter().filter(|byte| **byte == b'[').count();
@@ -44,11 +44,11 @@ pub fn decode(datagram: &[u8], by: Peer) -> Vec<Asked> {
     }
 }
 
-fn collect(packet: OscPacket, by: Peer, due: Option<SystemTime>, asked: &mut Vec<Asked>) {
+fn collect(packet: OscPacket, by: Peer, due: Option<SystemTime>, asked: &mut Vec<RequestBundle>) {
     match packet {
         OscPacket::Message(message) => match asked.last_mut().filter(|last| last.due == due) {
-            Some(last) => last.intents.push(intent(message)),
-            None => asked.push(Asked { by, intents: vec![intent(message)], due }),
+            Some(last) => last.requests.push(request_for(message)),
+            None => asked.push(RequestBundle { by, requests: vec![request_for(message)], due }),
         },
         OscPacket::Bundle(OscBundle { timetag, content }) => {
             // "Immediately" is written as a time long ago, and what is long ago has no place in the system's time. A
@@ -60,9 +60,9 @@ fn collect(packet: OscPacket, by: Peer, due: Option<SystemTime>, asked: &mut Vec
     }
 }
 
-fn intent(message: OscMessage) -> Intent {
+fn request_for(message: OscMessage) -> Request {
     match message.args.iter().map(value).collect() {
-        Some(values) => router::intent(&message.addr, values),
+        Some(values) => router::request_for(&message.addr, values),
         None => router::wrong(&message.addr, "takes numbers, switches and texts, not blobs, times or arrays"),
     }
 }
@@ -87,18 +87,18 @@ fn decimal(value: f32) -> f64 {
 /// The way out: who has subscribed, and how lines become datagrams. It belongs to one thread.
 pub struct Outlet {
     socket: UdpSocket,
-    audience: Audience,
+    audience: Subscribers,
     reply_port: Option<u16>,
 }
 
 impl Outlet {
     /// The outlet of a bound socket. Answers go to `reply_port` of who asked, or to where the question came from.
     pub fn new(socket: UdpSocket, reply_port: Option<u16>) -> Self {
-        Self { socket, audience: Audience::new(|peer| matches!(peer, Peer::Osc(_))), reply_port }
+        Self { socket, audience: Subscribers::new(|peer| matches!(peer, Peer::Osc(_))), reply_port }
     }
 
     /// Acts on a notice at the time `now`.
-    pub fn take(&mut self, notice: Notice, now: Instant) {
+    pub fn take(&mut self, notice: SurfaceMessage, now: Instant) {
         let post = self.audience.take(notice, now);
         self.send(post);
     }
@@ -125,7 +125,7 @@ impl Outlet {
 }
 
 /// Lines as OSC datagrams: one alone is a message, several are bundles that keep within a datagram.
-pub fn datagrams(lines: &[Line]) -> Vec<Vec<u8>> {
+pub fn datagrams(lines: &[Update]) -> Vec<Vec<u8>> {
     let mut packed = Vec::new();
     let mut bundle = Vec::new();
     let mut size = 16;

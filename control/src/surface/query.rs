@@ -5,7 +5,7 @@
 use crate::address::commands::{self, Bare, COMMANDS, Nature};
 use crate::address::{Place, Tree};
 use crate::subscribe::subscription::is_meter;
-use crate::update::Line;
+use crate::update::Update;
 use crate::value::Value;
 use lacquer_graph::param::Unit;
 use serde_json::{Map, Value as Json, json};
@@ -60,7 +60,7 @@ impl Query {
     }
 
     /// Takes what is told.
-    pub fn take(&mut self, lines: &[Line]) {
+    pub fn take(&mut self, lines: &[Update]) {
         for line in lines {
             let is_state = !line.address.starts_with("/event/") && line.address != "/error";
             if is_state && !line.values.is_empty() {

@@ -7,15 +7,15 @@ use crate::audio::backend::Ports;
 use crate::audio::load::LoadMeter;
 use crate::audio::realtime::{Mark, guarded};
 use crate::audio::taps::Probe;
-use lacquer_control::message::{Load, Order, Reading};
+use lacquer_control::message::{FromAudio, Load, ToAudio};
 use lacquer_control::queues::AudioEnd;
-use lacquer_graph::{QUANTUM, Seat};
+use lacquer_graph::{Engine, SUBBLOCK};
 use std::time::Instant;
 
 /// `[audio]` All that the audio thread owns.
 pub struct Callback {
     wire: AudioEnd,
-    seat: Seat,
+    seat: Engine,
     load: LoadMeter,
     before: Option<Probe>,
     after: Option<Probe>,
@@ -24,7 +24,7 @@ pub struct Callback {
 
 impl Callback {
     /// `[control]` A callback for a seat at `rate` Hz, with a probe before and one after it.
-    pub fn new(wire: AudioEnd, seat: Seat, rate: f64, probes: Option<(Probe, Probe)>) -> Self {
+    pub fn new(wire: AudioEnd, seat: Engine, rate: f64, probes: Option<(Probe, Probe)>) -> Self {
         let (before, after) = probes.unzip();
         Self { wire, seat, load: LoadMeter::new(rate), before, after, mark: Mark::default() }
     }
@@ -43,20 +43,20 @@ impl Callback {
             while let Some(order) = self.wire.order() {
                 obey(&mut self.seat, order);
             }
-            for from in (0..frames).step_by(QUANTUM) {
-                self.quantum(from, QUANTUM.min(frames - from), ports);
+            for from in (0..frames).step_by(SUBBLOCK) {
+                self.quantum(from, SUBBLOCK.min(frames - from), ports);
             }
             while let Some(panicked) = self.seat.panicked() {
                 self.wire.send_home(panicked);
             }
             let spent = begin.elapsed();
             if let Some(why) = self.load.missed(begin, spent, frames) {
-                self.wire.tell(Reading::Missed(why));
+                self.wire.tell(FromAudio::Missed(why));
             }
             if let Some(load) = self.load.note(spent, frames) {
                 let lost = |probe: &Option<Probe>| probe.as_ref().map_or(0, Probe::lost);
                 let tap_lost = lost(&self.before) + lost(&self.after);
-                self.wire.tell(Reading::Load(Load { tap_lost, readings_lost: self.wire.lost(), ..load }));
+                self.wire.tell(FromAudio::Load(Load { tap_lost, readings_lost: self.wire.lost(), ..load }));
             }
             self.seat.trace().turn();
         });
@@ -71,7 +71,7 @@ impl Callback {
             probe.take(inputs, frames);
         }
         let wire = &mut self.wire;
-        self.seat.process(frames, |event| wire.tell(Reading::Seat(event)));
+        self.seat.process(frames, |event| wire.tell(FromAudio::Engine(event)));
         let outputs = self.seat.outputs();
         if let Some(probe) = &mut self.after {
             probe.take(outputs, frames);
@@ -82,17 +82,17 @@ impl Callback {
     }
 }
 
-fn obey(seat: &mut Seat, order: Order) {
+fn obey(seat: &mut Engine, order: ToAudio) {
     match order {
-        Order::Start(chain) => seat.start(chain),
+        ToAudio::Start(chain) => seat.start(chain),
         // An Owned: whatever it replaces goes home by itself.
-        Order::Swap { chain, warmup, fade } => seat.swap(chain, warmup, fade),
-        Order::Set { target, value } => {
+        ToAudio::Swap { chain, warmup, fade } => seat.swap(chain, warmup, fade),
+        ToAudio::Set { target, value } => {
             seat.set(target.generation, target.node as usize, target.row as usize, value);
         }
-        Order::Enable { generation, node, on } => seat.enable(generation, node as usize, on),
-        Order::Trim { generation, chain, dry } => seat.trim(generation, chain, dry),
-        Order::Bypass(on) => seat.bypass(on),
-        Order::Mute(on) => seat.mute(on),
+        ToAudio::Enable { generation, node, on } => seat.enable(generation, node as usize, on),
+        ToAudio::Trim { generation, chain, dry } => seat.trim(generation, chain, dry),
+        ToAudio::Bypass(on) => seat.bypass(on),
+        ToAudio::Mute(on) => seat.mute(on),
     }
 }

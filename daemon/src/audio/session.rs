@@ -3,20 +3,20 @@
 
 use crate::audio::backend::clocks::State;
 use crate::audio::backend::connections::{Cable, Patch};
-use crate::audio::backend::{BackendError, Happening, cpal, jack, null};
+use crate::audio::backend::{BackendError, BackendEvent, cpal, jack, null};
 use crate::audio::callback::Callback;
 use crate::audio::midi_ports::{Port, port};
 use crate::audio::realtime::{Giver, Mark, Scheduling};
 use crate::audio::taps::thread::spawn;
 use crate::audio::taps::{self, Tap};
 use crate::process::supervise;
-use crate::station::midi::Entry;
+use crate::station::midi::Controller;
 use crate::station::{Audio, Backend};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use lacquer_control::queues::{ControlEnd, wire};
-use lacquer_control::update::Line;
+use lacquer_control::queues::{ControlEnd, queues};
+use lacquer_control::update::Update;
 use lacquer_graph::plan::Group;
-use lacquer_graph::{Seat, Trace};
+use lacquer_graph::{Engine, Trace};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -33,14 +33,14 @@ const LOOK: Duration = Duration::from_secs(1);
 const SILENT: Duration = Duration::from_secs(1);
 
 /// A running link.
-pub struct Link {
+pub struct Session {
     /// The conductor's end of the wire.
     pub wire: ControlEnd,
     /// What happens to the backend.
-    pub happenings: Receiver<Happening>,
+    pub happenings: Receiver<BackendEvent>,
     /// What the meters show.
-    pub measured: Receiver<Vec<Line>>,
-    measures: Sender<Vec<Line>>,
+    pub measured: Receiver<Vec<Update>>,
+    measures: Sender<Vec<Update>>,
     /// Hz.
     pub rate: f64,
     /// Frames in the host's blocks.
@@ -66,7 +66,7 @@ pub struct Link {
 #[derive(Clone, Default)]
 pub struct Cabling {
     /// The controllers.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Controller>,
     /// Takes the ports, in the order of the controllers that are on JACK.
     pub ports: Option<Sender<Vec<Port>>>,
     /// The connections of the link before.
@@ -80,7 +80,7 @@ pub struct Cabling {
 
 impl Cabling {
     /// The controllers that are reached through JACK.
-    fn on_jack(&self) -> impl Iterator<Item = &Entry> {
+    fn on_jack(&self) -> impl Iterator<Item = &Controller> {
         self.entries.iter().filter(|entry| entry.is_jack)
     }
 }
@@ -104,8 +104,8 @@ impl Inside {
         let first = |groups: &[Group]| groups.first().map_or(1, |group| group.channels);
         let (before, input) = taps::tap("input", first(&audio.io.inputs), rate);
         let (after, output) = taps::tap("output", first(&audio.io.outputs), rate);
-        let (wire, end) = wire();
-        let seat = Seat::new(&audio.io, rate);
+        let (wire, end) = queues();
+        let seat = Engine::new(&audio.io, rate);
         let trace = Arc::clone(seat.trace());
         let callback = Callback::new(end, seat, rate, Some((before, after))).marked(mark.clone());
         (callback, Self { wire, trace, taps: vec![input, output] })
@@ -113,7 +113,7 @@ impl Inside {
 }
 
 /// A link that is being opened.
-pub type Opening = Receiver<Result<Link, BackendError>>;
+pub type Opening = Receiver<Result<Session, BackendError>>;
 
 /// Opens a link on a thread of its own: a server that stands still may take for ever to answer. Where this process takes
 /// the place of another one (`is_anew`), a server may have to forget that first.
@@ -124,13 +124,13 @@ pub fn opening(audio: &Audio, cabling: &Cabling, is_anew: bool) -> std::io::Resu
         if let (true, Backend::Jack(jack)) = (is_anew, &audio.backend) {
             jack::wait_for_name(jack);
         }
-        opened.send(Link::open(&audio, &cabling)).ok();
+        opened.send(Session::open(&audio, &cabling)).ok();
     };
     supervise::run_once("opening", open)?;
     Ok(opening)
 }
 
-impl Link {
+impl Session {
     /// Opens the backend and starts the callback, silent until it is told to start a chain.
     pub fn open(audio: &Audio, cabling: &Cabling) -> Result<Self, BackendError> {
         let (told, happenings) = bounded(WAITING);
@@ -147,7 +147,7 @@ impl Link {
         let mut patch = Patch::new(cabling.kept.clone());
         let (rate, block, running, inside, failures) = match &audio.backend {
             Backend::Jack(config) => {
-                let controller = |entry: &Entry| jack::Controller {
+                let controller = |entry: &Controller| jack::Controller {
                     port: entry.port_name(),
                     name: entry.map.name.clone(),
                     patterns: entry.patterns(),

@@ -3,7 +3,7 @@
 use super::{Ask, Outcome, SceneCommand, complain, print};
 use lacquer_control::address::commands::{self, Bare, Nature};
 use lacquer_control::surface::client::{Client, print as text, typed};
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use std::io;
 use std::net::SocketAddr;
@@ -33,19 +33,19 @@ pub(super) fn run(to: SocketAddr, what: Ask) -> Outcome {
 }
 
 fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
-    let question = |address: &str| vec![Line::new(address, Vec::new())];
+    let question = |address: &str| vec![Update::new(address, Vec::new())];
     match what {
         Ask::Get { address } => match refusal(&address) {
             Some(why) => Ok(complain(&why, Outcome::Wrong)),
             None => answer(client, &question(&address)),
         },
         Ask::Set { address, value } => {
-            let set = Line::new(&address, vec![typed(&value)]);
+            let set = Update::new(&address, vec![typed(&value)]);
             match commands::of(&address) {
                 // To ask what became of it would do it once more.
                 Some((command, _)) if command.nature.bare() != Bare::Reads => done(client, set),
                 // Asked for in the same datagram, so the answer shows what became of it.
-                _ => answer(client, &[set, Line::new(&address, Vec::new())]),
+                _ => answer(client, &[set, Update::new(&address, Vec::new())]),
             }
         }
         Ask::Swap { chain: None } => answer(client, &question("/swap")),
@@ -53,42 +53,42 @@ fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
         Ask::Chains => answer(client, &question("/chains")),
         Ask::Bypass { on: None } => answer(client, &question("/bypass")),
         Ask::Bypass { on: Some(on) } => {
-            let set = Line::new("/bypass", vec![Value::Switch(on)]);
-            answer(client, &[set, Line::new("/bypass", Vec::new())])
+            let set = Update::new("/bypass", vec![Value::Switch(on)]);
+            answer(client, &[set, Update::new("/bypass", Vec::new())])
         }
-        Ask::Who { address } => answer(client, &[Line::words("/who", &[&address])]),
-        Ask::Undo => done(client, Line::new("/undo", Vec::new())),
-        Ask::Redo => done(client, Line::new("/redo", Vec::new())),
+        Ask::Who { address } => answer(client, &[Update::words("/who", &[&address])]),
+        Ask::Undo => done(client, Update::new("/undo", Vec::new())),
+        Ask::Redo => done(client, Update::new("/redo", Vec::new())),
         Ask::Scene { what } => match what {
             SceneCommand::List => answer(client, &question("/scenes")),
             SceneCommand::Save { name, nodes } => {
                 let mut values = vec![Value::Text(name)];
                 values.extend(nodes.into_iter().map(Value::Text));
-                done(client, Line::new("/scene/save", values))
+                done(client, Update::new("/scene/save", values))
             }
             SceneCommand::Recall { name, morph } => {
                 let values = vec![Value::Text(name), Value::Number(morph)];
-                done(client, Line::new("/scene/recall", values))
+                done(client, Update::new("/scene/recall", values))
             }
-            SceneCommand::Delete { name } => done(client, Line::words("/scene/delete", &[&name])),
+            SceneCommand::Delete { name } => done(client, Update::words("/scene/delete", &[&name])),
         },
         Ask::Cue { what } => match what.as_deref() {
             None => answer(client, &question("/cues")),
             Some(word @ ("go" | "next" | "previous")) => {
-                done(client, Line::new(format!("/cue/{word}"), Vec::new()))
+                done(client, Update::new(format!("/cue/{word}"), Vec::new()))
             }
-            Some(name) => done(client, Line::words("/cue", &[name])),
+            Some(name) => done(client, Update::words("/cue", &[name])),
         },
         Ask::Ab { what } => compare(client, &what),
         Ask::Learn { address } => learn(client, &address),
         Ask::Status => answer(client, &question("/status")),
-        Ask::Reload { reset } => answer(client, &[Line::new("/reload", vec![Value::Switch(reset)])]),
+        Ask::Reload { reset } => answer(client, &[Update::new("/reload", vec![Value::Switch(reset)])]),
         Ask::Watch { no_meters } => watch(client, no_meters),
     }
 }
 
 /// Asks, prints the answer, and says whether it was a good one.
-fn answer(client: &Client, question: &[Line]) -> io::Result<Outcome> {
+fn answer(client: &Client, question: &[Update]) -> io::Result<Outcome> {
     client.ask(question)?;
     let mut lines = client.answer(Instant::now() + PATIENCE)?.ok_or(io::ErrorKind::TimedOut)?;
     while let Some(more) = client.answer(Instant::now() + MORE)? {
@@ -144,8 +144,8 @@ fn command_for(row: &str, part: &str) -> String {
 }
 
 /// Does something that is answered only where it cannot be done: what is asked behind it shows that it is done.
-fn done(client: &Client, line: Line) -> io::Result<Outcome> {
-    client.ask(&[line, Line::new("/ping", Vec::new())])?;
+fn done(client: &Client, line: Update) -> io::Result<Outcome> {
+    client.ask(&[line, Update::new("/ping", Vec::new())])?;
     loop {
         let lines = client.answer(Instant::now() + PATIENCE)?.ok_or(io::ErrorKind::TimedOut)?;
         if let Some(error) = lines.iter().find(|line| line.address == "/error") {
@@ -164,17 +164,17 @@ fn done(client: &Client, line: Line) -> io::Result<Outcome> {
 fn compare(client: &Client, what: &[String]) -> io::Result<Outcome> {
     let words: Vec<&str> = what.iter().map(String::as_str).collect();
     match words[..] {
-        [] => answer(client, &[Line::new("/ab", Vec::new())]),
-        ["match"] => done(client, Line::new("/ab/match", vec![Value::Switch(true)])),
-        ["nomatch"] => done(client, Line::new("/ab/match", vec![Value::Switch(false)])),
-        ["copy"] => done(client, Line::new("/ab/copy", Vec::new())),
-        ["chain", chain] => done(client, Line::words("/ab/chain", &[chain])),
-        [which, ..] => done(client, Line::words("/ab", &[which])),
+        [] => answer(client, &[Update::new("/ab", Vec::new())]),
+        ["match"] => done(client, Update::new("/ab/match", vec![Value::Switch(true)])),
+        ["nomatch"] => done(client, Update::new("/ab/match", vec![Value::Switch(false)])),
+        ["copy"] => done(client, Update::new("/ab/copy", Vec::new())),
+        ["chain", chain] => done(client, Update::words("/ab/chain", &[chain])),
+        [which, ..] => done(client, Update::words("/ab", &[which])),
     }
 }
 
 fn learn(client: &Client, address: &str) -> io::Result<Outcome> {
-    client.ask(&[Line::words("/learn", &[address])])?;
+    client.ask(&[Update::words("/learn", &[address])])?;
     eprintln!("move the control that is to move {address} (within {} s)", HAND.as_secs());
     let deadline = Instant::now() + HAND;
     while let Some(lines) = client.answer(deadline)? {
@@ -189,12 +189,12 @@ fn learn(client: &Client, address: &str) -> io::Result<Outcome> {
             }
         }
     }
-    client.ask(&[Line::new("/learn", Vec::new())])?;
+    client.ask(&[Update::new("/learn", Vec::new())])?;
     Ok(complain(&"no control was moved", Outcome::Wrong))
 }
 
 /// The text of an `/error`, told once however often it was asked.
-fn why(line: &Line) -> String {
+fn why(line: &Update) -> String {
     match line.values.as_slice() {
         [Value::Text(address), Value::Text(why)] => format!("{address}: {why}"),
         _ => text(line),
@@ -202,12 +202,12 @@ fn why(line: &Line) -> String {
 }
 
 fn swap(client: &Client, chain: &str) -> io::Result<Outcome> {
-    let subscribe = Line::new("/subscribe", vec![Value::Number(SWAP_PATIENCE.as_secs_f64())]);
-    client.ask(&[subscribe, Line::words("/swap", &[chain])])?;
+    let subscribe = Update::new("/subscribe", vec![Value::Number(SWAP_PATIENCE.as_secs_f64())]);
+    client.ask(&[subscribe, Update::words("/swap", &[chain])])?;
     let mut deadline = Instant::now() + PATIENCE;
     let outcome = loop {
         let Some(lines) = client.answer(deadline)? else { return Err(io::ErrorKind::TimedOut.into()) };
-        let phase = |line: &Line| match (line.address.as_str(), line.values.as_slice()) {
+        let phase = |line: &Update| match (line.address.as_str(), line.values.as_slice()) {
             ("/error", [Value::Text(address), ..]) if address == "/swap" => {
                 Some(complain(&why(line), Outcome::Wrong))
             }
@@ -225,12 +225,12 @@ fn swap(client: &Client, chain: &str) -> io::Result<Outcome> {
             break outcome;
         }
     };
-    client.ask(&[Line::new("/unsubscribe", Vec::new())])?;
+    client.ask(&[Update::new("/unsubscribe", Vec::new())])?;
     Ok(outcome)
 }
 
 fn watch(client: &Client, no_meters: bool) -> io::Result<Outcome> {
-    let subscribe = Line::new("/subscribe", Vec::new());
+    let subscribe = Update::new("/subscribe", Vec::new());
     let renew = Duration::from_secs(5);
     let mut heard = Instant::now();
     loop {

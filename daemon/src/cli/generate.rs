@@ -52,10 +52,10 @@ fn chain() -> Roff {
          Every node also takes id, enabled and, but for sources, in.",
     )]);
     page.control("SH", ["NODES"]);
-    for kind in CATALOGUE {
-        page.control("SS", [kind.name]);
+    for node_type in CATALOGUE {
+        page.control("SS", [node_type.name]);
         page.control("nf", []);
-        for line in nodes::page(kind).lines() {
+        for line in nodes::page(node_type).lines() {
             page.text([roman(line)]);
         }
         page.control("fi", []);

@@ -38,7 +38,7 @@ fn graphviz(plan: &Plan) -> String {
     };
     for node in &plan.nodes {
         let latency = if node.latency > 0 { format!("\\n{} frames", node.latency) } else { String::new() };
-        line(format!("\"{}\" [label=\"{}\\n{}{latency}\"];", node.id, node.id, node.kind.name));
+        line(format!("\"{}\" [label=\"{}\\n{}{latency}\"];", node.id, node.id, node.node_type.name));
         let to = format!("\"{}\"", node.id);
         node.feeds.iter().for_each(|feed| _ = line(edge(feed, &to, "")));
         node.key.iter().for_each(|feed| _ = line(edge(feed, &to, ", style=dashed")));

@@ -1,19 +1,19 @@
 //! `lacquer nodes`: the catalogue and its tables.
 
 use super::{Outcome, complain, print};
-use lacquer_graph::node::{Kind, Ports};
-use lacquer_graph::nodes::{CATALOGUE, kind};
+use lacquer_graph::node::{NodeType, Ports};
+use lacquer_graph::nodes::{CATALOGUE, node_type};
 use lacquer_graph::param::hint::Hint;
 use lacquer_graph::param::text::Text;
 use lacquer_graph::param::{Param, Taper, Unit};
 use serde_json::{Value, json};
 
 pub(super) fn run(node: Option<&str>, as_json: bool) -> Outcome {
-    let kinds: Vec<&Kind> = match node.map(|name| (name, kind(name))) {
+    let node_types: Vec<&NodeType> = match node.map(|name| (name, node_type(name))) {
         None => CATALOGUE.to_vec(),
-        Some((_, Some(kind))) => vec![kind],
+        Some((_, Some(node_type))) => vec![node_type],
         Some((name, None)) => {
-            let names: Vec<_> = CATALOGUE.iter().map(|kind| kind.name).collect();
+            let names: Vec<_> = CATALOGUE.iter().map(|node_type| node_type.name).collect();
             let hint = Hint::nearest(name, names.iter().copied());
             let text = format!("no node type \"{name}\"{hint}; there are {}", names.join(", "));
             return complain(&text, Outcome::Wrong);
@@ -22,19 +22,19 @@ pub(super) fn run(node: Option<&str>, as_json: bool) -> Outcome {
     if as_json {
         return print(&format!(
             "{:#}",
-            Value::from(kinds.iter().map(|kind| describe(kind)).collect::<Vec<_>>())
+            Value::from(node_types.iter().map(|node_type| describe(node_type)).collect::<Vec<_>>())
         ));
     }
     if node.is_none() {
-        let line = |kind: &&Kind| format!("{:<12}{}", kind.name, kind.help);
-        let list: Vec<_> = kinds.iter().map(line).collect();
+        let line = |node_type: &&NodeType| format!("{:<12}{}", node_type.name, node_type.help);
+        let list: Vec<_> = node_types.iter().map(line).collect();
         return print(&format!("{}\n\nlacquer nodes TYPE shows the parameters of one.", list.join("\n")));
     }
-    print(&kinds.iter().map(|kind| page(kind)).collect::<Vec<_>>().join("\n\n"))
+    print(&node_types.iter().map(|node_type| page(node_type)).collect::<Vec<_>>().join("\n\n"))
 }
 
-fn ports(kind: &Kind) -> &'static str {
-    match kind.ports {
+fn ports(node_type: &NodeType) -> &'static str {
+    match node_type.ports {
         Ports::Through => "1 to 8 channels, as many out as in",
         Ports::Stereo => "2 channels",
         Ports::Source(_) => "makes its own signal; \"channels\" says how many",
@@ -43,17 +43,17 @@ fn ports(kind: &Kind) -> &'static str {
 }
 
 /// All about one kind, as people read it.
-pub(super) fn page(kind: &Kind) -> String {
-    let mut text = format!("{}: {}\n{}", kind.name, kind.help, ports(kind));
-    if kind.has_key {
+pub(super) fn page(node_type: &NodeType) -> String {
+    let mut text = format!("{}: {}\n{}", node_type.name, node_type.help, ports(node_type));
+    if node_type.has_key {
         text += "; takes a side-chain by \"key\"";
     }
-    text += &rows(kind.rows, "");
-    for row in kind.texts {
+    text += &rows(node_type.rows, "");
+    for row in node_type.texts {
         text += &format!("\n  {:<20}{}", row.name, row.form.allowed());
         text += &format!("\n  {:<20}{}{REBUILDS}", "", row.help);
     }
-    if let Some(parts) = kind.parts {
+    if let Some(parts) = node_type.parts {
         let count = if parts.least > 0 {
             format!("{} to {}", parts.least, parts.most)
         } else {
@@ -65,7 +65,7 @@ pub(super) fn page(kind: &Kind) -> String {
         }
         text += &rows(parts.rows, &format!("{}/N/", parts.name));
     }
-    for (at, reading) in kind.readings.iter().enumerate() {
+    for (at, reading) in node_type.readings.iter().enumerate() {
         text += if at == 0 { "\n\n" } else { "\n" };
         text += &format!("reports {} ({}): {}", reading.name, reading.unit.symbol(), reading.help);
     }
@@ -94,23 +94,23 @@ fn rows(rows: &[Param], prefix: &str) -> String {
 const REBUILDS: &str = " A change rebuilds the chain and swaps it in.";
 
 /// A kind as JSON.
-fn describe(kind: &Kind) -> Value {
-    let readings: Vec<_> = kind
+fn describe(node_type: &NodeType) -> Value {
+    let readings: Vec<_> = node_type
         .readings
         .iter()
         .map(|reading| json!({"name": reading.name, "unit": reading.unit.symbol(), "help": reading.help}))
         .collect();
     let text = |text: &Text| json!({"name": text.name, "takes": text.form.allowed(), "help": text.help});
-    let texts: Vec<_> = kind.texts.iter().map(text).collect();
-    let parts = kind.parts.map(|parts| {
+    let texts: Vec<_> = node_type.texts.iter().map(text).collect();
+    let parts = node_type.parts.map(|parts| {
         json!({"name": parts.name, "list": parts.list, "most": parts.most, "parameters": table(parts.rows)})
     });
     json!({
-        "type": kind.name,
-        "help": kind.help,
-        "channels": ports(kind),
-        "key": kind.has_key,
-        "parameters": table(kind.rows),
+        "type": node_type.name,
+        "help": node_type.help,
+        "channels": ports(node_type),
+        "key": node_type.has_key,
+        "parameters": table(node_type.rows),
         "parts": parts,
         "texts": texts,
         "readings": readings,

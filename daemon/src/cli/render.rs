@@ -7,12 +7,12 @@ use crate::media::{Accept, Depth, FileError, Place, Sink, Source, Written};
 use crate::station::load;
 use basedrop::{Collector, Owned};
 use indicatif::{ProgressBar, ProgressStyle};
-use lacquer_control::message::{Order, Reading};
-use lacquer_control::queues::{ControlEnd, wire};
+use lacquer_control::message::{FromAudio, ToAudio};
+use lacquer_control::queues::{ControlEnd, queues};
 use lacquer_graph::metering::intake::Intake;
 use lacquer_graph::plan::{Group, Io};
 use lacquer_graph::run::engine::Event;
-use lacquer_graph::{Chain, Plan, Seat};
+use lacquer_graph::{Chain, Engine, Plan};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
         let said = "its loudspeaker positions are not kept in a flac file: readers will take the usual ones";
         complain(&format!("{}: {said}", output.display()), Outcome::Done);
     }
-    let mut engine = Engine::new(&plan);
+    let mut engine = Renderer::new(&plan);
     let mut intake = Intake::default();
     let result = render(&mut engine, &mut intake, &plan, &mut source, sink, &interrupted);
     if result.is_ok() {
@@ -108,7 +108,7 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
 }
 
 /// The engine with one chain in its seat, heard from the first frame on.
-struct Engine {
+struct Renderer {
     callback: Callback,
     memory: Memory,
     /// Frames of the chain's latency that are still to come out.
@@ -119,17 +119,17 @@ struct Engine {
     _collector: Collector,
 }
 
-impl Engine {
+impl Renderer {
     fn new(plan: &Plan) -> Self {
         let collector = Collector::new();
-        let (mut control, audio) = wire();
+        let (mut control, audio) = queues();
         let chain = Owned::new(&collector.handle(), Chain::new(plan, 1));
-        control.stage(Order::Start(chain));
+        control.stage(ToAudio::Start(chain));
         control.flush();
         Self {
             callback: Callback::new(
                 audio,
-                Seat::for_files(&plan.io, plan.sample_rate),
+                Engine::for_files(&plan.io, plan.sample_rate),
                 plan.sample_rate,
                 None,
             ),
@@ -163,7 +163,7 @@ impl Engine {
         }
         self.memory.run(&mut self.callback);
         while let Some(reading) = self.wire.reading() {
-            if let Reading::Seat(Event::Fault { node, .. }) = reading {
+            if let FromAudio::Engine(Event::Fault { node, .. }) = reading {
                 *self.faults.entry(node).or_default() += 1;
             }
         }
@@ -175,7 +175,7 @@ impl Engine {
 }
 
 fn render(
-    engine: &mut Engine,
+    engine: &mut Renderer,
     intake: &mut Intake,
     plan: &Plan,
     source: &mut Source,

@@ -3,8 +3,8 @@
 use super::{Outcome, complain};
 use crate::audio::realtime;
 use crate::audio::session::{self, Cabling};
-use crate::conductor::chains::Shelf;
-use crate::conductor::on_air::Air;
+use crate::conductor::chains::Chains;
+use crate::conductor::on_air::OnAir;
 use crate::conductor::{Conductor, Desk};
 use crate::process::restart::Note;
 use crate::process::{log, state_file};
@@ -17,7 +17,7 @@ use crate::surfaces::terminal::Screen;
 use crate::surfaces::{midi as midi_thread, signals};
 use basedrop::Collector;
 use crossbeam_channel::bounded;
-use lacquer_control::subscribe::Notice;
+use lacquer_control::subscribe::SurfaceMessage;
 use std::path::Path;
 use std::time::Duration;
 
@@ -85,8 +85,8 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     };
     let collector = Collector::new();
     let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
-    let air = Air::new(
-        Shelf::new(&loaded, link.as_ref().map_or(load::NOMINAL_RATE, |link| link.rate)),
+    let air = OnAir::new(
+        Chains::new(&loaded, link.as_ref().map_or(load::NOMINAL_RATE, |link| link.rate)),
         collector.handle(),
         swap_ms,
     );
@@ -142,7 +142,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     Conductor::new(air, link, collector, desk).run(&start);
     drop(announced);
     for (notices, thread) in net.into_iter().chain(midi_thread) {
-        notices.send(Notice::End).ok();
+        notices.send(SurfaceMessage::End).ok();
         thread.join().ok();
     }
     if let Some(osc) = osc {

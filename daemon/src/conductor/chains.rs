@@ -24,7 +24,7 @@ impl Entry {
 }
 
 /// All chains of the station, at one sample rate.
-pub struct Shelf {
+pub struct Chains {
     entries: Vec<Entry>,
     io: Io,
     rate: f64,
@@ -32,7 +32,7 @@ pub struct Shelf {
     total: usize,
 }
 
-impl Shelf {
+impl Chains {
     /// The chains of a station at `rate` Hz.
     pub fn new(loaded: &Loaded, rate: f64) -> Self {
         let entry = |file: &ChainFile| Entry { file: file.clone(), values: Values::of(&file.spec) };

@@ -2,12 +2,12 @@
 
 use super::Conductor;
 use crate::conductor::on_air::Change;
-use lacquer_control::desk::compare::State;
-use lacquer_control::message::Order;
+use lacquer_control::desk::compare::CompareState;
+use lacquer_control::message::ToAudio;
 use lacquer_control::peer::Peer;
-use lacquer_control::request::CompareAsk;
-use lacquer_control::subscribe::To;
-use lacquer_control::update::Line;
+use lacquer_control::request::CompareRequest;
+use lacquer_control::subscribe::Recipients;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::param::db_to_gain;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ pub struct Compare {
     /// Whether B is heard.
     pub b: bool,
     /// The one that is not heard; where there is none yet it is the same as the one that is.
-    pub other: Option<State>,
+    pub other: Option<CompareState>,
     /// Whether the louder one is turned down to the other.
     pub matched: bool,
     /// Whether bypass is made as loud as the chain is.
@@ -91,21 +91,21 @@ impl Compare {
 }
 
 impl Conductor {
-    pub(super) fn compare(&mut self, by: Peer, ask: CompareAsk) {
+    pub(super) fn compare(&mut self, by: Peer, ask: CompareRequest) {
         let done = match ask {
-            CompareAsk::Hear(b) => self.hear(by, b),
-            CompareAsk::Copy => {
+            CompareRequest::Hear(b) => self.hear(by, b),
+            CompareRequest::Copy => {
                 self.compare.other = self.heard_state();
                 let at = usize::from(self.compare.b);
                 self.compare.louder[1 - at] = self.compare.louder[at];
                 Ok(())
             }
-            CompareAsk::Chain(chain) => self.air.shelf.check(&chain).map(|()| {
+            CompareRequest::Chain(chain) => self.air.shelf.check(&chain).map(|()| {
                 let values = self.wished(&chain);
-                self.compare.other = Some(State { chain, values });
+                self.compare.other = Some(CompareState { chain, values });
                 self.compare.louder[usize::from(!self.compare.b)] = None;
             }),
-            CompareAsk::Match(on) => {
+            CompareRequest::Match(on) => {
                 self.compare.matched = on;
                 self.trim();
                 Ok(())
@@ -114,15 +114,15 @@ impl Conductor {
         match done {
             Ok(()) => {
                 self.keeper.touch();
-                self.tell(To::All, self.compare_lines());
+                self.tell(Recipients::All, self.compare_lines());
             }
             Err(why) => self.refuse(by, "/ab", &why),
         }
     }
 
-    fn heard_state(&self) -> Option<State> {
+    fn heard_state(&self) -> Option<CompareState> {
         let chain = self.air.newest()?.name.clone();
-        Some(State { values: self.wished(&chain), chain })
+        Some(CompareState { values: self.wished(&chain), chain })
     }
 
     fn hear(&mut self, by: Peer, b: bool) -> Result<(), String> {
@@ -136,7 +136,7 @@ impl Conductor {
             let values = next.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
             let changes = self.air.changes(values);
             let changes = changes.into_iter().filter(Change::is_move).collect();
-            self.moved(by, To::All, changes).map_err(|error| error.to_string())?;
+            self.moved(by, Recipients::All, changes).map_err(|error| error.to_string())?;
         } else {
             self.air.preset(&next.chain, &next.values)?;
             self.swap(by, &next.chain);
@@ -151,24 +151,24 @@ impl Conductor {
         Ok(())
     }
 
-    pub(super) fn compare_lines(&self) -> Vec<Line> {
+    pub(super) fn compare_lines(&self) -> Vec<Update> {
         let compare = &self.compare;
         let heard = || self.air.newest().map_or("", |airing| airing.name.as_str());
         vec![
-            Line::words("/ab", &[if compare.b { "b" } else { "a" }]),
-            Line::number("/norm/ab", f64::from(u8::from(compare.b))),
-            Line::words("/ab/chain", &[compare.other.as_ref().map_or_else(heard, |other| &other.chain)]),
-            Line::new("/ab/match", vec![Value::Switch(compare.matched)]),
-            Line::number("/ab/trim", compare.trims.0),
+            Update::words("/ab", &[if compare.b { "b" } else { "a" }]),
+            Update::number("/norm/ab", f64::from(u8::from(compare.b))),
+            Update::words("/ab/chain", &[compare.other.as_ref().map_or_else(heard, |other| &other.chain)]),
+            Update::new("/ab/match", vec![Value::Switch(compare.matched)]),
+            Update::number("/ab/trim", compare.trims.0),
         ]
     }
 
-    pub(super) fn bypass_lines(&self) -> Vec<Line> {
+    pub(super) fn bypass_lines(&self) -> Vec<Update> {
         vec![
-            Line::new("/bypass", vec![Value::Switch(self.bypass)]),
-            Line::number("/norm/bypass", f64::from(u8::from(self.bypass))),
-            Line::new("/bypass/match", vec![Value::Switch(self.compare.bypass_matched)]),
-            Line::number("/bypass/trim", self.compare.trims.1),
+            Update::new("/bypass", vec![Value::Switch(self.bypass)]),
+            Update::number("/norm/bypass", f64::from(u8::from(self.bypass))),
+            Update::new("/bypass/match", vec![Value::Switch(self.compare.bypass_matched)]),
+            Update::number("/bypass/trim", self.compare.trims.1),
         ]
     }
 
@@ -181,20 +181,20 @@ impl Conductor {
         }
         self.bypass = on;
         self.compare.changed();
-        self.order(Order::Bypass(on));
+        self.order(ToAudio::Bypass(on));
         self.keeper.touch();
-        self.tell(To::Others(by), self.bypass_lines());
+        self.tell(Recipients::Others(by), self.bypass_lines());
     }
 
     pub(super) fn match_bypass(&mut self, by: Peer, on: bool) {
         self.compare.bypass_matched = on;
         self.trim();
         self.keeper.touch();
-        self.tell(To::Others(by), self.bypass_lines());
+        self.tell(Recipients::Others(by), self.bypass_lines());
     }
 
     /// Takes what the taps have measured.
-    pub(super) fn measured(&mut self, lines: Vec<Line>) {
+    pub(super) fn measured(&mut self, lines: Vec<Update>) {
         for line in &lines {
             let [Value::Number(value)] = line.values[..] else { continue };
             match line.address.as_str() {
@@ -207,7 +207,7 @@ impl Conductor {
                 _ => {}
             }
         }
-        self.tell(To::All, lines);
+        self.tell(Recipients::All, lines);
     }
 
     /// Notes how much louder what is heard makes the programme.
@@ -236,9 +236,9 @@ impl Conductor {
         }
         self.compare.trims = (wet, dry);
         self.compare.trimmed = newest;
-        self.order(Order::Trim { generation: newest, chain: db_to_gain(wet), dry: db_to_gain(dry) });
+        self.order(ToAudio::Trim { generation: newest, chain: db_to_gain(wet), dry: db_to_gain(dry) });
         let mut lines = self.compare_lines();
         lines.extend(self.bypass_lines());
-        self.tell(To::All, lines);
+        self.tell(Recipients::All, lines);
     }
 }

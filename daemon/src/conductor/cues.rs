@@ -3,9 +3,9 @@
 use super::Conductor;
 use crate::station::cues::{Cue, Watch};
 use lacquer_control::peer::Peer;
-use lacquer_control::request::CueAsk;
-use lacquer_control::subscribe::To;
-use lacquer_control::update::Line;
+use lacquer_control::request::CueRequest;
+use lacquer_control::subscribe::Recipients;
+use lacquer_control::update::Update;
 use tracing::{info, warn};
 
 /// The cue list, and where it stands.
@@ -33,20 +33,20 @@ impl Cues {
 }
 
 impl Conductor {
-    pub(super) fn cue(&mut self, by: Peer, ask: CueAsk) {
+    pub(super) fn cue(&mut self, by: Peer, ask: CueRequest) {
         let count = self.cues.list.len();
         if count == 0 {
             return self.refuse(by, "/cue", "the station has no cue list (cues: FILE in the station file)");
         }
         match ask {
-            CueAsk::Go => {
+            CueRequest::Go => {
                 let at = self.cues.next;
                 self.cues.next = (at + 1) % count;
                 self.do_cue(by, at);
             }
-            CueAsk::Next => self.cues.next = (self.cues.next + 1) % count,
-            CueAsk::Previous => self.cues.next = (self.cues.next + count - 1) % count,
-            CueAsk::Do(name) => match self.cues.list.iter().position(|cue| cue.name == name) {
+            CueRequest::Next => self.cues.next = (self.cues.next + 1) % count,
+            CueRequest::Previous => self.cues.next = (self.cues.next + count - 1) % count,
+            CueRequest::Do(name) => match self.cues.list.iter().position(|cue| cue.name == name) {
                 Some(at) => {
                     self.cues.next = (at + 1) % count;
                     self.do_cue(by, at);
@@ -58,21 +58,21 @@ impl Conductor {
                 }
             },
         }
-        self.tell(To::All, self.cue_lines());
+        self.tell(Recipients::All, self.cue_lines());
     }
 
     /// All cues, and the one that comes next.
-    pub(super) fn cue_list(&self) -> Vec<Line> {
+    pub(super) fn cue_list(&self) -> Vec<Update> {
         let names: Vec<_> = self.cues.list.iter().map(|cue| cue.name.as_str()).collect();
-        let mut lines = vec![Line::words("/cues", &names)];
+        let mut lines = vec![Update::words("/cues", &names)];
         lines.extend(self.cue_lines());
         lines
     }
 
     /// The cue that comes next.
-    pub(super) fn cue_lines(&self) -> Vec<Line> {
+    pub(super) fn cue_lines(&self) -> Vec<Update> {
         let next = self.cues.list.get(self.cues.next);
-        vec![Line::words("/cue/name", &[next.map_or("", |cue| &cue.name)])]
+        vec![Update::words("/cue/name", &[next.map_or("", |cue| &cue.name)])]
     }
 
     fn do_cue(&mut self, by: Peer, at: usize) {
@@ -105,7 +105,7 @@ impl Conductor {
         let come: Vec<String> = watch.come(list, now).iter().map(|cue| cue.name.clone()).collect();
         for name in come {
             warn_if_late(&name, now, &self.cues.list);
-            self.cue(Peer::Cues, CueAsk::Do(name));
+            self.cue(Peer::Cues, CueRequest::Do(name));
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::process::systemd;
 use crossbeam_channel::bounded;
 use lacquer_control::address::Target;
 use lacquer_control::peer::Peer;
-use lacquer_control::subscribe::To;
-use lacquer_control::value::Live;
+use lacquer_control::subscribe::Recipients;
+use lacquer_control::value::ParamValue;
 use lacquer_graph::run::engine::Panicked;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -72,7 +72,7 @@ impl Watch {
 
 impl Conductor {
     /// The live values of a chain, as people wished them: what the house has taken out is on.
-    pub(super) fn wished(&self, chain: &str) -> BTreeMap<String, Live> {
+    pub(super) fn wished(&self, chain: &str) -> BTreeMap<String, ParamValue> {
         let mut values = self.air.values_of(chain);
         let out = self.out.iter().filter(|out| out.chain == chain);
         values.extend(out.map(|out| (format!("/{}/enabled", out.id), true.into())));
@@ -88,11 +88,11 @@ impl Conductor {
         }
         self.let_go(&changes);
         let chain = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
-        if self.moved(Peer::House, To::All, changes).is_err() {
+        if self.moved(Peer::Station, Recipients::All, changes).is_err() {
             return false;
         }
         let [from, to] = if on { ["false", "true"] } else { ["true", "false"] };
-        self.audit(Peer::House, &chain, &format!("/node{path}"), from, to);
+        self.audit(Peer::Station, &chain, &format!("/node{path}"), from, to);
         if !on {
             self.out.push(Out { chain, id: id.to_owned(), broken: None });
         }
@@ -225,8 +225,8 @@ impl Conductor {
             let Some(values) = self.air.shelf.values_mut(chain) else { continue };
             if values.enabled(id) == Some(true) {
                 values.enable(id, false);
-                values.sign(&path, Peer::House, SystemTime::now());
-                self.audit(Peer::House, chain, &format!("/node{path}"), "true", "false");
+                values.sign(&path, Peer::Station, SystemTime::now());
+                self.audit(Peer::Station, chain, &format!("/node{path}"), "true", "false");
             }
         }
         match &note.what {

@@ -6,8 +6,8 @@ use crate::station::Station;
 use crate::station::load;
 use crate::surfaces::watcher;
 use lacquer_control::peer::Peer;
-use lacquer_control::subscribe::To;
-use lacquer_control::update::Line;
+use lacquer_control::subscribe::Recipients;
+use lacquer_control::update::Update;
 use std::path::Path;
 use tracing::{error, info, warn};
 
@@ -60,7 +60,7 @@ impl Conductor {
                 let mut words = vec!["done"];
                 words.extend(fixed.iter().map(String::as_str));
                 self.tell_event("reload", &words);
-                self.tell(To::One(by), vec![Line::words("/reload", &words)]);
+                self.tell(Recipients::One(by), vec![Update::words("/reload", &words)]);
                 std::iter::once("files read again".to_owned()).chain(fixed).collect::<Vec<_>>().join("; ")
             }
             Err(reports) => {
@@ -129,7 +129,7 @@ impl Conductor {
     pub(super) fn reload_failed(&self, by: Peer, text: &str) {
         error!("nothing was taken over; what is on air plays on:\n{text}");
         self.tell_event("reload", &["failed", text]);
-        if !matches!(by, Peer::Signal | Peer::Files | Peer::House | Peer::Cues) {
+        if !matches!(by, Peer::Signal | Peer::Files | Peer::Station | Peer::Cues) {
             self.refuse(by, "/reload", text);
         }
     }

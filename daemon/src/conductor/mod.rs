@@ -18,8 +18,8 @@ mod scenes;
 pub(crate) mod session;
 pub(crate) mod status;
 
-use crate::audio::session::{Cabling, Link, Opening};
-use crate::conductor::on_air::Air;
+use crate::audio::session::{Cabling, Opening, Session};
+use crate::conductor::on_air::OnAir;
 use crate::conductor::report::Health;
 use crate::process::restart::Note;
 use crate::process::state_file::Kept;
@@ -37,11 +37,11 @@ use cues::Cues;
 use faults::{Out, Watch};
 use lacquer_control::desk::history::History;
 use lacquer_control::desk::scene::Scenes;
-use lacquer_control::message::Order;
+use lacquer_control::message::ToAudio;
 use lacquer_control::peer::Peer;
-use lacquer_control::request::{Asked, Intent};
-use lacquer_control::subscribe::{Notice, To};
-use lacquer_control::update::Line;
+use lacquer_control::request::{Request, RequestBundle};
+use lacquer_control::subscribe::{Recipients, SurfaceMessage};
+use lacquer_control::update::Update;
 use overload::Strain;
 use persist::Keeper;
 use profiles::Learning;
@@ -71,11 +71,11 @@ pub struct Desk {
     /// What it says.
     pub station: Station,
     /// Where anybody asks.
-    pub asks: Sender<Asked>,
+    pub asks: Sender<RequestBundle>,
     /// Where the conductor hears it.
-    pub asked: Receiver<Asked>,
+    pub asked: Receiver<RequestBundle>,
     /// Who is told.
-    pub surfaces: Vec<Sender<Notice>>,
+    pub surfaces: Vec<Sender<SurfaceMessage>>,
     /// The cue list.
     pub cues: Vec<Cue>,
     /// Where what is to be kept goes.
@@ -94,22 +94,22 @@ pub struct Desk {
 pub struct Conductor {
     path: PathBuf,
     station: Station,
-    air: Air,
-    link: Option<Link>,
+    air: OnAir,
+    link: Option<Session>,
     search: Search,
     /// When this thread looked round last.
     ticked: Instant,
     /// The chain to start with, once there is audio.
     first: String,
     collector: Collector,
-    asked: Receiver<Asked>,
-    asks: Sender<Asked>,
+    asked: Receiver<RequestBundle>,
+    asks: Sender<RequestBundle>,
     surfaces: Vec<Ear>,
     watched: Option<Watched>,
     /// Files that changed, and when they may be read.
     changed: BTreeMap<PathBuf, Instant>,
     /// What is asked for a later time.
-    held: BTreeMap<SystemTime, Vec<Asked>>,
+    held: BTreeMap<SystemTime, Vec<RequestBundle>>,
     bypass: bool,
     history: History,
     scenes: Scenes,
@@ -142,7 +142,7 @@ pub struct Conductor {
 
 impl Conductor {
     /// A conductor for a station that plays over `link`, or looks for one.
-    pub fn new(air: Air, link: Option<Link>, collector: Collector, desk: Desk) -> Self {
+    pub fn new(air: OnAir, link: Option<Session>, collector: Collector, desk: Desk) -> Self {
         let now = Instant::now();
         let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, note, cabling, opening } = desk;
         let mut conductor = Self {
@@ -292,7 +292,7 @@ impl Conductor {
         }
     }
 
-    fn order(&mut self, order: Order) {
+    fn order(&mut self, order: ToAudio) {
         if let Some(link) = &mut self.link {
             link.wire.stage(order);
         }
@@ -305,21 +305,21 @@ impl Conductor {
         }
     }
 
-    fn tell(&self, to: To, lines: Vec<Line>) {
+    fn tell(&self, to: Recipients, lines: Vec<Update>) {
         if lines.is_empty() {
             return;
         }
-        self.note_all(&Notice::Tell { to, lines });
+        self.note_all(&SurfaceMessage::Tell { to, lines });
     }
 
     fn tell_event(&self, kind: &str, words: &[&str]) {
-        self.tell(To::All, vec![Line::words(format!("/event/{kind}"), words)]);
+        self.tell(Recipients::All, vec![Update::words(format!("/event/{kind}"), words)]);
     }
 
     fn refuse(&self, by: Peer, address: &str, why: &str) {
         match by {
-            Peer::Signal | Peer::Files | Peer::House | Peer::Cues => error!("{address}: {why}"),
-            _ => self.tell(To::One(by), vec![Line::words("/error", &[address, why])]),
+            Peer::Signal | Peer::Files | Peer::Station | Peer::Cues => error!("{address}: {why}"),
+            _ => self.tell(Recipients::One(by), vec![Update::words("/error", &[address, why])]),
         }
     }
 
@@ -333,7 +333,7 @@ impl Conductor {
     }
 
     /// Keeps what is for later, and gives back what is for now.
-    fn hold(&mut self, asked: Asked) -> Option<Asked> {
+    fn hold(&mut self, asked: RequestBundle) -> Option<RequestBundle> {
         let now = SystemTime::now();
         let Some(due) = asked.due.filter(|due| *due > now) else { return Some(asked) };
         let why = if due > now + FARTHEST {
@@ -348,10 +348,10 @@ impl Conductor {
         None
     }
 
-    fn take(&mut self, asked: Asked) {
+    fn take(&mut self, asked: RequestBundle) {
         let Some(asked) = self.hold(asked) else { return };
-        for intent in asked.intents {
-            self.intent(asked.by, intent);
+        for request in asked.requests {
+            self.handle(asked.by, request);
         }
         // All that was asked together is heard together.
         if let Some(link) = &mut self.link {
@@ -359,57 +359,57 @@ impl Conductor {
         }
     }
 
-    fn intent(&mut self, by: Peer, intent: Intent) {
-        match intent {
-            Intent::Set { address, value } => self.set(by, &address, &value),
-            Intent::Nudge { address, by: way } => self.nudge(by, &address, way),
-            Intent::Learn { address } => self.learn(by, address),
-            Intent::Learned { to, address, what } => {
+    fn handle(&mut self, by: Peer, request: Request) {
+        match request {
+            Request::Set { address, value } => self.set(by, &address, &value),
+            Request::Nudge { address, by: way } => self.nudge(by, &address, way),
+            Request::Learn { address } => self.learn(by, address),
+            Request::Learned { to, address, what } => {
                 self.audit(by, "", "learn", "", &format!("{address}: {what}"));
-                self.tell(To::One(to), vec![Line::words("/event/learn", &[&address, &what])]);
+                self.tell(Recipients::One(to), vec![Update::words("/event/learn", &[&address, &what])]);
             }
-            Intent::Get { address } => self.get(by, &address),
-            Intent::Swap(name) => self.swap_asked(by, &name),
-            Intent::Who { address } => self.who(by, &address),
-            Intent::Undo => self.undo(by),
-            Intent::Redo => self.redo(by),
-            Intent::Scene(ask) => self.scene(by, ask),
-            Intent::Cue(ask) => self.cue(by, ask),
-            Intent::Compare(ask) => self.compare(by, ask),
-            Intent::ChainNumber(number) => {
+            Request::Get { address } => self.get(by, &address),
+            Request::Swap(name) => self.swap_asked(by, &name),
+            Request::Who { address } => self.who(by, &address),
+            Request::Undo => self.undo(by),
+            Request::Redo => self.redo(by),
+            Request::Scene(ask) => self.scene(by, ask),
+            Request::Cue(ask) => self.cue(by, ask),
+            Request::Compare(ask) => self.compare(by, ask),
+            Request::ChainNumber(number) => {
                 let name = self.air.shelf.names().nth(number.wrapping_sub(1)).map(str::to_owned);
                 match name {
                     Some(name) => self.swap_asked(by, &name),
                     None => self.refuse(by, "/program/chain", &format!("there is no chain number {number}")),
                 }
             }
-            Intent::Bypass(on) => self.set_bypass(by, on),
-            Intent::BypassMatched(on) => self.match_bypass(by, on),
-            Intent::Subscribe(wish) => {
+            Request::Bypass(on) => self.set_bypass(by, on),
+            Request::BypassMatched(on) => self.match_bypass(by, on),
+            Request::Subscribe(wish) => {
                 let lines = self.everything();
                 let wanted = lines.into_iter().filter(|line| wish.has(&line.address)).collect();
-                self.note_all(&Notice::Subscribe { peer: by, wish });
-                self.tell(To::One(by), wanted);
+                self.note_all(&SurfaceMessage::Subscribe { peer: by, wish });
+                self.tell(Recipients::One(by), wanted);
             }
-            Intent::Unsubscribe => self.note_all(&Notice::Unsubscribe { peer: by }),
-            Intent::Released => {}
-            Intent::Ping => self.tell(To::One(by), vec![Line::new("/pong", Vec::new())]),
-            Intent::Reload { reset } => self.reload(by, reset),
-            Intent::Changed(path) => {
+            Request::Unsubscribe => self.note_all(&SurfaceMessage::Unsubscribe { peer: by }),
+            Request::Released => {}
+            Request::Ping => self.tell(Recipients::One(by), vec![Update::new("/pong", Vec::new())]),
+            Request::Reload { reset } => self.reload(by, reset),
+            Request::Changed(path) => {
                 let due = Instant::now() + SETTLED;
                 self.changed.extend(self.air.shelf.readers_of(&path).into_iter().map(|file| (file, due)));
             }
-            Intent::Dump => {
+            Request::Dump => {
                 for line in self.status() {
                     info!("{}", lacquer_control::surface::client::print(&line));
                 }
             }
-            Intent::Quit => self.quit(),
-            Intent::Wrong { address, why } => self.refuse(by, &address, &why),
+            Request::Quit => self.quit(),
+            Request::Wrong { address, why } => self.refuse(by, &address, &why),
         }
     }
 
-    fn note_all(&self, notice: &Notice) {
+    fn note_all(&self, notice: &SurfaceMessage) {
         self.surfaces.iter().for_each(|ear| ear.tell(notice));
     }
 

@@ -8,9 +8,9 @@ use lacquer_control::address::router;
 use lacquer_control::address::{AddressError, Place, Tree};
 use lacquer_control::desk::history::{Gesture, History, Move};
 use lacquer_control::peer::Peer;
-use lacquer_control::subscribe::{Notice, To};
-use lacquer_control::update::Line;
-use lacquer_control::value::Live;
+use lacquer_control::subscribe::{Recipients, SurfaceMessage};
+use lacquer_control::update::Update;
+use lacquer_control::value::ParamValue;
 use lacquer_control::value::Value;
 use std::collections::HashSet;
 use std::time::{Instant, SystemTime};
@@ -21,7 +21,7 @@ impl Conductor {
         let done = asked.and_then(|asked| {
             let (changes, trees): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
             self.let_go(&changes);
-            Ok((self.commit(by, To::Others(by), changes)?, trees))
+            Ok((self.commit(by, Recipients::Others(by), changes)?, trees))
         });
         let is_switched = is_pattern(address) && self.switch_matching(by, address, value);
         match done {
@@ -29,7 +29,7 @@ impl Conductor {
                 // Who asked for something else than what there is now has to know.
                 let asked = changes.iter().zip(trees);
                 let clipped = asked.filter(|(change, tree)| !is_as_asked(change, value, *tree));
-                self.tell(To::One(by), clipped.flat_map(|(change, _)| change.lines()).collect());
+                self.tell(Recipients::One(by), clipped.flat_map(|(change, _)| change.lines()).collect());
             }
             Err(SetError::Address(AddressError::NoMatch(_))) if is_switched => {}
             Err(SetError::Address(AddressError::NoMatch(_))) if self.out_of_reach(address) => {
@@ -46,7 +46,7 @@ impl Conductor {
         let mut is_switched = false;
         for switch in commands::switches(&pattern) {
             is_switched = true;
-            self.intent(by, router::intent(switch, vec![value.clone()]));
+            self.handle(by, router::request_for(switch, vec![value.clone()]));
         }
         is_switched
     }
@@ -56,7 +56,7 @@ impl Conductor {
         let done = self.air.nudged(address, way).and_then(|change| {
             let changes = vec![change];
             self.let_go(&changes);
-            self.commit(by, To::All, changes)
+            self.commit(by, Recipients::All, changes)
         });
         if let Err(error) = done {
             self.refuse(by, address, &error.to_string());
@@ -64,7 +64,12 @@ impl Conductor {
     }
 
     /// Makes changes heard, known and undoable. Gives what they were.
-    pub(super) fn commit(&mut self, by: Peer, to: To, changes: Vec<Change>) -> Result<Vec<Change>, SetError> {
+    pub(super) fn commit(
+        &mut self,
+        by: Peer,
+        to: Recipients,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Change>, SetError> {
         let chain = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
         let changes = self.moved(by, to, changes)?;
         let moves: Vec<Move> = changes
@@ -80,7 +85,12 @@ impl Conductor {
     }
 
     /// Makes changes heard and known. Gives what they were.
-    pub(super) fn moved(&mut self, by: Peer, to: To, changes: Vec<Change>) -> Result<Vec<Change>, SetError> {
+    pub(super) fn moved(
+        &mut self,
+        by: Peer,
+        to: Recipients,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Change>, SetError> {
         let done = self.air.apply(changes)?;
         done.orders.into_iter().for_each(|order| self.order(order));
         let Some(chain) = self.air.newest().map(|airing| airing.name.clone()) else {
@@ -117,7 +127,7 @@ impl Conductor {
         if let Err(why) = self.check_learned(&address) {
             return self.refuse(by, "/learn", &why);
         }
-        self.note_all(&Notice::Learn { by, address });
+        self.note_all(&SurfaceMessage::Learn { by, address });
     }
 
     /// Whether a control could move what lies at an address. It becomes a line of a file, so nothing unknown passes.
@@ -164,9 +174,9 @@ impl Conductor {
                 }
                 None => vec![address, Value::Text("file".to_owned())],
             };
-            Line::new("/who", told)
+            Update::new("/who", told)
         };
-        self.tell(To::One(by), places.into_iter().map(line).collect());
+        self.tell(Recipients::One(by), places.into_iter().map(line).collect());
     }
 
     pub(super) fn undo(&mut self, by: Peer) {
@@ -183,7 +193,7 @@ impl Conductor {
         by: Peer,
         what: &str,
         step: impl FnOnce(&mut History, &str) -> Option<Gesture>,
-        value: impl Fn(&Move) -> Live,
+        value: impl Fn(&Move) -> ParamValue,
     ) {
         let address = format!("/{what}");
         let Some(chain) = self.air.newest().map(|airing| airing.name.clone()) else { return };
@@ -195,7 +205,7 @@ impl Conductor {
         let changes = self.air.changes(values);
         self.let_go(&changes);
         // What is taken back is no new move.
-        match self.moved(by, To::All, changes) {
+        match self.moved(by, Recipients::All, changes) {
             Ok(_) => {
                 self.audit(by, &chain, &format!("{what} {}", gesture.title()), "", "");
                 self.scene_left();
@@ -207,7 +217,7 @@ impl Conductor {
 
 /// Whether a change came out as the asker's own number says.
 fn is_as_asked(change: &Change, asked: &Value, tree: Tree) -> bool {
-    let (Value::Number(asked), Live::Number(value)) = (asked, &change.value) else { return true };
+    let (Value::Number(asked), ParamValue::Number(value)) = (asked, &change.value) else { return true };
     let is = if tree == Tree::Norm { change.place.row.to_norm(*value) } else { *value };
     // Numbers came as floats.
     (is - asked).abs() <= 1e-6 * asked.abs().max(1.0)

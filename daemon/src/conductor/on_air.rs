@@ -1,14 +1,14 @@
 //! What is on air, what comes next, and the live values of both: the conductor's picture of the seat.
 
-use crate::conductor::chains::Shelf;
+use crate::conductor::chains::Chains;
 use crate::station::load::{ChainFile, frames};
 use basedrop::{Handle, Owned};
 use lacquer_control::address::{AddressError, Addresses, Place, Target, Tree};
 use lacquer_control::desk::history::Move;
 use lacquer_control::desk::values::Values;
-use lacquer_control::message::{Order, Row};
-use lacquer_control::update::Line;
-use lacquer_control::value::Live;
+use lacquer_control::message::{Row, ToAudio};
+use lacquer_control::update::Update;
+use lacquer_control::value::ParamValue;
 use lacquer_control::value::Value;
 use lacquer_graph::Chain;
 use lacquer_graph::param::text::Data;
@@ -49,9 +49,9 @@ pub struct Change {
     /// Where.
     pub place: Place,
     /// Its value now.
-    pub value: Live,
+    pub value: ParamValue,
     /// Its value before.
-    pub from: Live,
+    pub from: ParamValue,
     /// Whether the chain on air does not have it yet: not so for what it has learned itself.
     pub is_news: bool,
 }
@@ -68,7 +68,7 @@ impl Change {
     }
 
     /// The value in all its trees.
-    pub fn lines(&self) -> Vec<Line> {
+    pub fn lines(&self) -> Vec<Update> {
         self.place.lines(&self.value)
     }
 
@@ -82,15 +82,15 @@ pub struct Changes {
     /// What was set.
     pub changes: Vec<Change>,
     /// What the audio thread is to be told.
-    pub orders: Vec<Order>,
+    pub orders: Vec<ToAudio>,
     /// Whether a setting was among them, so that the chain has to be swapped for itself.
     pub rebuild: bool,
 }
 
 /// The conductor's picture of the seat.
-pub struct Air {
+pub struct OnAir {
     /// All chains.
-    pub shelf: Shelf,
+    pub shelf: Chains,
     on_air: Option<Airing>,
     incoming: Option<Airing>,
     /// The chain asked for while a swap runs.
@@ -101,9 +101,9 @@ pub struct Air {
     fade_ms: f64,
 }
 
-impl Air {
+impl OnAir {
     /// Nothing on air yet. `freed` is where chains go in the end.
-    pub fn new(shelf: Shelf, freed: Handle, swap_ms: (f64, f64)) -> Self {
+    pub fn new(shelf: Chains, freed: Handle, swap_ms: (f64, f64)) -> Self {
         let (warmup_ms, fade_ms) = swap_ms;
         Self { shelf, on_air: None, incoming: None, wanted: None, generation: 0, freed, warmup_ms, fade_ms }
     }
@@ -141,17 +141,17 @@ impl Air {
     }
 
     /// Puts a chain on air from silence.
-    pub fn start(&mut self, name: &str) -> Result<Order, String> {
+    pub fn start(&mut self, name: &str) -> Result<ToAudio, String> {
         let plan = self.shelf.plan_again(name)?;
         let (chain, airing) = self.build(name, plan);
         (self.incoming, self.wanted) = (None, None);
         self.on_air = Some(airing);
-        Ok(Order::Start(Owned::new(&self.freed, chain)))
+        Ok(ToAudio::Start(Owned::new(&self.freed, chain)))
     }
 
     /// Begins a swap, or notes it for when the one that runs is done; the last asked for wins. What fails
     /// changes nothing.
-    pub fn swap(&mut self, name: &str) -> Result<Option<Order>, String> {
+    pub fn swap(&mut self, name: &str) -> Result<Option<ToAudio>, String> {
         self.shelf.check(name)?;
         if self.incoming.is_some() {
             self.wanted = Some(name.to_owned());
@@ -165,7 +165,7 @@ impl Air {
         self.incoming = Some(airing);
         let frames = |ms: f64| frames(ms, self.shelf.rate()) as u32;
         let (warmup, fade) = (frames(self.warmup_ms), frames(self.fade_ms));
-        Ok(Some(Order::Swap { chain: Owned::new(&self.freed, chain), warmup, fade }))
+        Ok(Some(ToAudio::Swap { chain: Owned::new(&self.freed, chain), warmup, fade }))
     }
 
     /// The seat says that `generation` is on air alone. Gives the chain that was asked for meanwhile.
@@ -190,7 +190,7 @@ impl Air {
     }
 
     /// The live values of a chain, all that are states, by their paths.
-    pub fn values_of(&self, name: &str) -> BTreeMap<String, Live> {
+    pub fn values_of(&self, name: &str) -> BTreeMap<String, ParamValue> {
         let Some(values) = self.shelf.values(name) else { return BTreeMap::new() };
         let all = |plan: &Plan, addresses: &Addresses| {
             let states = addresses.all().iter().filter(|place| !place.row.is_momentary);
@@ -204,7 +204,7 @@ impl Air {
     }
 
     /// The value behind a place of the newest chain.
-    pub fn value(&self, place: &Place) -> Option<Live> {
+    pub fn value(&self, place: &Place) -> Option<ParamValue> {
         let airing = self.newest()?;
         live(self.shelf.values(&airing.name)?, &airing.plan, place)
     }
@@ -253,15 +253,15 @@ impl Air {
     }
 
     /// A change of a place of the newest chain to a value.
-    fn change(&self, place: &Place, value: Live) -> Change {
+    fn change(&self, place: &Place, value: ParamValue) -> Change {
         let from = self.value(place).unwrap_or(place.default());
         Change { place: place.clone(), value, from, is_news: true }
     }
 
     /// The changes that bring the values at these paths about. What the newest chain lacks is left out.
-    pub fn changes<'a>(&self, values: impl IntoIterator<Item = (&'a str, Live)>) -> Vec<Change> {
+    pub fn changes<'a>(&self, values: impl IntoIterator<Item = (&'a str, ParamValue)>) -> Vec<Change> {
         let Some(newest) = self.newest() else { return Vec::new() };
-        let change = |(path, value): (&str, Live)| {
+        let change = |(path, value): (&str, ParamValue)| {
             let place = newest.addresses.at(path)?;
             Some(self.change(place, place.clip(&value)?))
         };
@@ -269,7 +269,7 @@ impl Air {
     }
 
     /// Writes values into a chain that is not on air. Where it cannot be planned with them, none is written.
-    pub fn preset(&mut self, name: &str, wanted: &BTreeMap<String, Live>) -> Result<(), String> {
+    pub fn preset(&mut self, name: &str, wanted: &BTreeMap<String, ParamValue>) -> Result<(), String> {
         let plan = self.shelf.plan(name)?;
         let before = self.shelf.values(name).cloned();
         let addresses = Addresses::of(&plan);
@@ -320,17 +320,17 @@ impl Air {
         }
     }
 
-    fn orders(&self, change: &Change) -> Vec<Order> {
+    fn orders(&self, change: &Change) -> Vec<ToAudio> {
         let order = |airing: &Airing| {
             let place = counterpart(airing, &change.place)?;
             let (generation, value) = (airing.generation, change.value.number()?);
             match place.target {
-                Target::Row { node, row } => Some(Order::Set {
+                Target::Row { node, row } => Some(ToAudio::Set {
                     target: Row { generation, node: node as u32, row: row as u32 },
                     value: place.row.audio(value),
                 }),
                 Target::Enabled { node } => {
-                    Some(Order::Enable { generation, node: node as u32, on: value >= 0.5 })
+                    Some(ToAudio::Enable { generation, node: node as u32, on: value >= 0.5 })
                 }
                 // A text is a setting.
                 Target::Text { .. } => None,
@@ -373,22 +373,22 @@ impl Air {
     }
 }
 
-fn write(values: &mut Values, id: &str, target: Target, value: &Live) {
+fn write(values: &mut Values, id: &str, target: Target, value: &ParamValue) {
     match (target, value) {
-        (Target::Row { row, .. }, Live::Number(value)) => values.set(id, row, *value),
-        (Target::Enabled { .. }, Live::Number(value)) => values.enable(id, *value >= 0.5),
-        (Target::Text { text, .. }, Live::Text(value)) => values.set_text(id, text, value),
+        (Target::Row { row, .. }, ParamValue::Number(value)) => values.set(id, row, *value),
+        (Target::Enabled { .. }, ParamValue::Number(value)) => values.enable(id, *value >= 0.5),
+        (Target::Text { text, .. }, ParamValue::Text(value)) => values.set_text(id, text, value),
         // What is clipped to its place is of its shape.
         _ => {}
     }
 }
 
-fn live(values: &Values, plan: &Plan, place: &Place) -> Option<Live> {
+fn live(values: &Values, plan: &Plan, place: &Place) -> Option<ParamValue> {
     let id = &plan.nodes.get(place.target.node())?.id;
     match place.target {
-        Target::Row { row, .. } => values.get(id, row).map(Live::Number),
-        Target::Text { text, .. } => values.text(id, text).map(|text| Live::Text(text.to_owned())),
-        Target::Enabled { .. } => values.enabled(id).map(Live::from),
+        Target::Row { row, .. } => values.get(id, row).map(ParamValue::Number),
+        Target::Text { text, .. } => values.text(id, text).map(|text| ParamValue::Text(text.to_owned())),
+        Target::Enabled { .. } => values.enabled(id).map(ParamValue::from),
     }
 }
 

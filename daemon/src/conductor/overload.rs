@@ -194,9 +194,9 @@ impl Conductor {
     fn house_swaps(&mut self, to: &str) {
         let from = self.air.next();
         self.morph = None;
-        self.swap(Peer::House, to);
+        self.swap(Peer::Station, to);
         self.compare.unknown();
-        self.audit(Peer::House, to, "swap", &from, to);
+        self.audit(Peer::Station, to, "swap", &from, to);
     }
 
     /// What somebody has moved since is theirs. After another swap than the house's all is given back: what is not on

@@ -1,13 +1,13 @@
 //! The conductor and what is kept of it: the state file, and a line for each change.
 
 use super::Conductor;
-use crate::audio::session::Link;
+use crate::audio::session::Session;
 use crate::process::state_file::Kept;
 use crate::process::state_writer::Keep;
 use crossbeam_channel::{Sender, TrySendError};
 use lacquer_control::desk::history::Gesture;
 use lacquer_control::peer::Peer;
-use lacquer_control::value::Live;
+use lacquer_control::value::ParamValue;
 use lacquer_graph::file::error::printable;
 use std::time::{Duration, Instant};
 use tracing::warn;
@@ -99,7 +99,7 @@ impl Conductor {
             b: self.compare.b,
             matched: self.compare.matched,
             other: self.compare.other.clone(),
-            cables: self.link.as_ref().map_or(&self.cabling.kept, Link::cables).iter().cloned().collect(),
+            cables: self.link.as_ref().map_or(&self.cabling.kept, Session::cables).iter().cloned().collect(),
             scenes: self.scenes.all().to_vec(),
             values: shelf.names().map(chain).filter(|(_, moved)| !moved.is_empty()).collect(),
         }
@@ -157,10 +157,10 @@ impl Conductor {
             .iter()
             .map(|moved| {
                 let place = newest.and_then(|airing| airing.addresses.at(&moved.path));
-                let text = |value: &Live| match (place, value) {
+                let text = |value: &ParamValue| match (place, value) {
                     (Some(place), value) => place.text(value),
-                    (None, Live::Number(number)) => number.to_string(),
-                    (None, Live::Text(text)) => text.clone(),
+                    (None, ParamValue::Number(number)) => number.to_string(),
+                    (None, ParamValue::Text(text)) => text.clone(),
                 };
                 (format!("/node{}", moved.path), text(&moved.from), text(&moved.to))
             })

@@ -2,8 +2,8 @@
 
 use super::Conductor;
 use lacquer_control::peer::Peer;
-use lacquer_control::subscribe::To;
-use lacquer_control::value::Live;
+use lacquer_control::subscribe::Recipients;
+use lacquer_control::value::ParamValue;
 use lacquer_graph::param::text::{Form, PROFILE_BANDS, Profile};
 use std::collections::BTreeMap;
 use tracing::{info, warn};
@@ -42,8 +42,11 @@ impl Conductor {
     /// Makes a profile the text of the node that has learned it. The node uses it already.
     fn keep_profile(&mut self, (generation, node): Who, profile: &str) {
         let Some(planned) = self.air.node(generation, node) else { return };
-        let Some(at) = planned.kind.texts.iter().position(|text| text.form == Form::Profile) else { return };
-        let (id, path) = (planned.id.clone(), format!("/{}/{}", planned.id, planned.kind.texts[at].name));
+        let Some(at) = planned.node_type.texts.iter().position(|text| text.form == Form::Profile) else {
+            return;
+        };
+        let (id, path) =
+            (planned.id.clone(), format!("/{}/{}", planned.id, planned.node_type.texts[at].name));
         let chain = self.air.name(generation).unwrap_or_default().to_owned();
         info!(node = id, "node {id} of chain {chain} has learned its profile");
         let newest = self.air.newest().filter(|newest| newest.name == chain).map(|newest| newest.generation);
@@ -54,10 +57,10 @@ impl Conductor {
             }
             return self.keeper.touch();
         };
-        let mut changes = self.air.changes([(path.as_str(), Live::Text(profile.to_owned()))]);
+        let mut changes = self.air.changes([(path.as_str(), ParamValue::Text(profile.to_owned()))]);
         // A chain that was built meanwhile does not have it.
         changes.iter_mut().for_each(|change| change.is_news = newest != generation);
-        if let Err(error) = self.commit(Peer::House, To::All, changes) {
+        if let Err(error) = self.commit(Peer::Station, Recipients::All, changes) {
             warn!("the profile of node {id} is not kept: {error}");
         }
     }

@@ -1,13 +1,13 @@
 //! The conductor and what the audio thread and its backend tell.
 
 use super::Conductor;
-use crate::audio::backend::Happening;
+use crate::audio::backend::BackendEvent;
 use crate::audio::xruns::REASONS;
 use crate::process::systemd;
-use lacquer_control::message::{Missed, Reading};
+use lacquer_control::message::{FromAudio, Missed};
 use lacquer_control::peer::Peer;
-use lacquer_control::subscribe::To;
-use lacquer_control::update::Line;
+use lacquer_control::subscribe::Recipients;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::param::Unit;
 use lacquer_graph::run::chain::reduction_db;
@@ -20,14 +20,14 @@ impl Conductor {
     pub(super) fn listen(&mut self, now: Instant) {
         while let Some(reading) = self.link.as_mut().and_then(|link| link.wire.reading()) {
             match reading {
-                Reading::Seat(event) => self.event(event),
-                Reading::Load(load) => {
+                FromAudio::Engine(event) => self.event(event),
+                FromAudio::Load(load) => {
                     self.strain.note(&load);
                     if self.health.note(load) {
                         systemd::ready();
                     }
                 }
-                Reading::Missed(why) => {
+                FromAudio::Missed(why) => {
                     self.health.xruns.seen(why, now);
                     if why == Missed::Own {
                         self.strain.own_miss();
@@ -50,7 +50,7 @@ impl Conductor {
             warn!(xruns, "{xruns} xruns so far: {}", self.health.xruns.plain());
         }
         let values = vec![Value::Number(xruns as f64), Value::Text(REASONS[why].to_owned())];
-        self.tell(To::All, vec![Line::new("/event/xrun", values)]);
+        self.tell(Recipients::All, vec![Update::new("/event/xrun", values)]);
     }
 
     pub(super) fn event(&mut self, event: Event) {
@@ -70,7 +70,7 @@ impl Conductor {
                 systemd::status(&self.status_line());
                 self.tell_event("swap", &["done", &name]);
                 if let Some(next) = next {
-                    self.swap(Peer::House, &next);
+                    self.swap(Peer::Station, &next);
                 }
             }
             Event::Fault { generation, node } => {
@@ -90,7 +90,7 @@ impl Conductor {
             }
             Event::Meter { generation, node, reading, value } => {
                 if let Some(node) = self.air.node(generation, node)
-                    && let Some(reading) = node.kind.readings.get(reading)
+                    && let Some(reading) = node.node_type.readings.get(reading)
                 {
                     let path = format!("/meter/node/{}/{}", node.id, reading.name);
                     let is_gain = reading.unit == Unit::Gain;
@@ -104,22 +104,22 @@ impl Conductor {
         }
     }
 
-    pub(super) fn happened(&mut self, happening: Happening) {
+    pub(super) fn happened(&mut self, happening: BackendEvent) {
         match happening {
-            Happening::BlockSize(frames) => {
+            BackendEvent::BlockSize(frames) => {
                 info!("the server's blocks have {frames} frames from now on");
                 self.tell_event("connection", &["block size", &frames.to_string()]);
                 if let Some(link) = &mut self.link {
                     link.block = frames;
                 }
             }
-            Happening::Freewheel(is_on) => {
+            BackendEvent::Freewheel(is_on) => {
                 let words = if is_on { "on" } else { "off" };
                 self.health.freewheel(is_on);
                 info!("freewheel {words}");
                 self.tell_event("connection", &["freewheel", words]);
             }
-            Happening::SampleRate(rate) => self.rate_changed(rate),
+            BackendEvent::SampleRate(rate) => self.rate_changed(rate),
         }
     }
 }

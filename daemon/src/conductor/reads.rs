@@ -6,8 +6,8 @@ use lacquer_control::address::commands;
 use lacquer_control::address::pattern::{Pattern, is_pattern, trimmed};
 use lacquer_control::desk::scene::MOST_SCENES;
 use lacquer_control::peer::Peer;
-use lacquer_control::subscribe::To;
-use lacquer_control::update::Line;
+use lacquer_control::subscribe::Recipients;
+use lacquer_control::update::Update;
 
 impl Conductor {
     pub(super) fn get(&self, by: Peer, address: &str) {
@@ -16,13 +16,13 @@ impl Conductor {
             false => self.read(trimmed(address)),
         };
         match lines {
-            Ok(lines) => self.tell(To::One(by), lines),
+            Ok(lines) => self.tell(Recipients::One(by), lines),
             Err(why) => self.refuse(by, address, &why),
         }
     }
 
     /// What holds at an address: one line, or all that belong to it.
-    fn read(&self, address: &str) -> Result<Vec<Line>, String> {
+    fn read(&self, address: &str) -> Result<Vec<Update>, String> {
         let Some((command, part)) = commands::of(address) else { return self.read_values(address) };
         let lines = match command.address {
             "/status" => self.status(),
@@ -47,7 +47,7 @@ impl Conductor {
         if lines.is_empty() { Err("there is nothing to tell".to_owned()) } else { Ok(lines) }
     }
 
-    fn read_values(&self, address: &str) -> Result<Vec<Line>, String> {
+    fn read_values(&self, address: &str) -> Result<Vec<Update>, String> {
         let newest = self.air.newest().ok_or("no chain is on air")?;
         let found = newest.addresses.find(address).map_err(|error| error.to_string())?;
         let lines =
@@ -55,7 +55,7 @@ impl Conductor {
         Ok(lines.collect())
     }
 
-    fn read_matching(&self, address: &str) -> Result<Vec<Line>, String> {
+    fn read_matching(&self, address: &str) -> Result<Vec<Update>, String> {
         let pattern = Pattern::new(address).map_err(|error| format!("not a pattern: {error}"))?;
         let mut lines = self.station_lines();
         let is_all_status = pattern.matches("/status");
@@ -87,16 +87,16 @@ impl Conductor {
     }
 
     /// All that holds beside the values of nodes, and the status.
-    fn station_lines(&self) -> Vec<Line> {
+    fn station_lines(&self) -> Vec<Update> {
         let chains: Vec<&str> = self.air.shelf.names().collect();
         let running = self.air.newest().map(|airing| airing.name.as_str());
         let number = chains.iter().position(|name| Some(*name) == running).map_or(0, |at| at + 1);
         let scene = self.scenes.all().iter().find(|scene| self.scene.as_ref() == Some(&scene.name));
         let mut lines = self.running_lines();
         lines.extend([
-            Line::words("/chains", &chains),
-            Line::number("/program/chain", number as f64),
-            Line::number("/program/scene", scene.map_or(0, |scene| scene.slot) as f64),
+            Update::words("/chains", &chains),
+            Update::number("/program/chain", number as f64),
+            Update::number("/program/scene", scene.map_or(0, |scene| scene.slot) as f64),
         ]);
         lines.extend(self.bypass_lines());
         lines.extend(self.compare_lines());

@@ -2,7 +2,7 @@
 
 use crate::audio::xruns::Xruns;
 use lacquer_control::message::{LOAD_BARS, Load};
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use std::time::{Duration, Instant};
 
@@ -100,22 +100,22 @@ impl Health {
     }
 
     /// The load as meters, if there is a new reading.
-    pub fn fresh(&mut self) -> Vec<Line> {
+    pub fn fresh(&mut self) -> Vec<Update> {
         if !std::mem::take(&mut self.is_fresh) {
             return Vec::new();
         }
-        let percent = |name: &str, share: f32| Line::number(format!("/meter/load/{name}"), percent(share));
+        let percent = |name: &str, share: f32| Update::number(format!("/meter/load/{name}"), percent(share));
         vec![percent("mean", self.load.mean), percent("peak", self.load.peak)]
     }
 
     /// Everything, as lines under `/status`.
-    pub fn lines(&self) -> Vec<Line> {
-        let number = |key: &str, value: f64| Line::number(format!("/status/{key}"), value);
+    pub fn lines(&self) -> Vec<Update> {
+        let number = |key: &str, value: f64| Update::number(format!("/status/{key}"), value);
         let histogram = self.histogram.iter().map(|count| Value::Number(*count as f64)).collect();
         let mut lines = vec![
             number("load_percent", percent(self.load.mean)),
             number("load_peak_percent", percent(self.load.peak)),
-            Line::new("/status/load_histogram", histogram),
+            Update::new("/status/load_histogram", histogram),
             number("xruns", self.xruns.sum() as f64),
             number("faults", self.faults as f64),
             number("tap_frames_lost", self.load.tap_lost as f64),

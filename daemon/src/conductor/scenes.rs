@@ -5,10 +5,10 @@ use crate::conductor::on_air::Change;
 use lacquer_control::desk::history::Gesture;
 use lacquer_control::desk::scene::Scene;
 use lacquer_control::peer::Peer;
-use lacquer_control::request::SceneAsk;
-use lacquer_control::subscribe::To;
-use lacquer_control::update::Line;
-use lacquer_control::value::Live;
+use lacquer_control::request::SceneRequest;
+use lacquer_control::subscribe::Recipients;
+use lacquer_control::update::Update;
+use lacquer_control::value::ParamValue;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tracing::info;
@@ -40,9 +40,9 @@ struct Way {
 }
 
 impl Conductor {
-    pub(super) fn scene(&mut self, by: Peer, ask: SceneAsk) {
+    pub(super) fn scene(&mut self, by: Peer, ask: SceneRequest) {
         match ask {
-            SceneAsk::Save { name, nodes } => match self.save_scene(&name, &nodes) {
+            SceneRequest::Save { name, nodes } => match self.save_scene(&name, &nodes) {
                 Ok((name, chain)) => {
                     info!("scene {name} saved");
                     self.audit(by, &chain, &format!("scene {name}"), "", "saved");
@@ -53,12 +53,12 @@ impl Conductor {
                 }
                 Err(why) => self.refuse(by, "/scene/save", &why),
             },
-            SceneAsk::Recall { name, morph } => {
+            SceneRequest::Recall { name, morph } => {
                 if let Err(why) = self.recall(by, &name, morph) {
                     self.refuse(by, "/scene/recall", &why);
                 }
             }
-            SceneAsk::Delete(name) => match self.scenes.delete(&name) {
+            SceneRequest::Delete(name) => match self.scenes.delete(&name) {
                 Some(scene) => {
                     self.audit(by, &scene.chain, &format!("scene {}", scene.name), "", "deleted");
                     self.scene = self.scene.take().filter(|on| *on != scene.name);
@@ -94,39 +94,39 @@ impl Conductor {
 
     fn scenes_changed(&mut self) {
         self.keeper.touch();
-        self.tell(To::All, self.scene_lines());
+        self.tell(Recipients::All, self.scene_lines());
     }
 
     /// The scene that is on, all scenes, and the slots.
-    pub(super) fn scene_list(&self) -> Vec<Line> {
+    pub(super) fn scene_list(&self) -> Vec<Update> {
         let names: Vec<_> = self.scenes.all().iter().map(|scene| scene.name.as_str()).collect();
         let on = self.scene.as_deref().unwrap_or_default();
-        let mut lines = vec![Line::words("/scene", &[on]), Line::words("/scenes", &names)];
+        let mut lines = vec![Update::words("/scene", &[on]), Update::words("/scenes", &names)];
         lines.extend(self.scene_lines());
         lines
     }
 
     /// For each slot whether its scene is on, and its name.
-    pub(super) fn scene_lines(&self) -> Vec<Line> {
+    pub(super) fn scene_lines(&self) -> Vec<Update> {
         let last = self.scenes.all().last().map_or(0, |scene| scene.slot).max(SLOTS);
         (1..=last).flat_map(|slot| self.slot_lines(slot)).collect()
     }
 
     /// Whether the scene of a slot is on, and its name.
-    pub(super) fn slot_lines(&self, slot: usize) -> [Line; 2] {
+    pub(super) fn slot_lines(&self, slot: usize) -> [Update; 2] {
         let scene = self.scenes.all().iter().find(|scene| scene.slot == slot);
         let name = scene.map_or("", |scene| scene.name.as_str());
         let is_on = !name.is_empty() && self.scene.as_deref() == Some(name);
         [
-            Line::number(format!("/scene/{slot}"), f64::from(u8::from(is_on))),
-            Line::words(format!("/scene/{slot}/name"), &[name]),
+            Update::number(format!("/scene/{slot}"), f64::from(u8::from(is_on))),
+            Update::words(format!("/scene/{slot}/name"), &[name]),
         ]
     }
 
     /// A value was moved: what is heard is no scene any more.
     pub(super) fn scene_left(&mut self) {
         if self.scene.take().is_some() {
-            self.tell(To::All, self.scene_lines());
+            self.tell(Recipients::All, self.scene_lines());
         }
     }
 
@@ -161,7 +161,7 @@ impl Conductor {
         // One gesture for all of it: what glides is noted as where it goes.
         let moves = at_once.iter().chain(&gliding).map(Change::as_move).collect();
         let gesture = Gesture { by, chain: scene.chain.clone(), name: Some(title), moves };
-        self.moved(by, To::All, at_once).map_err(|error| error.to_string())?;
+        self.moved(by, Recipients::All, at_once).map_err(|error| error.to_string())?;
         if !gesture.moves.is_empty() {
             self.noted(gesture);
         }
@@ -218,13 +218,14 @@ impl Conductor {
             self.air.changes(targets.iter().map(|(path, (_, value))| (path.as_str(), (*value).into())));
         for change in &mut changes {
             if let Some((Some(norm), _)) = targets.get(&change.place.path) {
-                change.value = change.place.row.from_norm(*norm).map_or(change.value.clone(), Live::Number);
+                change.value =
+                    change.place.row.from_norm(*norm).map_or(change.value.clone(), ParamValue::Number);
             }
         }
         let is_over = along >= 1.0;
         let Some(by) = self.morph.as_ref().map(|morph| morph.by) else { return };
         // What glides has no settings, which alone can be refused.
-        self.moved(by, To::All, changes).ok();
+        self.moved(by, Recipients::All, changes).ok();
         if is_over && let Some(morph) = self.morph.take() {
             let chain = self.air.next();
             self.arrive(by, &chain, &morph.scene);

@@ -2,12 +2,12 @@
 
 use super::Conductor;
 use super::faults::Watch;
-use crate::audio::session::{Link, Opening, opening};
+use crate::audio::session::{Opening, Session, opening};
 use crate::process::supervise;
 use crate::process::systemd;
 use crate::station::Backend;
 use crossbeam_channel::{Receiver, TryRecvError};
-use lacquer_control::message::Order;
+use lacquer_control::message::ToAudio;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -78,7 +78,7 @@ impl Conductor {
                     );
                 }
                 self.order(order);
-                self.order(Order::Bypass(self.bypass));
+                self.order(ToAudio::Bypass(self.bypass));
                 systemd::status(&self.status_line());
                 self.introduce();
             }
@@ -202,7 +202,7 @@ impl Conductor {
         }
     }
 
-    fn found(&mut self, link: Link) {
+    fn found(&mut self, link: Session) {
         self.search.why.clear();
         self.link = Some(link);
         let backend = self.station.audio.backend.name();
@@ -237,7 +237,7 @@ impl Conductor {
         info!("fading out to end");
         systemd::stopping();
         self.ending = Some(Instant::now());
-        self.order(Order::Mute(true));
+        self.order(ToAudio::Mute(true));
         self.ended = self.link.is_none();
     }
 }

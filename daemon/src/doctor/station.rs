@@ -5,7 +5,7 @@ use crate::audio::backend::cpal;
 use crate::process::state_file;
 use crate::station::{Audio, Backend, Station};
 use lacquer_control::surface::client::Client;
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use rustix::fs::{Access, access};
 use rustix::thread::{CpuSet, sched_getaffinity};
@@ -95,13 +95,13 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// The status of the station that listens for OSC at `address`; nothing where there is none.
-fn running(address: SocketAddr) -> Vec<Line> {
+fn running(address: SocketAddr) -> Vec<Update> {
     // A free port answers nothing, and need not be waited for.
     if UdpSocket::bind(address).is_ok() {
         return Vec::new();
     }
     let Ok(client) = Client::connect(reachable(address)) else { return Vec::new() };
-    if client.ask(&[Line::new("/status", Vec::new())]).is_err() {
+    if client.ask(&[Update::new("/status", Vec::new())]).is_err() {
         return Vec::new();
     }
     let mut status = Vec::new();

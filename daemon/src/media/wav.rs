@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use super::write::Depth;
-use lacquer_graph::block::narrow;
+use lacquer_graph::block::to_f32;
 use lacquer_graph::dsp::speakers::usual;
 
 /// Data sizes a writer to a pipe leaves, as it cannot go back: the largest there are, or sox's,
@@ -253,7 +253,7 @@ impl Writer {
     pub fn float(&mut self, sample: f64) -> io::Result<()> {
         match self.depth {
             Depth::Float64 => self.output.write_all(&sample.to_le_bytes()),
-            _ => self.output.write_all(&narrow(sample).to_le_bytes()),
+            _ => self.output.write_all(&to_f32(sample).to_le_bytes()),
         }
     }
 
@@ -301,11 +301,11 @@ impl Writer {
         let data = self.data(frames);
         let rest = 4 + 36 + 8 + format.len() as u64 + if float { 12 } else { 0 } + 8;
         let total = rest + data + (data & 1);
-        let narrow = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+        let to_f32 = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
         let wide = total >= u64::from(u32::MAX);
         let mut head = Vec::new();
         head.extend(if wide { b"RF64" } else { b"RIFF" });
-        head.extend(narrow(total));
+        head.extend(to_f32(total));
         head.extend(b"WAVE");
         head.extend(if wide { b"ds64" } else { b"JUNK" });
         head.extend(28u32.to_le_bytes());
@@ -319,10 +319,10 @@ impl Writer {
         if float {
             head.extend(b"fact");
             head.extend(4u32.to_le_bytes());
-            head.extend(narrow(frames));
+            head.extend(to_f32(frames));
         }
         head.extend(b"data");
-        head.extend(narrow(if wide { u64::MAX } else { data }));
+        head.extend(to_f32(if wide { u64::MAX } else { data }));
         head
     }
 }

@@ -1,7 +1,7 @@
 //! A report as a picture: loudness over time, spectrum, histogram, and the numbers, in one SVG.
 
 use lacquer_graph::metering::intake::Intake;
-use lacquer_graph::metering::{FLOOR, Reading};
+use lacquer_graph::metering::{FLOOR, Measurement};
 use std::fmt::Write;
 
 /// What is drawn.
@@ -15,7 +15,7 @@ pub struct Measured {
     /// How long.
     pub seconds: f64,
     /// The readings over all.
-    pub reading: Reading,
+    pub reading: Measurement,
     /// What could not be measured as it came.
     pub intake: Intake,
     /// Whether the loudness range had the minute that it needs.

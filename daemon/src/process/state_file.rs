@@ -3,9 +3,9 @@
 //! It is JSON, and written whole beside the old one before it takes its place: whenever the machine stops, one of
 //! the two is there.
 
-use lacquer_control::desk::compare::State;
+use lacquer_control::desk::compare::CompareState;
 use lacquer_control::desk::scene::Scene;
-use lacquer_control::value::Live;
+use lacquer_control::value::ParamValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -40,7 +40,7 @@ pub struct Kept {
     /// Whether A and B are made equally loud.
     pub matched: bool,
     /// The one of A and B that is not heard.
-    pub other: Option<State>,
+    pub other: Option<CompareState>,
     /// The scenes.
     pub scenes: Vec<Scene>,
     /// What was connected on the audio server: ours, theirs.
@@ -51,7 +51,7 @@ pub struct Kept {
 }
 
 /// A value that was moved: its path, its value, and that of the file at that time.
-pub type KeptValue = (String, Live, Live);
+pub type KeptValue = (String, ParamValue, ParamValue);
 
 /// Where things of a station are kept: the folder that systemd gives, or that of the user.
 pub fn folder() -> Option<PathBuf> {

@@ -3,7 +3,7 @@
 use crate::process::os_error::plain;
 use crate::station::cues::{self, Cue};
 use crate::station::impulses::loader;
-use crate::station::midi::Entry;
+use crate::station::midi::Controller;
 use crate::station::{Backend, LAST, Station};
 use lacquer_control::surface::midi::map::Map;
 use lacquer_graph::file::error::{At, Mistake, Problem, Report};
@@ -58,7 +58,7 @@ pub struct Loaded {
     /// Its cue list.
     pub cues: Vec<Cue>,
     /// Its MIDI controllers.
-    pub midi: Vec<Entry>,
+    pub midi: Vec<Controller>,
 }
 
 impl Loaded {
@@ -214,7 +214,7 @@ fn read_maps(
     folder: &Path,
     mistakes: &mut Vec<Mistake>,
     reports: &mut Vec<Report>,
-) -> Vec<Entry> {
+) -> Vec<Controller> {
     let mut entries = Vec::new();
     for midi in &station.control.midi {
         let path = folder.join(&midi.map);
@@ -226,7 +226,7 @@ fn read_maps(
                     let text = "via: jack needs the backend jack".to_owned();
                     mistakes.push(Mistake::new(midi.at, Problem::Other(text)));
                 }
-                entries.push(Entry { path, map, device: midi.device.clone(), is_jack });
+                entries.push(Controller { path, map, device: midi.device.clone(), is_jack });
             }
             Err(Some(report)) => reports.push(report),
             Err(None) => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// A controller as the station has it.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct Controller {
     /// Its map file.
     pub path: PathBuf,
     /// What that says.
@@ -16,7 +16,7 @@ pub struct Entry {
     pub is_jack: bool,
 }
 
-impl Entry {
+impl Controller {
     /// Whether a port of this name is the controller's.
     pub fn fits(&self, port: &str) -> bool {
         self.patterns().iter().any(|pattern| fits(pattern, port))

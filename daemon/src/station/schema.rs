@@ -1,7 +1,7 @@
 //! The JSON Schema of chain and station files, made from the tables: for completion in editors.
 
 use crate::station::{BACKENDS, SECTIONS};
-use lacquer_graph::node::{Kind, Ports};
+use lacquer_graph::node::{NodeType, Ports};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::{Param, Unit};
 use serde_json::{Map, Value, json};
@@ -12,9 +12,9 @@ const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 pub fn chain() -> Value {
     let nodes: Vec<Value> = CATALOGUE
         .iter()
-        .map(|kind| json!({"type": "object", "additionalProperties": false, "required": [kind.name], "maxProperties": 1, "properties": {kind.name: node(kind)}}))
+        .map(|node_type| json!({"type": "object", "additionalProperties": false, "required": [node_type.name], "maxProperties": 1, "properties": {node_type.name: node(node_type)}}))
         .collect();
-    let names: Vec<&str> = CATALOGUE.iter().map(|kind| kind.name).collect();
+    let names: Vec<&str> = CATALOGUE.iter().map(|node_type| node_type.name).collect();
     json!({
         "$schema": DRAFT,
         "title": "Lacquer chain",
@@ -40,31 +40,31 @@ fn feeds() -> Value {
     json!({"anyOf": [one, {"type": "array", "minItems": 1, "items": one}]})
 }
 
-fn node(kind: &Kind) -> Value {
-    let mut properties = table(kind.rows);
+fn node(node_type: &NodeType) -> Value {
+    let mut properties = table(node_type.rows);
     properties.insert("id".to_owned(), json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$", "description": "Its name in addresses; else that of its type."}));
     properties.insert(
         "enabled".to_owned(),
         json!({"type": "boolean", "default": true, "description": "false: in bypass, latency kept."}),
     );
-    if !matches!(kind.ports, Ports::Source(_)) {
+    if !matches!(node_type.ports, Ports::Source(_)) {
         properties.insert("in".to_owned(), feeds());
     }
-    if kind.has_key {
+    if node_type.has_key {
         properties.insert("key".to_owned(), feeds());
     }
-    for text in kind.texts {
+    for text in node_type.texts {
         let help = format!("{} ({})", text.help, text.form.allowed());
         properties.insert(text.name.to_owned(), json!({"type": "string", "description": help}));
     }
-    if let Some(parts) = kind.parts {
+    if let Some(parts) = node_type.parts {
         let part = json!({"type": "object", "additionalProperties": false, "properties": table(parts.rows)});
         properties.insert(
             parts.list.to_owned(),
             json!({"type": "array", "minItems": parts.least, "maxItems": parts.most, "items": part}),
         );
     }
-    json!({"type": ["object", "null"], "description": kind.help, "additionalProperties": false, "properties": properties})
+    json!({"type": ["object", "null"], "description": node_type.help, "additionalProperties": false, "properties": properties})
 }
 
 fn table(rows: &[Param]) -> Map<String, Value> {

@@ -5,9 +5,9 @@ use crate::station::control as config;
 use crate::surfaces::net;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use lacquer_control::peer::Peer;
-use lacquer_control::request::Asked;
-use lacquer_control::subscribe::Notice;
-use lacquer_control::subscribe::access::Gate;
+use lacquer_control::request::RequestBundle;
+use lacquer_control::subscribe::SurfaceMessage;
+use lacquer_control::subscribe::access::Access;
 use lacquer_control::surface::osc;
 use std::cell::Cell;
 use std::io;
@@ -28,18 +28,18 @@ pub const NOTICES: usize = 4096;
 
 /// How the conductor reaches a surface.
 pub struct Ear {
-    notices: Sender<Notice>,
+    notices: Sender<SurfaceMessage>,
     has_missed: Cell<bool>,
 }
 
 impl Ear {
     /// The ear behind a channel.
-    pub fn new(notices: Sender<Notice>) -> Self {
+    pub fn new(notices: Sender<SurfaceMessage>) -> Self {
         Self { notices, has_missed: Cell::new(false) }
     }
 
     /// Tells a surface something. One that cannot keep up misses it, which is remembered.
-    pub fn tell(&self, notice: &Notice) {
+    pub fn tell(&self, notice: &SurfaceMessage) {
         if self.notices.try_send(notice.clone()).is_err() {
             self.has_missed.set(true);
         }
@@ -57,7 +57,8 @@ impl Ear {
 
     /// Has the surface tell what is left and end; waits for that until then.
     pub fn end(&self, until: Instant) {
-        let is_there = || !matches!(self.notices.try_send(Notice::End), Err(TrySendError::Disconnected(_)));
+        let is_there =
+            || !matches!(self.notices.try_send(SurfaceMessage::End), Err(TrySendError::Disconnected(_)));
         while is_there() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -69,13 +70,13 @@ pub struct Osc {
     /// Where it listens.
     pub address: SocketAddr,
     /// What it is to tell.
-    pub notices: Sender<Notice>,
+    pub notices: Sender<SurfaceMessage>,
     ends: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// Binds the socket of `config` and starts both threads.
-pub fn osc(config: &config::Osc, asked: Sender<Asked>) -> io::Result<Osc> {
+pub fn osc(config: &config::Osc, asked: Sender<RequestBundle>) -> io::Result<Osc> {
     let socket = osc::bind(config.listen)?;
     // A flood from one peer must not push what the others send out of the kernel's queue. It gives what it may.
     rustix::net::sockopt::set_socket_recv_buffer_size(&socket, QUEUE).ok();
@@ -85,7 +86,7 @@ pub fn osc(config: &config::Osc, asked: Sender<Asked>) -> io::Result<Osc> {
     let (notices, told) = bounded(NOTICES);
     let is_ending = Arc::clone(&ends);
     let listen = supervise::keep_running("osc-in", move |pulse| {
-        listen(&socket, Gate::new(rules.clone()), &asked, &is_ending, pulse);
+        listen(&socket, Access::new(rules.clone()), &asked, &is_ending, pulse);
         Ok(())
     })?;
     let tell = supervise::keep_running("osc-out", move |pulse| {
@@ -96,7 +97,13 @@ pub fn osc(config: &config::Osc, asked: Sender<Asked>) -> io::Result<Osc> {
     Ok(Osc { address, notices, ends, threads: vec![listen, tell] })
 }
 
-fn listen(socket: &UdpSocket, mut gate: Gate, asked: &Sender<Asked>, is_ending: &AtomicBool, pulse: &Pulse) {
+fn listen(
+    socket: &UdpSocket,
+    mut gate: Access,
+    asked: &Sender<RequestBundle>,
+    is_ending: &AtomicBool,
+    pulse: &Pulse,
+) {
     let mut datagram = vec![0; 65_536];
     let (mut waits, mut turn) = (Duration::ZERO, Instant::now());
     while !is_ending.load(Ordering::Relaxed) {
@@ -125,13 +132,13 @@ fn listen(socket: &UdpSocket, mut gate: Gate, asked: &Sender<Asked>, is_ending: 
     }
 }
 
-fn tell(mut outlet: osc::Outlet, told: &Receiver<Notice>, pulse: &Pulse) {
+fn tell(mut outlet: osc::Outlet, told: &Receiver<SurfaceMessage>, pulse: &Pulse) {
     let mut next: Option<Instant> = None;
     loop {
         pulse.beat();
         let wait = next.map_or(LOOK, |next| next.saturating_duration_since(Instant::now()));
         match told.recv_timeout(wait) {
-            Ok(Notice::End) | Err(RecvTimeoutError::Disconnected) => return,
+            Ok(SurfaceMessage::End) | Err(RecvTimeoutError::Disconnected) => return,
             Ok(notice) => outlet.take(notice, Instant::now()),
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -144,8 +151,8 @@ pub fn net(
     bound: net::Bound,
     name: &str,
     control: &config::Control,
-    asks: Sender<Asked>,
-) -> io::Result<(Sender<Notice>, JoinHandle<()>)> {
+    asks: Sender<RequestBundle>,
+) -> io::Result<(Sender<SurfaceMessage>, JoinHandle<()>)> {
     let (notices, told) = bounded(NOTICES);
     let (name, control) = (name.to_owned(), control.clone());
     let thread = supervise::keep_running("net", move |pulse| {
@@ -158,7 +165,7 @@ impl Osc {
     /// Tells what is left and ends both threads.
     pub fn end(self) {
         self.ends.store(true, Ordering::Relaxed);
-        self.notices.send(Notice::End).ok();
+        self.notices.send(SurfaceMessage::End).ok();
         for thread in self.threads {
             thread.join().ok();
         }

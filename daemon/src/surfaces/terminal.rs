@@ -6,8 +6,8 @@ use crate::station::load::Loaded;
 use crate::surfaces::osc::NOTICES;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lacquer_control::subscribe::Notice;
-use lacquer_control::update::Line;
+use lacquer_control::subscribe::SurfaceMessage;
+use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -26,8 +26,8 @@ const WIDTH: usize = 40;
 pub struct Screen {
     /// Where the log writes around the meters.
     pub bars: MultiProgress,
-    notices: Option<Sender<Notice>>,
-    told: Receiver<Notice>,
+    notices: Option<Sender<SurfaceMessage>>,
+    told: Receiver<SurfaceMessage>,
     is_live: bool,
     every: Option<Duration>,
     thread: Option<JoinHandle<()>>,
@@ -46,7 +46,7 @@ impl Screen {
     }
 
     /// Where the conductor tells what is to be shown.
-    pub fn notices(&self) -> Option<Sender<Notice>> {
+    pub fn notices(&self) -> Option<Sender<SurfaceMessage>> {
         self.notices.clone()
     }
 
@@ -85,7 +85,7 @@ impl Screen {
     /// Takes the meters away.
     pub fn end(self) {
         if let Some(notices) = self.notices {
-            notices.send(Notice::End).ok();
+            notices.send(SurfaceMessage::End).ok();
         }
         if let Some(thread) = self.thread {
             thread.join().ok();
@@ -104,7 +104,7 @@ struct Seen {
 }
 
 fn show(
-    told: &Receiver<Notice>,
+    told: &Receiver<SurfaceMessage>,
     mut seen: Seen,
     bar: Option<&ProgressBar>,
     every: Option<Duration>,
@@ -117,8 +117,8 @@ fn show(
         let Ok(notice) = told.recv() else { break };
         pulse.beat();
         match notice {
-            Notice::Tell { lines, .. } => lines.iter().for_each(|line| seen.take(line)),
-            Notice::End => break,
+            SurfaceMessage::Tell { lines, .. } => lines.iter().for_each(|line| seen.take(line)),
+            SurfaceMessage::End => break,
             _ => {}
         }
         if let Some(bar) = bar {
@@ -137,7 +137,7 @@ fn show(
 }
 
 impl Seen {
-    fn take(&mut self, line: &Line) {
+    fn take(&mut self, line: &Update) {
         match (line.address.as_str(), line.values.as_slice()) {
             ("/event/swap", [Value::Text(phase), Value::Text(name), ..]) => {
                 if phase == "done" {

@@ -3,7 +3,7 @@
 use crate::process::supervise::Pulse;
 use crossbeam_channel::Sender;
 use lacquer_control::peer::Peer;
-use lacquer_control::request::{Asked, Intent};
+use lacquer_control::request::{Request, RequestBundle};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub fn folders(files: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
 }
 
 /// Watches `folders`.
-pub fn watch(folders: BTreeSet<PathBuf>, asked: Sender<Asked>) -> notify::Result<Watched> {
+pub fn watch(folders: BTreeSet<PathBuf>, asked: Sender<RequestBundle>) -> notify::Result<Watched> {
     let pulse = Pulse::new("watcher");
     pulse.waits();
     let beat = pulse.clone();
@@ -35,9 +35,9 @@ pub fn watch(folders: BTreeSet<PathBuf>, asked: Sender<Asked>) -> notify::Result
         if event.kind.is_access() {
             return;
         }
-        let intents = event.paths.into_iter().map(Intent::Changed).collect();
+        let requests = event.paths.into_iter().map(Request::Changed).collect();
         // A conductor that is flooded sees the next change.
-        asked.try_send(Asked { by: Peer::Files, intents, due: None }).ok();
+        asked.try_send(RequestBundle { by: Peer::Files, requests, due: None }).ok();
     };
     // What panicked there would end the thread of `notify`, which nobody starts again.
     let mut watcher = notify::recommended_watcher(move |event| {

@@ -4,7 +4,7 @@ use basedrop::{Collector, Owned};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::text::{Data, Impulse};
 use lacquer_graph::plan::{Io, Plan};
-use lacquer_graph::{Chain, Plane, QUANTUM, Seat, Spec};
+use lacquer_graph::{Chain, Engine, Plane, SUBBLOCK, Spec};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -67,14 +67,18 @@ pub struct Case {
 
 /// All of them, in the order in which they are played.
 pub fn cases() -> Vec<Case> {
-    let missing = CATALOGUE.iter().find(|kind| NODES.iter().all(|(name, ..)| *name != kind.name));
-    assert!(missing.is_none(), "a node type without a count: {}", missing.map_or("", |kind| kind.name));
+    let missing = CATALOGUE.iter().find(|node_type| NODES.iter().all(|(name, ..)| *name != node_type.name));
+    assert!(
+        missing.is_none(),
+        "a node type without a count: {}",
+        missing.map_or("", |node_type| node_type.name)
+    );
     let mut cases = Vec::new();
     let mut add = |name: String, play: Box<dyn Fn()>| cases.push(Case { name, play });
     let one = |kind: &str, settings: &str| format!("nodes:\n  - {kind}: {{{settings}}}\n");
-    for (kind, more, settings) in NODES {
-        let yaml = one(kind, settings);
-        add(format!("{kind}{more}"), Box::new(move || play(&yaml, None)));
+    for (node_type, more, settings) in NODES {
+        let yaml = one(node_type, settings);
+        add(format!("{node_type}{more}"), Box::new(move || play(&yaml, None)));
     }
     let eq = one("eq", EIGHT_BANDS);
     add("eq that moves".to_owned(), Box::new(move || play(&eq, Some("gain"))));
@@ -120,9 +124,9 @@ fn input() -> Vec<[Plane; 2]> {
     let mut noise = noise();
     let quantum = |at: usize| {
         let level = [1.0, 0.1, 0.5, 0.02][at / 16 % 4];
-        let mut planes = [[0.0; QUANTUM]; 2];
-        for frame in 0..QUANTUM {
-            let tone = (0.03 * (at * QUANTUM + frame) as f64).sin();
+        let mut planes = [[0.0; SUBBLOCK]; 2];
+        for frame in 0..SUBBLOCK {
+            let tone = (0.03 * (at * SUBBLOCK + frame) as f64).sin();
             planes
                 .iter_mut()
                 .for_each(|plane| plane[frame] = level * (0.5 * tone + 0.5 * noise.next().unwrap_or(0.0)));
@@ -136,12 +140,13 @@ fn input() -> Vec<[Plane; 2]> {
 fn play(yaml: &str, moving: Option<&str>) {
     let plan = plan(yaml);
     let mut chain = Chain::new(&plan, 1);
-    let is_moving = |row: &usize| plan.nodes[0].kind.row(*row).is_some_and(|row| moving == Some(row.name));
+    let is_moving =
+        |row: &usize| plan.nodes[0].node_type.row(*row).is_some_and(|row| moving == Some(row.name));
     let rows: Vec<usize> = (0..plan.nodes[0].values.len()).filter(is_moving).collect();
-    let (input, mut output) = (input(), [[0.0; QUANTUM]; 2]);
+    let (input, mut output) = (input(), [[0.0; SUBBLOCK]; 2]);
     let mut quantum = |at: usize| {
         rows.iter().for_each(|row| chain.set(0, *row, if at / 8 % 2 == 0 { 0.0 } else { 1.0 }));
-        chain.process(black_box(&input[at]), &mut output, QUANTUM, None, |_| {});
+        chain.process(black_box(&input[at]), &mut output, SUBBLOCK, None, |_| {});
         black_box(&output);
     };
     (0..BEFORE).for_each(&mut quantum);
@@ -152,7 +157,7 @@ fn play(yaml: &str, moving: Option<&str>) {
 fn swap(from: &str, to: &str) {
     let collector = Collector::new();
     let plans = [from, to].map(plan);
-    let mut seat = Seat::for_files(&Io::stereo(), RATE);
+    let mut seat = Engine::for_files(&Io::stereo(), RATE);
     seat.start(Owned::new(&collector.handle(), Chain::new(&plans[0], 1)));
     let mut next = Chain::new(&plans[1], 2);
     next.follow(&plans[1], &plans[0]);
@@ -163,7 +168,7 @@ fn swap(from: &str, to: &str) {
             seat.swap(next, 4_800, 3_840);
         }
         seat.inputs().copy_from_slice(&input[at]);
-        seat.process(QUANTUM, |_| {});
+        seat.process(SUBBLOCK, |_| {});
     };
     (0..BEFORE).for_each(&mut quantum);
     counted(&mut || (BEFORE..BEFORE + COUNTED).for_each(&mut quantum));

@@ -3,7 +3,7 @@
 use crate::file::error::{At, Mistake, Problem};
 use crate::file::fields::{Fields, scalar, wrong_shape};
 use crate::file::yaml::{self, Item, Value};
-use crate::node::Kind;
+use crate::node::NodeType;
 use crate::nodes;
 use crate::param::hint::Hint;
 use crate::param::{Param, Unit};
@@ -36,7 +36,7 @@ pub struct Spec {
 #[derive(Clone, Debug)]
 pub struct NodeSpec {
     /// What it is; `None` where the file named no kind that there is.
-    pub kind: Option<&'static Kind>,
+    pub node_type: Option<&'static NodeType>,
     /// The name of the kind as it was written.
     pub type_name: String,
     /// Its id, unique in the chain.
@@ -116,11 +116,11 @@ impl Spec {
         let mut changes = Vec::new();
         for node in &mut self.nodes {
             let owner = node.owner();
-            let Some(kind) = node.kind else { continue };
+            let Some(node_type) = node.node_type else { continue };
             let rows =
                 node.values.iter_mut().zip(&node.written).enumerate().filter(|(_, (_, written))| !**written);
             for (at, (value, _)) in rows {
-                if let Some((row, best)) = kind.row(at).and_then(|row| Some((row, row.best?))) {
+                if let Some((row, best)) = node_type.row(at).and_then(|row| Some((row, row.best?))) {
                     changes.push(format!(
                         "{owner}: {} = {} ({})",
                         row.name,
@@ -227,9 +227,9 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
             return None;
         }
     };
-    let kind = nodes::kind(type_name);
-    if kind.is_none() {
-        let names: Vec<_> = nodes::CATALOGUE.iter().map(|kind| kind.name).collect();
+    let node_type = nodes::node_type(type_name);
+    if node_type.is_none() {
+        let names: Vec<_> = nodes::CATALOGUE.iter().map(|node_type| node_type.name).collect();
         let hint = Hint::nearest(type_name, names.iter().copied());
         let problem = Problem::UnknownKind { found: type_name.clone(), hint, allowed: names.join(", ") };
         mistakes.push(Mistake::new(at, problem));
@@ -238,7 +238,7 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
     let (id, id_at) = fields.text("id", mistakes).unwrap_or((type_name, at));
     fields.owner = format!("{type_name} \"{id}\"");
     // A wrong type name has its own message already.
-    if !is_name(id) && (kind.is_some() || id != type_name) {
+    if !is_name(id) && (node_type.is_some() || id != type_name) {
         mistakes.push(bad_name(id_at, type_name, "id", id));
     } else if matches!(id, "input" | "output") {
         let allowed = "that is the name of the chain's own ends".to_owned();
@@ -249,7 +249,7 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
     // A name that means something else already must not be found by it.
     let id = if matches!(id, "input" | "output") { format!("{id}?") } else { id.to_owned() };
     let mut node = NodeSpec {
-        kind,
+        node_type,
         type_name: type_name.clone(),
         id,
         at: id_at,
@@ -263,44 +263,49 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
     };
     if let Some(entry) = fields.take("key") {
         node.key = Some(read_feeds(&entry.value, &fields.owner, mistakes));
-        if kind.is_some_and(|kind| !kind.has_key) {
+        if node_type.is_some_and(|node_type| !node_type.has_key) {
             mistakes.push(Mistake::new(entry.at, Problem::NoKey { owner: fields.owner.clone() }));
         }
     }
-    if let Some(kind) = kind {
-        read_rows(kind, &mut node, fields, mistakes);
+    if let Some(node_type) = node_type {
+        read_rows(node_type, &mut node, fields, mistakes);
     }
     Some(node)
 }
 
-fn read_rows(kind: &'static Kind, node: &mut NodeSpec, mut fields: Fields<'_>, mistakes: &mut Vec<Mistake>) {
-    let list = kind.parts.and_then(|parts| fields.list(parts.list)).unwrap_or_default();
-    let most = kind.parts.map_or(0, |parts| parts.most);
+fn read_rows(
+    node_type: &'static NodeType,
+    node: &mut NodeSpec,
+    mut fields: Fields<'_>,
+    mistakes: &mut Vec<Mistake>,
+) {
+    let list = node_type.parts.and_then(|parts| fields.list(parts.list)).unwrap_or_default();
+    let most = node_type.parts.map_or(0, |parts| parts.most);
     if let Some(first_over) = list.get(most) {
-        let (owner, name) = (fields.owner.clone(), kind.parts.map_or("parts", |parts| parts.list));
+        let (owner, name) = (fields.owner.clone(), node_type.parts.map_or("parts", |parts| parts.list));
         let problem = Problem::TooManyParts { owner, list: name, found: list.len(), most };
         mistakes.push(Mistake::new(first_over.at, problem));
     }
-    if let Some(parts) = kind.parts.filter(|parts| list.len() < parts.least) {
+    if let Some(parts) = node_type.parts.filter(|parts| list.len() < parts.least) {
         let (owner, list, found) = (fields.owner.clone(), parts.list, list.len());
         let problem = Problem::TooFewParts { owner, list, found, least: parts.least, most };
         mistakes.push(Mistake::new(fields.at, problem));
     }
     node.parts = list.len().min(most);
-    node.values = kind.defaults(node.parts);
+    node.values = node_type.defaults(node.parts);
     node.written = vec![false; node.values.len()];
-    for row in kind.rows {
+    for row in node_type.rows {
         if let Some(value) = fields.row(row, mistakes) {
             (node.values[row.slot], node.written[row.slot]) = (value, true);
         }
     }
-    if let Some(parts) = kind.parts {
+    if let Some(parts) = node_type.parts {
         for (index, part) in list.iter().take(most).enumerate() {
             let rows = || parts.rows.iter().filter(|row| parts.has(index, node.parts, row));
             let allowed: Vec<_> = rows().map(|row| row.name).collect();
             let owner = format!("{}, {} {}", fields.owner, parts.name, index + 1);
             let mut part = Fields::of(part, owner, mistakes);
-            let start = kind.rows.len() + index * parts.rows.len();
+            let start = node_type.rows.len() + index * parts.rows.len();
             for row in rows() {
                 if let Some(value) = part.row(row, mistakes) {
                     (node.values[start + row.slot], node.written[start + row.slot]) = (value, true);
@@ -309,20 +314,20 @@ fn read_rows(kind: &'static Kind, node: &mut NodeSpec, mut fields: Fields<'_>, m
             part.finish(&allowed, mistakes);
         }
     }
-    for text in kind.texts {
+    for text in node_type.texts {
         let (written, at) = fields.text(text.name, mistakes).unwrap_or(("", node.at));
         node.texts.push(TextSpec { text: written.to_owned(), at });
     }
     let mut allowed = vec!["id", "enabled"];
-    if !matches!(kind.ports, crate::node::Ports::Source(_)) {
+    if !matches!(node_type.ports, crate::node::Ports::Source(_)) {
         allowed.push("in");
     }
-    if kind.has_key {
+    if node_type.has_key {
         allowed.push("key");
     }
-    allowed.extend(kind.rows.iter().map(|row| row.name));
-    allowed.extend(kind.parts.map(|parts| parts.list));
-    allowed.extend(kind.texts.iter().map(|text| text.name));
+    allowed.extend(node_type.rows.iter().map(|row| row.name));
+    allowed.extend(node_type.parts.map(|parts| parts.list));
+    allowed.extend(node_type.texts.iter().map(|text| text.name));
     fields.finish(&allowed, mistakes);
 }
 

@@ -48,7 +48,7 @@ pub struct Meters {
 
 /// What the meters show.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
+pub struct Measurement {
     /// Highest sample since the last look, dBFS.
     pub peak: f64,
     /// RMS of all channels since the last look, dB re a full-scale square wave.
@@ -85,7 +85,7 @@ pub struct Reading {
     pub nonfinite: f64,
 }
 
-impl Reading {
+impl Measurement {
     /// Each reading's name in addresses and files, its value, and its unit.
     pub fn all(&self) -> [(&'static str, f64, &'static str); 17] {
         [
@@ -190,7 +190,7 @@ impl Meters {
     }
 
     /// What they show now. What is told since the last look begins anew.
-    pub fn look(&mut self) -> Reading {
+    pub fn look(&mut self) -> Measurement {
         let levels = self.levels.take();
         let told = |level: f64| level.max(FLOOR);
         let [integrated, shortterm] = [self.loudness.integrated(), self.loudness.shortterm()].map(told);
@@ -198,7 +198,7 @@ impl Meters {
         let recent = told(gain_to_db(self.recent.iter().copied().fold(0.0, f64::max)));
         let above = |peak: f64, loudness: f64| if loudness > FLOOR { peak - loudness } else { 0.0 };
         let (peak, rms) = (told(gain_to_db(levels.peak)), told(gain_to_db(levels.rms)));
-        Reading {
+        Measurement {
             peak,
             rms,
             crest: above(peak, rms),

@@ -4,13 +4,13 @@
 //! below the knee the output is bit-identical to the input, delayed. Latency: 111 frames (8x), 107 (4x) or 96 (2x). Back at the sample rate a tall overshoot rings by up to some tenths of a dB over the
 //! ceiling: a ceiling that must hold is the limiter's matter, after it.
 
-use crate::block::{Block, QUANTUM};
-use crate::dsp::dynamics::clip::added_between;
+use crate::block::{Block, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
+use crate::dsp::dynamics::clip::added_between;
 use crate::dsp::fir::oversampler::Oversampler;
-use crate::reading::{Meter, REDUCTION};
-use crate::node::{Kind, Node, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit};
+use crate::reading::{REDUCTION, Readings};
 
 const DRIVE: Param = Param::new(0, "drive", Unit::Gain).range(-12.0, 24.0).help("Gain before the clipper.");
 const CEILING: Param = Param::new(1, "ceiling", Unit::Dbtp)
@@ -26,7 +26,7 @@ const OVERSAMPLING: Param = Param::new(3, "oversampling", Unit::Choice(&["2x", "
     .help("Rate at which it clips: higher has fewer aliases, and more latency.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "clipper",
     "Takes the tops off, hard or soft, oversampled.",
     &[DRIVE, CEILING, SOFTNESS, OVERSAMPLING],
@@ -58,12 +58,12 @@ struct Channel {
 }
 
 impl Node for Clipper {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let [mut drive, mut ceiling, mut softness] = [DRIVE, CEILING, SOFTNESS].map(|row| params.ramp(&row));
         let frames = block.frames();
-        let mut drives = [1.0; QUANTUM];
-        let mut ceilings = [1.0; QUANTUM];
-        let mut knees = [1.0; QUANTUM];
+        let mut drives = [1.0; SUBBLOCK];
+        let mut ceilings = [1.0; SUBBLOCK];
+        let mut knees = [1.0; SUBBLOCK];
         for frame in 0..frames {
             (drives[frame], ceilings[frame], knees[frame]) =
                 (drive.tick(), ceiling.tick(), 1.0 - softness.tick());
@@ -72,7 +72,7 @@ impl Node for Clipper {
         for (samples, channel) in block.channels().zip(&mut self.channels) {
             let Channel { delay, oversampler, last } = channel;
             let factor = oversampler.factor();
-            let mut driven = [0.0; QUANTUM];
+            let mut driven = [0.0; SUBBLOCK];
             for (frame, sample) in samples.iter_mut().enumerate() {
                 *sample *= drives[frame];
                 driven[frame] = *sample / ceilings[frame];

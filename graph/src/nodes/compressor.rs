@@ -14,11 +14,11 @@
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::side_chain::{Dynamics, KeyValues, Values};
-use crate::reading::{Meter, REDUCTION};
-use crate::node::{Kind, Node, Params, Setup, same};
-use crate::param::{Param, Unit};
-use crate::param::ramp::Ramp;
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::nodes::common::rows;
+use crate::param::ramp::Ramp;
+use crate::param::{Param, Unit};
+use crate::reading::{REDUCTION, Readings};
 
 const THRESHOLD: Param = rows::threshold(0);
 const RATIO: Param = rows::ratio(1);
@@ -71,7 +71,7 @@ const LOOKAHEAD: Param = Param::new(20, "lookahead", Unit::Ms)
     .help("How long before a peak the reduction begins; adds latency. With feedback it only delays.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "compressor",
     "Reduces the level above a threshold, or raises it below.",
     &[
@@ -103,7 +103,7 @@ pub const KIND: Kind = Kind::new(
 .latency(|setup| setup.frames(setup.value(&LOOKAHEAD)))
 .readings(&[REDUCTION]);
 
-const ROWS: usize = KIND.rows.len();
+const ROWS: usize = NODE_TYPE.rows.len();
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     // Raising what one's own output lacks would run away: upward is always fed forward.
@@ -186,11 +186,11 @@ impl Compressor {
 }
 
 impl Node for Compressor {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let mut lowest = f64::INFINITY;
         self.dynamics.hear_itself(self.feedback && !block.has_key());
         if params.are_moving() {
-            let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&KIND.rows[slot]));
+            let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&NODE_TYPE.rows[slot]));
             for frame in 0..block.frames() {
                 ramps.iter_mut().for_each(|ramp| _ = ramp.tick());
                 let now = self.look(|row| ramps[row.slot].value());

@@ -7,14 +7,14 @@
 //! where it has another impulse: the tail is there from the first frame of the fade on, which waits for it, a second or so
 //! for 10 s.
 
-use crate::block::{Block, MAX_CHANNELS, QUANTUM};
-use crate::dsp::fir::convolution::{Convolution, Path};
+use crate::block::{Block, MAX_CHANNELS, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::delay::tap::Tap;
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params, Setup, same};
-use crate::param::{Param, Unit};
+use crate::dsp::fir::convolution::{Convolution, Path};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::text::{Form, Text};
+use crate::param::{Param, Unit};
+use crate::reading::Readings;
 use std::borrow::Cow;
 use std::f64::consts::PI;
 
@@ -59,7 +59,7 @@ const IMPULSE: Text = Text {
 };
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "convolver",
     "Plays through an impulse response: a room, or its correction.",
     &[WET, DRY, GAIN, PREDELAY, START, LENGTH, FADE, NORMALISE, LATENCY],
@@ -158,11 +158,11 @@ struct Convolver {
 }
 
 impl Node for Convolver {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let predelay = (params.ramp(&PREDELAY).target() * self.frames_per_ms).round() as usize;
         let (frames, width) = (block.frames(), block.width());
-        let mut heard = [[0.0; QUANTUM]; MAX_CHANNELS];
-        let mut made = [[0.0; QUANTUM]; MAX_CHANNELS];
+        let mut heard = [[0.0; SUBBLOCK]; MAX_CHANNELS];
+        let mut made = [[0.0; SUBBLOCK]; MAX_CHANNELS];
         for ((samples, heard), tap) in block.channels().zip(&mut heard).zip(&mut self.predelays) {
             heard.iter_mut().zip(samples).for_each(|(heard, sample)| *heard = tap.tick(*sample, predelay));
         }

@@ -5,9 +5,9 @@
 
 use crate::block::Block;
 use crate::dsp::filter::crossover::{Crossover, SPLITS};
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params, Parts, Setup, same};
+use crate::node::{Node, NodeType, Params, Parts, Setup, same};
 use crate::param::{Param, Unit};
+use crate::reading::Readings;
 use std::array::from_fn;
 
 const BAND: Param = Param::new(0, "band", Unit::Count).range(1.0, 6.0).default(1.0).setting().help(
@@ -27,7 +27,7 @@ const PARTS: Parts =
     Parts { name: "split", list: "splits", rows: &[FREQ], least: 1, most: SPLITS, last_lacks: None };
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "crossover",
     "One band of a signal; bands with the same splits add up to flat.",
     &[BAND, SLOPE],
@@ -48,7 +48,7 @@ struct Band {
 }
 
 impl Node for Band {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let splits = self.crossover.bands() - 1;
         let mut freqs: [_; SPLITS] = from_fn(|at| params.part(at.min(splits - 1)).ramp(&FREQ));
         let moving = params.are_moving();

@@ -11,14 +11,14 @@
 //! Sources: see `dsp/autoregression.rs` and `dsp/clicks.rs`.
 
 use crate::block::Block;
+use crate::dsp::delay::line::Delay;
+use crate::dsp::dynamics::tally::Tally;
 use crate::dsp::restore::autoregression::{Burg, Filler};
 use crate::dsp::restore::clicks::Clicks;
-use crate::dsp::delay::line::Delay;
 use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
-use crate::dsp::dynamics::tally::Tally;
-use crate::reading::{Meter, Reading};
-use crate::node::{Kind, Node, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit};
+use crate::reading::{Reading, Readings};
 
 const SENSITIVITY: Param = Param::new(0, "sensitivity", Unit::Percent)
     .range(0.0, 100.0)
@@ -51,7 +51,7 @@ const REPAIRED: Reading =
     Reading { name: "repaired", unit: Unit::Plain, help: "Samples repaired in the last second." };
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "declick",
     "Finds and repairs clicks and crackle.",
     &[SENSITIVITY, LONGEST, LINKED, LISTEN, ORDER, PASSES],
@@ -185,7 +185,7 @@ impl Declick {
 }
 
 impl Node for Declick {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let [mut sensitivity, mut longest, mut linked, mut listen] =
             [SENSITIVITY, LONGEST, LINKED, LISTEN].map(|row| params.ramp(&row));
         let (frames, mut done) = (block.frames(), 0);
@@ -204,7 +204,7 @@ impl Node for Declick {
             let before = listen;
             for (samples, Channel { line, raw, .. }) in block.channels().zip(&mut self.channels) {
                 let samples = &mut samples[done..done + count];
-                let mut was = [0.0; crate::QUANTUM];
+                let mut was = [0.0; crate::SUBBLOCK];
                 was[..count].copy_from_slice(samples);
                 raw.process(&mut was[..count]);
                 line.exchange(at, samples);

@@ -15,13 +15,13 @@
 //! 15 (2021).
 
 use crate::block::Block;
+use crate::dsp::dynamics::tally::Tally;
 use crate::dsp::restore::autoregression::{Filler, Levinson};
 use crate::dsp::restore::clip_level::{Flats, MARGIN};
 use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
-use crate::dsp::dynamics::tally::Tally;
-use crate::reading::{Meter, Reading};
-use crate::node::{Kind, Node, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain, gain_to_db};
+use crate::reading::{Reading, Readings};
 
 const CEILING: Param = Param::new(0, "ceiling", Unit::Dbfs)
     .range(-40.0, 12.0)
@@ -51,8 +51,8 @@ const FOUND: Reading = Reading {
 };
 
 /// See the module.
-pub const KIND: Kind =
-    Kind::new("declip", "Repairs peaks that were clipped flat.", &[CEILING, GAIN, ORDER, PASSES], build)
+pub const NODE_TYPE: NodeType =
+    NodeType::new("declip", "Repairs peaks that were clipped flat.", &[CEILING, GAIN, ORDER, PASSES], build)
         .latency(|setup| schedule(setup).latency())
         .readings(&[PEAKS, REPAIRED, FOUND]);
 
@@ -207,7 +207,7 @@ fn blame(line: &mut Line, flats: &Flats, given: Option<f64>, schedule: &Schedule
 }
 
 impl Node for Declip {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let [mut ceiling, mut gain] = [CEILING, GAIN].map(|row| params.ramp(&row));
         let (frames, mut done) = (block.frames(), 0);
         while done < frames {

@@ -13,12 +13,12 @@
 //! Design*, JAES 60(6), 2012, eq. 4.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::dsp::fir::band_split::{self, Band, Line};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::envelope::{self, Glide, Pace, Peak};
-use crate::reading::{Meter, REDUCTION};
-use crate::node::{Kind, Node, Params, Setup, same};
+use crate::dsp::fir::band_split::{self, Band, Line};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
+use crate::reading::{REDUCTION, Readings};
 
 const MODE: Param = Param::new(0, "mode", Unit::Choice(&["split-band", "wide-band"]))
     .setting()
@@ -74,7 +74,7 @@ const LINK: Param = Param::new(12, "link", Unit::Percent)
     .help("How far the channels are reduced together: 100 % keeps the stereo image.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "deesser",
     "Reduces sibilance: a band, or all, while that band is loud.",
     &[MODE, SHAPE, FREQ, Q, THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, LOOKAHEAD, LISTEN, LINK],
@@ -170,7 +170,7 @@ impl Deesser {
 }
 
 impl Node for Deesser {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let ramp = |row| params.ramp(row);
         let (mut frequency, mut q) = (ramp(&FREQ), ramp(&Q));
         let (mut threshold, mut ratio, mut knee, mut range) =

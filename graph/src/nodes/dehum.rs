@@ -13,9 +13,9 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::restore::hum::Hum;
-use crate::reading::{Meter, Reading};
-use crate::node::{Kind, Node, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain, gain_to_db};
+use crate::reading::{Reading, Readings};
 
 const DEPTH: Param = Param::new(0, "depth", Unit::Db)
     .range(0.0, 60.0)
@@ -39,7 +39,7 @@ const LEVEL: Reading = Reading {
 };
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "dehum",
     "Takes away mains hum and its harmonics, and follows their frequency.",
     &[DEPTH, BASE, HARMONICS],
@@ -73,7 +73,7 @@ struct Dehum {
 }
 
 impl Node for Dehum {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let mut depth = params.ramp(&DEPTH);
         let width = block.width();
         let mut share = share(depth.value());

@@ -6,14 +6,14 @@
 
 use crate::block::Block;
 use crate::dsp::delay::tap::Tap;
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit};
+use crate::reading::Readings;
 
 const TIME: Param = Param::new(0, "time", Unit::Ms).range(0.0, 500.0).help("How much later.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new("delay", "Delays the signal by up to 500 ms.", &[TIME], build);
+pub const NODE_TYPE: NodeType = NodeType::new("delay", "Delays the signal by up to 500 ms.", &[TIME], build);
 
 /// Time of a change.
 const FADE_MS: f64 = 20.0;
@@ -39,7 +39,7 @@ struct Delay {
 }
 
 impl Node for Delay {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let frames = (params.ramp(&TIME).target() * self.frames_per_ms).round() as usize;
         for (samples, tap) in block.channels().zip(&mut self.taps) {
             samples.iter_mut().for_each(|sample| *sample = tap.tick(*sample, frames));

@@ -12,18 +12,18 @@
 //! long at other rates. What the network remembers cannot be copied without allocating: a swap starts it afresh, and the
 //! warm-up settles it.
 
-use crate::block::{Block, QUANTUM};
+use crate::block::{Block, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::spectral::noise_floor::NoiseFloor;
 use crate::dsp::spectral::noise_profile::{BANDS, Bands};
-use crate::dsp::spectral::stft::{self, Stft};
 use crate::dsp::spectral::noise_suppression::{Suppressor, Wish};
+use crate::dsp::spectral::stft::{self, Stft};
 use crate::dsp::spectral::voice::{self, Voice};
-use crate::reading::{Meter, REDUCTION as REDUCED, Reading};
-use crate::node::{Kind, Node, Params, Setup, same};
-use crate::param::{Param, Unit, db_to_gain};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::ramp::Ramp;
 use crate::param::text::{Form, PROFILE_BANDS, Text};
+use crate::param::{Param, Unit, db_to_gain};
+use crate::reading::{REDUCTION as REDUCED, Reading, Readings};
 
 const REDUCTION: Param = Param::new(0, "reduction", Unit::Db)
     .range(0.0, 30.0)
@@ -49,7 +49,7 @@ const MODE: Param = Param::new(6, "mode", Unit::Choice(&["broadband", "voice"]))
     .help("Broadband takes steady noise from any programme; voice leaves speech only.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "denoise",
     "Takes noise out of a programme: by a learned or followed profile, or all but a voice.",
     &[REDUCTION, FLOOR, SMOOTHING, SENSITIVITY, LISTEN, LEARN, MODE],
@@ -189,7 +189,7 @@ impl Broadband {
     }
 
     /// A frame is whole: what is asked for now holds for it.
-    fn begin(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Meter) {
+    fn begin(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Readings) {
         let [reduction, floor, smoothing, sensitivity] = ramps.each_ref().map(Ramp::value);
         let steadier = ENOUGH / reduction.max(ENOUGH);
         let now = &mut self.now;
@@ -266,11 +266,11 @@ impl Broadband {
 }
 
 impl Node for Broadband {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let mut ramps = LOOKED_AT.map(|row| params.ramp(&row));
         let learn = params.ramp(&LEARN).target() > 0.0;
         let mut listen = params.ramp(&LISTEN);
-        let (mut from, mut dry) = (0, [0.0; QUANTUM]);
+        let (mut from, mut dry) = (0, [0.0; SUBBLOCK]);
         while from < block.frames() {
             while self.now.job < self.jobs() && self.due(self.now.job) <= self.stft.at() {
                 self.work();
@@ -324,7 +324,7 @@ struct Speech {
 }
 
 impl Node for Speech {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let (reduction, listen) = (params.ramp(&REDUCTION), params.ramp(&LISTEN));
         let rest = reduction.steady().map(|reduction| db_to_gain(-reduction));
         let mut powers = [0.0; 2];

@@ -9,9 +9,9 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::dither::{self, Curve, Noise, Quantiser};
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit};
+use crate::reading::Readings;
 
 const BITS: Param = Param::new(0, "bits", Unit::Count)
     .range(8.0, 24.0)
@@ -33,7 +33,7 @@ const AUTO_BLANK: Param = Param::new(3, "auto_blank", Unit::Switch)
     .help("Whether what needs no dither, such as digital silence, passes as it is after half a second.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "dither",
     "Reduces the word length with dither and noise shaping.",
     &[BITS, NOISE, SHAPING, AUTO_BLANK],
@@ -72,7 +72,7 @@ struct Dither {
 }
 
 impl Node for Dither {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let auto_blank = params.ramp(&AUTO_BLANK).target() > 0.0;
         let width = block.width();
         for frame in 0..block.frames() {

@@ -13,22 +13,22 @@
 //! equaliser or of the side-chain) rises above `threshold`: by (1 - 1/ratio) dB for each dB. Attack and release are the
 //! times in which the change covers 63.2 % of a step in dB.
 
-use crate::block::{Block, MAX_CHANNELS, Plane, QUANTUM};
-use crate::dsp::filter::cascade::{Cascade, SIDES, SPAN};
+use crate::block::{Block, MAX_CHANNELS, Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::detector::{BandDetector, Heard, Law};
-use crate::dsp::filter::wavefront_section::Flow;
+use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
+use crate::dsp::filter::cascade::{Cascade, SIDES, SPAN};
 use crate::dsp::filter::k_weighting::pink_weights;
+use crate::dsp::filter::matched::Matcher;
+use crate::dsp::filter::svf::Coeffs;
+use crate::dsp::filter::wavefront_section::Flow;
 use crate::dsp::fir::linear::design::Reach;
 use crate::dsp::fir::linear::equaliser::Equaliser;
-use crate::dsp::filter::matched::Matcher;
-use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
-use crate::dsp::filter::svf::Coeffs;
-use crate::reading::{Meter, REDUCTION};
-use crate::node::{Kind, Node, Params, Parts, Setup, same};
-use crate::param::{Param, Unit, db_to_gain};
-use crate::param::ramp::Ramp;
+use crate::node::{Node, NodeType, Params, Parts, Setup, same};
 use crate::nodes::common::rows;
+use crate::param::ramp::Ramp;
+use crate::param::{Param, Unit, db_to_gain};
+use crate::reading::{REDUCTION, Readings};
 use std::array::from_fn;
 use std::ops::Range;
 
@@ -106,12 +106,16 @@ const BANDS: Parts = Parts {
 };
 
 /// See the module.
-pub const KIND: Kind =
-    Kind::new("eq", "Parametric and dynamic equaliser of up to 24 bands.", &[AUTO_GAIN, PHASE, REACH], build)
-        .parts(&BANDS)
-        .key()
-        .latency(|setup| reach(setup).map_or(0, |reach| reach.latency))
-        .readings(&[REDUCTION]);
+pub const NODE_TYPE: NodeType = NodeType::new(
+    "eq",
+    "Parametric and dynamic equaliser of up to 24 bands.",
+    &[AUTO_GAIN, PHASE, REACH],
+    build,
+)
+.parts(&BANDS)
+.key()
+.latency(|setup| reach(setup).map_or(0, |reach| reach.latency))
+.readings(&[REDUCTION]);
 
 /// Where the automatic gain measures the bands, in Hz: an octave apart.
 const PROBES: [f64; 10] = [31.5, 63.0, 125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
@@ -175,7 +179,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         is_gliding: false,
         is_settled: false,
         clock: 0,
-        heard: Box::new([[0.0; QUANTUM]; MAX_CHANNELS]),
+        heard: Box::new([[0.0; SUBBLOCK]; MAX_CHANNELS]),
         was_dynamic: false,
         auto_gain: f64::NAN,
     })
@@ -320,7 +324,7 @@ impl Eq {
     }
 
     /// Looks where the values are `frames` after the start of the block, and sets out for there.
-    fn aim(&mut self, params: &Params<'_>, frames: usize, meter: &mut Meter) {
+    fn aim(&mut self, params: &Params<'_>, frames: usize, meter: &mut Readings) {
         let Self { rate, matcher, bands, cascade, targets, auto_gain, .. } = self;
         let is_new = auto_gain.is_nan();
         let auto = at(params, &AUTO_GAIN, frames).value();
@@ -422,7 +426,7 @@ impl Eq {
 }
 
 impl Node for Eq {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let frames = block.frames();
         self.is_settled = !params.are_moving() && (self.is_settled || self.is_at_rest(params));
         if !self.is_settled || self.linear.is_some() {

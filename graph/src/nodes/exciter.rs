@@ -11,13 +11,13 @@
 //! Source of the alias figures' method: J. Parker, V. Zavalishin, E. Le Bivic, *Reducing the Aliasing of Nonlinear Waveshaping
 //! Using Continuous-Time Convolution*, DAFx-16.
 
-use crate::block::{Block, QUANTUM};
+use crate::block::{Block, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::fir::oversampler::Oversampler;
 use crate::dsp::filter::svf::{Coeffs, State};
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params, Setup, same};
+use crate::dsp::fir::oversampler::Oversampler;
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit};
+use crate::reading::Readings;
 use std::f64::consts::FRAC_1_SQRT_2;
 
 const DRIVE: Param = Param::new(0, "drive", Unit::Gain)
@@ -47,7 +47,7 @@ const OVERSAMPLING: Param = Param::new(5, "oversampling", Unit::Choice(&["2x", "
     .help("Rate at which the shape works: higher has fewer aliases, and more latency.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "exciter",
     "Adds harmonics: tube, transistor or tape.",
     &[DRIVE, MIX, LOW, HIGH, CHARACTER, OVERSAMPLING],
@@ -146,11 +146,11 @@ impl Exciter {
 }
 
 impl Node for Exciter {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let [mut drive, mut mix, mut low, mut high] = [DRIVE, MIX, LOW, HIGH].map(|row| params.ramp(&row));
         let frames = block.frames();
-        let (mut drives, mut mixes) = ([0.0; QUANTUM], [0.0; QUANTUM]);
-        let mut bands = [[Coeffs::WIRE; 2]; QUANTUM];
+        let (mut drives, mut mixes) = ([0.0; SUBBLOCK], [0.0; SUBBLOCK]);
+        let mut bands = [[Coeffs::WIRE; 2]; SUBBLOCK];
         for frame in 0..frames {
             self.make([low.tick(), high.tick()]);
             (drives[frame], mixes[frame], bands[frame]) = (drive.tick(), mix.tick(), self.band);
@@ -158,7 +158,7 @@ impl Node for Exciter {
         let (character, [before, after]) = (self.character, self.shelves);
         for (samples, channel) in block.channels().zip(&mut self.channels) {
             let Channel { delay, oversampler, states: [high, low, rise, fall, dc] } = channel;
-            let mut band = [0.0; QUANTUM];
+            let mut band = [0.0; SUBBLOCK];
             for (frame, sample) in samples.iter().enumerate() {
                 let [highpass, lowpass] = bands[frame];
                 let x = lowpass.tick(low, highpass.tick(high, *sample));

@@ -15,9 +15,9 @@ use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::envelope::{self, Glide, Pace, Peak};
 use crate::dsp::filter::svf::{Coeffs, State};
-use crate::reading::{Meter, REDUCTION};
-use crate::node::{Kind, Node, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
+use crate::reading::{REDUCTION, Readings};
 use std::f64::consts::FRAC_1_SQRT_2;
 
 const THRESHOLD: Param = Param::new(0, "threshold", Unit::Dbfs)
@@ -77,7 +77,7 @@ const KEY_LOWPASS: Param = Param::new(11, "key_lowpass", Unit::Hz)
     .help("Corner of a 12 dB/oct low-pass in the side-chain: hiss and spill do not open it.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "expander",
     "Reduces the level below a threshold: a downward expander or a gate.",
     &[
@@ -257,7 +257,7 @@ impl Expander {
 }
 
 impl Node for Expander {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let ramp = |row| params.ramp(row);
         let (mut threshold, mut ratio, mut knee, mut range) =
             (ramp(&THRESHOLD), ramp(&RATIO), ramp(&KNEE), ramp(&RANGE));

@@ -3,9 +3,9 @@
 //! Latency 0 frames. At 0 dB, unturned and centred, the output is bit-identical to the input.
 
 use crate::block::Block;
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params};
+use crate::node::{Node, NodeType, Params};
 use crate::param::{Param, Unit};
+use crate::reading::Readings;
 
 const GAIN: Param = Param::new(0, "gain", Unit::Gain)
     .range(-90.0, 24.0)
@@ -18,7 +18,7 @@ const BALANCE: Param = Param::new(2, "balance", Unit::Percent)
     .help("Attenuates the right (negative) or the left (positive) of two channels; the other one stays.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "gain",
     "Turns the level up or down, the polarity round, the balance to a side.",
     &[GAIN, POLARITY, BALANCE],
@@ -28,7 +28,7 @@ pub const KIND: Kind = Kind::new(
 struct Gain;
 
 impl Node for Gain {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let (mut gain, mut invert, mut balance) =
             (params.ramp(&GAIN), params.ramp(&POLARITY), params.ramp(&BALANCE));
         let is_pair = block.width() == 2;

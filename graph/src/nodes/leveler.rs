@@ -18,12 +18,12 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::dynamics::envelope::{Glide, Pace};
-use crate::dsp::filter::k_weighting::{State, Weighting};
 use crate::dsp::dynamics::programme_loudness::{BLOCKS_PER_SECOND, Heard, LONGEST, Loudness, lufs, power};
+use crate::dsp::filter::k_weighting::{State, Weighting};
 use crate::dsp::speakers::{usual, weight};
-use crate::reading::{Meter, Reading};
-use crate::node::{Kind, Node, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
+use crate::reading::{Reading, Readings};
 
 const TARGET: Param = Param::new(0, "target", Unit::Lufs)
     .range(-40.0, -8.0)
@@ -79,7 +79,7 @@ const LOUDNESS: Reading = Reading {
 };
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "leveler",
     "Holds a loudness live: rides the gain as an engineer would.",
     &[TARGET, WINDOW, MAX_GAIN, MAX_CUT, RATE, TIME, FAST, GATE],
@@ -232,7 +232,7 @@ impl Now {
 }
 
 impl Node for Leveler {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let ramp = |row| params.ramp(row);
         let (mut target, mut window, mut gate) = (ramp(&TARGET), ramp(&WINDOW), ramp(&GATE));
         let (mut max_gain, mut max_cut, mut fast) = (ramp(&MAX_GAIN), ramp(&MAX_CUT), ramp(&FAST));

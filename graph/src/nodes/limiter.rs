@@ -11,16 +11,16 @@
 //! falling in 1500 ms) that a dense passage builds up. `fast` and `samples` save latency and may let true peaks pass
 //! above the ceiling, by some tenths of a dB and by some dB.
 
-use crate::block::{Block, MAX_CHANNELS, QUANTUM};
-use crate::dsp::filter::moving_average::Boxes;
+use crate::block::{Block, MAX_CHANNELS, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::follower::one_pole;
 use crate::dsp::dynamics::sliding_minimum::Lowest;
+use crate::dsp::filter::moving_average::Boxes;
 use crate::dsp::fir::true_peak::{Detection, History, Interpolator};
-use crate::reading::{Meter, REDUCTION};
-use crate::node::{Kind, Node, Params, Setup, same};
-use crate::param::{Param, Unit};
+use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::ramp::Ramp;
+use crate::param::{Param, Unit};
+use crate::reading::{REDUCTION, Readings};
 
 const CEILING: Param = Param::new(0, "ceiling", Unit::Dbtp)
     .range(-24.0, 0.0)
@@ -56,7 +56,7 @@ const DETECTION: Param =
     );
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "limiter",
     "Look-ahead limiter with a true-peak ceiling.",
     &[CEILING, RELEASE, LOOKAHEAD, HOLD, GAIN, LINK, DETECTION],
@@ -191,18 +191,18 @@ impl Limiter {
 }
 
 impl Node for Limiter {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let [mut ceiling, mut release, mut drive, mut link] =
             [CEILING, RELEASE, GAIN, LINK].map(|row| params.ramp(&row));
         if !self.apart && link.steady() != Some(1.0) {
             self.part();
         }
-        let mut drives = [1.0; QUANTUM];
+        let mut drives = [1.0; SUBBLOCK];
         drives.iter_mut().take(block.frames()).for_each(|place| *place = drive.tick());
         // All channels together, or each by itself.
-        let mut peaks = [[0.0; QUANTUM]; MAX_CHANNELS];
+        let mut peaks = [[0.0; SUBBLOCK]; MAX_CHANNELS];
         for (at, (samples, past)) in block.channels().zip(&mut self.channels).enumerate() {
-            if drives != [1.0; QUANTUM] {
+            if drives != [1.0; SUBBLOCK] {
                 samples.iter_mut().zip(&drives).for_each(|(sample, drive)| *sample *= drive);
             }
             self.interpolator.listen(&mut past.history, samples, &mut peaks[if self.apart { at } else { 0 }]);

@@ -3,9 +3,9 @@
 //! Its sources are summed, each with its own gain, by the chain. Latency 0 frames.
 
 use crate::block::Block;
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params, Ports};
+use crate::node::{Node, NodeType, Params, Ports};
 use crate::param::{Param, Unit};
+use crate::reading::Readings;
 
 const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
     .range(0.0, 8.0)
@@ -16,8 +16,8 @@ const GAIN: Param =
     Param::new(1, "gain", Unit::Gain).range(-90.0, 24.0).bottom("-inf").help("Level of the sum.");
 
 /// See the module.
-pub const KIND: Kind =
-    Kind::new("mix", "Sums its sources, makes one channel many or many one.", &[CHANNELS, GAIN], |_| {
+pub const NODE_TYPE: NodeType =
+    NodeType::new("mix", "Sums its sources, makes one channel many or many one.", &[CHANNELS, GAIN], |_| {
         Box::new(Mix)
     })
     .ports(Ports::Remix(CHANNELS.slot));
@@ -25,7 +25,7 @@ pub const KIND: Kind =
 struct Mix;
 
 impl Node for Mix {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let gain = params.ramp(&GAIN);
         for channel in block.channels() {
             let mut gain = gain; // every channel rides the same ramp

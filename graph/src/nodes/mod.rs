@@ -2,14 +2,14 @@
 
 pub(crate) mod common;
 
-use crate::node::Kind;
+use crate::node::NodeType;
 
 macro_rules! catalogue {
     ($($name:ident,)*) => {
         $(mod $name;)*
 
         /// Every kind that there is, in alphabetical order.
-        pub static CATALOGUE: &[&Kind] = &[$(&$name::KIND),*];
+        pub static CATALOGUE: &[&NodeType] = &[$(&$name::NODE_TYPE),*];
     };
 }
 
@@ -41,11 +41,11 @@ catalogue! {
 
 /// What only tests name, in development builds; users are not told of it.
 #[cfg(debug_assertions)]
-static UNLISTED: &[&Kind] = &[&crate::nodes::common::fault::KIND];
+static UNLISTED: &[&NodeType] = &[&crate::nodes::common::fault::NODE_TYPE];
 #[cfg(not(debug_assertions))]
-static UNLISTED: &[&Kind] = &[];
+static UNLISTED: &[&NodeType] = &[];
 
 /// The kind named `name`.
-pub fn kind(name: &str) -> Option<&'static Kind> {
-    CATALOGUE.iter().chain(UNLISTED).copied().find(|kind| kind.name == name)
+pub fn node_type(name: &str) -> Option<&'static NodeType> {
+    CATALOGUE.iter().chain(UNLISTED).copied().find(|node_type| node_type.name == name)
 }

@@ -6,16 +6,16 @@
 //! Thresholds and times mean what they mean for the compressor.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::dsp::filter::crossover::{BANDS, Crossover};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::side_chain::Dynamics;
+use crate::dsp::filter::crossover::{BANDS, Crossover};
 use crate::dsp::fir::linear::design::Reach;
 use crate::dsp::fir::linear::split::Splitter;
-use crate::reading::{Meter, REDUCTION, Reading};
-use crate::node::{Kind, Node, Params, Parts, Setup, same};
-use crate::param::{Param, Unit};
-use crate::param::ramp::Ramp;
+use crate::node::{Node, NodeType, Params, Parts, Setup, same};
 use crate::nodes::common::rows;
+use crate::param::ramp::Ramp;
+use crate::param::{Param, Unit};
+use crate::reading::{REDUCTION, Reading, Readings};
 use std::array::from_fn;
 
 const SLOPE: Param = Param::new(0, "slope", Unit::Choice(&["24 dB/oct", "48 dB/oct"]))
@@ -66,7 +66,7 @@ const PARTS: Parts = Parts {
 };
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "multiband",
     "A compressor for each of 2 to 6 bands.",
     &[SLOPE, LOOKAHEAD, MIX, PHASE, REACH],
@@ -264,7 +264,7 @@ impl Multiband {
 }
 
 impl Node for Multiband {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         self.aim(params);
         let mut lowest = [f64::INFINITY; BANDS];
         let mut mix = params.ramp(&MIX);

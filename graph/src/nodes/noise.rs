@@ -3,9 +3,9 @@
 //! Makes its own signal; latency 0 frames.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params, Ports, Setup, same};
+use crate::node::{Node, NodeType, Params, Ports, Setup, same};
 use crate::param::{Param, Unit};
+use crate::reading::Readings;
 
 const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
     .range(1.0, 8.0)
@@ -22,8 +22,8 @@ const LEVEL: Param = Param::new(2, "level", Unit::Gain)
     .help("RMS level, re a full-scale square wave.");
 
 /// See the module.
-pub const KIND: Kind =
-    Kind::new("noise", "White or pink noise for line-up and tests.", &[CHANNELS, COLOUR, LEVEL], build)
+pub const NODE_TYPE: NodeType =
+    NodeType::new("noise", "White or pink noise for line-up and tests.", &[CHANNELS, COLOUR, LEVEL], build)
         .ports(Ports::Source(CHANNELS.slot));
 
 /// Sections of the pink filter, and the corner of the first in Hz.
@@ -110,7 +110,7 @@ impl Voice {
 }
 
 impl Node for Noise {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let level = params.ramp(&LEVEL);
         for (channel, voice) in block.channels().zip(&mut self.voices) {
             let mut level = level;

@@ -7,12 +7,12 @@
 //! voice become alike in height.
 
 use crate::block::Block;
-use crate::dsp::fade::Fade;
 use crate::dsp::delay::fractional::{Fraction, SIDE};
+use crate::dsp::fade::Fade;
 use crate::dsp::filter::svf::{Coeffs, State};
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params, Ports, Setup, same};
+use crate::node::{Node, NodeType, Params, Ports, Setup, same};
 use crate::param::{Param, Unit};
+use crate::reading::Readings;
 use std::f64::consts::FRAC_1_SQRT_2;
 
 const TIME: Param =
@@ -32,7 +32,7 @@ const ROTATE_FREQ: Param = Param::new(4, "rotate_freq", Unit::Hz)
     .help("Frequency at which each all-pass has turned the phase by half a turn.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "phase",
     "Time, polarity and phase of two channels.",
     &[TIME, INVERT_LEFT, INVERT_RIGHT, STAGES, ROTATE_FREQ],
@@ -111,7 +111,7 @@ impl Side {
 }
 
 impl Node for Phase {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let (wanted, mut freq) = (params.ramp(&TIME).target(), params.ramp(&ROTATE_FREQ));
         let mut inverts = [INVERT_LEFT, INVERT_RIGHT].map(|row| params.ramp(&row));
         for frame in 0..block.frames() {

@@ -6,12 +6,12 @@
 //! In its neutral place the output is bit-identical to the input.
 
 use crate::block::Block;
-use crate::dsp::filter::svf::{Coeffs, State};
 use crate::dsp::delay::tap::Tap;
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params, Ports, Setup, same};
-use crate::param::{Param, Unit};
+use crate::dsp::filter::svf::{Coeffs, State};
+use crate::node::{Node, NodeType, Params, Ports, Setup, same};
 use crate::param::ramp::Ramp;
+use crate::param::{Param, Unit};
+use crate::reading::Readings;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_4, SQRT_2};
 
 const fn percent(slot: usize, name: &'static str) -> Param {
@@ -67,7 +67,7 @@ const LAW: Param = Param::new(15, "balance_law", Unit::Choice(&["attenuate", "po
 );
 
 /// See the module.
-pub const KIND: Kind = Kind::new(
+pub const NODE_TYPE: NodeType = NodeType::new(
     "stereo",
     "Width, middle and side, balance and rotation.",
     &[
@@ -92,7 +92,7 @@ pub const KIND: Kind = Kind::new(
 )
 .ports(Ports::Stereo);
 
-const ROWS: usize = KIND.rows.len();
+const ROWS: usize = NODE_TYPE.rows.len();
 /// Time of a change of delay.
 const FADE_MS: f64 = 20.0;
 
@@ -189,8 +189,8 @@ impl Stereo {
 }
 
 impl Node for Stereo {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
-        let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&KIND.rows[slot]));
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
+        let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&NODE_TYPE.rows[slot]));
         let delays = delays(ramps[SIDE_DELAY.slot].target(), self.rate);
         let moving = params.are_moving();
         let mut now = ramps.map(|ramp| ramp.value());

@@ -3,9 +3,9 @@
 //! Makes its own signal; latency 0 frames. The phase runs on through every move and every swap.
 
 use crate::block::Block;
-use crate::reading::Meter;
-use crate::node::{Kind, Node, Params, Ports, Setup, same};
+use crate::node::{Node, NodeType, Params, Ports, Setup, same};
 use crate::param::{Param, Unit};
+use crate::reading::Readings;
 use std::f64::consts::TAU;
 
 const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
@@ -22,8 +22,9 @@ const LEVEL: Param = Param::new(2, "level", Unit::Gain)
     .help("Peak level, re full scale.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new("tone", "A sine for line-up and tests.", &[CHANNELS, FREQ, LEVEL], build)
-    .ports(Ports::Source(CHANNELS.slot));
+pub const NODE_TYPE: NodeType =
+    NodeType::new("tone", "A sine for line-up and tests.", &[CHANNELS, FREQ, LEVEL], build)
+        .ports(Ports::Source(CHANNELS.slot));
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     Box::new(Tone { phase: 0.0, rate: setup.sample_rate })
@@ -36,7 +37,7 @@ struct Tone {
 }
 
 impl Node for Tone {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let (mut freq, mut level) = (params.ramp(&FREQ), params.ramp(&LEVEL));
         for frame in 0..block.frames() {
             let sample = level.tick() * (TAU * self.phase).sin();

@@ -6,7 +6,7 @@ pub(crate) mod planner;
 
 use crate::file::error::Mistake;
 use crate::file::spec::Spec;
-use crate::node::Kind;
+use crate::node::NodeType;
 use crate::param::text::{Data, Loader, no_files};
 use crate::plan::planner::plan;
 use std::fmt;
@@ -95,7 +95,7 @@ pub struct PlanNode {
     /// Its id.
     pub id: String,
     /// What it is.
-    pub kind: &'static Kind,
+    pub node_type: &'static NodeType,
     /// Whether it starts out of bypass.
     pub enabled: bool,
     /// Unit values of all its rows.
@@ -204,7 +204,7 @@ impl fmt::Display for Plan {
             write!(
                 f,
                 "{at:>3} {:<11}{id:<14} {} ch {:>6} frames",
-                node.kind.name, node.channels, node.latency
+                node.node_type.name, node.channels, node.latency
             )?;
             write!(f, "  buffer {}{}", node.slot, if node.in_place { " in place" } else { "" })?;
             if !node.feeds.is_empty() {

@@ -59,7 +59,7 @@ impl<'a> Planner<'a> {
         self.check_used(&links, &outputs);
         let data: Vec<_> = spec.nodes.iter().map(|node| self.data(node, sample_rate, load)).collect();
         let order = self.order(&links)?;
-        if spec.nodes.iter().any(|node| node.kind.is_none()) {
+        if spec.nodes.iter().any(|node| node.node_type.is_none()) {
             return None;
         }
         self.assemble(sample_rate, &order, &feeds, &outputs, data)
@@ -67,7 +67,7 @@ impl<'a> Planner<'a> {
 
     /// What the texts of a node stand for.
     fn data(&mut self, node: &NodeSpec, rate: f64, load: &Loader<'_>) -> Vec<Option<Arc<Data>>> {
-        let texts = node.kind.map_or(&[][..], |kind| kind.texts);
+        let texts = node.node_type.map_or(&[][..], |node_type| node_type.texts);
         let mut data = Vec::with_capacity(texts.len());
         for (text, written) in texts.iter().zip(&node.texts) {
             data.push(text::read(text.form, &written.text, rate, load).unwrap_or_else(|why| {
@@ -81,7 +81,7 @@ impl<'a> Planner<'a> {
 
     /// What feeds node `i`: what the file says, or the node before it.
     fn feeds_of(&mut self, i: usize, node: &NodeSpec) -> Vec<FeedSpec> {
-        let is_source = node.kind.is_some_and(|kind| matches!(kind.ports, Ports::Source(_)));
+        let is_source = node.node_type.is_some_and(|node_type| matches!(node_type.ports, Ports::Source(_)));
         match (&node.feeds, is_source) {
             (Some(_), true) => {
                 self.mistakes.push(Mistake::new(node.at, Problem::NoInput { owner: node.owner() }));
@@ -249,14 +249,14 @@ impl<'a> Planner<'a> {
             let key_channels =
                 self.sum_channels(&spec.owner(), &key, spec.key.as_deref().unwrap_or_default());
             let arrival = align(&mut [&mut main, &mut key], &nodes);
-            let kind = spec.kind?;
+            let node_type = spec.node_type?;
             let data = std::mem::take(&mut data[index]);
             let key_width = key_channels.unwrap_or(channels);
-            let setup = Setup::new(kind, sample_rate, channels, key_width, &spec.values, &data);
-            let latency = (kind.latency)(&setup);
+            let setup = Setup::new(node_type, sample_rate, channels, key_width, &spec.values, &data);
+            let latency = (node_type.latency)(&setup);
             nodes.push(PlanNode {
                 id: spec.id.clone(),
-                kind,
+                node_type,
                 enabled: spec.enabled,
                 values: spec.values.clone(),
                 data,
@@ -316,7 +316,7 @@ impl<'a> Planner<'a> {
     fn channels(&mut self, spec: &NodeSpec, feeds: &[Feed], written: &[FeedSpec]) -> usize {
         let given = self.sum_channels(&spec.owner(), feeds, written).unwrap_or(2);
         let row = |slot: usize| spec.values.get(slot).map_or(0, |value| *value as usize);
-        match spec.kind.map(|kind| kind.ports) {
+        match spec.node_type.map(|node_type| node_type.ports) {
             Some(Ports::Source(slot)) => row(slot).clamp(1, MAX_CHANNELS),
             Some(Ports::Remix(slot)) if row(slot) > 0 => {
                 let wanted = row(slot);

@@ -1,13 +1,13 @@
 //! What runs: a plan with its nodes, buffers and delays built.
 
-use crate::block::{Plane, QUANTUM};
+use crate::block::{Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::delay::slip::Slip;
 use crate::param::gain_to_db;
 use crate::param::ramp::Ramp;
 use crate::plan::{Feed, Plan};
 use crate::reading::Report;
-use crate::run::node_slot::{Bench, Payload, SILENCE, Slot, Step, Wire, gather};
+use crate::run::node_slot::{Bench, NodeSlot, Payload, SILENCE, Slot, Wire, gather};
 use crate::run::trace::Trace;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct Chain {
     generation: u64,
     slots: Box<[Slot]>,
     scratch: Box<[Slot; 3]>,
-    steps: Box<[Step]>,
+    steps: Box<[NodeSlot]>,
     outputs: Box<[Output]>,
     /// For each step, the step of the chain before that it follows.
     follows: Box<[Option<usize>]>,
@@ -78,7 +78,7 @@ impl Chain {
             generation,
             slots: vec![SILENCE; plan.slots].into_boxed_slice(),
             scratch: Box::new([SILENCE; 3]),
-            steps: plan.nodes.iter().map(|node| Step::new(node, plan.sample_rate, wire)).collect(),
+            steps: plan.nodes.iter().map(|node| NodeSlot::new(node, plan.sample_rate, wire)).collect(),
             outputs: plan.outputs.iter().enumerate().map(output).collect(),
             follows: vec![None; plan.nodes.len()].into_boxed_slice(),
             latency: plan.total,
@@ -94,7 +94,7 @@ impl Chain {
     /// state of theirs.
     pub fn follow(&mut self, mine: &Plan, before: &Plan) {
         for (follows, node) in self.follows.iter_mut().zip(&mine.nodes) {
-            let same = |at: &usize| before.nodes[*at].kind == node.kind;
+            let same = |at: &usize| before.nodes[*at].node_type == node.node_type;
             *follows = before.find(&node.id).filter(same);
         }
     }
@@ -307,7 +307,7 @@ fn factors(trim: &mut Ramp, frames: usize) -> Option<Plane> {
     if trim.steady() == Some(1.0) {
         return None;
     }
-    let mut factors = [1.0; QUANTUM];
+    let mut factors = [1.0; SUBBLOCK];
     factors[..frames].iter_mut().for_each(|factor| *factor = trim.tick());
     Some(factors)
 }
@@ -339,10 +339,10 @@ mod tests {
             if quantum == 50 {
                 chain.slots = Box::new([]);
             }
-            let mut plane = [0.0; QUANTUM];
-            plane.iter_mut().enumerate().for_each(|(at, sample)| *sample = input(quantum * QUANTUM + at));
-            let mut outputs = [[0.0; QUANTUM]; 2];
-            chain.process(&[plane; 2], &mut outputs, QUANTUM, None, |_| {});
+            let mut plane = [0.0; SUBBLOCK];
+            plane.iter_mut().enumerate().for_each(|(at, sample)| *sample = input(quantum * SUBBLOCK + at));
+            let mut outputs = [[0.0; SUBBLOCK]; 2];
+            chain.process(&[plane; 2], &mut outputs, SUBBLOCK, None, |_| {});
             heard.extend(outputs[1]);
             while let Some((node, _)) = chain.thrown() {
                 assert_eq!(node, None);
@@ -353,7 +353,7 @@ mod tests {
         let steps = heard.windows(2).map(|pair| (pair[1] - pair[0]).abs());
         assert!(steps.fold(0.0, f64::max) < 0.004, "no click");
         // 5 ms later nothing but the dry signal is heard, as late as the chain was.
-        for (at, sample) in heard.iter().enumerate().skip(60 * QUANTUM) {
+        for (at, sample) in heard.iter().enumerate().skip(60 * SUBBLOCK) {
             assert!((sample - input(at - plan.total)).abs() < 1e-3, "{at}: {sample}");
         }
     }

@@ -1,6 +1,6 @@
 //! The place on the audio thread where the chain on air sits; during a swap it holds two.
 
-use crate::block::{HIGHEST, Plane, QUANTUM};
+use crate::block::{HIGHEST, Plane, SUBBLOCK};
 use crate::dsp::fade::Fade;
 use crate::plan::Io;
 use crate::reading::Report;
@@ -86,7 +86,7 @@ impl Panicked {
 }
 
 /// `[audio]` Who is on air.
-pub struct Seat {
+pub struct Engine {
     on_air: Option<Owned<Chain>>,
     swap: Option<Swap>,
     trace: Arc<Trace>,
@@ -104,10 +104,10 @@ pub struct Seat {
     until_report: usize,
 }
 
-impl Seat {
+impl Engine {
     /// `[control]` An empty seat, silent, for a station with `io` at `sample_rate` Hz.
     pub fn new(io: &Io, sample_rate: f64) -> Self {
-        let planes = |count: usize| vec![[0.0; QUANTUM]; count].into_boxed_slice();
+        let planes = |count: usize| vec![[0.0; SUBBLOCK]; count].into_boxed_slice();
         let frames = |ms: f64| (ms * sample_rate / 1000.0) as u32;
         let report_every = (sample_rate / REPORTS) as usize;
         Self {
@@ -263,7 +263,7 @@ impl Seat {
         if self.bypass.steady() == Some(0.0) {
             return None;
         }
-        let mut gains = [0.0; QUANTUM];
+        let mut gains = [0.0; SUBBLOCK];
         gains[..frames].iter_mut().for_each(|gain| *gain = self.bypass.tick());
         Some(gains)
     }

@@ -1,13 +1,13 @@
 //! One node at its place in a chain: what feeds it, its bypass, and the guard that catches what it may do.
 
-use crate::block::{Block, HIGHEST, MAX_CHANNELS, Plane, QUANTUM};
+use crate::block::{Block, HIGHEST, MAX_CHANNELS, Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::delay::slip::Slip;
 use crate::dsp::fade::Fade;
 use crate::node::{Node, Params, Setup};
 use crate::param::ramp::Ramp;
 use crate::plan::{Feed, From, PlanNode};
-use crate::reading::Meter;
+use crate::reading::Readings;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,7 +17,7 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 /// One edge's samples; only its first channels are used.
 pub(crate) type Slot = [Plane; MAX_CHANNELS];
 /// Silence.
-pub(crate) const SILENCE: Slot = [[0.0; QUANTUM]; MAX_CHANNELS];
+pub(crate) const SILENCE: Slot = [[0.0; SUBBLOCK]; MAX_CHANNELS];
 
 /// Time in which a node goes into bypass and comes back.
 const BYPASS_MS: f64 = 15.0;
@@ -111,7 +111,7 @@ struct Rest {
     failures: u32,
 }
 
-pub(crate) struct Step {
+pub(crate) struct NodeSlot {
     node: Box<dyn Node>,
     ramps: Box<[Ramp]>,
     /// Whether any of them is under way.
@@ -140,23 +140,24 @@ pub(crate) struct Step {
     /// What it threw, until somebody takes it home.
     pub thrown: Option<Payload>,
     slips: [Slip; MAX_CHANNELS],
-    pub meter: Meter,
+    pub meter: Readings,
 }
 
-impl Step {
+impl NodeSlot {
     /// `[control]`
     pub fn new(plan: &PlanNode, rate: f64, wire: impl Fn(&Feed) -> Wire) -> Self {
         let key_width = plan.key_channels.unwrap_or(plan.channels);
-        let setup = Setup::new(plan.kind, rate, plan.channels, key_width, &plan.values, &plan.data);
+        let setup = Setup::new(plan.node_type, rate, plan.channels, key_width, &plan.values, &plan.data);
         let ramps = plan.values.iter().enumerate();
-        let ramps = ramps.filter_map(|(i, value)| Some(plan.kind.row(i)?.at_rest(*value, rate))).collect();
+        let ramps =
+            ramps.filter_map(|(i, value)| Some(plan.node_type.row(i)?.at_rest(*value, rate))).collect();
         let frames = |ms: f64| (ms * rate / 1000.0) as u64;
         Self {
-            node: (plan.kind.build)(&setup),
+            node: (plan.node_type.build)(&setup),
             ramps,
             moving: false,
-            base_rows: plan.kind.rows.len(),
-            part_rows: plan.kind.part_rows().len(),
+            base_rows: plan.node_type.rows.len(),
+            part_rows: plan.node_type.part_rows().len(),
             feeds: plan.feeds.iter().map(&wire).collect(),
             key: plan.key.iter().map(&wire).collect(),
             slot: plan.slot,
@@ -174,7 +175,7 @@ impl Step {
             is_out: false,
             thrown: None,
             slips: [Slip::new(rate); MAX_CHANNELS],
-            meter: Meter::default(),
+            meter: Readings::default(),
         }
     }
 
@@ -221,7 +222,7 @@ impl Step {
     }
 
     /// `[audio]` Takes over the state of the node that this one follows.
-    pub fn adopt(&mut self, old: &Step) {
+    pub fn adopt(&mut self, old: &NodeSlot) {
         for (mine, old) in [(&mut self.feeds, &old.feeds), (&mut self.key, &old.key)] {
             mine.iter_mut().zip(old).for_each(|(wire, old)| wire.adopt(old));
         }
@@ -244,7 +245,7 @@ impl Step {
     }
 
     /// `[audio]` Goes on to take over state: see [`Node::adopt_more`].
-    pub fn adopt_more(&mut self, old: &Step, frames: usize) -> usize {
+    pub fn adopt_more(&mut self, old: &NodeSlot, frames: usize) -> usize {
         let mut left = 0;
         if old.heard.steady() != Some(0.0) && !old.is_out {
             self.call(|step| left = step.node.adopt_more(old.node.as_ref(), frames));

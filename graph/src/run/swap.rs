@@ -3,7 +3,7 @@
 //! The fade is a raised cosine whose two amplitudes sum to one, since both carry the same programme. It is
 //! made as old + g (new − old): where both are equal, not one bit changes.
 
-use crate::block::{Plane, QUANTUM};
+use crate::block::{Plane, SUBBLOCK};
 use crate::dsp::fade::Fade;
 use crate::run::chain::Chain;
 use basedrop::Owned;
@@ -45,7 +45,7 @@ impl Swap {
     /// Fades `incoming` into `outputs` as far as it is due.
     pub fn blend(&mut self, outputs: &mut [Plane], incoming: &[Plane], frames: usize) -> Progress {
         let was_warming = self.warmup > 0;
-        let mut gains = [0.0; QUANTUM];
+        let mut gains = [0.0; SUBBLOCK];
         for gain in &mut gains[..frames] {
             if self.warmup > 0 {
                 self.warmup -= 1;

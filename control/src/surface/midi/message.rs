@@ -64,8 +64,8 @@ impl Parser {
     }
 
     fn data(&mut self, byte: u8) -> Option<Message> {
-        let (kind, channel) = (self.status & 0xF0, self.status & 0x0F);
-        match kind {
+        let (node_type, channel) = (self.status & 0xF0, self.status & 0x0F);
+        match node_type {
             0xC0 => return Some(Message::Program { channel, number: byte }),
             0x80..=0xB0 | 0xE0 => {}
             _ => return None,
@@ -74,7 +74,7 @@ impl Parser {
             self.first = Some(byte);
             return None;
         };
-        match kind {
+        match node_type {
             0x80 => Some(Message::Note { channel, number: first, velocity: 0 }),
             0x90 => Some(Message::Note { channel, number: first, velocity: byte }),
             0xB0 => Some(Message::Control { channel, number: first, value: byte }),

@@ -9,8 +9,8 @@ pub mod pickup;
 
 use crate::address::Place;
 use crate::address::router;
-use crate::request::Intent;
-use crate::update::Line;
+use crate::request::Request;
+use crate::update::Update;
 use crate::value::Value;
 use controls::{Gather, Said};
 use lacquer_graph::param::Taper;
@@ -72,7 +72,7 @@ struct Hand {
 #[derive(Debug, Default)]
 pub struct Heard {
     /// What is asked for.
-    pub intents: Vec<Intent>,
+    pub requests: Vec<Request>,
     /// The control that was learned.
     pub learned: Option<Learned>,
 }
@@ -136,7 +136,7 @@ impl Device {
     }
 
     /// Takes what is told; `is_own` where it comes of a move of its own, which its hand may have gone on with.
-    pub fn take(&mut self, lines: &[Line], is_own: bool) {
+    pub fn take(&mut self, lines: &[Update], is_own: bool) {
         for line in lines {
             let value = match line.values.as_slice() {
                 [Value::Number(number)] => *number,
@@ -158,8 +158,8 @@ impl Device {
     }
 
     /// Takes bytes of the controller's, whatever they are.
-    pub fn hear(&mut self, bytes: &[u8], now: Instant) -> Vec<Intent> {
-        let mut intents = Vec::new();
+    pub fn hear(&mut self, bytes: &[u8], now: Instant) -> Vec<Request> {
+        let mut requests = Vec::new();
         for byte in bytes {
             let Some(message) = self.parser.push(*byte) else { continue };
             if let Some(learner) = &mut self.learner {
@@ -167,17 +167,17 @@ impl Device {
                 continue;
             }
             for said in self.gather.hear(message, &self.map, now) {
-                self.said(said, now, &mut intents);
+                self.said(said, now, &mut requests);
             }
         }
-        intents
+        requests
     }
 
     /// What is due: intents that had to wait, what was learned, and messages for the controller.
     pub fn tick(&mut self, now: Instant) -> (Heard, Vec<Vec<u8>>) {
         let mut heard = Heard::default();
         for said in self.gather.late(now) {
-            self.said(said, now, &mut heard.intents);
+            self.said(said, now, &mut heard.requests);
         }
         if let Some(learned) = self.learner.as_ref().and_then(|learner| learner.learned(now)) {
             self.learner = None;
@@ -188,7 +188,7 @@ impl Device {
 
     // From the hand ------------------------------------------------------------------------------------
 
-    fn said(&mut self, said: Said, now: Instant, intents: &mut Vec<Intent>) {
+    fn said(&mut self, said: Said, now: Instant, requests: &mut Vec<Request>) {
         for at in 0..self.map.controls.len() {
             let control = &self.map.controls[at];
             if control.touch == Some(said.source) {
@@ -196,12 +196,12 @@ impl Device {
                 self.hands[at].moved = Some(now);
             }
             if control.source == said.source {
-                self.act(at, said, now, intents);
+                self.act(at, said, now, requests);
             }
         }
     }
 
-    fn act(&mut self, at: usize, said: Said, now: Instant, intents: &mut Vec<Intent>) {
+    fn act(&mut self, at: usize, said: Said, now: Instant, requests: &mut Vec<Request>) {
         let Self { map, hands, values, places, .. } = self;
         let (control, hand) = (&map.controls[at], &mut hands[at]);
         let since = hand.moved.replace(now).map(|before| now.saturating_duration_since(before));
@@ -220,7 +220,7 @@ impl Device {
                     if may {
                         let norm = way.norm(said.at);
                         values.insert(key.clone(), norm);
-                        intents.push(set(key, norm));
+                        requests.push(set(key, norm));
                     }
                 }
                 Act::Relative(encoding, acceleration) if is_value => {
@@ -238,22 +238,22 @@ impl Device {
                     };
                     let by = if target.is_inverted { -by } else { by };
                     if by != 0.0 {
-                        intents.push(Intent::Nudge { address: key.clone(), by });
+                        requests.push(Request::Nudge { address: key.clone(), by });
                     }
                 }
                 Act::Relative(..) => {}
                 Act::Toggle if is_pressed => {
                     let on = values.get(key).is_none_or(|value| *value < 0.5);
                     values.insert(key.clone(), f64::from(u8::from(on)));
-                    intents.push(set(key, f64::from(u8::from(on))));
+                    requests.push(set(key, f64::from(u8::from(on))));
                 }
-                Act::Momentary => intents.push(set(key, f64::from(u8::from(is_pressed)))),
+                Act::Momentary => requests.push(set(key, f64::from(u8::from(is_pressed)))),
                 Act::Trigger if is_pressed => {
                     // People count programs from 1.
                     let is_program = matches!(said.source, Source::Program(_));
                     let number = if is_program { f64::from(said.raw) + 1.0 } else { 1.0 };
                     let value = target.send.clone().unwrap_or(Value::Number(number));
-                    intents.push(router::intent(&target.address, vec![value]));
+                    requests.push(router::request_for(&target.address, vec![value]));
                 }
                 Act::Toggle | Act::Trigger => {}
             }
@@ -361,8 +361,8 @@ fn key(address: &str) -> String {
     }
 }
 
-fn set(key: &str, norm: f64) -> Intent {
-    router::intent(key, vec![Value::Number(norm)])
+fn set(key: &str, norm: f64) -> Request {
+    router::request_for(key, vec![Value::Number(norm)])
 }
 
 /// `/tone/band/1/gain` as it fits on a strip: `1gain`.

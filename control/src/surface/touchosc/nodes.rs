@@ -76,7 +76,7 @@ fn strip([x, y, w, h]: Frame, node: &PlanNode, places: &[&Place]) -> Node {
         .with([label(&format!("{id} name"), [4, 4, w - 8, 22], id, 15, BRIGHT)])
         .with(enabled(id, [4, 28, w - 8, 44], &format!("{id} strip on")));
     let first = first(places);
-    let reduction = node.kind.readings.iter().find(|reading| reading.name.starts_with("reduction"));
+    let reduction = node.node_type.readings.iter().find(|reading| reading.name.starts_with("reduction"));
     let top = 78;
     let tall = h - top - 60;
     let halves = row([6, top, w - 12, tall], if reduction.is_some() && first.is_some() { 2 } else { 1 });
@@ -205,10 +205,10 @@ fn sidebar(node: &PlanNode, [x, y, w, h]: Frame) -> Node {
     let mut panel = group(&format!("{id} side"), [x, y, w, h], PANEL)
         .with([
             label(&format!("{id} side name"), [4, 6, w - 8, 22], id, 16, BRIGHT),
-            label(&format!("{id} type"), [4, 28, w - 8, 18], node.kind.name, 12, DIM),
+            label(&format!("{id} type"), [4, 28, w - 8, 18], node.node_type.name, 12, DIM),
         ])
         .with(enabled(id, [6, 52, w - 12, 52], &format!("{id} on")));
-    let readings = node.kind.readings;
+    let readings = node.node_type.readings;
     let place = row([6, 118, w - 12, h - 168], (readings.len() as i32).max(1));
     for (at, reading) in readings.iter().enumerate() {
         let address = format!("/meter/node/{id}/{}", reading.name);

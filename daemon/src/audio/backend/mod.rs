@@ -20,7 +20,7 @@ pub trait Ports {
 
 /// What happens to a backend while it runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Happening {
+pub enum BackendEvent {
     /// The host's blocks have this many frames from now on.
     BlockSize(usize),
     /// The host runs at this rate from now on, in Hz.

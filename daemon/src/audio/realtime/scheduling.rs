@@ -46,7 +46,7 @@ enum State {
     /// Its server has not given it real time yet.
     OfServer { since: Instant },
     /// rtkit is being asked; why it has to be.
-    Asked { answer: Receiver<Result<(), String>>, why: String },
+    RequestBundle { answer: Receiver<Result<(), String>>, why: String },
     /// It is to share time with all else, and why.
     NotWanted(&'static str),
     /// It has real time, and from whom; or why it has none.
@@ -131,7 +131,7 @@ impl Thread {
                 self.settle(Err("the audio server runs without it".to_owned()));
             }
             State::OfServer { .. } => {}
-            State::Asked { answer, why } => match answer.try_recv() {
+            State::RequestBundle { answer, why } => match answer.try_recv() {
                 Ok(Ok(())) => self.settle(Ok(" by rtkit")),
                 Ok(Err(refused)) => {
                     let why = format!("{why}; rtkit: {refused}");
@@ -161,7 +161,7 @@ impl Thread {
         sched::bound(id);
         let (tell, answer) = bounded(1);
         match supervise::run_once("rtkit", move || _ = tell.send(rtkit::ask(id, priority))) {
-            Ok(_) => self.state = State::Asked { answer, why },
+            Ok(_) => self.state = State::RequestBundle { answer, why },
             Err(error) => self.settle(Err(format!("{why}; threads: {error}"))),
         }
     }
@@ -188,7 +188,7 @@ impl Thread {
             (None, State::Settled(Err(why))) => format!("none: {why}{place}"),
             (None, State::Settled(Ok(_))) => format!("none: it was taken away{place}"),
             (None, State::Awaited) => "none: no block has been played yet".to_owned(),
-            (None, State::OfServer { .. } | State::Asked { .. }) => {
+            (None, State::OfServer { .. } | State::RequestBundle { .. }) => {
                 format!("none: it has been asked for{place}")
             }
         }

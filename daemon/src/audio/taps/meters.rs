@@ -1,9 +1,9 @@
 //! Meters of a tap: what `graph/src/metering` measures, as lines for the surfaces.
 
 use crate::audio::taps::Tap;
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 pub use lacquer_graph::metering::FLOOR;
-use lacquer_graph::metering::{self, Reading};
+use lacquer_graph::metering::{self, Measurement};
 
 /// A reading as people read it: what is at the floor is nothing.
 pub fn text(value: f64, unit: &str) -> String {
@@ -33,17 +33,17 @@ impl<'a> Meters<'a> {
     }
 
     /// Takes what has come since the last look, and tells what it shows.
-    pub fn look(&mut self) -> Reading {
+    pub fn look(&mut self) -> Measurement {
         let Self { tap, meters } = self;
         tap.drain(|samples| meters.add_interleaved(samples.iter().map(|sample| f64::from(*sample))));
         meters.look()
     }
 
     /// What they show, as lines under `/meter/TAP`.
-    pub fn lines(&self, reading: &Reading) -> Vec<Line> {
+    pub fn lines(&self, reading: &Measurement) -> Vec<Update> {
         let lines = |(name, value, unit): (&str, f64, &str)| {
             let path = format!("/meter/{}/{name}", self.tap.name);
-            [Line::words(format!("/text{path}"), &[&text(value, unit)]), Line::number(path, value)]
+            [Update::words(format!("/text{path}"), &[&text(value, unit)]), Update::number(path, value)]
         };
         reading.all().into_iter().flat_map(lines).collect()
     }

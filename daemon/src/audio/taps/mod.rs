@@ -4,7 +4,7 @@ pub mod meters;
 pub mod thread;
 
 use lacquer_graph::Plane;
-use lacquer_graph::block::narrow;
+use lacquer_graph::block::to_f32;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 /// How much audio a tap can hold back, in seconds.
@@ -41,7 +41,7 @@ impl Probe {
         match self.ring.write_chunk_uninit(frames * self.channels) {
             Ok(chunk) => {
                 let samples =
-                    (0..frames).flat_map(|frame| planes.iter().map(move |plane| narrow(plane[frame])));
+                    (0..frames).flat_map(|frame| planes.iter().map(move |plane| to_f32(plane[frame])));
                 chunk.fill_from_iter(samples);
             }
             Err(_) => self.lost += frames as u64,

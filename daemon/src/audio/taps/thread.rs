@@ -4,7 +4,7 @@ use crate::audio::taps::Tap;
 use crate::audio::taps::meters::Meters;
 use crate::process::supervise;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const EVERY: Duration = Duration::from_millis(50);
 /// Starts the thread. It ends when `end` is closed.
 pub fn spawn(
     mut taps: Vec<Tap>,
-    told: Sender<Vec<Line>>,
+    told: Sender<Vec<Update>>,
     end: Receiver<()>,
 ) -> std::io::Result<JoinHandle<()>> {
     supervise::keep_running("taps", move |pulse| {

@@ -1,6 +1,6 @@
 //! Controllers on the ALSA sequencer, through midir. It tells nothing of what comes and goes: that is looked for.
 
-use crate::station::midi::Entry;
+use crate::station::midi::Controller;
 use crossbeam_channel::Sender;
 use midir::{Ignore, MidiInput, MidiInputConnection, MidiOutput, MidiOutputConnection};
 use std::collections::HashMap;
@@ -33,7 +33,7 @@ impl Alsa {
     }
 
     /// Looks for what has come and gone. Gives the places of controllers that are new.
-    pub fn scan<'a>(&mut self, wanted: impl Iterator<Item = (usize, &'a Entry)>) -> Vec<usize> {
+    pub fn scan<'a>(&mut self, wanted: impl Iterator<Item = (usize, &'a Controller)>) -> Vec<usize> {
         if self.probes.is_none() {
             self.probes = self.probe();
         }

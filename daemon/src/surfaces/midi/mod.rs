@@ -5,12 +5,12 @@ mod alsa;
 use crate::audio::midi_ports::Port;
 use crate::process::state_file;
 use crate::process::supervise::{self, Pulse};
-use crate::station::midi::Entry;
+use crate::station::midi::Controller;
 use alsa::Alsa;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use lacquer_control::peer::Peer;
-use lacquer_control::request::{Asked, Intent};
-use lacquer_control::subscribe::{Notice, To};
+use lacquer_control::request::{Request, RequestBundle};
+use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::surface::midi::learn::{Learned, insert};
 use lacquer_control::surface::midi::map::Map;
 use lacquer_control::surface::midi::{Device, Heard};
@@ -28,9 +28,9 @@ const SCAN: Duration = Duration::from_secs(1);
 
 /// Starts the thread. `ports` brings the ports of each new connection to JACK, in the order of `entries`.
 pub fn spawn(
-    entries: Vec<Entry>,
-    asks: Sender<Asked>,
-    told: Receiver<Notice>,
+    entries: Vec<Controller>,
+    asks: Sender<RequestBundle>,
+    told: Receiver<SurfaceMessage>,
     ports: Receiver<Vec<Port>>,
 ) -> io::Result<JoinHandle<()>> {
     // Those of JACK come once a link, so they outlive a restart.
@@ -47,7 +47,7 @@ pub fn spawn(
 
 /// A controller: its map, and the ways to it.
 struct Slot {
-    entry: Entry,
+    entry: Controller,
     device: Device,
     connections: u64,
     read: Option<SystemTime>,
@@ -55,8 +55,8 @@ struct Slot {
 
 fn run(
     mut slots: Vec<Slot>,
-    asks: &Sender<Asked>,
-    told: &Receiver<Notice>,
+    asks: &Sender<RequestBundle>,
+    told: &Receiver<SurfaceMessage>,
     new_ports: &Receiver<Vec<Port>>,
     ports: &mut [Option<Port>],
     pulse: &Pulse,
@@ -73,7 +73,7 @@ fn run(
                 hear(asks, &mut slots[at], at, &bytes);
             },
             recv(told) -> notice => match notice {
-                Ok(Notice::End) | Err(_) => return,
+                Ok(SurfaceMessage::End) | Err(_) => return,
                 Ok(notice) => take(&mut slots, &mut learner, notice),
             },
             recv(new_ports) -> new => if let Ok(new) = new {
@@ -115,19 +115,19 @@ fn run(
     }
 }
 
-fn hear(asks: &Sender<Asked>, slot: &mut Slot, at: usize, bytes: &[u8]) {
+fn hear(asks: &Sender<RequestBundle>, slot: &mut Slot, at: usize, bytes: &[u8]) {
     ask(asks, at, slot.device.hear(bytes, Instant::now()));
 }
 
-fn ask(asks: &Sender<Asked>, at: usize, intents: Vec<Intent>) {
-    if !intents.is_empty() {
-        asks.send(Asked { by: Peer::Midi(at), intents, due: None }).ok();
+fn ask(asks: &Sender<RequestBundle>, at: usize, requests: Vec<Request>) {
+    if !requests.is_empty() {
+        asks.send(RequestBundle { by: Peer::Midi(at), requests, due: None }).ok();
     }
 }
 
 /// What the controller at `at` asks for by now.
-fn due(slots: &mut [Slot], at: usize, heard: Heard, learner: &mut Option<Peer>) -> Vec<Intent> {
-    let mut intents = heard.intents;
+fn due(slots: &mut [Slot], at: usize, heard: Heard, learner: &mut Option<Peer>) -> Vec<Request> {
+    let mut requests = heard.requests;
     if let Some(learned) = heard.learned {
         // One control is wanted, wherever it is.
         slots.iter_mut().for_each(|slot| slot.device.learn(None));
@@ -137,24 +137,24 @@ fn due(slots: &mut [Slot], at: usize, heard: Heard, learner: &mut Option<Peer>) 
         };
         info!("{}: {what}", learned.address);
         if let Some(to) = learner.take() {
-            intents.push(Intent::Learned { to, address: learned.address, what });
+            requests.push(Request::Learned { to, address: learned.address, what });
         }
     }
-    intents
+    requests
 }
 
-fn take(slots: &mut [Slot], learner: &mut Option<Peer>, notice: Notice) {
+fn take(slots: &mut [Slot], learner: &mut Option<Peer>, notice: SurfaceMessage) {
     match notice {
-        Notice::Places(places) => slots.iter_mut().for_each(|slot| slot.device.set_places(&places)),
-        Notice::Tell { to, lines } => {
+        SurfaceMessage::Places(places) => slots.iter_mut().for_each(|slot| slot.device.set_places(&places)),
+        SurfaceMessage::Tell { to, lines } => {
             for (at, slot) in slots.iter_mut().enumerate() {
                 match to {
-                    To::One(peer) if peer != Peer::Midi(at) => {}
-                    _ => slot.device.take(&lines, to == To::Others(Peer::Midi(at))),
+                    Recipients::One(peer) if peer != Peer::Midi(at) => {}
+                    _ => slot.device.take(&lines, to == Recipients::Others(Peer::Midi(at))),
                 }
             }
         }
-        Notice::Learn { by, address } => {
+        SurfaceMessage::Learn { by, address } => {
             *learner = (!address.is_empty()).then_some(by);
             let address = Some(address.as_str()).filter(|address| !address.is_empty());
             slots.iter_mut().for_each(|slot| slot.device.learn(address));
@@ -169,7 +169,7 @@ fn changed(path: &Path) -> Option<SystemTime> {
 
 impl Slot {
     /// Its map is read again where its file may have changed since the entry was made.
-    fn new(entry: Entry, may_have_changed: bool) -> Self {
+    fn new(entry: Controller, may_have_changed: bool) -> Self {
         let read = changed(&entry.path).filter(|_| !may_have_changed);
         Self { device: Device::new(entry.map.clone()), read, entry, connections: 0 }
     }

@@ -13,14 +13,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lacquer_control::peer::Peer;
-use lacquer_control::request::Wish;
-use lacquer_control::request::{Asked, Intent};
-use lacquer_control::subscribe::To;
+use lacquer_control::request::Subscription;
+use lacquer_control::request::{self, RequestBundle};
+use lacquer_control::subscribe::Recipients;
 use lacquer_control::subscribe::hosts::Refusal;
-use lacquer_control::subscribe::outbox::Mailbox;
+use lacquer_control::subscribe::outbox::Outbox;
 use lacquer_control::surface::osc::{datagrams, decode};
 use lacquer_control::surface::query::{NoAnswer, Query};
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use serde_json::{Value as Json, json};
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -161,16 +161,16 @@ impl Net {
 /// A websocket client and what it listens to.
 pub struct Listener {
     addresses: HashSet<String>,
-    wish: Wish,
-    mail: Mailbox,
+    wish: Subscription,
+    mail: Outbox,
     out: mpsc::Sender<Message>,
     is_open: bool,
 }
 
 impl Listener {
     fn new(out: mpsc::Sender<Message>) -> Self {
-        let wish = Wish { text: true, ..Wish::default() };
-        Self { addresses: HashSet::new(), wish, mail: Mailbox::default(), out, is_open: true }
+        let wish = Subscription { text: true, ..Subscription::default() };
+        Self { addresses: HashSet::new(), wish, mail: Outbox::default(), out, is_open: true }
     }
 
     fn send(&mut self, message: Message) {
@@ -178,27 +178,27 @@ impl Listener {
     }
 
     /// Takes what is told, as far as it listens to it.
-    pub fn take(&mut self, peer: Peer, to: To, lines: &[Line], now: Instant) {
-        let is_answer = to == To::One(peer);
-        if matches!(to, To::One(_)) && !is_answer {
+    pub fn take(&mut self, peer: Peer, to: Recipients, lines: &[Update], now: Instant) {
+        let is_answer = to == Recipients::One(peer);
+        if matches!(to, Recipients::One(_)) && !is_answer {
             return;
         }
-        let is_wanted = |line: &&Line| is_answer || self.addresses.contains(&line.address);
-        let wanted: Vec<Line> = lines.iter().filter(is_wanted).cloned().collect();
+        let is_wanted = |line: &&Update| is_answer || self.addresses.contains(&line.address);
+        let wanted: Vec<Update> = lines.iter().filter(is_wanted).cloned().collect();
         if wanted.is_empty() {
             return;
         }
         if is_answer {
             return self.tell(&wanted);
         }
-        if to == To::Others(peer) {
+        if to == Recipients::Others(peer) {
             return self.mail.own(wanted, &self.wish, now);
         }
         let at_once = self.mail.put(wanted, &self.wish, now);
         self.tell(&at_once);
     }
 
-    fn tell(&mut self, lines: &[Line]) {
+    fn tell(&mut self, lines: &[Update]) {
         for packet in datagrams(lines) {
             self.send(Message::Binary(packet.into()));
         }
@@ -237,8 +237,8 @@ async fn client(mut socket: WebSocket, visit: Arc<Visit>, net: Arc<Net>) {
                 Some(Ok(Message::Text(text))) => command(&net, peer, &text),
                 Some(Ok(Message::Binary(packet))) => {
                     for mut asked in decode(&packet, peer) {
-                        asked.intents.retain(|intent| !matches!(intent, Intent::Subscribe(_)));
-                        net.ask(Asked { by: peer, ..asked }, from.ip()).await;
+                        asked.requests.retain(|request| !matches!(request, request::Request::Subscribe(_)));
+                        net.ask(RequestBundle { by: peer, ..asked }, from.ip()).await;
                     }
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -260,7 +260,7 @@ fn command(net: &Net, peer: Peer, text: &str) {
     let Ok(asked) = serde_json::from_str::<Json>(text) else { return };
     let (Some(command), Some(path)) = (asked["COMMAND"].as_str(), asked["DATA"].as_str()) else { return };
     let mut clients = net.clients();
-    let now = clients.query.value(path).map(|values| Line::new(path, values.to_vec()));
+    let now = clients.query.value(path).map(|values| Update::new(path, values.to_vec()));
     let Some(listener) = clients.listeners.get_mut(&peer) else { return };
     match command {
         "LISTEN" if listener.addresses.len() < MOST && path.len() <= LONGEST => {

@@ -13,13 +13,13 @@ use accept::{Port, accept};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use http::Listener;
 use lacquer_control::peer::Peer;
-use lacquer_control::request::Asked;
-use lacquer_control::subscribe::access::{Gate, Rules};
+use lacquer_control::request::RequestBundle;
+use lacquer_control::subscribe::access::{Access, Rules};
 use lacquer_control::subscribe::hosts::Names;
-use lacquer_control::subscribe::subscribers::Audience;
-use lacquer_control::subscribe::{Notice, To};
+use lacquer_control::subscribe::subscribers::Subscribers;
+use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::surface::query::{Host, Query};
-use lacquer_control::update::Line;
+use lacquer_control::update::Update;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -47,7 +47,7 @@ const REFUSED: usize = 64;
 
 /// What all connections share.
 pub struct Net {
-    asks: Sender<Asked>,
+    asks: Sender<RequestBundle>,
     /// Who the host is.
     host: Host,
     /// By which names it is reached.
@@ -59,12 +59,12 @@ pub struct Net {
 
 /// What changes while it runs.
 struct Clients {
-    streams: Gate,
-    webs: Gate,
-    audience: Audience,
+    streams: Access,
+    webs: Access,
+    audience: Subscribers,
     query: Query,
     /// Where the packets of each stream go.
-    outs: HashMap<Peer, mpsc::Sender<Vec<Line>>>,
+    outs: HashMap<Peer, mpsc::Sender<Vec<Update>>>,
     listeners: HashMap<Peer, Listener>,
     /// What was asked for and is not ours.
     refused: HashSet<String>,
@@ -102,8 +102,8 @@ pub fn run(
     bound: &Bound,
     name: &str,
     control: &Control,
-    asks: Sender<Asked>,
-    told: &Receiver<Notice>,
+    asks: Sender<RequestBundle>,
+    told: &Receiver<SurfaceMessage>,
     pulse: &Pulse,
 ) -> io::Result<()> {
     let rules = |rules: Option<&Rules>| rules.cloned().unwrap_or_default();
@@ -116,9 +116,9 @@ pub fn run(
         names: Names::new(mdns::names(), added),
         turns: Arc::new(Semaphore::new(1)),
         clients: Mutex::new(Clients {
-            streams: Gate::new(osc.clone()),
-            webs: Gate::new(web.clone()),
-            audience: Audience::new(|peer| matches!(peer, Peer::Stream(_))),
+            streams: Access::new(osc.clone()),
+            webs: Access::new(web.clone()),
+            audience: Subscribers::new(|peer| matches!(peer, Peer::Stream(_))),
             query: Query::default(),
             outs: HashMap::new(),
             listeners: HashMap::new(),
@@ -163,11 +163,11 @@ impl Net {
     }
 
     /// Tells what is to be told, and asks what had to wait. False where the house closes.
-    fn look(&self, told: &Receiver<Notice>) -> bool {
+    fn look(&self, told: &Receiver<SurfaceMessage>) -> bool {
         let now = Instant::now();
         let mut clients = self.clients();
         for notice in told.try_iter() {
-            if notice == Notice::End {
+            if notice == SurfaceMessage::End {
                 return false;
             }
             clients.take(notice, now);
@@ -187,7 +187,7 @@ impl Net {
     }
 
     /// Asks the conductor; waits where it has much to do.
-    async fn ask(&self, asked: Asked, address: IpAddr) {
+    async fn ask(&self, asked: RequestBundle, address: IpAddr) {
         let admitted = {
             let mut clients = self.clients();
             let gate =
@@ -205,7 +205,7 @@ impl Net {
     }
 
     /// A client comes on a stream.
-    fn join(&self, peer: Peer) -> mpsc::Receiver<Vec<Line>> {
+    fn join(&self, peer: Peer) -> mpsc::Receiver<Vec<Update>> {
         let (out, lines) = mpsc::channel(WAITING);
         self.clients().outs.insert(peer, out);
         lines
@@ -229,14 +229,14 @@ impl Clients {
         self.refused.len() < REFUSED && self.refused.insert(name.to_owned())
     }
 
-    fn take(&mut self, notice: Notice, now: Instant) {
+    fn take(&mut self, notice: SurfaceMessage, now: Instant) {
         match &notice {
-            Notice::Places(places) => {
+            SurfaceMessage::Places(places) => {
                 self.query.set_places(Arc::clone(places));
                 self.listeners.values_mut().for_each(Listener::path_changed);
             }
-            Notice::Tell { to, lines } => {
-                if !matches!(to, To::One(_)) {
+            SurfaceMessage::Tell { to, lines } => {
+                if !matches!(to, Recipients::One(_)) {
                     self.query.take(lines);
                 }
                 for (peer, listener) in &mut self.listeners {
@@ -252,7 +252,7 @@ impl Clients {
 }
 
 /// A client that does not keep up is let go: it comes back, and has everything then.
-fn send(outs: &mut HashMap<Peer, mpsc::Sender<Vec<Line>>>, peer: Peer, lines: Vec<Line>) {
+fn send(outs: &mut HashMap<Peer, mpsc::Sender<Vec<Update>>>, peer: Peer, lines: Vec<Update>) {
     if let Some(out) = outs.get(&peer)
         && out.try_send(lines).is_err()
     {

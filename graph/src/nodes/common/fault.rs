@@ -2,9 +2,9 @@
 //! list; a chain file that names it finds it.
 
 use crate::block::Block;
-use crate::node::{Kind, Node, Params, Setup};
+use crate::node::{Node, NodeType, Params, Setup};
 use crate::param::{Param, Unit};
-use crate::reading::Meter;
+use crate::reading::Readings;
 use std::time::{Duration, Instant};
 
 const WHAT: Param = Param::new(0, "what", Unit::Choice(&["none", "panic", "loop", "nan", "slow"]))
@@ -16,16 +16,17 @@ const SHARE: Param = Param::new(1, "share", Unit::Percent)
     .help("How much of real time it takes when it is slow.");
 
 /// See the module.
-pub const KIND: Kind = Kind::new("fault", "Goes wrong on demand.", &[WHAT, SHARE], |setup: &Setup<'_>| {
-    Box::new(Fault { rate: setup.sample_rate })
-});
+pub const NODE_TYPE: NodeType =
+    NodeType::new("fault", "Goes wrong on demand.", &[WHAT, SHARE], |setup: &Setup<'_>| {
+        Box::new(Fault { rate: setup.sample_rate })
+    });
 
 struct Fault {
     rate: f64,
 }
 
 impl Node for Fault {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Meter) {
+    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         match params.ramp(&WHAT).target() as usize {
             1 => panic!("asked to panic, {} frames at once", block.frames()),
             2 => loop {

@@ -15,7 +15,7 @@ use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{Data, ErrorKind, Stream};
 use devices::{Chosen, Way, choose, failed, host};
 use lacquer_graph::dsp::dither::Quantiser;
-use lacquer_graph::{Plane, QUANTUM};
+use lacquer_graph::{Plane, SUBBLOCK};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -201,7 +201,7 @@ fn play(
     let mut player = Player {
         callback,
         draw,
-        planes: vec![[0.0; QUANTUM]; cpal.inputs.len()].into_boxed_slice(),
+        planes: vec![[0.0; SUBBLOCK]; cpal.inputs.len()].into_boxed_slice(),
         format: chosen.format,
         width: usize::from(chosen.config.channels),
         map: cpal.outputs.clone().into_boxed_slice(),

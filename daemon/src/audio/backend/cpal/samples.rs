@@ -2,7 +2,7 @@
 
 use crate::station::cpal::Format;
 use cpal::SampleFormat;
-use lacquer_graph::block::narrow;
+use lacquer_graph::block::to_f32;
 use lacquer_graph::dsp::dither::{FLAT, Noise, Quantiser};
 
 /// From this depth on, in bits, nothing is dithered: a triangular dither would lie below -180 dBFS.
@@ -63,7 +63,7 @@ impl Format {
             Format::Int16 => put(bytes, at, (integer(32_768.0) as i16).to_ne_bytes()),
             Format::Int24 => put(bytes, at, integer(8_388_608.0).to_ne_bytes()),
             Format::Int32 => put(bytes, at, integer(2_147_483_648.0).to_ne_bytes()),
-            Format::Float => put(bytes, at, narrow(sample).to_ne_bytes()),
+            Format::Float => put(bytes, at, to_f32(sample).to_ne_bytes()),
             Format::Float64 => put(bytes, at, sample.to_ne_bytes()),
         }
     }

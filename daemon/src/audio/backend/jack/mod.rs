@@ -9,7 +9,7 @@ mod raw;
 mod semaphores;
 
 use crate::audio::backend::connections::{Cable, Other, Own, Patch};
-use crate::audio::backend::{BackendError, Happening};
+use crate::audio::backend::{BackendError, BackendEvent};
 use crate::audio::callback::Callback;
 use crate::audio::midi_ports::PortEnd;
 use crate::station::jack::Jack;
@@ -194,7 +194,7 @@ impl Opened {
     pub fn start(
         self,
         callback: Callback,
-        happenings: Sender<Happening>,
+        happenings: Sender<BackendEvent>,
         ends: Vec<PortEnd>,
         connections: &Arc<AtomicU64>,
     ) -> Result<Running, BackendError> {

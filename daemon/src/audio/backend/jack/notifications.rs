@@ -1,6 +1,6 @@
 //! What a JACK server tells of itself, on a thread of its library's.
 
-use crate::audio::backend::Happening;
+use crate::audio::backend::BackendEvent;
 use crate::audio::backend::jack::calls::Calls;
 use crossbeam_channel::Sender;
 use jack::{Client, ClientStatus, Control, Frames, NotificationHandler, PortId};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What is told, and to whom.
 pub(super) struct Notifications {
     pub(super) calls: Arc<Calls>,
-    pub(super) happenings: Sender<Happening>,
+    pub(super) happenings: Sender<BackendEvent>,
     pub(super) gone: Arc<AtomicBool>,
     pub(super) missed: Arc<AtomicU64>,
     pub(super) rate: Frames,
@@ -32,7 +32,7 @@ impl NotificationHandler for Notifications {
     fn sample_rate(&mut self, _: &Client, rate: Frames) -> Control {
         let _call = self.calls.begin();
         if std::mem::replace(&mut self.rate, rate) != rate {
-            self.happenings.try_send(Happening::SampleRate(f64::from(rate))).ok();
+            self.happenings.try_send(BackendEvent::SampleRate(f64::from(rate))).ok();
         }
         Control::Continue
     }
@@ -54,7 +54,7 @@ impl NotificationHandler for Notifications {
     fn freewheel(&mut self, _: &Client, is_on: bool) {
         let _call = self.calls.begin();
         self.is_free = is_on;
-        self.happenings.try_send(Happening::Freewheel(is_on)).ok();
+        self.happenings.try_send(BackendEvent::Freewheel(is_on)).ok();
     }
 
     fn xrun(&mut self, _: &Client) -> Control {

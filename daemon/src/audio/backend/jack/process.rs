@@ -1,7 +1,7 @@
 //! `[audio]` The JACK client's half on the audio thread: samples and MIDI bytes in and out.
 
 use crate::audio::backend::jack::calls::Calls;
-use crate::audio::backend::{Happening, Ports};
+use crate::audio::backend::{BackendEvent, Ports};
 use crate::audio::callback::Callback;
 use crate::audio::midi_ports::{PortEnd, Raw};
 use crate::audio::realtime::guarded;
@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 use jack::{
     AudioIn, AudioOut, Client, Control, Frames, MidiIn, MidiOut, Port, ProcessHandler, ProcessScope, RawMidi,
 };
-use lacquer_graph::block::narrow;
+use lacquer_graph::block::to_f32;
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) struct Process {
     /// Where one for another rate comes from, and where the one before it goes to be freed.
     pub(super) fresh: Consumer<Box<Callback>>,
     pub(super) old: Producer<Box<Callback>>,
-    pub(super) happenings: Sender<Happening>,
+    pub(super) happenings: Sender<BackendEvent>,
     pub(super) block: Frames,
     pub(super) midi: Box<[Wires]>,
 }
@@ -80,7 +80,7 @@ impl Ports for Cycle<'_> {
 
     fn write(&mut self, channel: usize, from: usize, samples: &[f64]) {
         let port = &mut self.outputs[channel].as_mut_slice(self.scope)[from..];
-        port.iter_mut().zip(samples).for_each(|(port, sample)| *port = narrow(*sample));
+        port.iter_mut().zip(samples).for_each(|(port, sample)| *port = to_f32(*sample));
     }
 }
 
@@ -96,7 +96,7 @@ impl ProcessHandler for Process {
 
     fn buffer_size(&mut self, _: &Client, size: Frames) -> Control {
         if std::mem::replace(&mut self.block, size) != size {
-            self.happenings.try_send(Happening::BlockSize(size as usize)).ok();
+            self.happenings.try_send(BackendEvent::BlockSize(size as usize)).ok();
         }
         Control::Continue
     }
