@@ -91,7 +91,7 @@ fn of_a_flood_of_changes_the_newest_are_told_and_it_ends_right() {
     let (listener, actor) = (daemon.client(), daemon.client());
     subscribe(&listener, &["meters 0"]);
     listener.hear("the state", |line| line.address == GAIN);
-    // How often in a second is the matter of control/src/mailbox.rs, by a clock of its own.
+    // How often in a second is the matter of control/src/subscribe/outbox.rs, by a clock of its own.
     const SENT: usize = 2_000;
     for n in 0..SENT {
         set(&actor, GAIN, n as f64 / SENT as f64);

@@ -47,6 +47,7 @@ fn every_file_says_what_it_is_and_stays_small() {
 fn every_file_in_nodes_is_in_the_catalogue() {
     let mut files: Vec<_> = sources("graph/src/nodes")
         .iter()
+        .filter(|path| !path.to_string_lossy().contains("/common/"))
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .filter(|name| name != "mod")
         .collect();
@@ -56,33 +57,33 @@ fn every_file_in_nodes_is_in_the_catalogue() {
 }
 
 #[test]
-fn the_callback_sees_only_the_seat_the_orders_and_the_audio_end_of_the_wire() {
+fn the_callback_sees_only_the_engine_the_commands_and_the_audio_end_of_the_queues() {
     let allowed = [
-        "crate::backend::Ports;",
-        "crate::load::LoadMeter;",
-        "crate::realtime::{Mark, guarded};",
-        "crate::taps::Probe;",
-        "lacquer_control::message::{Load, Order, Reading};",
+        "crate::audio::backend::Ports;",
+        "crate::audio::load::LoadMeter;",
+        "crate::audio::realtime::{Mark, guarded};",
+        "crate::audio::taps::Probe;",
+        "lacquer_control::message::{FromAudio, Load, ToAudio};",
         "lacquer_control::queues::AudioEnd;",
-        "lacquer_graph::{QUANTUM, Seat};",
+        "lacquer_graph::{Engine, SUBBLOCK};",
         "std::time::Instant;",
     ];
-    assert_eq!(uses(&read(&root().join("daemon/src/threads/audio.rs"))), allowed);
+    assert_eq!(uses(&read(&root().join("daemon/src/audio/callback.rs"))), allowed);
 }
 
 #[test]
 fn imports_go_one_way() {
-    for path in sources("graph/src/dsp") {
-        let is_ours = |line: &&str| line.starts_with("crate") && !line.starts_with("crate::dsp");
-        assert!(!uses(&read(&path)).iter().any(is_ours), "{}", path.display());
-    }
     for path in sources("graph/src/nodes") {
         let text = read(&path);
-        assert!(!text.contains("crate::nodes::"), "{}: a node never imports another", path.display());
+        assert!(
+            !text.replace("crate::nodes::common::", "").contains("crate::nodes::"),
+            "{}: a node never imports another",
+            path.display()
+        );
     }
     for path in sources("control/src/surface") {
         let text = read(&path);
-        assert!(!text.contains("crate::wire") && !text.contains("crate::message"), "{}", path.display());
+        assert!(!text.contains("crate::queues") && !text.contains("crate::message"), "{}", path.display());
     }
     for (folder, banned) in [("graph/src", "lacquer_control"), ("control/src", "lacquer::")] {
         for path in sources(folder) {
@@ -97,7 +98,7 @@ fn threads_of_the_daemon_are_started_where_they_are_watched() {
         let text = read(&path);
         let code = text.split("#[cfg(test)]").next().unwrap();
         let starts = [" thread::spawn", "std::thread::spawn", "thread::Builder", "Builder::new().name("];
-        let is_watched = path.to_string_lossy().contains("threads/supervise/");
+        let is_watched = path.to_string_lossy().contains("process/supervise/");
         assert!(is_watched || !starts.iter().any(|start| code.contains(start)), "{}", path.display());
     }
 }
@@ -146,7 +147,7 @@ const TIMES_THAT_HOLD: [(&str, &str, &str); 6] = [
         "from_secs(5)",
         "after so long it tries once more; what it waits for is a condition",
     ),
-    ("daemon/src/xruns.rs", "xruns.", "the clock of these tests is simulated"),
+    ("daemon/src/audio/xruns.rs", "xruns.", "the clock of these tests is simulated"),
 ];
 
 /// The asserts of a file by the lines in which they begin.

@@ -6,8 +6,7 @@ pub mod router;
 
 use crate::address::pattern::{Pattern, PatternError, is_pattern, trimmed};
 use crate::update::Update;
-use crate::value::ParamValue;
-use crate::value::Value;
+use crate::value::{ParamValue, Value};
 use lacquer_graph::node::NodeType;
 use lacquer_graph::param::hint::Hint;
 use lacquer_graph::param::text::Form;

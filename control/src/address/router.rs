@@ -2,8 +2,7 @@
 
 use crate::address::commands::{self, Bare, COMMANDS};
 use crate::address::pattern::{is_pattern, trimmed};
-use crate::request::Subscription;
-use crate::request::{CompareRequest, CueRequest, Request, SceneRequest};
+use crate::request::{CompareRequest, CueRequest, Request, SceneRequest, Subscription};
 use crate::value::Value;
 use lacquer_graph::param::hint::Hint;
 

@@ -2,8 +2,7 @@
 
 use super::Conductor;
 use crate::process::systemd;
-use crate::station::Station;
-use crate::station::load;
+use crate::station::{Station, load};
 use crate::surfaces::watcher;
 use lacquer_control::peer::Peer;
 use lacquer_control::subscribe::Recipients;

@@ -2,16 +2,13 @@
 
 use super::Conductor;
 use crate::conductor::on_air::{Change, SetError};
-use lacquer_control::address::commands;
 use lacquer_control::address::pattern::{Pattern, is_pattern};
-use lacquer_control::address::router;
-use lacquer_control::address::{AddressError, Place, Tree};
+use lacquer_control::address::{AddressError, Place, Tree, commands, router};
 use lacquer_control::desk::history::{Gesture, History, Move};
 use lacquer_control::peer::Peer;
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::update::Update;
-use lacquer_control::value::ParamValue;
-use lacquer_control::value::Value;
+use lacquer_control::value::{ParamValue, Value};
 use std::collections::HashSet;
 use std::time::{Instant, SystemTime};
 

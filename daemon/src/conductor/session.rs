@@ -3,8 +3,7 @@
 use super::Conductor;
 use super::faults::Watch;
 use crate::audio::session::{Opening, Session, opening};
-use crate::process::supervise;
-use crate::process::systemd;
+use crate::process::{supervise, systemd};
 use crate::station::Backend;
 use crossbeam_channel::{Receiver, TryRecvError};
 use lacquer_control::message::ToAudio;

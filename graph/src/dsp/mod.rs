@@ -11,3 +11,4 @@ pub mod restore;
 pub mod simd;
 pub mod speakers;
 pub mod spectral;
+pub mod window;

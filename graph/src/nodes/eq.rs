@@ -1,11 +1,10 @@
-//! Equaliser: up to 24 bands, each on both channels, one of them, the middle or the side, each dynamic where it is given a
-//! range.
+//! Equaliser: up to 24 bands, each on both channels, on one of them, on mid or on side; dynamic where `range` is given.
 //!
 //! Minimum phase: latency 0 frames. The magnitude is that of the analogue prototype up to 20 kHz, to within 0.1 dB: see
-//! `dsp/matched.rs`. A bell or shelf at 0 dB leaves the signal bit-identical. While a band moves its
+//! `dsp/filter/matched.rs`. A bell or shelf at 0 dB leaves the signal bit-identical. While a band moves its
 //! coefficients follow in steps of 16 frames with straight lines between, so no move is heard as steps.
 //!
-//! Linear and mixed phase: a filter of finite length with the same magnitude, see `dsp/linear`. Latency `reach`; of mixed
+//! Linear and mixed phase: a filter of finite length with the same magnitude, see `dsp/fir/linear`. Latency `reach`; of mixed
 //! phase about 31 ms at most. A move is heard as a fade of some 30 ms to a filter that was designed meanwhile, and moves that
 //! come in between as one. All-passes, and what a dynamic band does beyond its gain, stay minimum phase after it.
 //!

@@ -1,7 +1,6 @@
 //! The text of a session, read and written.
 
-use super::Line;
-use super::words;
+use super::{Line, words};
 use std::collections::BTreeMap;
 
 /// From so many values of one address on in one step they are a glide.

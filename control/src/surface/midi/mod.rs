@@ -7,8 +7,7 @@ pub mod map;
 pub mod message;
 pub mod pickup;
 
-use crate::address::Place;
-use crate::address::router;
+use crate::address::{Place, router};
 use crate::request::Request;
 use crate::update::Update;
 use crate::value::Value;

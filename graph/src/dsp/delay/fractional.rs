@@ -2,7 +2,7 @@
 //!
 //! Source: T. I. Laakso et al., *Splitting the Unit Delay*, IEEE Signal Processing Magazine 13(1), 1996.
 
-use crate::dsp::fir::kaiser::sinc;
+use crate::dsp::window::sinc;
 
 /// Samples on each side of the place between two.
 pub const SIDE: usize = 48;

@@ -1,6 +1,7 @@
 //! A second-order section in the form in which many of them are computed at once.
 
 use crate::dsp::filter::svf::Coeffs;
+use crate::dsp::simd::mul_add;
 
 /// A section as state and output equations: with t = x - s2,
 /// s1 becomes p s1 + q t, s2 becomes s2 + q s1 + r t, and y = d x + c1 s1 + c2 s2.
@@ -126,10 +127,4 @@ pub struct Memory {
     pub s1: f64,
     /// Second integrator.
     pub s2: f64,
-}
-
-/// a b + c, with one rounding where `FUSED`.
-#[inline(always)]
-pub(in crate::dsp) fn mul_add<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
 }

@@ -3,8 +3,8 @@
 //! High-pass or band-pass as a windowed sinc (A. V. Oppenheim, R. W. Schafer, *Discrete-Time Signal Processing*,
 //! section 7.5): Kaiser, 70 dB. The edges lie at half the amplitude; each takes 1.43 kHz from nothing to all.
 
-use crate::dsp::fir::kaiser::window;
 use crate::dsp::simd::Vectors;
+use crate::dsp::window::window;
 use std::f64::consts::{PI, TAU};
 
 /// Half of the filter's length, and so its delay, in ms.

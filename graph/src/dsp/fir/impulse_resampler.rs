@@ -5,7 +5,7 @@
 //!
 //! Source: J. O. Smith, *Physical Audio Signal Processing*, "Windowed Sinc Interpolation".
 
-use crate::dsp::fir::kaiser::sinc;
+use crate::dsp::window::sinc;
 
 /// Zeros of the sinc on each side of its middle.
 const SIDE: f64 = 64.0;

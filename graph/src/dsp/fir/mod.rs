@@ -3,7 +3,6 @@
 pub mod band_split;
 pub mod convolution;
 pub mod impulse_resampler;
-pub mod kaiser;
 pub mod linear;
 pub mod oversampler;
 pub mod true_peak;

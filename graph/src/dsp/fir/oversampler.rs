@@ -3,8 +3,8 @@
 //! The first stage, where the transition is narrow, has long filters; the others short ones. Flat within 0.001 dB to 20 kHz at
 //! 44.1 kHz and up; images and aliases there are below -115 dB. The delay is a whole number of frames.
 
-use crate::dsp::fir::kaiser::window;
 use crate::dsp::simd::Vectors;
+use crate::dsp::window::window;
 use std::f64::consts::PI;
 
 /// Most frames at once, at the base rate.

@@ -5,8 +5,8 @@
 //! detector decides what a true-peak limiter is worth: the 48 taps of ITU-R BS.1770-5, Annex 2, under-read hot
 //! noise by more than a dB.
 
-use crate::dsp::fir::kaiser::sinc;
 use crate::dsp::simd::Vectors;
+use crate::dsp::window::sinc;
 
 /// Taps on each side of the point half way between two samples, at most.
 const HALF_SIDE: usize = 128;

@@ -1,7 +1,7 @@
 //! Eight doubles at once: what the wavefront of filters is written in. The compiler finds these vectors by itself only
 //! sometimes, so they are written out.
 
-use crate::dsp::filter::wavefront_section::mul_add;
+use crate::dsp::simd::mul_add;
 
 /// How many there are.
 pub const LANES: usize = 8;

@@ -10,7 +10,7 @@ pub use lanes::{Eight, LANES};
 /// Vectors that this processor has: only [`Vectors::all`] makes those that not every processor has, after it has asked.
 ///
 /// ```compile_fail
-/// let widest = crate::dsp::simd::Vectors::PORTABLE.0;
+/// let widest = lacquer_graph::dsp::simd::Vectors::PORTABLE.0;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vectors(Set);
@@ -111,4 +111,10 @@ fn with_avx2<T>(work: impl FnOnce() -> T) -> T {
 #[target_feature(enable = "avx512f,avx512vl,fma")]
 fn with_avx512<T>(work: impl FnOnce() -> T) -> T {
     work()
+}
+
+/// a b + c, with one rounding where `FUSED`.
+#[inline(always)]
+pub(in crate::dsp) fn mul_add<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
 }

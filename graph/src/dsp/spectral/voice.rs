@@ -4,7 +4,7 @@
 //! is that of RNNoise, run by nnnoiseless. It works on frames of 10 ms at 48 kHz, each at once; the frames of several channels
 //! are worked on one after another. At other rates it is fed and heard through filters; nothing above 20 kHz comes through.
 
-use crate::dsp::fir::kaiser::window;
+use crate::dsp::window::window;
 use nnnoiseless::DenoiseState;
 use std::f64::consts::PI;
 use std::sync::Arc;

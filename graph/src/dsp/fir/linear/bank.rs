@@ -8,8 +8,7 @@
 //! Sources: T. G. Stockham, *High-speed Convolution and Correlation*, AFIPS 28, 1966; F. Wefers, *Partitioned Convolution
 //! Algorithms for Real-time Auralization*, RWTH Aachen, 2015, chapter 5 (uniform partitions, one transform an input).
 
-use crate::dsp::filter::wavefront_section::mul_add;
-use crate::dsp::simd::Vectors;
+use crate::dsp::simd::{Vectors, mul_add};
 use num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use std::f64::consts::PI;

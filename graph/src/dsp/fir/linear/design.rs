@@ -6,8 +6,8 @@
 //! band needs stays whole, and only what is left at the ends is rounded off.
 
 use crate::dsp::fft::split_inverse::Transform;
-use crate::dsp::fir::kaiser;
 use crate::dsp::fir::linear::bank::{Bank, block_frames};
+use crate::dsp::window;
 use num_complex::Complex64;
 use std::f64::consts::PI;
 
@@ -106,7 +106,7 @@ impl Design {
                 Some(after_middle) => after_middle as f64 / (after + 1) as f64,
                 None => (reach.middle - tap) as f64 / (before + 1) as f64,
             };
-            kaiser::window(((edge - FLAT) / (1.0 - FLAT)).max(0.0), BETA)
+            window::window(((edge - FLAT) / (1.0 - FLAT)).max(0.0), BETA)
         };
         Self {
             reach,
