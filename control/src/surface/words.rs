@@ -1,6 +1,6 @@
 //! What each address means, whatever surface it comes from.
 
-use crate::commands::{self, Bare, COMMANDS};
+use crate::commands::{self, Bare, COMMANDS, Nature};
 use crate::intent::{CompareAsk, CueAsk, Intent, SceneAsk, Value};
 use crate::notice::Wish;
 use crate::pattern::{is_pattern, trimmed};
@@ -12,35 +12,47 @@ const FASTEST_METERS: f64 = 60.0;
 const LONGEST_MORPH: f64 = 3_600.0;
 
 /// What `address` with these values asks for. Without values a state is asked for, and so is all that a pattern means.
-pub fn intent(address: &str, values: Vec<Value>) -> Intent {
-    let address = match trimmed(address) {
-        "" => "/",
-        address => address,
-    };
+/// What is answered names it as it was written.
+pub fn intent(written: &str, values: Vec<Value>) -> Intent {
+    let address = trimmed(written);
     if is_pattern(address) {
-        return value(address, values);
+        return value(written, values);
     }
     // Of these trees only `/norm` holds anything else.
     if ["/node/", "/text/"].iter().any(|tree| address.starts_with(tree)) {
-        return value(address, values);
+        return value(written, values);
     }
     match commands::of(address) {
         Some((command, _)) if values.is_empty() && command.address == "/ping" => Intent::Ping,
         Some((command, _)) if values.is_empty() && command.nature.bare() == Bare::Reads => {
-            Intent::Get { address: address.to_owned() }
+            Intent::Get { address: written.to_owned() }
         }
-        Some((command, part)) => asked(command.address, address, part, &values),
-        None if address.starts_with("/norm/") => value(address, values),
-        None => {
-            let hint = Hint::nearest(address, COMMANDS.iter().map(|command| command.address));
-            let why = format!(
-                "no such address{hint}; there are /node/ID/PARAMETER, /norm/..., /text/..., /swap, /chains, \
-                 /chain/NAME, /bypass, /scene/..., /cue/..., /ab, /undo, /redo, /who, /learn, /status, /reload, \
-                 /subscribe, /unsubscribe, /ping"
-            );
-            wrong(address, &why)
-        }
+        Some((command, part)) => asked(command.address, written, part, &values),
+        None if address.starts_with("/norm/") => value(written, values),
+        None => wrong(written, &unknown(address, values.is_empty())),
     }
+}
+
+/// Why there is nothing at an address. Who only reads is told of nothing that acts when it is sent alone.
+fn unknown(address: &str, is_read: bool) -> String {
+    let is_meant = |nature: Nature| match is_read {
+        true => nature.bare() == Bare::Reads,
+        false => nature != Nature::Reading,
+    };
+    let rows = COMMANDS.iter().filter(|row| is_meant(row.nature)).map(|row| row.address);
+    // Slashes alone are like every address.
+    let hint = if address.is_empty() { Hint::default() } else { Hint::nearest(address, rows) };
+    let there_is = match is_read {
+        true => {
+            "what can be read is /node/ID/PARAMETER, /norm/..., /text/..., /swap, /chains, /chain/NAME, /bypass, \
+             /scenes, /scene/N, /cues, /ab, /status"
+        }
+        false => {
+            "there are /node/ID/PARAMETER, /norm/..., /text/..., /swap, /chains, /chain/NAME, /bypass, /scene/..., \
+             /cue/..., /ab, /undo, /redo, /who, /learn, /status, /reload, /subscribe, /unsubscribe, /ping"
+        }
+    };
+    format!("no such address{hint}; {there_is}")
 }
 
 /// What is asked of a value of a node, or of all that a pattern means.

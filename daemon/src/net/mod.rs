@@ -108,21 +108,8 @@ pub fn run(
     let osc = rules(control.osc.as_ref().map(|osc| &osc.rules));
     let web = rules(control.web.as_ref().map(|web| &web.rules));
     let added = control.web.as_ref().map_or(&[][..], |web| &web.names);
-    let net = Arc::new(Net {
-        asks,
-        host: Host { name: name.to_owned(), osc: control.osc.as_ref().map(|osc| osc.listen) },
-        names: Names::new(announce::names(), added),
-        turns: Arc::new(Semaphore::new(1)),
-        clients: Mutex::new(Clients {
-            streams: Gate::new(osc.clone()),
-            webs: Gate::new(web.clone()),
-            audience: Audience::new(|peer| matches!(peer, Peer::Stream(_))),
-            query: Query::default(),
-            outs: HashMap::new(),
-            listeners: HashMap::new(),
-            refused: HashSet::new(),
-        }),
-    });
+    let host = Host { name: name.to_owned(), osc: control.osc.as_ref().map(|osc| osc.listen) };
+    let net = Arc::new(Net::new(asks, host, added, &osc, &web));
     let share = realtime::raise_open_files() / SHARE;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -155,12 +142,32 @@ pub fn run(
 }
 
 impl Net {
+    /// Nobody is connected yet. `added` are names by which the host is reached besides its own.
+    fn new(asks: Sender<Asked>, host: Host, added: &[String], osc: &Rules, web: &Rules) -> Self {
+        Self {
+            asks,
+            host,
+            names: Names::new(announce::names(), added),
+            turns: Arc::new(Semaphore::new(1)),
+            clients: Mutex::new(Clients {
+                streams: Gate::new(osc.clone()),
+                webs: Gate::new(web.clone()),
+                audience: Audience::new(|peer| matches!(peer, Peer::Stream(_))),
+                query: Query::default(),
+                outs: HashMap::new(),
+                listeners: HashMap::new(),
+                refused: HashSet::new(),
+            }),
+        }
+    }
+
     fn clients(&self) -> MutexGuard<'_, Clients> {
         // What a panic left behind is still the truth about who is connected.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells what is to be told, and asks what had to wait. False where the house closes.
+    /// Tells what is to be told, for as long as it has until the next look, and asks what had to wait: with many clients
+    /// to tell it to, more may come meanwhile, and all else on this thread has its turn. False where the house closes.
     fn look(&self, told: &Receiver<Notice>) -> bool {
         let now = Instant::now();
         let mut clients = self.clients();
@@ -169,6 +176,9 @@ impl Net {
                 return false;
             }
             clients.take(notice, now);
+            if now.elapsed() >= LOOK {
+                break;
+            }
         }
         let Clients { audience, outs, listeners, .. } = &mut *clients;
         for (peer, lines) in audience.due(now) {
@@ -255,5 +265,42 @@ fn send(outs: &mut HashMap<Peer, mpsc::Sender<Vec<Line>>>, peer: Peer, lines: Ve
         && out.try_send(lines).is_err()
     {
         outs.remove(&peer);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+    use crossbeam_channel::bounded;
+
+    #[test]
+    fn much_that_is_to_be_told_leaves_turns_to_all_else() {
+        const NOTICES: usize = 4_096;
+        let (asks, _asked) = bounded(1);
+        let net = Net::new(
+            asks,
+            Host { name: String::new(), osc: None },
+            &[],
+            &Rules::default(),
+            &Rules::default(),
+        );
+        let (tell, told) = bounded(NOTICES);
+        let lines: Vec<_> = (0..1_000).map(|at| Line::number(format!("/node/n{at}/gain"), 1.0)).collect();
+        for _ in 0..NOTICES {
+            tell.send(Notice::Tell { to: To::All, lines: lines.clone() }).unwrap();
+        }
+        assert!(net.look(&told));
+        assert!(!told.is_empty(), "one look took all");
+        let mut left = told.len();
+        while left > 0 {
+            assert!(net.look(&told));
+            assert!(told.len() < left, "each look takes some");
+            left = told.len();
+        }
+        assert_eq!(
+            net.clients().query.value("/node/n999/gain"),
+            Some(&[lacquer_control::intent::Value::Number(1.0)][..])
+        );
     }
 }

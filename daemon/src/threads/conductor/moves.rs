@@ -3,7 +3,7 @@
 use super::Conductor;
 use crate::air::{Change, SetError};
 use lacquer_control::address::{AddressError, Place, Tree};
-use lacquer_control::commands;
+use lacquer_control::commands::{self, Beyond};
 use lacquer_control::history::{Gesture, History, Move};
 use lacquer_control::intent::{Peer, Value};
 use lacquer_control::notice::{Line, Notice, To};
@@ -30,11 +30,17 @@ impl Conductor {
                 self.tell(To::One(by), clipped.flat_map(|(change, _)| change.lines()).collect());
             }
             Err(SetError::Address(AddressError::NoMatch(_))) if is_switched => {}
-            Err(SetError::Address(AddressError::NoMatch(_))) if self.out_of_reach(address) => {
-                let why = "the pattern means only what acts, which its plain address alone reaches; nothing was done";
+            Err(error) => {
+                let is_unmatched = matches!(error, SetError::Address(AddressError::NoMatch(_)));
+                let why = match is_unmatched.then(|| self.beyond(address)).flatten() {
+                    Some(Beyond::Acts) => {
+                        "the pattern means only what acts, which its plain address alone reaches; nothing was done"
+                    }
+                    Some(Beyond::Told) => "the pattern means only what is told, never set; nothing was done",
+                    None => &error.to_string(),
+                };
                 self.refuse(by, address, why);
             }
-            Err(error) => self.refuse(by, address, &error.to_string()),
         }
     }
 

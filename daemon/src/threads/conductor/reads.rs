@@ -2,7 +2,7 @@
 //! anything.
 
 use super::Conductor;
-use lacquer_control::commands;
+use lacquer_control::commands::{self, Beyond};
 use lacquer_control::intent::Peer;
 use lacquer_control::notice::{Line, To};
 use lacquer_control::pattern::{Pattern, is_pattern, trimmed};
@@ -70,7 +70,7 @@ impl Conductor {
         }
         match lines.is_empty() {
             false => Ok(lines),
-            true if self.out_of_reach(address) => {
+            true if self.beyond(address) == Some(Beyond::Acts) => {
                 Err("the pattern means only what acts; without a value it reads, so nothing was done"
                     .to_owned())
             }
@@ -78,11 +78,11 @@ impl Conductor {
         }
     }
 
-    /// Whether a pattern means something that it does not reach.
-    pub(super) fn out_of_reach(&self, address: &str) -> bool {
-        let Ok(pattern) = Pattern::new(address) else { return false };
-        commands::out_of_reach(&pattern).is_some()
-            || self.station_lines().iter().any(|line| pattern.matches(&line.address))
+    /// What a pattern means, and does not set.
+    pub(super) fn beyond(&self, address: &str) -> Option<Beyond> {
+        let pattern = Pattern::new(address).ok()?;
+        let lines = [self.station_lines(), self.status()].concat();
+        commands::beyond(&pattern, lines.iter().map(|line| line.address.as_str()))
     }
 
     /// All that holds beside the values of nodes, and the status.
