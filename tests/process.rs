@@ -184,9 +184,12 @@ fn ctl_get_of_an_action_is_refused_and_says_what_does_it() {
         ("/scene/delete", "scene delete NAME"),
         ("/scene/1/save", "set /scene/1/save 1"),
         ("/subscribe", "watch"),
-        ("/unsubscribe", "watch"),
     ];
-    assert_eq!(ways.len(), COMMANDS.iter().filter(|row| row.nature.bare() != Bare::Reads).count(), "all");
+    let (code, out, err) = studio.ctl(&["get", "/unsubscribe"]);
+    let why =
+        "is an action, and no value to read; nothing was done; only a client that has subscribed sends it";
+    assert_eq!((code, out.as_str(), err), (1, "", format!("/unsubscribe {why}")));
+    assert_eq!(ways.len() + 1, COMMANDS.iter().filter(|row| row.nature.bare() != Bare::Reads).count(), "all");
     for (address, way) in ways {
         let (code, out, err) = studio.ctl(&["get", address]);
         assert_eq!((code, out.as_str()), (1, ""), "{address}");

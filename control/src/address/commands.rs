@@ -137,11 +137,29 @@ pub fn switches(pattern: &Pattern) -> impl Iterator<Item = &'static str> {
     switches.map(|command| command.address).filter(|address| pattern.matches(address))
 }
 
-/// An action or order that a pattern means, and does not reach.
-pub fn out_of_reach(pattern: &Pattern) -> Option<&'static str> {
-    let natures = [Action, ToAudio, State, Question];
-    let rows = COMMANDS.iter().filter(|command| natures.contains(&command.nature));
-    rows.map(|command| command.address).find(|address| pattern.matches(address))
+/// What a pattern means, and does not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// Something that acts, or is so much that only its plain address sets it.
+    Acts,
+    /// Only what is told, and never set.
+    Told,
+}
+
+/// What a pattern means beside what it sets, of the table and of the `told` addresses of a station.
+pub fn beyond<'a>(pattern: &Pattern, told: impl IntoIterator<Item = &'a str>) -> Option<Beyond> {
+    let rows = COMMANDS.iter().map(|command| (command.address, command.nature));
+    let told = told.into_iter().filter_map(|address| Some((address, of(address)?.0.nature)));
+    let meant = rows.chain(told).filter(|(address, _)| pattern.matches(address));
+    let mut beyond = None;
+    for (_, nature) in meant {
+        match nature {
+            Action | ToAudio | State | Question => return Some(Beyond::Acts),
+            Reading => beyond = Some(Beyond::Told),
+            Switch => {}
+        }
+    }
+    beyond
 }
 
 #[cfg(test)]
@@ -170,9 +188,7 @@ mod tests {
             let request = request_for(&address, vec![]);
             match command.nature.bare() {
                 Bare::Reads if address.starts_with("/ping") => assert_eq!(request, Request::Ping),
-                Bare::Reads => {
-                    assert_eq!(request, Request::Get { address: trimmed(&address).to_owned() }, "{address}");
-                }
+                Bare::Reads => assert_eq!(request, Request::Get { address }),
                 Bare::Refused => assert!(matches!(request, Request::Wrong { .. }), "{address}: {request:?}"),
                 Bare::Acts => {
                     let is_own = matches!(request, Request::Subscribe(_) | Request::Unsubscribe);
@@ -206,6 +222,79 @@ mod tests {
         for pattern in ["/undo*", "/und?", "/{undo,redo}", "/scene/[1-3]/save", "/cue/*", "//*", "/c*/go/"] {
             let request = request_for(pattern, vec![]);
             assert!(matches!(request, Request::Get { .. }), "{pattern}: {request:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_as_it_was_written() {
+        for address in ["/", "//", "///", "/node//", "/chain/", "/nonsense//", "/scene//", "/cue/o/"] {
+            for values in [vec![], vec![Value::Number(1.0)]] {
+                match request_for(address, values) {
+                    Request::Wrong { address: named, .. } => assert_eq!(named, address),
+                    Request::Get { address: named } | Request::Set { address: named, .. } => {
+                        assert_eq!(named, address);
+                    }
+                    other => panic!("{address}: {other:?}"),
+                }
+            }
+        }
+        for (address, values) in [
+            ("/swap//", vec![Value::Number(1.0)]),
+            ("/scene/save/", vec![]),
+            ("/status/chain/", vec![Value::Number(1.0)]),
+        ] {
+            let request = request_for(address, values);
+            assert!(
+                matches!(&request, Request::Wrong { address: named, .. } if named == address),
+                "{request:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_reads_what_is_not_there_is_advised_of_nothing_that_acts() {
+        let mut wrong = vec!["/".to_owned(), "//".to_owned(), "/u".to_owned(), "/cue/g".to_owned()];
+        for command in &COMMANDS {
+            let address = command.address;
+            wrong.extend([&address[..address.len() - 1], &format!("{address}x")].map(str::to_owned));
+        }
+        for address in wrong {
+            let Request::Wrong { why, .. } = request_for(&address, vec![]) else { continue };
+            for word in why.split(|sign: char| " ,;?\"".contains(sign)).filter(|word| word.starts_with('/')) {
+                let command = COMMANDS.iter().find(|command| command.address == word);
+                let command = command.or_else(|| of(word).map(|(command, _)| command));
+                let reads = command.is_none_or(|command| command.nature.bare() == Bare::Reads);
+                assert!(reads, "{address}: {word} acts: {why}");
+            }
+        }
+        for address in ["/", "//"] {
+            let Request::Wrong { why, .. } = request_for(address, vec![]) else {
+                panic!("{address} is read")
+            };
+            assert!(!why.contains("did you mean"), "{address}: {why}");
+        }
+        // With a value an action is meant.
+        let Request::Wrong { why, .. } = request_for("/und", vec![Value::Number(1.0)]) else {
+            panic!("is one")
+        };
+        assert!(why.contains("did you mean \"/undo\"?"), "{why}");
+    }
+
+    #[test]
+    fn what_a_pattern_means_and_does_not_set_acts_or_is_told() {
+        let told = ["/status/chain", "/scene/1", "/scene/1/name", "/chain/a", "/ab/trim"];
+        for (pattern, what) in [
+            ("/status/c*", Some(Beyond::Told)),
+            ("/scene/*/name", Some(Beyond::Told)),
+            ("/*/trim", Some(Beyond::Told)),
+            ("/scene/[1-8]", Some(Beyond::Acts)),
+            ("/chain/*", Some(Beyond::Acts)),
+            ("/und*", Some(Beyond::Acts)),
+            ("/s*", Some(Beyond::Acts)),
+            ("/bypas?", None),
+            ("/x*", None),
+        ] {
+            assert_eq!(beyond(&Pattern::new(pattern).unwrap(), told), what, "{pattern}");
         }
     }
 

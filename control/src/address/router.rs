@@ -1,6 +1,7 @@
 //! What each address means, whatever surface it comes from.
 
-use crate::address::commands::{self, Bare, COMMANDS};
+use crate::address::commands;
+use crate::address::commands::{Bare, COMMANDS, Nature};
 use crate::address::pattern::{is_pattern, trimmed};
 use crate::request::{CompareRequest, CueRequest, Request, SceneRequest, Subscription};
 use crate::value::Value;
@@ -12,35 +13,47 @@ const FASTEST_METERS: f64 = 60.0;
 const LONGEST_MORPH: f64 = 3_600.0;
 
 /// What `address` with these values asks for. Without values a state is asked for, and so is all that a pattern means.
-pub fn request_for(address: &str, values: Vec<Value>) -> Request {
-    let address = match trimmed(address) {
-        "" => "/",
-        address => address,
-    };
+/// What is answered names it as it was written.
+pub fn request_for(written: &str, values: Vec<Value>) -> Request {
+    let address = trimmed(written);
     if is_pattern(address) {
-        return value(address, values);
+        return value(written, values);
     }
     // Of these trees only `/norm` holds anything else.
     if ["/node/", "/text/"].iter().any(|tree| address.starts_with(tree)) {
-        return value(address, values);
+        return value(written, values);
     }
     match commands::of(address) {
         Some((command, _)) if values.is_empty() && command.address == "/ping" => Request::Ping,
         Some((command, _)) if values.is_empty() && command.nature.bare() == Bare::Reads => {
-            Request::Get { address: address.to_owned() }
+            Request::Get { address: written.to_owned() }
         }
-        Some((command, part)) => asked(command.address, address, part, &values),
-        None if address.starts_with("/norm/") => value(address, values),
-        None => {
-            let hint = Hint::nearest(address, COMMANDS.iter().map(|command| command.address));
-            let why = format!(
-                "no such address{hint}; there are /node/ID/PARAMETER, /norm/..., /text/..., /swap, /chains, \
-                 /chain/NAME, /bypass, /scene/..., /cue/..., /ab, /undo, /redo, /who, /learn, /status, /reload, \
-                 /subscribe, /unsubscribe, /ping"
-            );
-            wrong(address, &why)
-        }
+        Some((command, part)) => asked(command.address, written, part, &values),
+        None if address.starts_with("/norm/") => value(written, values),
+        None => wrong(written, &unknown(address, values.is_empty())),
     }
+}
+
+/// Why there is nothing at an address. Who only reads is told of nothing that acts when it is sent alone.
+fn unknown(address: &str, is_read: bool) -> String {
+    let is_meant = |nature: Nature| match is_read {
+        true => nature.bare() == Bare::Reads,
+        false => nature != Nature::Reading,
+    };
+    let rows = COMMANDS.iter().filter(|row| is_meant(row.nature)).map(|row| row.address);
+    // Slashes alone are like every address.
+    let hint = if address.is_empty() { Hint::default() } else { Hint::nearest(address, rows) };
+    let there_is = match is_read {
+        true => {
+            "what can be read is /node/ID/PARAMETER, /norm/..., /text/..., /swap, /chains, /chain/NAME, /bypass, \
+             /scenes, /scene/N, /cues, /ab, /status"
+        }
+        false => {
+            "there are /node/ID/PARAMETER, /norm/..., /text/..., /swap, /chains, /chain/NAME, /bypass, /scene/..., \
+             /cue/..., /ab, /undo, /redo, /who, /learn, /status, /reload, /subscribe, /unsubscribe, /ping"
+        }
+    };
+    format!("no such address{hint}; {there_is}")
 }
 
 /// What is asked of a value of a node, or of all that a pattern means.

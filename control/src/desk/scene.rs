@@ -52,8 +52,11 @@ impl Scenes {
         values: BTreeMap<String, ParamValue>,
     ) -> Result<String, String> {
         let name = name.trim();
-        if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        if name.is_empty() || name.chars().count() > LONGEST_NAME {
             return Err(format!("a scene's name has 1 to {LONGEST_NAME} characters"));
+        }
+        if name.chars().any(char::is_control) {
+            return Err("a scene's name holds no control characters (line ends, tabs)".to_owned());
         }
         let number = name.parse::<usize>().ok();
         if number.is_some_and(|slot| !(1..=MOST_SCENES).contains(&slot)) {
@@ -103,7 +106,18 @@ mod tests {
         let slots: Vec<_> = scenes.all().iter().map(|scene| (scene.slot, scene.name.as_str())).collect();
         assert_eq!(slots, [(1, "loud"), (2, "soft"), (7, "Scene 7")]);
         assert_eq!(scenes.find("loud").unwrap().values, values(4.0));
-        assert!(scenes.save("", "a", values(0.0)).is_err() && scenes.save("129", "a", values(0.0)).is_err());
+        for (name, why) in [
+            ("", "a scene's name has 1 to 64 characters"),
+            ("  ", "a scene's name has 1 to 64 characters"),
+            (&"x".repeat(65), "a scene's name has 1 to 64 characters"),
+            ("a\tb", "a scene's name holds no control characters (line ends, tabs)"),
+            ("a\u{7f}", "a scene's name holds no control characters (line ends, tabs)"),
+            ("129", "scenes are numbered from 1 to 128"),
+        ] {
+            assert_eq!(scenes.save(name, "a", values(0.0)), Err(why.to_owned()), "{name:?}");
+        }
+        assert!(scenes.save(&"ä".repeat(64), "a", values(0.0)).is_ok());
+        assert!(scenes.delete(&"ä".repeat(64)).is_some());
         assert_eq!(scenes.delete("7").unwrap().name, "Scene 7");
         assert!(scenes.delete("7").is_none());
     }

@@ -6,6 +6,7 @@ use crate::value::Value;
 use rosc::{OscMessage, OscPacket, OscType};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// A connection to a running daemon.
@@ -52,6 +53,12 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::subscribe::SurfaceMessage;
 use crate::subscribe::subscribers::{Post, Subscribers};
 use crate::update::Update;
 use crate::value::Value;
-use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, encoder};
+use rosc::{OscBundle, OscError, OscMessage, OscPacket, OscTime, OscType, encoder};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Instant, SystemTime};
@@ -18,6 +18,10 @@ use std::time::{Instant, SystemTime};
 const DATAGRAM: usize = 1400;
 /// Most nested bundles and arrays that are read; a decoder must not be led down without end.
 const MOST_NESTED: usize = 64;
+
+const BAD_ADDRESS: &str = "not OSC: an address begins with \"/\"";
+/// How the decoder says that a packet begins with neither a `/` nor `#bundle`.
+const NO_ADDRESS: &str = "Invalid message address or bundle tag";
 
 /// 1970 in the seconds of OSC, which begin in 1900.
 const UNIX_EPOCH: u32 = 2_208_988_800;
@@ -39,7 +43,14 @@ pub fn decode(datagram: &[u8], by: Peer) -> Vec<RequestBundle> {
             collect(packet, by, None, &mut asked);
             asked
         }
+        // The first packet of the bundle that is none stands behind its size.
+        Ok((rest, _))
+            if datagram.first() == Some(&b'#') && rest.get(4).is_some_and(|sign| !b"/#".contains(sign)) =>
+        {
+            wrong(BAD_ADDRESS.to_owned())
+        }
         Ok(_) => wrong("not OSC: bytes are left over behind the packet".to_owned()),
+        Err(OscError::BadPacket(NO_ADDRESS)) => wrong(BAD_ADDRESS.to_owned()),
         Err(error) => wrong(format!("not OSC: {error}")),
     }
 }
@@ -170,4 +181,21 @@ fn arg(value: &Value) -> OscType {
 /// Binds the socket that both directions share.
 pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::bind(address)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_without_an_address_is_told_what_one_begins_with() {
+        let line = |address: &str| Update::new(address, Vec::new());
+        for lines in [vec![line("undo")], vec![line("/ping"), line("node/a/b")]] {
+            let [packet] = &datagrams(&lines)[..] else { panic!("one datagram") };
+            let asked = decode(packet, Peer::Station);
+            let [Request::Wrong { why, .. }] = &asked[0].requests[..] else { panic!("{asked:?}") };
+            assert_eq!(why, "not OSC: an address begins with \"/\"");
+        }
+    }
 }

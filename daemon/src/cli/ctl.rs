@@ -1,10 +1,14 @@
 //! `lacquer ctl`: talks to a running daemon over OSC.
 
 use super::{Ask, Outcome, SceneCommand, complain, print};
-use lacquer_control::address::commands::{self, Bare, Nature};
+use lacquer_control::address::commands::{Bare, Nature};
+use lacquer_control::address::pattern::{is_pattern, trimmed};
+use lacquer_control::address::{commands, router};
 use lacquer_control::surface::client::{Client, print as text, typed};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
+use lacquer_graph::param::hint::Hint;
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -15,11 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const SWAP_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a hand may take to reach a control.
 const HAND: Duration = Duration::from_secs(30);
-/// How long to wait for the other datagrams of an answer.
-const MORE: Duration = Duration::from_millis(50);
+/// How long the rest of an answer may take, once it has begun.
+const MORE: Duration = Duration::from_secs(5);
+/// Bytes that the kernel may keep of an answer that comes faster than it is read. It gives what it may.
+const QUEUE: usize = 4 << 20;
 
 pub(super) fn run(to: SocketAddr, what: Ask) -> Outcome {
-    match Client::connect(to).and_then(|client| ask(&client, what)) {
+    let connect = || {
+        let client = Client::connect(to)?;
+        set_socket_recv_buffer_size(&client, QUEUE).ok();
+        Ok(client)
+    };
+    match connect().and_then(|client| ask(&client, what)) {
         Ok(outcome) => outcome,
         Err(error) if error.kind() == io::ErrorKind::TimedOut => complain(
             &format!(
@@ -35,15 +46,23 @@ pub(super) fn run(to: SocketAddr, what: Ask) -> Outcome {
 fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
     let question = |address: &str| vec![Update::new(address, Vec::new())];
     match what {
-        Ask::Get { address } => match refusal(&address) {
+        Ask::Get { address } => match no_address(&address, true).or_else(|| refusal(&address)) {
             Some(why) => Ok(complain(&why, Outcome::Wrong)),
             None => answer(client, &question(&address)),
         },
+        Ask::Set { address, .. } | Ask::Who { address } | Ask::Learn { address }
+            if !address.starts_with('/') =>
+        {
+            Ok(complain(&no_address(&address, false).unwrap_or_default(), Outcome::Wrong))
+        }
         Ask::Set { address, value } => {
             let set = Update::new(&address, vec![typed(&value)]);
             match commands::of(&address) {
+                _ if is_pattern(&address) => set_matching(client, set),
                 // To ask what became of it would do it once more.
                 Some((command, _)) if command.nature.bare() != Bare::Reads => done(client, set),
+                // It holds what it held.
+                Some((command, _)) if !command.nature.is_set() => answer(client, &[set]),
                 // Asked for in the same datagram, so the answer shows what became of it.
                 _ => answer(client, &[set, Update::new(&address, Vec::new())]),
             }
@@ -87,18 +106,58 @@ fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
     }
 }
 
+/// What came of a question.
+struct Answer {
+    lines: Vec<Update>,
+    /// Whether its end was seen.
+    is_whole: bool,
+}
+
+/// Asks, and hears the whole answer. A station answers in order: what it says before the answer to the `/ping` that is
+/// sent behind the question belongs to the question.
+fn hear(client: &Client, question: &[Update]) -> io::Result<Answer> {
+    client.ask(question)?;
+    // In a datagram of its own: it is answered even where something is wrong with the question.
+    client.ask(&[Update::new("/ping", Vec::new())])?;
+    let mut pongs_before = question.iter().filter(|line| trimmed(&line.address) == "/ping").count();
+    let mut lines = Vec::new();
+    let mut deadline = Instant::now() + PATIENCE;
+    while let Some(more) = client.answer(deadline)? {
+        for line in more {
+            if line.address == "/pong" {
+                if pongs_before == 0 {
+                    return Ok(Answer { lines, is_whole: true });
+                }
+                pongs_before -= 1;
+            }
+            if !line.address.starts_with("/event/") {
+                lines.push(line);
+            }
+        }
+        deadline = Instant::now() + MORE;
+    }
+    match lines.is_empty() {
+        true => Err(io::ErrorKind::TimedOut.into()),
+        false => Ok(Answer { lines, is_whole: false }),
+    }
+}
+
 /// Asks, prints the answer, and says whether it was a good one.
 fn answer(client: &Client, question: &[Update]) -> io::Result<Outcome> {
-    client.ask(question)?;
-    let mut lines = client.answer(Instant::now() + PATIENCE)?.ok_or(io::ErrorKind::TimedOut)?;
-    while let Some(more) = client.answer(Instant::now() + MORE)? {
-        lines.extend(more);
-    }
-    let mut seen = Vec::new();
+    hear(client, question).map(show)
+}
+
+/// Prints an answer, and says whether it was a good one.
+fn show(answer: Answer) -> Outcome {
+    let mut seen: Vec<&Update> = Vec::new();
     let mut outcome = Outcome::Done;
-    for line in lines.iter().filter(|line| !line.address.starts_with("/event/")) {
-        // What is set and asked for in one datagram may be answered twice.
-        if seen.contains(&line) {
+    for line in &answer.lines {
+        // What is set and asked for in one datagram may be answered twice; what it cannot be set for comes first.
+        let is_same = |before: &&Update| {
+            let is_error = line.address == "/error" && before.address == line.address;
+            *before == line || (is_error && before.values.first() == line.values.first())
+        };
+        if seen.iter().any(is_same) {
             continue;
         }
         seen.push(line);
@@ -108,7 +167,59 @@ fn answer(client: &Client, question: &[Update]) -> io::Result<Outcome> {
             print(&text(line));
         }
     }
-    Ok(outcome)
+    if answer.is_whole {
+        return outcome;
+    }
+    let why =
+        format!("the end of the answer did not come within {} s; some of it may be lost", MORE.as_secs());
+    complain(&why, Outcome::Refused)
+}
+
+/// Sets what a pattern means, and prints which values that were. It may mean more than it sets, so what is read with it
+/// counts only where it was moved, or is what was asked for.
+fn set_matching(client: &Client, set: Update) -> io::Result<Outcome> {
+    let question = [Update::new(&set.address, Vec::new())];
+    let before = hear(client, &question)?;
+    let mut answer = hear(client, std::slice::from_ref(&set))?;
+    if answer.lines.iter().any(|line| line.address == "/error") {
+        return Ok(show(answer));
+    }
+    let after = hear(client, &question)?;
+    let is_set = |line: &Update| {
+        let is_value = ["/node/", "/norm/", "/text/"].iter().any(|tree| line.address.starts_with(tree));
+        let is_switch =
+            || commands::of(&line.address).is_some_and(|(command, _)| command.nature == Nature::Switch);
+        let is_moved = || before.is_whole && !before.lines.contains(line);
+        (is_value || is_switch()) && (holds(line, &set.values) || is_moved())
+    };
+    answer.lines.extend(after.lines.into_iter().filter(is_set));
+    answer.is_whole &= after.is_whole;
+    Ok(show(answer))
+}
+
+/// Whether an address holds what was asked for.
+fn holds(line: &Update, asked: &[Value]) -> bool {
+    match (&line.values[..], asked) {
+        ([Value::Switch(on)], [asked]) => router::switch(asked) == Some(*on),
+        ([Value::Number(is)], [Value::Number(asked)]) => (is - asked).abs() <= 1e-6 * asked.abs().max(1.0),
+        ([Value::Number(is)], [Value::Switch(on)]) => *is == f64::from(u8::from(*on)),
+        (is, asked) => is == asked,
+    }
+}
+
+/// Why a text is no address, and which one may be meant; `None` where it is one.
+fn no_address(text: &str, is_read: bool) -> Option<String> {
+    if text.starts_with('/') {
+        return None;
+    }
+    let why = format!("\"{text}\": an address begins with \"/\"");
+    let meant = format!("/{text}");
+    if let Some(acts) = refusal(&meant).filter(|_| is_read) {
+        return Some(format!("{why}; {acts}"));
+    }
+    let is_one = commands::of(&meant).is_some()
+        || ["/node/", "/norm/", "/text/"].iter().any(|tree| meant.starts_with(tree));
+    Some(format!("{why}{}", Hint(is_one.then_some(meant))))
 }
 
 /// Why an address is not read: it would act, or cannot be asked without a value.
@@ -119,7 +230,11 @@ fn refusal(address: &str) -> Option<String> {
         Nature::Question => "is asked with a value",
         _ => "is an action, and no value to read; nothing was done",
     };
-    Some(format!("{address} {what}; \"lacquer ctl {}\" does it", command_for(command.address, part)))
+    let way = match command.address {
+        "/unsubscribe" => "only a client that has subscribed sends it".to_owned(),
+        row => format!("\"lacquer ctl {}\" does it", command_for(row, part)),
+    };
+    Some(format!("{address} {what}; {way}"))
 }
 
 /// The words behind `lacquer ctl` that do what a row of the table says.
@@ -137,28 +252,15 @@ fn command_for(row: &str, part: &str) -> String {
         "/scene/save" => "scene save NAME",
         "/scene/recall" => "scene recall NAME",
         "/scene/delete" => "scene delete NAME",
-        "/subscribe" | "/unsubscribe" => "watch",
+        "/subscribe" => "watch",
         row => return format!("set {} 1", row.replace("/N", &format!("/{part}"))),
     };
     words.to_owned()
 }
 
-/// Does something that is answered only where it cannot be done: what is asked behind it shows that it is done.
+/// Does something that is answered only where it cannot be done.
 fn done(client: &Client, line: Update) -> io::Result<Outcome> {
-    client.ask(&[line, Update::new("/ping", Vec::new())])?;
-    loop {
-        let lines = client.answer(Instant::now() + PATIENCE)?.ok_or(io::ErrorKind::TimedOut)?;
-        if let Some(error) = lines.iter().find(|line| line.address == "/error") {
-            return Ok(complain(&why(error), Outcome::Wrong));
-        }
-        for line in lines {
-            match line.address.as_str() {
-                "/pong" => return Ok(Outcome::Done),
-                address if address.starts_with("/event/") => {}
-                _ => _ = print(&text(&line)),
-            }
-        }
-    }
+    answer(client, &[line])
 }
 
 fn compare(client: &Client, what: &[String]) -> io::Result<Outcome> {

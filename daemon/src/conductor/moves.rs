@@ -2,6 +2,7 @@
 
 use super::Conductor;
 use crate::conductor::on_air::{Change, SetError};
+use lacquer_control::address::commands::Beyond;
 use lacquer_control::address::pattern::{Pattern, is_pattern};
 use lacquer_control::address::{AddressError, Place, Tree, commands, router};
 use lacquer_control::desk::history::{Gesture, History, Move};
@@ -29,11 +30,17 @@ impl Conductor {
                 self.tell(Recipients::One(by), clipped.flat_map(|(change, _)| change.lines()).collect());
             }
             Err(SetError::Address(AddressError::NoMatch(_))) if is_switched => {}
-            Err(SetError::Address(AddressError::NoMatch(_))) if self.out_of_reach(address) => {
-                let why = "the pattern means only what acts, which its plain address alone reaches; nothing was done";
+            Err(error) => {
+                let is_unmatched = matches!(error, SetError::Address(AddressError::NoMatch(_)));
+                let why = match is_unmatched.then(|| self.beyond(address)).flatten() {
+                    Some(Beyond::Acts) => {
+                        "the pattern means only what acts, which its plain address alone reaches; nothing was done"
+                    }
+                    Some(Beyond::Told) => "the pattern means only what is told, never set; nothing was done",
+                    None => &error.to_string(),
+                };
                 self.refuse(by, address, why);
             }
-            Err(error) => self.refuse(by, address, &error.to_string()),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::Conductor;
 use lacquer_control::address::commands;
+use lacquer_control::address::commands::Beyond;
 use lacquer_control::address::pattern::{Pattern, is_pattern, trimmed};
 use lacquer_control::desk::scene::MOST_SCENES;
 use lacquer_control::peer::Peer;
@@ -71,7 +72,7 @@ impl Conductor {
         }
         match lines.is_empty() {
             false => Ok(lines),
-            true if self.out_of_reach(address) => {
+            true if self.beyond(address) == Some(Beyond::Acts) => {
                 Err("the pattern means only what acts; without a value it reads, so nothing was done"
                     .to_owned())
             }
@@ -79,11 +80,11 @@ impl Conductor {
         }
     }
 
-    /// Whether a pattern means something that it does not reach.
-    pub(super) fn out_of_reach(&self, address: &str) -> bool {
-        let Ok(pattern) = Pattern::new(address) else { return false };
-        commands::out_of_reach(&pattern).is_some()
-            || self.station_lines().iter().any(|line| pattern.matches(&line.address))
+    /// What a pattern means, and does not set.
+    pub(super) fn beyond(&self, address: &str) -> Option<Beyond> {
+        let pattern = Pattern::new(address).ok()?;
+        let lines = [self.station_lines(), self.status()].concat();
+        commands::beyond(&pattern, lines.iter().map(|line| line.address.as_str()))
     }
 
     /// All that holds beside the values of nodes, and the status.

@@ -108,8 +108,7 @@ pub fn chain(path: &Path, io: Option<&Io>, rate: f64) -> Result<ChainFile, Repor
     if spec.name.is_empty() {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         if !is_name(&stem) {
-            let text =
-                "its file's name cannot be the chain's name; give it a \"name:\" of letters, digits, - and _";
+            let text = "its file's name cannot be the chain's name; give it a \"name:\" of up to 64 letters, digits, - and _";
             return Err(report(path, &bytes, vec![Mistake::of_file(Problem::Other(text.to_owned()))]));
         }
         spec.name = stem;

@@ -4,16 +4,18 @@
 //! A thread that is to be restarted stays the same thread of the system: its work is called again, with the channels
 //! and sockets that it had. What the work itself held (meters, subscribers) begins anew.
 
+mod doing;
 mod faults;
 
 use faults::Wanted;
 pub use faults::obey_stdin;
+use rustix::thread::{Pid, gettid};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tracing::{error, info};
@@ -33,6 +35,8 @@ const REPORTS: usize = 8;
 /// What is known of one thread.
 struct Record {
     name: &'static str,
+    /// Which one of the system it is, once it has made progress.
+    id: OnceLock<Pid>,
     progress: AtomicU64,
     /// Whether it waits for work without a limit of time.
     waits: AtomicBool,
@@ -70,6 +74,7 @@ impl Pulse {
     pub fn new(name: &'static str) -> Self {
         let record = Arc::new(Record {
             name,
+            id: OnceLock::new(),
             progress: AtomicU64::new(0),
             waits: AtomicBool::new(false),
             reports: Mutex::default(),
@@ -87,6 +92,7 @@ impl Pulse {
     pub fn beat(&self) {
         self.0.waits.store(false, Ordering::Relaxed);
         self.0.progress.fetch_add(1, Ordering::Relaxed);
+        self.0.id.get_or_init(gettid);
         self.0.wanted.obey(self.0.name);
     }
 
@@ -171,6 +177,8 @@ struct Seen {
     thread: Arc<Record>,
     progress: u64,
     still: Duration,
+    /// How much it had run when it had been still for half of [`LATE`].
+    ran: Option<doing::Seen>,
     is_late: bool,
 }
 
@@ -198,7 +206,13 @@ impl Watcher {
         for thread in threads.iter() {
             if !self.seen.iter().any(|seen| Arc::ptr_eq(&seen.thread, thread)) {
                 let thread = Arc::clone(thread);
-                self.seen.push(Seen { thread, progress: 0, still: Duration::ZERO, is_late: false });
+                self.seen.push(Seen {
+                    thread,
+                    progress: 0,
+                    still: Duration::ZERO,
+                    ran: None,
+                    is_late: false,
+                });
             }
         }
         self.seen.retain_mut(|seen| {
@@ -224,7 +238,7 @@ impl Seen {
         let report = |text: String| Report { thread: name, text, is_restart: false };
         let progress = self.thread.progress.load(Ordering::Relaxed);
         if self.thread.waits.load(Ordering::Relaxed) || progress != self.progress {
-            (self.progress, self.still) = (progress, Duration::ZERO);
+            (self.progress, self.still, self.ran) = (progress, Duration::ZERO, None);
             let was_late = std::mem::take(&mut self.is_late);
             return was_late.then(|| {
                 info!("thread {name} makes progress again");
@@ -232,13 +246,17 @@ impl Seen {
             });
         }
         self.still += passed;
+        let id = self.thread.id.get().copied();
+        if self.ran.is_none() && self.still >= LATE / 2 {
+            self.ran = doing::look(id);
+        }
         if self.is_late || self.still < LATE {
             return None;
         }
         self.is_late = true;
         let text =
             format!("has made no progress for {} s; what it shows or does is out of date", LATE.as_secs());
-        error!("thread {name} {text}");
+        error!("thread {name} {text}{}", doing::since(self.ran, id));
         Some(report(text))
     }
 }

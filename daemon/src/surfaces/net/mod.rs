@@ -110,21 +110,8 @@ pub fn run(
     let osc = rules(control.osc.as_ref().map(|osc| &osc.rules));
     let web = rules(control.web.as_ref().map(|web| &web.rules));
     let added = control.web.as_ref().map_or(&[][..], |web| &web.names);
-    let net = Arc::new(Net {
-        asks,
-        host: Host { name: name.to_owned(), osc: control.osc.as_ref().map(|osc| osc.listen) },
-        names: Names::new(mdns::names(), added),
-        turns: Arc::new(Semaphore::new(1)),
-        clients: Mutex::new(Clients {
-            streams: Access::new(osc.clone()),
-            webs: Access::new(web.clone()),
-            audience: Subscribers::new(|peer| matches!(peer, Peer::Stream(_))),
-            query: Query::default(),
-            outs: HashMap::new(),
-            listeners: HashMap::new(),
-            refused: HashSet::new(),
-        }),
-    });
+    let host = Host { name: name.to_owned(), osc: control.osc.as_ref().map(|osc| osc.listen) };
+    let net = Arc::new(Net::new(asks, host, added, &osc, &web));
     let share = realtime::raise_open_files() / SHARE;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -157,12 +144,32 @@ pub fn run(
 }
 
 impl Net {
+    /// Nobody is connected yet. `added` are names by which the host is reached besides its own.
+    fn new(asks: Sender<RequestBundle>, host: Host, added: &[String], osc: &Rules, web: &Rules) -> Self {
+        Self {
+            asks,
+            host,
+            names: Names::new(mdns::names(), added),
+            turns: Arc::new(Semaphore::new(1)),
+            clients: Mutex::new(Clients {
+                streams: Access::new(osc.clone()),
+                webs: Access::new(web.clone()),
+                audience: Subscribers::new(|peer| matches!(peer, Peer::Stream(_))),
+                query: Query::default(),
+                outs: HashMap::new(),
+                listeners: HashMap::new(),
+                refused: HashSet::new(),
+            }),
+        }
+    }
+
     fn clients(&self) -> MutexGuard<'_, Clients> {
         // What a panic left behind is still the truth about who is connected.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells what is to be told, and asks what had to wait. False where the house closes.
+    /// Tells what is to be told, for as long as it has until the next look, and asks what had to wait: with many clients
+    /// to tell it to, more may come meanwhile, and all else on this thread has its turn. False where the house closes.
     fn look(&self, told: &Receiver<SurfaceMessage>) -> bool {
         let now = Instant::now();
         let mut clients = self.clients();
@@ -171,6 +178,9 @@ impl Net {
                 return false;
             }
             clients.take(notice, now);
+            if now.elapsed() >= LOOK {
+                break;
+            }
         }
         let Clients { audience, outs, listeners, .. } = &mut *clients;
         for (peer, lines) in audience.due(now) {
@@ -257,5 +267,42 @@ fn send(outs: &mut HashMap<Peer, mpsc::Sender<Vec<Update>>>, peer: Peer, lines: 
         && out.try_send(lines).is_err()
     {
         outs.remove(&peer);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+    use crossbeam_channel::bounded;
+
+    #[test]
+    fn much_that_is_to_be_told_leaves_turns_to_all_else() {
+        const NOTICES: usize = 4_096;
+        let (asks, _asked) = bounded(1);
+        let net = Net::new(
+            asks,
+            Host { name: String::new(), osc: None },
+            &[],
+            &Rules::default(),
+            &Rules::default(),
+        );
+        let (tell, told) = bounded(NOTICES);
+        let lines: Vec<_> = (0..50).map(|at| Update::number(format!("/node/n{at}/gain"), 1.0)).collect();
+        for _ in 0..NOTICES {
+            tell.send(SurfaceMessage::Tell { to: Recipients::All, lines: lines.clone() }).unwrap();
+        }
+        assert!(net.look(&told));
+        assert!(!told.is_empty(), "one look took all");
+        let mut left = told.len();
+        while left > 0 {
+            assert!(net.look(&told));
+            assert!(told.len() < left, "each look takes some");
+            left = told.len();
+        }
+        assert_eq!(
+            net.clients().query.value("/node/n49/gain"),
+            Some(&[lacquer_control::value::Value::Number(1.0)][..])
+        );
     }
 }
