@@ -12,7 +12,7 @@
 //! above the ceiling, by some tenths of a dB and by some dB.
 
 use crate::block::{Block, MAX_CHANNELS, QUANTUM};
-use crate::dsp::boxes::Boxes;
+use crate::dsp::boxes::{Boxes, LEAST};
 use crate::dsp::delay::Delay;
 use crate::dsp::follower::one_pole;
 use crate::dsp::lowest::Lowest;
@@ -201,10 +201,13 @@ impl Node for Limiter {
         drives.iter_mut().take(block.frames()).for_each(|place| *place = drive.tick());
         // All channels together, or each by itself.
         let mut peaks = [[0.0; QUANTUM]; MAX_CHANNELS];
+        // About +197 dBFS. What is higher is clipped: its gain could not be smoothed, and would be silence.
+        let most = ceiling.value() / LEAST;
         for (at, (samples, past)) in block.channels().zip(&mut self.channels).enumerate() {
             if drives != [1.0; QUANTUM] {
                 samples.iter_mut().zip(&drives).for_each(|(sample, drive)| *sample *= drive);
             }
+            samples.iter_mut().for_each(|sample| *sample = sample.clamp(-most, most));
             self.interpolator.listen(&mut past.history, samples, &mut peaks[if self.apart { at } else { 0 }]);
         }
         let mut reached = 1.0_f64;
