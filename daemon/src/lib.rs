@@ -18,6 +18,7 @@ pub mod link;
 pub mod load;
 pub mod log;
 pub mod midi;
+pub mod named;
 pub mod net;
 pub mod panics;
 pub mod plot;

@@ -1,5 +1,6 @@
 //! What `run` shows: live meters on a terminal, plain lines in a pipe. A surface that only listens.
 
+use crate::named::shown;
 use crate::reload::Loaded;
 use crate::taps::meters::FLOOR;
 use crate::threads::supervise::{self, Pulse};
@@ -55,7 +56,7 @@ impl Screen {
             return;
         }
         let names: Vec<_> = loaded.chains.iter().map(|chain| chain.name.as_str()).collect();
-        let head = format!("Lacquer  {}  ({})", loaded.station.name, path.display());
+        let head = format!("Lacquer  {}  ({})", loaded.station.name, shown(path));
         let help = match osc {
             Some(address) => format!(
                 "control   lacquer ctl --to {address} swap {}\n          lacquer ctl --to {address} set /node/ID/PARAMETER VALUE   (or any OSC client)\n          kill -HUP reloads the files; Ctrl-C fades out and ends",

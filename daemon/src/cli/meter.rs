@@ -5,6 +5,7 @@ use crate::files::{Accept, FileError, Place, Source};
 use crate::plot::{self, Measured};
 use indicatif::{ProgressBar, ProgressStyle};
 use lacquer_graph::dsp::kweight::LOWEST_RATE;
+use lacquer_graph::error::printable;
 use lacquer_graph::metering::spectrum::Spectrum;
 use lacquer_graph::metering::{FLOOR, Meters};
 use serde_json::json;
@@ -114,6 +115,7 @@ fn halved(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
 
 fn table(measured: &Measured) -> String {
     let Measured { file, rate, channels, seconds, reading, .. } = measured;
+    let file = printable(file);
     let minutes = (seconds / 60.0).floor();
     let mut text =
         format!("{file}\n{channels} channels, {rate} Hz, {minutes}:{:04.1}\n\n", seconds - 60.0 * minutes);

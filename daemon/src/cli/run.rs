@@ -4,6 +4,7 @@ use super::{Outcome, complain};
 use crate::again::Note;
 use crate::air::Air;
 use crate::link::{self, Cabling};
+use crate::named::shown;
 use crate::net::announce::announce;
 use crate::reload::Loaded;
 use crate::screen::Screen;
@@ -44,7 +45,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Some(config) => match osc(config, asks.clone()) {
             Ok(osc) => Some(osc),
             Err(error) => {
-                let text = format!("{}: osc: cannot listen on {}: {error}", path.display(), config.listen);
+                let text = format!("{}: osc: cannot listen on {}: {error}", shown(path), config.listen);
                 return complain(&text, Outcome::Refused);
             }
         },
@@ -52,7 +53,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let control = loaded.station.control.clone();
     let bound = match net::bind(&control) {
         Ok(bound) => bound,
-        Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
+        Err(error) => return complain(&format!("{}: {error}", shown(path)), Outcome::Refused),
     };
     let (ports, new_ports) = bounded(4);
     let station = loaded.station.name.clone();
@@ -77,7 +78,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Ok(Ok(link)) => Some(link),
         // The conductor says so, and looks for it.
         Ok(Err(error)) if error.may_pass() => None,
-        Ok(Err(error)) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
+        Ok(Err(error)) => return complain(&format!("{}: {error}", shown(path)), Outcome::Refused),
         Err(_) => None,
     };
     let collector = Collector::new();

@@ -2,6 +2,7 @@
 
 use super::{Outcome, complain};
 use crate::files::Place;
+use crate::named::shown;
 use crate::{reload, touchosc};
 use lacquer_graph::plan::Plan;
 use std::iter;
@@ -26,7 +27,7 @@ pub(super) fn run(path: &Path, output: &Path, force: bool, reply_port: Option<u1
         loaded.chains.iter().filter_map(|chain| chain.plan(io, reload::NOMINAL_RATE).ok()).collect();
     let layout = match touchosc::layout(&loaded, &plans, reply_port) {
         Ok(layout) => layout,
-        Err(error) => return complain(&format!("{}: {error}", output.display()), Outcome::Refused),
+        Err(error) => return complain(&format!("{}: {error}", shown(output)), Outcome::Refused),
     };
     match place.write(&layout) {
         Ok(()) => Outcome::Done,

@@ -1,10 +1,13 @@
 //! The keeper's thread: writes the state file and the audit log, so that nobody else waits for a disk.
 
+use crate::named::shown;
 use crate::state::{self, Kept};
 use crate::threads::supervise::{self, Pulse};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -49,7 +52,7 @@ impl Files {
             return None;
         };
         if let Err(error) = fs::create_dir_all(&folder) {
-            warn!("nothing is kept for the next start: {}: {error}", folder.display());
+            warn!("nothing is kept for the next start: {}: {error}", shown(&folder));
             return None;
         }
         let stem = state::stem(station);
@@ -98,7 +101,7 @@ fn run(files: &Files, kept: &Receiver<Keep>, pulse: &Pulse) {
         if written.is_ok() {
             newest = None;
             if failed {
-                info!("{}: what is on air is kept again", files.state.display());
+                info!("{}: what is on air is kept again", shown(&files.state));
             }
         }
         failed = written.is_err();
@@ -106,7 +109,7 @@ fn run(files: &Files, kept: &Receiver<Keep>, pulse: &Pulse) {
             let Err(error) = result else { continue };
             if complained.is_none_or(|before| before.elapsed() > QUIET) {
                 complained = Some(Instant::now());
-                warn!("{}: {error}; what is on air plays on, but is not kept", path.display());
+                warn!("{}: {error}; what is on air plays on, but is not kept", shown(path));
             }
         }
         wait.iter().for_each(|done| _ = done.try_send(()));
@@ -117,6 +120,8 @@ fn append(path: &Path, lines: &str) -> io::Result<()> {
     if path.metadata().is_ok_and(|meta| meta.len() >= FULL) {
         fs::rename(path, path.with_extension("log.1"))?;
     }
-    let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
+    // Where a FIFO lies in its place, nobody is waited for.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file: File = OpenOptions::new().create(true).append(true).custom_flags(flags).open(path)?;
     file.write_all(lines.as_bytes())
 }
