@@ -76,3 +76,23 @@ pub fn lines(text: &str) -> String {
     let cells = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
     text.split('\n').map(cells).collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_opened_and_only_so_much_is_read() {
+        let told = |path: &str| open(Path::new(path)).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(told("/dev/zero"), "a device, not a file");
+        assert_eq!(told("/"), "a folder, not a file");
+        let own = std::env::current_exe().unwrap();
+        assert_eq!(read(&own, 10).unwrap().len(), 11);
+    }
+
+    #[test]
+    fn a_name_is_one_line_and_lines_command_nothing() {
+        assert_eq!(shown(Path::new("a: ok\nb\t\u{1b}[2J\u{202e}")), "a: ok\\nb\\t\\u{1b}[2J\\u{202e}");
+        assert_eq!(lines("a\tb\n\u{1b}c\u{202e}"), "a\tb\n\\u{1b}c\\u{202e}");
+    }
+}
