@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_graph::file::yaml::{self, Item};
+use lacquer::media::{Depth, Sink};
+use lacquer_graph::file::yaml;
+use lacquer_graph::file::yaml::Item;
 use lacquer_tests::daemon::{Folder, ends, lacquer, root};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -146,6 +149,89 @@ fn a_missing_file_a_folder_and_a_huge_file_are_told() {
     let binary = folder.at("binary.yaml");
     fs::write(&binary, [b'n', 0xff, 0xfe, 0]).unwrap();
     assert!(refused(&binary).contains("not UTF-8 text (byte 1)"));
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once_by_every_command_and_wherever_it_is_named() {
+    let folder = Folder::new("nofiles");
+    let fifo = folder.at("fifo.yaml");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let (fifo, zero) = (fifo.to_str().unwrap(), "/dev/zero");
+    let sound = folder.at("in.wav");
+    let sink = Sink::create(&sound, 48_000, 2, Depth::Int16).unwrap();
+    sink.finish().unwrap();
+    let (sound, out) = (sound.to_str().unwrap(), folder.at("out.wav"));
+    let (out, layout) = (out.to_str().unwrap(), folder.at("x.tosc"));
+    let chain = folder.write("chain.yaml", "nodes: [gain]\n");
+    for (given, what) in [(fifo, "a FIFO, not a file"), (zero, "a device, not a file")] {
+        for (code, args) in [
+            (1, vec!["check", given]),
+            (1, vec!["graph", given]),
+            (1, vec!["meter", given]),
+            (1, vec!["render", "--chain", given, sound, out]),
+            (1, vec!["render", "--chain", chain.to_str().unwrap(), given, out]),
+            (1, vec!["touchosc", given, "-o", layout.to_str().unwrap()]),
+            (78, vec!["run", given]),
+        ] {
+            let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+            let about = format!("{args:?}");
+            let done = ends(&about, move || lacquer(&args.iter().map(String::as_str).collect::<Vec<_>>()));
+            let told = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), Some(code), "{about}: {told}");
+            assert!(told.starts_with(&format!("{given}: {what}")), "{about}: {told}");
+        }
+    }
+    for (name, text, what) in [
+        ("chain", "chains: [fifo.yaml]\n", "chain file"),
+        ("cues", "chains: [chain.yaml]\ncues: fifo.yaml\n", "cue list"),
+        ("map", "chains: [chain.yaml]\ncontrol: {midi: [{map: fifo.yaml}]}\n", "MIDI map"),
+    ] {
+        let told =
+            refused(&folder.write(&format!("{name}.s.yaml"), &format!("audio: {{backend: null}}\n{text}")));
+        assert!(told.contains(&format!("{what} {fifo}: a FIFO, not a file")), "{told}");
+    }
+    for ending in ["wav", "txt", "raw"] {
+        let name = format!("room.{ending}");
+        mknodat(CWD, folder.at(&name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let chain = folder.write("room.yaml", &format!("nodes: [convolver: {{impulse: {name}}}]\n"));
+        assert!(refused(&chain).contains("a FIFO, not a file"));
+    }
+}
+
+#[test]
+fn no_name_of_a_file_forges_a_line() {
+    let folder = Folder::new("forged");
+    let at = |name: &str| folder.at(name).display().to_string();
+    let (good, bad) = (at("a.yaml: ok\nb.yaml"), at("bad\n\u{1b}[2J\u{202e}.yaml"));
+    fs::write(&good, "name: a\nnodes: [gain]\n").unwrap();
+    fs::write(&bad, "nodes: [gian]\n").unwrap();
+    let (sound, out) = (at("in\n.wav"), at("out\n.wav"));
+    let mut sink = Sink::create(Path::new(&sound), 48_000, 1, Depth::Float64).unwrap();
+    sink.write(&[&[f64::NAN, 2.0]]).unwrap();
+    sink.finish().unwrap();
+    let plain =
+        |name: &str| name.replace('\n', "\\n").replace('\u{1b}', "\\u{1b}").replace('\u{202e}', "\\u{202e}");
+    for (args, given) in [
+        (vec!["check", &good], &good),
+        (vec!["check", &bad], &bad),
+        (vec!["graph", &bad], &bad),
+        (vec!["run", &bad], &bad),
+        (vec!["meter", &sound], &sound),
+        (vec!["meter", &bad], &bad),
+        (vec!["render", "--force", "--chain", &good, &sound, &out], &sound),
+        (vec!["render", "--chain", &good, &sound, &out], &out),
+        (vec!["render", "--chain", &bad, &sound, &out], &bad),
+        (vec!["touchosc", &bad, "-o", &out], &bad),
+    ] {
+        let done = lacquer(&args);
+        let told = [done.stdout, done.stderr].concat();
+        let told = String::from_utf8_lossy(&told);
+        assert!(told.contains(&plain(given)) && !told.contains(given.as_str()), "{args:?}: {told}");
+    }
+    // A program gets the name itself.
+    let json: serde_json::Value =
+        serde_json::from_slice(&lacquer(&["meter", "--json", &sound]).stdout).unwrap();
+    assert_eq!(json["file"], serde_json::json!(sound));
 }
 
 #[test]

@@ -145,7 +145,7 @@ fn what_is_no_impulse_is_told() {
     write(&folder.at("hall.wav"), RATE, Depth::Float32, &room(2, RATE, 0.01));
     assert_eq!(told("hal.wav"), "no such file, did you mean \"hall.wav\"?");
     assert_eq!(told("rooms/hall.wav"), "no such file");
-    assert_eq!(told("."), "a folder, or no regular file");
+    assert_eq!(told("."), "a folder, not a file");
     write(&folder.at("three.wav"), RATE, Depth::Float32, &room(3, RATE, 0.01));
     assert_eq!(told("three.wav"), "it has 3 channels; an impulse has 1, 2, or 4 (true stereo: LL LR RL RR)");
     let ten = (10.0 * RATE) as usize;

@@ -73,7 +73,7 @@ fn an_impulse_is_set_refused_undone_and_kept() {
         ("/etc/passwd", "\"/etc/passwd\" lies outside the chain file's folder"),
         ("rooms/../../x.wav", "lies outside the chain file's folder"),
         ("a.yaml", "not an audio file"),
-        ("rooms", "a folder, or no regular file"),
+        ("rooms", "a folder, not a file"),
         ("rooms/link.wav", "it leads out of the chain file's folder"),
         ("secret.txt", "line 1 holds something that is not a number"),
     ] {

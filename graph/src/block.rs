@@ -5,8 +5,11 @@ pub const SUBBLOCK: usize = 64;
 /// Most channels an edge carries.
 pub const MAX_CHANNELS: usize = 8;
 
-/// Highest sample that is taken as it comes: +2000 dBFS. Its square, and sums of such squares, are far from the end of f64.
+/// Highest sample that meters take as it comes: +2000 dBFS. Its square, and sums of such squares, are far from the end of f64.
 pub const HIGHEST: f64 = 1e100;
+/// Highest sample that a chain is given as it comes: +200 dBFS, above the codes of 32-bit integers taken for samples. What is
+/// higher is no sound, and filters would ring from it for a second.
+pub const LOUDEST: f64 = 1e10;
 
 /// One channel of one quantum.
 pub type Plane = [f64; SUBBLOCK];

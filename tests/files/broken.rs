@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use lacquer::media::{Depth, Sink};
+use lacquer::media::{Accept, Depth, Sink, Source};
 
-use super::{Folder, Random, ffmpeg, message, noise, read, run, truncate, write};
+use super::{Folder, Random, ffmpeg, message, noise, read, read_as_far, refusal, run, truncate, write};
 
 #[test]
 fn wav_that_is_cut_off_or_left_open() {
@@ -47,6 +47,96 @@ fn wav_that_is_cut_off_or_left_open() {
 }
 
 #[test]
+fn a_flac_without_audio_is_read_and_one_that_was_cut_off_behind_its_header_is_not() {
+    let folder = Folder::new("no-frames");
+    let sink = Sink::create(&folder.at("ours.flac"), 44_100, 2, Depth::Int24).unwrap();
+    sink.finish().unwrap();
+    write(&folder.at("empty.wav"), 96_000, Depth::Int16, &[vec![]]).unwrap();
+    ffmpeg(&["-i", "empty.wav", "theirs.flac"], &folder);
+    for (name, rate, channels, bits) in [("ours.flac", 44_100, 2, 24), ("theirs.flac", 96_000, 1, 16)] {
+        let path = folder.at(name);
+        let source = Source::open_as(&path, Accept::Whole).unwrap();
+        assert_eq!((source.rate(), source.channels(), source.bits()), (rate, channels, Some(bits)), "{name}");
+        assert_eq!(read(&path).unwrap(), (vec![vec![]; channels], Some(0)), "{name}");
+        // Something follows, or the header says that there was audio.
+        let bytes = fs::read(&path).unwrap();
+        for change in [|bytes: &mut Vec<u8>| bytes.push(0xff), |bytes: &mut Vec<u8>| bytes[26..42].fill(0)] {
+            let mut bytes = bytes.clone();
+            change(&mut bytes);
+            fs::write(&path, bytes).unwrap();
+            message(&path);
+        }
+    }
+}
+
+#[test]
+fn a_wav_that_ends_within_a_frame_is_read_and_said() {
+    let folder = Folder::new("torn");
+    let path = folder.at("a.wav");
+    write(&path, 44_100, Depth::Int16, &noise(2, 1_000, 0.5)).unwrap();
+    let (audio, _) = read(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let data = bytes.windows(4).position(|word| word == b"data").unwrap() + 4;
+    bytes[data..data + 4].copy_from_slice(&4_002_u32.to_le_bytes());
+    bytes.extend([1, 2]);
+    fs::write(&path, &bytes).unwrap();
+    let said = "its data ends within a frame (2 of 4 bytes are there)";
+    let (there, warnings) = read_as_far(&path).unwrap();
+    assert!(there == audio);
+    assert_eq!(warnings, [format!("{}: {said}; what is there was read", path.display())]);
+    assert_eq!(refusal(&path), format!("{}: {said}; get a whole copy", path.display()));
+    // The byte that pads an odd size is no part of a frame, though some count it.
+    write(&path, 44_100, Depth::Int24, &noise(1, 1_001, 0.5)).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let data = bytes.windows(4).position(|word| word == b"data").unwrap() + 4;
+    bytes[data..data + 4].copy_from_slice(&3_004_u32.to_le_bytes());
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(read_as_far(&path).unwrap().1, Vec::<String>::new());
+}
+
+#[test]
+fn what_the_decoder_library_finds_is_told_in_our_words() {
+    let folder = Folder::new("our-words");
+    write(&folder.at("source.wav"), 48_000, Depth::Int16, &noise(2, 100_000, 0.3)).unwrap();
+    let made: [(&str, &[&str]); 5] = [
+        ("a.flac", &[]),
+        ("a.ogg", &["-c:a", "libvorbis"]),
+        ("b.ogg", &["-c:a", "flac"]),
+        ("a.aac", &[]),
+        ("a.m4a", &[]),
+    ];
+    let mut random = Random::new(11);
+    for (name, arguments) in made {
+        ffmpeg(&[&["-i", "source.wav"], arguments, &[name]].concat(), &folder);
+        let whole = fs::read(folder.at(name)).unwrap();
+        let mut told = 0;
+        for _ in 0..20 {
+            let mut bytes = whole.clone();
+            // Where all pages behind a place are broken, FLAC in Ogg looks as if it ended there.
+            for _ in 0..if name == "b.ogg" { 1 } else { 6 } {
+                let at = whole.len() / 4 + random.bits() as usize % (whole.len() / 2);
+                bytes[at] ^= 1 << (random.bits() % 8);
+            }
+            fs::write(folder.at("bad"), bytes).unwrap();
+            let Err(error) = read(&folder.at("bad")) else { continue };
+            let text = error.to_string();
+            told += usize::from(text.ends_with(": a part of it is broken or missing; get a whole copy"));
+            let theirs = ["crc", "invalid", "bitstream", "aac:", "ogg:", "flac:", "core ("];
+            assert!(!theirs.iter().any(|word| text.contains(word)), "{name}: {text}");
+        }
+        assert!(told > 10, "{name}: {told}");
+    }
+    for (name, codec, what) in [("a.opus", "libopus", "Opus, which"), ("b.m4a", "alac", "of a kind that")] {
+        ffmpeg(&["-i", "source.wav", "-c:a", codec, name], &folder);
+        let advice = "convert it to wav or flac, or get a whole copy";
+        assert_eq!(
+            message(&folder.at(name)),
+            format!("cannot be read: its audio is {what} is not handled; {advice}")
+        );
+    }
+}
+
+#[test]
 fn what_is_no_audio() {
     let folder = Folder::new("none");
     let path = folder.at("take.wav");
@@ -62,7 +152,7 @@ fn what_is_no_audio() {
     }
     assert!(message(&folder.at("missing.wav")).contains("cannot be opened"));
     fs::create_dir(folder.at("dir.wav")).unwrap();
-    message(&folder.at("dir.wav"));
+    assert_eq!(message(&folder.at("dir.wav")), "a folder, not a file; give the name of an audio file");
     ffmpeg(&["-f", "lavfi", "-i", "anoisesrc=d=1", "-ac", "16", "many.wav"], &folder);
     assert!(message(&folder.at("many.wav")).contains("has 16 channels"));
 }

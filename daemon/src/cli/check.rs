@@ -1,24 +1,18 @@
 //! `lacquer check`: every error of stations, chains, MIDI maps and cue lists.
 
 use super::{Outcome, print};
+use crate::process::named::shown;
 use crate::station::load;
+use lacquer_graph::file::error::Report;
 use lacquer_graph::file::yaml::{Item, parse};
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(files: &[PathBuf]) -> Outcome {
     let mut outcome = Outcome::Done;
     for file in files {
-        let reports = if is_station(file) {
-            load::station(file, None).err().unwrap_or_default()
-        } else if has(file, &["controls", "device"]) {
-            load::map(file).err().flatten().into_iter().collect()
-        } else if has(file, &["cues"]) {
-            load::cue_list(file).err().into_iter().collect()
-        } else {
-            load::chain(file, None, load::NOMINAL_RATE).err().into_iter().collect()
-        };
+        let reports = check(file);
         if reports.is_empty() {
-            print(&format!("{}: ok", file.display()));
+            print(&format!("{}: ok", shown(file)));
         }
         for report in reports {
             outcome = super::complain(&report, Outcome::Wrong);
@@ -27,20 +21,31 @@ pub(super) fn run(files: &[PathBuf]) -> Outcome {
     outcome
 }
 
-/// Whether a file means to be a station: it speaks of audio or of chains, and not of nodes.
-fn is_station(file: &Path) -> bool {
-    !has(file, &["nodes"]) && has(file, &["audio", "chains", "control"])
+/// All that is wrong with a file. It is read once: what it means to be is told by its keys.
+fn check(file: &Path) -> Vec<Report> {
+    let bytes = match load::read(file) {
+        Ok(bytes) => bytes,
+        Err(report) => return vec![report],
+    };
+    let keys = keys(&bytes);
+    let has = |wanted: &[&str]| keys.iter().any(|key| wanted.contains(&key.as_str()));
+    if !has(&["nodes"]) && has(&["audio", "chains", "control"]) {
+        return load::station_of(file, &bytes, None).err().unwrap_or_default();
+    }
+    let report = if has(&["controls", "device"]) {
+        load::map_of(file, &bytes).err()
+    } else if has(&["cues"]) {
+        load::cue_list_of(file, &bytes).err()
+    } else {
+        load::chain_of(file, &bytes, None, load::NOMINAL_RATE).err()
+    };
+    report.into_iter().collect()
 }
 
-/// Whether a file has one of these keys.
-fn has(file: &Path, keys: &[&str]) -> bool {
-    let Ok(meta) = file.metadata() else { return false };
-    if meta.len() > lacquer_graph::file::yaml::MAX_BYTES {
-        return false;
+/// The keys of a file, as far as it has any.
+fn keys(bytes: &[u8]) -> Vec<String> {
+    match parse(bytes).map(|(root, _)| root.item) {
+        Ok(Item::Map(entries)) => entries.into_iter().map(|entry| entry.key).collect(),
+        _ => Vec::new(),
     }
-    let root = std::fs::read(file).ok().and_then(|bytes| parse(&bytes).ok());
-    let Some((Item::Map(entries), _)) = root.map(|(root, mistakes)| (root.item, mistakes)) else {
-        return false;
-    };
-    entries.iter().any(|entry| keys.contains(&entry.key.as_str()))
 }

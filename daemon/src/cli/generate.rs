@@ -1,6 +1,7 @@
 //! What packagers install beside the command: manual pages and completions, made from its own description and tables.
 
 use super::{Cli, Outcome, complain, nodes};
+use crate::process::named::shown;
 use crate::station::schema;
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -15,7 +16,7 @@ use std::path::Path;
 pub(super) fn run(folder: &Path) -> Outcome {
     match write(folder) {
         Ok(()) => Outcome::Done,
-        Err(error) => complain(&format!("{}: {error}", folder.display()), Outcome::Refused),
+        Err(error) => complain(&format!("{}: {error}", shown(folder)), Outcome::Refused),
     }
 }
 

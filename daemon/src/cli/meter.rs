@@ -2,9 +2,11 @@
 
 use super::{Outcome, complain, print, untaken};
 use crate::media::{Accept, FileError, Place, Source};
-use crate::offline::plot::{self, Measured};
+use crate::offline::plot;
+use crate::offline::plot::Measured;
 use indicatif::{ProgressBar, ProgressStyle};
 use lacquer_graph::dsp::filter::k_weighting::LOWEST_RATE;
+use lacquer_graph::file::error::printable;
 use lacquer_graph::metering::spectrum::Spectrum;
 use lacquer_graph::metering::{FLOOR, Meters};
 use serde_json::json;
@@ -114,6 +116,7 @@ fn halved(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
 
 fn table(measured: &Measured) -> String {
     let Measured { file, rate, channels, seconds, reading, .. } = measured;
+    let file = printable(file);
     let minutes = (seconds / 60.0).floor();
     let mut text =
         format!("{file}\n{channels} channels, {rate} Hz, {minutes}:{:04.1}\n\n", seconds - 60.0 * minutes);

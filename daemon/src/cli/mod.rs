@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 an input was wrong, 2 the command line was wrong, 3 the system
-//! refused, 78 `run` was given a bad station.
+//! refused, 78 `run` was given a bad station, 130 `render` was interrupted. After a signal `run` ends with 0; all other commands
+//! are ended by the signal itself.
 
 mod check;
 mod ctl;
@@ -14,11 +15,12 @@ mod run;
 mod touchosc;
 
 use crate::media::{Accept, FileError};
+use crate::process::named::{lines, shown};
 use crate::process::panics;
 use crate::station::schema;
 use clap::{Parser, Subcommand, ValueEnum};
-use lacquer_graph::file::error::printable;
 use lacquer_graph::metering::intake::Intake;
+use lacquer_graph::param::gain_to_db;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -36,7 +38,7 @@ enum Outcome {
     Refused,
     /// The station is bad: systemd must not start it again.
     BadStation,
-    /// A signal ended it.
+    /// A signal ended `render`.
     Interrupted,
 }
 
@@ -377,19 +379,14 @@ fn untaken(file: &Path, intake: &Intake, rate: f64) -> Option<String> {
         ));
     }
     if intake.beyond > 0 {
-        all.push(format!("{} above +2000 dBFS and taken as +2000 dBFS", samples(intake.beyond)));
+        let (what, most) = (samples(intake.beyond), gain_to_db(intake.most()));
+        all.push(format!("{what} above {most:+.0} dBFS and taken as {most:+.0} dBFS"));
     }
-    (!all.is_empty()).then(|| format!("{}: {}", file.display(), all.join("; ")))
+    (!all.is_empty()).then(|| format!("{}: {}", shown(file), all.join("; ")))
 }
 
 /// Says on stderr what is wrong.
 fn complain(what: &impl std::fmt::Display, outcome: Outcome) -> Outcome {
     eprintln!("{}", lines(&what.to_string()));
     outcome
-}
-
-/// Lines in which nothing can command a terminal: names of files, and what others have named, may hold anything.
-fn lines(text: &str) -> String {
-    let cells = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
-    text.split('\n').map(cells).collect::<Vec<_>>().join("\n")
 }

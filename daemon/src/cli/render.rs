@@ -4,11 +4,13 @@ use super::{Outcome, Quality, complain, untaken};
 use crate::audio::backend::file::Memory;
 use crate::audio::callback::Callback;
 use crate::media::{Accept, Depth, FileError, Place, Sink, Source, Written};
+use crate::process::named::shown;
 use crate::station::load;
 use basedrop::{Collector, Owned};
 use indicatif::{ProgressBar, ProgressStyle};
 use lacquer_control::message::{FromAudio, ToAudio};
 use lacquer_control::queues::{ControlEnd, queues};
+use lacquer_graph::block::LOUDEST;
 use lacquer_graph::metering::intake::Intake;
 use lacquer_graph::plan::{Group, Io};
 use lacquer_graph::run::engine::Event;
@@ -83,10 +85,10 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
     };
     if !sink.place(source.speakers()) {
         let said = "its loudspeaker positions are not kept in a flac file: readers will take the usual ones";
-        complain(&format!("{}: {said}", output.display()), Outcome::Done);
+        complain(&format!("{}: {said}", shown(output)), Outcome::Done);
     }
     let mut engine = Renderer::new(&plan);
-    let mut intake = Intake::default();
+    let mut intake = Intake::up_to(LOUDEST);
     let result = render(&mut engine, &mut intake, &plan, &mut source, sink, &interrupted);
     if result.is_ok() {
         let warnings = source.warnings().into_iter().chain(untaken(input, &intake, rate));
@@ -94,11 +96,7 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
     }
     match result {
         Ok(written) if written.clipped > 0 => complain(
-            &format!(
-                "{}: {} samples were above full scale and are clipped",
-                output.display(),
-                written.clipped
-            ),
+            &format!("{}: {} samples were above full scale and are clipped", shown(output), written.clipped),
             Outcome::Done,
         ),
         Ok(_) => Outcome::Done,

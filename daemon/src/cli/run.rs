@@ -1,19 +1,21 @@
 //! `lacquer run`: the daemon, in the foreground.
 
 use super::{Outcome, complain};
-use crate::audio::realtime;
-use crate::audio::session::{self, Cabling};
+use crate::audio::session::Cabling;
+use crate::audio::{realtime, session};
 use crate::conductor::chains::Chains;
 use crate::conductor::on_air::OnAir;
 use crate::conductor::{Conductor, Desk};
+use crate::process::named::shown;
 use crate::process::restart::Note;
 use crate::process::{log, state_file, state_writer, supervise};
-use crate::station::load::{self, Loaded};
+use crate::station::load;
+use crate::station::load::Loaded;
 use crate::surfaces::mdns::announce;
-use crate::surfaces::net;
-use crate::surfaces::osc::{self, Osc, osc};
+use crate::surfaces::osc::{Osc, osc};
 use crate::surfaces::terminal::Screen;
 use crate::surfaces::{midi as midi_thread, signals};
+use crate::surfaces::{net, osc};
 use basedrop::Collector;
 use crossbeam_channel::bounded;
 use lacquer_control::subscribe::SurfaceMessage;
@@ -46,7 +48,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Some(config) => match osc(config, asks.clone()) {
             Ok(osc) => Some(osc),
             Err(error) => {
-                let text = format!("{}: osc: cannot listen on {}: {error}", path.display(), config.listen);
+                let text = format!("{}: osc: cannot listen on {}: {error}", shown(path), config.listen);
                 return complain(&text, Outcome::Refused);
             }
         },
@@ -54,7 +56,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let control = loaded.station.control.clone();
     let bound = match net::bind(&control) {
         Ok(bound) => bound,
-        Err(error) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
+        Err(error) => return complain(&format!("{}: {error}", shown(path)), Outcome::Refused),
     };
     let (ports, new_ports) = bounded(4);
     let station = loaded.station.name.clone();
@@ -79,7 +81,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Ok(Ok(link)) => Some(link),
         // The conductor says so, and looks for it.
         Ok(Err(error)) if error.may_pass() => None,
-        Ok(Err(error)) => return complain(&format!("{}: {error}", path.display()), Outcome::Refused),
+        Ok(Err(error)) => return complain(&format!("{}: {error}", shown(path)), Outcome::Refused),
         Err(_) => None,
     };
     let collector = Collector::new();

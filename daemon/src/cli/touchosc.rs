@@ -2,6 +2,7 @@
 
 use super::{Outcome, complain};
 use crate::media::Place;
+use crate::process::named::shown;
 use crate::station::load;
 use lacquer_control::surface::touchosc;
 use lacquer_graph::plan::Plan;
@@ -27,7 +28,7 @@ pub(super) fn run(path: &Path, output: &Path, force: bool, reply_port: Option<u1
         loaded.chains.iter().filter_map(|chain| chain.plan(io, load::NOMINAL_RATE).ok()).collect();
     let layout = match touchosc::layout(&loaded.station.name, &plans, reply_port) {
         Ok(layout) => layout,
-        Err(error) => return complain(&format!("{}: {error}", output.display()), Outcome::Refused),
+        Err(error) => return complain(&format!("{}: {error}", shown(output)), Outcome::Refused),
     };
     match place.write(&layout) {
         Ok(()) => Outcome::Done,

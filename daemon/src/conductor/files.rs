@@ -1,6 +1,7 @@
 //! The conductor and its files: reading again, watching, taking over.
 
 use super::Conductor;
+use crate::process::named::shown;
 use crate::process::systemd;
 use crate::station::{Station, load};
 use crate::surfaces::watcher;
@@ -92,7 +93,7 @@ impl Conductor {
         let io = self.air.shelf.io().clone();
         match load::chain(path, Some(&io), self.air.shelf.rate()) {
             Ok(file) => {
-                info!("{} changed on disk", path.display());
+                info!("{} changed on disk", shown(path));
                 let start = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
                 let (files, latency) = (self.air.shelf.with(file), self.air.shelf.latency_ms());
                 self.taken_over(Peer::Files, &files, latency, false, &start);

@@ -2,6 +2,7 @@
 
 use super::{Finding, finding};
 use crate::audio::backend::cpal;
+use crate::process::named::shown;
 use crate::process::state_file;
 use crate::station::{Audio, Backend, Station};
 use lacquer_control::surface::client::Client;
@@ -153,7 +154,7 @@ pub fn place() -> Finding {
 
 /// Whether a folder can be written, and has `wanted` bytes free.
 pub fn room(folder: &Path, wanted: u64) -> Finding {
-    let shown = folder.display().to_string();
+    let shown = shown(folder);
     let mend = format!("sudo mkdir -p {shown}; sudo chown $USER: {shown}");
     let refused = |error: &dyn std::fmt::Display| {
         finding("state folder", format!("{shown}: {error}"), false, mend.clone())

@@ -21,6 +21,7 @@ use super::mp4::Stated;
 use super::ogg::Vorbis;
 use super::trail::{Trail, after_flac_header};
 use super::{MAX_CHANNELS, aiff};
+use crate::process::named;
 use crate::process::panics::quietly;
 
 /// The comment in which a FLAC file gives its loudspeakers: RFC 9639, section 8.6.2.
@@ -142,7 +143,7 @@ impl Coded {
         let mut decoder = symphonia::default::get_codecs().make_audio_decoder(params, &options)?;
         let is_few = params.channels.as_ref().is_some_and(|channels| channels.count() <= MAX_CHANNELS);
         let vorbis = if id == FORMAT_ID_OGG && params.codec == CODEC_ID_VORBIS && is_few {
-            let mut file = File::open(path)?;
+            let mut file = named::open(path)?;
             file.seek(SeekFrom::Start(start))?;
             Some(Box::new(Vorbis::open(file, track.id, &mut *decoder)?))
         } else {
@@ -161,9 +162,9 @@ impl Coded {
             expected: None,
             is_excerpt: false,
             trail: match id {
-                FORMAT_ID_MP3 | FORMAT_ID_ADTS => Some(Trail::new(File::open(path)?, start)),
+                FORMAT_ID_MP3 | FORMAT_ID_ADTS => Some(Trail::new(named::open(path)?, start)),
                 FORMAT_ID_FLAC => {
-                    let file = File::open(path)?;
+                    let file = named::open(path)?;
                     let first = after_flac_header(&file, start)?;
                     Some(Trail::new(file, first))
                 }
@@ -190,7 +191,7 @@ impl Coded {
                 Err(Error::ResetRequired) => {
                     return Err(Fault::Corrupt("another stream starts in it".into()));
                 }
-                Err(error) => return Err(Fault::Corrupt(words(&error))),
+                Err(_) => return Err(broken()),
             };
             if matches!(self.id, FORMAT_ID_FLAC | FORMAT_ID_OGG) {
                 // Symphonia leaves out a frame or page with a wrong checksum; the time tells.
@@ -205,17 +206,14 @@ impl Coded {
                     self.frames = self.frames.map(|frames| frames.saturating_sub(time.unsigned_abs()));
                 }
                 if time != self.expected.unwrap_or(time) {
-                    return Err(Fault::Corrupt("a part of it is broken or missing".into()));
+                    return Err(broken());
                 }
                 self.expected = Some(time.saturating_add_unsigned(length));
             }
             if let Some(trail) = &mut self.trail {
                 trail.follow(&packet.data, self.id == FORMAT_ID_ADTS)?;
             }
-            let audio = match self.decoder.decode(&packet) {
-                Ok(audio) => audio,
-                Err(error) => return Err(Fault::Corrupt(words(&error))),
-            };
+            let Ok(audio) = self.decoder.decode(&packet) else { return Err(broken()) };
             if audio.spec().rate() != rate || audio.num_planes() != planes.len() {
                 return Err(Fault::Corrupt("its rate or channels change".into()));
             }
@@ -247,7 +245,7 @@ impl Coded {
 }
 
 /// What is said of a file the decoder library panics on.
-const PANIC: &str = "it is so broken that the decoder gave up";
+pub(super) const PANIC: &str = "it is so broken that the decoder gave up";
 
 /// Runs `work`; None if it panics. Symphonia 0.6.1 does on some corrupt files: mutated MP4 and
 /// others overran its stream buffer and overflowed its arithmetic, release builds included.
@@ -257,10 +255,10 @@ fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
     quietly(|| panic::catch_unwind(AssertUnwindSafe(work)).ok())
 }
 
-/// The decoder library's message without its own preamble.
-pub(super) fn words(error: &Error) -> String {
-    match error {
-        Error::DecodeError(what) | Error::Unsupported(what) | Error::LimitError(what) => (*what).into(),
-        other => other.to_string(),
-    }
+/// What is said of a file of which a part cannot be read, whatever the decoder library finds there.
+pub(super) const BROKEN: &str = "a part of it is broken or missing";
+
+/// The fault of such a file.
+pub(super) fn broken() -> Fault {
+    Fault::Corrupt(BROKEN.into())
 }

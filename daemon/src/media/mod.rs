@@ -9,6 +9,7 @@ mod aiff;
 mod coded;
 mod flac;
 mod mp4;
+mod nothing;
 mod ogg;
 mod place;
 mod read;
@@ -20,6 +21,8 @@ use std::io;
 use std::path::Path;
 
 use thiserror::Error;
+
+use crate::process::named::{NotAFile, shown};
 
 pub use place::Place;
 pub use read::{Accept, Source};
@@ -48,6 +51,14 @@ pub enum FileError {
         /// The file, as it was given.
         file: String,
     },
+    /// A folder, a FIFO, a device: what could not be checked for its length, and may never end.
+    #[error("{file}: {what}; give the name of an audio file")]
+    NotAFile {
+        /// The file, as it was given.
+        file: String,
+        /// What it is instead.
+        what: NotAFile,
+    },
     /// An audio file, but of a variant that is not handled, or with a broken header.
     #[error("{file}: cannot be read: {what}; convert it to wav or flac, or get a whole copy")]
     Unreadable {
@@ -73,12 +84,12 @@ pub enum FileError {
         lack: Lack,
     },
     /// The data cannot be decoded, or is not what its checksum or frame count says.
-    #[error("{file}: is corrupt after {at:.1} s: {what}; get a whole copy")]
+    #[error("{file}: is corrupt{}: {what}; get a whole copy", after(*at))]
     Corrupt {
         /// The file, as it was given.
         file: String,
-        /// Seconds read before the fault was seen.
-        at: f64,
+        /// Seconds read before the fault was seen; none where it was seen before anything was read.
+        at: Option<f64>,
         /// What was found.
         what: String,
     },
@@ -115,6 +126,7 @@ impl FileError {
     pub fn reason(&self) -> String {
         let (FileError::Io { file, .. }
         | FileError::NotAudio { file }
+        | FileError::NotAFile { file, .. }
         | FileError::Unreadable { file, .. }
         | FileError::Channels { file, .. }
         | FileError::Lacking { file, .. }
@@ -150,11 +162,31 @@ pub enum Lack {
     /// The recorder wrote to a pipe, or did not come to its end.
     #[error("its length was never written, so its end may be missing")]
     Unclosed,
+    /// What stands behind the last whole frame of a WAV is no whole frame.
+    #[error("its data ends within a frame ({bytes} of {frame} bytes are there)")]
+    Torn {
+        /// Bytes that are there.
+        bytes: u64,
+        /// Bytes of a frame.
+        frame: u64,
+    },
+}
+
+impl Lack {
+    /// Whether all whole frames that the file promises are there all the same.
+    fn is_slight(self) -> bool {
+        matches!(self, Lack::Unclosed | Lack::Torn { .. })
+    }
 }
 
 /// The name a file has in messages: as it was given.
 fn name(path: &Path) -> String {
-    path.display().to_string()
+    shown(path)
+}
+
+/// Where a file is corrupt.
+fn after(at: Option<f64>) -> String {
+    at.map(|at| format!(" after {at:.1} s")).unwrap_or_default()
 }
 
 /// Frames as seconds.

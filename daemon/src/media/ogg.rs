@@ -14,7 +14,7 @@ use symphonia::core::io::Monitor;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
 
-use super::coded::{Fault, words};
+use super::coded::{Fault, broken};
 use super::trail::read_some;
 
 /// Bytes of a page before its lacing values.
@@ -103,8 +103,16 @@ fn is_whole(bytes: &[u8]) -> bool {
     bytes[4] == 0 && bytes[22..26] == sum.crc().to_le_bytes()
 }
 
-fn broken() -> Fault {
-    Fault::Corrupt("a part of it is broken or missing".into())
+/// The codec of the Ogg file that begins at byte `start`, where it is one that is not read.
+pub(super) fn foreign(file: &File, start: u64) -> io::Result<Option<&'static str>> {
+    // The first page has one packet of one piece.
+    let mut bytes = [0; HEAD + 1 + 8];
+    let seen = read_some(file, &mut bytes, start)?;
+    let codecs: [(&[u8], _); 2] = [(b"OpusHead", "Opus"), (b"Speex   ", "Speex")];
+    let is = |mark: &[u8]| {
+        bytes[..seen].starts_with(b"OggS") && bytes[HEAD + 1..seen.max(HEAD + 1)].starts_with(mark)
+    };
+    Ok(codecs.into_iter().find(|(mark, _)| is(mark)).map(|(_, name)| name))
 }
 
 /// The granule position of the last page in `file`, if that is one of `serial` and ends it.
@@ -258,7 +266,7 @@ impl Vorbis {
             }
             (self.begun, any) = (true, true);
             let packet = Packet::new(self.serial, Timestamp::ZERO, Duration::ZERO, packet);
-            let audio = decoder.decode(&packet).map_err(|error| Fault::Corrupt(words(&error)))?;
+            let audio = decoder.decode(&packet).map_err(|_| broken())?;
             if audio.spec().rate() != rate || audio.num_planes() != planes.len() {
                 return Err(Fault::Corrupt("its rate or channels change".into()));
             }

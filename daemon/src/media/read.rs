@@ -7,16 +7,18 @@ use std::path::Path;
 use lacquer_graph::dsp::speakers::usual;
 use symphonia::core::errors::Error;
 
-use super::coded::{Coded, Fault, words};
+use super::coded::{BROKEN, Coded, Fault, PANIC};
+use super::nothing::Nothing;
 use super::trail::{after_id3, read_some};
-use super::{FileError, Lack, MAX_CHANNELS, name, seconds, wav};
+use super::{FileError, Lack, MAX_CHANNELS, name, ogg, seconds, wav};
+use crate::process::named;
 
 /// Which files are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Accept {
     /// Whole ones.
     Whole,
-    /// Those too whose length was never written.
+    /// Those too whose length was never written, and WAV files with a piece of a frame at their end.
     Unclosed,
     /// Those too that are cut off, as far as they go.
     Cut,
@@ -41,6 +43,8 @@ pub struct Source {
 enum Input {
     Wav(wav::Reader),
     Coded(Box<Coded>),
+    /// There are no frames.
+    Nothing,
 }
 
 impl Source {
@@ -57,7 +61,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`FileError::Io`]; [`FileError::NotAudio`] if no known format is found;
+    /// [`FileError::Io`]; [`FileError::NotAFile`]; [`FileError::NotAudio`] if no known format is found;
     /// [`FileError::Unreadable`] for a variant not handled or a broken header;
     /// [`FileError::Channels`]; [`FileError::Lacking`] if the header or a WAV's length on disk
     /// already shows what is not accepted.
@@ -65,16 +69,21 @@ impl Source {
         let file = name(path);
         let failed = |source| FileError::Io { file: file.clone(), doing: "opened", source };
         let unreadable = |what| FileError::Unreadable { file: file.clone(), what };
-        // A pipe would block here and cannot be checked for its length.
-        if !path.metadata().map_err(failed)?.is_file() {
-            return Err(unreadable("it is not a regular file".into()));
-        }
-        let mut handle = File::open(path).map_err(failed)?;
+        let mut handle = named::open(path).map_err(|error| match named::NotAFile::found(&error) {
+            Some(what) => FileError::NotAFile { file: file.clone(), what },
+            None => failed(error),
+        })?;
         let start = after_id3(&handle).map_err(failed)?;
         let mut magic = [0; 12];
         let seen = read_some(&handle, &mut magic, start).map_err(failed)?;
         if matches!(&magic[..4], b"RIFF" | b"RF64" | b"BW64") && &magic[8..] == b"WAVE" {
             return Self::open_wav(file, handle, accept);
+        }
+        if let Some(of) = Nothing::find(&handle, start, &magic[..seen]).map_err(failed)? {
+            return Self::new(file, Input::Nothing, of.rate, of.channels, Some(0), Some(of.bits));
+        }
+        if let Some(codec) = ogg::foreign(&handle, start).map_err(failed)? {
+            return Err(unreadable(format!("its audio is {codec}, which is not handled")));
         }
         handle.seek(SeekFrom::Start(start)).map_err(failed)?;
         let mut coded = match Coded::open(handle, path, start, &magic[..seen]) {
@@ -82,11 +91,21 @@ impl Source {
             Err(Error::Unsupported(what)) if what.starts_with("core (probe)") => {
                 return Err(FileError::NotAudio { file });
             }
+            // The library reads an Ogg file to its end, past all that is broken.
+            Err(Error::IoError(error))
+                if error.kind() == ErrorKind::UnexpectedEof && magic.starts_with(b"OggS") =>
+            {
+                return Err(FileError::Corrupt { file, at: None, what: BROKEN.to_owned() });
+            }
             Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                 return Err(unreadable("its header is cut off".into()));
             }
             Err(Error::IoError(error)) => return Err(failed(error)),
-            Err(error) => return Err(unreadable(words(&error))),
+            Err(Error::DecodeError(what)) => {
+                let what = if what == PANIC { PANIC } else { BROKEN }.to_owned();
+                return Err(FileError::Corrupt { file, at: None, what });
+            }
+            Err(_) => return Err(unreadable("its audio is of a kind that is not handled".into())),
         };
         let params = coded.decoder.codec_params();
         let (Some(rate), Some(channels)) = (params.sample_rate, params.channels.as_ref()) else {
@@ -95,7 +114,7 @@ impl Source {
         let (channels, bits, frames) = (channels.count(), params.bits_per_sample, coded.frames);
         let (unclosed, speakers) = (coded.unclosed, coded.speakers(channels));
         let source = Self::new(file, Input::Coded(Box::new(coded)), rate, channels, frames, bits)?;
-        source.placed(speakers).accept(accept, unclosed)
+        source.placed(speakers).accept(accept, unclosed.then_some(Lack::Unclosed))
     }
 
     fn open_wav(file: String, handle: File, accept: Accept) -> Result<Source, FileError> {
@@ -107,21 +126,25 @@ impl Source {
             Err(wav::Refusal::Header(what)) => return Err(FileError::Unreadable { file, what }),
         };
         let (rate, channels, bits) = (reader.rate, reader.channels, reader.bits);
-        let (present, frames, speakers) = (reader.present, reader.frames, reader.speakers);
+        let (present, frames, speakers, torn) = (reader.present, reader.frames, reader.speakers, reader.torn);
         let source = Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?.placed(speakers);
         // Better now than after all that is there has been worked on.
         if accept < Accept::Cut && frames.is_some_and(|frames| frames > present) {
             return Err(source.lacking(source.early(present)));
         }
-        source.accept(accept, frames.is_none())
+        // Where frames are missing, or the length was left open, the end of what is there is said so already.
+        let torn = torn.filter(|_| frames.is_some_and(|frames| frames <= present));
+        let lack = if frames.is_none() { Some(Lack::Unclosed) } else { torn };
+        source.accept(accept, lack)
     }
 
-    fn accept(mut self, accept: Accept, unclosed: bool) -> Result<Source, FileError> {
+    /// `lack`: what of it can be seen by now.
+    fn accept(mut self, accept: Accept, lack: Option<Lack>) -> Result<Source, FileError> {
         self.accept = accept;
-        if unclosed && accept < Accept::Unclosed {
-            return Err(self.lacking(Lack::Unclosed));
+        if let Some(lack) = lack.filter(|_| accept < Accept::Unclosed) {
+            return Err(self.lacking(lack));
         }
-        self.lacks.extend(unclosed.then_some(Lack::Unclosed));
+        self.lacks.extend(lack);
         Ok(self)
     }
 
@@ -208,7 +231,7 @@ impl Source {
         if self.failed {
             return Err(FileError::Failed { file: self.file.clone() });
         }
-        if self.lacks.iter().any(|lack| *lack != Lack::Unclosed) {
+        if self.lacks.iter().any(|lack| !lack.is_slight()) {
             return Ok(None);
         }
         match self.fill() {
@@ -229,6 +252,7 @@ impl Source {
     /// Fills the planes; false at the end.
     fn fill(&mut self) -> Result<bool, Fault> {
         let more = match &mut self.input {
+            Input::Nothing => false,
             Input::Wav(reader) => {
                 reader.next(&mut self.planes)?;
                 !self.planes[0].is_empty()
@@ -255,7 +279,9 @@ impl Source {
         match fault {
             Fault::Early => self.lacking(self.early(self.done)),
             Fault::Io(source) => FileError::Io { file, doing: "read", source },
-            Fault::Corrupt(what) => FileError::Corrupt { file, at: seconds(self.done, self.rate), what },
+            Fault::Corrupt(what) => {
+                FileError::Corrupt { file, at: Some(seconds(self.done, self.rate)), what }
+            }
         }
     }
 

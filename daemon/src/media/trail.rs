@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::coded::Fault;
+use super::coded::{Fault, broken};
 
 /// How far from the start the first frame may lie; before it is at most a Xing header.
 const REACH: usize = 1 << 14;
@@ -44,7 +44,7 @@ impl Trail {
             head = (1..REACH).find(|head| at(*head)).filter(|head| is_header(&bytes[..*head]));
         }
         let Some(head) = head else {
-            return Err(Fault::Corrupt("a frame of it is broken or missing".into()));
+            return Err(broken());
         };
         self.end = Some(from + (head + frame.len()) as u64);
         Ok(())

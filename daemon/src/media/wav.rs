@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
+use super::Lack;
 use super::write::Depth;
 use lacquer_graph::block::to_f32;
 use lacquer_graph::dsp::speakers::usual;
@@ -48,6 +49,8 @@ pub(super) struct Reader {
     pub frames: Option<u64>,
     /// Frames that are there.
     pub present: u64,
+    /// The piece of a frame at the end, if there is one.
+    pub torn: Option<Lack>,
 }
 
 /// Why a WAV file cannot be opened.
@@ -106,6 +109,10 @@ impl Reader {
                     // Zero is a size left open unless the file as a whole was finished.
                     let open = present < size && OPEN_SIZES.iter().any(|open| size / frame == open / frame)
                         || size == 0 && riff + 8 != len;
+                    // Some writers count the byte that pads an odd size.
+                    let bytes = size.min(present) % frame;
+                    let is_pad = bytes == 1 && size.is_multiple_of(2) && size <= present;
+                    let torn = (bytes > 0 && !is_pad).then_some(Lack::Torn { bytes, frame });
                     return Ok(Reader {
                         input,
                         code,
@@ -118,6 +125,7 @@ impl Reader {
                         speakers,
                         frames: (!open).then_some(size / frame),
                         present: present / frame,
+                        torn,
                     });
                 }
                 b"ds64" if (28..1 << 16).contains(&size) => {

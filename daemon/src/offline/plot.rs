@@ -1,5 +1,6 @@
 //! A report as a picture: loudness over time, spectrum, histogram, and the numbers, in one SVG.
 
+use lacquer_graph::file::error::printable;
 use lacquer_graph::metering::intake::Intake;
 use lacquer_graph::metering::{FLOOR, Measurement};
 use std::fmt::Write;
@@ -138,7 +139,10 @@ pub fn svg(measured: &Measured) -> String {
              <style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#f5f7fa\"/>"
         ),
     );
-    put(&mut svg, format_args!("<text class=\"title\" x=\"56\" y=\"38\">{}</text>", escape(&measured.file)));
+    put(
+        &mut svg,
+        format_args!("<text class=\"title\" x=\"56\" y=\"38\">{}</text>", escape(&printable(&measured.file))),
+    );
     numbers(&mut svg, measured);
     over_time(&mut svg, measured);
     spectrum(&mut svg, measured);

@@ -1,6 +1,7 @@
 //! Where the log goes: to the journal, with fields to search by, where stderr is the journal's; else to stderr, and around
 //! the meters where a terminal shows them.
 
+use crate::process::named::lines;
 use indicatif::MultiProgress;
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, IsTerminal, Write};
@@ -67,11 +68,7 @@ struct Plain<'a, 'b>(&'a mut Writer<'b>);
 
 impl fmt::Write for Plain<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|letter| match letter {
-            '\n' | '\t' => self.0.write_char(letter),
-            _ if letter.is_control() => write!(self.0, "{}", letter.escape_default()),
-            _ => self.0.write_char(letter),
-        })
+        self.0.write_str(&lines(text))
     }
 }
 

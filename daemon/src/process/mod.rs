@@ -1,6 +1,7 @@
 //! The process: its threads, its log, systemd, restarts, and the files it keeps.
 
 pub mod log;
+pub mod named;
 pub mod os_error;
 pub mod panics;
 pub mod restart;

@@ -3,6 +3,8 @@
 //! It is JSON, and written whole beside the old one before it takes its place: whenever the machine stops, one of
 //! the two is there.
 
+use crate::process::named;
+use crate::process::named::shown;
 use lacquer_control::desk::compare::CompareState;
 use lacquer_control::desk::scene::Scene;
 use lacquer_control::value::ParamValue;
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::warn;
@@ -88,15 +90,14 @@ pub fn stem(station: &Path) -> String {
 
 /// Reads a state file. One that is damaged or foreign is set aside, and that is said.
 pub fn read(path: &Path) -> Option<Kept> {
-    let mut bytes = Vec::new();
-    match File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes)) {
+    let bytes = match named::read(path, MOST) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
-            warn!("{}: {error}; starting without it", path.display());
+            warn!("{}: {error}; starting without it", shown(path));
             return None;
         }
-        Ok(_) => {}
-    }
+    };
     let why = match serde_json::from_slice::<Kept>(&bytes) {
         _ if bytes.len() as u64 > MOST => format!("larger than {MOST} bytes"),
         Ok(kept) if kept.lacquer != FORMAT => {
@@ -108,8 +109,8 @@ pub fn read(path: &Path) -> Option<Kept> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let aside = path.with_extension(format!("damaged-{seconds}"));
     match fs::rename(path, &aside) {
-        Ok(()) => warn!("{}: {why}; set aside as {}", path.display(), aside.display()),
-        Err(error) => warn!("{}: {why}; it cannot be set aside: {error}", path.display()),
+        Ok(()) => warn!("{}: {why}; set aside as {}", shown(path), shown(&aside)),
+        Err(error) => warn!("{}: {why}; it cannot be set aside: {error}", shown(path)),
     }
     None
 }

@@ -1,10 +1,14 @@
 //! The keeper's thread: writes the state file and the audit log, so that nobody else waits for a disk.
 
-use crate::process::state_file::{self, Kept};
-use crate::process::supervise::{self, Pulse};
+use crate::process::named::shown;
+use crate::process::state_file::Kept;
+use crate::process::supervise::Pulse;
+use crate::process::{state_file, supervise};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -49,7 +53,7 @@ impl Files {
             return None;
         };
         if let Err(error) = fs::create_dir_all(&folder) {
-            warn!("nothing is kept for the next start: {}: {error}", folder.display());
+            warn!("nothing is kept for the next start: {}: {error}", shown(&folder));
             return None;
         }
         let stem = state_file::stem(station);
@@ -98,7 +102,7 @@ fn run(files: &Files, kept: &Receiver<Keep>, pulse: &Pulse) {
         if written.is_ok() {
             newest = None;
             if failed {
-                info!("{}: what is on air is kept again", files.state.display());
+                info!("{}: what is on air is kept again", shown(&files.state));
             }
         }
         failed = written.is_err();
@@ -106,7 +110,7 @@ fn run(files: &Files, kept: &Receiver<Keep>, pulse: &Pulse) {
             let Err(error) = result else { continue };
             if complained.is_none_or(|before| before.elapsed() > QUIET) {
                 complained = Some(Instant::now());
-                warn!("{}: {error}; what is on air plays on, but is not kept", path.display());
+                warn!("{}: {error}; what is on air plays on, but is not kept", shown(path));
             }
         }
         wait.iter().for_each(|done| _ = done.try_send(()));
@@ -117,6 +121,8 @@ fn append(path: &Path, lines: &str) -> io::Result<()> {
     if path.metadata().is_ok_and(|meta| meta.len() >= FULL) {
         fs::rename(path, path.with_extension("log.1"))?;
     }
-    let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
+    // Where a FIFO lies in its place, nobody is waited for.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file: File = OpenOptions::new().create(true).append(true).custom_flags(flags).open(path)?;
     file.write_all(lines.as_bytes())
 }

@@ -1,18 +1,18 @@
 //! Reading a station and its chains: everything is read and checked before anything is taken over.
 
-use crate::process::os_error::plain;
-use crate::station::cues::{self, Cue};
+use crate::process::named;
+use crate::process::named::{NotAFile, shown};
+use crate::station::cues::Cue;
 use crate::station::impulses::loader;
 use crate::station::midi::Controller;
-use crate::station::{Backend, LAST, Station};
+use crate::station::{Backend, LAST, Station, cues};
 use lacquer_control::surface::midi::map::Map;
 use lacquer_graph::file::error::{At, Mistake, Problem, Report};
 use lacquer_graph::file::spec::{Spec, is_name};
 use lacquer_graph::file::yaml::MAX_BYTES;
 use lacquer_graph::param::hint::Hint;
 use lacquer_graph::plan::{Io, Plan};
-use std::fs::File;
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Sample rate at which chains are checked where no backend has said its own, in Hz.
@@ -72,44 +72,61 @@ impl Loaded {
     }
 }
 
-/// The bytes of a file that may be as large as a chain or station may be.
-fn read(path: &Path) -> Result<Vec<u8>, Mistake> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).and_then(|file| {
-        // Larger ones are not read to their end, however large they are.
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-        path.metadata()
-    });
-    match file {
-        Ok(meta) if bytes.len() as u64 > MAX_BYTES => {
-            let found = meta.len().max(bytes.len() as u64);
-            Err(Mistake::of_file(Problem::TooLarge { found, most: MAX_BYTES }))
+/// The bytes of a file that may be as large as a chain or station may be. Larger ones are not read to their end, however
+/// large they are.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, Report> {
+    let problem = match named::read(path, MAX_BYTES) {
+        Ok(bytes) if bytes.len() as u64 > MAX_BYTES => {
+            let found = path.metadata().map_or(0, |meta| meta.len()).max(bytes.len() as u64);
+            Problem::TooLarge { found, most: MAX_BYTES }
         }
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(Mistake::of_file(Problem::Other(plain(&error)))),
+        Ok(bytes) => return Ok(bytes),
+        Err(error) => Problem::Other(plain(&error)),
+    };
+    Err(report(path, &[], vec![Mistake::of_file(problem)]))
+}
+
+/// An error of the system in words.
+pub fn plain(error: &io::Error) -> String {
+    if let Some(what) = NotAFile::found(error) {
+        return what.to_string();
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "no permission".to_owned(),
+        io::ErrorKind::IsADirectory => "a folder, not a file".to_owned(),
+        _ => error.to_string().to_lowercase(),
     }
 }
 
 fn report(path: &Path, bytes: &[u8], mistakes: Vec<Mistake>) -> Report {
-    Report::new(path.display().to_string(), &String::from_utf8_lossy(bytes), mistakes)
+    Report::new(shown(path), &String::from_utf8_lossy(bytes), mistakes)
 }
 
 /// Reads one chain file and checks it against `io`, or against what it seems to want where there is none.
 pub fn chain(path: &Path, io: Option<&Io>, rate: f64) -> Result<ChainFile, Report> {
-    let bytes = read(path).map_err(|mistake| report(path, &[], vec![mistake]))?;
-    let (mut spec, mut mistakes) = Spec::parse(&bytes);
+    chain_of(path, &read(path)?, io, rate)
+}
+
+/// The same, of a file that has been read.
+pub fn chain_of(path: &Path, bytes: &[u8], io: Option<&Io>, rate: f64) -> Result<ChainFile, Report> {
+    let (mut spec, mut mistakes) = Spec::parse(bytes);
     let assumed = Io::assumed(&spec);
     if let Err(more) = Plan::with(&spec, io.unwrap_or(&assumed), rate, &loader(folder(path), &spec)) {
         mistakes.extend(more);
     }
     if !mistakes.is_empty() {
-        return Err(report(path, &bytes, mistakes));
+        return Err(report(path, bytes, mistakes));
     }
     if spec.name.is_empty() {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         if !is_name(&stem) {
-            let text = "its file's name cannot be the chain's name; give it a \"name:\" of up to 64 letters, digits, - and _";
-            return Err(report(path, &bytes, vec![Mistake::of_file(Problem::Other(text.to_owned()))]));
+            let text =
+                "its file's name cannot be the chain's name; give it a \"name:\" of letters, digits, - and _";
+            return Err(report(path, bytes, vec![Mistake::of_file(Problem::Other(text.to_owned()))]));
         }
         spec.name = stem;
     }
@@ -118,9 +135,13 @@ pub fn chain(path: &Path, io: Option<&Io>, rate: f64) -> Result<ChainFile, Repor
 
 /// Reads a station file and all its chains. All that is wrong with any of them is told.
 pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
-    let bytes = read(path).map_err(|mistake| vec![report(path, &[], vec![mistake])])?;
-    let (station, mut mistakes) = Station::parse(&bytes);
-    let Some(station) = station else { return Err(vec![report(path, &bytes, mistakes)]) };
+    station_of(path, &read(path).map_err(|report| vec![report])?, rate)
+}
+
+/// The same, of a station file that has been read.
+pub fn station_of(path: &Path, bytes: &[u8], rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
+    let (station, mut mistakes) = Station::parse(bytes);
+    let Some(station) = station else { return Err(vec![report(path, bytes, mistakes)]) };
     let rate = rate.unwrap_or(match &station.audio.backend {
         Backend::Null(null) => null.rate,
         Backend::Cpal(cpal) => f64::from(cpal.rate),
@@ -133,8 +154,8 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
     let mut reports = Vec::new();
     for (name, at) in &station.chains {
         let file = folder.join(name);
-        if let Err(error) = File::open(&file) {
-            let text = format!("chain file {}: {}", file.display(), plain(&error));
+        if let Err(error) = named::open(&file) {
+            let text = format!("chain file {}: {}", shown(&file), plain(&error));
             mistakes.push(Mistake::new(*at, Problem::Other(text)));
             continue;
         }
@@ -145,7 +166,7 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
     }
     for (i, (chain, at)) in chains.iter().enumerate() {
         if let Some((twin, _)) = chains[..i].iter().find(|(other, _)| other.name == chain.name) {
-            let text = format!("chain \"{}\" is in {} already", chain.name, twin.path.display());
+            let text = format!("chain \"{}\" is in {} already", chain.name, shown(&twin.path));
             mistakes.push(Mistake::new(*at, Problem::Other(text)));
         }
         mistakes.extend(too_late(&station, chain, *at, rate));
@@ -167,7 +188,7 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
     let cues = read_cues(&station, folder, &mut mistakes, &mut reports);
     let midi = read_maps(&station, folder, &mut mistakes, &mut reports);
     if !mistakes.is_empty() {
-        reports.insert(0, report(path, &bytes, mistakes));
+        reports.insert(0, report(path, bytes, mistakes));
     }
     if !reports.is_empty() {
         return Err(reports);
@@ -184,8 +205,8 @@ fn read_cues(
 ) -> Vec<Cue> {
     let Some((name, at)) = &station.cues else { return Vec::new() };
     let path = folder.join(name);
-    if let Err(error) = File::open(&path) {
-        let text = format!("cue list {}: {}", path.display(), plain(&error));
+    if let Err(error) = named::open(&path) {
+        let text = format!("cue list {}: {}", shown(&path), plain(&error));
         mistakes.push(Mistake::new(*at, Problem::Other(text)));
         return Vec::new();
     }
@@ -200,10 +221,17 @@ fn read_cues(
 /// # Errors
 /// All its mistakes.
 pub fn cue_list(path: &Path) -> Result<Vec<Cue>, Report> {
-    let bytes = read(path).map_err(|mistake| report(path, &[], vec![mistake]))?;
-    match cues::parse(&bytes) {
+    cue_list_of(path, &read(path)?)
+}
+
+/// The same, of a cue list that has been read.
+///
+/// # Errors
+/// All its mistakes.
+pub fn cue_list_of(path: &Path, bytes: &[u8]) -> Result<Vec<Cue>, Report> {
+    match cues::parse(bytes) {
         (cues, mistakes) if mistakes.is_empty() => Ok(cues),
-        (_, mistakes) => Err(report(path, &bytes, mistakes)),
+        (_, mistakes) => Err(report(path, bytes, mistakes)),
     }
 }
 
@@ -217,6 +245,11 @@ fn read_maps(
     let mut entries = Vec::new();
     for midi in &station.control.midi {
         let path = folder.join(&midi.map);
+        if let Err(error) = named::open(&path) {
+            let text = format!("MIDI map {}: {}", shown(&path), plain(&error));
+            mistakes.push(Mistake::new(midi.at, Problem::Other(text)));
+            continue;
+        }
         match map(&path) {
             Ok(map) => {
                 let has_jack = matches!(station.audio.backend, Backend::Jack { .. });
@@ -227,11 +260,7 @@ fn read_maps(
                 }
                 entries.push(Controller { path, map, device: midi.device.clone(), is_jack });
             }
-            Err(Some(report)) => reports.push(report),
-            Err(None) => {
-                let text = format!("MIDI map {}: no such file, or it cannot be read", path.display());
-                mistakes.push(Mistake::new(midi.at, Problem::Other(text)));
-            }
+            Err(report) => reports.push(report),
         }
     }
     entries
@@ -240,12 +269,19 @@ fn read_maps(
 /// Reads one MIDI map.
 ///
 /// # Errors
-/// All its mistakes; `None` where there is no such file.
-pub fn map(path: &Path) -> Result<Map, Option<Report>> {
-    let bytes = read(path).map_err(|_| None)?;
-    match Map::parse(&bytes) {
+/// All its mistakes.
+pub fn map(path: &Path) -> Result<Map, Report> {
+    map_of(path, &read(path)?)
+}
+
+/// The same, of a map that has been read.
+///
+/// # Errors
+/// All its mistakes.
+pub fn map_of(path: &Path, bytes: &[u8]) -> Result<Map, Report> {
+    match Map::parse(bytes) {
         (Some(map), mistakes) if mistakes.is_empty() => Ok(map),
-        (_, mistakes) => Err(Some(report(path, &bytes, mistakes))),
+        (_, mistakes) => Err(report(path, bytes, mistakes)),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What `run` shows: live meters on a terminal, plain lines in a pipe. A surface that only listens.
 
 use crate::audio::taps::meters::FLOOR;
-use crate::process::supervise::{self, Pulse};
+use crate::process::named::shown;
+use crate::process::supervise;
+use crate::process::supervise::Pulse;
 use crate::station::load::Loaded;
 use crate::surfaces::osc::NOTICES;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -56,7 +58,7 @@ impl Screen {
             return;
         }
         let names: Vec<_> = loaded.chains.iter().map(|chain| chain.name.as_str()).collect();
-        let head = format!("Lacquer  {}  ({})", loaded.station.name, path.display());
+        let head = format!("Lacquer  {}  ({})", loaded.station.name, shown(path));
         let help = match osc {
             Some(address) => format!(
                 "control   lacquer ctl --to {address} swap {}\n          lacquer ctl --to {address} set /node/ID/PARAMETER VALUE   (or any OSC client)\n          kill -HUP reloads the files; Ctrl-C fades out and ends",

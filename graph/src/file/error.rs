@@ -156,7 +156,7 @@ impl Report {
                 lines.push(lines.last().cloned().unwrap_or_default());
             }
         }
-        Self { file: file.into(), lines, mistakes }
+        Self { file: printable(&file.into()), lines, mistakes }
     }
 }
 

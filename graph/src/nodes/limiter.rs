@@ -15,7 +15,7 @@ use crate::block::{Block, MAX_CHANNELS, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::follower::one_pole;
 use crate::dsp::dynamics::sliding_minimum::Lowest;
-use crate::dsp::filter::moving_average::Boxes;
+use crate::dsp::filter::moving_average::{Boxes, LEAST};
 use crate::dsp::fir::true_peak::{Detection, History, Interpolator};
 use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::ramp::Ramp;
@@ -201,10 +201,13 @@ impl Node for Limiter {
         drives.iter_mut().take(block.frames()).for_each(|place| *place = drive.tick());
         // All channels together, or each by itself.
         let mut peaks = [[0.0; SUBBLOCK]; MAX_CHANNELS];
+        // About +197 dBFS. What is higher is clipped: its gain could not be smoothed, and would be silence.
+        let most = ceiling.value() / LEAST;
         for (at, (samples, past)) in block.channels().zip(&mut self.channels).enumerate() {
             if drives != [1.0; SUBBLOCK] {
                 samples.iter_mut().zip(&drives).for_each(|(sample, drive)| *sample *= drive);
             }
+            samples.iter_mut().for_each(|sample| *sample = sample.clamp(-most, most));
             self.interpolator.listen(&mut past.history, samples, &mut peaks[if self.apart { at } else { 0 }]);
         }
         let mut reached = 1.0_f64;

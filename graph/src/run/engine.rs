@@ -1,6 +1,6 @@
 //! The place on the audio thread where the chain on air sits; during a swap it holds two.
 
-use crate::block::{HIGHEST, Plane, SUBBLOCK};
+use crate::block::{LOUDEST, Plane, SUBBLOCK};
 use crate::dsp::fade::Fade;
 use crate::plan::Io;
 use crate::reading::Report;
@@ -245,14 +245,13 @@ impl Engine {
     }
 
     fn guard_input(&mut self, frames: usize, tell: &mut impl FnMut(Event)) {
-        if are_within(&self.inputs, frames, HIGHEST) {
+        if are_within(&self.inputs, frames, LOUDEST) {
             return;
         }
         let mut is_faulty = false;
         for sample in self.inputs.iter_mut().flat_map(|plane| &mut plane[..frames]) {
             is_faulty |= !sample.is_finite();
-            // What is beyond it, nodes could not square.
-            *sample = if sample.is_finite() { sample.clamp(-HIGHEST, HIGHEST) } else { 0.0 };
+            *sample = if sample.is_finite() { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 };
         }
         if is_faulty {
             tell(Event::InputFault);

@@ -1,8 +1,8 @@
 //! Coefficients of FIR filters, as CamillaDSP, BruteFIR and REW write them: text, one frame a line, or raw numbers.
 
 use super::Read;
+use crate::process::named;
 use lacquer_graph::param::text::{BadImpulse, LONGEST_IMPULSE_S};
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
@@ -61,7 +61,7 @@ pub fn text(path: &Path, rate: f64) -> Result<Read, String> {
 }
 
 fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<String>>> {
-    let mut file = BufReader::new(File::open(path)?);
+    let mut file = BufReader::new(named::open(path)?);
     Ok(std::iter::from_fn(move || {
         let mut line = String::new();
         match io::Read::take(&mut file, LONGEST_LINE).read_line(&mut line) {
@@ -96,7 +96,7 @@ pub fn raw<const N: usize>(path: &Path, rate: f64, number: impl Fn([u8; N]) -> f
     let told = |error: io::Error| crate::process::os_error::plain(&error);
     let most = (LONGEST_IMPULSE_S * rate) as u64 * N as u64;
     let mut bytes = Vec::new();
-    let mut file = io::Read::take(File::open(path).map_err(told)?, most + 1);
+    let mut file = io::Read::take(named::open(path).map_err(told)?, most + 1);
     io::Read::read_to_end(&mut file, &mut bytes).map_err(told)?;
     if bytes.len() as u64 > most {
         let seconds = path.metadata().map_or(most, |meta| meta.len()) as f64 / N as f64 / rate;

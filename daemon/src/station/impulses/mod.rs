@@ -4,6 +4,7 @@
 mod coefficients;
 
 use crate::media::Source;
+use crate::process::named::{NotAFile, shown};
 use crate::process::os_error::plain;
 use lacquer_graph::dsp::fir::impulse_resampler::{reach, resample};
 use lacquer_graph::file::spec::Spec;
@@ -54,7 +55,7 @@ pub fn patient_loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Resul
         locate(folder, file, text).and_then(|path| load(&path, rate)).or_else(|why| {
             let kept = find(|key| key.path == path && key.rate == rate.to_bits());
             if kept.is_some() {
-                warn!("{}: {why}; what was read of it before plays on", path.display());
+                warn!("{}: {why}; what was read of it before plays on", shown(&path));
             }
             kept.ok_or(why)
         })
@@ -86,8 +87,8 @@ fn is_missing_below(root: &Path, path: &Path) -> bool {
 
 fn load(path: &Path, rate: f64) -> Result<Arc<Data>, String> {
     let meta = path.metadata().map_err(|error| missing(path, &error))?;
-    if !meta.is_file() {
-        return Err("a folder, or no regular file".to_owned());
+    if let Some(what) = NotAFile::of(meta.file_type()) {
+        return Err(what.to_string());
     }
     let key = Key {
         path: path.to_owned(),

@@ -3,8 +3,10 @@
 mod alsa;
 
 use crate::audio::midi_ports::Port;
-use crate::process::state_file;
-use crate::process::supervise::{self, Pulse};
+use crate::process::named::shown;
+use crate::process::supervise::Pulse;
+use crate::process::{named, state_file, supervise};
+use crate::station::load;
 use crate::station::midi::Controller;
 use alsa::Alsa;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -14,7 +16,7 @@ use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::surface::midi::learn::{Learned, insert};
 use lacquer_control::surface::midi::map::Map;
 use lacquer_control::surface::midi::{Device, Heard};
-use std::fs;
+use lacquer_graph::file::yaml::MAX_BYTES;
 use std::io;
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -133,7 +135,7 @@ fn due(slots: &mut [Slot], at: usize, heard: Heard, learner: &mut Option<Peer>) 
         slots.iter_mut().for_each(|slot| slot.device.learn(None));
         let what = match slots[at].write(&learned) {
             Ok(()) => format!("{} of {} moves it", learned.what, slots[at].entry.map.name),
-            Err(why) => format!("not bound: {}: {why}", slots[at].entry.path.display()),
+            Err(why) => format!("not bound: {}: {why}", shown(&slots[at].entry.path)),
         };
         info!("{}: {what}", learned.address);
         if let Some(to) = learner.take() {
@@ -181,8 +183,8 @@ impl Slot {
             return;
         }
         self.read = time;
-        let path = self.entry.path.display();
-        match fs::read(&self.entry.path).map(|bytes| Map::parse(&bytes)) {
+        let path = shown(&self.entry.path);
+        match load::read(&self.entry.path).map(|bytes| Map::parse(&bytes)) {
             Ok((Some(map), mistakes)) if mistakes.is_empty() => {
                 info!("{path} read again");
                 self.set_map(map);
@@ -191,7 +193,7 @@ impl Slot {
                 let first = mistakes.first().map_or_else(String::new, |mistake| mistake.problem.to_string());
                 warn!("{path} is not taken over, the map plays on as it was: {first}");
             }
-            Err(error) => warn!("{path}: {error}; the map plays on as it was"),
+            Err(report) => warn!("{report}; the map plays on as it was"),
         }
     }
 
@@ -203,8 +205,12 @@ impl Slot {
     /// Writes a learned control into the map file: whole, or not at all.
     fn write(&mut self, learned: &Learned) -> Result<(), String> {
         let path = &self.entry.path;
-        let told = |error: io::Error| error.to_string();
-        let text = insert(&fs::read_to_string(path).map_err(told)?, learned)?;
+        let told = |error: io::Error| load::plain(&error);
+        let bytes = named::read(path, MAX_BYTES).map_err(told)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(format!("larger than {MAX_BYTES} bytes"));
+        }
+        let text = insert(std::str::from_utf8(&bytes).map_err(|error| error.to_string())?, learned)?;
         state_file::replace(path, text.as_bytes()).map_err(told)?;
         self.read = changed(path);
         if let (Some(map), _) = Map::parse(text.as_bytes()) {

@@ -4,6 +4,10 @@
 //! that rests at 1 gives exactly 1.
 
 const ONE: f64 = (1_u64 << 36) as f64;
+/// Lowest value that is smoothed as exactly as a limiter needs it: a sixteenth of it is a step.
+pub const LEAST: f64 = 16.0 / ONE;
+/// Below this, -96 dB, a value is rounded down: a step is no longer little beside it, and a gain must not come out too high.
+const SMALL: f64 = (1_u64 << 20) as f64;
 
 /// A triangular (or trapezoidal) smoother of values in 0..=1.
 #[derive(Clone, Debug)]
@@ -63,7 +67,8 @@ impl Boxes {
     /// Takes a value of 0..=1 and gives the smoothed one.
     #[inline]
     pub fn tick(&mut self, value: f64) -> f64 {
-        let value = (value.clamp(0.0, 1.0) * ONE).round() as u64;
+        let value = value.clamp(0.0, 1.0) * ONE;
+        let value = if value < SMALL { value } else { value.round() } as u64;
         self.second.tick(self.first.tick(value)) as f64 / self.scale
     }
 

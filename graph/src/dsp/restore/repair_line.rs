@@ -138,7 +138,7 @@ impl Schedule {
     }
 }
 
-/// Beyond this nothing is sound, and it counts as 0: 120 dBFS.
+/// Beyond this nothing is sound, and it counts as this: 120 dBFS. As 0 it would be a hole.
 const ABSURD: f64 = 1e6;
 
 /// The samples of one channel on their way.
@@ -176,8 +176,7 @@ impl Line {
         let (window, first) = (self.window().len(), self.past + at);
         let (due, coming) = self.samples.split_at_mut(window);
         for (sample, (due, place)) in samples.iter_mut().zip(due[first..].iter().zip(&mut coming[at..])) {
-            // A NaN is not below anything.
-            *place = if sample.abs() < ABSURD { *sample } else { 0.0 };
+            *place = if sample.is_nan() { 0.0 } else { sample.clamp(-ABSURD, ABSURD) };
             *sample = *due;
         }
     }

@@ -4,12 +4,13 @@
 //! it is then given.
 
 use crate::audio::backend::BackendError;
+use crate::process::named::shown;
 use crate::station::jack::Library;
 use jack::jack_sys::JACK_LIB;
 use libloading::os::unix;
 use std::error::Error;
 use std::ffi::{CStr, OsStr, c_char};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::{env, fs};
 use tracing::info;
@@ -93,7 +94,7 @@ fn find(library: &Library) -> Result<Loaded, String> {
         })?;
     let loaded = Loaded { version: version.clone().unwrap_or_else(|| "unknown".to_owned()) };
     if *library == Library::Pipewire && !loaded.is_pipewire() {
-        return Err(format!("{} is not PipeWire's; install pipewire-jack", place.display()));
+        return Err(format!("{} is not PipeWire's; install pipewire-jack", shown(Path::new(place))));
     }
     jack::jack_sys::library().map_err(|error| error.to_string())?;
     let mapped = mapped();
@@ -104,8 +105,8 @@ fn find(library: &Library) -> Result<Loaded, String> {
         Library::File(path) => mapped.iter().any(|file| fs::canonicalize(path).ok().as_ref() != Some(file)),
     };
     if is_other {
-        let found: Vec<_> = mapped.iter().map(|file| file.display().to_string()).collect();
-        let (place, found) = (place.display(), found.join(" and "));
+        let found: Vec<_> = mapped.iter().map(|file| shown(file)).collect();
+        let (place, found) = (shown(Path::new(place)), found.join(" and "));
         return Err(format!(
             "{place} does not stand for {JACK_LIB}: {found} would be used; name a {JACK_LIB}"
         ));
