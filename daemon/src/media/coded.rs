@@ -1,7 +1,7 @@
 //! Decoding of everything but WAV, by symphonia, with the checks it leaves out.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use symphonia::core::formats::{FormatId, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::RawValue;
 
+use super::fault::{Fault, broken};
 use super::mp4::Stated;
 use super::ogg::Vorbis;
 use super::trail::{Trail, after_flac_header};
@@ -32,23 +33,6 @@ fn hex(value: &RawValue) -> Option<u32> {
     let text = value.to_string();
     let digits = text.trim().strip_prefix("0x").or_else(|| text.trim().strip_prefix("0X"))?;
     u32::from_str_radix(digits, 16).ok()
-}
-
-/// What stops a read.
-pub(super) enum Fault {
-    /// The data stops before its end.
-    Early,
-    Io(io::Error),
-    Corrupt(String),
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Fault::Early,
-            _ => Fault::Io(error),
-        }
-    }
 }
 
 /// A file of a format symphonia decodes.
@@ -253,12 +237,4 @@ pub(super) const PANIC: &str = "it is so broken that the decoder gave up";
 /// whoever reads the file is [`PANIC`]; the library's own is not printed.
 fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
     quietly(|| panic::catch_unwind(AssertUnwindSafe(work)).ok())
-}
-
-/// What is said of a file of which a part cannot be read, whatever the decoder library finds there.
-pub(super) const BROKEN: &str = "a part of it is broken or missing";
-
-/// The fault of such a file.
-pub(super) fn broken() -> Fault {
-    Fault::Corrupt(BROKEN.into())
 }

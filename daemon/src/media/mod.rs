@@ -7,6 +7,8 @@
 
 mod aiff;
 mod coded;
+mod depth;
+mod fault;
 mod flac;
 mod mp4;
 mod nothing;
@@ -24,9 +26,10 @@ use thiserror::Error;
 
 use crate::process::named::{NotAFile, shown};
 
+pub use depth::Depth;
 pub use place::Place;
 pub use read::{Accept, Source};
-pub use write::{Depth, Sink, Written};
+pub use write::{Sink, Written};
 
 /// The most channels a file may have.
 pub const MAX_CHANNELS: usize = 8;

@@ -14,7 +14,7 @@ use symphonia::core::io::Monitor;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
 
-use super::coded::{Fault, broken};
+use super::fault::{Fault, broken};
 use super::trail::read_some;
 
 /// Bytes of a page before its lacing values.

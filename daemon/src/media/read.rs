@@ -7,7 +7,8 @@ use std::path::Path;
 use lacquer_graph::dsp::speakers::usual;
 use symphonia::core::errors::Error;
 
-use super::coded::{BROKEN, Coded, Fault, PANIC};
+use super::coded::{Coded, PANIC};
+use super::fault::{BROKEN, Fault};
 use super::nothing::Nothing;
 use super::trail::{after_id3, read_some};
 use super::{FileError, Lack, MAX_CHANNELS, name, ogg, seconds, wav};

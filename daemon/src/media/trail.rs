@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::coded::{Fault, broken};
+use super::fault::{Fault, broken};
 
 /// How far from the start the first frame may lie; before it is at most a Xing header.
 const REACH: usize = 1 << 14;

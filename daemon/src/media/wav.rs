@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use super::Lack;
-use super::write::Depth;
+use super::depth::Depth;
 use lacquer_graph::block::to_f32;
 use lacquer_graph::dsp::speakers::usual;
 
