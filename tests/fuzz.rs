@@ -181,7 +181,7 @@ fn a_hundred_thousand_datagrams_harm_nothing() {
             match request {
                 Request::Set { address, value } => {
                     if let Ok(done) = rig.air.set(&address, &value) {
-                        done.orders.into_iter().for_each(|order| rig.control.stage(order));
+                        done.orders.into_iter().for_each(|order| rig.control.enqueue(order));
                     }
                 }
                 Request::Get { address } => drop(rig.air.newest().unwrap().addresses.find(&address)),

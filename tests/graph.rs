@@ -123,6 +123,27 @@ fn no_buffer_is_written_while_it_is_still_to_be_read() {
 }
 
 #[test]
+fn branches_sound_the_same_in_blocks_of_any_size() {
+    let nodes = "
+  - eq: {id: a, bands: [{shape: bell, freq: 2 kHz, gain: 6 dB}]}
+  - limiter: {id: late, in: a, lookahead: 4 ms, ceiling: -9 dB}
+  - compressor: {id: n, in: input, key: late, threshold: -30 dB, ratio: 4}
+  - mix: {id: sum, in: [late, {from: n, gain: -3 dB}, a]}
+";
+    let play = |block| {
+        let mut rig = Rig::of(nodes);
+        rig.block = block;
+        let first = rig.play(&bursts(1, 2, 9_000));
+        rig.move_all();
+        (first, rig.play(&bursts(2, 2, 9_000)))
+    };
+    let reference = play(64);
+    for block in [1, 63, 480, 1024] {
+        assert!(play(block) == reference, "blocks of {block} differ from blocks of 64");
+    }
+}
+
+#[test]
 fn several_inputs_and_outputs_keep_their_channels() {
     let io = Io { inputs: groups(&[("a", 2), ("b", 3)]), outputs: groups(&[("x", 3), ("y", 2), ("z", 1)]) };
     let nodes = "  - gain: {id: one, in: input.a}\n  - gain: {id: two, in: input.b}\noutputs:\n  y: one\n";

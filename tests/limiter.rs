@@ -4,7 +4,7 @@
 
 use lacquer_control::value::Value;
 use lacquer_tests::rig::{RATE, Rig};
-use lacquer_tests::signal::{Channels, db, gain, noise, peak, true_peak};
+use lacquer_tests::signal::{Channels, bursts, db, gain, noise, peak, true_peak};
 use std::f64::consts::{PI, TAU};
 
 const FRAMES: usize = 24_000;
@@ -274,5 +274,20 @@ fn an_automatic_release_that_is_taken_up_again_remembers_nothing_old() {
         rig.set_value("/node/dyn/release", &Value::Text("auto".to_owned()));
         let again = play(&mut rig, level, 0.2);
         assert!(db(again / rest).abs() < 0.05, "{node}: {:.2} dB beside before", db(again / rest));
+    }
+}
+
+#[test]
+fn bursts_stay_under_the_ceiling() {
+    for (level, seed) in [(6.0, 16), (0.0, 17), (12.0, 18)] {
+        let mut rig = Rig::of("  - limiter: {id: n, ceiling: -1 dBTP}\n");
+        let out = rig.play(
+            &bursts(seed, 2, 96_000)
+                .into_iter()
+                .map(|s| s.into_iter().map(|x| x * gain(level)).collect())
+                .collect(),
+        );
+        let over = db(peak(&out[0]).max(peak(&out[1]))) + 1.0;
+        assert!(over <= 1e-9, "{over:.3} dB over the ceiling, sample peak, at {level} dB");
     }
 }

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_graph::metering::spectrum::Spectrum;
-use lacquer_tests::rig::{RATE, Rig};
+use lacquer_graph::plan::Io;
+use lacquer_tests::rig::{RATE, Rig, groups};
 use lacquer_tests::signal::{Channels, db, noise, rms, silence};
 
 fn play(nodes: &str, input: &Channels) -> Channels {
@@ -69,4 +70,38 @@ fn white_noise_has_more_in_each_octave_and_pink_noise_has_not() {
     );
     let quiet = play("  - noise: {level: -60 dB}\n", &silence(2, 96_000));
     assert!((db(rms(&quiet[0])) + 60.0).abs() < 0.1);
+}
+
+#[test]
+fn a_mix_makes_one_channel_many_and_many_one() {
+    let io = Io { inputs: groups(&[("in", 1)]), outputs: groups(&[("out", 3)]) };
+    let mut rig = Rig::with(&[("main", "  - mix: {channels: 3}\n")], &io, true);
+    let input = noise(-6.0, 14, 1, 640);
+    assert!(rig.play(&input).iter().all(|out| *out == input[0]));
+    let io = Io { inputs: groups(&[("in", 4)]), outputs: groups(&[("out", 1)]) };
+    let mut rig = Rig::with(&[("main", "  - mix: {channels: 1}\n")], &io, true);
+    let input = noise(-6.0, 15, 4, 640);
+    let out = rig.play(&input);
+    for n in 0..640 {
+        let mean: f64 = input.iter().map(|samples| samples[n]).sum::<f64>() / 4.0;
+        assert!((out[0][n] - mean).abs() < 1e-15);
+    }
+}
+
+#[test]
+fn sources_have_the_channels_and_the_level_that_are_asked_for() {
+    for (nodes, channels, level) in [
+        ("  - tone: {freq: 997 Hz, level: -20 dB, channels: 5}\n", 5, -23.01),
+        ("  - noise: {colour: white, level: -20 dB, channels: 3}\n", 3, -20.0),
+        ("  - noise: {colour: pink, level: -20 dB, channels: 2}\n", 2, -20.0),
+    ] {
+        let io = Io { inputs: groups(&[("in", 1)]), outputs: groups(&[("out", channels)]) };
+        let mut rig = Rig::with(&[("main", nodes)], &io, true);
+        rig.block = 1024;
+        for samples in rig.play(&silence(1, 480_000)) {
+            let rms = db(rms(&samples));
+            let tolerance = if nodes.contains("pink") { 0.5 } else { 0.05 };
+            assert!((rms - level).abs() < tolerance, "{rms:.2} dB, not {level} dB: {nodes}");
+        }
+    }
 }

@@ -72,7 +72,7 @@ impl Play {
         self.faults += self.rig.count(is_fault);
         self.rig.events.clear();
         self.rig.collector.collect();
-        assert!(self.rig.control.panicked().is_none());
+        assert!(self.rig.control.next_panic().is_none());
         highest
     }
 

@@ -7,7 +7,7 @@ use lacquer_graph::plan::Io;
 use lacquer_graph::run::engine::Event;
 use lacquer_tests::catalogue::variants;
 use lacquer_tests::random::Random;
-use lacquer_tests::rig::{RATE, Rig, chain_file};
+use lacquer_tests::rig::{Nodes, RATE, Rig, chain_file};
 use lacquer_tests::signal::{Channels, bursts, click, db, distance, noise, peak, same_bits, silence, sine};
 
 const LOUD: &str = "  - gain: {id: g, gain: 0 dB}\n";
@@ -31,13 +31,13 @@ fn swaps_done(rig: &Rig) -> usize {
 #[test]
 fn swap_to_an_identical_chain_changes_not_one_bit() {
     let (before, after) = (bursts(1, 2, 12_000), bursts(2, 2, 24_000));
-    for variant in variants().iter().filter(|variant| !variant.remembers()) {
-        let chains = [("a", variant.yaml.as_str()), ("b", variant.yaml.as_str())];
-        let (mut rig, mut still) = (Rig::new(&chains), Rig::new(&chains));
+    for variant in variants().iter().filter(|variant| !variant.has_memory()) {
+        let rig = || Rig::of_files(vec![variant.chain("a"), variant.chain("b")], &Io::stereo());
+        let (mut rig, mut still) = (rig(), rig());
         rig.play(&before);
         still.play(&before);
         rig.swap("b");
-        assert!(same_bits(&rig.play(&after), &still.play(&after)), "{}", variant.yaml);
+        assert!(same_bits(&rig.play(&after), &still.play(&after)), "{variant}");
         assert_eq!(swaps_done(&rig), 1);
     }
 }

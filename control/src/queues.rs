@@ -1,131 +1,169 @@
-//! The wire: two bounded wait-free rings, and basedrop for what comes home.
+//! Queues between the control thread and the audio thread: bounded wait-free rings, and basedrop, which returns memory to
+//! the control side to be freed there.
 //!
 //! ```text
-//!               orders ───────────────►
-//!   conductor  ◄──────────── readings    callback
-//!              ◄──────────── panics
-//!              ◄─ ─ ─ basedrop ─ ─ ─ ─
+//!                         commands: ToAudio  ─────────►
+//!   control (conductor)   ◄────────  events: FromAudio    audio (callback)
+//!                         ◄────────  panics: Panicked
+//!                         ◄ ─ ─ ─ ─  basedrop: memory
 //! ```
 //!
-//! An order is never lost: what finds no room waits on the control side, of a value only the newest. A
-//! reading may be: a late meter is worth nothing. Both ends only ever try; nobody waits for the other.
-//! Values and swaps share one ring with one writer, so a value sent after a swap addresses the new chain.
+//! Each ring has one writer and one reader, and neither end waits for the other. The contract:
+//!
+//! | what | capacity | when the ring is full |
+//! | --- | --- | --- |
+//! | command | [`COMMANDS`] | stays on the control side, in order, until a [`ControlEnd::flush`] finds room: none is lost |
+//! | value ([`ToAudio::Set`]) | the same ring | the same; while it waits, a newer value of its row replaces it |
+//! | event | [`EVENTS`] | dropped and counted: [`AudioEnd::events_lost`] |
+//! | panic | [`PANICS`] | its payload is leaked, for the audio thread may not free it |
+//!
+//! Values and swaps share one ring, so a value that is sent after a swap addresses the new chain. All commands of one flush
+//! are in the ring at once, so the audio thread receives them in the same block.
+//!
+//! ```
+//! use lacquer_control::message::{FromAudio, Load, Row, ToAudio};
+//! use lacquer_control::queues::{COMMANDS, EVENTS, queues};
+//!
+//! let (mut control, mut audio) = queues();
+//!
+//! // Commands: what finds no room waits.
+//! (0..COMMANDS + 2).for_each(|_| control.enqueue(ToAudio::Mute(true)));
+//! control.flush();
+//! assert_eq!(control.waiting(), 2);
+//!
+//! // Values: of one row only the newest waits.
+//! let target = Row { generation: 1, node: 0, row: 0 };
+//! (1..=9).for_each(|n| control.enqueue(ToAudio::Set { target, value: f64::from(n) }));
+//! assert_eq!(control.waiting(), 3);
+//!
+//! // When the audio thread has made room, the rest follows in order.
+//! assert_eq!(std::iter::from_fn(|| audio.next_command()).count(), COMMANDS);
+//! control.flush();
+//! let rest: Vec<_> = std::iter::from_fn(|| audio.next_command()).collect();
+//! assert!(matches!(rest[..], [ToAudio::Mute(_), ToAudio::Mute(_), ToAudio::Set { value: 9.0, .. }]));
+//!
+//! // Events: what finds no room is dropped and counted.
+//! (0..EVENTS + 5).for_each(|_| audio.send_event(FromAudio::Load(Load::default())));
+//! assert_eq!(audio.events_lost(), 5);
+//! assert_eq!(std::iter::from_fn(|| control.next_event()).count(), EVENTS);
+//! ```
 
 use crate::message::{FromAudio, Row, ToAudio};
 use lacquer_graph::run::engine::Panicked;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::collections::{HashMap, VecDeque};
 
-/// Orders that can be under way at once.
-const ORDERS: usize = 1024;
-/// Readings that can be under way at once.
-const READINGS: usize = 4096;
-/// Panics that can be under way at once.
-const PANICS: usize = 64;
+/// Most commands in the ring: values, swaps and the rest.
+pub const COMMANDS: usize = 1024;
+/// Most events in the ring.
+pub const EVENTS: usize = 4096;
+/// Most panics in the ring.
+pub const PANICS: usize = 64;
 
-/// The conductor's end.
+/// The control thread's end.
 pub struct ControlEnd {
-    orders: Producer<ToAudio>,
-    readings: Consumer<FromAudio>,
+    commands: Producer<ToAudio>,
+    events: Consumer<FromAudio>,
     panics: Consumer<Panicked>,
-    staged: VecDeque<ToAudio>,
-    /// Where in `staged` the value for a row waits, counted from the first order ever staged.
+    waiting: VecDeque<ToAudio>,
+    /// Where in `waiting` the value for a row is, counted from the first command that was ever enqueued.
     values: HashMap<Row, u64>,
     flushed: u64,
 }
 
-/// The callback's end.
+/// The audio thread's end.
 pub struct AudioEnd {
-    orders: Consumer<ToAudio>,
-    readings: Producer<FromAudio>,
+    commands: Consumer<ToAudio>,
+    events: Producer<FromAudio>,
     panics: Producer<Panicked>,
-    lost: u64,
+    events_lost: u64,
 }
 
-/// Both ends of a new wire.
+/// Both ends of new queues.
 pub fn queues() -> (ControlEnd, AudioEnd) {
-    let (order_in, order_out) = RingBuffer::new(ORDERS);
-    let (reading_in, reading_out) = RingBuffer::new(READINGS);
+    let (command_in, command_out) = RingBuffer::new(COMMANDS);
+    let (event_in, event_out) = RingBuffer::new(EVENTS);
     let (panic_in, panic_out) = RingBuffer::new(PANICS);
     let control = ControlEnd {
-        orders: order_in,
-        readings: reading_out,
+        commands: command_in,
+        events: event_out,
         panics: panic_out,
-        staged: VecDeque::new(),
+        waiting: VecDeque::new(),
         values: HashMap::new(),
         flushed: 0,
     };
-    (control, AudioEnd { orders: order_out, readings: reading_in, panics: panic_in, lost: 0 })
+    (control, AudioEnd { commands: command_out, events: event_in, panics: panic_in, events_lost: 0 })
 }
 
 impl ControlEnd {
-    /// `[control]` Makes an order ready; [`Self::flush`] sends it. A newer value for a row takes the place
-    /// of one that still waits.
-    pub fn stage(&mut self, order: ToAudio) {
-        if let ToAudio::Set { target, .. } = order {
-            let next = self.flushed + self.staged.len() as u64;
+    /// `[control]` Adds a command to those that the next [`Self::flush`] sends. A value replaces one that still waits for the
+    /// same row, and keeps its place.
+    pub fn enqueue(&mut self, command: ToAudio) {
+        if let ToAudio::Set { target, .. } = command {
+            let next = self.flushed + self.waiting.len() as u64;
             let at = *self.values.entry(target).or_insert(next);
-            if let Some(waiting) = self.staged.get_mut((at - self.flushed) as usize) {
-                *waiting = order;
+            if let Some(older) = self.waiting.get_mut((at - self.flushed) as usize) {
+                *older = command;
                 return;
             }
         }
-        self.staged.push_back(order);
+        self.waiting.push_back(command);
     }
 
-    /// `[control]` Sends what is staged, as far as there is room, and all of it at once: orders that are
-    /// flushed together are heard in the same block. The rest waits for the next call.
+    /// `[control]` Sends the commands that wait, as many as there is room for. They enter the ring at once, so the audio
+    /// thread receives them in the same block. The rest waits for the next call.
     pub fn flush(&mut self) {
-        let count = self.staged.len().min(self.orders.slots());
+        let count = self.waiting.len().min(self.commands.slots());
         if count == 0 {
             return;
         }
-        if let Ok(chunk) = self.orders.write_chunk_uninit(count) {
-            self.flushed += chunk.fill_from_iter(self.staged.drain(..count)) as u64;
+        if let Ok(chunk) = self.commands.write_chunk_uninit(count) {
+            self.flushed += chunk.fill_from_iter(self.waiting.drain(..count)) as u64;
         }
         let flushed = self.flushed;
         self.values.retain(|_, at| *at >= flushed);
     }
 
-    /// `[control]` How many orders wait for room.
+    /// `[control]` How many commands wait to be sent.
     pub fn waiting(&self) -> usize {
-        self.staged.len()
+        self.waiting.len()
     }
 
-    /// `[control]` The next reading, if there is one.
-    pub fn reading(&mut self) -> Option<FromAudio> {
-        self.readings.pop().ok()
+    /// `[control]` The next event from the audio thread, if there is one.
+    pub fn next_event(&mut self) -> Option<FromAudio> {
+        self.events.pop().ok()
     }
 
-    /// `[control]` What has panicked since the last call.
-    pub fn panicked(&mut self) -> Option<Panicked> {
+    /// `[control]` The next panic that a node caused on the audio thread, if there is one.
+    pub fn next_panic(&mut self) -> Option<Panicked> {
         self.panics.pop().ok()
     }
 }
 
 impl AudioEnd {
-    /// `[audio]` The next order, if there is one.
-    pub fn order(&mut self) -> Option<ToAudio> {
-        self.orders.pop().ok()
+    /// `[audio]` The next command, if there is one.
+    pub fn next_command(&mut self) -> Option<ToAudio> {
+        self.commands.pop().ok()
     }
 
-    /// `[audio]` Tells the conductor something; without room it is lost, and counted.
-    pub fn tell(&mut self, reading: FromAudio) {
-        if self.readings.push(reading).is_err() {
-            self.lost += 1;
+    /// `[audio]` Sends an event to the control thread. Where the ring is full, the event is dropped and counted.
+    pub fn send_event(&mut self, event: FromAudio) {
+        if self.events.push(event).is_err() {
+            self.events_lost += 1;
         }
     }
 
-    /// `[audio]` Sends what was thrown home: it is freed there. Without room it is never freed, for it cannot be here.
-    pub fn send_home(&mut self, panicked: Panicked) {
+    /// `[audio]` Returns what a panic threw to the control thread, which frees it. Where the ring is full, it is leaked: it
+    /// owns memory, and the audio thread frees none.
+    pub fn return_panic(&mut self, panicked: Panicked) {
         if let Err(rtrb::PushError::Full(panicked)) = self.panics.push(panicked) {
             std::mem::forget(panicked);
         }
     }
 
-    /// `[audio]` How many readings were lost so far.
-    pub fn lost(&self) -> u64 {
-        self.lost
+    /// `[audio]` How many events were dropped so far.
+    pub fn events_lost(&self) -> u64 {
+        self.events_lost
     }
 }
 
@@ -138,8 +176,8 @@ mod tests {
     }
 
     fn values(audio: &mut AudioEnd) -> Vec<(u32, f64)> {
-        std::iter::from_fn(|| audio.order())
-            .map(|order| match order {
+        std::iter::from_fn(|| audio.next_command())
+            .map(|command| match command {
                 ToAudio::Set { target, value } => (target.row, value),
                 _ => panic!("only values were sent"),
             })
@@ -151,7 +189,7 @@ mod tests {
         let (mut control, mut audio) = queues();
         for round in 0..100 {
             for row in 0..100 {
-                control.stage(set(row, f64::from(round)));
+                control.enqueue(set(row, f64::from(round)));
             }
             control.flush();
         }
@@ -169,11 +207,11 @@ mod tests {
     fn values_of_different_rows_keep_their_order() {
         let (mut control, mut audio) = queues();
         for (row, value) in [(1, 1.0), (2, 2.0), (1, 3.0), (3, 4.0)] {
-            control.stage(set(row, value));
+            control.enqueue(set(row, value));
         }
         control.flush();
         assert_eq!(values(&mut audio), [(1, 3.0), (2, 2.0), (3, 4.0)]);
-        control.stage(set(1, 5.0));
+        control.enqueue(set(1, 5.0));
         control.flush();
         assert_eq!(values(&mut audio), [(1, 5.0)]);
     }

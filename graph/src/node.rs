@@ -101,6 +101,8 @@ pub struct Parts {
     pub most: usize,
     /// The row that the last of them has not, such as the upper edge of the highest band.
     pub last_lacks: Option<&'static str>,
+    /// The base row that names one of the bands which these parts divide; there is one more of them than there are parts.
+    pub picked_by: Option<&'static str>,
 }
 
 impl Parts {
@@ -176,6 +178,46 @@ impl<'a> Setup<'a> {
     }
 }
 
+/// What a type repairs. It leaves every other programme nearly as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// Clicks and crackle.
+    Clicks,
+    /// Mains hum and its harmonics.
+    Hum,
+    /// Peaks that were clipped flat.
+    Clipping,
+}
+
+/// Rows of a type, each with a unit value.
+pub type RowValues = &'static [(Param, f64)];
+
+/// Settings under which a node has its usual work to do. The benches read them.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// What follows the type's name in the figures; may be empty.
+    pub name: &'static str,
+    /// The settings, as in a chain file.
+    pub settings: &'static str,
+    /// The row that moves all the time, in all parts.
+    pub moving: Option<&'static str>,
+}
+
+/// A node as it is by default.
+const PLAIN: Workload = Workload::new("", "");
+
+impl Workload {
+    /// `settings` that stay as they are.
+    pub const fn new(name: &'static str, settings: &'static str) -> Self {
+        Self { name, settings, moving: None }
+    }
+
+    /// `settings` of which the row `moving` moves.
+    pub const fn moving(name: &'static str, settings: &'static str, moving: &'static str) -> Self {
+        Self { name, settings, moving: Some(moving) }
+    }
+}
+
 /// `[control]` What a node is: its name, its table, and how to build one. The single source for files,
 /// ranges, error texts, addresses, schema and docs. Two kinds are equal if their names are.
 #[derive(Clone, Copy, Debug)]
@@ -200,6 +242,31 @@ pub struct NodeType {
     pub latency: fn(&Setup<'_>) -> usize,
     /// Builds the audio half.
     pub build: fn(&Setup<'_>) -> Box<dyn Node>,
+    /// Seconds after which nothing of an earlier signal is left: its tail is 240 dB down. The laws of tails and of NaN read
+    /// it, and play that long.
+    pub settles_in: fn(&Setup<'_>) -> f64,
+    /// Seconds of programme until it has measured or found what it works by; 0 where it works at once. The tests' programme
+    /// is made by it.
+    pub learns_in: fn(&Setup<'_>) -> f64,
+    /// Whether what it has learned outlives a reset and does not go over in a swap. The laws of reset, of adoption and of
+    /// swaps read it.
+    pub has_memory: fn(&Setup<'_>) -> bool,
+    /// With which values it does the same to every channel, so that equal channels come out equal; `None`: with no values.
+    /// The law of channels reads it.
+    pub per_channel: Option<RowValues>,
+    /// Frames after its latency at which a click comes out: begins, or is highest; `None` where nothing marks it. The law of
+    /// latency reads it.
+    pub onset: fn(&Setup<'_>) -> Option<usize>,
+    /// Whether it adds frequencies above 16 kHz to a steady sine, and others with every value. The law of clicks, which
+    /// listens there, leaves it out.
+    pub adds_highs: bool,
+    /// With which values, all others at their defaults, a programme below -30 dBFS comes out bit for bit, after the latency;
+    /// `None`: with no values. The law of transparency reads it.
+    pub transparent_at: Option<RowValues>,
+    /// What it repairs. The tests' programme has it.
+    pub repairs: Option<Damage>,
+    /// Work for the benches.
+    pub workloads: &'static [Workload],
 }
 
 impl PartialEq for NodeType {
@@ -209,7 +276,8 @@ impl PartialEq for NodeType {
 }
 
 impl NodeType {
-    /// A kind with one table, as many channels out as in, no latency, no side-chain, nothing to report.
+    /// A kind with one table, as many channels out as in, no latency, no side-chain, nothing to report. Its facts for the laws
+    /// are those of a short filter: it settles within 0.1 s, learns nothing, and treats all channels alike.
     pub const fn new(
         name: &'static str,
         help: &'static str,
@@ -228,6 +296,15 @@ impl NodeType {
             readings: &[],
             latency: |_| 0,
             build,
+            settles_in: |_| 0.1,
+            learns_in: |_| 0.0,
+            has_memory: |_| false,
+            per_channel: Some(&[]),
+            onset: |_| Some(0),
+            adds_highs: false,
+            transparent_at: None,
+            repairs: None,
+            workloads: &[PLAIN],
         }
     }
 
@@ -267,6 +344,68 @@ impl NodeType {
     pub const fn latency(mut self, latency: fn(&Setup<'_>) -> usize) -> Self {
         self.latency = latency;
         self
+    }
+
+    /// Sets how many seconds its tail takes to be 240 dB down: see [`Self::settles_in`].
+    pub const fn settles_in(mut self, seconds: fn(&Setup<'_>) -> f64) -> Self {
+        self.settles_in = seconds;
+        self
+    }
+
+    /// Sets how many seconds of programme it learns from: see [`Self::learns_in`].
+    pub const fn learns_in(mut self, seconds: fn(&Setup<'_>) -> f64) -> Self {
+        self.learns_in = seconds;
+        self
+    }
+
+    /// Sets when what it learned outlives a reset: see [`Self::has_memory`].
+    pub const fn has_memory(mut self, has_memory: fn(&Setup<'_>) -> bool) -> Self {
+        self.has_memory = has_memory;
+        self
+    }
+
+    /// Sets with which values all channels are treated alike: see [`Self::per_channel`].
+    pub const fn per_channel(mut self, values: Option<RowValues>) -> Self {
+        self.per_channel = values;
+        self
+    }
+
+    /// Sets when a click comes out: see [`Self::onset`].
+    pub const fn onset(mut self, frames: fn(&Setup<'_>) -> Option<usize>) -> Self {
+        self.onset = frames;
+        self
+    }
+
+    /// Says that it adds high frequencies: see [`Self::adds_highs`].
+    pub const fn adds_highs(mut self) -> Self {
+        self.adds_highs = true;
+        self
+    }
+
+    /// Sets with which values it is transparent: see [`Self::transparent_at`].
+    pub const fn transparent_at(mut self, values: RowValues) -> Self {
+        self.transparent_at = Some(values);
+        self
+    }
+
+    /// Sets what it repairs.
+    pub const fn repairs(mut self, damage: Damage) -> Self {
+        self.repairs = Some(damage);
+        self
+    }
+
+    /// Sets what the benches give it to do.
+    pub const fn workloads(mut self, workloads: &'static [Workload]) -> Self {
+        self.workloads = workloads;
+        self
+    }
+
+    /// The row that says how many channels come out, if the type has one.
+    pub fn channels_row(&self) -> Option<&'static Param> {
+        match self.ports {
+            Ports::Source(slot) | Ports::Remix(slot) => self.rows.get(slot),
+            Ports::Through | Ports::Stereo => None,
+        }
     }
 
     /// The rows of one part; empty where there are no parts.

@@ -42,9 +42,31 @@ pub fn read_data(spec: &Spec) -> Vec<Option<Arc<Data>>> {
 
 /// A chain of the nodes in `nodes`, written as in a file.
 pub fn chain_file(name: &str, nodes: &str) -> ChainFile {
-    let mut spec = spec(&format!("name: {name}\nnodes:\n{nodes}"));
+    chain(name, spec(&format!("name: {name}\nnodes:\n{nodes}")))
+}
+
+/// A chain that is not in a file.
+pub fn chain(name: &str, mut spec: Spec) -> ChainFile {
     spec.name = name.to_owned();
     ChainFile { name: name.to_owned(), path: format!("{name}.yaml").into(), spec }
+}
+
+/// What a chain can be made of: nodes written as in a file, or as data.
+pub trait Nodes {
+    /// The chain.
+    fn chain(&self, name: &str) -> ChainFile;
+}
+
+impl Nodes for str {
+    fn chain(&self, name: &str) -> ChainFile {
+        chain_file(name, self)
+    }
+}
+
+impl Nodes for String {
+    fn chain(&self, name: &str) -> ChainFile {
+        chain_file(name, self)
+    }
 }
 
 /// A chain that is shipped, as it stands in its file.
@@ -105,8 +127,8 @@ impl Rig {
     }
 
     /// One chain of these nodes, stereo.
-    pub fn of(nodes: &str) -> Self {
-        Self::new(&[("main", nodes)])
+    pub fn of(nodes: &(impl Nodes + ?Sized)) -> Self {
+        Self::of_files(vec![nodes.chain("main")], &Io::stereo())
     }
 
     /// The same at another sample rate.
@@ -115,8 +137,8 @@ impl Rig {
     }
 
     /// The same, in a station whose latency leaves room for longer settings.
-    pub fn roomy(nodes: &str) -> Self {
-        Self::built(written(&[("main", nodes)]), &Io::stereo(), true, RATE, Some(420.0))
+    pub fn roomy(nodes: &impl Nodes) -> Self {
+        Self::built(vec![nodes.chain("main")], &Io::stereo(), true, RATE, Some(420.0))
     }
 
     /// Any groups; where not `at_once`, the sound comes up as it does on air.
@@ -137,7 +159,7 @@ impl Rig {
         let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
         let mut air = OnAir::new(Chains::new(&loaded, rate), collector.handle(), swap_ms);
         let (mut control, audio) = queues();
-        control.stage(air.start(&first).unwrap());
+        control.enqueue(air.start(&first).unwrap());
         control.flush();
         let seat = if at_once { Engine::for_files(io, rate) } else { Engine::new(io, rate) };
         let memory = Memory::new(io.input_channels(), io.output_channels());
@@ -166,7 +188,7 @@ impl Rig {
 
     /// What the conductor does with readings.
     fn listen(&mut self) {
-        while let Some(reading) = self.control.reading() {
+        while let Some(reading) = self.control.next_event() {
             let FromAudio::Engine(event) = reading else { continue };
             if let Event::OnAir { generation } = event
                 && let Some(next) = self.air.arrived(generation)
@@ -179,7 +201,7 @@ impl Rig {
     }
 
     pub fn order(&mut self, order: ToAudio) {
-        self.control.stage(order);
+        self.control.enqueue(order);
         self.control.flush();
     }
 
@@ -196,7 +218,7 @@ impl Rig {
 
     pub fn set_value(&mut self, address: &str, value: &Value) {
         let done = self.air.set(address, value).unwrap();
-        done.orders.into_iter().for_each(|order| self.control.stage(order));
+        done.orders.into_iter().for_each(|order| self.control.enqueue(order));
         self.control.flush();
         if done.rebuild {
             let name = self.air.newest().unwrap().name.clone();

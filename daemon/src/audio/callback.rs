@@ -40,23 +40,27 @@ impl Callback {
             self.mark.here();
             let begin = Instant::now();
             self.seat.trace().turn();
-            while let Some(order) = self.wire.order() {
-                obey(&mut self.seat, order);
+            while let Some(command) = self.wire.next_command() {
+                obey(&mut self.seat, command);
             }
             for from in (0..frames).step_by(SUBBLOCK) {
                 self.quantum(from, SUBBLOCK.min(frames - from), ports);
             }
             while let Some(panicked) = self.seat.panicked() {
-                self.wire.send_home(panicked);
+                self.wire.return_panic(panicked);
             }
             let spent = begin.elapsed();
             if let Some(why) = self.load.missed(begin, spent, frames) {
-                self.wire.tell(FromAudio::Missed(why));
+                self.wire.send_event(FromAudio::Missed(why));
             }
             if let Some(load) = self.load.note(spent, frames) {
                 let lost = |probe: &Option<Probe>| probe.as_ref().map_or(0, Probe::lost);
                 let tap_lost = lost(&self.before) + lost(&self.after);
-                self.wire.tell(FromAudio::Load(Load { tap_lost, readings_lost: self.wire.lost(), ..load }));
+                self.wire.send_event(FromAudio::Load(Load {
+                    tap_lost,
+                    readings_lost: self.wire.events_lost(),
+                    ..load
+                }));
             }
             self.seat.trace().turn();
         });
@@ -71,7 +75,7 @@ impl Callback {
             probe.take(inputs, frames);
         }
         let wire = &mut self.wire;
-        self.seat.process(frames, |event| wire.tell(FromAudio::Engine(event)));
+        self.seat.process(frames, |event| wire.send_event(FromAudio::Engine(event)));
         let outputs = self.seat.outputs();
         if let Some(probe) = &mut self.after {
             probe.take(outputs, frames);

@@ -122,7 +122,7 @@ impl Renderer {
         let collector = Collector::new();
         let (mut control, audio) = queues();
         let chain = Owned::new(&collector.handle(), Chain::new(plan, 1));
-        control.stage(ToAudio::Start(chain));
+        control.enqueue(ToAudio::Start(chain));
         control.flush();
         Self {
             callback: Callback::new(
@@ -160,8 +160,8 @@ impl Renderer {
             fill(channel, samples);
         }
         self.memory.run(&mut self.callback);
-        while let Some(reading) = self.wire.reading() {
-            if let FromAudio::Engine(Event::Fault { node, .. }) = reading {
+        while let Some(event) = self.wire.next_event() {
+            if let FromAudio::Engine(Event::Fault { node, .. }) = event {
                 *self.faults.entry(node).or_default() += 1;
             }
         }

@@ -294,7 +294,7 @@ impl Conductor {
 
     fn order(&mut self, order: ToAudio) {
         if let Some(link) = &mut self.link {
-            link.wire.stage(order);
+            link.wire.enqueue(order);
         }
     }
 

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 impl Conductor {
     /// Takes all that the audio thread has told.
     pub(super) fn listen(&mut self, now: Instant) {
-        while let Some(reading) = self.link.as_mut().and_then(|link| link.wire.reading()) {
+        while let Some(reading) = self.link.as_mut().and_then(|link| link.wire.next_event()) {
             match reading {
                 FromAudio::Engine(event) => self.event(event),
                 FromAudio::Load(load) => {
@@ -36,7 +36,7 @@ impl Conductor {
             }
         }
         // What was thrown is freed here.
-        while let Some(panicked) = self.link.as_mut().and_then(|link| link.wire.panicked()) {
+        while let Some(panicked) = self.link.as_mut().and_then(|link| link.wire.next_panic()) {
             self.panicked(&panicked);
         }
     }

@@ -13,43 +13,6 @@ const RATE: f64 = 48_000.0;
 const BEFORE: usize = 32;
 const COUNTED: usize = 256;
 
-const EIGHT_BANDS: &str = "bands: [{freq: 30 Hz, shape: highpass}, {freq: 80 Hz, gain: 2 dB}, {freq: 200 Hz, gain: -2 dB}, \
-     {freq: 500 Hz, gain: 1 dB}, {freq: 1 kHz, gain: -1 dB}, {freq: 3 kHz, gain: 2 dB}, {freq: 8 kHz, gain: 1 dB}, \
-     {freq: 12 kHz, shape: highshelf, gain: 2 dB}]";
-const THREE_BANDS: &str =
-    "bands: [{to: 200 Hz, threshold: -30 dB}, {to: 2 kHz, threshold: -30 dB}, {threshold: -30 dB}]";
-const DYNAMIC_BANDS: &str = "bands: [{freq: 60 Hz, range: -6 dB}, {freq: 250 Hz, range: -6 dB}, {freq: 1 kHz, range: -6 dB}, \
-     {freq: 4 kHz, range: -6 dB}]";
-
-/// Node types with work to do: the rest of the name, and the settings. A type may be in several.
-const NODES: &[(&str, &str, &str)] = &[
-    ("clipper", "", "drive: 6 dB"),
-    ("compressor", "", "threshold: -30 dB"),
-    ("convolver", " of 0.5 s", "impulse: hall.wav"),
-    ("crossover", "", "band: 2, splits: [{freq: 200 Hz}, {freq: 2 kHz}]"),
-    ("declick", "", ""),
-    ("declip", "", ""),
-    ("deesser", "", "threshold: -20 dB"),
-    ("dehum", "", ""),
-    ("delay", "", "time: 100 ms"),
-    ("denoise", "", ""),
-    ("denoise", " of a voice", "mode: voice"),
-    ("dither", "", "bits: 16, shaping: lipshitz"),
-    ("eq", "", EIGHT_BANDS),
-    ("eq", " with dynamic bands", DYNAMIC_BANDS),
-    ("exciter", "", ""),
-    ("expander", "", "threshold: -6 dB, key_highpass: 100 Hz"),
-    ("gain", "", "gain: -3 dB"),
-    ("leveler", "", ""),
-    ("limiter", "", "ceiling: -12 dBTP"),
-    ("mix", "", "gain: -3 dB"),
-    ("multiband", "", THREE_BANDS),
-    ("noise", "", "colour: pink"),
-    ("phase", "", "time: 0.3 ms, stages: 4"),
-    ("stereo", "", "width: 120 %"),
-    ("tone", "", ""),
-];
-
 macro_rules! ready {
     ($($name:literal),*) => {
         &[$(($name, include_str!(concat!("../../../configs/chains/", $name, ".yaml")))),*]
@@ -67,23 +30,15 @@ pub struct Case {
 
 /// All of them, in the order in which they are played.
 pub fn cases() -> Vec<Case> {
-    let missing = CATALOGUE.iter().find(|node_type| NODES.iter().all(|(name, ..)| *name != node_type.name));
-    assert!(
-        missing.is_none(),
-        "a node type without a count: {}",
-        missing.map_or("", |node_type| node_type.name)
-    );
     let mut cases = Vec::new();
     let mut add = |name: String, play: Box<dyn Fn()>| cases.push(Case { name, play });
-    let one = |kind: &str, settings: &str| format!("nodes:\n  - {kind}: {{{settings}}}\n");
-    for (node_type, more, settings) in NODES {
-        let yaml = one(node_type, settings);
-        add(format!("{node_type}{more}"), Box::new(move || play(&yaml, None)));
+    for node_type in CATALOGUE {
+        for workload in node_type.workloads {
+            let yaml = format!("nodes:\n  - {}: {{{}}}\n", node_type.name, workload.settings);
+            let moving = workload.moving;
+            add(format!("{}{}", node_type.name, workload.name), Box::new(move || play(&yaml, moving)));
+        }
     }
-    let eq = one("eq", EIGHT_BANDS);
-    add("eq that moves".to_owned(), Box::new(move || play(&eq, Some("gain"))));
-    let linear = one("eq", &format!("phase: linear, {EIGHT_BANDS}"));
-    add("eq in linear phase that moves".to_owned(), Box::new(move || play(&linear, Some("gain"))));
     for (name, yaml) in READY {
         add(format!("chain {name}"), Box::new(move || play(yaml, None)));
     }

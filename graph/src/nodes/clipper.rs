@@ -8,7 +8,7 @@ use crate::block::{Block, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::clip::added_between;
 use crate::dsp::fir::oversampler::Oversampler;
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::{Param, Unit};
 use crate::reading::{REDUCTION, Readings};
 
@@ -33,7 +33,9 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     build,
 )
 .latency(|setup| oversampler(setup).delay())
-.readings(&[REDUCTION]);
+.readings(&[REDUCTION])
+.adds_highs()
+.workloads(&[Workload::new("", "drive: 6 dB")]);
 
 fn oversampler(setup: &Setup<'_>) -> Oversampler {
     Oversampler::new(2 << setup.value(&OVERSAMPLING) as usize, true)

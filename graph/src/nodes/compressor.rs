@@ -14,7 +14,7 @@
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::side_chain::{Dynamics, KeyValues, Values};
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::nodes::common::rows;
 use crate::param::ramp::Ramp;
 use crate::param::{Param, Unit};
@@ -101,7 +101,11 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 )
 .key()
 .latency(|setup| setup.frames(setup.value(&LOOKAHEAD)))
-.readings(&[REDUCTION]);
+.readings(&[REDUCTION])
+// Where the middle and the side are compressed, a third channel is compressed otherwise.
+.per_channel(Some(&[(CHANNELS, 0.0)]))
+.transparent_at(&[(THRESHOLD, 0.0)])
+.workloads(&[Workload::new("", "threshold: -30 dB")]);
 
 const ROWS: usize = NODE_TYPE.rows.len();
 

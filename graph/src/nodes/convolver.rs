@@ -11,7 +11,7 @@ use crate::block::{Block, MAX_CHANNELS, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::delay::tap::Tap;
 use crate::dsp::fir::convolution::{Convolution, Path};
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::text::{Form, Text};
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
@@ -66,7 +66,13 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     build,
 )
 .texts(&[IMPULSE])
-.latency(|setup| latency(setup, &impulse(setup)));
+.latency(|setup| latency(setup, &impulse(setup)))
+.settles_in(|setup| {
+    let frames = impulse(setup).first().map_or(0, Vec::len);
+    frames as f64 / setup.sample_rate + (PREDELAY.max + FADE_MS) / 1000.0
+})
+.transparent_at(&[])
+.workloads(&[Workload::new(" of 0.5 s", "impulse: hall.wav")]);
 
 /// Time of a change of the pre-delay.
 const FADE_MS: f64 = 20.0;

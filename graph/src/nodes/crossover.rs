@@ -5,7 +5,7 @@
 
 use crate::block::Block;
 use crate::dsp::filter::crossover::{Crossover, SPLITS};
-use crate::node::{Node, NodeType, Params, Parts, Setup, same};
+use crate::node::{Node, NodeType, Params, Parts, Setup, Workload, same};
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
 use std::array::from_fn;
@@ -23,8 +23,15 @@ const FREQ: Param = Param::new(0, "freq", Unit::Hz)
     .log()
     .help("Where two bands meet, both 6 dB down. One below another counts as that.");
 
-const PARTS: Parts =
-    Parts { name: "split", list: "splits", rows: &[FREQ], least: 1, most: SPLITS, last_lacks: None };
+const PARTS: Parts = Parts {
+    name: "split",
+    list: "splits",
+    rows: &[FREQ],
+    least: 1,
+    most: SPLITS,
+    last_lacks: None,
+    picked_by: Some(BAND.name),
+};
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
@@ -33,7 +40,12 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     &[BAND, SLOPE],
     build,
 )
-.parts(&PARTS);
+.parts(&PARTS)
+.settles_in(|setup| {
+    let lowest = (0..setup.parts).map(|part| setup.part_value(part, &FREQ)).fold(FREQ.max, f64::min);
+    0.2 + 40.0 / lowest
+})
+.workloads(&[Workload::new("", "band: 2, splits: [{freq: 200 Hz}, {freq: 2 kHz}]")]);
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let crossover =

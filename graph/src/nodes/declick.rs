@@ -16,7 +16,7 @@ use crate::dsp::dynamics::tally::Tally;
 use crate::dsp::restore::autoregression::{Burg, Filler};
 use crate::dsp::restore::clicks::Clicks;
 use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Damage, Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit};
 use crate::reading::{Reading, Readings};
 
@@ -58,7 +58,8 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     build,
 )
 .latency(|setup| schedule(setup).latency())
-.readings(&[CLICKS, REPAIRED]);
+.readings(&[CLICKS, REPAIRED])
+.repairs(Damage::Clicks);
 
 /// Threshold over the residual's scale at no sensitivity, and how many times lower at all of it.
 const THRESHOLD: [f64; 2] = [16.0, 8.0];

@@ -19,7 +19,7 @@ use crate::dsp::dynamics::tally::Tally;
 use crate::dsp::restore::autoregression::{Filler, Levinson};
 use crate::dsp::restore::clip_level::{Flats, MARGIN};
 use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Damage, Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain, gain_to_db};
 use crate::reading::{Reading, Readings};
 
@@ -54,7 +54,8 @@ const FOUND: Reading = Reading {
 pub const NODE_TYPE: NodeType =
     NodeType::new("declip", "Repairs peaks that were clipped flat.", &[CEILING, GAIN, ORDER, PASSES], build)
         .latency(|setup| schedule(setup).latency())
-        .readings(&[PEAKS, REPAIRED, FOUND]);
+        .readings(&[PEAKS, REPAIRED, FOUND])
+        .repairs(Damage::Clipping);
 
 /// Half hops of the past that the model hears, and that are ahead of what is in work: low tones need a long window, the
 /// highest order half of it behind a peak.

@@ -16,7 +16,7 @@ use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::envelope::{self, Glide, Pace, Peak};
 use crate::dsp::fir::band_split::{self, Band, Line};
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::{Param, Unit, db_to_gain};
 use crate::reading::{REDUCTION, Readings};
 
@@ -81,7 +81,8 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     build,
 )
 .latency(|setup| band_split::delay(setup.sample_rate) + lookahead(setup))
-.readings(&[REDUCTION]);
+.readings(&[REDUCTION])
+.workloads(&[Workload::new("", "threshold: -20 dB")]);
 
 /// How long a peak counts as the level.
 const DETECTOR_MS: f64 = 2.0;

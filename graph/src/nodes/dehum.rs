@@ -13,7 +13,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::restore::hum::Hum;
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Damage, Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain, gain_to_db};
 use crate::reading::{Reading, Readings};
 
@@ -45,7 +45,9 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     &[DEPTH, BASE, HARMONICS],
     build,
 )
-.readings(&[FREQUENCY, LEVEL]);
+.readings(&[FREQUENCY, LEVEL])
+.learns_in(|_| 8.0)
+.repairs(Damage::Hum);
 
 /// What is told where there is no hum, in dBFS.
 const NONE: f64 = -120.0;

@@ -6,14 +6,18 @@
 
 use crate::block::Block;
 use crate::dsp::delay::tap::Tap;
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
 
 const TIME: Param = Param::new(0, "time", Unit::Ms).range(0.0, 500.0).help("How much later.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType = NodeType::new("delay", "Delays the signal by up to 500 ms.", &[TIME], build);
+pub const NODE_TYPE: NodeType = NodeType::new("delay", "Delays the signal by up to 500 ms.", &[TIME], build)
+    .settles_in(|setup| (setup.value(&TIME) + FADE_MS) / 1000.0)
+    .onset(|setup| Some(setup.frames(setup.value(&TIME))))
+    .transparent_at(&[])
+    .workloads(&[Workload::new("", "time: 100 ms")]);
 
 /// Time of a change.
 const FADE_MS: f64 = 20.0;

@@ -19,7 +19,7 @@ use crate::dsp::spectral::noise_profile::{BANDS, Bands};
 use crate::dsp::spectral::noise_suppression::{Suppressor, Wish};
 use crate::dsp::spectral::stft::{self, Stft};
 use crate::dsp::spectral::voice::{self, Voice};
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::ramp::Ramp;
 use crate::param::text::{Form, PROFILE_BANDS, Text};
 use crate::param::{Param, Unit, db_to_gain};
@@ -64,7 +64,12 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .readings(&[
     REDUCED,
     Reading { name: "noise", unit: Unit::Dbfs, help: "Level of the noise, learned or found, RMS." },
-]);
+])
+// A network that has heard a voice cannot be copied or made new without allocating: it goes on from what it knows.
+.has_memory(is_voice)
+// The network lets go of a voice slowly.
+.settles_in(|setup| if is_voice(setup) { 2.0 } else { 0.1 })
+.workloads(&[Workload::new("", ""), Workload::new(" of a voice", "mode: voice")]);
 
 /// From one spectrum to the next. Longer frames part the partials of strings better, shorter ones follow speech better.
 const HOP_MS: f64 = 10.67;

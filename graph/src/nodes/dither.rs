@@ -9,7 +9,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::dither::{self, Curve, Noise, Quantiser};
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
 
@@ -38,7 +38,11 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     "Reduces the word length with dither and noise shaping.",
     &[BITS, NOISE, SHAPING, AUTO_BLANK],
     build,
-);
+)
+.settles_in(|_| REST_MS / 1000.0 + 0.1)
+// The noise is another on each channel.
+.per_channel(None)
+.workloads(&[Workload::new("", "bits: 16, shaping: lipshitz")]);
 
 /// The curves, in the order of their names.
 const CURVES: [Curve; 6] = [

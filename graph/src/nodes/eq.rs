@@ -14,30 +14,27 @@
 
 use crate::block::{Block, MAX_CHANNELS, Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::detector::{BandDetector, Heard, Law};
+use crate::dsp::dynamics::detector::{BandDetector, Law};
+use crate::dsp::filter::band::Band;
 use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
 use crate::dsp::filter::cascade::{Cascade, SIDES, SPAN};
-use crate::dsp::filter::k_weighting::pink_weights;
+use crate::dsp::filter::k_weighting::{PROBES, pink_power};
 use crate::dsp::filter::matched::Matcher;
-use crate::dsp::filter::svf::Coeffs;
 use crate::dsp::filter::wavefront_section::Flow;
 use crate::dsp::fir::linear::design::Reach;
 use crate::dsp::fir::linear::equaliser::Equaliser;
 use crate::node::{Node, NodeType, Params, Parts, Setup, same};
-use crate::nodes::common::rows;
+use crate::nodes::common::{rows, workloads};
 use crate::param::ramp::Ramp;
 use crate::param::{Param, Unit, db_to_gain};
 use crate::reading::{REDUCTION, Readings};
 use std::array::from_fn;
 use std::ops::Range;
 
-const SHAPES: [&str; 9] =
-    ["bell", "lowshelf", "highshelf", "tilt", "highpass", "lowpass", "bandpass", "notch", "allpass"];
 const SLOPES: [&str; 8] =
     ["6 dB/oct", "12 dB/oct", "18 dB/oct", "24 dB/oct", "36 dB/oct", "48 dB/oct", "72 dB/oct", "96 dB/oct"];
 /// Order of the filter for each slope.
 const ORDERS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
-const PLACES: [&str; 5] = ["stereo", "left", "right", "mid", "side"];
 const PHASES: [&str; 3] = ["minimum", "linear", "mixed"];
 
 const AUTO_GAIN: Param = Param::new(0, "auto_gain", Unit::Switch)
@@ -47,7 +44,8 @@ const PHASE: Param = Param::new(1, "phase", Unit::Choice(&PHASES)).setting().hel
 );
 const REACH: Param = rows::reach(2);
 
-const SHAPE: Param = Param::new(0, "shape", Unit::Choice(&SHAPES)).setting().help("What the band does.");
+const SHAPE: Param =
+    Param::new(0, "shape", Unit::Choice(&Shape::NAMES)).setting().help("What the band does.");
 const FREQ: Param = Param::new(1, "freq", Unit::Hz)
     .range(10.0, 20_000.0)
     .default(1000.0)
@@ -68,7 +66,7 @@ const SLOPE: Param = Param::new(4, "slope", Unit::Choice(&SLOPES))
 const ON: Param = Param::new(5, "on", Unit::Switch)
     .default(1.0)
     .help("Whether the band is heard; the change is a short fade.");
-const PLACE: Param = Param::new(6, "place", Unit::Choice(&PLACES)).setting().help(
+const PLACE: Param = Param::new(6, "place", Unit::Choice(&Place::NAMES)).setting().help(
     "What the band works on: all channels, or the left, the right, the middle or the side of the first two.",
 );
 const RANGE: Param = Param::new(7, "range", Unit::Db).range(-24.0, 24.0).help(
@@ -102,6 +100,7 @@ const BANDS: Parts = Parts {
     least: 0,
     most: 24,
     last_lacks: None,
+    picked_by: None,
 };
 
 /// See the module.
@@ -114,10 +113,16 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .parts(&BANDS)
 .key()
 .latency(|setup| reach(setup).map_or(0, |reach| reach.latency))
-.readings(&[REDUCTION]);
+.readings(&[REDUCTION])
+.settles_in(settles_in)
+// One channel, the middle and the side are treated otherwise than the rest.
+.per_channel(Some(&[(PLACE, 0.0)]))
+.onset(onset)
+.transparent_at(&[])
+.workloads(&workloads::EQUALISER);
 
-/// Where the automatic gain measures the bands, in Hz: an octave apart.
-const PROBES: [f64; 10] = [31.5, 63.0, 125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
+/// Where mixed phase begins to be linear, in Hz.
+const MIXED_ABOVE: f64 = 400.0;
 /// Farthest that the automatic gain goes, in dB.
 const AUTO_RANGE: f64 = 24.0;
 
@@ -131,22 +136,43 @@ fn reach(setup: &Setup<'_>) -> Option<Reach> {
     }
 }
 
+fn form(setup: &Setup<'_>, band: usize) -> Form {
+    let shape = Shape::ALL[setup.part_value(band, &SHAPE) as usize];
+    let order = match shape {
+        Shape::HighPass | Shape::LowPass => ORDERS[setup.part_value(band, &SLOPE) as usize],
+        _ => 2,
+    };
+    Form { shape, order }
+}
+
+fn settles_in(setup: &Setup<'_>) -> f64 {
+    let filters = reach(setup).map_or(0, |reach| 2 * reach.taps) as f64 / setup.sample_rate;
+    let ringing = |band| {
+        let [freq, gain, range, q] = [FREQ, GAIN, RANGE, Q].map(|row| setup.part_value(band, &row));
+        form(setup, band).ringing_s(freq, gain.abs() + range.abs(), q)
+    };
+    0.2 + filters + (0..setup.parts).map(ringing).fold(0.0, f64::max)
+}
+
+/// Mixed phase is late by its latency above the lows only, of which a low-pass in the lows leaves nothing.
+fn onset(setup: &Setup<'_>) -> Option<usize> {
+    let is_low =
+        |band| form(setup, band).shape == Shape::LowPass && setup.part_value(band, &FREQ) < MIXED_ABOVE;
+    let is_mixed = reach(setup).is_some_and(|reach| reach.is_mixed);
+    (!is_mixed || !(0..setup.parts).any(is_low)).then_some(0)
+}
+
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let mut sections = 0;
     let reach = reach(setup);
     let band = |index| {
-        let shape = Shape::ALL[setup.part_value(index, &SHAPE) as usize];
-        let order = match shape {
-            Shape::HighPass | Shape::LowPass => ORDERS[setup.part_value(index, &SLOPE) as usize],
-            _ => 2,
-        };
-        let form = Form { shape, order };
+        let form = form(setup, index);
         let first = sections;
         sections += form.sections();
         Band {
             form,
             place: Place::ALL[setup.part_value(index, &PLACE) as usize],
-            is_minimum: reach.is_none() || shape == Shape::AllPass,
+            is_minimum: reach.is_none() || form.shape == Shape::AllPass,
             sections: first..sections,
             made_for: UNMADE,
             measured_for: UNMADE,
@@ -220,79 +246,9 @@ struct Linear {
     heard: Box<[Delay]>,
 }
 
-struct Band {
-    form: Form,
-    place: Place,
-    /// Whether all of it is done by the cascade; else its changes with the level alone.
-    is_minimum: bool,
-    sections: Range<usize>,
-    made_for: Made,
-    measured_for: Made,
-    is_dynamic: bool,
-    detector: BandDetector,
-    /// Its squared magnitude at each of [`PROBES`].
-    powers: [f64; PROBES.len()],
-}
-
-impl Band {
-    /// What its sections in the cascade are to be made for, where the level adds `amount` dB to its gain.
-    fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> Made {
-        if self.is_minimum {
-            ([freq, gain + amount, q], is_on)
-        } else {
-            ([freq, amount, q], is_on && self.form.has_gain())
-        }
-    }
-
-    /// Makes its sections in the cascade.
-    fn make(&mut self, rate: f64, matcher: &Matcher, made: Made, targets: &mut [[Flow; SIDES]]) {
-        self.made_for = made;
-        let targets = &mut targets[self.sections.clone()];
-        let place = self.place;
-        let give = |section: usize, coeffs: Coeffs| targets[section] = place.flows(Flow::new(&coeffs));
-        self.form.make(rate, matcher, made, give);
-    }
-
-    /// Measures what it does, apart from what it does with the level.
-    fn measure(&mut self, made: Made) {
-        if self.measured_for == made {
-            return;
-        }
-        self.measured_for = made;
-        self.powers = self.form.powers(made, &PROBES);
-        if self.place != Place::Stereo {
-            self.powers.iter_mut().for_each(|power| *power = 0.5 * (1.0 + *power));
-        }
-    }
-
-    /// The part of the spectrum that its detector hears.
-    fn part(&self) -> Heard {
-        match self.form.shape {
-            Shape::LowShelf => Heard::Below,
-            Shape::HighShelf | Shape::Tilt => Heard::Above,
-            _ => Heard::Band,
-        }
-    }
-
-    /// Listens to `frames` of the side-chain.
-    fn listen(&mut self, heard: &[Plane], frames: Range<usize>) {
-        for frame in frames {
-            match (self.place, heard) {
-                (Place::Left, [left, ..]) => self.detector.hear(0, left[frame]),
-                (Place::Right, [_, right, ..]) => self.detector.hear(0, right[frame]),
-                (Place::Mid, [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] + right[frame])),
-                (Place::Side, [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] - right[frame])),
-                _ => heard.iter().enumerate().for_each(|(at, plane)| self.detector.hear(at, plane[frame])),
-            }
-        }
-    }
-}
-
 /// The factor that undoes what the bands do to the loudness of pink noise.
 fn loudness_gain(bands: &[Band]) -> f64 {
-    let weights = pink_weights(&PROBES).enumerate();
-    let power: f64 =
-        weights.map(|(at, weight)| bands.iter().fold(weight, |power, band| power * band.powers[at])).sum();
+    let power = pink_power(bands.iter().map(|band| &band.powers));
     db_to_gain((-10.0 * power.max(1e-12).log10()).clamp(-AUTO_RANGE, AUTO_RANGE))
 }
 

@@ -53,7 +53,9 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     &[DRIVE, MIX, LOW, HIGH, CHARACTER, OVERSAMPLING],
     build,
 )
-.latency(|setup| oversampler(setup).delay());
+.latency(|setup| oversampler(setup).delay())
+// Its high-pass lies at 10 Hz.
+.settles_in(|_| 1.5);
 
 /// What is taken away below this, in Hz.
 const DC: f64 = 10.0;

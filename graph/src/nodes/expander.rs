@@ -15,7 +15,7 @@ use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::envelope::{self, Glide, Pace, Peak};
 use crate::dsp::filter::svf::{Coeffs, State};
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::{Param, Unit, db_to_gain};
 use crate::reading::{REDUCTION, Readings};
 use std::f64::consts::FRAC_1_SQRT_2;
@@ -98,7 +98,8 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 )
 .latency(lookahead)
 .key()
-.readings(&[REDUCTION]);
+.readings(&[REDUCTION])
+.workloads(&[Workload::new("", "threshold: -6 dB, key_highpass: 100 Hz")]);
 
 /// How long a peak counts as the level: half a period of 50 Hz.
 const DETECTOR_MS: f64 = 10.0;

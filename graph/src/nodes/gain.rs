@@ -3,7 +3,7 @@
 //! Latency 0 frames. At 0 dB, unturned and centred, the output is bit-identical to the input.
 
 use crate::block::Block;
-use crate::node::{Node, NodeType, Params};
+use crate::node::{Node, NodeType, Params, Workload};
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
 
@@ -23,7 +23,9 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     "Turns the level up or down, the polarity round, the balance to a side.",
     &[GAIN, POLARITY, BALANCE],
     |_| Box::new(Gain),
-);
+)
+.transparent_at(&[])
+.workloads(&[Workload::new("", "gain: -3 dB")]);
 
 struct Gain;
 

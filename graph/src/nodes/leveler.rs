@@ -85,7 +85,8 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     &[TARGET, WINDOW, MAX_GAIN, MAX_CUT, RATE, TIME, FAST, GATE],
     build,
 )
-.readings(&[GAIN, LOUDNESS]);
+.readings(&[GAIN, LOUDNESS])
+.learns_in(|setup| setup.value(&TIME) / 1000.0);
 
 /// How much louder than the window the fast stage lets a second come out, in LU.
 const FAST_MARGIN: f64 = 2.0;

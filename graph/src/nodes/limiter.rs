@@ -17,7 +17,7 @@ use crate::dsp::dynamics::follower::one_pole;
 use crate::dsp::dynamics::sliding_minimum::Lowest;
 use crate::dsp::filter::moving_average::{Boxes, LEAST};
 use crate::dsp::fir::true_peak::{Detection, History, Interpolator};
-use crate::node::{Node, NodeType, Params, Setup, same};
+use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::ramp::Ramp;
 use crate::param::{Param, Unit};
 use crate::reading::{REDUCTION, Readings};
@@ -63,7 +63,9 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     build,
 )
 .latency(|setup| lookahead(setup) + detection(setup).delay())
-.readings(&[REDUCTION]);
+.readings(&[REDUCTION])
+.transparent_at(&[])
+.workloads(&[Workload::new("", "ceiling: -12 dBTP")]);
 
 /// Times of the automatic release, in ms: of single peaks; rise and fall of the slow stage.
 const AUTO_MS: [f64; 3] = [30.0, 400.0, 1500.0];

@@ -3,7 +3,7 @@
 //! Its sources are summed, each with its own gain, by the chain. Latency 0 frames.
 
 use crate::block::Block;
-use crate::node::{Node, NodeType, Params, Ports};
+use crate::node::{Node, NodeType, Params, Ports, Workload};
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
 
@@ -20,7 +20,9 @@ pub const NODE_TYPE: NodeType =
     NodeType::new("mix", "Sums its sources, makes one channel many or many one.", &[CHANNELS, GAIN], |_| {
         Box::new(Mix)
     })
-    .ports(Ports::Remix(CHANNELS.slot));
+    .ports(Ports::Remix(CHANNELS.slot))
+    .transparent_at(&[])
+    .workloads(&[Workload::new("", "gain: -3 dB")]);
 
 struct Mix;
 

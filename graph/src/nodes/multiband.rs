@@ -11,7 +11,7 @@ use crate::dsp::dynamics::side_chain::Dynamics;
 use crate::dsp::filter::crossover::{BANDS, Crossover};
 use crate::dsp::fir::linear::design::Reach;
 use crate::dsp::fir::linear::split::Splitter;
-use crate::node::{Node, NodeType, Params, Parts, Setup, same};
+use crate::node::{Node, NodeType, Params, Parts, Setup, Workload, same};
 use crate::nodes::common::rows;
 use crate::param::ramp::Ramp;
 use crate::param::{Param, Unit};
@@ -63,6 +63,7 @@ const PARTS: Parts = Parts {
     least: 2,
     most: BANDS,
     last_lacks: Some(TO.name),
+    picked_by: None,
 };
 
 /// See the module.
@@ -83,7 +84,16 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     band_reading("reduction4"),
     band_reading("reduction5"),
     band_reading("reduction6"),
-]);
+])
+.settles_in(|setup| {
+    let edges = (1..setup.parts).map(|part| setup.part_value(part - 1, &TO));
+    let filters = reach(setup).map_or(0, |reach| 2 * reach.taps) as f64 / setup.sample_rate;
+    0.2 + filters + 40.0 / edges.fold(TO.max, f64::min)
+})
+.workloads(&[Workload::new(
+    "",
+    "bands: [{to: 200 Hz, threshold: -30 dB}, {to: 2 kHz, threshold: -30 dB}, {threshold: -30 dB}]",
+)]);
 
 const fn band_reading(name: &'static str) -> Reading {
     Reading { name, help: "Largest gain reduction of that band since the last report.", ..REDUCTION }

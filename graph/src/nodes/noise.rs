@@ -3,7 +3,7 @@
 //! Makes its own signal; latency 0 frames.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::node::{Node, NodeType, Params, Ports, Setup, same};
+use crate::node::{Node, NodeType, Params, Ports, Setup, Workload, same};
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
 
@@ -24,7 +24,9 @@ const LEVEL: Param = Param::new(2, "level", Unit::Gain)
 /// See the module.
 pub const NODE_TYPE: NodeType =
     NodeType::new("noise", "White or pink noise for line-up and tests.", &[CHANNELS, COLOUR, LEVEL], build)
-        .ports(Ports::Source(CHANNELS.slot));
+        .ports(Ports::Source(CHANNELS.slot))
+        .adds_highs()
+        .workloads(&[Workload::new("", "colour: pink")]);
 
 /// Sections of the pink filter, and the corner of the first in Hz.
 const SECTIONS: usize = 10;

@@ -8,7 +8,7 @@
 use crate::block::Block;
 use crate::dsp::delay::tap::Tap;
 use crate::dsp::filter::svf::{Coeffs, State};
-use crate::node::{Node, NodeType, Params, Ports, Setup, same};
+use crate::node::{Node, NodeType, Params, Ports, Setup, Workload, same};
 use crate::param::ramp::Ramp;
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
@@ -90,7 +90,10 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     ],
     build,
 )
-.ports(Ports::Stereo);
+.ports(Ports::Stereo)
+.settles_in(|setup| 0.2 + 20.0 / setup.value(&MONO_BELOW))
+.transparent_at(&[])
+.workloads(&[Workload::new("", "width: 120 %")]);
 
 const ROWS: usize = NODE_TYPE.rows.len();
 /// Time of a change of delay.

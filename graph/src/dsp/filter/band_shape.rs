@@ -41,6 +41,10 @@ impl Shape {
         Self::Notch,
         Self::AllPass,
     ];
+
+    /// Their names, in the same order.
+    pub const NAMES: [&str; 9] =
+        ["bell", "lowshelf", "highshelf", "tilt", "highpass", "lowpass", "bandpass", "notch", "allpass"];
 }
 
 /// What a band works on: all channels, one of the first two, their middle or their side.
@@ -61,6 +65,9 @@ pub enum Place {
 impl Place {
     /// All of them, as an equaliser names them.
     pub const ALL: [Self; 5] = [Self::Stereo, Self::Left, Self::Right, Self::Mid, Self::Side];
+
+    /// Their names, in the same order.
+    pub const NAMES: [&str; 5] = ["stereo", "left", "right", "mid", "side"];
 
     /// Whether the middle and the side take the place of the first two channels.
     pub fn is_mid_side(self) -> bool {
@@ -105,6 +112,15 @@ impl Form {
     /// Whether its gain matters.
     pub fn has_gain(&self) -> bool {
         matches!(self.shape, Shape::Bell | Shape::LowShelf | Shape::HighShelf | Shape::Tilt)
+    }
+
+    /// Seconds in which what it has heard falls by 240 dB: ln(10^12) q / (pi f), for the sharpest of its sections, and as much
+    /// again because there are several. A gain sharpens a bell or a shelf.
+    pub fn ringing_s(&self, freq_hz: f64, gain_db: f64, q: f64) -> f64 {
+        let gain = if self.has_gain() { 10.0_f64.powf(gain_db.abs() / 20.0) } else { 1.0 };
+        // The sharpest section of a Butterworth filter has about this q.
+        let sharpest = f64::max(q * gain, self.order as f64 / 2.0);
+        17.6 * sharpest / freq_hz
     }
 
     /// Prototype `index` for a gain in dB and a q; the all-pass has none.

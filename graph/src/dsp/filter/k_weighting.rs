@@ -106,9 +106,18 @@ fn shelf_power(freq_hz: f64) -> f64 {
     over / ((1.0 - x * x).powi(2) + (x / q).powi(2))
 }
 
+/// Where the loudness of pink noise is measured, in Hz: an octave apart.
+pub const PROBES: [f64; 10] = [31.5, 63.0, 125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
+
+/// Power of pink noise, as K-weighting hears it, behind filters of these squared magnitudes at each of [`PROBES`]; 1 without.
+pub fn pink_power<'a>(filters: impl Iterator<Item = &'a [f64; PROBES.len()]> + Clone) -> f64 {
+    let weights = pink_weights(&PROBES).enumerate();
+    weights.map(|(at, weight)| filters.clone().fold(weight, |power, powers| power * powers[at])).sum()
+}
+
 /// What each of some frequencies, evenly spread over the octaves, counts in the loudness of pink noise; together 1.
 /// The shelf's and the high-pass's analogue curves, so that no rate is needed.
-pub fn pink_weights(freqs_hz: &[f64]) -> impl Iterator<Item = f64> {
+fn pink_weights(freqs_hz: &[f64]) -> impl Iterator<Item = f64> {
     let power = |freq_hz: &f64| {
         let (freq, q) = HIGHPASS;
         let x = freq_hz / freq;

@@ -1,5 +1,6 @@
 //! Recursive filters: second-order sections, cascades of them, crossovers, K-weighting.
 
+pub mod band;
 pub mod band_shape;
 pub mod cascade;
 pub mod crossover;
