@@ -6,6 +6,7 @@ use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, eventually, state_home, text};
 use lacquer_tests::random::Random;
 use lacquer_tests::studio::{Studio, number};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -172,6 +173,29 @@ fn a_full_disk_is_said_and_the_programme_plays_on() {
     daemon.logged("is not kept");
     assert_eq!(number(&client.ask(GAIN, vec![])), 1.0);
     assert!(daemon.is_running());
+}
+
+#[test]
+fn a_fifo_in_place_of_the_state_and_the_audit_log_is_reported_and_nothing_waits_for_it() {
+    let studio = studio("fifos");
+    let daemon = studio.start();
+    let client = daemon.client();
+    client.say(GAIN, vec![Value::Number(1.0)]);
+    eventually("the change is audited", || kept(&studio, ".audit.log"));
+    end(daemon);
+    for ending in [".state.json", ".audit.log"] {
+        let path = kept(&studio, ending).unwrap();
+        fs::remove_file(&path).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    }
+    let daemon = studio.start();
+    daemon.logged("a FIFO, not a file; starting without it");
+    let client = daemon.client();
+    client.say(GAIN, vec![Value::Number(2.0)]);
+    daemon.logged(".audit.log: ");
+    assert_eq!(number(&client.ask(GAIN, vec![])), 2.0);
+    end(daemon);
+    assert_eq!(state(&studio)["lacquer"], 1, "the state takes the FIFO's place");
 }
 
 /// Kills a daemon `times` times while a value climbs, at any moment, or once the newest is kept. Each time the state must

@@ -102,7 +102,7 @@ enum Command {
         #[arg(long, value_name = "FORMAT", default_value = "24")]
         bits: crate::media::Depth,
         /// best: settings that the chain does not give take their better, slower values, as `lacquer nodes` lists them
-        #[arg(long, value_enum, default_value_t = Quality::ParamValue)]
+        #[arg(long, value_enum, default_value_t = Quality::Live)]
         quality: Quality,
         /// Refuse an input that is cut off or whose length was never written, which else is read as far as it goes
         #[arg(long)]
@@ -207,7 +207,7 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Quality {
     /// What would be heard live
-    ParamValue,
+    Live,
     /// Better and slower
     Best,
 }
