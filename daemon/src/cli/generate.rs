@@ -24,8 +24,9 @@ fn write(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(&commands)?;
     clap_mangen::generate_to(Cli::command(), &commands)?;
     fs::create_dir_all(&files)?;
-    fs::write(files.join("lacquer-station.5"), station().render())?;
-    fs::write(files.join("lacquer-chain.5"), chain().render())?;
+    for (name, page) in [("station", station()), ("chain", chain()), ("map", map()), ("cues", cues())] {
+        fs::write(files.join(format!("lacquer-{name}.5")), page.render())?;
+    }
     let completions = folder.join("completions");
     fs::create_dir_all(&completions)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
@@ -42,7 +43,28 @@ fn station() -> Roff {
     )]);
     page.control("SH", ["KEYS"]);
     keys(&mut page, &schema::station(), "");
-    end(page, "lacquer-chain(5)")
+    end(page, "lacquer-chain(5), lacquer-map(5), lacquer-cues(5)")
+}
+
+fn map() -> Roff {
+    let mut page = begin("lacquer-map", "the MIDI map of lacquer");
+    page.text([roman(
+        "A MIDI map is one YAML file: the ports of a controller, and what each of its controls moves. lacquer ctl learn \
+         adds controls to it.",
+    )]);
+    page.control("SH", ["KEYS"]);
+    keys(&mut page, &schema::map(), "");
+    end(page, "lacquer-station(5)")
+}
+
+fn cues() -> Roff {
+    let mut page = begin("lacquer-cues", "the cue list of lacquer");
+    page.text([roman(
+        "A cue list is one YAML file: what is to be on air one after the other, by hand or by the clock.",
+    )]);
+    page.control("SH", ["KEYS"]);
+    keys(&mut page, &schema::cues(), "");
+    end(page, "lacquer-station(5)")
 }
 
 fn chain() -> Roff {
@@ -88,7 +110,8 @@ fn end(mut page: Roff, other: &str) -> Roff {
 
 /// The keys of a schema, with those inside them: `audio.null.rate`.
 fn keys(page: &mut Roff, schema: &Value, above: &str) {
-    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    for (name, inner) in properties.filter(|(_, inner)| inner["deprecated"].is_null()) {
         let path = format!("{above}{name}");
         let what = inner["description"].as_str();
         if what.is_some() || inner["properties"].is_null() {
