@@ -101,7 +101,7 @@ fn attempt(schema: &Value, random: &mut Random) -> Value {
         return (*random.pick(&shown)).clone();
     }
     if let Some(choices) = schema["anyOf"].as_array() {
-        return some(random.pick(choices), random);
+        return attempt(random.pick(choices), random);
     }
     if let Some(words) = schema["enum"].as_array() {
         return random.pick(words).clone();

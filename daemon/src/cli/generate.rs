@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use clap_mangen::roff::{Roff, bold, roman};
 use lacquer_graph::nodes::CATALOGUE;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -42,7 +43,7 @@ fn station() -> Roff {
          texts with a unit of their own.",
     )]);
     page.control("SH", ["KEYS"]);
-    keys(&mut page, &schema::station(), "");
+    keys(&mut page, &schema::station(), "", &mut BTreeSet::new());
     end(page, "lacquer-chain(5), lacquer-map(5), lacquer-cues(5)")
 }
 
@@ -53,7 +54,7 @@ fn map() -> Roff {
          adds controls to it.",
     )]);
     page.control("SH", ["KEYS"]);
-    keys(&mut page, &schema::map(), "");
+    keys(&mut page, &schema::map(), "", &mut BTreeSet::new());
     end(page, "lacquer-station(5)")
 }
 
@@ -63,7 +64,7 @@ fn cues() -> Roff {
         "A cue list is one YAML file: what is to be on air one after the other, by hand or by the clock.",
     )]);
     page.control("SH", ["KEYS"]);
-    keys(&mut page, &schema::cues(), "");
+    keys(&mut page, &schema::cues(), "", &mut BTreeSet::new());
     end(page, "lacquer-station(5)")
 }
 
@@ -108,19 +109,19 @@ fn end(mut page: Roff, other: &str) -> Roff {
     page
 }
 
-/// The keys of a schema, with those inside them: `audio.null.rate`.
-fn keys(page: &mut Roff, schema: &Value, above: &str) {
+/// The keys of a schema, with those inside them: `audio.none.rate`.
+fn keys(page: &mut Roff, schema: &Value, above: &str, named: &mut BTreeSet<String>) {
     let properties = schema["properties"].as_object().into_iter().flatten();
     for (name, inner) in properties.filter(|(_, inner)| inner["deprecated"].is_null()) {
         let path = format!("{above}{name}");
-        let what = inner["description"].as_str();
-        if what.is_some() || inner["properties"].is_null() {
+        // An item of a list may stand without the list: its keys are named once.
+        if named.insert(path.clone()) {
             page.control("TP", []);
             page.text([bold(path.as_str())]);
-            page.text([roman(what.unwrap_or_default())]);
+            page.text([roman(inner["description"].as_str().unwrap_or_default())]);
         }
-        keys(page, inner, &format!("{path}."));
+        keys(page, inner, &format!("{path}."), named);
     }
     let within = schema["anyOf"].as_array().into_iter().flatten();
-    within.chain(schema.get("items")).for_each(|inner| keys(page, inner, above));
+    within.chain(schema.get("items")).for_each(|inner| keys(page, inner, above, named));
 }
