@@ -56,25 +56,9 @@ fn every_broken_file_is_told_in_the_approved_words() {
 
 #[test]
 fn the_schemas_are_those_of_the_tables() {
-    for what in ["chain", "station"] {
+    for what in ["chain", "station", "map", "cues"] {
         let out = lacquer(&["schema", what]);
         approve(&root().join(format!("configs/{what}.schema.json")), &String::from_utf8_lossy(&out.stdout));
-    }
-}
-
-#[test]
-fn the_schema_knows_every_key_that_shipped_files_use() {
-    for file in shipped() {
-        let text = fs::read_to_string(root().join(&file)).unwrap();
-        let is_station = text.contains("\nchains:");
-        let name = if is_station { "station" } else { "chain" };
-        let schema = fs::read_to_string(root().join(format!("configs/{name}.schema.json"))).unwrap();
-        let (value, _) = yaml::parse(text.as_bytes()).unwrap();
-        let Item::Map(entries) = value.item else { panic!("{file}") };
-        for entry in entries {
-            assert!(schema.contains(&format!("\"{}\"", entry.key)), "{file}: {}", entry.key);
-        }
-        assert!(text.starts_with("# yaml-language-server: $schema="), "{file} names its schema");
     }
 }
 
@@ -83,7 +67,7 @@ fn agree(ours: &yaml::Value, theirs: &serde_yaml::Value) -> bool {
     use serde_yaml::Value;
     match (&ours.item, theirs) {
         (Item::Null, Value::Null) => true,
-        // The name of a backend.
+        // It stays a word in our tree: the name of a backend.
         (Item::Scalar { text, plain: true }, Value::Null) => text == "null",
         (Item::Scalar { text, .. }, Value::String(string)) => text == string,
         (Item::Scalar { text, plain: true }, Value::Bool(on)) => *text == on.to_string(),
@@ -292,7 +276,7 @@ fn a_station_is_never_half_read() {
     let good = "nodes: [gain]\n";
     folder.write("good.yaml", good);
     folder.write("bad.yaml", "nodes: [gian]\n");
-    let station = folder.write("station.yaml", "audio: {backend: null}\nchains: [good.yaml, bad.yaml]\n");
+    let station = folder.write("station.yaml", "audio: {backend: none}\nchains: [good.yaml, bad.yaml]\n");
     let out = lacquer(&["run", station.to_str().unwrap()]);
     assert_eq!(out.status.code(), Some(78));
     assert!(String::from_utf8_lossy(&out.stderr).contains("bad.yaml:1:9: no node type \"gian\""));
@@ -326,7 +310,7 @@ fn maps_and_cue_lists_are_checked_as_what_they_are() {
     assert_eq!(check("cues: [{name: news, chain: b, at: \"18:00\"}]").0, Some(0));
     for (text, wanted) in [
         ("device: x\ncontrols:\n  - {cc: 128, to: /undo}\n", "file.yaml:3:10"),
-        ("cues:\n  - {name: news}\n", "cue \"news\" does nothing"),
+        ("cues:\n  - {name: news}\n", "cue 1 does nothing"),
     ] {
         let (code, told) = check(text);
         assert!(code == Some(1) && told.contains(wanted), "{told}");

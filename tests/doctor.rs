@@ -362,7 +362,7 @@ fn ports_that_are_free_taken_and_ours() {
     drop(daemon);
     // What nobody wants is not to be mended; what could not be had is.
     let yaml = fs::read_to_string(&studio.station).unwrap();
-    fs::write(&studio.station, yaml.replace("backend: null,", "backend: null, realtime: {priority: off},"))
+    fs::write(&studio.station, yaml.replace("backend: none,", "backend: none, realtime: {priority: off},"))
         .unwrap();
     let daemon = studio.start();
     eventually("it is not wanted", || {
@@ -386,7 +386,7 @@ fn ports_that_are_free_taken_and_ours() {
 fn processors_that_a_station_wants() {
     let studio = Studio::new("doctor-cpus");
     let write = |cpus: &str| {
-        let yaml = format!("audio: {{backend: null, realtime: {{cpus: {cpus}}}}}\nchains: [a.yaml]\n");
+        let yaml = format!("audio: {{backend: none, realtime: {{cpus: {cpus}}}}}\nchains: [a.yaml]\n");
         fs::write(&studio.station, yaml).unwrap();
     };
     write("[1000]");

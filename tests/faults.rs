@@ -420,7 +420,7 @@ fn on_jack_a_hang_costs_about_a_second_and_no_connection() {
     studio.folder.write("a.yaml", chain);
     let yaml = fs::read_to_string(&studio.station).unwrap();
     let yaml = yaml.replace(
-        "backend: null, null: {block: 64, source: programme}",
+        "backend: none, none: {block: 64, source: programme}",
         "backend: jack, jack: {client: under-test}",
     );
     fs::write(&studio.station, yaml).unwrap();

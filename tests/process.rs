@@ -406,7 +406,7 @@ fn a_reload_cannot_change_the_backend_and_says_so() {
     let daemon = studio.start();
     let client = daemon.client();
     let yaml = fs::read_to_string(&studio.station).unwrap();
-    fs::write(&studio.station, yaml.replace("backend: null", "backend: jack")).unwrap();
+    fs::write(&studio.station, yaml.replace("backend: none", "backend: jack")).unwrap();
     let answer = client.ask("/reload", vec![]);
     let words = format!("{:?}", answer.values);
     assert!(

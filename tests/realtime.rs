@@ -80,7 +80,7 @@ fn own_rights_give_the_audio_thread_alone_its_priority_and_processors() {
     if !has_rights() {
         return;
     }
-    let station = Station::new("own", "backend: null, realtime: {priority: 42, cpus: [0]}");
+    let station = Station::new("own", "backend: none, realtime: {priority: 42, cpus: [0]}");
     let daemon = station.start();
     assert_eq!(told(&daemon, |text| text.starts_with("SCHED")), "SCHED_FIFO 42 on CPU 0");
     daemon.logged("audio thread: SCHED_FIFO 42 on CPU 0");
@@ -102,7 +102,7 @@ fn a_thread_that_runs_too_long_loses_real_time_and_plays_on() {
     if !has_rights() {
         return;
     }
-    let station = Station::new("xcpu", "backend: null");
+    let station = Station::new("xcpu", "backend: none");
     let mut daemon = station.start();
     told(&daemon, |text| text == "SCHED_FIFO 70");
     // What the kernel sends where RLIMIT_RTTIME is passed; unheard, it ends the process.
@@ -116,8 +116,8 @@ fn a_thread_that_runs_too_long_loses_real_time_and_plays_on() {
 #[test]
 fn nobody_wants_real_time_for_a_free_clock_or_where_the_station_says_off() {
     for (audio, wanted) in [
-        ("backend: null, null: {clock: free}", "not wanted: a clock that runs free"),
-        ("backend: null, realtime: {priority: off}", "not wanted: the station says priority: off"),
+        ("backend: none, none: {clock: free}", "not wanted: a clock that runs free"),
+        ("backend: none, realtime: {priority: off}", "not wanted: the station says priority: off"),
     ] {
         let station = Station::new("nobody", audio);
         let daemon = station.start();
@@ -128,15 +128,15 @@ fn nobody_wants_real_time_for_a_free_clock_or_where_the_station_says_off() {
 
 #[test]
 fn a_processor_that_is_not_there_is_told() {
-    let station = Station::new("cpus", "backend: null, realtime: {cpus: [0, 1000]}");
+    let station = Station::new("cpus", "backend: none, realtime: {cpus: [0, 1000]}");
     station.start().logged("audio.realtime.cpus: this process has no processor 1000");
-    let station = Station::new("nocpus", "backend: null, realtime: {cpus: [1000]}");
+    let station = Station::new("nocpus", "backend: none, realtime: {cpus: [1000]}");
     station.start().logged("audio.realtime.cpus: the audio thread cannot be kept to 1000");
 }
 
 #[test]
 fn without_rights_and_without_rtkit_it_is_said_once_and_plays_on() {
-    let station = Station::new("none", "backend: null");
+    let station = Station::new("none", "backend: none");
     let daemon = station.start_without_rights(NO_BUS);
     let text = told(&daemon, |text| text.contains("rtkit:"));
     assert!(text.starts_with("none: RLIMIT_RTPRIO is 0; rtkit: no system bus"), "{text}");
@@ -213,7 +213,7 @@ fn without_rights_rtkit_is_asked() {
     if !is_root() || !has_rights() {
         return;
     }
-    let station = Station::new("rtkit", "backend: null, realtime: {priority: 15}");
+    let station = Station::new("rtkit", "backend: none, realtime: {priority: 15}");
     let mut bus = Bus::start(&station.folder);
     // A bus without rtkit: it is not installed.
     let daemon = station.start_without_rights(&bus.address);
@@ -234,7 +234,7 @@ fn without_rights_rtkit_is_asked() {
     assert_eq!(time.split_whitespace().nth(3), Some("100000"), "{time}");
     drop(daemon);
     // More than rtkit gives becomes what it gives.
-    let eager = Station::new("eager", "backend: null, realtime: {priority: 95}");
+    let eager = Station::new("eager", "backend: none, realtime: {priority: 95}");
     let daemon = eager.start_without_rights(&bus.address);
     assert_eq!(told(&daemon, |text| text.starts_with("SCHED")), "SCHED_RR 20 by rtkit");
 }
@@ -258,7 +258,7 @@ fn a_control_group_without_real_time_is_named() {
     let name = format!("lacquer-test-{}", std::process::id());
     let group = Group(root.join(&name));
     fs::create_dir(&group.0).unwrap();
-    let station = Station::new("group", "backend: null");
+    let station = Station::new("group", "backend: none");
     let enter = format!("echo $$ > {}/cgroup.procs; exec \"$@\"", group.0.display());
     let daemon = Daemon::start_with(&station.path, station.port, |command| {
         through(command, "sh", &["-c", &enter, "sh"], NO_BUS);

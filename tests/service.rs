@@ -193,6 +193,12 @@ fn what_make_installs_is_found_correct_and_tight_by_systemd() {
     for node_type in lacquer_graph::nodes::CATALOGUE {
         assert!(chain.contains(&format!(".SS {}\n", node_type.name)), "{}", node_type.name);
     }
+    for (page, key) in
+        [("station", "audio.none.block"), ("map", "controls.touch.note"), ("cues", "cues.morph")]
+    {
+        let page = fs::read_to_string(folder.at(&format!("share/man/man5/lacquer-{page}.5"))).unwrap();
+        assert!(page.contains(key), "{key}");
+    }
     // Nothing in it still points to where it was not installed.
     for file in ["lib/systemd/system/lacquer@.service", "lib/systemd/user/lacquer@.service"] {
         assert!(!fs::read_to_string(folder.at(file)).unwrap().contains("/usr/local"), "{file}");

@@ -48,7 +48,7 @@ fn the_shipped_layouts_and_their_pictures_are_those_of_the_shipped_stations() {
 #[test]
 fn a_layout_that_is_there_stays_and_what_is_read_stays_for_ever() {
     let folder = Folder::new("toscforce");
-    let station = folder.write("s.yaml", "name: S\naudio: {backend: null}\nchains: [c.yaml]\n");
+    let station = folder.write("s.yaml", "name: S\naudio: {backend: none}\nchains: [c.yaml]\n");
     let chain = folder.write("c.yaml", "nodes: [gain]\n");
     let output = folder.write("x.tosc", "precious");
     let link = folder.at("link.tosc");
@@ -114,7 +114,7 @@ fn everything_has_its_place_and_is_large_enough_for_a_finger() {
     chains.retain(|path| !path.ends_with("voice-over.yaml"));
     chains.push("bands.yaml".to_owned());
     chains.sort();
-    let yaml = format!("name: All\naudio: {{backend: null}}\nchains: [{}]\n", chains.join(", "));
+    let yaml = format!("name: All\naudio: {{backend: none}}\nchains: [{}]\n", chains.join(", "));
     let all = folder.write("all.yaml", &yaml);
     let stations = STATIONS.map(station).into_iter().chain([all]);
     for path in stations {
@@ -200,7 +200,7 @@ fn a_player_of_the_layouts_finds_every_address_answered_and_every_label_fed() {
         let text: String = text
             .lines()
             .map(|line| match line.trim_start() {
-                rest if rest.starts_with("backend:") => "  backend: null\n".to_owned(),
+                rest if rest.starts_with("backend:") => "  backend: none\n".to_owned(),
                 rest if rest.starts_with("osc:") => {
                     format!("  osc: {{listen: \"127.0.0.1:{port}\", rate: 100000}}\n")
                 }

@@ -9,7 +9,7 @@ echo 'nodes: [{gain: {id: level, gain: -6 dB}}]' >/etc/lacquer/chains/second.yam
 echo 'nodes: [{fault: {id: trap}}, {gain: {id: level}}]' >/etc/lacquer/chains/trap.yaml
 cat >/etc/lacquer/studio.yaml <<EOT
 name: Lab
-audio: {backend: null, null: {block: 4800}}
+audio: {backend: none, none: {block: 4800}}
 chains: [chains/first.yaml, chains/second.yaml, chains/trap.yaml]
 start: last
 control: {osc: {listen: "127.0.0.1:9000"}}

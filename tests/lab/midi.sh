@@ -23,7 +23,7 @@ controls:
 EOF
 cat >"$work/station.yaml" <<EOF
 name: Lab
-audio: {backend: null, null: {block: 4800}}
+audio: {backend: none, none: {block: 4800}}
 chains: [chain.yaml]
 control: {osc: {listen: "127.0.0.1:$port"}, midi: [box.yaml]}
 EOF

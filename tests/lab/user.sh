@@ -12,7 +12,7 @@ as_user mkdir -p "$config"
 echo 'nodes: [{gain: {id: level, gain: -3 dB}}]' >"$config/first.yaml"
 cat >"$config/booth.yaml" <<EOT
 name: Booth
-audio: {backend: null, null: {block: 4800}}
+audio: {backend: none, none: {block: 4800}}
 chains: [first.yaml]
 control: {osc: {listen: "127.0.0.1:9001"}}
 EOT

@@ -14,6 +14,7 @@ pub mod ear;
 pub mod flood;
 pub mod golden;
 pub mod jackd;
+pub mod json_schema;
 pub mod material;
 pub mod pipewire;
 pub mod random;

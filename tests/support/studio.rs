@@ -56,7 +56,7 @@ impl Studio {
     /// The same, with the `control:` section written out.
     pub fn write_control(&self, chains: &str, control: &str, more: &str) {
         let yaml = format!(
-            "name: Test\naudio: {{backend: null, null: {{block: 64, source: programme}}}}\nchains: {chains}\n\
+            "name: Test\naudio: {{backend: none, none: {{block: 64, source: programme}}}}\nchains: {chains}\n\
              swap: {{warmup: 20 ms, fade: 20 ms}}\ncontrol: {{{control}}}\n{more}"
         );
         fs::write(&self.station, yaml).unwrap();

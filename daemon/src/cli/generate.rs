@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use clap_mangen::roff::{Roff, bold, roman};
 use lacquer_graph::nodes::CATALOGUE;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -25,8 +26,9 @@ fn write(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(&commands)?;
     clap_mangen::generate_to(Cli::command(), &commands)?;
     fs::create_dir_all(&files)?;
-    fs::write(files.join("lacquer-station.5"), station().render())?;
-    fs::write(files.join("lacquer-chain.5"), chain().render())?;
+    for (name, page) in [("station", station()), ("chain", chain()), ("map", map()), ("cues", cues())] {
+        fs::write(files.join(format!("lacquer-{name}.5")), page.render())?;
+    }
     let completions = folder.join("completions");
     fs::create_dir_all(&completions)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
@@ -42,8 +44,29 @@ fn station() -> Roff {
          texts with a unit of their own.",
     )]);
     page.control("SH", ["KEYS"]);
-    keys(&mut page, &schema::station(), "");
-    end(page, "lacquer-chain(5)")
+    keys(&mut page, &schema::station(), "", &mut BTreeSet::new());
+    end(page, "lacquer-chain(5), lacquer-map(5), lacquer-cues(5)")
+}
+
+fn map() -> Roff {
+    let mut page = begin("lacquer-map", "the MIDI map of lacquer");
+    page.text([roman(
+        "A MIDI map is one YAML file: the ports of a controller, and what each of its controls moves. lacquer ctl learn \
+         adds controls to it.",
+    )]);
+    page.control("SH", ["KEYS"]);
+    keys(&mut page, &schema::map(), "", &mut BTreeSet::new());
+    end(page, "lacquer-station(5)")
+}
+
+fn cues() -> Roff {
+    let mut page = begin("lacquer-cues", "the cue list of lacquer");
+    page.text([roman(
+        "A cue list is one YAML file: what is to be on air one after the other, by hand or by the clock.",
+    )]);
+    page.control("SH", ["KEYS"]);
+    keys(&mut page, &schema::cues(), "", &mut BTreeSet::new());
+    end(page, "lacquer-station(5)")
 }
 
 fn chain() -> Roff {
@@ -87,18 +110,19 @@ fn end(mut page: Roff, other: &str) -> Roff {
     page
 }
 
-/// The keys of a schema, with those inside them: `audio.null.rate`.
-fn keys(page: &mut Roff, schema: &Value, above: &str) {
-    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+/// The keys of a schema, with those inside them: `audio.none.rate`.
+fn keys(page: &mut Roff, schema: &Value, above: &str, named: &mut BTreeSet<String>) {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    for (name, inner) in properties.filter(|(_, inner)| inner["deprecated"].is_null()) {
         let path = format!("{above}{name}");
-        let what = inner["description"].as_str();
-        if what.is_some() || inner["properties"].is_null() {
+        // An item of a list may stand without the list: its keys are named once.
+        if named.insert(path.clone()) {
             page.control("TP", []);
             page.text([bold(path.as_str())]);
-            page.text([roman(what.unwrap_or_default())]);
+            page.text([roman(inner["description"].as_str().unwrap_or_default())]);
         }
-        keys(page, inner, &format!("{path}."));
+        keys(page, inner, &format!("{path}."), named);
     }
     let within = schema["anyOf"].as_array().into_iter().flatten();
-    within.chain(schema.get("items")).for_each(|inner| keys(page, inner, above));
+    within.chain(schema.get("items")).for_each(|inner| keys(page, inner, above, named));
 }

@@ -196,7 +196,7 @@ enum Command {
         /// The folder
         folder: PathBuf,
     },
-    /// Print the JSON Schema of a file, for completion in an editor
+    /// Print the JSON Schema of a kind of file, by which editors complete and check it
     Schema {
         /// Which file
         file: SchemaOf,
@@ -216,6 +216,10 @@ enum Quality {
 enum SchemaOf {
     Station,
     Chain,
+    /// A MIDI map
+    Map,
+    /// A cue list
+    Cues,
 }
 
 /// What `ctl` can ask.
@@ -345,6 +349,8 @@ pub fn main() -> ExitCode {
             let schema = match file {
                 SchemaOf::Station => schema::station(),
                 SchemaOf::Chain => schema::chain(),
+                SchemaOf::Map => schema::map(),
+                SchemaOf::Cues => schema::cues(),
             };
             print(&format!("{schema:#}"))
         }

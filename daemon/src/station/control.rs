@@ -2,35 +2,123 @@
 
 use lacquer_control::subscribe::access::{Net, RATE, Rules};
 use lacquer_control::subscribe::hosts;
-use lacquer_graph::file::error::{Mistake, Problem};
-use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
-use lacquer_graph::file::yaml::Value;
+use lacquer_graph::file::table::{Holds, Key, List, Section, Text};
+use lacquer_graph::file::values::{Held, Values};
 use lacquer_graph::param::{Param, Unit};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Where OSC is listened for unless the file says otherwise.
-const OSC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
+const OSC_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
 /// Where web clients are listened for unless the file says otherwise.
-const WEB: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8600);
+const WEB_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8600);
 
 const REPLY_PORT: Param = Param::new(0, "reply_port", Unit::Count)
     .range(1.0, 65_535.0)
     .default(9001.0)
     .help("The port of a client that answers go to, where it is not the one it sends from (TouchOSC).");
-const MESSAGES: Param = Param::new(1, "rate", Unit::Count)
+const MESSAGES: Param = Param::new(0, "rate", Unit::Count)
     .range(10.0, 100_000.0)
     .default(RATE)
     .help("Messages a second that one client may send; of values that come faster the newest is kept.");
 const TCP: Param =
-    Param::new(2, "tcp", Unit::Switch).default(1.0).help("Whether TCP is listened for beside UDP.");
-
-/// How a controller is reached.
-pub const VIA: Param = Param::new(0, "via", Unit::Choice(&["alsa", "jack"]))
+    Param::new(0, "tcp", Unit::Switch).default(1.0).help("Whether TCP is listened for beside UDP.");
+const ANNOUNCE: Param = Param::new(0, "announce", Unit::Switch)
+    .help("Whether it is announced by mDNS; else where others than this machine can reach it.");
+const VIA: Param = Param::new(0, "via", Unit::Choice(&["alsa", "jack"]))
     .help("Through the ALSA sequencer, or JACK's ports; else JACK's where the backend is JACK.");
 
-/// The rows of the section that have a table, for schema and docs.
-pub const ROWS: &[Param] = &[REPLY_PORT, MESSAGES, TCP];
+const LISTEN: Text = Text {
+    words: &[],
+    fits: |text| text.parse::<SocketAddr>().is_ok(),
+    pattern: ":[0-9]+$",
+    allowed: "write an address and a port, as in 127.0.0.1:9000",
+    example: "127.0.0.1:9000",
+};
+const NET: Text = Text {
+    words: &[],
+    fits: |text| Net::parse(text).is_some(),
+    pattern: "^[0-9A-Fa-f:.]+(/\\+?[0-9]+)?$",
+    allowed: "write an address or a network, as in 192.168.1.0/24",
+    example: "192.168.1.0/24",
+};
+const NAME: Text = Text {
+    words: &[],
+    fits: |text| hosts::read(text).is_some(),
+    pattern: "^[A-Za-z0-9._:\\[\\]-]+$",
+    allowed: "write a name or an address without a port, as in studio.lan",
+    example: "studio.lan",
+};
+const NETS: Holds = Holds::List(List::of(&Holds::Text(NET), "a list of addresses and networks"));
+const NAMES: Holds = Holds::List(List::of(&Holds::Text(NAME), "a list of names and addresses"));
+static MIDI: Holds = Holds::List(List::of(
+    &Holds::Any(
+        &[Holds::Text(Text::ANY), Holds::Section(&CONTROLLER)],
+        "the path of a map, or a map with \"map\"",
+    ),
+    "a list of controllers",
+));
+
+const RULES: [Key; 3] = [
+    Key::row(MESSAGES),
+    Key::new("allow", NETS, "Networks that are let in, as in 192.168.1.0/24; else all."),
+    Key::new("read_only", NETS, "Networks whose clients may only look."),
+];
+
+static OSC: Section = Section::new(
+    "osc",
+    &[
+        Key::new("listen", Holds::Text(LISTEN), "Address and port; else 127.0.0.1:9000."),
+        Key::row(TCP),
+        Key::row(REPLY_PORT).open(),
+        RULES[0],
+        RULES[1],
+        RULES[2],
+    ],
+);
+
+static WEB: Section = Section::new(
+    "web",
+    &[
+        Key::new("listen", Holds::Text(LISTEN), "Address and port; else 127.0.0.1:8600."),
+        Key::new(
+            "names",
+            NAMES,
+            "Names and addresses by which the station is reached, as in studio.lan, beside those of this machine: a proxy's, a forwarded port's.",
+        ),
+        RULES[0],
+        RULES[1],
+        RULES[2],
+    ],
+);
+
+static CONTROLLER: Section = Section::new(
+    "midi",
+    &[
+        Key::new("map", Holds::Text(Text::ANY), "Its map, relative to this file.").needed(),
+        Key::new("device", Holds::Text(Text::ANY), "The pattern of its port's name; else the map's."),
+        Key::row(VIA).open(),
+    ],
+);
+
+/// Its table.
+pub static SECTION: Section = Section::new(
+    "control",
+    &[
+        Key::new(
+            "osc",
+            Holds::Section(&OSC),
+            "OSC over UDP and TCP; where it is not written, nothing listens.",
+        ),
+        Key::new(
+            "web",
+            Holds::Section(&WEB),
+            "Web clients and OSCQuery; where it is not written, nothing listens.",
+        ),
+        Key::row(ANNOUNCE).open(),
+        Key::new("midi", MIDI, "MIDI controllers, by their maps."),
+    ],
+);
 
 /// Who may control a station.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -90,102 +178,39 @@ impl Control {
     }
 }
 
-/// Reads the section.
-pub fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Control {
-    let mut fields = Fields::of(value, "control", mistakes);
-    let osc = fields.take("osc").map(|entry| read_osc(&entry.value, mistakes));
-    let web = fields.take("web").map(|entry| {
-        let mut fields = Fields::of(&entry.value, "web", mistakes);
-        let listen = read_listen(&mut fields, mistakes).unwrap_or(WEB);
-        let names = read_names(&mut fields, mistakes);
-        let rules = read_rules(&mut fields, mistakes);
-        fields.finish(&["listen", "names", "rate", "allow", "read_only"], mistakes);
-        Web { listen, names, rules }
-    });
-    let announce = fields.switch("announce", mistakes);
-    let midi = fields.list("midi").unwrap_or_default().iter();
-    let midi = midi.filter_map(|value| read_midi(value, mistakes)).collect();
-    fields.finish(&["osc", "web", "announce", "midi"], mistakes);
-    Control { osc, web, announce, midi }
-}
-
-fn read_osc(value: &Value, mistakes: &mut Vec<Mistake>) -> Osc {
-    let mut fields = Fields::of(value, "osc", mistakes);
-    let listen = read_listen(&mut fields, mistakes).unwrap_or(OSC);
-    let reply_port = fields.row(&REPLY_PORT, mistakes).map(|port| port as u16);
-    let tcp = fields.switch("tcp", mistakes).unwrap_or(true);
-    let rules = read_rules(&mut fields, mistakes);
-    fields.finish(&["listen", "tcp", "reply_port", "rate", "allow", "read_only"], mistakes);
-    Osc { listen, tcp, reply_port, rules }
-}
-
-fn read_rules(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Rules {
-    let rate = fields.row(&MESSAGES, mistakes).unwrap_or(RATE);
-    let mut nets = |key| read_nets(fields, key, mistakes);
-    Rules { allow: nets("allow"), read_only: nets("read_only"), rate }
-}
-
-fn read_nets(fields: &mut Fields<'_>, key: &'static str, mistakes: &mut Vec<Mistake>) -> Vec<Net> {
-    let allowed = "write an address or a network, as in 192.168.1.0/24";
-    read_list(fields, key, allowed, Net::parse, mistakes)
-}
-
-fn read_names(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Vec<String> {
-    let allowed = "write a name or an address without a port, as in studio.lan";
-    read_list(fields, "names", allowed, hosts::read, mistakes)
-}
-
-fn read_list<T>(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    allowed: &str,
-    read: fn(&str) -> Option<T>,
-    mistakes: &mut Vec<Mistake>,
-) -> Vec<T> {
-    let mut items = Vec::new();
-    for value in fields.list(key).unwrap_or_default() {
-        let found = scalar(value).unwrap_or_else(|| value.shape()).to_owned();
-        match read(&found) {
-            Some(item) => items.push(item),
-            None => {
-                let (owner, found) = (fields.owner.clone(), format!("\"{found}\""));
-                let allowed = allowed.to_owned();
-                mistakes.push(Mistake::new(value.at, Problem::Text { owner, key, found, allowed }));
-            }
-        }
-    }
-    items
-}
-
-fn read_midi(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<Midi> {
-    if let Some(map) = scalar(value) {
-        return Some(Midi { map: map.into(), at: value.at, device: None, is_jack: None });
-    }
-    let mut fields = Fields::of(value, "midi", mistakes);
-    let map = fields.text("map", mistakes);
-    let device = fields.text("device", mistakes).map(|(text, _)| text.to_owned());
-    let via = fields.row(&VIA, mistakes).map(|via| via == 1.0);
-    fields.finish(&["map", "device", "via"], mistakes);
-    match map {
-        Some((map, at)) => Some(Midi { map: map.into(), at, device, is_jack: via }),
-        None => {
-            mistakes.push(wrong_shape(
-                "a MIDI controller",
-                "the path of a map, or a map with \"map\"",
-                value,
-            ));
-            None
-        }
+pub(super) fn read(values: &Values<'_>) -> Control {
+    Control {
+        osc: values.section("osc").map(|osc| Osc {
+            listen: read_listen(osc).unwrap_or(OSC_PORT),
+            tcp: osc.switch("tcp").unwrap_or(true),
+            reply_port: osc.written("reply_port").map(|port| port as u16),
+            rules: read_rules(osc),
+        }),
+        web: values.section("web").map(|web| Web {
+            listen: read_listen(web).unwrap_or(WEB_PORT),
+            names: web.texts("names").filter_map(hosts::read).collect(),
+            rules: read_rules(web),
+        }),
+        announce: values.switch("announce"),
+        midi: values.items("midi").iter().filter_map(read_midi).collect(),
     }
 }
 
-fn read_listen(fields: &mut Fields<'_>, mistakes: &mut Vec<Mistake>) -> Option<SocketAddr> {
-    let (text, at) = fields.text("listen", mistakes)?;
-    let address = text.parse();
-    if address.is_err() {
-        let allowed = "write an address and a port, as in 127.0.0.1:9000".to_owned();
-        let (owner, found) = (fields.owner.clone(), format!("\"{text}\""));
-        mistakes.push(Mistake::new(at, Problem::Text { owner, key: "listen", found, allowed }));
+fn read_listen(values: &Values<'_>) -> Option<SocketAddr> {
+    values.text("listen")?.parse().ok()
+}
+
+fn read_rules(values: &Values<'_>) -> Rules {
+    let nets = |key| values.texts(key).filter_map(Net::parse).collect();
+    Rules { allow: nets("allow"), read_only: nets("read_only"), rate: values.number("rate") }
+}
+
+fn read_midi(held: &Held<'_>) -> Option<Midi> {
+    if let Some(map) = held.text() {
+        return Some(Midi { map: map.into(), at: held.at, device: None, is_jack: None });
     }
-    address.ok()
+    let values = held.section()?;
+    let (map, at) = values.placed("map")?;
+    let device = values.text("device").map(str::to_owned);
+    Some(Midi { map: map.into(), at, device, is_jack: values.written("via").map(|via| via == 1.0) })
 }

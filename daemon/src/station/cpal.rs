@@ -1,8 +1,8 @@
 //! The `cpal:` section: devices of the system's own sound interface, which on Linux is ALSA.
 
 use lacquer_graph::file::error::{Mistake, Problem};
-use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
-use lacquer_graph::file::yaml::{Item, Value};
+use lacquer_graph::file::table::{Holds, Key, List, Named, Section, Text};
+use lacquer_graph::file::values::{Values, What};
 use lacquer_graph::param::hint::Hint;
 use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::{Group, Io};
@@ -11,37 +11,58 @@ const RATE: Param = Param::new(0, "rate", Unit::Hz)
     .range(8000.0, 768_000.0)
     .default(48_000.0)
     .help("Sample rate of the output, and of the chains.");
-const BLOCK: Param = Param::new(1, "block", Unit::Count)
+const BLOCK: Param = Param::new(0, "block", Unit::Count)
     .range(16.0, 8192.0)
     .default(256.0)
     .help("Frames in each of the device's two buffers; the nearest that the device can.");
 const FORMATS: [&str; 6] = ["auto", "16-bit", "24-bit", "32-bit", "float", "float64"];
-const FORMAT: Param = Param::new(2, "format", Unit::Choice(&FORMATS))
+const FORMAT: Param = Param::new(0, "format", Unit::Choice(&FORMATS))
     .help("What the device is given; auto: the best that it takes.");
-const DEPTH: Param = Param::new(3, "depth", Unit::Count)
+const DEPTH: Param = Param::new(0, "depth", Unit::Count)
     .range(8.0, 32.0)
     .default(32.0)
     .help("Bits that the device really has, where they are fewer than its format's: the output is dithered to them.");
 const CLOCKS: [&str; 3] = ["auto", "one", "two"];
-const CLOCK: Param = Param::new(4, "clocks", Unit::Choice(&CLOCKS))
+const CLOCK: Param = Param::new(0, "clocks", Unit::Choice(&CLOCKS))
     .help("one: both devices run by one word clock; two: the input is resampled to follow; auto: one where it is one device.");
+const CHANNEL: Param = Param::new(0, "channels", Unit::Count).range(1.0, MOST_CHANNELS as f64).default(1.0);
+const CHANNELS: Holds = Holds::List(List::of(
+    &Holds::Row(CHANNEL),
+    "a list of the device's channels, from 1 on, one for each channel of the group",
+));
 
-/// Its rows.
-pub const ROWS: &[Param] = &[RATE, BLOCK, FORMAT, DEPTH, CLOCK];
-/// Its other keys, each with what it is.
-pub const KEYS: [(&str, &str); 5] = [
-    (
-        "device",
-        "The device, by its name, its description or a pattern of either, both for input and output; else the default one.",
-    ),
-    ("input", "The input device, where it is another one; none for silence."),
-    ("output", "The output device, where it is another one."),
-    ("host", "The sound interface: alsa, or pulseaudio for a PulseAudio server or PipeWire's in its place."),
-    (
-        "channels",
-        "For each group the device's channels, counted from 1, that its channels are; else all in a row.",
-    ),
-];
+/// Its table.
+pub static SECTION: Section = Section::new(
+    "cpal",
+    &[
+        Key::new(
+            "device",
+            Holds::Text(Text::ANY),
+            "The device, by its name, its description or a pattern of either, both for input and output; else the default one.",
+        ),
+        Key::new(
+            "input",
+            Holds::Text(Text::ANY),
+            "The input device, where it is another one; none for silence.",
+        ),
+        Key::new("output", Holds::Text(Text::ANY), "The output device, where it is another one."),
+        Key::new(
+            "host",
+            Holds::Text(Text::ANY),
+            "The sound interface: alsa, or pulseaudio for a PulseAudio server or PipeWire's in its place.",
+        ),
+        Key::new(
+            "channels",
+            Holds::Named(Named { of: &CHANNELS, names: None, least: 0 }),
+            "For each group the device's channels, counted from 1, that its channels are; else all in a row.",
+        ),
+        Key::row(RATE),
+        Key::row(BLOCK),
+        Key::row(FORMAT),
+        Key::row(DEPTH),
+        Key::row(CLOCK),
+    ],
+);
 
 /// Most channels of a device.
 pub const MOST_CHANNELS: usize = 64;
@@ -99,75 +120,54 @@ impl Cpal {
     }
 }
 
-/// Reads the section, or what it is where there is none.
-pub fn read(fields: Option<Fields<'_>>, io: &Io, mistakes: &mut Vec<Mistake>) -> Cpal {
-    let mut rows = [RATE, BLOCK, FORMAT, DEPTH, CLOCK].map(|row| row.default);
+/// The section, or what it is where there is none.
+pub(super) fn read(values: Option<&Values<'_>>, io: &Io, mistakes: &mut Vec<Mistake>) -> Cpal {
+    let nothing = Values::none(&SECTION);
+    let values = values.unwrap_or(&nothing);
+    let device = values.text("device").unwrap_or("default");
+    let input = values.text("input").unwrap_or(device);
     let mut cpal = Cpal {
-        host: None,
-        input: Some("default".to_owned()),
-        output: "default".to_owned(),
-        rate: 0,
-        block: 0,
-        format: None,
-        depth: 0,
-        is_one_clock: None,
+        host: values.text("host").map(str::to_owned),
+        input: (input != NONE || values.text("input").is_none()).then(|| input.to_owned()),
+        output: values.text("output").unwrap_or(device).to_owned(),
+        rate: values.number("rate").round() as u32,
+        block: values.number("block") as u32,
+        format: (values.number("format") as usize).checked_sub(1).and_then(|at| ALL_FORMATS.get(at).copied()),
+        depth: values.number("depth") as u32,
+        is_one_clock: [None, Some(true), Some(false)][values.number("clocks") as usize],
         inputs: (0..io.input_channels()).collect(),
         outputs: (0..io.output_channels()).collect(),
     };
-    if let Some(mut fields) = fields {
-        for row in ROWS {
-            rows[row.slot] = fields.row(row, mistakes).unwrap_or(rows[row.slot]);
-        }
-        let mut text = |key| fields.text(key, mistakes).map(|(text, _)| text.to_owned());
-        if let Some(device) = text("device") {
-            (cpal.input, cpal.output) = (Some(device.clone()), device);
-        }
-        cpal.input = text("input").map_or(cpal.input, |name| (name != NONE).then_some(name));
-        cpal.output = text("output").unwrap_or(cpal.output);
-        cpal.host = text("host");
-        if let Some(entry) = fields.take("channels") {
-            read_channels(&entry.value, io, &mut cpal, mistakes);
-        }
-        let keys: Vec<&str> =
-            KEYS.iter().map(|(key, _)| *key).chain(ROWS.iter().map(|row| row.name)).collect();
-        fields.finish(&keys, mistakes);
-    }
-    let [rate, block, format, depth, clocks] = rows;
-    (cpal.rate, cpal.block, cpal.depth) = (rate.round() as u32, block as u32, depth as u32);
-    cpal.format = (format as usize).checked_sub(1).and_then(|at| ALL_FORMATS.get(at).copied());
-    cpal.is_one_clock = [None, Some(true), Some(false)][clocks as usize];
+    read_channels(values, io, &mut cpal, mistakes);
     cpal
 }
 
-fn read_channels(value: &Value, io: &Io, cpal: &mut Cpal, mistakes: &mut Vec<Mistake>) {
-    for entry in Fields::of(value, "channels", mistakes).rest() {
+fn read_channels(values: &Values<'_>, io: &Io, cpal: &mut Cpal, mistakes: &mut Vec<Mistake>) {
+    for (name, at, held) in values.named("channels").unwrap_or_default() {
         let place = |groups: &[Group]| {
-            let at = groups.iter().position(|group| group.name == entry.key)?;
+            let at = groups.iter().position(|group| group.name == *name)?;
             Some((groups[..at].iter().map(|group| group.channels).sum::<usize>(), groups[at].channels))
         };
         let (first, count, of) = match (place(&io.inputs), place(&io.outputs)) {
             (Some((first, count)), _) => (first, count, &mut cpal.inputs),
             (None, Some((first, count))) => (first, count, &mut cpal.outputs),
             (None, None) => {
-                mistakes.push(Mistake::new(entry.at, unknown_group("channels", &entry.key, io)));
+                mistakes.push(Mistake::new(*at, unknown_group("channels", name, io)));
                 continue;
             }
         };
-        let channel = |value: &Value| {
-            let number = scalar(value)?.parse::<usize>().ok()?;
-            (1..=MOST_CHANNELS).contains(&number).then(|| number - 1)
-        };
-        let channels: Option<Vec<usize>> = match &entry.value.item {
-            Item::List(list) => list.iter().map(channel).collect(),
-            _ => None,
-        };
-        match channels.filter(|channels| channels.len() == count) {
-            Some(channels) => of[first..first + count].copy_from_slice(&channels),
-            None => mistakes.push(wrong_shape(
-                &format!("channels.{}", entry.key),
-                "a list of the device's channels, from 1 on, one for each channel of the group",
-                &entry.value,
-            )),
+        // What is no list has its message already.
+        let What::List(channels) = &held.what else { continue };
+        if channels.len() != count {
+            let found = channels.len();
+            let text = format!(
+                "channels: {name} has {found} of the device's channels; the group has {count} channels"
+            );
+            mistakes.push(Mistake::new(held.at, Problem::Other(text)));
+            continue;
+        }
+        for (channel, of) in channels.iter().zip(&mut of[first..first + count]) {
+            *of = channel.number().map_or(*of, |number| number as usize - 1);
         }
     }
 }

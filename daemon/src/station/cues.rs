@@ -1,15 +1,53 @@
 //! The cue list: what is to be on air one after the other, by hand or by the clock.
 
 use lacquer_graph::file::error::{Mistake, Problem};
-use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
-use lacquer_graph::file::yaml::{self, Item, Value};
+use lacquer_graph::file::fields::wrong_shape;
+use lacquer_graph::file::table::{Holds, Key, List, Rule, Section, Text};
+use lacquer_graph::file::values::Values;
+use lacquer_graph::file::yaml::{self, Item};
 use lacquer_graph::param::{Param, Unit};
 
 const MORPH: Param =
     Param::new(0, "morph", Unit::Ms).range(0.0, 3_600_000.0).help("How long the values glide to the scene.");
+const TIME: Text = Text {
+    words: &[],
+    fits: |text| seconds(text).is_some(),
+    pattern: r"^\+?0*([0-9]|1[0-9]|2[0-3])(:\+?0*([0-9]|[1-5][0-9])){1,2}$",
+    allowed: "write a time of day, as in \"18:00\" or \"18:00:30\"",
+    example: "18:00",
+};
 
-/// The rows of a cue.
-pub const ROWS: [Param; 1] = [MORPH];
+static CUE: Section = Section::new(
+    "cue",
+    &[
+        Key::new("name", Holds::Text(Text::ANY), "Its name; else its number."),
+        Key::new("chain", Holds::Text(Text::ANY), "The chain to swap to."),
+        Key::new("scene", Holds::Text(Text::ANY), "The scene to recall."),
+        Key::row(MORPH),
+        Key::new(
+            "at",
+            Holds::Text(TIME),
+            "When it is done every day, by the clock on the wall, as in \"18:00\".",
+        ),
+    ],
+)
+.rules(&[Rule {
+    keys: &["chain", "scene"],
+    least: 1,
+    most: 2,
+    why: "does nothing; give it a chain, a scene, or both",
+}])
+.counted();
+
+/// The table of a cue list.
+pub static SECTION: Section = Section::new(
+    "a cue list",
+    &[Key::new(
+        "cues",
+        Holds::List(List::of(&Holds::Section(&CUE), "a list of cues")),
+        "The cues, in their order.",
+    )],
+);
 
 /// One cue.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,45 +74,28 @@ pub fn parse(bytes: &[u8]) -> (Vec<Cue>, Vec<Mistake>) {
         mistakes.push(wrong_shape("a cue list", "a map with \"cues\"", &root));
         return (Vec::new(), mistakes);
     }
-    let mut fields = Fields::of(&root, "a cue list", &mut mistakes);
-    let list = fields.list("cues").unwrap_or_default();
-    fields.finish(&["cues"], &mut mistakes);
+    let values = Values::read(&SECTION, &root, &mut mistakes);
     let mut cues: Vec<Cue> = Vec::new();
-    for (at, value) in list.iter().enumerate() {
-        let cue = read(at, value, &mut mistakes);
+    for (at, held) in values.items("cues").iter().enumerate() {
+        let Some(cue) = held.section().map(|values| read(at, values)) else { continue };
         if cues.iter().any(|other| other.name == cue.name) {
             let text = format!("there is a cue \"{}\" already", cue.name);
-            mistakes.push(Mistake::new(value.at, Problem::Other(text)));
+            mistakes.push(Mistake::new(held.at, Problem::Other(text)));
         }
         cues.push(cue);
     }
     (cues, mistakes)
 }
 
-fn read(at: usize, value: &Value, mistakes: &mut Vec<Mistake>) -> Cue {
-    let mut fields = Fields::of(value, format!("cue {}", at + 1), mistakes);
-    let text = |fields: &mut Fields<'_>, key, mistakes: &mut Vec<Mistake>| {
-        fields.text(key, mistakes).map(|(text, _)| text.to_owned())
-    };
-    let name = text(&mut fields, "name", mistakes).unwrap_or_else(|| format!("{}", at + 1));
-    let (chain, scene) = (text(&mut fields, "chain", mistakes), text(&mut fields, "scene", mistakes));
-    let morph_ms = fields.row(&MORPH, mistakes).unwrap_or(0.0);
-    let time = fields.take("at").and_then(|entry| {
-        let found = scalar(&entry.value).unwrap_or_default();
-        let time = seconds(found);
-        if time.is_none() {
-            let allowed = "write a time of day, as in \"18:00\" or \"18:00:30\"".to_owned();
-            let (owner, found) = (fields.owner.clone(), format!("\"{found}\""));
-            mistakes.push(Mistake::new(entry.value.at, Problem::Text { owner, key: "at", found, allowed }));
-        }
-        time
-    });
-    if chain.is_none() && scene.is_none() {
-        let text = format!("cue \"{name}\" does nothing; give it a chain, a scene, or both");
-        mistakes.push(Mistake::new(value.at, Problem::Other(text)));
+fn read(at: usize, values: &Values<'_>) -> Cue {
+    let text = |key| values.text(key).map(str::to_owned);
+    Cue {
+        name: text("name").unwrap_or_else(|| format!("{}", at + 1)),
+        chain: text("chain"),
+        scene: text("scene"),
+        morph_ms: values.number("morph"),
+        at: values.text("at").and_then(seconds),
     }
-    fields.finish(&["name", "chain", "scene", "morph", "at"], mistakes);
-    Cue { name, chain, scene, morph_ms, at: time }
 }
 
 /// `18:00` or `18:00:30` in seconds since midnight.

@@ -2,12 +2,38 @@
 
 use super::cpal::unknown_group;
 use lacquer_graph::file::error::{Mistake, Problem};
-use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
-use lacquer_graph::file::spec::{bad_name, is_name};
-use lacquer_graph::file::yaml::Item;
-use lacquer_graph::param::hint::Hint;
+use lacquer_graph::file::table::{Holds, Key, List, Named, Section, Text};
+use lacquer_graph::file::values::{Held, Values};
 use lacquer_graph::plan::Io;
 use std::path::PathBuf;
+
+const LIBRARY: Text = Text {
+    words: &["system", "pipewire"],
+    fits: |text| text.starts_with('/'),
+    pattern: "^/",
+    allowed: "there are system, pipewire, or the full path of a file",
+    example: "/opt/jack/lib/libjack.so.0",
+};
+const PORTS: Holds =
+    Holds::List(List::of(&Holds::Text(Text::ANY), "a list of port names, at most one for each channel"));
+
+/// Its table.
+pub static SECTION: Section = Section::new(
+    "jack",
+    &[
+        Key::new("client", Holds::Text(Text::NAME), "The name of the JACK client; else lacquer."),
+        Key::new(
+            "library",
+            Holds::Text(LIBRARY),
+            "The JACK library: system, pipewire, or the full path of a file; else system.",
+        ),
+        Key::new(
+            "connect",
+            Holds::Named(Named { of: &PORTS, names: None, least: 0 }),
+            "For each group the ports that its channels are connected to.",
+        ),
+    ],
+);
 
 /// How a station takes part in a JACK server.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,52 +63,31 @@ pub enum Library {
     File(PathBuf),
 }
 
-/// The words for libraries that need no path.
-pub const LIBRARIES: [&str; 2] = ["system", "pipewire"];
-
-/// Reads the section; `io` has the groups that may be connected.
-pub(super) fn read(fields: Option<Fields<'_>>, io: &Io, mistakes: &mut Vec<Mistake>) -> Jack {
+/// The section, or what it is where there is none; `io` has the groups that may be connected.
+pub(super) fn read(values: Option<&Values<'_>>, io: &Io, mistakes: &mut Vec<Mistake>) -> Jack {
     let mut jack = Jack::default();
-    let Some(mut fields) = fields else { return jack };
-    if let Some((text, at)) = fields.text("client", mistakes) {
-        if is_name(text) {
-            text.clone_into(&mut jack.client);
+    let Some(values) = values else { return jack };
+    if let Some(client) = values.text("client") {
+        client.clone_into(&mut jack.client);
+    }
+    jack.library = match values.text("library") {
+        None | Some("system") => Library::System,
+        Some("pipewire") => Library::Pipewire,
+        Some(path) => Library::File(path.into()),
+    };
+    for (name, at, held) in values.named("connect").unwrap_or_default() {
+        let Some(group) = io.inputs.iter().chain(&io.outputs).find(|group| group.name == *name) else {
+            mistakes.push(Mistake::new(*at, unknown_group("connect", name, io)));
+            continue;
+        };
+        let ports: Vec<String> = held.items().iter().filter_map(Held::text).map(str::to_owned).collect();
+        if ports.len() > group.channels {
+            let (found, most) = (ports.len(), group.channels);
+            let text = format!("connect: {name} has {found} ports; the group has {most} channels");
+            mistakes.push(Mistake::new(held.at, Problem::Other(text)));
         } else {
-            mistakes.push(bad_name(at, "jack", "client", text));
+            jack.connect.push(((*name).to_owned(), ports));
         }
     }
-    match fields.text("library", mistakes) {
-        Some(("pipewire", _)) => jack.library = Library::Pipewire,
-        Some((path, _)) if path.starts_with('/') => jack.library = Library::File(path.into()),
-        None | Some(("system", _)) => {}
-        Some((found, at)) => {
-            let found = format!("\"{found}\"{}", Hint::nearest(found, LIBRARIES));
-            let allowed = format!("there are {}, or the full path of a file", LIBRARIES.join(", "));
-            let owner = "jack".to_owned();
-            mistakes.push(Mistake::new(at, Problem::Text { owner, key: "library", found, allowed }));
-        }
-    }
-    if let Some(entry) = fields.take("connect") {
-        for entry in Fields::of(&entry.value, "connect", mistakes).rest() {
-            let groups = || io.inputs.iter().chain(&io.outputs);
-            let Some(group) = groups().find(|group| group.name == entry.key) else {
-                mistakes.push(Mistake::new(entry.at, unknown_group("connect", &entry.key, io)));
-                continue;
-            };
-            let ports: Option<Vec<String>> = match &entry.value.item {
-                Item::List(list) => list.iter().map(|port| scalar(port).map(str::to_owned)).collect(),
-                _ => None,
-            };
-            match ports.filter(|ports| ports.len() <= group.channels) {
-                Some(ports) => jack.connect.push((entry.key.clone(), ports)),
-                None => mistakes.push(wrong_shape(
-                    &format!("connect.{}", entry.key),
-                    "a list of port names, at most one for each channel",
-                    &entry.value,
-                )),
-            }
-        }
-    }
-    fields.finish(&["client", "library", "connect"], mistakes);
     jack
 }

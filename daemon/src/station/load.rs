@@ -8,7 +8,8 @@ use crate::station::midi::Controller;
 use crate::station::{Backend, LAST, Station, cues};
 use lacquer_control::surface::midi::map::Map;
 use lacquer_graph::file::error::{At, Mistake, Problem, Report};
-use lacquer_graph::file::spec::{Spec, is_name};
+use lacquer_graph::file::name::is_name;
+use lacquer_graph::file::spec::Spec;
 use lacquer_graph::file::yaml::MAX_BYTES;
 use lacquer_graph::param::hint::Hint;
 use lacquer_graph::plan::{Io, Plan};
@@ -180,7 +181,7 @@ pub fn station_of(path: &Path, bytes: &[u8], rate: Option<f64>) -> Result<Loaded
         let hint = Hint::nearest(start, names.iter().copied());
         let allowed = format!("there are {}", names.join(", "));
         let (owner, found) = ("a station".to_owned(), format!("\"{start}\"{hint}"));
-        mistakes.push(Mistake::new(*at, Problem::Text { owner, key: "start", found, allowed }));
+        mistakes.push(Mistake::new(*at, Problem::Text { owner, key: "start".to_owned(), found, allowed }));
     }
     if reports.is_empty() {
         mistakes.extend(station.overload.mistakes(chains.iter().map(|(chain, _)| chain)));

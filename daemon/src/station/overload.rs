@@ -2,9 +2,22 @@
 
 use crate::station::load::ChainFile;
 use lacquer_graph::file::error::{At, Mistake, Problem};
-use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
-use lacquer_graph::file::yaml::Value;
+use lacquer_graph::file::table::{Holds, Key, List, Section, Text};
+use lacquer_graph::file::values::Values;
 use lacquer_graph::param::hint::Hint;
+
+/// Its table.
+pub static SECTION: Section = Section::new(
+    "overload",
+    &[
+        Key::new(
+            "bypass",
+            Holds::List(List::of(&Holds::Text(Text::ANY), "a list of the ids of nodes")),
+            "Ids of nodes that go into bypass, first first.",
+        ),
+        Key::new("chain", Holds::Text(Text::ANY), "The chain to swap to where that is not enough."),
+    ],
+);
 
 /// What may be left out, first first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,18 +28,10 @@ pub struct Overload {
     pub chain: Option<(String, At)>,
 }
 
-pub(super) fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Overload {
-    let mut fields = Fields::of(value, "overload", mistakes);
-    let mut bypass = Vec::new();
-    for value in fields.list("bypass").unwrap_or_default() {
-        match scalar(value) {
-            Some(id) => bypass.push((id.to_owned(), value.at)),
-            None => mistakes.push(wrong_shape("overload.bypass", "a list of the ids of nodes", value)),
-        }
-    }
-    let chain = fields.text("chain", mistakes).map(|(text, at)| (text.to_owned(), at));
-    fields.finish(&["bypass", "chain"], mistakes);
-    Overload { bypass, chain }
+pub(super) fn read(values: &Values<'_>) -> Overload {
+    let bypass = values.items("bypass").iter();
+    let bypass = bypass.filter_map(|held| Some((held.text()?.to_owned(), held.at))).collect();
+    Overload { bypass, chain: values.placed("chain") }
 }
 
 impl Overload {
@@ -43,7 +48,7 @@ impl Overload {
             }
             let hint = Hint::nearest(found, known.iter().copied());
             let allowed = format!("there are {}", known.join(", "));
-            let (owner, found) = ("overload".to_owned(), format!("\"{found}\"{hint}"));
+            let (owner, key, found) = ("overload".to_owned(), key.to_owned(), format!("\"{found}\"{hint}"));
             Some(Mistake::new(*at, Problem::Text { owner, key, found, allowed }))
         };
         let nodes = self.bypass.iter().filter_map(|id| unknown("bypass", &ids, id));

@@ -1,8 +1,7 @@
 //! Real time for the audio thread: the `audio.realtime` section of a station file.
 
-use lacquer_graph::file::error::{Mistake, Problem};
-use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
-use lacquer_graph::file::yaml::Value;
+use lacquer_graph::file::table::{Holds, Key, List, Section};
+use lacquer_graph::file::values::{Held, Values};
 use lacquer_graph::param::{Param, Unit};
 
 const PRIORITY: Param = Param::new(0, "priority", Unit::Count)
@@ -10,14 +9,20 @@ const PRIORITY: Param = Param::new(0, "priority", Unit::Count)
     .default(70.0)
     .bottom("off")
     .help("SCHED_FIFO priority of the audio thread; on JACK the server's own holds.");
+const CPU: Param = Param::new(0, "cpus", Unit::Count).range(0.0, 1023.0);
 
-/// One of the processors of the audio thread.
-pub const CPU: Param = Param::new(1, "cpus", Unit::Count)
-    .range(0.0, 1023.0)
-    .help("A processor that the audio thread is kept to, counted from 0 as the kernel does.");
-
-/// The rows of the section that have a table, for schema and docs.
-pub const ROWS: &[Param] = &[PRIORITY];
+/// Its table.
+pub static SECTION: Section = Section::new(
+    "realtime",
+    &[
+        Key::row(PRIORITY),
+        Key::new(
+            CPU.name,
+            Holds::List(List::of(&Holds::Row(CPU), "a list of processors, as in [2, 3]")),
+            "The processors that the audio thread is kept to, counted from 0 as the kernel does; else all.",
+        ),
+    ],
+);
 
 /// What the audio thread is to have.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,30 +35,11 @@ pub struct Realtime {
 
 impl Default for Realtime {
     fn default() -> Self {
-        Self { priority: PRIORITY.default as u32, cpus: Vec::new() }
+        read(&Values::none(&SECTION))
     }
 }
 
-/// Reads the section.
-pub fn read(value: &Value, mistakes: &mut Vec<Mistake>) -> Realtime {
-    let mut realtime = Realtime::default();
-    let mut fields = Fields::of(value, "realtime", mistakes);
-    if let Some(priority) = fields.row(&PRIORITY, mistakes) {
-        realtime.priority = priority as u32;
-    }
-    for value in fields.list(CPU.name).unwrap_or_default() {
-        let Some(text) = scalar(value) else {
-            mistakes.push(wrong_shape("realtime: cpus", "a list of processors, as in [2, 3]", value));
-            continue;
-        };
-        match CPU.parse(text) {
-            Ok(cpu) => realtime.cpus.push(cpu as usize),
-            Err(error) => {
-                let (owner, key) = ("realtime".to_owned(), CPU.name.to_owned());
-                mistakes.push(Mistake::new(value.at, Problem::Value { owner, key, error }));
-            }
-        }
-    }
-    fields.finish(&[PRIORITY.name, CPU.name], mistakes);
-    realtime
+pub(super) fn read(values: &Values<'_>) -> Realtime {
+    let cpus = values.items("cpus").iter().filter_map(Held::number).map(|cpu| cpu as usize).collect();
+    Realtime { priority: values.number("priority") as u32, cpus }
 }

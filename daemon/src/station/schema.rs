@@ -1,6 +1,6 @@
-//! The JSON Schema of chain and station files, made from the tables: for completion in editors.
+//! The JSON Schema of chains, stations, MIDI maps and cue lists, made from their tables: for editors.
 
-use crate::station::{BACKENDS, SECTIONS};
+use lacquer_graph::file::table::{Holds, Key, Section, Text};
 use lacquer_graph::node::{NodeType, Ports};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::{Param, Unit};
@@ -22,7 +22,7 @@ pub fn chain() -> Value {
         "required": ["nodes"],
         "additionalProperties": false,
         "properties": {
-            "name": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$", "description": "The chain's name; else that of its file."},
+            "name": {"type": "string", "pattern": Text::NAME.pattern, "description": "The chain's name; else that of its file."},
             "description": {"type": "string", "description": "What the chain is for."},
             "nodes": {"type": "array", "minItems": 1, "description": "The nodes, in the order of the sound.", "items": {"anyOf": [json!({"enum": names}), json!({"anyOf": nodes})]}},
             "outputs": {"type": "object", "description": "What feeds which output group; the first is fed by the last node.", "additionalProperties": feeds()},
@@ -42,7 +42,7 @@ fn feeds() -> Value {
 
 fn node(node_type: &NodeType) -> Value {
     let mut properties = table(node_type.rows);
-    properties.insert("id".to_owned(), json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$", "description": "Its name in addresses; else that of its type."}));
+    properties.insert("id".to_owned(), json!({"type": "string", "pattern": Text::NAME.pattern, "description": "Its name in addresses; else that of its type."}));
     properties.insert(
         "enabled".to_owned(),
         json!({"type": "boolean", "default": true, "description": "false: in bypass, latency kept."}),
@@ -73,117 +73,156 @@ fn table(rows: &[Param]) -> Map<String, Value> {
 
 /// A row takes a bare number in its own unit, or a text with the unit.
 fn row(row: &Param) -> Value {
-    let text = format!("{} ({}; default {})", row.help, row.range_text(), row.text(row.default));
+    let mut schema = row_of(row);
+    schema["default"] = match row.unit {
+        Unit::Switch => json!(row.default >= 0.5),
+        _ => json!(row.text(row.default)),
+    };
+    schema["description"] = match row.unit {
+        Unit::Switch => json!(row.help),
+        _ => json!(format!("{} ({}; default {})", row.help, row.range_text(), row.text(row.default))),
+    };
+    schema
+}
+
+/// What a row takes, without its default and help.
+fn row_of(row: &Param) -> Value {
+    let text = json!({"type": "string", "pattern": row.pattern()});
     match row.unit {
-        Unit::Switch => json!({"type": "boolean", "default": row.default >= 0.5, "description": row.help}),
-        Unit::Choice(names) => json!({"enum": names, "description": text}),
+        Unit::Switch => json!({"anyOf": [{"type": "boolean"}, {"enum": [0, 1]}, text]}),
+        Unit::Choice(names) => json!({"anyOf": [{"enum": names}, text]}),
         _ => {
-            let number = json!({"type": "number", "minimum": row.min, "maximum": row.max});
-            json!({"anyOf": [number, {"type": "string"}], "description": text})
+            let kind = if row.is_whole() { "integer" } else { "number" };
+            json!({"anyOf": [{"type": kind, "minimum": row.min, "maximum": row.max}, text]})
         }
     }
 }
 
 /// The schema of a station file.
 pub fn station() -> Value {
-    let section = |name: &str| {
-        SECTIONS.iter().find(|(section, _)| *section == name).map_or_else(Map::new, |(_, rows)| table(rows))
+    file("Lacquer station", &crate::station::SECTION)
+}
+
+/// The schema of a MIDI map.
+pub fn map() -> Value {
+    file("Lacquer MIDI map", &lacquer_control::surface::midi::table::SECTION)
+}
+
+/// The schema of a cue list.
+pub fn cues() -> Value {
+    file("Lacquer cue list", &crate::station::cues::SECTION)
+}
+
+fn file(title: &str, table: &Section) -> Value {
+    let mut schema = section(table);
+    // A file that holds nothing is a mistake, even where all its keys may be left out.
+    schema["type"] = json!("object");
+    (schema["$schema"], schema["title"]) = (json!(DRAFT), json!(title));
+    schema
+}
+
+fn section(section: &Section) -> Value {
+    let mut properties = Map::new();
+    let mut rules = Vec::new();
+    for key in section.keys {
+        properties.insert(key.name.to_owned(), self::key(key));
+        if let Some(other) = key.other {
+            let mut schema = self::key(key);
+            // Editors do not offer it.
+            schema["deprecated"] = json!(true);
+            properties.insert(other.to_owned(), schema);
+            rules.push(json!({"not": {"required": [key.name, other]}}));
+        }
+    }
+    for rule in section.rules {
+        let keys = || rule.keys.iter();
+        if rule.least > 0 {
+            rules.push(json!({"anyOf": keys().map(|key| json!({"required": [key]})).collect::<Vec<_>>()}));
+        }
+        if rule.most == 1 {
+            let pairs = keys().enumerate().flat_map(|(at, a)| keys().skip(at + 1).map(move |b| (a, b)));
+            rules.extend(pairs.map(|(a, b)| json!({"not": {"required": [a, b]}})));
+        }
+    }
+    let kind = if section.may_be_empty() { json!(["object", "null"]) } else { json!("object") };
+    let mut schema = json!({"type": kind, "additionalProperties": false, "properties": properties});
+    let needed: Vec<_> = section.keys.iter().filter(|key| key.is_needed).map(|key| key.name).collect();
+    if !needed.is_empty() {
+        schema["required"] = json!(needed);
+    }
+    if !rules.is_empty() {
+        schema["allOf"] = json!(rules);
+    }
+    schema
+}
+
+fn key(key: &Key) -> Value {
+    let mut schema = match &key.holds {
+        Holds::Row(row) if key.has_default => return self::row(row),
+        other => holds(other),
     };
-    let object = |properties: Map<String, Value>| json!({"type": "object", "additionalProperties": false, "properties": properties});
-    let groups = json!({"type": "object", "minProperties": 1, "additionalProperties": {"type": "integer", "minimum": 1, "maximum": 8}});
-    let mut audio = section("audio");
-    audio.insert(
-        "backend".to_owned(),
-        json!({"enum": BACKENDS, "description": "Where audio comes from and goes to."}),
-    );
-    audio.insert("inputs".to_owned(), groups.clone());
-    audio.insert("outputs".to_owned(), groups);
-    audio.insert("null".to_owned(), object(section("audio.null")));
-    let mut cpal = section("audio.cpal");
-    cpal.extend(crate::station::cpal::KEYS.map(|(key, help)| {
-        let channels = json!({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": crate::station::cpal::MOST_CHANNELS}});
-        let value = match key {
-            "channels" => json!({"type": "object", "additionalProperties": channels, "description": help}),
-            _ => json!({"type": "string", "description": help}),
-        };
-        (key.to_owned(), value)
-    }));
-    audio.insert("cpal".to_owned(), object(cpal));
-    audio.insert("realtime".to_owned(), object(realtime(section("audio.realtime"))));
-    audio.insert("jack".to_owned(), json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "client": {"type": "string", "description": "The name of the JACK client."},
-            "library": {"type": "string", "default": "system", "description": "The JACK library: system, pipewire, or the full path of a file."},
-            "connect": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}},
-                        "description": "For each group the ports that its channels are connected to."},
-        },
-    }));
-    let mut audio = object(audio);
-    audio["required"] = json!(["backend"]);
-    json!({
-        "$schema": DRAFT,
-        "title": "Lacquer station",
-        "type": "object",
-        "required": ["audio", "chains"],
-        "additionalProperties": false,
-        "properties": {
-            "name": {"type": "string"},
-            "audio": audio,
-            "chains": {"type": "array", "minItems": 1, "items": {"type": "string"}, "description": "Chain files, relative to this file."},
-            "start": {"type": "string", "description": "The chain to start with; else the first."},
-            "swap": object(section("swap")),
-            "watch": {"type": "boolean", "description": "Whether a change of a chain file on disk is taken over."},
-            "cues": {"type": "string", "description": "The file of the cue list, relative to this file."},
-            "overload": {
-                "type": "object",
-                "additionalProperties": false,
-                "description": "What is left out while the machine is too slow.",
-                "properties": {
-                    "bypass": {"type": "array", "items": {"type": "string"}, "description": "Ids of nodes that go into bypass, first first."},
-                    "chain": {"type": "string", "description": "The chain to swap to where that is not enough."},
-                },
-            },
-            "control": control(section("control.osc")),
-        },
-    })
+    schema["description"] = match &key.holds {
+        Holds::Row(row) if row.unit != Unit::Switch => json!(format!("{} ({})", key.help, row.range_text())),
+        _ => json!(key.help),
+    };
+    schema
 }
 
-fn realtime(mut rows: Map<String, Value>) -> Map<String, Value> {
-    let cpu = row(&crate::station::realtime::CPU);
-    rows.insert("cpus".to_owned(), json!({"type": "array", "items": cpu, "description": "The processors that the audio thread is kept to; else all."}));
-    rows
+fn holds(holds: &Holds) -> Value {
+    match holds {
+        Holds::Row(row) => row_of(row),
+        Holds::Text(text) => self::text(text),
+        Holds::Section(section) => self::section(section),
+        Holds::Any(choices, _) => json!({"anyOf": choices.iter().map(self::holds).collect::<Vec<_>>()}),
+        Holds::List(list) => {
+            let mut items = json!({"type": "array", "items": self::holds(list.of)});
+            if list.least > 0 {
+                items["minItems"] = json!(list.least);
+            }
+            if list.most < usize::MAX {
+                items["maxItems"] = json!(list.most);
+            }
+            let mut choices = vec![items];
+            // One item may stand without the brackets.
+            choices.extend((list.least <= 1).then(|| self::holds(list.of)));
+            choices.extend((list.least == 0).then(|| json!({"type": "null"})));
+            if choices.len() == 1 { choices.remove(0) } else { json!({"anyOf": choices}) }
+        }
+        Holds::Named(named) => {
+            let kind = if named.least == 0 { json!(["object", "null"]) } else { json!("object") };
+            let mut schema = json!({"type": kind, "additionalProperties": self::holds(named.of)});
+            if named.least > 0 {
+                schema["minProperties"] = json!(named.least);
+            }
+            if named.names.is_some() {
+                schema["propertyNames"] = json!({"pattern": Text::NAME.pattern});
+            }
+            schema
+        }
+    }
 }
 
-fn control(mut osc: Map<String, Value>) -> Value {
-    let listen = |port: u16| json!({"type": "string", "description": format!("Address and port; else 127.0.0.1:{port}.")});
-    let list = |text: &str| json!({"type": "array", "items": {"type": "string"}, "description": text});
-    osc.insert("allow".to_owned(), list("Networks that are let in, as in 192.168.1.0/24; else all."));
-    osc.insert("read_only".to_owned(), list("Networks whose clients may only look."));
-    // The web port has the same rules.
-    let mut web: Map<String, Value> = osc.clone();
-    web.retain(|key, _| ["rate", "allow", "read_only"].contains(&key.as_str()));
-    web.insert("listen".to_owned(), listen(8600));
-    web.insert("names".to_owned(), list("Names and addresses by which the station is reached, as in studio.lan, beside those of this machine: a proxy's, a forwarded port's."));
-    osc.insert("listen".to_owned(), listen(9000));
-    let object = |properties: Map<String, Value>| json!({"type": ["object", "null"], "additionalProperties": false, "properties": properties});
-    let midi = [
-        ("via".to_owned(), row(&crate::station::control::VIA)),
-        ("map".to_owned(), json!({"type": "string", "description": "Its map, relative to this file."})),
-        (
-            "device".to_owned(),
-            json!({"type": "string", "description": "The pattern of its port's name; else the map's."}),
-        ),
-    ];
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": {
-            "osc": object(osc),
-            "web": object(web),
-            "announce": {"type": "boolean", "description": "Whether it is announced by mDNS; else where others than this machine can reach it."},
-            "midi": {"type": "array", "items": {"anyOf": [{"type": "string"}, object(midi.into_iter().collect())]}, "description": "MIDI controllers, by their maps."},
-        },
-    })
+/// YAML gives editors a number or a boolean for some of what is a text here: the name `2024`.
+fn text(text: &Text) -> Value {
+    let mut kinds = vec!["string"];
+    for (kind, samples) in
+        [("boolean", ["true", "false"]), ("number", ["2.5", "0.5"]), ("integer", ["5", "90"])]
+    {
+        let is_more = kind != "integer" || !kinds.contains(&"number");
+        kinds.extend((is_more && samples.iter().any(|sample| (text.fits)(sample))).then_some(kind));
+    }
+    let mut schema = json!({"type": kinds});
+    if !text.pattern.is_empty() {
+        schema["pattern"] = json!(text.pattern);
+    }
+    if !text.example.is_empty() {
+        schema["examples"] = json!([text.example]);
+    }
+    if text.words.is_empty() {
+        return schema;
+    }
+    let mut words: Vec<Value> = text.words.iter().map(|word| json!(word)).collect();
+    words.extend(text.words.contains(&"null").then_some(Value::Null));
+    let words = json!({"enum": words});
+    if text.is_closed() { words } else { json!({"anyOf": [words, schema]}) }
 }

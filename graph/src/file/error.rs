@@ -47,7 +47,7 @@ pub enum Problem {
     #[error("{owner}: {key} = \"{found}\": {why}")]
     BadText { owner: String, key: &'static str, found: String, why: String },
     #[error("{owner}: {key} is {found}; {allowed}")]
-    Text { owner: String, key: &'static str, found: String, allowed: String },
+    Text { owner: String, key: String, found: String, allowed: String },
     #[error("no node type \"{found}\"{hint}; there are {allowed}")]
     UnknownKind { found: String, hint: Hint, allowed: String },
     #[error("a node is written as one \"type: {{...}}\"; found {found}")]

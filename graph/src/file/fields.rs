@@ -20,7 +20,7 @@ impl<'a> Fields<'a> {
         let owner = owner.into();
         let entries = match &value.item {
             Item::Map(entries) => entries.iter().collect(),
-            Item::Null => Vec::new(),
+            _ if value.is_nothing() => Vec::new(),
             _ => {
                 mistakes.push(wrong_shape(&owner, "a map", value));
                 Vec::new()

@@ -2,6 +2,7 @@
 
 use crate::file::error::{At, Mistake, Problem};
 use crate::file::fields::{Fields, scalar, wrong_shape};
+use crate::file::name::{bad_name, is_name};
 use crate::file::yaml::{self, Item, Value};
 use crate::node::NodeType;
 use crate::nodes;
@@ -178,18 +179,6 @@ impl Spec {
     }
 }
 
-/// Whether a name can stand in an OSC address as it is.
-pub fn is_name(text: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    !text.is_empty() && text.len() <= 64 && text.chars().all(good)
-}
-
-/// The mistake of a name that cannot stand in an address.
-pub fn bad_name(at: At, owner: &str, key: &'static str, found: &str) -> Mistake {
-    let allowed = "write up to 64 letters, digits, - and _".to_owned();
-    Mistake::new(at, Problem::Text { owner: owner.to_owned(), key, found: format!("\"{found}\""), allowed })
-}
-
 fn read_nodes(list: &[Value], mistakes: &mut Vec<Mistake>) -> Vec<NodeSpec> {
     if let Some(first_over) = list.get(MAX_NODES) {
         let problem = Problem::TooManyNodes { found: list.len(), most: MAX_NODES };
@@ -242,8 +231,8 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
         mistakes.push(bad_name(id_at, type_name, "id", id));
     } else if matches!(id, "input" | "output") {
         let allowed = "that is the name of the chain's own ends".to_owned();
-        let problem =
-            Problem::Text { owner: type_name.clone(), key: "id", found: format!("\"{id}\""), allowed };
+        let (owner, key, found) = (type_name.clone(), "id".to_owned(), format!("\"{id}\""));
+        let problem = Problem::Text { owner, key, found, allowed };
         mistakes.push(Mistake::new(id_at, problem));
     }
     // A name that means something else already must not be found by it.

@@ -56,10 +56,21 @@ impl Value {
     /// What kind of value it is, for messages.
     pub fn shape(&self) -> &'static str {
         match self.item {
+            _ if self.is_nothing() => "nothing",
             Item::Null => "nothing",
             Item::Scalar { .. } => "a single value",
             Item::List(_) => "a list",
             Item::Map(_) => "a map",
+        }
+    }
+
+    /// Whether nothing is written, or one of YAML's own words for it. They stay words in the tree, since `null` names a
+    /// backend.
+    pub fn is_nothing(&self) -> bool {
+        match &self.item {
+            Item::Null => true,
+            Item::Scalar { text, plain: true } => matches!(text.as_str(), "null" | "Null" | "NULL"),
+            _ => false,
         }
     }
 

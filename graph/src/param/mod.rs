@@ -5,6 +5,7 @@
 //! (0.501, 3000, 30); [`Param::audio`] makes it on the control side, before it crosses.
 
 pub mod hint;
+mod pattern;
 pub mod ramp;
 pub mod text;
 pub(crate) mod unit;

@@ -1,17 +1,13 @@
 //! A controller's map: which of its controls moves what, and how it is told.
 
+use crate::surface::client::typed;
+use crate::surface::midi::table::{self, ACTS, NOTHING_SENT};
 use crate::value::Value;
 use lacquer_graph::file::error::{At, Mistake, Problem};
-use lacquer_graph::file::fields::{Fields, scalar, wrong_shape};
+use lacquer_graph::file::fields::wrong_shape;
+use lacquer_graph::file::values::{Held, Values};
 use lacquer_graph::file::yaml::{self, Item, Value as Yaml};
-use lacquer_graph::param::hint::Hint;
-use lacquer_graph::param::{Param, Taper, Unit};
-
-const CHANNEL: Param = Param::new(0, "channel", Unit::Count).range(1.0, 16.0).default(1.0);
-const NUMBER: Param = Param::new(0, "", Unit::Count).range(0.0, 127.0);
-const NUMBER_14: Param = Param::new(0, "cc14", Unit::Count).range(0.0, 31.0);
-const NUMBER_NRPN: Param = Param::new(0, "nrpn", Unit::Count).range(0.0, 16_383.0);
-const ACCELERATION: Param = Param::new(0, "acceleration", Unit::Plain).range(0.0, 16.0).default(4.0);
+use lacquer_graph::param::Taper;
 
 /// What a control sends; channels count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,18 +53,6 @@ pub enum Act {
     /// Each press does something.
     Trigger,
 }
-
-/// The words for [`Act`].
-const ACTS: [&str; 8] = [
-    "absolute",
-    "toggle",
-    "momentary",
-    "trigger",
-    "signed-bit",
-    "signed-bit-2",
-    "twos-complement",
-    "binary-offset",
-];
 
 /// What a control moves.
 #[derive(Clone, Debug, PartialEq)]
@@ -229,164 +213,79 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 }
 
 fn read(root: &Yaml, mistakes: &mut Vec<Mistake>) -> Map {
-    let mut fields = Fields::of(root, "a MIDI map", mistakes);
-    let name = fields.text("name", mistakes).map_or_else(String::new, |(text, _)| text.to_owned());
-    let devices = texts(fields.list("device").unwrap_or_default(), "device", mistakes);
-    if devices.is_empty() {
-        mistakes
-            .push(Mistake::new(root.at, Problem::Missing { owner: "a MIDI map".to_owned(), key: "device" }));
+    let values = Values::read(&table::SECTION, root, mistakes);
+    let has_motor = values.switch("motor").unwrap_or(false);
+    let common = Common {
+        channel: values.number("channel") as u8 - 1,
+        has_pickup: values.switch("pickup").unwrap_or(!has_motor),
+        has_motor,
+    };
+    let controls = values.items("controls").iter();
+    Map {
+        name: values.text("name").unwrap_or_default().to_owned(),
+        devices: values.texts("device").map(str::to_owned).collect(),
+        init: values.texts("init").filter_map(table::bytes).collect(),
+        controls: controls.filter_map(|held| control(held.section()?, &common, mistakes)).collect(),
+        mackie: values.section("mackie").map(|mackie| Mackie {
+            model: mackie.number("model") as u8,
+            strips: mackie.texts("strips").map(str::to_owned).collect(),
+            meters: mackie.texts("meters").map(str::to_owned).collect(),
+        }),
     }
-    let channel = fields.row(&CHANNEL, mistakes).unwrap_or(1.0) as u8 - 1;
-    let has_motor = fields.switch("motor", mistakes).unwrap_or(false);
-    let has_pickup = fields.switch("pickup", mistakes).unwrap_or(!has_motor);
-    let common = Common { channel, has_pickup, has_motor };
-    let init =
-        fields.list("init").unwrap_or_default().iter().filter_map(|value| hex(value, mistakes)).collect();
-    let controls = fields.list("controls").unwrap_or_default();
-    let controls = controls.iter().filter_map(|value| control(value, &common, mistakes)).collect();
-    let mackie = fields.take("mackie").map(|entry| {
-        let mut fields = Fields::of(&entry.value, "mackie", mistakes);
-        let model = fields.row(&Param { name: "model", ..NUMBER }, mistakes).unwrap_or(20.0) as u8;
-        let strips = texts(fields.list("strips").unwrap_or_default(), "strips", mistakes);
-        let meters = texts(fields.list("meters").unwrap_or_default(), "meters", mistakes);
-        fields.finish(&["model", "strips", "meters"], mistakes);
-        Mackie { model, strips, meters }
-    });
-    fields.finish(&["name", "device", "channel", "motor", "pickup", "init", "controls", "mackie"], mistakes);
-    Map { name, devices, init, controls, mackie }
 }
 
-fn texts(values: &[Yaml], key: &'static str, mistakes: &mut Vec<Mistake>) -> Vec<String> {
-    let mut texts = Vec::new();
-    for value in values {
-        match scalar(value) {
-            Some(text) => texts.push(text.to_owned()),
-            None => mistakes.push(wrong_shape(key, "a text", value)),
+/// What `cc`, `note` and the like say, as far as the section has them.
+fn source(values: &Values<'_>, channel: u8) -> Option<Source> {
+    let number = |key| if values.has(key) { values.written(key) } else { None };
+    let channel = number("channel").map_or(channel, |channel| channel as u8 - 1);
+    let is_on = |key| number(key) == Some(1.0);
+    let cc = number("cc").map(|number| Source::Cc(channel, number as u8));
+    let note = || number("note").map(|number| Source::Note(channel, number as u8));
+    let cc_14 = || number("cc14").map(|number| Source::Cc14(channel, number as u8));
+    let nrpn = || number("nrpn").map(|number| Source::Nrpn(channel, number as u16));
+    let bend = || is_on("bend").then_some(Source::Bend(channel));
+    let program = || is_on("program").then_some(Source::Program(channel));
+    cc.or_else(note).or_else(cc_14).or_else(nrpn).or_else(bend).or_else(program)
+}
+
+fn control(values: &Values<'_>, common: &Common, mistakes: &mut Vec<Mistake>) -> Option<Control> {
+    let Some(source) = source(values, common.channel) else {
+        // `bend: false` is written, and sends nothing.
+        if values.switch("bend").or(values.switch("program")) == Some(false) {
+            mistakes.push(Mistake::new(values.at, Problem::Other(format!("a control {NOTHING_SENT}"))));
         }
-    }
-    texts
-}
-
-/// `F0 00 00 66 14 00 F7`: one message.
-fn hex(value: &Yaml, mistakes: &mut Vec<Mistake>) -> Option<Vec<u8>> {
-    let text = scalar(value).unwrap_or_default();
-    let bytes: Option<Vec<u8>> =
-        text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
-    let bytes = bytes.filter(|bytes| bytes.first().is_some_and(|first| *first >= 0x80));
-    if bytes.is_none() {
-        let allowed = "write the bytes of a message in hexadecimal, as in \"B0 7F 00\"".to_owned();
-        let (owner, found) = ("a MIDI map".to_owned(), format!("\"{text}\""));
-        mistakes.push(Mistake::new(value.at, Problem::Text { owner, key: "init", found, allowed }));
-    }
-    bytes
-}
-
-/// Takes `cc`, `note`, ... of a map of fields.
-fn source(fields: &mut Fields<'_>, channel: u8, mistakes: &mut Vec<Mistake>) -> Option<Source> {
-    let channel = fields.row(&CHANNEL, mistakes).map_or(channel, |channel| channel as u8 - 1);
-    let number = |fields: &mut Fields<'_>, name, mistakes: &mut Vec<Mistake>| {
-        fields.row(&Param { name, ..NUMBER }, mistakes).map(|number| number as u8)
-    };
-    if let Some(number) = number(fields, "cc", mistakes) {
-        return Some(Source::Cc(channel, number));
-    }
-    if let Some(number) = number(fields, "note", mistakes) {
-        return Some(Source::Note(channel, number));
-    }
-    if let Some(number) = fields.row(&NUMBER_14, mistakes) {
-        return Some(Source::Cc14(channel, number as u8));
-    }
-    if let Some(number) = fields.row(&NUMBER_NRPN, mistakes) {
-        return Some(Source::Nrpn(channel, number as u16));
-    }
-    if fields.switch("bend", mistakes) == Some(true) {
-        return Some(Source::Bend(channel));
-    }
-    (fields.switch("program", mistakes) == Some(true)).then_some(Source::Program(channel))
-}
-
-fn control(value: &Yaml, common: &Common, mistakes: &mut Vec<Mistake>) -> Option<Control> {
-    let mut fields = Fields::of(value, "a control", mistakes);
-    let source = source(&mut fields, common.channel, mistakes);
-    let acceleration = fields.row(&ACCELERATION, mistakes).unwrap_or(ACCELERATION.default);
-    let act = fields.text("as", mistakes);
-    let has_motor = fields.switch("motor", mistakes).unwrap_or(common.has_motor);
-    let has_pickup = fields.switch("pickup", mistakes).unwrap_or(common.has_pickup && !has_motor);
-    let part = |fields: &mut Fields<'_>, key: &'static str, mistakes: &mut Vec<Mistake>| {
-        let entry = fields.take(key)?;
-        let mut fields = Fields::of(&entry.value, key, mistakes);
-        let found = self::source(&mut fields, common.channel, mistakes);
-        fields.finish(&["channel", "cc", "note"], mistakes);
-        found
-    };
-    let touch = part(&mut fields, "touch", mistakes);
-    let send = fields.text("send", mistakes).map(|(text, _)| crate::surface::client::typed(text));
-    let targets = match fields.take("to") {
-        Some(entry) => match &entry.value.item {
-            Item::List(list) => {
-                list.iter().filter_map(|value| target(value, send.as_ref(), mistakes)).collect()
-            }
-            _ => target(&entry.value, send.as_ref(), mistakes).into_iter().collect(),
-        },
-        None => Vec::new(),
-    };
-    let shown = show(&mut fields, source, common, mistakes);
-    let found = "cc, cc14, nrpn, bend, note or program";
-    fields.finish(
-        &[
-            "channel",
-            "cc",
-            "cc14",
-            "nrpn",
-            "bend",
-            "note",
-            "program",
-            "to",
-            "send",
-            "as",
-            "acceleration",
-            "pickup",
-            "motor",
-            "touch",
-            "ring",
-            "light",
-            "display",
-        ],
-        mistakes,
-    );
-    let Some(source) = source else {
-        let text = format!("a control needs what it sends: {found}");
-        mistakes.push(Mistake::new(value.at, Problem::Other(text)));
         return None;
     };
+    let has_motor = values.switch("motor").unwrap_or(common.has_motor);
+    let acceleration = values.number("acceleration");
     let is_button = matches!(source, Source::Note(..) | Source::Program(_));
-    let act = match act {
+    let act = match values.text("as").and_then(|word| ACTS.iter().position(|known| *known == word)) {
         None if is_button => Act::Trigger,
-        None => Act::Absolute,
-        Some((word, at)) => match ACTS.iter().position(|known| *known == word) {
-            Some(0) => Act::Absolute,
-            Some(1) => Act::Toggle,
-            Some(2) => Act::Momentary,
-            Some(3) => Act::Trigger,
-            Some(4) => Act::Relative(Encoding::SignedBit, acceleration),
-            Some(5) => Act::Relative(Encoding::SignedBit2, acceleration),
-            Some(6) => Act::Relative(Encoding::TwosComplement, acceleration),
-            Some(_) => Act::Relative(Encoding::BinaryOffset, acceleration),
-            None => {
-                let hint = Hint::nearest(word, ACTS);
-                let allowed = format!("there are {}", ACTS.join(", "));
-                let (owner, found) = ("a control".to_owned(), format!("\"{word}\"{hint}"));
-                mistakes.push(Mistake::new(at, Problem::Text { owner, key: "as", found, allowed }));
-                Act::Absolute
-            }
-        },
+        None | Some(0) => Act::Absolute,
+        Some(1) => Act::Toggle,
+        Some(2) => Act::Momentary,
+        Some(3) => Act::Trigger,
+        Some(4) => Act::Relative(Encoding::SignedBit, acceleration),
+        Some(5) => Act::Relative(Encoding::SignedBit2, acceleration),
+        Some(6) => Act::Relative(Encoding::TwosComplement, acceleration),
+        Some(_) => Act::Relative(Encoding::BinaryOffset, acceleration),
     };
-    let show = shown.or((has_motor && act == Act::Absolute).then_some(Show::Same));
-    let has_pickup = has_pickup && act == Act::Absolute;
-    Some(Control { source, act, targets, has_pickup, has_motor, touch, show, at: value.at })
+    let send = values.text("send").map(typed);
+    let shown = show(values, source, common.channel);
+    let has_pickup = values.switch("pickup").unwrap_or(common.has_pickup && !has_motor);
+    Some(Control {
+        source,
+        act,
+        targets: values.items("to").iter().filter_map(|held| target(held, send.as_ref())).collect(),
+        has_pickup: has_pickup && act == Act::Absolute,
+        has_motor,
+        touch: values.section("touch").and_then(|touch| self::source(touch, common.channel)),
+        show: shown.or((has_motor && act == Act::Absolute).then_some(Show::Same)),
+        at: values.at,
+    })
 }
 
-fn target(value: &Yaml, send: Option<&Value>, mistakes: &mut Vec<Mistake>) -> Option<Target> {
+fn target(held: &Held<'_>, send: Option<&Value>) -> Option<Target> {
     let plain = |address: &str| Target {
         address: address.to_owned(),
         range: None,
@@ -394,69 +293,33 @@ fn target(value: &Yaml, send: Option<&Value>, mistakes: &mut Vec<Mistake>) -> Op
         is_inverted: false,
         send: send.cloned(),
     };
-    let target = match scalar(value) {
-        Some(address) => plain(address),
-        None => {
-            let mut fields = Fields::of(value, "to", mistakes);
-            let address = fields.text("address", mistakes).map_or("", |(text, _)| text);
-            let mut target = plain(address);
-            if let Some(entry) = fields.take("range") {
-                let ends = match &entry.value.item {
-                    Item::List(ends) => texts(ends, "range", mistakes),
-                    _ => Vec::new(),
-                };
-                match <[String; 2]>::try_from(ends) {
-                    Ok(ends) => target.range = Some(ends),
-                    Err(_) => {
-                        mistakes.push(wrong_shape("range", "two ends, as in [-12 dB, 3 dB]", &entry.value))
-                    }
-                }
-            }
-            const TAPERS: [&str; 2] = ["linear", "log"];
-            let taper = fields.row(&Param::new(0, "taper", Unit::Choice(&TAPERS)), mistakes);
-            target.taper = taper.map(|taper| if taper == 0.0 { Taper::Linear } else { Taper::Log });
-            target.is_inverted = fields.switch("invert", mistakes).unwrap_or(false);
-            fields.finish(&["address", "range", "taper", "invert"], mistakes);
-            target
-        }
-    };
-    if !target.address.starts_with('/') {
-        mistakes.push(wrong_shape("to", "an address, as in /node/ceiling/ceiling", value));
-        return None;
+    if let Some(address) = held.text() {
+        return Some(plain(address));
     }
-    Some(target)
+    let values = held.section()?;
+    let ends: Vec<String> = values.texts("range").map(str::to_owned).collect();
+    Some(Target {
+        range: ends.try_into().ok(),
+        taper: values.written("taper").map(|taper| if taper == 0.0 { Taper::Linear } else { Taper::Log }),
+        is_inverted: values.switch("invert").unwrap_or(false),
+        ..plain(values.text("address")?)
+    })
 }
 
-fn show(
-    fields: &mut Fields<'_>,
-    source: Option<Source>,
-    common: &Common,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<Show> {
-    const STYLES: [&str; 3] = ["mackie", "thirteen", "plain"];
-    if let Some(entry) = fields.take("ring") {
-        let mut fields = Fields::of(&entry.value, "ring", mistakes);
-        let style = fields.row(&Param::new(0, "style", Unit::Choice(&STYLES)), mistakes).unwrap_or(0.0);
-        let found = self::source(&mut fields, common.channel, mistakes);
-        fields.finish(&["channel", "cc", "style"], mistakes);
-        let style = [Ring::Mackie, Ring::Thirteen, Ring::Plain][style as usize];
-        return found.map(|source| Show::Ring { source, style });
+fn show(values: &Values<'_>, source: Source, channel: u8) -> Option<Show> {
+    if let Some(ring) = values.section("ring") {
+        let style = [Ring::Mackie, Ring::Thirteen, Ring::Plain][ring.number("style") as usize];
+        return self::source(ring, channel).map(|source| Show::Ring { source, style });
     }
-    if let Some(entry) = fields.take("light") {
-        if scalar(&entry.value) == Some("true") {
-            return source.map(|source| Show::Light { source, on: 127, off: 0 });
-        }
-        let mut fields = Fields::of(&entry.value, "light", mistakes);
-        let level = |fields: &mut Fields<'_>, name, mistakes: &mut Vec<Mistake>| {
-            fields.row(&Param { name, ..NUMBER }, mistakes).map(|level| level as u8)
-        };
-        let on = level(&mut fields, "on", mistakes).unwrap_or(127);
-        let off = level(&mut fields, "off", mistakes).unwrap_or(0);
-        let found = self::source(&mut fields, common.channel, mistakes).or(source);
-        fields.finish(&["channel", "cc", "note", "on", "off"], mistakes);
-        return found.map(|source| Show::Light { source, on, off });
+    if let Some(light) = values.section("light") {
+        let source = self::source(light, channel).unwrap_or(source);
+        let (on, off) = (light.number("on") as u8, light.number("off") as u8);
+        return Some(Show::Light { source, on, off });
     }
-    (fields.switch("display", mistakes) == Some(true)).then_some(Show::Same)
+    if values.get("light").and_then(Held::number) == Some(1.0) {
+        return Some(Show::Light { source, on: 127, off: 0 });
+    }
+    (values.switch("display") == Some(true)).then_some(Show::Same)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod learn;
 pub mod map;
 pub mod message;
 pub mod pickup;
+pub mod table;
 
 use crate::address::{Place, router};
 use crate::request::Request;
