@@ -1,5 +1,6 @@
 //! Mathematics: samples in, samples out. Imports nothing of ours but each other.
 
+pub mod bs1770;
 pub mod delay;
 pub mod dither;
 pub mod dynamics;
