@@ -1,5 +1,7 @@
-//! What several node types share: rows of their tables, and a node that fails on purpose, for tests.
+//! What several node types share: rows of their tables, the loop of those that repair, and a node that fails on purpose,
+//! for tests.
 
 #[cfg(debug_assertions)]
 pub(crate) mod fault;
+pub(crate) mod repair;
 pub(crate) mod rows;
