@@ -3,6 +3,7 @@
 pub mod log;
 pub mod os_error;
 pub mod panics;
+pub mod replacement;
 pub mod restart;
 pub mod state_file;
 pub mod state_writer;
