@@ -3,6 +3,7 @@
 use crate::value::ParamValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use thiserror::Error;
 
 /// Most scenes of a station: as many as there are MIDI programs.
 pub const MOST_SCENES: usize = 128;
@@ -28,6 +29,20 @@ pub struct Scenes {
     scenes: Vec<Scene>,
 }
 
+/// Why a scene was not saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SaveError {
+    /// No scene can have this name.
+    #[error("a scene's name has 1 to {LONGEST_NAME} characters")]
+    Name,
+    /// There is no slot of this number.
+    #[error("scenes are numbered from 1 to {MOST_SCENES}")]
+    Number,
+    /// No slot is free.
+    #[error("there are {MOST_SCENES} scenes already")]
+    Full,
+}
+
 impl Scenes {
     /// All, in the order of their slots.
     pub fn all(&self) -> &[Scene] {
@@ -44,29 +59,27 @@ impl Scenes {
     /// Gives the name it has then.
     ///
     /// # Errors
-    /// A name that none can have, or no room, in words.
+    /// A name that none can have, or no room.
     pub fn save(
         &mut self,
         name: &str,
         chain: &str,
         values: BTreeMap<String, ParamValue>,
-    ) -> Result<String, String> {
+    ) -> Result<String, SaveError> {
         let name = name.trim();
         if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-            return Err(format!("a scene's name has 1 to {LONGEST_NAME} characters"));
+            return Err(SaveError::Name);
         }
         let number = name.parse::<usize>().ok();
         if number.is_some_and(|slot| !(1..=MOST_SCENES).contains(&slot)) {
-            return Err(format!("scenes are numbered from 1 to {MOST_SCENES}"));
+            return Err(SaveError::Number);
         }
         let known = self.find(name).map(|scene| (scene.slot, scene.name.clone()));
         let free = || (1..=MOST_SCENES).find(|slot| self.scenes.iter().all(|scene| scene.slot != *slot));
         let (slot, name) = match (known, number) {
             (Some(known), _) => known,
             (None, Some(slot)) => (slot, format!("Scene {slot}")),
-            (None, None) => {
-                (free().ok_or_else(|| format!("there are {MOST_SCENES} scenes already"))?, name.to_owned())
-            }
+            (None, None) => (free().ok_or(SaveError::Full)?, name.to_owned()),
         };
         self.put(Scene { slot, name: name.clone(), chain: chain.to_owned(), values });
         Ok(name)

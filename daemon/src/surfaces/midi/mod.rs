@@ -3,7 +3,7 @@
 mod alsa;
 
 use crate::audio::midi_ports::Port;
-use crate::process::state_file;
+use crate::process::replacement::replace;
 use crate::process::supervise::{self, Pulse};
 use crate::station::midi::Controller;
 use alsa::Alsa;
@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use lacquer_control::peer::Peer;
 use lacquer_control::request::{Request, RequestBundle};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
-use lacquer_control::surface::midi::learn::{Learned, insert};
+use lacquer_control::surface::midi::learn::{InsertError, Learned, insert};
 use lacquer_control::surface::midi::map::Map;
 use lacquer_control::surface::midi::{Device, Heard};
 use std::fs;
@@ -19,6 +19,7 @@ use std::io;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+use thiserror::Error;
 use tracing::{info, warn};
 
 /// Between two looks at what is due, and at JACK's ports.
@@ -167,6 +168,15 @@ fn changed(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|meta| meta.modified()).ok()
 }
 
+/// Why a learned control is not in the map file.
+#[derive(Debug, Error)]
+enum WriteError {
+    #[error(transparent)]
+    Insert(#[from] InsertError),
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
 impl Slot {
     /// Its map is read again where its file may have changed since the entry was made.
     fn new(entry: Controller, may_have_changed: bool) -> Self {
@@ -201,11 +211,10 @@ impl Slot {
     }
 
     /// Writes a learned control into the map file: whole, or not at all.
-    fn write(&mut self, learned: &Learned) -> Result<(), String> {
+    fn write(&mut self, learned: &Learned) -> Result<(), WriteError> {
         let path = &self.entry.path;
-        let told = |error: io::Error| error.to_string();
-        let text = insert(&fs::read_to_string(path).map_err(told)?, learned)?;
-        state_file::replace(path, text.as_bytes()).map_err(told)?;
+        let text = insert(&fs::read_to_string(path)?, learned)?;
+        replace(path, text.as_bytes())?;
         self.read = changed(path);
         if let (Some(map), _) = Map::parse(text.as_bytes()) {
             self.set_map(map);
