@@ -6,7 +6,7 @@ pub const SUBBLOCK: usize = 64;
 pub const MAX_CHANNELS: usize = 8;
 
 /// Highest sample that is taken as it comes: +2000 dBFS. Its square, and sums of such squares, are far from the end of f64.
-pub const HIGHEST: f64 = 1e100;
+pub(crate) const HIGHEST: f64 = 1e100;
 
 /// One channel of one quantum.
 pub type Plane = [f64; SUBBLOCK];
@@ -60,7 +60,7 @@ impl<'a> Block<'a> {
     }
 
     /// How many channels the detector hears: those of the side-chain, or else the block's own.
-    pub fn key_width(&self) -> usize {
+    pub(crate) fn key_width(&self) -> usize {
         self.key.map_or(self.planes.len(), <[Plane]>::len)
     }
 

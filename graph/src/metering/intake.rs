@@ -7,7 +7,7 @@ use crate::block::HIGHEST;
 use std::borrow::Cow;
 
 /// The sample as meters take it.
-pub fn measurable(sample: f64) -> f64 {
+pub(crate) fn measurable(sample: f64) -> f64 {
     if sample.is_finite() { sample.clamp(-HIGHEST, HIGHEST) } else { 0.0 }
 }
 

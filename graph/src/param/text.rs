@@ -16,7 +16,7 @@ pub const LONGEST_IMPULSE_S: f64 = 10.0;
 /// How many bands a profile has.
 pub const PROFILE_BANDS: usize = 40;
 /// The lowest and the highest level of a profile, in dBFS.
-pub const PROFILE_DBFS: (f64, f64) = (-200.0, 20.0);
+pub(crate) const PROFILE_DBFS: (f64, f64) = (-200.0, 20.0);
 
 /// One text setting of a kind. A change rebuilds the chain and swaps it in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -108,7 +108,7 @@ fn shelf_power(freq_hz: f64) -> f64 {
 
 /// What each of some frequencies, evenly spread over the octaves, counts in the loudness of pink noise; together 1.
 /// The shelf's and the high-pass's analogue curves, so that no rate is needed.
-pub fn pink_weights(freqs_hz: &[f64]) -> impl Iterator<Item = f64> {
+pub(crate) fn pink_weights(freqs_hz: &[f64]) -> impl Iterator<Item = f64> {
     let power = |freq_hz: &f64| {
         let (freq, q) = HIGHPASS;
         let x = freq_hz / freq;
