@@ -38,10 +38,11 @@ fn write(path: &Path, rate: f64, depth: Depth, planes: &Channels) {
 }
 
 fn load(folder: &Folder, name: &str) -> Result<Channels, String> {
-    loader(&folder.0, &Spec::default())(name, RATE).map(|data| match &*data {
-        Data::Impulse(impulse) => impulse.channels.clone(),
+    let data = loader(&folder.0, &Spec::default())(name, RATE).map_err(|why| why.to_string())?;
+    match &*data {
+        Data::Impulse(impulse) => Ok(impulse.channels.clone()),
         Data::Profile(_) => panic!("an impulse"),
-    })
+    }
 }
 
 /// Magnitude at `hz` in dB.
@@ -241,7 +242,7 @@ fn a_file_is_read_again_only_when_it_has_changed() {
     let second = get();
     assert_ne!(first, second);
     fs::remove_file(folder.at("a.wav")).unwrap();
-    assert_eq!(loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap_err(), "no such file");
+    assert_eq!(loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap_err().to_string(), "no such file");
     let again = patient_loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap();
     assert!(Arc::ptr_eq(&second, &again), "what played can go on when the audio server comes back");
     assert!(patient_loader(&folder.0, &Spec::default())("a.wav", 44_100.0).is_err(), "at its rate alone");

@@ -6,7 +6,7 @@ pub const SUBBLOCK: usize = 64;
 pub const MAX_CHANNELS: usize = 8;
 
 /// Highest sample that meters take as it comes: +2000 dBFS. Its square, and sums of such squares, are far from the end of f64.
-pub const HIGHEST: f64 = 1e100;
+pub(crate) const HIGHEST: f64 = 1e100;
 /// Highest sample that a chain is given as it comes: +200 dBFS, above the codes of 32-bit integers taken for samples. What is
 /// higher is no sound, and filters would ring from it for a second.
 pub const LOUDEST: f64 = 1e10;
@@ -63,7 +63,7 @@ impl<'a> Block<'a> {
     }
 
     /// How many channels the detector hears: those of the side-chain, or else the block's own.
-    pub fn key_width(&self) -> usize {
+    pub(crate) fn key_width(&self) -> usize {
         self.key.map_or(self.planes.len(), <[Plane]>::len)
     }
 

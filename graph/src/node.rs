@@ -61,7 +61,7 @@ impl<'a> Params<'a> {
     }
 
     /// Whether any of these values is under way.
-    pub fn are_moving(&self) -> bool {
+    pub(crate) fn are_moving(&self) -> bool {
         self.moving && self.ramps.iter().any(Ramp::is_moving)
     }
 
@@ -120,7 +120,7 @@ pub struct Setup<'a> {
     /// Channels in and out, 1 to 8.
     pub channels: usize,
     /// Channels of the side-chain, or `channels` where there is none.
-    pub key_channels: usize,
+    pub(crate) key_channels: usize,
     /// Unit values of all rows: the base rows, then each part's.
     pub values: &'a [f64],
     /// How many parts there are.
@@ -152,7 +152,7 @@ impl<'a> Setup<'a> {
     }
 
     /// The unit value of a row of part `index`, counted from 0.
-    pub fn part_value(&self, index: usize, row: &Param) -> f64 {
+    pub(crate) fn part_value(&self, index: usize, row: &Param) -> f64 {
         self.values[self.shape.0 + index * self.shape.1 + row.slot]
     }
 

@@ -4,7 +4,7 @@ use crate::param::Unit;
 use crate::param::text::{PROFILE_BANDS, Profile};
 
 /// Most readings of one kind.
-pub const MAX_READINGS: usize = 8;
+pub(crate) const MAX_READINGS: usize = 8;
 /// Most bands of a profile that one node tells in one report, so that no ring is flooded.
 const BANDS_A_REPORT: usize = 20;
 
@@ -20,7 +20,7 @@ pub struct Reading {
 }
 
 /// Gain reduction: what most dynamics report.
-pub const REDUCTION: Reading =
+pub(crate) const REDUCTION: Reading =
     Reading { name: "reduction", unit: Unit::Gain, help: "Largest gain reduction since the last report." };
 
 /// `[audio]` What a node has to say since the last report.

@@ -3,6 +3,7 @@
 use crate::value::ParamValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use thiserror::Error;
 
 /// Most scenes of a station: as many as there are MIDI programs.
 pub const MOST_SCENES: usize = 128;
@@ -28,6 +29,23 @@ pub struct Scenes {
     scenes: Vec<Scene>,
 }
 
+/// Why a scene was not saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SaveError {
+    /// No scene can have this name.
+    #[error("a scene's name has 1 to {LONGEST_NAME} characters")]
+    Name,
+    /// The name holds a control character.
+    #[error("a scene's name holds no control characters (line ends, tabs)")]
+    Control,
+    /// There is no slot of this number.
+    #[error("scenes are numbered from 1 to {MOST_SCENES}")]
+    Number,
+    /// No slot is free.
+    #[error("there are {MOST_SCENES} scenes already")]
+    Full,
+}
+
 impl Scenes {
     /// All, in the order of their slots.
     pub fn all(&self) -> &[Scene] {
@@ -44,32 +62,30 @@ impl Scenes {
     /// Gives the name it has then.
     ///
     /// # Errors
-    /// A name that none can have, or no room, in words.
+    /// A name that none can have, or no room.
     pub fn save(
         &mut self,
         name: &str,
         chain: &str,
         values: BTreeMap<String, ParamValue>,
-    ) -> Result<String, String> {
+    ) -> Result<String, SaveError> {
         let name = name.trim();
         if name.is_empty() || name.chars().count() > LONGEST_NAME {
-            return Err(format!("a scene's name has 1 to {LONGEST_NAME} characters"));
+            return Err(SaveError::Name);
         }
         if name.chars().any(char::is_control) {
-            return Err("a scene's name holds no control characters (line ends, tabs)".to_owned());
+            return Err(SaveError::Control);
         }
         let number = name.parse::<usize>().ok();
         if number.is_some_and(|slot| !(1..=MOST_SCENES).contains(&slot)) {
-            return Err(format!("scenes are numbered from 1 to {MOST_SCENES}"));
+            return Err(SaveError::Number);
         }
         let known = self.find(name).map(|scene| (scene.slot, scene.name.clone()));
         let free = || (1..=MOST_SCENES).find(|slot| self.scenes.iter().all(|scene| scene.slot != *slot));
         let (slot, name) = match (known, number) {
             (Some(known), _) => known,
             (None, Some(slot)) => (slot, format!("Scene {slot}")),
-            (None, None) => {
-                (free().ok_or_else(|| format!("there are {MOST_SCENES} scenes already"))?, name.to_owned())
-            }
+            (None, None) => (free().ok_or(SaveError::Full)?, name.to_owned()),
         };
         self.put(Scene { slot, name: name.clone(), chain: chain.to_owned(), values });
         Ok(name)
@@ -114,7 +130,7 @@ mod tests {
             ("a\u{7f}", "a scene's name holds no control characters (line ends, tabs)"),
             ("129", "scenes are numbered from 1 to 128"),
         ] {
-            assert_eq!(scenes.save(name, "a", values(0.0)), Err(why.to_owned()), "{name:?}");
+            assert_eq!(scenes.save(name, "a", values(0.0)).unwrap_err().to_string(), why, "{name:?}");
         }
         assert!(scenes.save(&"ä".repeat(64), "a", values(0.0)).is_ok());
         assert!(scenes.delete(&"ä".repeat(64)).is_some());

@@ -7,6 +7,7 @@
 use crate::peer::Peer;
 use crate::request::{Request, RequestBundle};
 use crate::value::Value;
+use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -22,33 +23,18 @@ const COMPLAIN: Duration = Duration::from_secs(1);
 
 /// A network: an address and how many of its bits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Net {
-    base: IpAddr,
-    bits: u32,
-}
+pub struct Net(IpNet);
 
 impl Net {
     /// Reads `192.168.1.0/24`, `10.0.0.7`, `fd00::/8`.
     pub fn parse(text: &str) -> Option<Self> {
-        let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, Some(bits)));
-        let base: IpAddr = base.parse().ok()?;
-        let most = if base.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Some(most), |bits| bits.parse().ok())?;
-        (bits <= most).then_some(Self { base, bits })
+        let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| address.into()));
+        net.ok().map(Self)
     }
 
     /// Whether an address is in it. An IPv4 address that came over an IPv6 socket is the IPv4 address.
     pub fn has(&self, address: IpAddr) -> bool {
-        let shifted = |bits: u128, most: u32| bits.checked_shr(most - self.bits).unwrap_or(0);
-        match (self.base, address.to_canonical()) {
-            (IpAddr::V4(base), IpAddr::V4(address)) => {
-                shifted(u128::from(base.to_bits()), 32) == shifted(u128::from(address.to_bits()), 32)
-            }
-            (IpAddr::V6(base), IpAddr::V6(address)) => {
-                shifted(base.to_bits(), 128) == shifted(address.to_bits(), 128)
-            }
-            _ => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 

@@ -4,6 +4,8 @@
 //! at both ends. Which of the two a client speaks shows in its first byte: a size below 16 MiB begins with 0. Nothing else is
 //! read: a page in a browser can send HTTP here, and packets in the body of it.
 
+use thiserror::Error;
+
 /// Largest packet that is read, in bytes.
 const LARGEST: usize = 65_536;
 
@@ -46,6 +48,20 @@ impl Framing {
     }
 }
 
+/// Why a stream cannot be understood any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum StreamError {
+    /// It begins as neither framing does.
+    #[error("the stream does not begin as OSC does")]
+    Beginning,
+    /// A packet is announced that is larger than any.
+    #[error("a packet of {0} bytes; the most is {LARGEST}")]
+    TooLarge(usize),
+    /// A packet does not end.
+    #[error("a packet of more than {LARGEST} bytes")]
+    Endless,
+}
+
 /// What has come of a stream, taken apart into packets.
 #[derive(Debug, Default)]
 pub struct Unwrap {
@@ -63,15 +79,15 @@ impl Unwrap {
     /// Takes what has come; gives the packets that are whole now.
     ///
     /// # Errors
-    /// What no OSC client sends, in words: the stream cannot be understood any further.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    /// What no OSC client sends: the stream cannot be understood any further.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, StreamError> {
         let Some(first) = bytes.first() else { return Ok(Vec::new()) };
         let framing = match (self.framing, first) {
             (Some(framing), _) => framing,
             (None, 0) => Framing::Size,
             // Some leave the first END out: a message begins with / then, a bundle with #.
             (None, &END | b'/' | b'#') => Framing::Slip,
-            (None, _) => return Err("the stream does not begin as OSC does".to_owned()),
+            (None, _) => return Err(StreamError::Beginning),
         };
         self.framing = Some(framing);
         match framing {
@@ -80,14 +96,14 @@ impl Unwrap {
         }
     }
 
-    fn sized(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    fn sized(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, StreamError> {
         self.bytes.extend(bytes);
         let mut packets = Vec::new();
         let mut from = 0;
         while let Some(size) = self.bytes.get(from..from + 4) {
             let size = size.iter().fold(0_usize, |size, byte| size << 8 | usize::from(*byte));
             if size > LARGEST {
-                return Err(format!("a packet of {size} bytes; the most is {LARGEST}"));
+                return Err(StreamError::TooLarge(size));
             }
             let Some(packet) = self.bytes.get(from + 4..from + 4 + size) else { break };
             packets.push(packet.to_vec());
@@ -97,7 +113,7 @@ impl Unwrap {
         Ok(packets)
     }
 
-    fn slipped(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    fn slipped(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, StreamError> {
         let mut packets = Vec::new();
         for byte in bytes {
             match (*byte, self.is_escaped) {
@@ -119,7 +135,7 @@ impl Unwrap {
             }
             self.is_escaped = false;
             if self.bytes.len() > LARGEST {
-                return Err(format!("a packet of more than {LARGEST} bytes"));
+                return Err(StreamError::Endless);
             }
         }
         Ok(packets)

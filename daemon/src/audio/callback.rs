@@ -30,7 +30,7 @@ impl Callback {
     }
 
     /// `[control]` The same, that leaves the id of its thread at `mark`.
-    pub fn marked(self, mark: Mark) -> Self {
+    pub(crate) fn marked(self, mark: Mark) -> Self {
         Self { mark, ..self }
     }
 

@@ -2,11 +2,11 @@
 
 pub mod backend;
 pub mod callback;
-pub mod load;
-pub mod midi_ports;
+pub(crate) mod load;
+pub(crate) mod midi_ports;
 pub mod panics;
 pub mod ports;
 pub mod realtime;
-pub mod session;
+pub(crate) mod session;
 pub mod taps;
-pub mod xruns;
+pub(crate) mod xruns;

@@ -54,7 +54,7 @@ fn as_value(device: &Listed) -> Value {
     for (way, offers) in &device.ways {
         value[word(*way)] = match offers {
             Ok(offers) => offers.iter().map(offer).collect(),
-            Err(why) => json!({"error": why}),
+            Err(why) => json!({"error": why.to_string()}),
         };
     }
     value

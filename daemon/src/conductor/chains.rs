@@ -3,11 +3,45 @@
 use crate::station::impulses::{loader, patient_loader};
 use crate::station::load::{ChainFile, Loaded, frames};
 use lacquer_control::desk::values::Values;
+use lacquer_graph::file::error::Mistake;
 use lacquer_graph::param::hint::Hint;
 use lacquer_graph::param::text::Loader;
 use lacquer_graph::plan::{Io, Plan};
 use std::path::{Path, PathBuf};
+use thiserror::Error;
 use tracing::warn;
+
+/// Why a chain cannot go on air.
+#[derive(Clone, Debug, Error)]
+pub enum ChainError {
+    /// The station has none of this name.
+    #[error("no chain \"{name}\"{hint}; there are {allowed}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The nearest name.
+        hint: Hint,
+        /// All names.
+        allowed: String,
+    },
+    /// With its values it has mistakes.
+    #[error("{}", problems(.0))]
+    Mistakes(Vec<Mistake>),
+    /// It is later than the chains of the station are.
+    #[error(
+        "it needs {needed_ms:.2} ms and the station has {total_ms:.2} ms; raise latency: in the station file and reload"
+    )]
+    TooLate {
+        /// Its own latency.
+        needed_ms: f64,
+        /// The station's.
+        total_ms: f64,
+    },
+}
+
+fn problems(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| mistake.problem.to_string()).collect::<Vec<_>>().join("; ")
+}
 
 /// A chain of the station.
 struct Entry {
@@ -107,13 +141,16 @@ impl Chains {
     }
 
     /// Whether there is a chain of this name; else what to say.
-    pub fn check(&self, name: &str) -> Result<(), String> {
-        if self.names().any(|known| known == name) {
-            return Ok(());
-        }
-        let names: Vec<_> = self.names().collect();
-        let hint = Hint::nearest(name, names.iter().copied());
-        Err(format!("no chain \"{name}\"{hint}; there are {}", names.join(", ")))
+    pub fn check(&self, name: &str) -> Result<(), ChainError> {
+        self.known(name).map(drop)
+    }
+
+    fn known(&self, name: &str) -> Result<&Entry, ChainError> {
+        self.entry(name).ok_or_else(|| {
+            let names: Vec<_> = self.names().collect();
+            let hint = Hint::nearest(name, names.iter().copied());
+            ChainError::Unknown { name: name.to_owned(), hint, allowed: names.join(", ") }
+        })
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {
@@ -142,34 +179,28 @@ impl Chains {
     }
 
     /// The plan of a chain with its live values, padded.
-    pub fn plan(&self, name: &str) -> Result<Plan, String> {
-        self.check(name)?;
-        let entry = self.entry(name).ok_or("no such chain")?;
+    pub fn plan(&self, name: &str) -> Result<Plan, ChainError> {
+        let entry = self.known(name)?;
         self.padded(self.own_plan(entry, &loader(entry.file.folder(), &entry.file.spec))?)
     }
 
     /// The same, to go on after the audio was gone: what was read before serves for impulses that cannot be read now.
-    pub fn plan_again(&self, name: &str) -> Result<Plan, String> {
-        self.check(name)?;
-        let entry = self.entry(name).ok_or("no such chain")?;
+    pub fn plan_again(&self, name: &str) -> Result<Plan, ChainError> {
+        let entry = self.known(name)?;
         self.padded(self.own_plan(entry, &patient_loader(entry.file.folder(), &entry.file.spec))?)
     }
 
-    fn own_plan(&self, entry: &Entry, load: &Loader<'_>) -> Result<Plan, String> {
+    fn own_plan(&self, entry: &Entry, load: &Loader<'_>) -> Result<Plan, ChainError> {
         let mut spec = entry.file.spec.clone();
         entry.values.apply(&mut spec);
-        Plan::with(&spec, &self.io, self.rate, load).map_err(|mistakes| {
-            mistakes.iter().map(|mistake| mistake.problem.to_string()).collect::<Vec<_>>().join("; ")
-        })
+        Plan::with(&spec, &self.io, self.rate, load).map_err(ChainError::Mistakes)
     }
 
-    fn padded(&self, mut plan: Plan) -> Result<Plan, String> {
+    fn padded(&self, mut plan: Plan) -> Result<Plan, ChainError> {
         if plan.latency > self.total {
             let ms = |frames: usize| frames as f64 * 1000.0 / self.rate;
-            let (needed, total) = (ms(plan.latency), ms(self.total));
-            return Err(format!(
-                "it needs {needed:.2} ms and the station has {total:.2} ms; raise latency: in the station file and reload"
-            ));
+            let (needed_ms, total_ms) = (ms(plan.latency), ms(self.total));
+            return Err(ChainError::TooLate { needed_ms, total_ms });
         }
         plan.pad(self.total);
         Ok(plan)

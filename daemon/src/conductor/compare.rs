@@ -1,7 +1,7 @@
 //! The conductor and its two states, A and B, and how loud they and the bypass are beside each other.
 
 use super::Conductor;
-use crate::conductor::on_air::Change;
+use crate::conductor::on_air::{Change, SetError};
 use lacquer_control::desk::compare::CompareState;
 use lacquer_control::message::ToAudio;
 use lacquer_control::peer::Peer;
@@ -100,7 +100,7 @@ impl Conductor {
                 self.compare.louder[1 - at] = self.compare.louder[at];
                 Ok(())
             }
-            CompareRequest::Chain(chain) => self.air.shelf.check(&chain).map(|()| {
+            CompareRequest::Chain(chain) => self.air.shelf.check(&chain).map_err(SetError::from).map(|()| {
                 let values = self.wished(&chain);
                 self.compare.other = Some(CompareState { chain, values });
                 self.compare.louder[usize::from(!self.compare.b)] = None;
@@ -116,7 +116,7 @@ impl Conductor {
                 self.keeper.touch();
                 self.tell(Recipients::All, self.compare_lines());
             }
-            Err(why) => self.refuse(by, "/ab", &why),
+            Err(why) => self.refuse(by, "/ab", &why.to_string()),
         }
     }
 
@@ -125,18 +125,18 @@ impl Conductor {
         Some(CompareState { values: self.wished(&chain), chain })
     }
 
-    fn hear(&mut self, by: Peer, b: bool) -> Result<(), String> {
+    fn hear(&mut self, by: Peer, b: bool) -> Result<(), SetError> {
         if b == self.compare.b {
             return Ok(());
         }
-        let heard = self.heard_state().ok_or("no chain is on air")?;
+        let heard = self.heard_state().ok_or(SetError::Silence)?;
         let next = self.compare.other.clone().unwrap_or_else(|| heard.clone());
         self.morph = None;
         if next.chain == heard.chain {
             let values = next.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
             let changes = self.air.changes(values);
             let changes = changes.into_iter().filter(Change::is_move).collect();
-            self.moved(by, Recipients::All, changes).map_err(|error| error.to_string())?;
+            self.moved(by, Recipients::All, changes)?;
         } else {
             self.air.preset(&next.chain, &next.values)?;
             self.swap(by, &next.chain);

@@ -428,7 +428,7 @@ impl Conductor {
 
     fn swap(&mut self, by: Peer, name: &str) {
         if let Err(why) = self.air.shelf.check(name) {
-            return self.refuse(by, "/swap", &why);
+            return self.refuse(by, "/swap", &why.to_string());
         }
         if !self.air.is_swapping() {
             self.tell_event("swap", &["loading", name]);
@@ -447,6 +447,7 @@ impl Conductor {
             }
             Ok(None) => info!(chain = name, "swap to {name} waits for the one that runs"),
             Err(why) => {
+                let why = why.to_string();
                 error!(chain = name, "swap to {name} failed: {why}; what is on air plays on");
                 self.tell_event("swap", &["failed", name, &why]);
                 self.refuse(by, "/swap", &why);

@@ -143,7 +143,9 @@ impl Conductor {
             return Err(format!("\"{address}\" is a pattern; a control is bound to an address"));
         }
         match commands::of(address) {
-            Some((command, name)) if command.address == "/chain/NAME" => self.air.shelf.check(name),
+            Some((command, name)) if command.address == "/chain/NAME" => {
+                self.air.shelf.check(name).map_err(|error| error.to_string())
+            }
             Some((command, _)) if command.nature.is_set() => Ok(()),
             Some(_) => Err(format!("\"{address}\" is told, never set")),
             None => {

@@ -1,6 +1,6 @@
 //! What is on air, what comes next, and the live values of both: the conductor's picture of the seat.
 
-use crate::conductor::chains::Chains;
+use crate::conductor::chains::{ChainError, Chains};
 use crate::station::load::{ChainFile, frames};
 use basedrop::{Handle, Owned};
 use lacquer_control::address::{AddressError, Addresses, Place, Target, Tree};
@@ -38,8 +38,8 @@ pub enum SetError {
     #[error("no chain is on air")]
     Silence,
     /// A setting that the station cannot hold.
-    #[error("{0}")]
-    Refused(String),
+    #[error(transparent)]
+    Refused(#[from] ChainError),
 }
 
 /// A value that was set.
@@ -140,7 +140,7 @@ impl OnAir {
     }
 
     /// Puts a chain on air from silence.
-    pub fn start(&mut self, name: &str) -> Result<ToAudio, String> {
+    pub fn start(&mut self, name: &str) -> Result<ToAudio, ChainError> {
         let plan = self.shelf.plan_again(name)?;
         let (chain, airing) = self.build(name, plan);
         (self.incoming, self.wanted) = (None, None);
@@ -150,7 +150,7 @@ impl OnAir {
 
     /// Begins a swap, or notes it for when the one that runs is done; the last asked for wins. What fails
     /// changes nothing.
-    pub fn swap(&mut self, name: &str) -> Result<Option<ToAudio>, String> {
+    pub fn swap(&mut self, name: &str) -> Result<Option<ToAudio>, ChainError> {
         self.shelf.check(name)?;
         if self.incoming.is_some() {
             self.wanted = Some(name.to_owned());
@@ -268,7 +268,7 @@ impl OnAir {
     }
 
     /// Writes values into a chain that is not on air. Where it cannot be planned with them, none is written.
-    pub fn preset(&mut self, name: &str, wanted: &BTreeMap<String, ParamValue>) -> Result<(), String> {
+    pub fn preset(&mut self, name: &str, wanted: &BTreeMap<String, ParamValue>) -> Result<(), ChainError> {
         let plan = self.shelf.plan(name)?;
         let before = self.shelf.values(name).cloned();
         let addresses = Addresses::of(&plan);

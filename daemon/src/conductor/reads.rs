@@ -39,7 +39,7 @@ impl Conductor {
             "/cue" | "/cues" => self.cue_list(),
             "/ab" => self.compare_lines(),
             "/chain/NAME" => {
-                self.air.shelf.check(part)?;
+                self.air.shelf.check(part).map_err(|error| error.to_string())?;
                 vec![self.chain_line(part)]
             }
             "/swap" if self.air.newest().is_none() => return Err("no chain is on air".to_owned()),

@@ -1,7 +1,8 @@
 //! The conductor and its scenes: save, recall, delete, and values that glide.
 
 use super::Conductor;
-use crate::conductor::on_air::Change;
+use crate::conductor::chains::ChainError;
+use crate::conductor::on_air::{Change, SetError};
 use lacquer_control::desk::history::Gesture;
 use lacquer_control::desk::scene::Scene;
 use lacquer_control::peer::Peer;
@@ -11,12 +12,27 @@ use lacquer_control::update::Update;
 use lacquer_control::value::ParamValue;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use thiserror::Error;
 use tracing::info;
 
 /// Between two steps of values that glide: the ramps of the audio thread make a line of them.
 const STEP: Duration = Duration::from_millis(10);
 /// Slots that are always told of, whether there is a scene in them or not: surfaces have buttons for them.
 const SLOTS: usize = 8;
+
+/// Why a scene was not recalled.
+#[derive(Debug, Error)]
+pub(super) enum RecallError {
+    /// There is none of this name: which, and what there is.
+    #[error("{0}")]
+    Unknown(String),
+    /// Its chain cannot hold its values.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The chain on air cannot hold its values.
+    #[error(transparent)]
+    Set(#[from] SetError),
+}
 
 /// Values under way to a scene.
 pub struct Morph {
@@ -55,7 +71,7 @@ impl Conductor {
             },
             SceneRequest::Recall { name, morph } => {
                 if let Err(why) = self.recall(by, &name, morph) {
-                    self.refuse(by, "/scene/recall", &why);
+                    self.refuse(by, "/scene/recall", &why.to_string());
                 }
             }
             SceneRequest::Delete(name) => match self.scenes.delete(&name) {
@@ -88,7 +104,7 @@ impl Conductor {
         };
         let mut values = self.wished(&chain);
         values.retain(|path, _| is_wanted(path));
-        let name = self.scenes.save(name, &chain, values)?;
+        let name = self.scenes.save(name, &chain, values).map_err(|error| error.to_string())?;
         Ok((name, chain))
     }
 
@@ -130,8 +146,9 @@ impl Conductor {
         }
     }
 
-    pub(super) fn recall(&mut self, by: Peer, name: &str, morph: f64) -> Result<(), String> {
-        let scene = self.scenes.find(name).cloned().ok_or_else(|| self.no_scene(name))?;
+    pub(super) fn recall(&mut self, by: Peer, name: &str, morph: f64) -> Result<(), RecallError> {
+        let scene =
+            self.scenes.find(name).cloned().ok_or_else(|| RecallError::Unknown(self.no_scene(name)))?;
         let on_air = self.air.newest().map(|airing| airing.name.clone());
         self.morph = None;
         if on_air.as_ref() == Some(&scene.chain) {
@@ -152,7 +169,7 @@ impl Conductor {
     }
 
     /// Moves the chain on air to a scene, within `seconds`.
-    fn glide(&mut self, by: Peer, scene: &Scene, seconds: f64) -> Result<(), String> {
+    fn glide(&mut self, by: Peer, scene: &Scene, seconds: f64) -> Result<(), SetError> {
         let values = scene.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
         let changes: Vec<Change> = self.air.changes(values).into_iter().filter(Change::is_move).collect();
         let title = format!("scene {}", scene.name);
@@ -161,7 +178,7 @@ impl Conductor {
         // One gesture for all of it: what glides is noted as where it goes.
         let moves = at_once.iter().chain(&gliding).map(Change::as_move).collect();
         let gesture = Gesture { by, chain: scene.chain.clone(), name: Some(title), moves };
-        self.moved(by, Recipients::All, at_once).map_err(|error| error.to_string())?;
+        self.moved(by, Recipients::All, at_once)?;
         if !gesture.moves.is_empty() {
             self.noted(gesture);
         }

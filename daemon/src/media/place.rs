@@ -7,18 +7,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::{FileError, name};
+use crate::process::replacement::{Replacement, folder, sync_folder};
 
-/// Keeps the files of one process apart.
-static SERIAL: AtomicU64 = AtomicU64::new(0);
-/// Bytes of a name that its file beside it begins with, so that this name is not too long.
-const MOST_OF_NAME: usize = 200;
 /// Links that are followed, as many as the system does.
 const MOST_LINKS: usize = 40;
 
@@ -100,53 +94,8 @@ impl Place {
             let what = "it is no regular file; give the name of one".into();
             return Err(FileError::Output { file: self.given.clone(), what });
         }
-        self.clear();
-        loop {
-            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-            let path =
-                self.target.with_file_name(format!("{}{}-{serial}.part", self.prefix(), process::id()));
-            let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
-                // Left by a process of the same number, where there are no locks.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                file => file.map_err(|error| self.failed(error))?,
-            };
-            let part = Part { place: self.clone(), path };
-            // Another process may take it for a leftover until it is locked. Not all file systems have locks; where
-            // there are none, nobody can lock and remove it.
-            let is_taken = matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock));
-            let meta = file.metadata().map_err(|error| self.failed(error))?;
-            if !is_taken && meta.nlink() > 0 {
-                return Ok((part, file));
-            }
-        }
-    }
-
-    /// What the names of the files beside this place begin with.
-    fn prefix(&self) -> String {
-        let name = self.target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        format!(".{}.", &name[..name.floor_char_boundary(MOST_OF_NAME)])
-    }
-
-    /// Removes what killed processes have left: files that nobody holds locked.
-    fn clear(&self) {
-        let (prefix, folder) = (self.prefix(), folder(&self.target));
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let numbers = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.strip_suffix(".part"));
-            let is_ours = numbers
-                .and_then(|numbers| numbers.split_once('-'))
-                .is_some_and(|(process, serial)| is_number(process) && is_number(serial));
-            if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                continue;
-            }
-            let path = entry.path();
-            if let Ok(file) = OpenOptions::new().write(true).open(&path)
-                && file.try_lock().is_ok()
-            {
-                fs::remove_file(&path).ok();
-            }
-        }
+        let (replacement, file) = Replacement::begin(&self.target).map_err(|error| self.failed(error))?;
+        Ok((Part { place: self.clone(), replacement }, file))
     }
 
     pub(super) fn failed(&self, source: io::Error) -> FileError {
@@ -162,49 +111,23 @@ impl Place {
 /// A file that is being written beside its place; dropped before it is finished, it goes.
 pub(super) struct Part {
     place: Place,
-    path: PathBuf,
+    replacement: Replacement,
 }
 
 impl Part {
     /// Puts the file in its place, on disk before it is seen.
     pub fn finish(self, file: File) -> Result<(), FileError> {
-        let Place { target, replaces, .. } = &self.place;
+        let Self { place, replacement } = self;
         // The work may have taken long, and others may have been here meanwhile.
-        self.place.check()?;
-        let placed = file.sync_all().and_then(|()| match replaces {
-            true => fs::rename(&self.path, target),
-            false => match renameat_with(CWD, &self.path, CWD, target, RenameFlags::NOREPLACE) {
-                // The file system has no such rename. A hard link replaces nothing either; where there are none, that
-                // nothing was there a moment ago must do.
-                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(&self.path, target)
-                    .or_else(|error| match error.kind() {
-                        io::ErrorKind::AlreadyExists => Err(error),
-                        _ => fs::rename(&self.path, target),
-                    }),
-                done => Ok(done?),
-            },
-        });
-        placed.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => FileError::Exists { file: self.place.given.clone() },
-            _ => self.place.failed(error),
+        place.check()?;
+        replacement.finish(&file, place.replaces).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => FileError::Exists { file: place.given.clone() },
+            _ => place.failed(error),
         })?;
         // The rename itself; a folder that cannot be synced does not undo a whole file.
-        if let Ok(folder) = File::open(folder(target)) {
-            folder.sync_all().ok();
-        }
+        sync_folder(&place.target).ok();
         Ok(())
     }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        // After a finish the name is gone already, and this does nothing.
-        fs::remove_file(&self.path).ok();
-    }
-}
-
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Where the links of `path` end, whether something is there or not; and whether it stands for an open file of a

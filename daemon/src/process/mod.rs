@@ -1,11 +1,12 @@
 //! The process: its threads, its log, systemd, restarts, and the files it keeps.
 
-pub mod log;
-pub mod named;
-pub mod os_error;
+pub(crate) mod log;
+pub(crate) mod named;
+pub(crate) mod os_error;
 pub mod panics;
-pub mod restart;
-pub mod state_file;
-pub mod state_writer;
-pub mod supervise;
-pub mod systemd;
+pub(crate) mod replacement;
+pub(crate) mod restart;
+pub(crate) mod state_file;
+pub(crate) mod state_writer;
+pub(crate) mod supervise;
+pub(crate) mod systemd;

@@ -8,7 +8,7 @@ thread_local! {
 }
 
 /// Runs the callback; a panic in it prints nothing. Panics of this thread print again once it has returned or unwound.
-pub fn quietly<T>(callback: impl FnOnce() -> T) -> T {
+pub(crate) fn quietly<T>(callback: impl FnOnce() -> T) -> T {
     struct Restore(bool);
     impl Drop for Restore {
         fn drop(&mut self) {

@@ -5,14 +5,15 @@
 
 use crate::process::named;
 use crate::process::named::shown;
+use crate::process::replacement::replace;
 use lacquer_control::desk::compare::CompareState;
 use lacquer_control::desk::scene::Scene;
 use lacquer_control::value::ParamValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::warn;
@@ -123,18 +124,4 @@ pub fn write(path: &Path, kept: &Kept) -> io::Result<()> {
     let mut json = serde_json::to_vec(kept)?;
     json.push(b'\n');
     replace(path, &json)
-}
-
-/// Puts `bytes` in the place of a file: whole, or not at all.
-///
-/// # Errors
-/// What the system refuses; the old file is untouched then.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    // The new name must be on the disk as well.
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }

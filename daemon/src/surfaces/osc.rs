@@ -90,8 +90,7 @@ pub fn osc(config: &config::Osc, asked: Sender<RequestBundle>) -> io::Result<Osc
         Ok(())
     })?;
     let tell = supervise::keep_running("osc-out", move |pulse| {
-        let socket = out.try_clone().map_err(|error| error.to_string())?;
-        tell(osc::Outlet::new(socket, reply_port), &told, pulse);
+        tell(osc::Outlet::new(out.try_clone()?, reply_port), &told, pulse);
         Ok(())
     })?;
     Ok(Osc { address, notices, ends, threads: vec![listen, tell] })
@@ -156,7 +155,7 @@ pub fn net(
     let (notices, told) = bounded(NOTICES);
     let (name, control) = (name.to_owned(), control.clone());
     let thread = supervise::keep_running("net", move |pulse| {
-        net::run(&bound, &name, &control, asks.clone(), &told, pulse).map_err(|error| error.to_string())
+        net::run(&bound, &name, &control, asks.clone(), &told, pulse)
     })?;
     Ok((notices, thread))
 }

@@ -17,16 +17,18 @@ pub struct Curve(pub [f64; TAPS]);
 /// No shaping: white.
 pub const FLAT: Curve = Curve([0.0; TAPS]);
 /// Lipshitz, Vanderkooy and Wannamaker, 5 taps.
-pub const LIPSHITZ: Curve = Curve([2.033, -2.165, 1.959, -1.590, 0.6149, 0.0, 0.0, 0.0, 0.0]);
+pub(crate) const LIPSHITZ: Curve = Curve([2.033, -2.165, 1.959, -1.590, 0.6149, 0.0, 0.0, 0.0, 0.0]);
 /// F-weighted, 3 taps.
-pub const F_WEIGHTED_3: Curve = Curve([1.623, -0.982, 0.109, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+pub(crate) const F_WEIGHTED_3: Curve = Curve([1.623, -0.982, 0.109, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
 /// F-weighted, 9 taps.
-pub const F_WEIGHTED_9: Curve = Curve([2.412, -3.370, 3.937, -4.174, 3.353, -2.205, 1.281, -0.569, 0.0847]);
+pub(crate) const F_WEIGHTED_9: Curve =
+    Curve([2.412, -3.370, 3.937, -4.174, 3.353, -2.205, 1.281, -0.569, 0.0847]);
 /// Modified E-weighted, 9 taps.
-pub const MODIFIED_E: Curve =
+pub(crate) const MODIFIED_E: Curve =
     Curve([1.662, -1.263, 0.4827, -0.2913, 0.1268, -0.1124, 0.03252, -0.01265, -0.03524]);
 /// Improved E-weighted, 9 taps.
-pub const IMPROVED_E: Curve = Curve([2.847, -4.685, 6.214, -7.184, 6.639, -5.032, 3.263, -1.632, 0.4191]);
+pub(crate) const IMPROVED_E: Curve =
+    Curve([2.847, -4.685, 6.214, -7.184, 6.639, -5.032, 3.263, -1.632, 0.4191]);
 
 /// What is added before rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

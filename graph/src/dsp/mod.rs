@@ -1,14 +1,15 @@
 //! Mathematics: samples in, samples out. Imports nothing of ours but each other.
 
-pub mod delay;
+pub(crate) mod bs1770;
+pub(crate) mod delay;
 pub mod dither;
-pub mod dynamics;
+pub(crate) mod dynamics;
 pub mod fade;
-pub mod fft;
+pub(crate) mod fft;
 pub mod filter;
 pub mod fir;
-pub mod restore;
-pub mod simd;
+pub(crate) mod restore;
+pub(crate) mod simd;
 pub mod speakers;
-pub mod spectral;
-pub mod window;
+pub(crate) mod spectral;
+pub(crate) mod window;

@@ -11,10 +11,15 @@ pub fn window(edge: f64, beta: f64) -> f64 {
 
 /// sin(pi t)/(pi t) under the window that ends at `side`; at a whole number, exactly 1 or 0.
 pub fn sinc(t: f64, side: f64, beta: f64) -> f64 {
+    lowpass(t, 1.0, side, beta)
+}
+
+/// The same with its edge at `corner` of Nyquist: an ideal low-pass under the window, exactly 0 at its zeros.
+pub fn lowpass(t: f64, corner: f64, side: f64, beta: f64) -> f64 {
     match t {
-        0.0 => 1.0,
-        t if t.fract() == 0.0 => 0.0,
-        t => (PI * t).sin() / (PI * t) * window(t / side, beta),
+        0.0 => corner,
+        t if (corner * t).fract() == 0.0 => 0.0,
+        t => (PI * corner * t).sin() / (PI * t) * window(t / side, beta),
     }
 }
 

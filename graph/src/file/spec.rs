@@ -11,7 +11,7 @@ use crate::param::{Param, Unit};
 use std::collections::BTreeMap;
 
 /// Most nodes in a chain.
-pub const MAX_NODES: usize = 1000;
+pub(crate) const MAX_NODES: usize = 1000;
 
 /// How a feed's gain is written; it is fixed for the life of a chain.
 pub const FEED_GAIN: Param = Param::new(0, "gain", Unit::Gain)

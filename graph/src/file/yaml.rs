@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 /// Largest file that is read, in bytes.
 pub const MAX_BYTES: u64 = 4 << 20;
 /// Most values that a file may unfold to.
-pub const MAX_VALUES: usize = 200_000;
+pub(crate) const MAX_VALUES: usize = 200_000;
 /// Deepest nesting.
-pub const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// A value and its place.
 #[derive(Clone, Debug)]

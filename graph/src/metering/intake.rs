@@ -8,7 +8,7 @@ use crate::block::HIGHEST;
 use std::borrow::Cow;
 
 /// The sample as meters take it.
-pub fn measurable(sample: f64) -> f64 {
+pub(crate) fn measurable(sample: f64) -> f64 {
     within(sample, HIGHEST)
 }
 

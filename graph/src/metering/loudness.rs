@@ -5,19 +5,20 @@
 //! are kept in bins of 0.01 LU, so that months take no more room than a minute: there are as many bins as the loudest value
 //! needs, some 9,000 for programme and 208,000 at the end of what is measured, +2000 dBFS.
 
-use crate::dsp::filter::k_weighting::{LOWEST_RATE, State, Weighting};
+use crate::dsp::bs1770::{
+    ABSOLUTE_GATE, BLOCKS_PER_SECOND, Channel, RANGE_GATE, RELATIVE_GATE, SECTIONS_PER_BLOCK, lufs,
+    take_energy,
+};
+use crate::dsp::filter::k_weighting::{LOWEST_RATE, Weighting};
 use crate::dsp::speakers::{usual, weight};
 use std::collections::VecDeque;
 
-/// Hops in a momentary window and in a short-term one: 400 ms and 3 s.
-const MOMENTARY: usize = 40;
-const SHORTTERM: usize = 300;
-/// Hops from one gating block to the next.
-const BLOCK: u64 = 10;
-/// Absolute gate, LUFS.
-const GATE: f64 = -70.0;
-/// Relative gates below the mean, LU: of the integrated loudness, and of the range.
-const RELATIVE: [f64; 2] = [-10.0, -20.0];
+/// Hops of 10 ms in a second, and from one gating block to the next.
+const HOPS_PER_SECOND: usize = 100;
+const BLOCK: usize = HOPS_PER_SECOND / BLOCKS_PER_SECOND;
+/// Hops in a momentary window, which is a block, and in a short-term one: 400 ms and 3 s.
+const MOMENTARY: usize = SECTIONS_PER_BLOCK * BLOCK;
+const SHORTTERM: usize = 3 * HOPS_PER_SECOND;
 /// Bins from the absolute gate up, 0.01 LU each, that are there from the start; and most that there may be, up to 2030 LUFS.
 const BINS: usize = 9_000;
 const MOST_BINS: usize = 210_000;
@@ -38,9 +39,9 @@ impl Bins {
     }
 
     fn add(&mut self, power: f64) {
-        let loudness = loudness(power);
-        if loudness >= GATE {
-            let bin = (((loudness - GATE) * BINS_PER_LU) as usize).min(MOST_BINS - 1);
+        let loudness = lufs(power);
+        if loudness >= ABSOLUTE_GATE {
+            let bin = (((loudness - ABSOLUTE_GATE) * BINS_PER_LU) as usize).min(MOST_BINS - 1);
             if bin >= self.counts.len() {
                 self.counts.resize(bin + 1, 0);
                 self.powers.resize(bin + 1, 0.0);
@@ -50,10 +51,10 @@ impl Bins {
         }
     }
 
-    /// The first bin above the relative gate; `None` where there is nothing.
+    /// The first bin above the gate at `relative` times the mean power; `None` where there is nothing.
     fn first(&self, relative: f64) -> Option<usize> {
-        let gate = loudness(self.mean(0)?) + relative;
-        Some((((gate - GATE) * BINS_PER_LU).max(0.0)) as usize)
+        let gate = lufs(relative * self.mean(0)?);
+        Some((((gate - ABSOLUTE_GATE) * BINS_PER_LU).max(0.0)) as usize)
     }
 
     fn mean(&self, first: usize) -> Option<f64> {
@@ -67,11 +68,11 @@ impl Bins {
         let mut rank = ((count.saturating_sub(1)) as f64 * share).round() as u64;
         for (bin, count) in self.counts.iter().enumerate().skip(first) {
             if *count > rank {
-                return GATE + (bin as f64 + 0.5) / BINS_PER_LU;
+                return ABSOLUTE_GATE + (bin as f64 + 0.5) / BINS_PER_LU;
             }
             rank -= count;
         }
-        GATE
+        ABSOLUTE_GATE
     }
 }
 
@@ -80,12 +81,13 @@ impl Bins {
 pub struct Loudness {
     rate: f64,
     weighting: Weighting,
-    states: Box<[State]>,
-    gains: Box<[f64]>,
-    /// Power and frames of each hop, the newest last.
+    channels: Box<[Channel]>,
+    /// What each channel counts.
+    weights: Box<[f64]>,
+    /// Energy and frames of each hop, the newest last.
     hops: VecDeque<(f64, usize)>,
-    /// The hop that is being filled.
-    open: (f64, usize),
+    /// Frames in the hop that is being filled.
+    open: usize,
     /// Hops done since the start, and frames.
     done: u64,
     frames: u64,
@@ -93,11 +95,6 @@ pub struct Loudness {
     highest: [f64; 2],
     blocks: Bins,
     shortterms: Bins,
-}
-
-/// LUFS of a weighted power.
-fn loudness(power: f64) -> f64 {
-    -0.691 + 10.0 * power.log10()
 }
 
 impl Loudness {
@@ -111,10 +108,10 @@ impl Loudness {
         Self {
             rate,
             weighting: Weighting::new(rate),
-            states: vec![State::default(); channels].into(),
-            gains: (0..channels).map(|channel| weight(channel, mask)).collect(),
+            channels: vec![Channel::default(); channels].into(),
+            weights: (0..channels).map(|channel| weight(channel, mask)).collect(),
             hops: VecDeque::with_capacity(SHORTTERM + 1),
-            open: (0.0, 0),
+            open: 0,
             done: 0,
             frames: 0,
             sums: [(0.0, 0); 2],
@@ -135,13 +132,12 @@ impl Loudness {
         let mut from = 0;
         while from < frames {
             // Hops of 10 ms, to the frame over the whole.
-            let end = ((self.done + 1) as f64 * self.rate / 100.0).round() as u64;
+            let end = ((self.done + 1) as f64 * self.rate / HOPS_PER_SECOND as f64).round() as u64;
             let count = ((end - self.frames) as usize).min(frames - from);
-            for ((plane, state), gain) in planes.iter().zip(&mut self.states).zip(&self.gains) {
-                let weighted = plane[from..from + count].iter().map(|x| self.weighting.tick(state, *x));
-                self.open.0 += gain * weighted.map(|x| x * x).sum::<f64>();
+            for (plane, channel) in planes.iter().zip(&mut self.channels) {
+                plane[from..from + count].iter().for_each(|sample| channel.add(&self.weighting, *sample));
             }
-            self.open.1 += count;
+            self.open += count;
             self.frames += count as u64;
             from += count;
             if self.frames == end {
@@ -152,7 +148,7 @@ impl Loudness {
 
     /// A hop is full.
     fn close(&mut self) {
-        let hop = std::mem::take(&mut self.open);
+        let hop = (take_energy(&mut self.channels, &self.weights), std::mem::take(&mut self.open));
         self.hops.push_back(hop);
         self.done += 1;
         if self.hops.len() > SHORTTERM {
@@ -165,7 +161,7 @@ impl Loudness {
         }
         let powers = [self.power(0), self.power(1)];
         self.highest = [self.highest[0].max(powers[0]), self.highest[1].max(powers[1])];
-        if self.done.is_multiple_of(BLOCK) {
+        if self.done.is_multiple_of(BLOCK as u64) {
             if self.done >= MOMENTARY as u64 {
                 self.blocks.add(powers[0]);
             }
@@ -178,40 +174,39 @@ impl Loudness {
     /// Mean power of a window; what was before the start is silence.
     fn power(&self, window: usize) -> f64 {
         let hops = [MOMENTARY, SHORTTERM][window] as f64;
-        self.sums[window].0 / (hops * self.rate / 100.0).max(self.sums[window].1 as f64)
+        self.sums[window].0 / (hops * self.rate / HOPS_PER_SECOND as f64).max(self.sums[window].1 as f64)
     }
 
     /// Momentary loudness: the last 400 ms, LUFS; minus infinity in silence.
     pub fn momentary(&self) -> f64 {
-        loudness(self.power(0))
+        lufs(self.power(0))
     }
 
     /// Short-term loudness: the last 3 s, LUFS; minus infinity in silence.
     pub fn shortterm(&self) -> f64 {
-        loudness(self.power(1))
+        lufs(self.power(1))
     }
 
     /// Highest momentary loudness since the start, LUFS.
     pub fn max_momentary(&self) -> f64 {
-        loudness(self.highest[0])
+        lufs(self.highest[0])
     }
 
     /// Highest short-term loudness since the start, LUFS.
     pub fn max_shortterm(&self) -> f64 {
-        loudness(self.highest[1])
+        lufs(self.highest[1])
     }
 
     /// Integrated loudness since the start, gated, LUFS; minus infinity in silence.
     pub fn integrated(&self) -> f64 {
-        let first = self.blocks.first(RELATIVE[0]);
-        first.and_then(|first| self.blocks.mean(first)).map_or(f64::NEG_INFINITY, loudness)
+        let first = self.blocks.first(RELATIVE_GATE);
+        first.and_then(|first| self.blocks.mean(first)).map_or(f64::NEG_INFINITY, lufs)
     }
 
     /// Loudness range since the start, LU.
     pub fn range(&self) -> f64 {
         let bins = &self.shortterms;
-        bins.first(RELATIVE[1])
-            .map_or(0.0, |first| bins.percentile(first, 0.95) - bins.percentile(first, 0.1))
+        bins.first(RANGE_GATE).map_or(0.0, |first| bins.percentile(first, 0.95) - bins.percentile(first, 0.1))
     }
 
     /// Whether the range has had the minute that it needs.

@@ -8,8 +8,8 @@
 //! ```
 
 pub mod intake;
-pub mod levels;
-pub mod loudness;
+pub(crate) mod levels;
+pub(crate) mod loudness;
 pub mod spectrum;
 
 use crate::dsp::fir::true_peak::{Detection, History, Interpolator};

@@ -10,15 +10,15 @@
 //!
 //! Sources: see `dsp/autoregression.rs` and `dsp/clicks.rs`.
 
-use crate::block::Block;
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::tally::Tally;
 use crate::dsp::restore::autoregression::{Burg, Filler};
 use crate::dsp::restore::clicks::Clicks;
-use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
-use crate::node::{Damage, Node, NodeType, Params, Setup, same};
+use crate::dsp::restore::repair_line::{Schedule, Turn};
+use crate::node::{Damage, Node, NodeType, Params, Setup};
+use crate::nodes::common::repair::{Channel, Lines, Method, Repairer};
+use crate::param::ramp::Ramp;
 use crate::param::{Param, Unit};
-use crate::reading::{Reading, Readings};
+use crate::reading::Reading;
 
 const SENSITIVITY: Param = Param::new(0, "sensitivity", Unit::Percent)
     .range(0.0, 100.0)
@@ -74,56 +74,54 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let schedule = schedule(setup);
     let order = setup.value(&ORDER) as usize;
     let most = 2 * setup.frames(LONGEST.max);
-    let channel = || Channel {
-        line: Line::new(&schedule, schedule.hop() / 4),
+    let own = || Own {
         raw: Delay::new(schedule.latency()),
         model: Burg::new(order, schedule.window()),
         clicks: Clicks::new(schedule.hop()),
     };
-    Box::new(Declick {
-        rate: setup.sample_rate,
-        schedule,
-        channels: (0..setup.channels).map(|_| channel()).collect(),
-        tallies: [Tally::default(); 2],
-        filler: Filler::new(order, most),
-        places: Vec::with_capacity(most),
-    })
+    let method = Declick { filler: Filler::new(order, most), places: Vec::with_capacity(most) };
+    Box::new(Repairer::new(setup, schedule, schedule.hop() / 4, method, own))
 }
 
+/// Room for the repair of one group of clicks.
 struct Declick {
-    rate: f64,
-    schedule: Schedule,
-    channels: Box<[Channel]>,
-    /// Clicks and samples.
-    tallies: [Tally; 2],
-    /// Room for the repair of one group of clicks.
     filler: Filler,
     places: Vec<usize>,
 }
 
-struct Channel {
-    line: Line,
+/// What a channel has beside its line.
+struct Own {
     /// The input, as late as the output.
     raw: Delay,
     model: Burg,
     clicks: Clicks,
 }
 
-/// The parameters at a turn.
-struct Wish {
-    threshold: f64,
-    longest: usize,
-    is_linked: bool,
+#[derive(Clone, Copy)]
+struct Ramps {
+    sensitivity: Ramp,
+    longest: Ramp,
+    linked: Ramp,
+    listen: Ramp,
 }
 
-impl Declick {
-    fn order(&self) -> usize {
-        self.channels.first().map_or(0, |channel| channel.model.order())
+impl Method for Declick {
+    type Channel = Own;
+    type Ramps = Ramps;
+
+    fn order(own: &Own) -> usize {
+        own.model.order()
     }
 
-    fn work(&mut self, pass: usize, turn: Turn, wish: &Wish) {
-        let order = self.order();
-        for Channel { line, model, clicks, .. } in &mut self.channels {
+    fn ramps(params: &Params<'_>) -> Ramps {
+        let [sensitivity, longest, linked, listen] =
+            [SENSITIVITY, LONGEST, LINKED, LISTEN].map(|row| params.ramp(&row));
+        Ramps { sensitivity, longest, linked, listen }
+    }
+
+    fn work(&mut self, lines: &mut Lines<Own>, pass: usize, turn: Turn, ramps: &Ramps) {
+        for Channel { line, own: Own { model, clicks, .. } } in &mut lines.channels {
+            let order = model.order();
             match turn {
                 Turn::Model(part, parts) => {
                     if part == 0 {
@@ -138,7 +136,10 @@ impl Declick {
                     }
                     clicks.listen((part, parts), model.coeffs(), line.window());
                     if part + 1 == parts {
-                        clicks.find(line.window(), wish.threshold, wish.longest, order / 2);
+                        let [most, range] = THRESHOLD;
+                        let threshold = most * range.powf(-ramps.sensitivity.value());
+                        let longest = (ramps.longest.value() * lines.rate / 1000.0).round() as usize;
+                        clicks.find(line.window(), threshold, longest, order / 2);
                     }
                 }
                 Turn::Mend(part, parts) => {
@@ -155,101 +156,61 @@ impl Declick {
             }
         }
         match turn {
-            Turn::Look(part, parts) if part + 1 == parts => self.blame(wish.is_linked),
-            Turn::Mend(part, parts) if part + 1 == parts && pass + 1 == self.schedule.passes() => {
-                self.count()
+            Turn::Look(part, parts) if part + 1 == parts => {
+                blame(&mut lines.channels, ramps.linked.value() >= 0.5)
+            }
+            Turn::Mend(part, parts) if part + 1 == parts && pass + 1 == lines.schedule.passes() => {
+                lines.count()
             }
             _ => {}
         }
     }
 
-    /// What was marked is to be repaired.
-    fn blame(&mut self, is_linked: bool) {
-        if is_linked && let Some((first, others)) = self.channels.split_first_mut() {
-            for other in &mut *others {
-                let marks = first.clicks.marks().iter_mut().zip(other.clicks.marks());
-                marks.for_each(|(mark, other)| *mark |= *other);
+    fn exchange(channel: &mut Channel<Own>, at: usize, samples: &mut [f64], ramps: &mut Ramps) {
+        let mut was = [0.0; crate::SUBBLOCK];
+        let was = &mut was[..samples.len()];
+        was.copy_from_slice(samples);
+        channel.own.raw.process(was);
+        channel.line.exchange(at, samples);
+        for (sample, was) in samples.iter_mut().zip(was) {
+            let listen = ramps.listen.tick();
+            if listen > 0.0 {
+                *sample += listen * (*was - 2.0 * *sample);
             }
-            others.iter_mut().for_each(|other| other.clicks.marks().copy_from_slice(first.clicks.marks()));
-        }
-        for Channel { line, clicks, .. } in &mut self.channels {
-            clicks.places().for_each(|place| line.blame(place));
         }
     }
 
-    fn count(&mut self) {
-        for channel in &self.channels {
-            self.tallies[0].add(channel.line.runs());
-            self.tallies[1].add(channel.line.faults().len());
+    fn advance(ramps: &mut Ramps, frames: usize) {
+        let Ramps { sensitivity, longest, linked, .. } = ramps;
+        [sensitivity, longest, linked].into_iter().for_each(|ramp| ramp.advance(frames));
+    }
+
+    fn reset(Own { raw, model, clicks }: &mut Own) {
+        raw.reset();
+        model.reset();
+        clicks.reset();
+    }
+
+    fn adopt(own: &mut Own, old: &Own, is_same: bool) {
+        own.raw.adopt(&old.raw);
+        if is_same {
+            own.model.adopt(&old.model);
+            own.clicks.adopt(&old.clicks);
         }
     }
 }
 
-impl Node for Declick {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
-        let [mut sensitivity, mut longest, mut linked, mut listen] =
-            [SENSITIVITY, LONGEST, LINKED, LISTEN].map(|row| params.ramp(&row));
-        let (frames, mut done) = (block.frames(), 0);
-        while done < frames {
-            let [most, range] = THRESHOLD;
-            let wish = Wish {
-                threshold: most * range.powf(-sensitivity.value()),
-                longest: (longest.value() * self.rate / 1000.0).round() as usize,
-                is_linked: linked.value() >= 0.5,
-            };
-            while let Some((pass, turn)) = self.schedule.due() {
-                self.work(pass, turn, &wish);
-            }
-            let count = self.schedule.until_turn().min(frames - done);
-            let at = self.schedule.at();
-            let before = listen;
-            for (samples, Channel { line, raw, .. }) in block.channels().zip(&mut self.channels) {
-                let samples = &mut samples[done..done + count];
-                let mut was = [0.0; crate::SUBBLOCK];
-                was[..count].copy_from_slice(samples);
-                raw.process(&mut was[..count]);
-                line.exchange(at, samples);
-                listen = before;
-                for (sample, was) in samples.iter_mut().zip(was) {
-                    let listen = listen.tick();
-                    if listen > 0.0 {
-                        *sample += listen * (was - 2.0 * *sample);
-                    }
-                }
-            }
-            [&mut sensitivity, &mut longest, &mut linked].into_iter().for_each(|ramp| ramp.advance(count));
-            self.tallies.iter_mut().for_each(|tally| tally.advance(count, self.rate));
-            if self.schedule.advance(count) {
-                self.channels.iter_mut().for_each(|channel| channel.line.advance());
-            }
-            done += count;
+/// What was marked is to be repaired; where linked, in every channel.
+fn blame(channels: &mut [Channel<Own>], is_linked: bool) {
+    if is_linked && let Some((first, others)) = channels.split_first_mut() {
+        let first = &mut first.own.clicks;
+        for other in &mut *others {
+            let marks = first.marks().iter_mut().zip(other.own.clicks.marks());
+            marks.for_each(|(mark, other)| *mark |= *other);
         }
-        self.tallies.iter().enumerate().for_each(|(slot, tally)| meter.now(slot, tally.sum()));
+        others.iter_mut().for_each(|other| other.own.clicks.marks().copy_from_slice(first.marks()));
     }
-
-    fn reset(&mut self) {
-        self.schedule.reset();
-        self.tallies = [Tally::default(); 2];
-        for Channel { line, raw, model, clicks } in &mut self.channels {
-            line.reset();
-            raw.reset();
-            model.reset();
-            clicks.reset();
-        }
-    }
-
-    fn adopt(&mut self, old: &dyn Node) {
-        let Some(old) = same::<Self>(old) else { return };
-        let is_same = self.order() == old.order() && self.schedule.passes() == old.schedule.passes();
-        self.schedule.adopt(&old.schedule, is_same);
-        self.tallies = old.tallies;
-        for (channel, old) in self.channels.iter_mut().zip(&old.channels) {
-            channel.line.adopt(&old.line);
-            channel.raw.adopt(&old.raw);
-            if is_same {
-                channel.model.adopt(&old.model);
-                channel.clicks.adopt(&old.clicks);
-            }
-        }
+    for Channel { line, own } in channels {
+        own.clicks.places().for_each(|place| line.blame(place));
     }
 }

@@ -14,12 +14,12 @@
 //! Rajmic, A. Ozerov, L. Rencker, *A Survey and an Extensive Evaluation of Popular Audio Declipping Methods*, IEEE JSTSP
 //! 15 (2021).
 
-use crate::block::Block;
-use crate::dsp::dynamics::tally::Tally;
 use crate::dsp::restore::autoregression::{Filler, Levinson};
 use crate::dsp::restore::clip_level::{Flats, MARGIN};
 use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
-use crate::node::{Damage, Node, NodeType, Params, Setup, same};
+use crate::node::{Damage, Node, NodeType, Params, Setup};
+use crate::nodes::common::repair::{Channel, Lines, Method, Repairer};
+use crate::param::ramp::Ramp;
 use crate::param::{Param, Unit, db_to_gain, gain_to_db};
 use crate::reading::{Reading, Readings};
 
@@ -77,42 +77,30 @@ fn schedule(setup: &Setup<'_>) -> Schedule {
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let schedule = schedule(setup);
     let order = setup.value(&ORDER) as usize;
-    let channel = || Channel {
-        line: Line::new(&schedule, schedule.hop() / 2),
-        model: Levinson::new(order, schedule.window()),
-        flats: Flats::default(),
-    };
-    Box::new(Declip {
-        rate: setup.sample_rate,
-        schedule,
-        channels: (0..setup.channels).map(|_| channel()).collect(),
-        tallies: [Tally::default(); 2],
-        repair: Repair { filler: Filler::new(order, MOST), places: Vec::with_capacity(MOST) },
-    })
-}
-
-struct Declip {
-    rate: f64,
-    schedule: Schedule,
-    channels: Box<[Channel]>,
-    /// Peaks and samples.
-    tallies: [Tally; 2],
-    repair: Repair,
-}
-
-struct Channel {
-    line: Line,
-    model: Levinson,
-    flats: Flats,
+    let own = || Own { model: Levinson::new(order, schedule.window()), flats: Flats::default() };
+    let method = Declip { filler: Filler::new(order, MOST), places: Vec::with_capacity(MOST) };
+    Box::new(Repairer::new(setup, schedule, schedule.hop() / 2, method, own))
 }
 
 /// Room for the repair of one group of peaks.
-struct Repair {
+struct Declip {
     filler: Filler,
     places: Vec<usize>,
 }
 
-impl Repair {
+/// What a channel has beside its line.
+struct Own {
+    model: Levinson,
+    flats: Flats,
+}
+
+#[derive(Clone, Copy)]
+struct Ramps {
+    ceiling: Ramp,
+    gain: Ramp,
+}
+
+impl Declip {
     /// Puts the samples that `faults` names beyond where they were clipped.
     fn fill(&mut self, samples: &mut [f64], faults: &[(usize, f64)]) {
         self.places.clear();
@@ -143,14 +131,37 @@ impl Repair {
     }
 }
 
-impl Declip {
-    fn order(&self) -> usize {
-        self.channels.first().map_or(0, |channel| channel.model.order())
+/// What is clipped in the hop in work, and the rest of a top that ends behind it, as far as the model can see over it.
+fn blame(line: &mut Line, flats: &Flats, given: Option<f64>, schedule: &Schedule, order: usize) {
+    let (from, to) = (schedule.work(), schedule.work() + schedule.hop());
+    for place in from..line.window().len() - order {
+        let is_clipped = flats.is_clipped(line.window()[place], given);
+        if is_clipped {
+            line.blame(place);
+        } else if place >= to {
+            break;
+        }
+    }
+}
+
+impl Method for Declip {
+    type Channel = Own;
+    type Ramps = Ramps;
+
+    fn order(own: &Own) -> usize {
+        own.model.order()
     }
 
-    fn work(&mut self, pass: usize, turn: Turn, given: Option<f64>) {
-        let (order, schedule) = (self.order(), self.schedule);
-        for Channel { line, model, flats } in &mut self.channels {
+    fn ramps(params: &Params<'_>) -> Ramps {
+        Ramps { ceiling: params.ramp(&CEILING), gain: params.ramp(&GAIN) }
+    }
+
+    fn work(&mut self, lines: &mut Lines<Own>, pass: usize, turn: Turn, ramps: &Ramps) {
+        let schedule = lines.schedule;
+        let ceiling = ramps.ceiling.value();
+        let given = (ceiling < CEILING.max).then(|| db_to_gain(ceiling));
+        for Channel { line, own: Own { model, flats } } in &mut lines.channels {
+            let order = model.order();
             if turn.is_first() && pass == 0 {
                 // What has come in since the last time.
                 let end = line.window().len() - MARGIN;
@@ -174,90 +185,40 @@ impl Declip {
                     if !line.has_to_mend((part, parts)) {
                         continue;
                     }
-                    self.repair.filler.model(model.coeffs());
-                    line.mend((part, parts), order, MOST, |samples, faults| {
-                        self.repair.fill(samples, faults)
-                    });
+                    self.filler.model(model.coeffs());
+                    line.mend((part, parts), order, MOST, |samples, faults| self.fill(samples, faults));
                 }
             }
         }
         if turn.is_first() && pass == 0 {
-            self.count();
+            lines.count();
         }
     }
 
-    fn count(&mut self) {
-        for channel in &self.channels {
-            self.tallies[0].add(channel.line.runs());
-            self.tallies[1].add(channel.line.faults().len());
-        }
+    fn exchange(channel: &mut Channel<Own>, at: usize, samples: &mut [f64], ramps: &mut Ramps) {
+        channel.line.exchange(at, samples);
+        samples.iter_mut().for_each(|sample| *sample *= ramps.gain.tick());
     }
-}
 
-/// What is clipped in the hop in work, and the rest of a top that ends behind it, as far as the model can see over it.
-fn blame(line: &mut Line, flats: &Flats, given: Option<f64>, schedule: &Schedule, order: usize) {
-    let (from, to) = (schedule.work(), schedule.work() + schedule.hop());
-    for place in from..line.window().len() - order {
-        let is_clipped = flats.is_clipped(line.window()[place], given);
-        if is_clipped {
-            line.blame(place);
-        } else if place >= to {
-            break;
-        }
+    fn advance(ramps: &mut Ramps, frames: usize) {
+        ramps.ceiling.advance(frames);
     }
-}
 
-impl Node for Declip {
-    fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
-        let [mut ceiling, mut gain] = [CEILING, GAIN].map(|row| params.ramp(&row));
-        let (frames, mut done) = (block.frames(), 0);
-        while done < frames {
-            let given = (ceiling.value() < CEILING.max).then(|| db_to_gain(ceiling.value()));
-            while let Some((pass, turn)) = self.schedule.due() {
-                self.work(pass, turn, given);
-            }
-            let count = self.schedule.until_turn().min(frames - done);
-            let (at, before) = (self.schedule.at(), gain);
-            for (samples, Channel { line, .. }) in block.channels().zip(&mut self.channels) {
-                let samples = &mut samples[done..done + count];
-                line.exchange(at, samples);
-                gain = before;
-                samples.iter_mut().for_each(|sample| *sample *= gain.tick());
-            }
-            ceiling.advance(count);
-            self.tallies.iter_mut().for_each(|tally| tally.advance(count, self.rate));
-            if self.schedule.advance(count) {
-                self.channels.iter_mut().for_each(|channel| channel.line.advance());
-            }
-            done += count;
-        }
-        self.tallies.iter().enumerate().for_each(|(slot, tally)| meter.now(slot, tally.sum()));
-        let found = self.channels.iter().filter_map(|channel| channel.flats.highest()).reduce(f64::max);
+    fn read(lines: &Lines<Own>, meter: &mut Readings) {
+        let found = lines.channels.iter().filter_map(|channel| channel.own.flats.highest()).reduce(f64::max);
         if let Some(level) = found {
             meter.now(2, gain_to_db(level));
         }
     }
 
-    fn reset(&mut self) {
-        self.schedule.reset();
-        self.tallies = [Tally::default(); 2];
-        for Channel { line, flats, .. } in &mut self.channels {
-            line.reset();
-            *flats = Flats::default();
-        }
+    fn reset(own: &mut Own) {
+        own.flats = Flats::default();
     }
 
-    fn adopt(&mut self, old: &dyn Node) {
-        let Some(old) = same::<Self>(old) else { return };
-        let is_same = self.order() == old.order() && self.schedule.passes() == old.schedule.passes();
-        self.schedule.adopt(&old.schedule, is_same);
-        self.tallies = old.tallies;
-        for (channel, old) in self.channels.iter_mut().zip(&old.channels) {
-            channel.line.adopt(&old.line);
-            channel.flats = old.flats;
-            if is_same {
-                channel.model.adopt(&old.model);
-            }
+    fn adopt(own: &mut Own, old: &Own, is_same: bool) {
+        own.flats = old.flats;
+        if is_same {
+            own.model.adopt(&old.model);
         }
     }
 }

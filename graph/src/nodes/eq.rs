@@ -15,7 +15,7 @@
 use crate::block::{Block, MAX_CHANNELS, Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::detector::{BandDetector, Law};
-use crate::dsp::filter::band::Band;
+use crate::dsp::dynamics::eq_band::Band;
 use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
 use crate::dsp::filter::cascade::{Cascade, SIDES, SPAN};
 use crate::dsp::filter::k_weighting::{PROBES, pink_power};

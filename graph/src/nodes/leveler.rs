@@ -17,9 +17,10 @@
 //! At 0 dB the output is bit-identical to the input.
 
 use crate::block::{Block, MAX_CHANNELS};
+use crate::dsp::bs1770::{BLOCKS_PER_SECOND, Channel, lufs, power, take_energy};
 use crate::dsp::dynamics::envelope::{Glide, Pace};
-use crate::dsp::dynamics::programme_loudness::{BLOCKS_PER_SECOND, Heard, LONGEST, Loudness, lufs, power};
-use crate::dsp::filter::k_weighting::{State, Weighting};
+use crate::dsp::dynamics::programme_loudness::{Heard, LONGEST, Loudness};
+use crate::dsp::filter::k_weighting::Weighting;
 use crate::dsp::speakers::{usual, weight};
 use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
@@ -126,9 +127,8 @@ struct Leveler {
 /// All that it remembers; of fixed size.
 #[derive(Clone, Copy)]
 struct Now {
-    ears: [State; MAX_CHANNELS],
-    /// Sum of weighted squares of the section under way, and its frames so far.
-    energy: f64,
+    channels: [Channel; MAX_CHANNELS],
+    /// Frames of the section under way.
     heard: u32,
     loudness: Loudness,
     /// Loudness of the input that the slow stage is set for, in LUFS, once there is one.
@@ -153,8 +153,7 @@ struct Now {
 impl Default for Now {
     fn default() -> Self {
         Self {
-            ears: [State::default(); MAX_CHANNELS],
-            energy: 0.0,
+            channels: [Channel::default(); MAX_CHANNELS],
             heard: 0,
             loudness: Loudness::default(),
             set_for: None,
@@ -240,13 +239,9 @@ impl Node for Leveler {
         let (mut rate, mut time) = (ramp(&RATE), ramp(&TIME));
         let Self { now, weighting, weights, pace, .. } = self;
         for frame in 0..block.frames() {
-            let mut energy = 0.0;
-            for (channel, (ear, weight)) in now.ears.iter_mut().zip(&*weights).take(block.width()).enumerate()
-            {
-                let heard = weighting.tick(ear, block.at(channel, frame).clamp(-HIGHEST, HIGHEST));
-                energy += weight * heard * heard;
+            for (channel, meter) in now.channels.iter_mut().take(block.width()).enumerate() {
+                meter.add(weighting, block.at(channel, frame).clamp(-HIGHEST, HIGHEST));
             }
-            now.energy += energy;
             now.heard += 1;
             let wish = Wish {
                 target: target.tick(),
@@ -258,8 +253,9 @@ impl Node for Leveler {
                 gate: gate.tick(),
             };
             if now.heard == self.frames {
-                now.listen(now.energy / f64::from(now.heard), &wish);
-                (now.energy, now.heard) = (0.0, 0);
+                let section = take_energy(&mut now.channels, weights) / f64::from(now.heard);
+                now.heard = 0;
+                now.listen(section, &wish);
             }
             now.advance(rate.tick() / self.rate, FAST_RATE / self.rate, pace);
             for channel in 0..block.width() {

@@ -139,7 +139,7 @@ impl Param {
     }
 
     /// Sets how long a change takes to arrive, in ms.
-    pub const fn ramp_ms(mut self, ms: f64) -> Self {
+    pub(crate) const fn ramp_ms(mut self, ms: f64) -> Self {
         self.ramp_ms = ms;
         self
     }

@@ -4,6 +4,7 @@
 //! built with is the [`Data`] that the text stands for. Files are read by whoever plans: this crate has none.
 
 use crate::param::{Param, Unit};
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
@@ -15,7 +16,7 @@ pub const LONGEST_IMPULSE_S: f64 = 10.0;
 /// How many bands a profile has.
 pub const PROFILE_BANDS: usize = 40;
 /// The lowest and the highest level of a profile, in dBFS.
-pub const PROFILE_DBFS: (f64, f64) = (-200.0, 20.0);
+pub(crate) const PROFILE_DBFS: (f64, f64) = (-200.0, 20.0);
 
 /// One text setting of a kind. A change rebuilds the chain and swaps it in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,32 +65,45 @@ pub enum Data {
 }
 
 /// What gives the impulse that a path stands for, at a sample rate in Hz; or says why there is none.
-pub type Loader<'a> = dyn Fn(&str, f64) -> Result<Arc<Data>, String> + 'a;
+pub type Loader<'a> = dyn Fn(&str, f64) -> Result<Arc<Data>, LoadError> + 'a;
+
+/// Why a loader has no impulse: whatever reads files says it.
+pub type LoadError = Box<dyn StdError + Send + Sync>;
+
+/// Why a text stands for nothing.
+#[derive(Debug, Error)]
+pub(crate) enum TextError {
+    #[error("{0} bytes long; at most {LONGEST} are read")]
+    TooLong(usize),
+    #[error("it holds control characters")]
+    Control,
+    #[error(transparent)]
+    Profile(#[from] BadProfile),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
 
 /// Whoever has no files.
-pub(crate) fn no_files(_: &str, _: f64) -> Result<Arc<Data>, String> {
-    Err("no files are read here".to_owned())
+pub(crate) fn no_files(_: &str, _: f64) -> Result<Arc<Data>, LoadError> {
+    Err("no files are read here".into())
 }
 
 /// What `text` stands for; `None` where it is empty.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// What is wrong with it.
 pub(crate) fn read(
     form: Form,
     text: &str,
     rate: f64,
     load: &Loader<'_>,
-) -> Result<Option<Arc<Data>>, String> {
+) -> Result<Option<Arc<Data>>, TextError> {
     match form {
         _ if text.is_empty() => Ok(None),
-        _ if text.len() > LONGEST => Err(format!("{} bytes long; at most {LONGEST} are read", text.len())),
-        _ if text.chars().any(char::is_control) => Err("it holds control characters".to_owned()),
-        Form::Impulse => load(text, rate).map(Some),
-        Form::Profile => {
-            let profile = Profile::parse(text).map_err(|error| error.to_string())?;
-            Ok(Some(Arc::new(Data::Profile(profile))))
-        }
+        _ if text.len() > LONGEST => Err(TextError::TooLong(text.len())),
+        _ if text.chars().any(char::is_control) => Err(TextError::Control),
+        Form::Impulse => Ok(Some(load(text, rate)?)),
+        Form::Profile => Ok(Some(Arc::new(Data::Profile(Profile::parse(text)?)))),
     }
 }
 

@@ -105,7 +105,7 @@ pub struct PlanNode {
     /// Channels out.
     pub channels: usize,
     /// Channels of its side-chain.
-    pub key_channels: Option<usize>,
+    pub(crate) key_channels: Option<usize>,
     /// Its sources.
     pub feeds: Vec<Feed>,
     /// Its side-chain's sources.
@@ -117,7 +117,7 @@ pub struct PlanNode {
     /// The buffer it works in.
     pub slot: usize,
     /// The buffer of its side-chain.
-    pub key_slot: Option<usize>,
+    pub(crate) key_slot: Option<usize>,
     /// Whether its only source is already in its buffer.
     pub in_place: bool,
 }

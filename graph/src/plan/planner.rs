@@ -72,6 +72,7 @@ impl<'a> Planner<'a> {
         for (text, written) in texts.iter().zip(&node.texts) {
             data.push(text::read(text.form, &written.text, rate, load).unwrap_or_else(|why| {
                 let (owner, key, found) = (node.owner(), text.name, written.text.chars().take(80).collect());
+                let why = why.to_string();
                 self.mistakes.push(Mistake::new(written.at, Problem::BadText { owner, key, found, why }));
                 None
             }));

@@ -110,7 +110,7 @@ impl Chain {
     }
 
     /// `[audio]` Says from now on which node is at work. A chain that was told so once goes on there.
-    pub fn be_traced(&mut self, trace: &Arc<Trace>) {
+    pub(crate) fn be_traced(&mut self, trace: &Arc<Trace>) {
         self.trace.get_or_insert_with(|| Arc::clone(trace));
     }
 

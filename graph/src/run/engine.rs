@@ -74,7 +74,7 @@ pub struct Panicked {
     /// Which of its nodes; `None` for the chain itself.
     pub node: Option<usize>,
     /// What was thrown. To be freed off the audio thread.
-    pub payload: Box<dyn Any + Send>,
+    pub(crate) payload: Box<dyn Any + Send>,
 }
 
 impl Panicked {

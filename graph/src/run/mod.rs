@@ -3,5 +3,5 @@
 pub mod chain;
 pub mod engine;
 pub(crate) mod node_slot;
-pub mod swap;
-pub mod trace;
+pub(crate) mod swap;
+pub(crate) mod trace;

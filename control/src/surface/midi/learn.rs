@@ -2,8 +2,10 @@
 
 use super::map::{Map, Source};
 use super::message::Message;
+use lacquer_graph::file::error::Problem;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+use thiserror::Error;
 
 /// How long is listened after the first message.
 const LISTEN: Duration = Duration::from_millis(600);
@@ -107,16 +109,36 @@ fn meant(heard: &[Message]) -> Option<(Source, &'static str)> {
     })
 }
 
+/// Why a map file cannot take a learned control.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum InsertError {
+    /// It was wrong before.
+    #[error("the map has a mistake: {0}")]
+    Mistake(Box<Problem>),
+    /// It is no map at all.
+    #[error("the map cannot be read")]
+    Unreadable,
+    /// The control's entry cannot be replaced.
+    #[error("that control has an entry of several lines already: change it there")]
+    SeveralLines,
+    /// There is no line to add one behind.
+    #[error("its controls stand on one line: write them one a line")]
+    OneLine,
+    /// With the new line it would be wrong.
+    #[error("the line does not fit into the map: {0}")]
+    DoesNotFit(Box<Problem>),
+}
+
 /// The text of a map file with a learned control: what else stands in it stays as it is, to the byte.
 ///
 /// # Errors
-/// Why the file cannot take it, in words.
-pub fn insert(file: &str, learned: &Learned) -> Result<String, String> {
+/// Why the file cannot take it.
+pub fn insert(file: &str, learned: &Learned) -> Result<String, InsertError> {
     let (map, mistakes) = Map::parse(file.as_bytes());
     let map = match (map, mistakes.first()) {
         (Some(map), None) => map,
-        (_, Some(mistake)) => return Err(format!("the map has a mistake: {}", mistake.problem)),
-        (None, None) => return Err("the map cannot be read".to_owned()),
+        (_, Some(mistake)) => return Err(InsertError::Mistake(mistake.problem.clone())),
+        (None, None) => return Err(InsertError::Unreadable),
     };
     let line_end = if file.contains("\r\n") { "\r\n" } else { "\n" };
     let mut lines: Vec<String> = file.split_inclusive('\n').map(str::to_owned).collect();
@@ -130,7 +152,7 @@ pub fn insert(file: &str, learned: &Learned) -> Result<String, String> {
         return checked(lines.concat());
     }
     if known.is_some() {
-        return Err("that control has an entry of several lines already: change it there".to_owned());
+        return Err(InsertError::SeveralLines);
     }
     let head = lines.iter().position(|line| line.starts_with("controls:"));
     let at = match head {
@@ -147,7 +169,7 @@ pub fn insert(file: &str, learned: &Learned) -> Result<String, String> {
             match rest.as_str() {
                 "" => {}
                 "[]" => lines[head] = lines[head].replacen("[]", "", 1),
-                _ => return Err("its controls stand on one line: write them one a line".to_owned()),
+                _ => return Err(InsertError::OneLine),
             }
             // Behind the last line of the list; what stands behind that is another matter.
             let is_inside = |line: &String| line.starts_with([' ', '-', '#', '\n', '\r']);
@@ -168,9 +190,9 @@ pub fn insert(file: &str, learned: &Learned) -> Result<String, String> {
 }
 
 /// The text, where it is a map without mistakes.
-fn checked(text: String) -> Result<String, String> {
+fn checked(text: String) -> Result<String, InsertError> {
     match Map::parse(text.as_bytes()).1.first() {
         None => Ok(text),
-        Some(mistake) => Err(format!("the line does not fit into the map: {}", mistake.problem)),
+        Some(mistake) => Err(InsertError::DoesNotFit(mistake.problem.clone())),
     }
 }

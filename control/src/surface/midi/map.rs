@@ -8,6 +8,7 @@ use lacquer_graph::file::fields::wrong_shape;
 use lacquer_graph::file::values::{Held, Values};
 use lacquer_graph::file::yaml::{self, Item, Value as Yaml};
 use lacquer_graph::param::Taper;
+use wildmatch::WildMatch;
 
 /// What a control sends; channels count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -193,23 +194,7 @@ pub fn fits(pattern: &str, port: &str) -> bool {
 
 /// Whether a pattern with `*` and `?` fits all of a name, in capitals or not.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let lower = |text: &str| text.to_lowercase().chars().collect::<Vec<char>>();
-    let (pattern, name) = (lower(pattern), lower(name));
-    // What a prefix of the pattern can stand for, one character of it after the other.
-    let mut reached = vec![false; name.len() + 1];
-    reached[0] = true;
-    for sign in pattern {
-        let before = reached.clone();
-        let mut any = false;
-        for at in 0..=name.len() {
-            any |= before[at];
-            reached[at] = match sign {
-                '*' => any,
-                sign => at > 0 && before[at - 1] && (sign == '?' || sign == name[at - 1]),
-            };
-        }
-    }
-    reached[name.len()]
+    WildMatch::new_case_insensitive(pattern).matches(name)
 }
 
 fn read(root: &Yaml, mistakes: &mut Vec<Mistake>) -> Map {

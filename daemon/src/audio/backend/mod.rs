@@ -1,12 +1,12 @@
 //! Backends: who calls the callback.
 
 pub mod clocks;
-pub mod connections;
-pub mod cpal;
+pub(crate) mod connections;
+pub(crate) mod cpal;
 pub mod demo_signal;
 pub mod file;
-pub mod jack;
-pub mod null;
+pub(crate) mod jack;
+pub(crate) mod null;
 
 use thiserror::Error;
 
@@ -23,7 +23,7 @@ pub enum BackendEvent {
 
 impl BackendError {
     /// Whether waiting may mend it.
-    pub fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         matches!(self, BackendError::NoServer { .. } | BackendError::Device { passes: true, .. })
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! The audio thread only leaves its [`Mark`]; all else is done from the control side, by [`Scheduling`].
 
-pub mod mark;
+pub(crate) mod mark;
 mod rtkit;
-pub mod sched;
-pub mod scheduling;
+pub(crate) mod sched;
+pub(crate) mod scheduling;
 
 pub use mark::Mark;
 pub use scheduling::{Giver, Scheduling};
@@ -19,7 +19,7 @@ use std::num::NonZeroU64;
 
 /// Keeps the process's memory from being swapped out, each page once it is used. Only where the limits let all of it:
 /// with less, what is wanted later could not be had. Gives what to tell of it.
-pub fn lock_memory() -> String {
+pub(crate) fn lock_memory() -> String {
     let may = has(CapabilitySet::IPC_LOCK);
     match most(Resource::Memlock).filter(|_| !may) {
         Some(most) => format!("memory is not locked: only {} MiB may be (see lacquer doctor)", most >> 20),
@@ -58,7 +58,7 @@ pub fn limits() -> (Option<u64>, Option<u64>) {
 }
 
 /// Lets this thread wake when it wants to, not up to 50 µs later: for a thread that a timer drives.
-pub fn wake_exactly() {
+pub(crate) fn wake_exactly() {
     // Without it blocks come a little late, and no less well.
     set_current_timer_slack(NonZeroU64::new(1)).ok();
 }

@@ -2,7 +2,9 @@
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, setrlimit};
+use std::io;
 use std::time::Duration;
+use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 use zbus::message::Message;
@@ -13,21 +15,55 @@ const PATH: &str = "/org/freedesktop/RealtimeKit1";
 /// So long the bus and rtkit may take: it may have to be started, and asks polkit itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Why rtkit gave no real time.
+#[derive(Debug, Error)]
+pub enum RtkitError {
+    /// There is no thread or no descriptor to ask with.
+    #[error(transparent)]
+    System(#[from] io::Error),
+    /// It did not answer in time.
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    NoAnswer,
+    /// The machine has no system bus, or it refuses.
+    #[error("no system bus: {0}")]
+    NoBus(zbus::Error),
+    /// The time a thread may run cannot be limited, which rtkit wants first.
+    #[error("RLIMIT_RTTIME: {0}")]
+    Limit(Errno),
+    /// There is no rtkit.
+    #[error("it is not installed")]
+    NotInstalled,
+    /// Which of the two it is, it does not say.
+    #[error("refused: by polkit, which lets users with a session only, or it has given all it has")]
+    Refused,
+    /// It does not say what it gives at most.
+    #[error("{name}: {why}")]
+    Property {
+        /// The property that was asked for.
+        name: String,
+        /// What is wrong with its value.
+        why: String,
+    },
+    /// The bus refuses.
+    #[error(transparent)]
+    Bus(zbus::Error),
+}
+
 /// Asks for real time for a thread of this process, at `priority` or what rtkit gives at most. Blocks.
 ///
 /// # Errors
-/// Why there is none, in words.
-pub fn ask(thread: Pid, priority: u32) -> Result<(), String> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+/// Why there is none.
+pub fn ask(thread: Pid, priority: u32) -> Result<(), RtkitError> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let asked = runtime.block_on(async { timeout(PATIENCE, give(thread, priority)).await });
-    asked.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+    asked.unwrap_or(Err(RtkitError::NoAnswer))
 }
 
-async fn give(thread: Pid, priority: u32) -> Result<(), String> {
-    let bus = Connection::system().await.map_err(|error| format!("no system bus: {error}"))?;
+async fn give(thread: Pid, priority: u32) -> Result<(), RtkitError> {
+    let bus = Connection::system().await.map_err(RtkitError::NoBus)?;
     let longest = property(&bus, "RTTimeUSecMax").await?;
     let highest = property(&bus, "MaxRealtimePriority").await?;
-    limit_time(u64::try_from(longest).unwrap_or(0)).map_err(|error| format!("RLIMIT_RTTIME: {error}"))?;
+    limit_time(u64::try_from(longest).unwrap_or(0)).map_err(RtkitError::Limit)?;
     let priority = priority.min(u32::try_from(highest).unwrap_or(1));
     let id = |pid: Pid| pid.as_raw_pid().unsigned_abs();
     let body = (u64::from(id(getpid())), u64::from(id(thread)), priority);
@@ -39,28 +75,28 @@ async fn call<B: serde::Serialize + DynamicType>(
     interface: &str,
     method: &str,
     body: &B,
-) -> Result<Message, String> {
+) -> Result<Message, RtkitError> {
     let answer = bus.call_method(Some(NAME), PATH, Some(interface), method, body).await;
     answer.map_err(|error| {
-        let zbus::Error::FDO(said) = &error else { return error.to_string() };
+        let zbus::Error::FDO(said) = &error else { return RtkitError::Bus(error) };
         match **said {
-            fdo::Error::ServiceUnknown(_) => "it is not installed".to_owned(),
-            // Which of the two it is, it does not say.
-            fdo::Error::AccessDenied(_) => {
-                "refused: by polkit, which lets users with a session only, or it has given all it has"
-                    .to_owned()
-            }
-            _ => error.to_string(),
+            fdo::Error::ServiceUnknown(_) => RtkitError::NotInstalled,
+            fdo::Error::AccessDenied(_) => RtkitError::Refused,
+            _ => RtkitError::Bus(error),
         }
     })
 }
 
 /// A property of rtkit's that is a number.
-async fn property(bus: &Connection, name: &str) -> Result<i64, String> {
+async fn property(bus: &Connection, name: &str) -> Result<i64, RtkitError> {
     let answer = call(bus, "org.freedesktop.DBus.Properties", "Get", &(NAME, name)).await?;
-    let value: OwnedVariant = answer.body().deserialize().map_err(|error| format!("{name}: {error}"))?;
+    let property = |error: &dyn std::fmt::Display| RtkitError::Property {
+        name: name.to_owned(),
+        why: error.to_string(),
+    };
+    let value: OwnedVariant = answer.body().deserialize().map_err(|error| property(&error))?;
     let number = i64::try_from(&value).or_else(|_| i32::try_from(&value).map(i64::from));
-    number.map_err(|error| format!("{name}: {error}"))
+    number.map_err(|error| property(&error))
 }
 
 /// Limits the time that a real-time thread may run without a rest, in µs: rtkit helps nobody who has not done so. At

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
+use thiserror::Error;
 
 /// How the kernel schedules a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +86,36 @@ fn set(thread: i32, policy: i32, priority: u32) -> io::Result<()> {
     if refused == 0 { Ok(()) } else { Err(last_error()) }
 }
 
+/// Why a thread has no real time by the process's own rights.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TakeError {
+    /// The system refuses, whatever the rights.
+    #[error("{0}")]
+    System(Errno),
+    /// The process may have none.
+    #[error("RLIMIT_RTPRIO is 0")]
+    Limit,
+    /// The limits let it, and the control group does not.
+    #[error("{refused} although the limits let it: the control group {group} has no real-time budget")]
+    Budget {
+        /// What the system says.
+        refused: Errno,
+        /// The control group.
+        group: String,
+    },
+    /// The limits let it, and something else does not.
+    #[error(
+        "{0} although the limits let it: RestrictRealtime= of a unit, or a kernel with RT_GROUP_SCHED, forbids it"
+    )]
+    Forbidden(Errno),
+}
+
 /// Gives a thread SCHED_FIFO at `priority`, or what the limit lets, by the process's own rights. What the thread starts
 /// itself does not inherit it.
 ///
 /// # Errors
-/// Why it was refused, in words.
-pub fn take(thread: Pid, priority: u32) -> Result<(), String> {
+/// Why it was refused.
+pub fn take(thread: Pid, priority: u32) -> Result<(), TakeError> {
     let fifo = |priority| set(thread.as_raw_pid(), libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, priority);
     let limit = most(Resource::Rtprio);
     let mut refused = match fifo(priority) {
@@ -98,7 +123,7 @@ pub fn take(thread: Pid, priority: u32) -> Result<(), String> {
         Err(error) => error,
     };
     if refused != Errno::PERM {
-        return Err(refused.to_string());
+        return Err(TakeError::System(refused));
     }
     let within = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(priority).min(priority);
     if within > 0 {
@@ -107,13 +132,12 @@ pub fn take(thread: Pid, priority: u32) -> Result<(), String> {
             Err(error) => refused = error,
         }
     } else if !has(CapabilitySet::SYS_NICE) {
-        return Err("RLIMIT_RTPRIO is 0".to_owned());
+        return Err(TakeError::Limit);
     }
-    let why = match group_without_budget(Path::new("/")) {
-        Some(group) => format!("the control group {group} has no real-time budget"),
-        None => "RestrictRealtime= of a unit, or a kernel with RT_GROUP_SCHED, forbids it".to_owned(),
-    };
-    Err(format!("{refused} although the limits let it: {why}"))
+    Err(match group_without_budget(Path::new("/")) {
+        Some(group) => TakeError::Budget { refused, group },
+        None => TakeError::Forbidden(refused),
+    })
 }
 
 /// The control group of this process, where a kernel with RT_GROUP_SCHED gives it no real time whatever its limits are.

@@ -1,6 +1,8 @@
 //! `[control]` The scheduling of the audio threads of a link: given where it is ours to give, watched, and told.
 
 use super::mark::Mark;
+use super::rtkit::RtkitError;
+use super::sched::TakeError;
 use super::{rtkit, sched};
 use crate::process::supervise;
 use crate::station::realtime::Realtime;
@@ -46,7 +48,7 @@ enum State {
     /// Its server has not given it real time yet.
     OfServer { since: Instant },
     /// rtkit is being asked; why it has to be.
-    RequestBundle { answer: Receiver<Result<(), String>>, why: String },
+    Asked { answer: Receiver<Result<(), RtkitError>>, why: TakeError },
     /// It is to share time with all else, and why.
     NotWanted(&'static str),
     /// It has real time, and from whom; or why it has none.
@@ -131,7 +133,7 @@ impl Thread {
                 self.settle(Err("the audio server runs without it".to_owned()));
             }
             State::OfServer { .. } => {}
-            State::RequestBundle { answer, why } => match answer.try_recv() {
+            State::Asked { answer, why } => match answer.try_recv() {
                 Ok(Ok(())) => self.settle(Ok(" by rtkit")),
                 Ok(Err(refused)) => {
                     let why = format!("{why}; rtkit: {refused}");
@@ -156,12 +158,12 @@ impl Thread {
     }
 
     /// In a thread of its own: the bus may take its time.
-    fn ask_rtkit(&mut self, id: Pid, priority: u32, why: String) {
+    fn ask_rtkit(&mut self, id: Pid, priority: u32, why: TakeError) {
         // It takes effect with the answer at the earliest.
         sched::bound(id);
         let (tell, answer) = bounded(1);
         match supervise::run_once("rtkit", move || _ = tell.send(rtkit::ask(id, priority))) {
-            Ok(_) => self.state = State::RequestBundle { answer, why },
+            Ok(_) => self.state = State::Asked { answer, why },
             Err(error) => self.settle(Err(format!("{why}; threads: {error}"))),
         }
     }
@@ -188,7 +190,7 @@ impl Thread {
             (None, State::Settled(Err(why))) => format!("none: {why}{place}"),
             (None, State::Settled(Ok(_))) => format!("none: it was taken away{place}"),
             (None, State::Awaited) => "none: no block has been played yet".to_owned(),
-            (None, State::OfServer { .. } | State::RequestBundle { .. }) => {
+            (None, State::OfServer { .. } | State::Asked { .. }) => {
                 format!("none: it has been asked for{place}")
             }
         }

@@ -1,7 +1,7 @@
 //! Taps: copies of the audio at one point of the station, for what must not hold up the audio thread.
 
 pub mod meters;
-pub mod thread;
+pub(crate) mod thread;
 
 use lacquer_graph::Plane;
 use lacquer_graph::block::to_f32;

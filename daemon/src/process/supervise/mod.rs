@@ -133,7 +133,7 @@ fn message(thrown: &(dyn Any + Send)) -> &str {
 /// The system has no thread left.
 pub fn keep_running(
     name: &'static str,
-    mut work: impl FnMut(&Pulse) -> Result<(), String> + Send + 'static,
+    mut work: impl FnMut(&Pulse) -> io::Result<()> + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let pulse = Pulse::new(name);
     Builder::new().name(name.to_owned()).spawn(move || {
@@ -289,7 +289,7 @@ mod tests {
             calls += 1;
             match calls {
                 1 => panic!("once"),
-                2 => Err("twice".to_owned()),
+                2 => Err(io::Error::other("twice")),
                 _ => Ok(()),
             }
         });

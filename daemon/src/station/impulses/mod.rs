@@ -10,7 +10,7 @@ use lacquer_graph::dsp::fir::impulse_resampler::{reach, resample};
 use lacquer_graph::file::spec::Spec;
 use lacquer_graph::param::gain_to_db;
 use lacquer_graph::param::hint::Hint;
-use lacquer_graph::param::text::{BadImpulse, Data, Impulse, LONGEST_IMPULSE_S};
+use lacquer_graph::param::text::{BadImpulse, Data, Impulse, LONGEST_IMPULSE_S, LoadError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,12 +44,12 @@ static KEPT: Mutex<Vec<(Key, Arc<Data>)>> = Mutex::new(Vec::new());
 
 /// What gives the impulses of a chain whose file lies in `folder` and says `file`, for [`lacquer_graph::Plan::with`]. Only
 /// the file itself may name impulses outside its folder: all other names come from surfaces, and so perhaps from anybody.
-pub fn loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, String> {
-    move |text, rate| load(&locate(folder, file, text)?, rate)
+pub fn loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, LoadError> {
+    move |text, rate| Ok(load(&locate(folder, file, text)?, rate)?)
 }
 
 /// The same, but a file that cannot be read any more is what it was when it was read last.
-pub fn patient_loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, String> {
+pub fn patient_loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, LoadError> {
     move |text, rate| {
         let path = folder.join(text);
         locate(folder, file, text).and_then(|path| load(&path, rate)).or_else(|why| {
@@ -57,7 +57,7 @@ pub fn patient_loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Resul
             if kept.is_some() {
                 warn!("{}: {why}; what was read of it before plays on", shown(&path));
             }
-            kept.ok_or(why)
+            kept.ok_or(why.into())
         })
     }
 }

@@ -4,8 +4,9 @@ mod alsa;
 
 use crate::audio::midi_ports::Port;
 use crate::process::named::shown;
+use crate::process::replacement::replace;
 use crate::process::supervise::Pulse;
-use crate::process::{named, state_file, supervise};
+use crate::process::{named, supervise};
 use crate::station::load;
 use crate::station::midi::Controller;
 use alsa::Alsa;
@@ -13,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use lacquer_control::peer::Peer;
 use lacquer_control::request::{Request, RequestBundle};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
-use lacquer_control::surface::midi::learn::{Learned, insert};
+use lacquer_control::surface::midi::learn::{InsertError, Learned, insert};
 use lacquer_control::surface::midi::map::Map;
 use lacquer_control::surface::midi::{Device, Heard};
 use lacquer_graph::file::yaml::MAX_BYTES;
@@ -21,6 +22,7 @@ use std::io;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+use thiserror::Error;
 use tracing::{info, warn};
 
 /// Between two looks at what is due, and at JACK's ports.
@@ -169,6 +171,19 @@ fn changed(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|meta| meta.modified()).ok()
 }
 
+/// Why a learned control is not in the map file.
+#[derive(Debug, Error)]
+enum WriteError {
+    #[error(transparent)]
+    Insert(#[from] InsertError),
+    #[error(transparent)]
+    System(#[from] io::Error),
+    #[error("larger than {MAX_BYTES} bytes")]
+    TooLarge,
+    #[error("not UTF-8 text: {0}")]
+    NotText(#[from] std::str::Utf8Error),
+}
+
 impl Slot {
     /// Its map is read again where its file may have changed since the entry was made.
     fn new(entry: Controller, may_have_changed: bool) -> Self {
@@ -203,15 +218,14 @@ impl Slot {
     }
 
     /// Writes a learned control into the map file: whole, or not at all.
-    fn write(&mut self, learned: &Learned) -> Result<(), String> {
+    fn write(&mut self, learned: &Learned) -> Result<(), WriteError> {
         let path = &self.entry.path;
-        let told = |error: io::Error| load::plain(&error);
-        let bytes = named::read(path, MAX_BYTES).map_err(told)?;
+        let bytes = named::read(path, MAX_BYTES)?;
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(format!("larger than {MAX_BYTES} bytes"));
+            return Err(WriteError::TooLarge);
         }
-        let text = insert(std::str::from_utf8(&bytes).map_err(|error| error.to_string())?, learned)?;
-        state_file::replace(path, text.as_bytes()).map_err(told)?;
+        let text = insert(std::str::from_utf8(&bytes)?, learned)?;
+        replace(path, text.as_bytes())?;
         self.read = changed(path);
         if let (Some(map), _) = Map::parse(text.as_bytes()) {
             self.set_map(map);

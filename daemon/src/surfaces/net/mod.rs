@@ -25,6 +25,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -76,17 +77,26 @@ pub struct Bound {
     web: Option<std::net::TcpListener>,
 }
 
+/// An address cannot be listened on.
+#[derive(Debug, Error)]
+#[error("{surface}: cannot listen on TCP {address}: {source}")]
+pub struct BindError {
+    surface: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+}
+
 /// Binds what a station listens for.
 ///
 /// # Errors
 /// Which address cannot be had, and why.
-pub fn bind(control: &Control) -> Result<Option<Bound>, String> {
-    let bind = |what: &str, address: SocketAddr| -> Result<std::net::TcpListener, String> {
+pub fn bind(control: &Control) -> Result<Option<Bound>, BindError> {
+    let bind = |surface: &'static str, address: SocketAddr| {
         let bound = std::net::TcpListener::bind(address).and_then(|socket| {
             socket.set_nonblocking(true)?;
             Ok(socket)
         });
-        bound.map_err(|error| format!("{what}: cannot listen on TCP {address}: {error}"))
+        bound.map_err(|source| BindError { surface, address, source })
     };
     let osc = control.osc.as_ref().filter(|osc| osc.tcp);
     let osc = osc.map(|osc| bind("osc", osc.listen)).transpose()?;

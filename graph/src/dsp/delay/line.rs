@@ -13,11 +13,6 @@ impl Delay {
         Self { ring: vec![0.0; frames].into_boxed_slice(), at: 0 }
     }
 
-    /// How many frames it delays by.
-    pub fn frames(&self) -> usize {
-        self.ring.len()
-    }
-
     /// Puts a sample in and gives the one that is due.
     #[inline]
     pub fn tick(&mut self, sample: f64) -> f64 {

@@ -109,11 +109,6 @@ impl Glide {
         }
         self.at
     }
-
-    /// Where it is.
-    pub fn value(&self) -> f64 {
-        self.at
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod clip;
 pub mod curve;
 pub mod detector;
 pub mod envelope;
+pub(crate) mod eq_band;
 pub mod follower;
 pub mod programme_loudness;
 pub mod side_chain;

@@ -5,12 +5,8 @@
 //! live and not as a whole, the relative gate hangs on the recent past; and what stays under it for long is
 //! no pause but a quieter programme.
 
-/// Blocks a second.
-pub const BLOCKS_PER_SECOND: usize = 10;
-/// Sections of 100 ms in a block.
-const OVERLAP: usize = 4;
-/// The relative gate, as factor of a power: −10 LU.
-const RELATIVE_GATE: f64 = 0.1;
+use crate::dsp::bs1770::{BLOCKS_PER_SECOND, RELATIVE_GATE, SECTIONS_PER_BLOCK};
+
 /// What lies that far below the recent loudness in the mean of [`SCENE`] is another scene: −6 LU.
 const CHANGE: f64 = 0.251_188_643_150_958;
 /// Blocks over which a change is looked for: a pause of 3 s leaves 2 s of programme, which is no change.
@@ -26,16 +22,6 @@ const LOUD_SCENE: usize = 2 * BLOCKS_PER_SECOND;
 const FEWEST: usize = 10;
 /// Blocks that are remembered: a minute.
 pub const LONGEST: usize = 60 * BLOCKS_PER_SECOND;
-
-/// Loudness in LUFS of a mean square, weighted and summed over the channels (BS.1770-5, Annex 1, eq. 2).
-pub fn lufs(power: f64) -> f64 {
-    -0.691 + 10.0 * power.log10()
-}
-
-/// The mean square that has the loudness `lufs`.
-pub fn power(lufs: f64) -> f64 {
-    10.0_f64.powf((lufs + 0.691) / 10.0)
-}
 
 /// The last `N` powers.
 #[derive(Clone, Copy, Debug)]
@@ -97,10 +83,10 @@ impl Loudness {
     /// many blocks the relative gate hangs on.
     pub fn tick(&mut self, section: f64, gate: f64, recent: usize) -> Heard {
         self.sections.push(section);
-        if self.sections.count < OVERLAP {
+        if self.sections.count < SECTIONS_PER_BLOCK {
             return Heard::Pause;
         }
-        let block = self.sections.mean(OVERLAP);
+        let block = self.sections.mean(SECTIONS_PER_BLOCK);
         if block <= gate {
             return Heard::Pause;
         }
@@ -161,16 +147,10 @@ impl Loudness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dsp::bs1770::{lufs, power};
 
     fn play(loudness: &mut Loudness, level: f64, sections: usize) -> Vec<Heard> {
         (0..sections).map(|_| loudness.tick(power(level), power(-45.0), 100)).collect()
-    }
-
-    #[test]
-    fn the_loudness_of_the_standards_anchor() {
-        // A sine of full scale in one channel: mean square 1/2, weighted by +0.691 dB.
-        assert!((lufs(0.5 * 10.0_f64.powf(0.0691)) + 3.01).abs() < 0.001);
-        assert!((lufs(power(-23.0)) + 23.0).abs() < 1e-12);
     }
 
     #[test]

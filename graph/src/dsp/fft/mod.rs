@@ -1,4 +1,3 @@
-//! Fourier transforms whose work is split into small pieces, so that no callback takes long.
+//! A Fourier transform whose work is split into small pieces, so that no callback takes long.
 
-pub mod split_inverse;
 pub(crate) mod split_real;

@@ -1,4 +1,4 @@
-//! A real Fourier transform in pieces, each of them small, so that a long one can be spread over time.
+//! A real Fourier transform, and its inverse, in pieces, each of them small, so that a long one can be spread over time.
 //!
 //! One of N samples is R of N/R, each of every R-th sample, joined by R-point transforms (J. W. Cooley, J. W. Tukey,
 //! Math. Comp. 19(90), 1965). What goes in and comes out is kept in that order: way r holds samples r, r + R, r + 2R...
@@ -96,6 +96,11 @@ impl Transform {
     /// How many steps it takes to join the pieces, or to part them.
     pub fn steps(&self) -> usize {
         self.width().div_ceil(COLUMNS)
+    }
+
+    /// Lines that a step joins or parts.
+    pub fn lines(&self) -> usize {
+        COLUMNS * self.ways
     }
 
     fn width(&self) -> usize {

@@ -1,11 +1,10 @@
 //! Recursive filters: second-order sections, cascades of them, crossovers, K-weighting.
 
-pub mod band;
-pub mod band_shape;
-pub mod cascade;
-pub mod crossover;
+pub(crate) mod band_shape;
+pub(crate) mod cascade;
+pub(crate) mod crossover;
 pub mod k_weighting;
-pub mod matched;
-pub mod moving_average;
-pub mod svf;
-pub mod wavefront_section;
+pub(crate) mod matched;
+pub(crate) mod moving_average;
+pub(crate) mod svf;
+pub(crate) mod wavefront_section;

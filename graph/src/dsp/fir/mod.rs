@@ -1,8 +1,8 @@
 //! Filters of finite length: windows, linear phase, convolution, oversampling, interpolation.
 
-pub mod band_split;
+pub(crate) mod band_split;
 pub mod convolution;
 pub mod impulse_resampler;
-pub mod linear;
-pub mod oversampler;
-pub mod true_peak;
+pub(crate) mod linear;
+pub(crate) mod oversampler;
+pub(crate) mod true_peak;

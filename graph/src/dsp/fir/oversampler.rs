@@ -4,8 +4,7 @@
 //! 44.1 kHz and up; images and aliases there are below -115 dB. The delay is a whole number of frames.
 
 use crate::dsp::simd::Vectors;
-use crate::dsp::window::window;
-use std::f64::consts::PI;
+use crate::dsp::window::lowpass;
 
 /// Most frames at once, at the base rate.
 const FRAMES: usize = 64;
@@ -223,13 +222,13 @@ fn half_band(t: i64, width: usize) -> f64 {
 
 /// A windowed sinc with its corner at a quarter of the rate.
 fn kernel(t: f64, width: f64) -> f64 {
-    (PI * t / 2.0).sin() / (PI * t) * window(t / width, BETA)
+    lowpass(t, 0.5, width, BETA)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::f64::consts::TAU;
+    use std::f64::consts::{PI, TAU};
 
     /// Level in dB of a sine of `turns` (a share of the rate) after it went up, through `work`, and down.
     fn level(factor: usize, half: bool, turns: f64) -> f64 {

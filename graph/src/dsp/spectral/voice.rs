@@ -4,9 +4,8 @@
 //! is that of RNNoise, run by nnnoiseless. It works on frames of 10 ms at 48 kHz, each at once; the frames of several channels
 //! are worked on one after another. At other rates it is fed and heard through filters; nothing above 20 kHz comes through.
 
-use crate::dsp::window::window;
+use crate::dsp::window::lowpass;
 use nnnoiseless::DenoiseState;
-use std::f64::consts::PI;
 use std::sync::Arc;
 
 /// Its rate in Hz, its frames, and what full scale is to it.
@@ -146,11 +145,7 @@ impl Converter {
         let corner = CORNER * (to as f64 / from as f64).min(1.0);
         let row = |place: usize| {
             let shift = place as f64 / PLACES as f64;
-            let tap = |i: usize| {
-                let t = i as f64 - (side as f64 - 1.0) - shift;
-                let sinc = if t == 0.0 { corner } else { (PI * corner * t).sin() / (PI * t) };
-                sinc * window((t / side as f64).clamp(-1.0, 1.0), BETA)
-            };
+            let tap = |i: usize| lowpass(i as f64 - (side as f64 - 1.0) - shift, corner, side as f64, BETA);
             let taps: Vec<f64> = (0..2 * side).map(tap).collect();
             let sum: f64 = taps.iter().sum();
             taps.into_iter().map(move |tap| tap / sum)

@@ -18,7 +18,10 @@ use lacquer_graph::Plane;
 use lacquer_graph::dsp::fade::Fade;
 use rtrb::{Consumer, Producer, RingBuffer};
 use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;
-use rubato::{Adjustable, Async, FixedAsync, Resampler, SincInterpolationParameters, WindowFunction};
+use rubato::{
+    Adjustable, Async, FixedAsync, Resampler, ResamplerConstructionError, SincInterpolationParameters,
+    WindowFunction,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use steer::Steer;
@@ -164,7 +167,7 @@ impl Gauge {
 ///
 /// # Errors
 /// What rubato says of the ratio of the two rates.
-pub fn join(join: Join) -> Result<(Feed, Draw, Arc<Gauge>), String> {
+pub fn join(join: Join) -> Result<(Feed, Draw, Arc<Gauge>), ResamplerConstructionError> {
     // A second: more than any device's buffer.
     let (samples, drawn) = RingBuffer::new(join.input_rate as usize * join.channels);
     let (times, told) = RingBuffer::new(TIMES);
@@ -354,13 +357,12 @@ impl Draw {
 }
 
 impl Resampled {
-    fn new(join: &Join) -> Result<Self, String> {
+    fn new(join: &Join) -> Result<Self, ResamplerConstructionError> {
         let ratio = join.output_rate / join.input_rate;
         let parameters =
             SincInterpolationParameters::new(TAPS, WindowFunction::BlackmanHarris2).oversampling_factor(256);
         let rubato =
-            Async::new_sinc(ratio, MOST_RATIO, &parameters, CHUNK, join.channels, FixedAsync::Output)
-                .map_err(|error| error.to_string())?;
+            Async::new_sinc(ratio, MOST_RATIO, &parameters, CHUNK, join.channels, FixedAsync::Output)?;
         let most = rubato.input_frames_max();
         Ok(Self {
             rubato,

@@ -8,6 +8,7 @@ use cpal::{
 };
 use lacquer_control::surface::midi::map::matches;
 use lacquer_graph::param::hint::Hint;
+use thiserror::Error;
 
 /// The best first, where the station does not say: nothing is lost by any but the last.
 const BEST: [Format; 5] = [Format::Int32, Format::Float, Format::Int24, Format::Float64, Format::Int16];
@@ -44,8 +45,13 @@ pub struct Listed {
     /// What it is, in words.
     pub description: String,
     /// What it can, each way; an error where it could not be asked.
-    pub ways: Vec<(Way, Result<Vec<Offer>, String>)>,
+    pub ways: Vec<(Way, Result<Vec<Offer>, cpal::Error>)>,
 }
+
+/// No host answers: what each of them says.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct NoHost(String);
 
 /// What a device can at some number of channels.
 #[derive(Clone, Debug, PartialEq)]
@@ -276,7 +282,7 @@ pub fn shown(offers: &[Offer]) -> String {
 ///
 /// # Errors
 /// None answers.
-pub fn list() -> Result<Vec<Listed>, String> {
+pub fn list() -> Result<Vec<Listed>, NoHost> {
     let (mut listed, mut failures) = (Vec::new(), Vec::new());
     for id in cpal::ALL_HOSTS.iter().copied() {
         let devices = match cpal::host_from_id(id).and_then(|host| host.devices()) {
@@ -296,14 +302,12 @@ pub fn list() -> Result<Vec<Listed>, String> {
                 [(Way::Input, device.supports_input()), (Way::Output, device.supports_output())]
             {
                 if is_there {
-                    let offers =
-                        can(&device, way).map(|can| offered(&can)).map_err(|error| error.to_string());
-                    ways.push((way, offers));
+                    ways.push((way, can(&device, way).map(|can| offered(&can))));
                 }
             }
             let (name, description) = (name_of(&device), description_of(&device));
             listed.push(Listed { host: id.name(), name, description, ways });
         }
     }
-    if failures.len() == cpal::ALL_HOSTS.len() { Err(failures.join("; ")) } else { Ok(listed) }
+    if failures.len() == cpal::ALL_HOSTS.len() { Err(NoHost(failures.join("; "))) } else { Ok(listed) }
 }

@@ -128,7 +128,7 @@ impl Opened {
             let wanted = Join { channels, input_rate: rate, output_rate: rate, is_one_clock };
             let (feed, end, shown) = join(wanted).map_err(|why| BackendError::Device {
                 device: input.name.clone(),
-                why,
+                why: why.to_string(),
                 passes: false,
             })?;
             let stream = capture(&input, &cpal, feed, mark, epoch, &mut signs)?;

@@ -5,16 +5,20 @@
 //! Electroacoust. 18(2), 1970). The window is flat over most of its length and falls as Kaiser's does: what a narrow low
 //! band needs stays whole, and only what is left at the ends is rounded off.
 
-use crate::dsp::fft::split_inverse::Transform;
+use crate::dsp::fft::split_real::{Group, LANES, Place, Transform};
 use crate::dsp::fir::linear::bank::{Bank, block_frames};
 use crate::dsp::window;
 use num_complex::Complex64;
 use std::f64::consts::PI;
 
 /// Bins that a curve is asked for at once.
-pub const BINS: usize = 16;
+pub const BINS: usize = LANES;
 /// Work on the curve in one piece, about as many ns.
 const EFFORT: usize = 30_000;
+/// About as many samples of two filters are transformed in three pieces.
+const SAMPLES: usize = 2_048;
+/// What a transform takes for a sample, against what it takes to part a line: more, as it has more levels.
+const TRANSFORM_EFFORT: usize = 4;
 /// Points of parts that are loaded in one piece.
 const POINTS: usize = 1_024;
 /// Inner share of the window that is flat.
@@ -80,16 +84,30 @@ pub struct Design {
     /// What each coefficient is multiplied by.
     window: Box<[f64]>,
     transform: Transform,
+    /// The spectra of both filters of a pair, and what becomes of them, not divided by its number.
+    spectra: [Box<[Group]>; 2],
+    samples: [Box<[f64]>; 2],
     step: Step,
 }
 
-/// What is to be done next. Two filters are designed at a time, one as the real part of the other.
+/// What is to be done next. Two filters are designed at a time.
 #[derive(Clone, Copy)]
 enum Step {
     Rest,
-    Sample { pair: usize, bin: usize },
-    Transform { pair: usize },
-    Load { pair: usize, part: usize },
+    Sample {
+        pair: usize,
+        bin: usize,
+    },
+    /// How many pieces of the transforms are done, and how many of their units.
+    Transform {
+        pair: usize,
+        pieces: usize,
+        units: usize,
+    },
+    Load {
+        pair: usize,
+        part: usize,
+    },
 }
 
 impl Design {
@@ -114,6 +132,8 @@ impl Design {
             places: (0..=size / 2).map(place).collect(),
             window: (0..reach.taps).map(|tap| window(tap) / size as f64).collect(),
             transform: Transform::new(size),
+            spectra: [(); 2].map(|()| vec![[0.0; 2 * LANES]; size / 2 / LANES].into()),
+            samples: [(); 2].map(|()| vec![0.0; size].into()),
             step: Step::Rest,
         }
     }
@@ -147,11 +167,13 @@ impl Design {
                 if until < self.places.len() {
                     Step::Sample { pair, bin: until }
                 } else {
-                    Step::Transform { pair }
+                    Step::Transform { pair, pieces: 0, units: 0 }
                 }
             }
-            Step::Transform { pair } if self.transform.piece() => Step::Load { pair, part: 0 },
-            Step::Transform { pair } => Step::Transform { pair },
+            Step::Transform { pair, pieces, units } => match self.transform(pair, pieces, units) {
+                None => Step::Load { pair, part: 0 },
+                Some(units) => Step::Transform { pair, pieces: pieces + 1, units },
+            },
             Step::Load { pair, part } => {
                 let until = (part + (POINTS / bank.part_taps()).max(1)).min(bank.parts());
                 (part..until).for_each(|part| self.load(pair, part, bank));
@@ -171,31 +193,58 @@ impl Design {
         let places = &self.places[bin..self.places.len().min(bin + BINS)];
         let mut responses = [[Complex64::ZERO; 2]; BINS];
         curve.respond(pair, places, &mut responses[..places.len()]);
-        let spectrum = self.transform.spectrum();
-        let size = spectrum.len();
-        for (bin, [one, other]) in (bin..).zip(&responses[..places.len()]) {
-            let turned = Complex64::I * other;
-            spectrum[bin] = one + turned;
-            if bin > 0 {
-                // The samples of each are real: below zero its spectrum is the mirror of that above.
-                spectrum[size - bin] = one.conj() + Complex64::I * other.conj();
+        for (filter, spectrum) in self.spectra.iter_mut().enumerate() {
+            if bin == LANES * spectrum.len() {
+                // The highest line is real, and lies beside the lowest.
+                spectrum[0][LANES] = responses[0][filter].re;
+                continue;
+            }
+            let group = &mut spectrum[bin / LANES];
+            let (re, im) = group.split_at_mut(LANES);
+            for ((re, im), response) in re.iter_mut().zip(im).zip(&responses) {
+                (*re, *im) = (response[filter].re, response[filter].im);
             }
         }
+    }
+
+    /// Does a piece of the transforms of a pair, and gives how many units are done by then; `None` when all are. A unit is some
+    /// columns that are parted, or a way that is transformed.
+    fn transform(&mut self, pair: usize, pieces: usize, mut units: usize) -> Option<usize> {
+        let filters = (self.filters - 2 * pair).min(2);
+        let (steps, ways) = (self.transform.steps(), self.transform.ways());
+        let (of_step, of_way) = (self.transform.lines(), TRANSFORM_EFFORT * self.transform.piece());
+        let effort = |units: usize| {
+            let (whole, rest) = (units / (steps + ways), units % (steps + ways));
+            let of = |steps: usize, ways: usize| steps * of_step + ways * of_way;
+            whole * of(steps, ways) + of(rest.min(steps), rest.saturating_sub(steps))
+        };
+        let all = filters * (steps + ways);
+        let count = (3 * self.samples[0].len() / SAMPLES).max(2);
+        while units < all && effort(units) * count < effort(all) * (pieces + 1) {
+            let (filter, unit) = (units / (steps + ways), units % (steps + ways));
+            match unit.checked_sub(steps) {
+                None => self.transform.part(unit, &self.spectra[filter], Place { offset: 0, stride: 1 }),
+                Some(way) => {
+                    let places = self.samples[filter][way..].iter_mut().step_by(ways);
+                    places.zip(self.transform.inverse(way)).for_each(|(place, sample)| *place = *sample);
+                }
+            }
+            units += 1;
+        }
+        (units < all || pieces + 1 < count).then_some(units)
     }
 
     fn load(&self, pair: usize, part: usize, bank: &mut Bank) {
         let Reach { taps, middle, is_mixed, .. } = self.reach;
         let size = 2 * (self.places.len() - 1);
-        let sample = |tap: usize| self.transform.sample((size + tap - middle) & (size - 1));
-        let point = |tap: usize| match (tap < taps, is_mixed) {
-            (false, _) => Complex64::ZERO,
-            (_, true) => self.window[tap] * sample(tap),
-            // Roundings are not symmetric: the mean of both sides is.
-            (_, false) => 0.5 * self.window[tap] * (sample(tap) + sample(taps - 1 - tap)),
-        };
-        bank.load(2 * pair, part, |tap| point(tap).re);
-        if 2 * pair + 1 < self.filters {
-            bank.load(2 * pair + 1, part, |tap| point(tap).im);
+        for filter in 0..(self.filters - 2 * pair).min(2) {
+            let sample = |tap: usize| self.samples[filter][(size + tap - middle) & (size - 1)];
+            bank.load(2 * pair + filter, part, |tap| match (tap < taps, is_mixed) {
+                (false, _) => 0.0,
+                (_, true) => self.window[tap] * sample(tap),
+                // Roundings are not symmetric: the mean of both sides is.
+                (_, false) => 0.5 * self.window[tap] * (sample(tap) + sample(taps - 1 - tap)),
+            });
         }
     }
 }
