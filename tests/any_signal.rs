@@ -7,6 +7,7 @@ use lacquer::media::{Depth, Sink, Source};
 use lacquer::offline::plot::{self, Measured};
 use lacquer_graph::SUBBLOCK;
 use lacquer_graph::metering::{FLOOR, Measurement, Meters, spectrum::Spectrum};
+use lacquer_graph::param::Unit;
 use lacquer_tests::daemon::{Folder, lacquer, root};
 use lacquer_tests::random::Random;
 use lacquer_tests::signal::{Channels, gain, noise, same_bits, sine};
@@ -53,11 +54,12 @@ fn loudness_is_as_right_at_2000_dbfs_as_at_minus_23() {
         let scaled = |samples: &Vec<f64>| samples.iter().map(|x| x * gain(level)).collect();
         measure(RATE, &shape.iter().map(scaled).collect())
     };
-    let usual = at(-23.0).all();
+    let usual = at(-23.0);
     for level in [0.0, 20.0, 30.0, 37.5, 40.0, 100.0, 770.0, 1_990.0] {
-        for ((name, got, unit), (_, wanted, _)) in at(level).all().into_iter().zip(usual) {
+        for ((row, got), (_, wanted)) in at(level).all().zip(usual.all()) {
+            let name = row.name;
             // The mean of whole periods is a rounding error, and clips are counted at full scale.
-            let moves = matches!(unit, "dBFS" | "dBTP" | "LUFS");
+            let moves = matches!(row.unit, Unit::Dbfs | Unit::Dbtp | Unit::Lufs);
             if !matches!(name, "dc" | "clips") {
                 near(
                     got,
@@ -138,10 +140,10 @@ fn whatever_the_signal_every_reading_is_a_number() {
         meters.finish();
         spectrum.finish();
         let reading = meters.look();
-        for (name, value, unit) in reading.all() {
-            assert!(value.is_finite(), "{what}: {name} is {value}");
-            let is_level = matches!(unit, "dBFS" | "LUFS" | "dBTP");
-            assert!(!is_level || (FLOOR..2_100.0).contains(&value), "{what}: {name} is {value}");
+        for (row, value) in reading.all() {
+            assert!(value.is_finite(), "{what}: {} is {value}", row.name);
+            let is_level = matches!(row.unit, Unit::Dbfs | Unit::Lufs | Unit::Dbtp);
+            assert!(!is_level || (FLOOR..2_100.0).contains(&value), "{what}: {} is {value}", row.name);
         }
         assert_eq!(reading.nonfinite, bad as f64, "{what}");
         // The highest sample has the level that it has.

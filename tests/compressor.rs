@@ -255,7 +255,7 @@ fn the_meter_tells_the_gain_that_is_applied() {
     let out = rig.play(&input);
     let applied = db(rms(&out[0]) / rms(&input[0]));
     let told = rig.events.iter().rev().find_map(|event| match event {
-        Event::Meter { value, .. } => Some(*value),
+        Event::Meter { value, .. } => *value,
         _ => None,
     });
     let told = told.unwrap();

@@ -207,7 +207,7 @@ fn frequency_and_level_are_told() {
     rig.play(&vec![hum(8, |_| 50.1); 2]);
     let newest = |slot: usize| {
         let told = rig.events.iter().rev().find_map(|event| match event {
-            Event::Meter { reading, value, .. } if *reading == slot => Some(*value),
+            Event::Meter { reading, value, .. } if *reading == slot => *value,
             _ => None,
         });
         told.unwrap()

@@ -269,7 +269,7 @@ fn the_meter_tells_what_dynamic_bands_do_and_nothing_of_bands_that_stand_still()
         let mut rig = Rig::of(nodes);
         rig.play(&sine(1_000.0, -20.0, RATE, 2, 96_000));
         let told = rig.events.iter().filter_map(|event| match event {
-            lacquer_graph::run::engine::Event::Meter { value, .. } => Some(db(*value)),
+            lacquer_graph::run::engine::Event::Meter { value, .. } => value.map(db),
             _ => None,
         });
         told.collect::<Vec<_>>()

@@ -5,17 +5,20 @@
 
 use lacquer::audio::realtime::guarded;
 use lacquer_graph::file::spec::TextSpec;
+use lacquer_graph::metering::{FLOOR, HISTOGRAM, READINGS, SPECTRUM};
 use lacquer_graph::node::{Node, Params, Ports, Setup};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::Unit;
 use lacquer_graph::plan::Io;
-use lacquer_graph::reading::Readings;
+use lacquer_graph::reading::{Reading, Readings};
+use lacquer_graph::run::engine::Event;
 use lacquer_graph::{Block, Plane, SUBBLOCK};
 use lacquer_tests::catalogue::{Variant, of, variants};
 use lacquer_tests::rig::{Nodes, RATE, Rig, groups, read_data, spec};
 use lacquer_tests::signal::{
     Channels, above_16_khz, bursts, db, distance, noise, peak, same_bits, silence, sine,
 };
+use std::collections::BTreeMap;
 
 /// Frames in which [`bursts`] has had each of its levels.
 const BURSTS: usize = 5 * 997;
@@ -343,6 +346,75 @@ fn no_move_of_a_parameter_is_heard_as_a_click() {
                 "{address}: {heard:.1} dBFS above 16 kHz (at rest {floor:.1}):\n{variant}"
             );
         }
+    }
+}
+
+#[test]
+fn every_reading_has_a_unit_and_a_help_text() {
+    let is_sentence = |row: &Reading| row.help.ends_with('.') && row.help.len() > 10;
+    for node_type in CATALOGUE {
+        for (at, row) in node_type.readings.iter().enumerate() {
+            let what = format!("{}: {}", node_type.name, row.name);
+            assert!(!row.unit.symbol().is_empty(), "{what} has no unit");
+            assert!(is_sentence(row), "{what}: {:?}", row.help);
+            assert!(row.scale[0] != row.scale[1], "{what}: a bar would show nothing");
+            assert!(node_type.readings[..at].iter().all(|other| other.name != row.name), "{what} twice");
+        }
+    }
+    // What a tap counts and its correlation are bare numbers.
+    for row in READINGS.iter().map(|(row, _)| row).chain([&SPECTRUM, &HISTOGRAM]) {
+        let is_bare = matches!(row.unit, Unit::Plain | Unit::Count);
+        assert!(is_bare || !row.unit.symbol().is_empty(), "{} has no unit", row.name);
+        assert!(is_sentence(row), "{}: {:?}", row.name, row.help);
+    }
+}
+
+/// What was reported last of each reading of a rig's node, since its events were cleared.
+fn last_reports(rig: &Rig) -> BTreeMap<&'static str, Option<f64>> {
+    let rows = rig.air.newest().unwrap().plan.nodes[0].node_type.readings;
+    let report = |event: &Event| match event {
+        Event::Meter { reading, value, .. } => Some((rows[*reading].name, *value)),
+        _ => None,
+    };
+    rig.events.iter().filter_map(report).collect()
+}
+
+#[test]
+fn no_bypassed_or_new_node_shows_a_number_that_was_not_measured() {
+    let loud = noise(-6.0, 21, 2, 24_000);
+    let has_readings = |variant: &&Variant| !variant.node_type.readings.is_empty();
+    for variant in variants().iter().filter(has_readings) {
+        let mut rig = Rig::of(variant);
+        rig.block = 1024;
+        // Nothing comes in: no level but silence, no loudness, no frequency can have been measured. A profile was
+        // learned before.
+        if variant.node.texts.iter().all(|text| text.text.is_empty()) {
+            rig.play(&silence(2, 24_000));
+            let is_of_sound =
+                |row: &Reading| matches!(row.unit, Unit::Dbfs | Unit::Dbtp | Unit::Lufs | Unit::Hz);
+            for row in variant.node_type.readings.iter().filter(|row| is_of_sound(row)) {
+                let report = last_reports(&rig).get(row.name).copied().flatten();
+                let is_silence = row.unit != Unit::Hz && report.is_some_and(|level| level <= FLOOR);
+                assert!(report.is_none() || is_silence, "{}: {report:?}: {}", row.name, variant);
+            }
+        }
+        // Into bypass while it plays: whatever it has shown is gone.
+        rig.play(&loud);
+        rig.set("/node/n/enabled", 0.0);
+        rig.play(&loud);
+        let reports = last_reports(&rig);
+        assert!(reports.values().all(Option::is_none), "{reports:?}: {}", variant);
+        rig.events.clear();
+        rig.play(&loud);
+        let values = rig.count(|event| matches!(event, Event::Meter { value: Some(_), .. }));
+        assert_eq!(values, 0, "in bypass: {}", variant);
+        // In bypass from the start.
+        let mut disabled = variant.clone();
+        disabled.node.enabled = false;
+        let mut rig = Rig::of(&disabled);
+        rig.block = 1024;
+        rig.play(&loud);
+        assert_eq!(rig.count(|event| matches!(event, Event::Meter { .. })), 0, "{}", variant);
     }
 }
 

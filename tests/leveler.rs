@@ -452,7 +452,7 @@ fn it_tells_its_gain_and_what_it_hears() {
     let played = play_on(&mut rig, &at(-33.0, music(15.0)));
     let last = |wanted: usize| {
         let value = |event: &Event| match event {
-            Event::Meter { reading, value, .. } if *reading == wanted => Some(*value),
+            Event::Meter { reading, value, .. } if *reading == wanted => *value,
             _ => None,
         };
         rig.events.iter().rev().find_map(value).unwrap()

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer::media::{Depth, Sink};
-use lacquer_graph::metering::{Measurement, Meters, spectrum::Spectrum};
+use lacquer_graph::metering::{FLOOR, Measurement, Meters, spectrum::Spectrum};
 use lacquer_tests::daemon::lacquer;
-use lacquer_tests::signal::{Channels, db, gain, kaiser, noise, sine};
+use lacquer_tests::signal::{Channels, db, gain, kaiser, noise, silence, sine};
 use std::f64::consts::{PI, TAU};
 use std::path::PathBuf;
 use std::process::Command;
@@ -48,6 +48,30 @@ fn measure(input: &Channels) -> Measurement {
 #[track_caller]
 fn near(got: f64, wanted: f64, tolerance: f64, what: &str) {
     assert!((got - wanted).abs() <= tolerance, "{what}: {got:.3}, not {wanted}");
+}
+
+#[test]
+fn a_live_spectrum_and_histogram_show_what_is_there() {
+    // Of the thirds of an octave 1 kHz is the 18th, 100 Hz the 8th.
+    for (freq, at) in [(1_000.0, 17), (100.0, 7)] {
+        let mut spectrum = Spectrum::new(RATE, 2);
+        assert_eq!(spectrum.take_thirds(), None, "nothing was measured");
+        spectrum.add(&sine(freq, -20.0, RATE, 2, 98_304));
+        let levels = spectrum.take_thirds().unwrap();
+        assert_eq!(levels.len(), 31);
+        near(levels[at], -23.01, 0.1, &format!("{freq} Hz"));
+        // What was there before the last report counts no more, but for half a piece that reaches over.
+        spectrum.add(&silence(2, 32_768));
+        spectrum.take_thirds();
+        spectrum.add(&silence(2, 65_536));
+        assert!(spectrum.take_thirds().unwrap().iter().all(|level| *level == FLOOR));
+    }
+    let mut meters = Meters::new(RATE, 2);
+    assert_eq!(meters.loudness().bars(), None);
+    meters.add(&sine(1_000.0, -23.5, RATE, 2, 96_000));
+    // EBU Tech 3341: a stereo sine of -23.5 dBFS reads -23.5 LUFS; the bar from -24 to -23 is the 47th.
+    let bars = meters.loudness().bars().unwrap();
+    assert!(bars[46] > 99.9, "{bars:?}");
 }
 
 #[test]

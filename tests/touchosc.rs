@@ -6,6 +6,7 @@ use lacquer_control::address::Addresses;
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::plan::Plan;
+use lacquer_graph::reading::NO_READING;
 use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, lacquer, root};
 use lacquer_tests::tosc::{Control, draw, read, xml};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -153,6 +154,31 @@ fn everything_has_its_place_and_is_large_enough_for_a_finger() {
 }
 
 #[test]
+fn every_reading_has_a_bar_over_its_own_scale_and_its_unit_in_the_label() {
+    let folder = Folder::new("toscreadings");
+    let nodes =
+        "nodes: [{declick: {id: click}}, {dehum: {id: hum}}, {denoise: {id: hiss}}, {leveler: {id: lev}}]";
+    folder.write("a.yaml", nodes);
+    let all = folder.write("all.yaml", "name: All\naudio: {backend: null}\nchains: [a.yaml]\n");
+    let layout = write(&all, &folder.at("x.tosc"));
+    let loaded = lacquer::station::load::station(&all, None).unwrap();
+    let plan = Plan::new(&loaded.chains[0].spec, &loaded.station.audio.io, 48_000.0).unwrap();
+    for (node, row) in
+        plan.nodes.iter().flat_map(|node| node.node_type.readings.iter().map(move |row| (node, row)))
+    {
+        let [text, number] = Update::reading(&format!("node/{}/{}", node.id, row.name), row, Some(0.0));
+        let message = layout.all().into_iter().filter(|control| control.takes(&number));
+        let ends: Vec<[f64; 2]> = message.map(|control| control.messages[0].ends).collect();
+        assert!(
+            !ends.is_empty() && ends.iter().all(|ends| *ends == row.scale),
+            "{}: {ends:?}",
+            number.address
+        );
+        assert!(layout.all().iter().any(|control| control.takes(&text)), "{}", text.address);
+    }
+}
+
+#[test]
 fn every_parameter_of_every_chain_has_its_control_and_its_label() {
     let folder = Folder::new("toscall");
     for name in STATIONS {
@@ -230,7 +256,15 @@ fn play(name: &str, layout: &Control, daemon: &Daemon) {
         for line in lines {
             if line.address == "/error" {
                 errors.push(line);
-            } else if wanted.get(&line.address).is_some_and(|control| control.takes(&line)) {
+                continue;
+            }
+            // A bar without a reading is sent nothing; its text says so.
+            if let Some(bar) = line.address.strip_prefix("/text").filter(|bar| bar.starts_with("/meter/"))
+                && line.values == [Value::Text(NO_READING.to_owned())]
+            {
+                fed.insert(bar.to_owned());
+            }
+            if wanted.get(&line.address).is_some_and(|control| control.takes(&line)) {
                 fed.insert(line.address);
             }
         }

@@ -175,6 +175,8 @@ pub struct Subscription {
     pub meters_hz: f64,
     /// Whether values are told as text too, under `/text`.
     pub text: bool,
+    /// Whether readings that are arrays are sent too.
+    pub arrays: bool,
     /// Whether its own moves come back to it at once.
     pub echo: bool,
     /// The port at which it listens, where that is not the one it sends from.
@@ -183,6 +185,6 @@ pub struct Subscription {
 
 impl Default for Subscription {
     fn default() -> Self {
-        Self { seconds: 10, meters_hz: 20.0, text: false, echo: false, port: None }
+        Self { seconds: 10, meters_hz: 20.0, text: false, arrays: false, echo: false, port: None }
     }
 }

@@ -1,6 +1,7 @@
 //! What the conductor tells the surfaces: lines of address and values, which each surface writes its own way.
 
 use crate::value::Value;
+use lacquer_graph::reading::Reading;
 
 /// One line: an address and its values.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,12 +10,23 @@ pub struct Update {
     pub address: String,
     /// Its values.
     pub values: Vec<Value>,
+    /// What was measured, where it is a reading.
+    pub measured: Option<Measured>,
+}
+
+/// A reading: its row, and its value in the row's unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// The row.
+    pub row: &'static Reading,
+    /// The value; `None` where there is no reading, and of an array.
+    pub value: Option<f64>,
 }
 
 impl Update {
     /// A line.
     pub fn new(address: impl Into<String>, values: Vec<Value>) -> Self {
-        Self { address: address.into(), values }
+        Self { address: address.into(), values, measured: None }
     }
 
     /// A line with one number.
@@ -25,5 +37,45 @@ impl Update {
     /// A line of words.
     pub fn words(address: impl Into<String>, words: &[&str]) -> Self {
         Self::new(address, words.iter().map(|word| Value::Text((*word).to_owned())).collect())
+    }
+
+    /// A reading at `/meter/PATH` and as people read it, at `/text/meter/PATH`. The first has no value where there
+    /// is none: it is then not sent, but surfaces know that the address is there.
+    pub fn reading(path: &str, row: &'static Reading, value: Option<f64>) -> [Self; 2] {
+        let measured = Measured { row, value };
+        [format!("/text/meter/{path}"), format!("/meter/{path}")].map(|address| {
+            let values = measured.values(&address);
+            Self { address, values, measured: Some(measured) }
+        })
+    }
+
+    /// A reading of several numbers, at `/meter/PATH`.
+    pub fn array(path: &str, row: &'static Reading, values: impl IntoIterator<Item = f64>) -> Self {
+        let values = values.into_iter().map(Value::Number).collect();
+        Self { address: format!("/meter/{path}"), values, measured: Some(Measured { row, value: None }) }
+    }
+
+    /// Whether it says that there is no reading. Such a line is never sent.
+    pub fn is_none(&self) -> bool {
+        self.measured.is_some() && self.values.is_empty()
+    }
+
+    /// What is left of an earlier line of the same address and this later one, where only one is sent.
+    pub fn after(self, earlier: &Self) -> Self {
+        let (Some(measured), Some(before)) = (self.measured, earlier.measured) else { return self };
+        let (Some(value), Some(before)) = (measured.value, before.value) else { return self };
+        let measured = Measured { value: Some(measured.row.combine.of(before, value)), ..measured };
+        let values = measured.values(&self.address);
+        Self { values, measured: Some(measured), ..self }
+    }
+}
+
+impl Measured {
+    /// The values at `address`: a text or a number; nothing where there is no number.
+    fn values(&self, address: &str) -> Vec<Value> {
+        if address.starts_with("/text/") {
+            return vec![Value::Text(self.row.text(self.value))];
+        }
+        self.value.map(Value::Number).into_iter().collect()
     }
 }

@@ -1,32 +1,150 @@
-//! What a node may report of itself.
+//! Readings: what a node or a tap measures. A row holds for one of them on every surface: its name, its unit, how
+//! people read it, how several become one.
 
-use crate::param::Unit;
 use crate::param::text::{PROFILE_BANDS, Profile};
+use crate::param::{Unit, gain_to_db};
 
-/// Most readings of one kind.
-pub(crate) const MAX_READINGS: usize = 8;
+/// Most readings of one node type.
+pub const MAX_READINGS: usize = 8;
+/// Below this a level is sent as this, in dB: silence.
+pub const FLOOR: f64 = -120.0;
+/// What people read where there is no reading.
+pub const NO_READING: &str = "-";
 /// Most bands of a profile that one node tells in one report, so that no ring is flooded.
 const BANDS_A_REPORT: usize = 20;
 
-/// One row of a kind's readings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One row of what is measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// Its name in addresses.
     pub name: &'static str,
-    /// What it measures; a `Gain` is reported as a linear factor.
+    /// The unit in which it is sent. A node reports a `Gain` as a linear factor, everything else in its unit.
     pub unit: Unit,
     /// One sentence for people.
     pub help: &'static str,
+    /// Decimals that people read.
+    pub decimals: u8,
+    /// One number, or several.
+    pub shape: Shape,
+    /// Which of several is kept, where only one is sent.
+    pub combine: Combine,
+    /// What a bar shows from empty to full, in its unit. Where the first is the greater, the bar grows downwards.
+    pub scale: [f64; 2],
+}
+
+/// How many numbers a reading is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One.
+    Number,
+    /// At most so many.
+    Array(usize),
+}
+
+/// Which of several values is kept, where only one is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combine {
+    /// The newest.
+    Newest,
+    /// The highest, as of peaks.
+    Highest,
+    /// The lowest, as of gain reductions.
+    Lowest,
+}
+
+impl Combine {
+    /// What is kept of an earlier and a later value.
+    pub fn of(self, earlier: f64, later: f64) -> f64 {
+        match self {
+            Combine::Newest => later,
+            Combine::Highest => earlier.max(later),
+            Combine::Lowest => earlier.min(later),
+        }
+    }
 }
 
 /// Gain reduction: what most dynamics report.
-pub(crate) const REDUCTION: Reading =
-    Reading { name: "reduction", unit: Unit::Gain, help: "Largest gain reduction since the last report." };
+pub const REDUCTION: Reading =
+    Reading::new("reduction", Unit::Gain, "Largest gain reduction since the last report.")
+        .combine(Combine::Lowest)
+        .scale(0.0, -24.0);
 
-/// `[audio]` What a node has to say since the last report.
+impl Reading {
+    /// One number of which the newest is kept, with the decimals and the bar that are usual for its unit.
+    pub const fn new(name: &'static str, unit: Unit, help: &'static str) -> Self {
+        let decimals = match unit {
+            Unit::Count | Unit::PerSecond => 0,
+            Unit::Plain => 2,
+            _ => 1,
+        };
+        let scale = match unit {
+            Unit::Dbfs | Unit::Dbtp => [-60.0, 0.0],
+            Unit::Lufs => [-41.0, -5.0],
+            Unit::Gain | Unit::Db => [-12.0, 12.0],
+            Unit::Lu => [0.0, 24.0],
+            Unit::Plain => [0.0, 1.0],
+            _ => [0.0, 100.0],
+        };
+        Self { name, unit, help, decimals, shape: Shape::Number, combine: Combine::Newest, scale }
+    }
+
+    /// Sets how many decimals people read.
+    pub const fn decimals(mut self, decimals: u8) -> Self {
+        self.decimals = decimals;
+        self
+    }
+
+    /// Makes it an array of at most `most` numbers.
+    pub const fn array(mut self, most: usize) -> Self {
+        self.shape = Shape::Array(most);
+        self
+    }
+
+    /// Sets which of several values is kept.
+    pub const fn combine(mut self, combine: Combine) -> Self {
+        self.combine = combine;
+        self
+    }
+
+    /// Sets what a bar shows, from empty to full.
+    pub const fn scale(mut self, empty: f64, full: f64) -> Self {
+        self.scale = [empty, full];
+        self
+    }
+
+    /// What a node reported, in the reading's unit.
+    pub fn in_unit(&self, reported: f64) -> f64 {
+        match self.unit {
+            Unit::Gain => gain_to_db(reported).max(FLOOR),
+            _ => reported,
+        }
+    }
+
+    /// The value as people read it: `-3.2 dB`, `−∞` for silence, `-` where there is no reading.
+    pub fn text(&self, value: Option<f64>) -> String {
+        let Some(value) = value else { return NO_READING.to_owned() };
+        if value <= FLOOR && self.is_level() {
+            return "\u{2212}\u{221e}".to_owned();
+        }
+        let number = format!("{value:.*}", usize::from(self.decimals));
+        let is_zero = !number.contains(|digit: char| ('1'..='9').contains(&digit));
+        let number = if is_zero { number.trim_start_matches('-') } else { &number };
+        format!("{number} {}", self.unit.symbol()).trim_end().to_owned()
+    }
+
+    /// Whether it is a level, of which [`FLOOR`] is silence.
+    fn is_level(&self) -> bool {
+        matches!(self.unit, Unit::Gain | Unit::Db | Unit::Dbfs | Unit::Dbtp | Unit::Lufs)
+    }
+}
+
+/// `[audio]` What a node has measured since the last report. A reading is none until it is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Readings {
+    /// NaN where there is none.
     values: [f64; MAX_READINGS],
+    /// Whether a value was ever reported.
+    reported: [bool; MAX_READINGS],
     learned: Learned,
 }
 
@@ -42,8 +160,8 @@ struct Learned {
 /// What a node reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Report {
-    /// The value of a reading.
-    Reading(usize, f64),
+    /// The value of a reading, or that there is no longer one.
+    Reading(usize, Option<f64>),
     /// The level of a band that was learned, in dBFS.
     Learned(usize, f64),
 }
@@ -51,18 +169,19 @@ pub enum Report {
 impl Default for Readings {
     fn default() -> Self {
         let learned = Learned { levels: [f64::NAN; PROFILE_BANDS], next: PROFILE_BANDS };
-        Self { values: [f64::INFINITY; MAX_READINGS], learned }
+        Self { values: [f64::NAN; MAX_READINGS], reported: [false; MAX_READINGS], learned }
     }
 }
 
 impl Readings {
-    /// Notes a value of reading `slot` of which the lowest is to be told.
+    /// Notes a value of reading `slot` of which the lowest is reported. NaN is none.
     #[inline]
     pub fn low(&mut self, slot: usize, value: f64) {
+        // The least of a number and a NaN is the number.
         self.values[slot] = self.values[slot].min(value);
     }
 
-    /// Notes a value of reading `slot` of which the newest is to be told.
+    /// Notes a value of reading `slot` of which the newest is reported. NaN is none.
     #[inline]
     pub fn now(&mut self, slot: usize, value: f64) {
         self.values[slot] = value;
@@ -81,11 +200,14 @@ impl Readings {
         level
     }
 
-    /// Takes what is to be told.
-    pub(crate) fn take(&mut self, mut tell: impl FnMut(Report)) {
-        for (slot, value) in self.values.iter_mut().enumerate() {
-            let value = std::mem::replace(value, f64::INFINITY);
-            if value.is_finite() {
+    /// Takes the report. A node that is not heard has no readings. That a reading is gone is reported each time, so
+    /// that a queue without room loses it for a moment only.
+    pub(crate) fn take(&mut self, is_heard: bool, mut tell: impl FnMut(Report)) {
+        for (slot, (value, reported)) in self.values.iter_mut().zip(&mut self.reported).enumerate() {
+            let value = std::mem::replace(value, f64::NAN);
+            let value = (is_heard && value.is_finite()).then_some(value);
+            *reported |= value.is_some();
+            if *reported {
                 tell(Report::Reading(slot, value));
             }
         }
@@ -97,5 +219,56 @@ impl Readings {
                 tell(Report::Learned(band, level));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_is_written_by_its_row() {
+        let text = |reading: Reading, value: f64| reading.text(Some(value));
+        assert_eq!(text(REDUCTION, -3.24), "-3.2 dB");
+        assert_eq!(text(REDUCTION, -0.04), "0.0 dB");
+        assert_eq!(text(REDUCTION, FLOOR), "\u{2212}\u{221e}");
+        assert_eq!(text(Reading::new("clicks", Unit::PerSecond, ""), 2.0), "2 /s");
+        assert_eq!(text(Reading::new("frequency", Unit::Hz, "").decimals(2), 50.043), "50.04 Hz");
+        assert_eq!(text(Reading::new("correlation", Unit::Plain, ""), -0.354), "-0.35");
+        assert_eq!(text(Reading::new("clips", Unit::Count, ""), 3.0), "3");
+        assert_eq!(text(Reading::new("drift", Unit::Ppm, ""), -150.0), "-150.0 ppm", "no level: no silence");
+        assert_eq!(REDUCTION.text(None), "-");
+        assert_eq!((REDUCTION.in_unit(0.0), REDUCTION.in_unit(1.0)), (FLOOR, 0.0));
+    }
+
+    fn taken(readings: &mut Readings, is_heard: bool) -> Vec<Report> {
+        let mut reports = Vec::new();
+        readings.take(is_heard, |report| reports.push(report));
+        reports
+    }
+
+    #[test]
+    fn what_is_not_measured_is_no_reading() {
+        let mut readings = Readings::default();
+        assert_eq!(taken(&mut readings, true), []);
+        readings.low(0, f64::NAN);
+        assert_eq!(taken(&mut readings, true), []);
+        [0.5, 0.25, f64::NAN, 1.0].into_iter().for_each(|value| readings.low(0, value));
+        [3.0, 4.0].into_iter().for_each(|value| readings.now(2, value));
+        let reading = |slot, value| Report::Reading(slot, value);
+        assert_eq!(taken(&mut readings, true), [reading(0, Some(0.25)), reading(2, Some(4.0))]);
+        assert_eq!(taken(&mut readings, true), [reading(0, None), reading(2, None)], "since the last report");
+    }
+
+    #[test]
+    fn a_node_that_is_not_heard_has_no_readings() {
+        let mut readings = Readings::default();
+        readings.low(0, 0.5);
+        assert_eq!(taken(&mut readings, false), []);
+        assert_eq!(taken(&mut readings, true), [], "what was measured unheard is gone");
+        readings.low(0, 0.5);
+        assert_eq!(taken(&mut readings, true).len(), 1);
+        readings.low(0, 0.5);
+        assert_eq!(taken(&mut readings, false), [Report::Reading(0, None)]);
     }
 }

@@ -129,7 +129,7 @@ fn asked(row: &str, address: &str, part: &str, values: &[Value]) -> Request {
     }
 }
 
-/// `/subscribe [seconds] [words]`: `text`, `echo`, `meters HZ`, `port N`.
+/// `/subscribe [seconds] [words]`: `text`, `arrays`, `echo`, `meters HZ`, `port N`.
 fn wish(values: &[Value]) -> Result<Subscription, String> {
     let mut wish = Subscription::default();
     for value in values {
@@ -144,6 +144,7 @@ fn wish(values: &[Value]) -> Result<Subscription, String> {
         let (word, number) = text.split_once(' ').map_or((text, ""), |(word, number)| (word, number.trim()));
         match (word, number.parse::<f64>()) {
             ("text", _) if number.is_empty() => wish.text = true,
+            ("arrays", _) if number.is_empty() => wish.arrays = true,
             ("echo", _) if number.is_empty() => wish.echo = true,
             ("meters", Ok(hz)) if (0.0..=FASTEST_METERS).contains(&hz) => wish.meters_hz = hz,
             ("port", Ok(_)) if number.parse::<u16>().is_ok_and(|port| port > 0) => {
@@ -151,7 +152,7 @@ fn wish(values: &[Value]) -> Result<Subscription, String> {
             }
             _ => {
                 return Err(format!(
-                    "\"{text}\" is not understood; there are \"text\", \"echo\", \"meters HZ\" (0 to {FASTEST_METERS}) and \"port N\""
+                    "\"{text}\" is not understood; there are \"text\", \"arrays\", \"echo\", \"meters HZ\" (0 to {FASTEST_METERS}) and \"port N\""
                 ));
             }
         }

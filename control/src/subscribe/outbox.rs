@@ -6,7 +6,6 @@
 use crate::request::Subscription;
 use crate::subscribe::subscription::is_meter;
 use crate::update::Update;
-use crate::value::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,7 @@ pub struct Outbox {
 
 #[derive(Debug)]
 struct Pending {
-    values: Vec<Value>,
+    line: Update,
     due: Instant,
 }
 
@@ -42,7 +41,11 @@ impl Outbox {
     pub fn put(&mut self, lines: Vec<Update>, wish: &Subscription, now: Instant) -> Vec<Update> {
         let mut at_once = Vec::new();
         for line in lines {
-            if !wish.has(&line.address) {
+            if !wish.has(&line) {
+                continue;
+            }
+            if line.is_none() {
+                self.waiting.remove(&line.address);
                 continue;
             }
             if !is_state(&line) {
@@ -58,11 +61,10 @@ impl Outbox {
                 false => self.told.get(&line.address).map_or(now, |told| (*told + BETWEEN).max(now)),
             };
             match self.waiting.get_mut(&line.address) {
-                Some(letter) => {
-                    let values = merged(&line.address, &letter.values, line.values);
-                    *letter = Pending { values, due: due.min(letter.due) };
+                Some(pending) => {
+                    *pending = Pending { line: line.after(&pending.line), due: due.min(pending.due) };
                 }
-                None => _ = self.waiting.insert(line.address, Pending { values: line.values, due }),
+                None => _ = self.waiting.insert(line.address.clone(), Pending { line, due }),
             }
         }
         at_once
@@ -71,11 +73,11 @@ impl Outbox {
     /// The client has moved these values itself: what waited of them is old. Where another's move was told to it
     /// a short time ago, it is told what holds, once they rest.
     pub fn own(&mut self, lines: Vec<Update>, wish: &Subscription, now: Instant) {
-        for line in lines.into_iter().filter(|line| wish.has(&line.address)) {
+        for line in lines.into_iter().filter(|line| wish.has(line)) {
             let waited = self.waiting.remove(&line.address).is_some();
             let crossed = self.told.get(&line.address).is_some_and(|told| now < *told + CROSSING);
             if waited || crossed {
-                self.waiting.insert(line.address, Pending { values: line.values, due: now + RESTED });
+                self.waiting.insert(line.address.clone(), Pending { line, due: now + RESTED });
             }
         }
     }
@@ -85,17 +87,17 @@ impl Outbox {
         if self.next().is_none_or(|next| next > now) {
             return Vec::new();
         }
-        let due = self.waiting.iter().filter(|(_, letter)| letter.due <= now);
+        let due = self.waiting.iter().filter(|(_, pending)| pending.due <= now);
         let due: Vec<String> = due.map(|(address, _)| address.clone()).collect();
         let mut lines = Vec::with_capacity(due.len());
         for address in due {
-            let Some(letter) = self.waiting.remove(&address) else { continue };
+            let Some(pending) = self.waiting.remove(&address) else { continue };
             if is_meter(&address) {
                 self.next_meters = wish.meters_every().map(|every| now + every);
             } else {
-                self.told.insert(address.clone(), now);
+                self.told.insert(address, now);
             }
-            lines.push(Update::new(address, letter.values));
+            lines.push(pending.line);
         }
         self.told.retain(|_, told| now < *told + CROSSING);
         lines
@@ -103,28 +105,18 @@ impl Outbox {
 
     /// When something is due next.
     pub fn next(&self) -> Option<Instant> {
-        self.waiting.values().map(|letter| letter.due).min()
-    }
-}
-
-/// What is shown of readings of which only one is told: of peaks the highest, of gain reductions the deepest.
-fn merged(address: &str, was: &[Value], is: Vec<Value>) -> Vec<Value> {
-    if !is_meter(address) {
-        return is;
-    }
-    let name = address.rsplit('/').next().unwrap_or_default();
-    match (was, is.as_slice()) {
-        ([Value::Number(was)], [Value::Number(is)]) if name == "peak" => vec![Value::Number(was.max(*is))],
-        ([Value::Number(was)], [Value::Number(is)]) if name.starts_with("reduction") => {
-            vec![Value::Number(was.min(*is))]
-        }
-        _ => is,
+        self.waiting.values().map(|pending| pending.due).min()
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
+    use crate::value::Value;
+    use lacquer_graph::metering::READINGS;
+    use lacquer_graph::param::Unit;
+    use lacquer_graph::reading::{REDUCTION, Reading};
 
     const GAIN: &str = "/norm/level/gain";
 
@@ -168,13 +160,61 @@ mod tests {
         for look in 0..40 {
             let now = start + Duration::from_millis(50 * look);
             let value = if look == 21 { -3.0 } else { -20.0 };
-            mail.put(line("/meter/output/peak", value), &wish, now);
+            mail.put(peak(value), &wish, now);
             told.extend(mail.due(&wish, now));
         }
         assert!((9..=11).contains(&told.len()), "{} in 2 s", told.len());
-        assert!(told.contains(&line("/meter/output/peak", -3.0)[0]));
+        assert!(told.contains(&peak(-3.0)[1]));
         let (mut mail, none) = (Outbox::default(), Subscription { meters_hz: 0.0, ..wish });
-        assert_eq!(mail.put(line("/meter/output/peak", 0.0), &none, start), []);
+        assert_eq!(mail.put(peak(0.0), &none, start), []);
         assert_eq!(mail.due(&none, start + Duration::from_secs(9)).len(), 0);
+    }
+
+    /// The row of a tap's reading.
+    fn row(name: &str) -> &'static Reading {
+        READINGS.iter().map(|(row, _)| row).find(|row| row.name == name).unwrap()
+    }
+
+    fn peak(value: f64) -> Vec<Update> {
+        Update::reading("output/peak", row("peak"), Some(value)).into()
+    }
+
+    #[test]
+    fn of_several_readings_the_row_says_which_is_sent_and_its_text_is_of_the_same() {
+        let wish = Subscription { text: true, ..Subscription::default() };
+        // The path has another name than the row: names say nothing.
+        for (row, wanted) in [(row("peak"), -3.0), (&REDUCTION, -20.0), (row("momentary"), -9.0)] {
+            let (mut mail, start) = (Outbox::default(), Instant::now());
+            for value in [-12.0, -3.0, -20.0, -9.0] {
+                mail.put(Update::reading("some/where", row, Some(value)).into(), &wish, start);
+            }
+            let mut sent = mail.due(&wish, start);
+            sent.sort_by(|one, other| other.address.cmp(&one.address));
+            assert_eq!(sent, Update::reading("some/where", row, Some(wanted)), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn where_there_is_no_reading_nothing_is_sent_but_a_dash_as_text() {
+        let wish = Subscription { text: true, ..Subscription::default() };
+        let (mut mail, start) = (Outbox::default(), Instant::now());
+        mail.put(peak(-3.0), &wish, start);
+        let at_once = mail.put(Update::reading("output/peak", row("peak"), None).into(), &wish, start);
+        assert_eq!(at_once, []);
+        let sent = mail.due(&wish, start);
+        let sent: Vec<_> = sent.into_iter().map(|line| (line.address, line.values)).collect();
+        assert_eq!(sent, [("/text/meter/output/peak".to_owned(), vec![Value::Text("-".to_owned())])]);
+    }
+
+    #[test]
+    fn arrays_are_sent_to_those_who_ask_for_them() {
+        static BANDS: Reading = Reading::new("bands", Unit::Dbfs, "").array(3);
+        let lines = || vec![Update::array("output/bands", &BANDS, [1.0, 2.0, 3.0])];
+        for arrays in [false, true] {
+            let wish = Subscription { arrays, ..Subscription::default() };
+            let (mut mail, start) = (Outbox::default(), Instant::now());
+            mail.put(lines(), &wish, start);
+            assert_eq!(mail.due(&wish, start), if arrays { lines() } else { vec![] });
+        }
     }
 }

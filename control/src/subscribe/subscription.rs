@@ -1,6 +1,8 @@
 //! Which updates a subscriber wants.
 
 use crate::request::Subscription;
+use crate::update::Update;
+use lacquer_graph::reading::Shape;
 use std::time::Duration;
 
 /// Whether an address is one of the meters'.
@@ -9,9 +11,12 @@ pub fn is_meter(address: &str) -> bool {
 }
 
 impl Subscription {
-    /// Whether lines of this address are wanted.
-    pub fn has(&self, address: &str) -> bool {
-        (self.text || !address.starts_with("/text/")) && (self.meters_hz > 0.0 || !is_meter(address))
+    /// Whether the line is wanted.
+    pub fn has(&self, line: &Update) -> bool {
+        let is_array = line.measured.is_some_and(|measured| matches!(measured.row.shape, Shape::Array(_)));
+        (self.text || !line.address.starts_with("/text/"))
+            && (self.meters_hz > 0.0 || !is_meter(&line.address))
+            && (self.arrays || !is_array)
     }
 
     /// Time between two tellings of the meters.

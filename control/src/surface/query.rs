@@ -8,6 +8,7 @@ use crate::subscribe::subscription::is_meter;
 use crate::update::Update;
 use crate::value::Value;
 use lacquer_graph::param::Unit;
+use lacquer_graph::reading::{Reading, Shape};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,7 +28,15 @@ const WRITE: u8 = 2;
 #[derive(Default)]
 pub struct Query {
     places: Arc<Vec<Place>>,
-    values: BTreeMap<String, Vec<Value>>,
+    values: BTreeMap<String, Known>,
+}
+
+/// What is known of an address.
+struct Known {
+    /// Its values; none where there is no reading.
+    values: Vec<Value>,
+    /// Its row, where it is a reading.
+    row: Option<&'static Reading>,
 }
 
 /// Why a question has no answer: the HTTP status of it.
@@ -55,6 +64,7 @@ impl Query {
         self.places = places;
         let is_of_chain = |address: &str| {
             ["/node/", "/norm/", "/text/", "/meter/node/"].iter().any(|tree| address.starts_with(tree))
+                && (!address.starts_with("/text/meter/") || address.starts_with("/text/meter/node/"))
         };
         self.values.retain(|address, _| !is_of_chain(address));
     }
@@ -63,15 +73,32 @@ impl Query {
     pub fn take(&mut self, lines: &[Update]) {
         for line in lines {
             let is_state = !line.address.starts_with("/event/") && line.address != "/error";
-            if is_state && !line.values.is_empty() {
-                self.values.insert(line.address.clone(), line.values.clone());
+            if is_state && (line.is_none() || !line.values.is_empty()) {
+                let row = line.measured.map(|measured| measured.row);
+                self.values.insert(line.address.clone(), Known { values: line.values.clone(), row });
+            }
+            let is_done = line.values.first() == Some(&Value::Text("done".to_owned()));
+            if line.address == "/event/swap" && is_done {
+                self.forget_gone_nodes();
             }
         }
     }
 
-    /// The value behind an address, as far as it was told.
+    /// During a swap the nodes of the chain before still report. What is no longer on air has no readings.
+    fn forget_gone_nodes(&mut self) {
+        let places = &self.places;
+        let node = |address: &str| {
+            let path = address.strip_prefix("/text").unwrap_or(address);
+            path.strip_prefix("/meter/node/").and_then(|path| path.split('/').next()).map(str::to_owned)
+        };
+        let is_there =
+            |id: &str| places.iter().any(|place| place.path.split('/').nth(1).is_some_and(|part| part == id));
+        self.values.retain(|address, _| node(address).is_none_or(|id| is_there(&id)));
+    }
+
+    /// The value behind an address, as far as there is one and it was told.
     pub fn value(&self, address: &str) -> Option<&[Value]> {
-        self.values.get(address).map(Vec::as_slice)
+        self.values.get(address).map(|known| known.values.as_slice()).filter(|values| !values.is_empty())
     }
 
     /// What the host is and can.
@@ -121,13 +148,17 @@ impl Query {
             address.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let mut leaves: BTreeMap<String, Map<String, Json>> = BTreeMap::new();
-        for (address, values) in self.values.iter().filter(|(address, _)| is_wanted(address)) {
+        for (address, known) in self.values.iter().filter(|(address, _)| is_wanted(address)) {
             let access = match commands::of(address) {
                 Some((command, _)) => access(command.nature),
                 None if is_meter(address) => READ,
                 None => READ | WRITE,
             };
-            leaves.insert(address.clone(), leaf(&types(values), access, ""));
+            let leaf = match known.row {
+                Some(row) => of_reading(row, address.starts_with("/text/")),
+                None => leaf(&types(&known.values), access, ""),
+            };
+            leaves.insert(address.clone(), leaf);
         }
         let shown = COMMANDS.iter().filter(|command| !command.tags.is_empty() && is_wanted(command.address));
         for command in shown {
@@ -144,7 +175,7 @@ impl Query {
         }
         for (address, leaf) in &mut leaves {
             let is_readable = leaf["ACCESS"].as_u64().is_some_and(|access| access & u64::from(READ) != 0);
-            if let Some(values) = self.values.get(address).filter(|_| is_readable) {
+            if let Some(values) = self.value(address).filter(|_| is_readable) {
                 leaf.insert("TYPE".to_owned(), json!(types(values)));
                 leaf.insert("VALUE".to_owned(), values.iter().map(plain).collect());
             }
@@ -190,15 +221,34 @@ fn of_place(place: &Place, tree: Tree) -> Map<String, Json> {
     if tags == "f" {
         leaf.insert("CLIPMODE".to_owned(), json!(["both"]));
     }
-    let unit = match row.unit {
-        _ if tree != Tree::Node => "",
+    let unit = unit(row.unit);
+    if tree == Tree::Node && !unit.is_empty() {
+        leaf.insert("UNIT".to_owned(), json!([unit]));
+    }
+    leaf
+}
+
+/// How OSCQuery writes a unit.
+fn unit(unit: Unit) -> &'static str {
+    match unit {
         Unit::Gain | Unit::Db | Unit::Dbfs | Unit::Dbtp => "gain.db-raw",
         Unit::Hz => "time.hz",
         Unit::Ms => "time.ms",
         unit => unit.symbol(),
+    }
+}
+
+/// A reading, with its row's unit and help.
+fn of_reading(row: &Reading, is_text: bool) -> Map<String, Json> {
+    let count = match row.shape {
+        Shape::Number => 1,
+        Shape::Array(most) => most,
     };
-    if !unit.is_empty() {
-        leaf.insert("UNIT".to_owned(), json!([unit]));
+    let tags = if is_text { "s".to_owned() } else { "f".repeat(count) };
+    let mut leaf = leaf(&tags, READ, row.help);
+    let unit = unit(row.unit);
+    if !is_text && !unit.is_empty() {
+        leaf.insert("UNIT".to_owned(), vec![unit; count].into());
     }
     leaf
 }

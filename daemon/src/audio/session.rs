@@ -102,8 +102,8 @@ impl Inside {
     /// With the callback that is its other half, which leaves its thread at `mark`.
     fn new(audio: &Audio, rate: f64, mark: &Mark) -> (Callback, Self) {
         let first = |groups: &[Group]| groups.first().map_or(1, |group| group.channels);
-        let (before, input) = taps::tap("input", first(&audio.io.inputs), rate);
-        let (after, output) = taps::tap("output", first(&audio.io.outputs), rate);
+        let (before, input) = taps::tap(taps::TAPS[0], first(&audio.io.inputs), rate);
+        let (after, output) = taps::tap(taps::TAPS[1], first(&audio.io.outputs), rate);
         let (wire, end) = queues();
         let seat = Engine::new(&audio.io, rate);
         let trace = Arc::clone(seat.trace());

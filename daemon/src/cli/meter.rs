@@ -120,33 +120,28 @@ fn table(measured: &Measured) -> String {
     let minutes = (seconds / 60.0).floor();
     let mut text =
         format!("{file}\n{channels} channels, {rate} Hz, {minutes}:{:04.1}\n\n", seconds - 60.0 * minutes);
-    let rows = [
-        ("integrated loudness", reading.integrated, "LUFS"),
-        ("loudness range", reading.range, "LU"),
-        ("highest momentary", reading.maxmomentary, "LUFS"),
-        ("highest short-term", reading.maxshortterm, "LUFS"),
-        ("true peak", reading.truepeak, "dBTP"),
-        ("sample peak", reading.peak, "dBFS"),
-        ("RMS", reading.rms, "dBFS"),
-        ("crest", reading.crest, "dB"),
-        ("PLR", reading.plr, "LU"),
-        ("PSR", reading.psr, "LU"),
-        ("correlation", reading.correlation, ""),
-        ("balance", reading.balance, "dB"),
-        ("DC", reading.dc, "dBFS"),
-        ("clips", reading.clips, ""),
-        ("NaN or infinite", reading.nonfinite, ""),
+    let titles = [
+        ("integrated loudness", "integrated"),
+        ("loudness range", "range"),
+        ("highest momentary", "maxmomentary"),
+        ("highest short-term", "maxshortterm"),
+        ("true peak", "truepeak"),
+        ("sample peak", "peak"),
+        ("RMS", "rms"),
+        ("crest", "crest"),
+        ("PLR", "plr"),
+        ("PSR", "psr"),
+        ("correlation", "correlation"),
+        ("balance", "balance"),
+        ("DC", "dc"),
+        ("clips", "clips"),
+        ("NaN or infinite", "nonfinite"),
     ];
-    for (name, value, unit) in rows {
-        let digits = if matches!(name, "clips" | "NaN or infinite") {
-            0
-        } else if unit.is_empty() {
-            2
-        } else {
-            1
-        };
+    for (title, name) in titles {
+        let Some((row, value)) = reading.of(name) else { continue };
+        let digits = usize::from(row.decimals);
         let number = if value <= FLOOR { "-inf".to_owned() } else { format!("{value:.digits$}") };
-        text += format!("{name:<22}{number:>8} {unit}").trim_end();
+        text += format!("{title:<22}{number:>8} {}", row.unit.symbol()).trim_end();
         text += "\n";
     }
     if measured.rate < LOWEST_RATE {
@@ -162,8 +157,8 @@ fn to_json(measured: &Measured, warnings: &[String]) -> serde_json::Value {
     // JSON has no infinities.
     let level =
         |value: f64| if value > FLOOR { json!((value * 1000.0).round() / 1000.0) } else { json!(null) };
-    let readings = measured.reading.all().map(|(name, value, _)| (name.to_owned(), level(value)));
-    let mut all: serde_json::Map<_, _> = readings.into_iter().collect();
+    let readings = measured.reading.all().map(|(row, value)| (row.name.to_owned(), level(value)));
+    let mut all: serde_json::Map<_, _> = readings.collect();
     let first = measured
         .intake
         .first

@@ -98,7 +98,14 @@ fn describe(node_type: &NodeType) -> Value {
     let readings: Vec<_> = node_type
         .readings
         .iter()
-        .map(|reading| json!({"name": reading.name, "unit": reading.unit.symbol(), "help": reading.help}))
+        .map(|reading| {
+            json!({
+                "name": reading.name,
+                "unit": reading.unit.symbol(),
+                "decimals": reading.decimals,
+                "help": reading.help,
+            })
+        })
         .collect();
     let text = |text: &Text| json!({"name": text.name, "takes": text.form.allowed(), "help": text.help});
     let texts: Vec<_> = node_type.texts.iter().map(text).collect();

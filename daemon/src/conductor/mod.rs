@@ -20,6 +20,7 @@ pub(crate) mod status;
 
 use crate::audio::session::{Cabling, Opening, Session};
 use crate::conductor::on_air::OnAir;
+use crate::conductor::readings::NodeReadings;
 use crate::conductor::report::Health;
 use crate::process::restart::Note;
 use crate::process::state_file::Kept;
@@ -131,9 +132,7 @@ pub struct Conductor {
     /// How often the watchdog is fed, and when next.
     watchdog: Option<(Duration, Instant)>,
     threads: Watcher,
-    /// What the nodes have said since it was last told, as it will be told: the lowest of a gain, in dB; the
-    /// newest of all else.
-    readings: BTreeMap<String, f64>,
+    readings: NodeReadings,
     next_meters: Instant,
     /// Since when the output fades out for the end.
     ending: Option<Instant>,
@@ -177,7 +176,7 @@ impl Conductor {
             learning: Learning::default(),
             watchdog: systemd::watchdog().map(|every| (every, now)),
             threads: Watcher::new(now),
-            readings: BTreeMap::new(),
+            readings: NodeReadings::default(),
             next_meters: now,
             ending: None,
             ended: false,
@@ -387,7 +386,8 @@ impl Conductor {
             Request::BypassMatched(on) => self.match_bypass(by, on),
             Request::Subscribe(wish) => {
                 let lines = self.everything();
-                let wanted = lines.into_iter().filter(|line| wish.has(&line.address)).collect();
+                let is_wanted = |line: &Update| wish.has(line) && !line.is_none();
+                let wanted = lines.into_iter().filter(is_wanted).collect();
                 self.note_all(&SurfaceMessage::Subscribe { peer: by, wish });
                 self.tell(Recipients::One(by), wanted);
             }

@@ -9,13 +9,65 @@ use lacquer_control::peer::Peer;
 use lacquer_control::subscribe::Recipients;
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
-use lacquer_graph::param::Unit;
-use lacquer_graph::run::chain::reduction_db;
+use lacquer_graph::reading::Reading;
 use lacquer_graph::run::engine::Event;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use tracing::{error, info, warn};
 
+/// What the nodes on air have measured, by `node/ID/NAME`.
+#[derive(Default)]
+pub(super) struct NodeReadings {
+    /// The newest value of each reading that there is.
+    latest: BTreeMap<String, (&'static Reading, f64)>,
+    /// What has changed since it was last sent; `None` where there is no longer a reading.
+    changed: BTreeMap<String, (&'static Reading, Option<f64>)>,
+}
+
+impl NodeReadings {
+    /// Takes what a node reported, in the row's unit.
+    fn note(&mut self, path: String, row: &'static Reading, value: Option<f64>) {
+        let Some(value) = value else {
+            if self.latest.remove(&path).is_some() {
+                self.changed.insert(path, (row, None));
+            }
+            return;
+        };
+        let kept = match self.changed.get(&path) {
+            Some((_, Some(before))) => row.combine.of(*before, value),
+            _ => value,
+        };
+        self.latest.insert(path.clone(), (row, value));
+        self.changed.insert(path, (row, Some(kept)));
+    }
+
+    /// Nothing is measured yet. Those that had a value are sent as having none, if they `stay`.
+    pub fn clear(&mut self, stays: impl Fn(&str) -> bool) {
+        let had = std::mem::take(&mut self.latest).into_iter().filter(|(path, _)| stays(path));
+        self.changed = had.map(|(path, (row, _))| (path, (row, None))).collect();
+    }
+
+    /// The newest value, if there is one.
+    pub fn latest(&self, path: &str) -> Option<f64> {
+        self.latest.get(path).map(|(_, value)| *value)
+    }
+
+    /// What has changed since this was last asked.
+    pub fn take_changed(&mut self) -> impl Iterator<Item = (String, (&'static Reading, Option<f64>))> {
+        std::mem::take(&mut self.changed).into_iter()
+    }
+}
+
 impl Conductor {
+    /// The readings of the nodes whose addresses are answered.
+    pub(super) fn node_rows(&self) -> impl Iterator<Item = (String, &'static Reading)> {
+        let nodes = self.air.newest().map_or(&[][..], |airing| &airing.plan.nodes);
+        let path = |id: &str, row: &Reading| format!("node/{id}/{}", row.name);
+        nodes
+            .iter()
+            .flat_map(move |node| node.node_type.readings.iter().map(move |row| (path(&node.id, row), row)))
+    }
+
     /// Takes all that the audio thread has told.
     pub(super) fn listen(&mut self, now: Instant) {
         while let Some(reading) = self.link.as_mut().and_then(|link| link.wire.next_event()) {
@@ -62,8 +114,9 @@ impl Conductor {
             }
             Event::OnAir { generation } => {
                 let next = self.air.arrived(generation);
-                // What the old chain's nodes last did is told no more.
-                self.readings.clear();
+                // What the nodes of the chain before measured does not hold for this one's.
+                let known: BTreeSet<String> = self.node_rows().map(|(path, _)| path).collect();
+                self.readings.clear(|path| known.contains(path));
                 self.learning.only(generation);
                 let name = self.air.heard().map(|airing| airing.name.clone()).unwrap_or_default();
                 info!(chain = name, "{name} is on air");
@@ -90,13 +143,10 @@ impl Conductor {
             }
             Event::Meter { generation, node, reading, value } => {
                 if let Some(node) = self.air.node(generation, node)
-                    && let Some(reading) = node.node_type.readings.get(reading)
+                    && let Some(row) = node.node_type.readings.get(reading)
                 {
-                    let path = format!("/meter/node/{}/{}", node.id, reading.name);
-                    let is_gain = reading.unit == Unit::Gain;
-                    let value = if is_gain { reduction_db(value) } else { value };
-                    let kept = self.readings.entry(path).or_insert(value);
-                    *kept = if is_gain { kept.min(value) } else { value };
+                    let path = format!("node/{}/{}", node.id, row.name);
+                    self.readings.note(path, row, value.map(|value| row.in_unit(value)));
                 }
             }
             Event::Learned { generation, node, band, level } => self.learned((generation, node), band, level),

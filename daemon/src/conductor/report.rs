@@ -4,6 +4,8 @@ use crate::audio::xruns::Xruns;
 use lacquer_control::message::{LOAD_BARS, Load};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
+use lacquer_graph::param::Unit;
+use lacquer_graph::reading::{Combine, Reading};
 use std::time::{Duration, Instant};
 
 /// At least so long between two log lines about the same trouble.
@@ -11,6 +13,21 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// So long a callback may take where the server waits for its clients: one of them may write to a slow disk.
 const FREEWHEEL: Duration = Duration::from_secs(60);
+
+/// The readings under `/meter/load`.
+pub static LOAD: [Reading; 2] = [
+    Reading::new("mean", Unit::Percent, "Mean share of its deadline that the audio callback took."),
+    Reading::new("peak", Unit::Percent, "Highest share of its deadline that the audio callback took.")
+        .combine(Combine::Highest),
+];
+/// The readings under `/meter/join`.
+pub static JOIN: [Reading; 4] = [
+    Reading::new("fill_ms", Unit::Ms, "Audio that waits between the input and the output device.")
+        .decimals(3),
+    Reading::new("drift_ppm", Unit::Ppm, "Drift of the input device's clock against the output device's."),
+    Reading::new("ratio", Unit::Plain, "Ratio of the two sample rates, as it is resampled.").decimals(7),
+    Reading::new("nonfinite", Unit::Count, "Samples of the input device that were a NaN or an infinity."),
+];
 
 /// Load, xruns and faults since the start.
 pub struct Health {
@@ -99,13 +116,9 @@ impl Health {
         due(&mut self.spoke_of_input, now)
     }
 
-    /// The load as meters, if there is a new reading.
-    pub fn fresh(&mut self) -> Vec<Update> {
-        if !std::mem::take(&mut self.is_fresh) {
-            return Vec::new();
-        }
-        let percent = |name: &str, share: f32| Update::number(format!("/meter/load/{name}"), percent(share));
-        vec![percent("mean", self.load.mean), percent("peak", self.load.peak)]
+    /// The load as in [`LOAD`], if it was measured since this was last asked.
+    pub fn fresh(&mut self) -> Option<[f64; 2]> {
+        std::mem::take(&mut self.is_fresh).then(|| [self.load.mean, self.load.peak].map(percent))
     }
 
     /// Everything, as lines under `/status`.

@@ -7,6 +7,7 @@ use crate::process::{supervise, systemd};
 use crate::station::Backend;
 use crossbeam_channel::{Receiver, TryRecvError};
 use lacquer_control::message::ToAudio;
+use lacquer_control::subscribe::Recipients;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -113,7 +114,9 @@ impl Conductor {
     /// Closes the link on a thread of its own: leaving a server that does not answer, that is changing or that has gone may
     /// take for ever.
     pub(super) fn leave(&mut self) {
+        let no_readings = self.no_readings();
         let Some(link) = self.link.take() else { return };
+        self.tell(Recipients::All, no_readings);
         link.keep(&mut self.cabling);
         let left = supervise::run_once("leaving", move || link.close());
         match left {

@@ -2,12 +2,12 @@
 
 use super::Conductor;
 use crate::audio::session::Session;
-use crate::audio::taps::meters::{FLOOR, text};
+use crate::audio::taps::TAPS;
+use crate::conductor::report::{JOIN, LOAD};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
-use lacquer_graph::param::Unit;
-use lacquer_graph::plan::PlanNode;
+use lacquer_graph::metering::{HISTOGRAM, READINGS, SPECTRUM};
 use lacquer_graph::reading::Reading;
 use std::sync::Arc;
 
@@ -39,20 +39,10 @@ impl Conductor {
                 lines.extend(place.lines(&value));
             }
         }
-        lines.extend(self.quiet_readings());
+        lines.extend(
+            self.node_rows().flat_map(|(path, row)| Update::reading(&path, row, self.readings.latest(&path))),
+        );
         lines
-    }
-
-    /// What the nodes' readings are while they have nothing to tell: an EQ that is not dynamic never has.
-    fn quiet_readings(&self) -> Vec<Update> {
-        let nodes = self.air.newest().map_or(&[][..], |airing| &airing.plan.nodes);
-        let readings =
-            nodes.iter().flat_map(|node| node.node_type.readings.iter().map(move |reading| (node, reading)));
-        let quiet = |(node, reading): (&PlanNode, &Reading)| {
-            let value = if reading.unit == Unit::Lufs { FLOOR } else { 0.0 };
-            reading_lines((format!("/meter/node/{}/{}", node.id, reading.name), value))
-        };
-        readings.flat_map(quiet).collect()
     }
 
     /// Tells all surfaces which addresses there are now, and everything that holds.
@@ -96,12 +86,7 @@ impl Conductor {
             let state = if join.is_running { "running" } else { "waiting for the input" };
             lines.extend([words("join", state), number("join_slips", join.slips as f64)]);
         }
-        lines.extend(
-            self.join_lines().into_iter().map(|line| Update {
-                address: line.address.replace("/meter/join/", "/status/join_"),
-                ..line
-            }),
-        );
+        lines.extend(self.join().map(|(row, value)| number(&format!("join_{}", row.name), value)));
         lines.extend(self.health.lines());
         let threads = match self.threads.late() {
             late if late.is_empty() => "running".to_owned(),
@@ -116,33 +101,43 @@ impl Conductor {
     }
 
     /// How the input device is joined to the output device.
-    fn join_lines(&self) -> Vec<Update> {
-        let Some(join) = self.link.as_ref().and_then(Session::joined) else { return Vec::new() };
-        let line = |name: &str, value: f64, digits: f64| {
-            Update::number(format!("/meter/join/{name}"), (value * digits).round() / digits)
-        };
-        vec![
-            line("fill_ms", join.fill_ms, 1e3),
-            line("drift_ppm", join.drift_ppm, 10.0),
-            line("ratio", join.ratio, 1e7),
-            line("nonfinite", join.nonfinite as f64, 1.0),
-        ]
+    fn join(&self) -> impl Iterator<Item = (&'static Reading, f64)> {
+        let join = self.link.as_ref().and_then(Session::joined);
+        let values =
+            join.map(|join| [join.fill_ms, join.drift_ppm, join.ratio, join.nonfinite as f64]).into_iter();
+        values.flat_map(|values| {
+            JOIN.iter().zip(values).map(|(row, value)| {
+                let digits = 10.0_f64.powi(i32::from(row.decimals));
+                (row, (value * digits).round() / digits)
+            })
+        })
+    }
+
+    /// Without a session nothing is measured.
+    pub(super) fn no_readings(&mut self) -> Vec<Update> {
+        self.readings.clear(|_| true);
+        let taps = TAPS.iter().flat_map(|tap| {
+            let single = READINGS.iter().map(|(row, _)| row);
+            single.chain([&SPECTRUM, &HISTOGRAM]).map(move |row| (*tap, row))
+        });
+        let rows = taps.chain(LOAD.iter().map(|row| ("load", row)));
+        let rows = rows.chain(self.join().map(|(row, _)| ("join", row)));
+        rows.flat_map(|(place, row)| Update::reading(&format!("{place}/{}", row.name), row, None)).collect()
     }
 
     pub(super) fn tell_meters(&mut self) {
-        let readings = std::mem::take(&mut self.readings);
-        let mut lines: Vec<Update> = readings.into_iter().flat_map(reading_lines).collect();
-        let load = self.health.fresh();
-        if !load.is_empty() {
-            lines.extend(self.join_lines());
+        let changed = self.readings.take_changed();
+        let mut lines: Vec<Update> =
+            changed.flat_map(|(path, (row, value))| Update::reading(&path, row, value)).collect();
+        if let Some(load) = self.health.fresh() {
+            let join = |(row, value): (&'static Reading, f64)| {
+                Update::reading(&format!("join/{}", row.name), row, Some(value))
+            };
+            lines.extend(self.join().flat_map(join));
+            for (row, percent) in LOAD.iter().zip(load) {
+                lines.extend(Update::reading(&format!("load/{}", row.name), row, Some(percent)));
+            }
         }
-        lines.extend(load);
         self.tell(Recipients::All, lines);
     }
-}
-
-/// A node's reading as a number and as text.
-fn reading_lines((path, value): (String, f64)) -> [Update; 2] {
-    let unit = if path.ends_with("/loudness") { "LUFS" } else { "dB" };
-    [Update::words(format!("/text{path}"), &[&text(value, unit)]), Update::number(path, value)]
 }

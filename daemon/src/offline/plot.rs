@@ -151,22 +151,22 @@ pub fn svg(measured: &Measured) -> String {
 }
 
 fn numbers(svg: &mut String, measured: &Measured) {
-    let reading = &measured.reading;
-    let numbers = [
-        ("integrated", reading.integrated, "LUFS"),
-        ("range", reading.range, "LU"),
-        ("true peak", reading.truepeak, "dBTP"),
-        ("max short-term", reading.maxshortterm, "LUFS"),
-        ("max momentary", reading.maxmomentary, "LUFS"),
-        ("PLR", reading.plr, "LU"),
-        ("correlation", reading.correlation, ""),
+    let titles = [
+        ("integrated", "integrated"),
+        ("range", "range"),
+        ("true peak", "truepeak"),
+        ("max short-term", "maxshortterm"),
+        ("max momentary", "maxmomentary"),
+        ("PLR", "plr"),
+        ("correlation", "correlation"),
     ];
-    for (at, (name, value, unit)) in numbers.into_iter().enumerate() {
+    for (at, (title, name)) in titles.into_iter().enumerate() {
+        let Some((row, value)) = measured.reading.of(name) else { continue };
         let x = 56.0 + 125.0 * at as f64;
-        let digits = if unit.is_empty() { 2 } else { 1 };
+        let digits = usize::from(row.decimals);
         let number = if value <= FLOOR { "-inf".to_owned() } else { format!("{value:.digits$}") };
         put(svg, format_args!("<text class=\"big\" x=\"{x}\" y=\"82\">{number}</text>"));
-        put(svg, format_args!("<text x=\"{x}\" y=\"100\">{name} {unit}</text>"));
+        put(svg, format_args!("<text x=\"{x}\" y=\"100\">{title} {}</text>", row.unit.symbol()));
     }
 }
 

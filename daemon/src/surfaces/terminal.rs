@@ -1,16 +1,16 @@
 //! What `run` shows: live meters on a terminal, plain lines in a pipe. A surface that only listens.
 
-use crate::audio::taps::meters::FLOOR;
 use crate::process::named::shown;
-use crate::process::supervise;
-use crate::process::supervise::Pulse;
+use crate::process::supervise::{self, Pulse};
 use crate::station::load::Loaded;
 use crate::surfaces::osc::NOTICES;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lacquer_control::subscribe::SurfaceMessage;
-use lacquer_control::update::Update;
+use lacquer_control::update::{Measured, Update};
 use lacquer_control::value::Value;
+use lacquer_graph::param::Unit;
+use lacquer_graph::reading::{FLOOR, REDUCTION, Reading};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
@@ -102,7 +102,7 @@ struct Seen {
     phase: String,
     bypass: bool,
     xruns: f64,
-    meters: BTreeMap<String, f64>,
+    meters: BTreeMap<String, (&'static Reading, f64)>,
 }
 
 fn show(
@@ -150,22 +150,27 @@ impl Seen {
             }
             ("/bypass", [Value::Switch(on)]) => self.bypass = *on,
             ("/event/xrun", [Value::Number(count), ..]) => self.xruns = *count,
-            (path, [Value::Number(value)]) if path.starts_with("/meter/") => {
-                self.meters.insert(path.to_owned(), *value);
-            }
+            (path, _) if path.starts_with("/meter/") => match line.measured {
+                Some(Measured { row, value: Some(value) }) => {
+                    self.meters.insert(path.to_owned(), (row, value));
+                }
+                _ => _ = self.meters.remove(path),
+            },
             _ => {}
         }
     }
 
     fn meter(&self, path: &str) -> f64 {
-        self.meters.get(&format!("/meter/{path}")).map_or(FLOOR, |value| tenths(*value))
+        self.meters.get(&format!("/meter/{path}")).map_or(FLOOR, |(_, value)| tenths(*value))
     }
 
-    /// What nodes do to the level: id, what it is, and how much of it in dB.
-    fn changes(&self) -> impl Iterator<Item = (&str, &str, f64)> {
-        self.meters.iter().filter_map(|(path, value)| {
-            let (id, reading) = path.strip_prefix("/meter/node/")?.split_once('/')?;
-            matches!(reading, "reduction" | "gain").then_some((id, reading, tenths(*value)))
+    /// What nodes measure: id, row, value. Of a node with bands only its whole gain reduction.
+    fn readings(&self) -> impl Iterator<Item = (&str, &'static Reading, f64)> {
+        let whole = |id: &str| self.meters.contains_key(&format!("/meter/node/{id}/{}", REDUCTION.name));
+        self.meters.iter().filter_map(move |(path, (row, value))| {
+            let (id, _) = path.strip_prefix("/meter/node/")?.split_once('/')?;
+            let is_band = row.unit == Unit::Gain && **row != REDUCTION && whole(id);
+            (!is_band).then_some((id, *row, *value))
         })
     }
 
@@ -195,8 +200,9 @@ impl Seen {
             self.meter("output/range").max(0.0),
             number(self.meter("output/truepeak")),
         );
-        for (id, reading, change) in self.changes() {
-            text += &format!("\n{id:<9} {} {} dB {reading}", reduction_bar(change), number(change));
+        for (id, row, value) in self.readings() {
+            let bar = if row.unit == Unit::Gain { reduction_bar(value) } else { " ".repeat(WIDTH) };
+            text += &format!("\n{id:<9} {bar} {:>8} {}", row.text(Some(value)), row.name);
         }
         text + &format!(
             "\nload      {:>5.1} % mean  {:>5.1} % peak  {} xruns\n",
@@ -217,8 +223,9 @@ impl Seen {
             self.meter("output/integrated"),
             self.meter("output/truepeak"),
         );
-        for (id, reading, change) in self.changes() {
-            let sign = if reading == "gain" && change > 0.0 { "+" } else { "" };
+        for (id, _, value) in self.readings().filter(|(_, row, _)| row.unit == Unit::Gain) {
+            let change = tenths(value);
+            let sign = if change > 0.0 { "+" } else { "" };
             text += &format!(", {id} {sign}{change:.1} dB");
         }
         text + &format!(
@@ -250,4 +257,32 @@ fn reduction_bar(db: f64) -> String {
 /// A value with one decimal, as meters have it; nothing is a dash.
 fn number(value: f64) -> String {
     if value <= FLOOR { "    —".to_owned() } else { format!("{value:>5.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lacquer_graph::nodes::node_type;
+
+    #[test]
+    fn a_reading_is_shown_in_its_own_unit_and_none_is_not_shown() {
+        let mut seen = Seen::default();
+        let mut report = |id: &str, name: &str, value: Option<f64>| {
+            let rows = node_type(id).map_or(&[][..], |node_type| node_type.readings);
+            for row in rows.iter().filter(|row| row.name == name) {
+                let lines = Update::reading(&format!("node/{id}/{name}"), row, value);
+                lines.iter().for_each(|line| seen.take(line));
+            }
+            seen.picture()
+        };
+        let picture = report("declick", "clicks", Some(2.0));
+        assert!(picture.contains("2 /s clicks"), "{picture}");
+        let picture = report("dehum", "frequency", Some(50.04));
+        assert!(picture.contains("50.04 Hz frequency"), "{picture}");
+        report("multiband", "reduction", Some(-3.25));
+        let picture = report("multiband", "reduction2", Some(-3.0));
+        assert!(picture.contains("-3.2 dB reduction\n") && !picture.contains("reduction2"), "{picture}");
+        let picture = report("declick", "clicks", None);
+        assert!(!picture.contains("declick"), "{picture}");
+    }
 }

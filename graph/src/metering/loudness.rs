@@ -23,6 +23,8 @@ const SHORTTERM: usize = 3 * HOPS_PER_SECOND;
 const BINS: usize = 9_000;
 const MOST_BINS: usize = 210_000;
 const BINS_PER_LU: f64 = 100.0;
+/// Bars of a histogram that is sent: 1 LU each.
+pub(crate) const BARS: usize = 90;
 /// Seconds before which a range means little: EBU Tech 3342.
 const STABLE_AFTER: f64 = 60.0;
 
@@ -212,6 +214,17 @@ impl Loudness {
     /// Whether the range has had the minute that it needs.
     pub fn range_is_stable(&self) -> bool {
         self.frames as f64 >= STABLE_AFTER * self.rate
+    }
+
+    /// Share of the gating blocks since the start in each LU from -70 to +20 LUFS, in per cent; the last bar takes what
+    /// is louder. `None` until there was a block above the absolute gate.
+    pub fn bars(&self) -> Option<[f64; BARS]> {
+        let all: u64 = self.blocks.counts.iter().sum();
+        let mut bars = [0.0; BARS];
+        for (bin, count) in self.blocks.counts.iter().enumerate() {
+            bars[(bin / BINS_PER_LU as usize).min(BARS - 1)] += *count as f64;
+        }
+        (all > 0).then(|| bars.map(|count| 100.0 * count / all as f64))
     }
 
     /// Share of the gating blocks in each LU from -70 LUFS up.

@@ -14,13 +14,13 @@ pub mod spectrum;
 
 use crate::dsp::fir::true_peak::{Detection, History, Interpolator};
 use crate::dsp::speakers::usual;
-use crate::param::gain_to_db;
+use crate::param::{Unit, gain_to_db};
+pub use crate::reading::FLOOR;
+use crate::reading::{Combine, Reading};
 use intake::Intake;
 use levels::Levels;
 use loudness::Loudness;
 
-/// Below this a level is told as this, in dB.
-pub const FLOOR: f64 = -120.0;
 /// Frames that are worked on at once.
 const CHUNK: usize = 64;
 /// True peaks that the last three seconds are made of.
@@ -43,7 +43,6 @@ pub struct Meters {
     at: usize,
     in_hop: usize,
     levels: Levels,
-    planes: Vec<Vec<f64>>,
 }
 
 /// What the meters show.
@@ -85,28 +84,103 @@ pub struct Measurement {
     pub nonfinite: f64,
 }
 
+/// What is read of a [`Measurement`]: a row, and the value behind it.
+pub type Row = (Reading, fn(&Measurement) -> f64);
+
+/// The readings of a tap and of a file, in the order in which they are shown.
+pub static READINGS: [Row; 17] = [
+    (
+        Reading::new("peak", Unit::Dbfs, "Highest sample since the last report.").combine(Combine::Highest),
+        |all| all.peak,
+    ),
+    (
+        Reading::new(
+            "rms",
+            Unit::Dbfs,
+            "RMS of all channels since the last report, re a full-scale square wave.",
+        ),
+        |all| all.rms,
+    ),
+    (Reading::new("crest", Unit::Db, "Peak above RMS since the last report.").scale(0.0, 24.0), |all| {
+        all.crest
+    }),
+    (Reading::new("momentary", Unit::Lufs, "Momentary loudness: the last 400 ms."), |all| all.momentary),
+    (Reading::new("shortterm", Unit::Lufs, "Short-term loudness: the last 3 s."), |all| all.shortterm),
+    (Reading::new("integrated", Unit::Lufs, "Integrated loudness since the start, gated."), |all| {
+        all.integrated
+    }),
+    (Reading::new("range", Unit::Lu, "Loudness range since the start."), |all| all.range),
+    (Reading::new("maxmomentary", Unit::Lufs, "Highest momentary loudness since the start."), |all| {
+        all.maxmomentary
+    }),
+    (Reading::new("maxshortterm", Unit::Lufs, "Highest short-term loudness since the start."), |all| {
+        all.maxshortterm
+    }),
+    (Reading::new("truepeak", Unit::Dbtp, "Highest true peak since the start.").scale(-24.0, 0.0), |all| {
+        all.truepeak
+    }),
+    (Reading::new("plr", Unit::Lu, "True peak above integrated loudness."), |all| all.plr),
+    (Reading::new("psr", Unit::Lu, "Highest true peak of the last 3 s above short-term loudness."), |all| {
+        all.psr
+    }),
+    (
+        Reading::new(
+            "correlation",
+            Unit::Plain,
+            "Correlation of the first two channels since the last report; 0 in silence.",
+        )
+        .scale(-1.0, 1.0),
+        |all| all.correlation,
+    ),
+    (
+        Reading::new(
+            "balance",
+            Unit::Db,
+            "Level of the second channel against the first since the last report; above 0 the right is louder.",
+        ),
+        |all| all.balance,
+    ),
+    (Reading::new("dc", Unit::Dbfs, "Largest mean of a channel since the last report."), |all| all.dc),
+    (
+        Reading::new("clips", Unit::Count, "Runs of three or more samples at full scale since the start."),
+        |all| all.clips,
+    ),
+    (
+        Reading::new(
+            "nonfinite",
+            Unit::Count,
+            "Samples since the start that were a NaN or an infinity; each counts as silence.",
+        ),
+        |all| all.nonfinite,
+    ),
+];
+
+/// The spectrum of a tap: an array that is measured live, as many values as [`Spectrum::thirds`] gives.
+///
+/// [`Spectrum::thirds`]: spectrum::Spectrum::thirds
+pub static SPECTRUM: Reading = Reading::new(
+    "spectrum",
+    Unit::Dbfs,
+    "Level in thirds of an octave, from 20 Hz up to 20 kHz or as far as the rate goes, RMS since the last report.",
+)
+.array(spectrum::THIRDS);
+/// How the loudness was spread: an array.
+pub static HISTOGRAM: Reading = Reading::new(
+    "histogram",
+    Unit::Percent,
+    "Share of the 400 ms blocks since the start in each LU, from -70 LUFS up to +20 LUFS.",
+)
+.array(loudness::BARS);
+
 impl Measurement {
-    /// Each reading's name in addresses and files, its value, and its unit.
-    pub fn all(&self) -> [(&'static str, f64, &'static str); 17] {
-        [
-            ("peak", self.peak, "dBFS"),
-            ("rms", self.rms, "dBFS"),
-            ("crest", self.crest, "dB"),
-            ("momentary", self.momentary, "LUFS"),
-            ("shortterm", self.shortterm, "LUFS"),
-            ("integrated", self.integrated, "LUFS"),
-            ("range", self.range, "LU"),
-            ("maxmomentary", self.maxmomentary, "LUFS"),
-            ("maxshortterm", self.maxshortterm, "LUFS"),
-            ("truepeak", self.truepeak, "dBTP"),
-            ("plr", self.plr, "LU"),
-            ("psr", self.psr, "LU"),
-            ("correlation", self.correlation, ""),
-            ("balance", self.balance, "dB"),
-            ("dc", self.dc, "dBFS"),
-            ("clips", self.clips, ""),
-            ("nonfinite", self.nonfinite, ""),
-        ]
+    /// Each reading's row and its value.
+    pub fn all(&self) -> impl Iterator<Item = (&'static Reading, f64)> {
+        READINGS.iter().map(|(row, value)| (row, value(self)))
+    }
+
+    /// The row and the value of the reading of this name.
+    pub fn of(&self, name: &str) -> Option<(&'static Reading, f64)> {
+        self.all().find(|(row, _)| row.name == name)
     }
 }
 
@@ -131,26 +205,7 @@ impl Meters {
             at: 0,
             in_hop: 0,
             levels: Levels::new(channels),
-            planes: vec![Vec::with_capacity(CHUNK); channels],
         }
-    }
-
-    /// Takes whole frames, channel beside channel.
-    pub fn add_interleaved(&mut self, samples: impl ExactSizeIterator<Item = f64>) {
-        let mut planes = std::mem::take(&mut self.planes);
-        let last = self.channels - 1;
-        let mut channel = 0;
-        for sample in samples {
-            planes[channel].push(sample);
-            channel = if channel == last { 0 } else { channel + 1 };
-            if channel == 0 && planes[0].len() == CHUNK {
-                self.add(&planes);
-                planes.iter_mut().for_each(Vec::clear);
-            }
-        }
-        self.add(&planes);
-        planes.iter_mut().for_each(Vec::clear);
-        self.planes = planes;
     }
 
     /// Takes frames, one plane a channel, all as long.

@@ -4,6 +4,7 @@
 //! (averaged pieces under a window).
 
 use super::intake::measurable;
+use crate::reading::FLOOR;
 use realfft::num_complex::Complex64;
 use realfft::{RealFftPlanner, RealToComplex};
 use std::f64::consts::TAU;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 const SIZE: usize = 32_768;
 /// Thirds of an octave from 20 Hz (band 13) to 20 kHz (band 43).
 const BANDS: std::ops::RangeInclusive<i32> = 13..=43;
+/// Most thirds of an octave.
+pub(crate) const THIRDS: usize = 31;
 /// Points to draw in each octave.
 const POINTS: f64 = 12.0;
 
@@ -106,6 +109,18 @@ impl Spectrum {
         let edge = |band: f64| 10.0_f64.powf(band / 10.0);
         let bands = BANDS.map(f64::from).filter(|band| edge(band + 0.5) < self.rate / 2.0);
         bands.map(|band| (edge(band), self.between(edge(band - 0.5), edge(band + 0.5)))).collect()
+    }
+
+    /// Level in dB of each third of an octave, as in [`Self::thirds`], since this was last asked; `None` until there
+    /// was a whole piece of sound.
+    pub fn take_thirds(&mut self) -> Option<Vec<f64>> {
+        if self.pieces == 0.0 {
+            return None;
+        }
+        let levels = self.thirds().into_iter().map(|(_, level)| level.max(FLOOR)).collect();
+        self.powers.fill(0.0);
+        self.pieces = 0.0;
+        Some(levels)
     }
 
     /// Points to draw from 20 Hz to 20 kHz: frequency in Hz and level in dB, tilted up by `slope` dB an octave around

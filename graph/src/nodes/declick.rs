@@ -45,10 +45,9 @@ const PASSES: Param = Param::new(5, "passes", Unit::Count)
     .best(2.0)
     .help("How often clicks are looked for, each time by a model of what was repaired before, at as many times the load.");
 
-const CLICKS: Reading =
-    Reading { name: "clicks", unit: Unit::Plain, help: "Clicks repaired in the last second." };
+const CLICKS: Reading = Reading::new("clicks", Unit::PerSecond, "Clicks repaired in the last second.");
 const REPAIRED: Reading =
-    Reading { name: "repaired", unit: Unit::Plain, help: "Samples repaired in the last second." };
+    Reading::new("repaired", Unit::PerSecond, "Samples repaired in the last second.").scale(0.0, 1_000.0);
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(

@@ -41,14 +41,10 @@ const PASSES: Param =
     );
 
 const REPAIRED: Reading =
-    Reading { name: "repaired", unit: Unit::Plain, help: "Samples repaired in the last second." };
-const PEAKS: Reading =
-    Reading { name: "peaks", unit: Unit::Plain, help: "Peaks repaired in the last second." };
-const FOUND: Reading = Reading {
-    name: "found",
-    unit: Unit::Dbfs,
-    help: "Highest level at which it finds the programme clipped.",
-};
+    Reading::new("repaired", Unit::PerSecond, "Samples repaired in the last second.").scale(0.0, 1_000.0);
+const PEAKS: Reading = Reading::new("peaks", Unit::PerSecond, "Peaks repaired in the last second.");
+const FOUND: Reading =
+    Reading::new("found", Unit::Dbfs, "Highest level at which it finds the programme clipped.");
 
 /// See the module.
 pub const NODE_TYPE: NodeType =

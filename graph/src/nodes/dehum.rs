@@ -15,7 +15,7 @@ use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::restore::hum::Hum;
 use crate::node::{Damage, Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain, gain_to_db};
-use crate::reading::{Reading, Readings};
+use crate::reading::{FLOOR, Reading, Readings};
 
 const DEPTH: Param = Param::new(0, "depth", Unit::Db)
     .range(0.0, 60.0)
@@ -31,12 +31,13 @@ const HARMONICS: Param = Param::new(2, "harmonics", Unit::Count)
     .setting()
     .help("How many multiples of it are looked for, the first included: 20 of 50 Hz reach up to 1 kHz.");
 
-const FREQUENCY: Reading = Reading { name: "frequency", unit: Unit::Hz, help: "Frequency of the hum." };
-const LEVEL: Reading = Reading {
-    name: "level",
-    unit: Unit::Dbfs,
-    help: "Level of the hum that is taken away, RMS; -120 is none.",
-};
+const FREQUENCY: Reading =
+    Reading::new("frequency", Unit::Hz, "Frequency of the hum; none while there is no hum.")
+        .decimals(2)
+        .scale(45.0, 65.0);
+const LEVEL: Reading =
+    Reading::new("level", Unit::Dbfs, "Level of the hum that is removed, RMS; none while there is no hum.")
+        .scale(-100.0, -20.0);
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
@@ -48,9 +49,6 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .readings(&[FREQUENCY, LEVEL])
 .learns_in(|_| 8.0)
 .repairs(Damage::Hum);
-
-/// What is told where there is no hum, in dBFS.
-const NONE: f64 = -120.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let bases: &[f64] = [&[50.0, 60.0][..], &[50.0], &[60.0]][setup.value(&BASE) as usize];
@@ -101,13 +99,9 @@ impl Node for Dehum {
             }
             (0..width).for_each(|channel| *block.at(channel, frame) = samples[channel]);
         }
-        match self.found.map(|at| &self.hums[at]) {
-            Some(hum) if hum.is_on() => {
-                meter.now(0, hum.freq());
-                meter.now(1, gain_to_db(hum.level()).max(NONE));
-            }
-            _ => meter.now(1, NONE),
-        }
+        let hum = self.found.map(|at| &self.hums[at]).filter(|hum| hum.is_on());
+        meter.now(0, hum.map_or(f64::NAN, Hum::freq));
+        meter.now(1, hum.map_or(f64::NAN, |hum| gain_to_db(hum.level()).max(FLOOR)));
     }
 
     fn reset(&mut self) {

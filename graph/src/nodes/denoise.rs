@@ -63,7 +63,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 }])
 .readings(&[
     REDUCED,
-    Reading { name: "noise", unit: Unit::Dbfs, help: "Level of the noise, learned or found, RMS." },
+    Reading::new("noise", Unit::Dbfs, "Level of the noise, learned or found, RMS.").scale(-100.0, -20.0),
 ])
 // A network that has heard a voice cannot be copied or made new without allocating: it goes on from what it knows.
 .has_memory(is_voice)
@@ -153,7 +153,7 @@ struct Now {
     /// Whether it learns, and how many spectra were added up.
     learning: bool,
     count: usize,
-    /// Level of the noise, as an amplitude, and by how much it is turned down.
+    /// Level of the noise, as an amplitude, and by how much it is turned down; NaN until a frame was whole.
     level: f64,
     reduced: f64,
 }
@@ -168,8 +168,8 @@ impl Default for Now {
             least: 0.0,
             learning: false,
             count: 0,
-            level: 0.0,
-            reduced: 1.0,
+            level: f64::NAN,
+            reduced: f64::NAN,
         }
     }
 }
@@ -300,7 +300,10 @@ impl Node for Broadband {
             from = to;
         }
         meter.low(0, self.now.reduced);
-        meter.now(1, 20.0 * self.now.level.max(db_to_gain(LOWEST)).log10());
+        // Before the first noise was found there is none.
+        if self.now.level > 0.0 {
+            meter.now(1, 20.0 * self.now.level.max(db_to_gain(LOWEST)).log10());
+        }
     }
 
     fn reset(&mut self) {

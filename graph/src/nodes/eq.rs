@@ -205,7 +205,6 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         is_settled: false,
         clock: 0,
         heard: Box::new([[0.0; SUBBLOCK]; MAX_CHANNELS]),
-        was_dynamic: false,
         auto_gain: f64::NAN,
     })
 }
@@ -233,8 +232,6 @@ struct Eq {
     clock: usize,
     /// What the detectors hear.
     heard: Box<[Plane; MAX_CHANNELS]>,
-    /// Whether any band was dynamic the last time.
-    was_dynamic: bool,
     /// What the automatic gain was last made for.
     auto_gain: f64,
 }
@@ -322,9 +319,7 @@ impl Eq {
         }
         let arrived = targets.iter().enumerate().map(|(section, target)| cascade.aim(section, target));
         self.is_gliding = arrived.fold(false, |gliding, arrived| gliding | !arrived);
-        // A band that has stopped to be dynamic says so once.
-        let dynamic = bands.iter().any(|band| band.is_dynamic);
-        if std::mem::replace(&mut self.was_dynamic, dynamic) || dynamic {
+        if bands.iter().any(|band| band.is_dynamic) {
             meter.low(0, db_to_gain(lowest));
         }
     }

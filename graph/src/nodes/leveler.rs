@@ -72,12 +72,9 @@ const GATE: Param = Param::new(7, "gate", Unit::Lufs)
     .default(-45.0)
     .help("Loudness of the input below which the gain stays as it is.");
 
-const GAIN: Reading = Reading { name: "gain", unit: Unit::Gain, help: "The gain now." };
-const LOUDNESS: Reading = Reading {
-    name: "loudness",
-    unit: Unit::Lufs,
-    help: "Loudness of the input's programme over the slow stage's time.",
-};
+const GAIN: Reading = Reading::new("gain", Unit::Gain, "The gain now.");
+const LOUDNESS: Reading =
+    Reading::new("loudness", Unit::Lufs, "Loudness of the input's programme over the slow stage's time.");
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(

@@ -15,12 +15,18 @@ pub enum Unit {
     Dbtp,
     /// Loudness in LUFS (ITU-R BS.1770, EBU R 128); the audio value stays in LUFS.
     Lufs,
+    /// Difference of two loudnesses, in LU.
+    Lu,
     /// How fast a level changes, in dB a second.
     DbPerSecond,
     /// Frequency in Hz.
     Hz,
     /// Time in ms.
     Ms,
+    /// How often something happens a second.
+    PerSecond,
+    /// Parts per million.
+    Ppm,
     /// Compression ratio, written `4:1` or `4`.
     Ratio,
     /// Per cent; the audio value is the fraction.
@@ -45,9 +51,12 @@ impl Unit {
             Unit::Dbfs => "dBFS",
             Unit::Dbtp => "dBTP",
             Unit::Lufs => "LUFS",
+            Unit::Lu => "LU",
             Unit::DbPerSecond => "dB/s",
             Unit::Hz => "Hz",
             Unit::Ms => "ms",
+            Unit::PerSecond => "/s",
+            Unit::Ppm => "ppm",
             Unit::Ratio => ":1",
             Unit::Percent => "%",
             Unit::Plain | Unit::Count | Unit::Switch | Unit::Choice(_) | Unit::Text(_) => "",
@@ -61,9 +70,12 @@ impl Unit {
             Unit::Dbfs => &[("dbfs", 1.0), ("db", 1.0)],
             Unit::Dbtp => &[("dbtp", 1.0), ("db", 1.0)],
             Unit::Lufs => &[("lufs", 1.0), ("lkfs", 1.0), ("db", 1.0)],
+            Unit::Lu => &[("lu", 1.0), ("db", 1.0)],
             Unit::DbPerSecond => &[("db/s", 1.0), ("db", 1.0)],
             Unit::Hz => &[("hz", 1.0), ("khz", 1000.0)],
             Unit::Ms => &[("ms", 1.0), ("s", 1000.0), ("us", 0.001), ("µs", 0.001)],
+            Unit::PerSecond => &[("/s", 1.0)],
+            Unit::Ppm => &[("ppm", 1.0)],
             Unit::Ratio => &[(":1", 1.0)],
             Unit::Percent => &[("%", 1.0)],
             Unit::Plain | Unit::Count | Unit::Switch | Unit::Choice(_) | Unit::Text(_) => &[],

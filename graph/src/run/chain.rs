@@ -3,7 +3,6 @@
 use crate::block::{Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::delay::slip::Slip;
-use crate::param::gain_to_db;
 use crate::param::ramp::Ramp;
 use crate::plan::{Feed, Plan};
 use crate::reading::Report;
@@ -290,14 +289,11 @@ impl Chain {
         }
     }
 
-    /// `[audio]` Tells what the nodes have to report. A node in bypass does nothing, and says so.
+    /// `[audio]` Sends what the nodes report. A bypassed node has no readings.
     pub fn report(&mut self, mut tell: impl FnMut(usize, Report)) {
         for (at, step) in self.steps.iter_mut().enumerate() {
             let is_heard = step.is_heard();
-            step.meter.take(|report| match report {
-                Report::Reading(reading, _) if !is_heard => tell(at, Report::Reading(reading, 1.0)),
-                report => tell(at, report),
-            });
+            step.meter.take(is_heard, |report| tell(at, report));
         }
     }
 }
@@ -314,11 +310,6 @@ fn factors(trim: &mut Ramp, frames: usize) -> Option<Plane> {
 
 fn multiply(plane: &mut Plane, factors: &Plane, frames: usize) {
     plane.iter_mut().zip(factors).take(frames).for_each(|(sample, factor)| *sample *= factor);
-}
-
-/// A reported gain as people read it: in dB, −120 at least.
-pub fn reduction_db(gain: f64) -> f64 {
-    gain_to_db(gain.max(1e-6))
 }
 
 #[cfg(test)]

@@ -49,8 +49,8 @@ pub enum Event {
         node: usize,
         /// Which of its readings.
         reading: usize,
-        /// Its value.
-        value: f64,
+        /// Its value; `None` where there is no longer one.
+        value: Option<f64>,
     },
     /// What a node has learned of one band of its profile.
     Learned {

@@ -145,6 +145,10 @@ impl Device {
                     self.texts.insert(line.address.clone(), text.clone());
                     continue;
                 }
+                _ if line.is_none() => {
+                    self.values.remove(&line.address);
+                    continue;
+                }
                 _ => continue,
             };
             // Values in their units are known by their places on the taper.

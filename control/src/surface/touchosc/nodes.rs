@@ -9,6 +9,7 @@ use super::{GAP, row};
 use crate::address::{Addresses, Place, Target};
 use lacquer_graph::param::Unit;
 use lacquer_graph::plan::{Plan, PlanNode};
+use lacquer_graph::reading::Reading;
 
 /// The least that a parameter takes: width, height.
 const CELL: [i32; 2] = [88, 152];
@@ -16,8 +17,6 @@ const CELL: [i32; 2] = [88, 152];
 const BESIDE: usize = 8;
 /// Parts whose parameters stand below each other on one page, a line each.
 const BELOW: usize = 3;
-/// Deepest gain reduction that is drawn, in dB.
-const DEEPEST: f64 = -24.0;
 
 /// The page of `plan`.
 pub fn chain(frame: Frame, plan: &Plan) -> Node {
@@ -76,7 +75,7 @@ fn strip([x, y, w, h]: Frame, node: &PlanNode, places: &[&Place]) -> Node {
         .with([label(&format!("{id} name"), [4, 4, w - 8, 22], id, 15, BRIGHT)])
         .with(enabled(id, [4, 28, w - 8, 44], &format!("{id} strip on")));
     let first = first(places);
-    let reduction = node.node_type.readings.iter().find(|reading| reading.name.starts_with("reduction"));
+    let reduction = node.node_type.readings.iter().find(|reading| is_reduction(reading));
     let top = 78;
     let tall = h - top - 60;
     let halves = row([6, top, w - 12, tall], if reduction.is_some() && first.is_some() { 2 } else { 1 });
@@ -95,13 +94,28 @@ fn strip([x, y, w, h]: Frame, node: &PlanNode, places: &[&Place]) -> Node {
         let address = format!("/meter/node/{id}/{}", reading.name);
         let [mx, my, mw, mh] = halves(at);
         panel = panel.with([
-            meter(&format!("{id} reduction"), [mx, my, mw, mh - 20], AMBER, true)
-                .shows(&address, 0.0, DEEPEST),
+            bar(&format!("{id} reduction"), [mx, my, mw, mh - 20], reading, &address),
             label(&format!("{id} reduction value"), [mx, my + mh - 18, mw, 18], "", 11, AMBER)
                 .reads(&format!("/text{address}")),
         ]);
     }
     panel
+}
+
+/// Whether it is a gain reduction: a change of level that grows downwards.
+fn is_reduction(reading: &Reading) -> bool {
+    reading.unit == Unit::Gain && reading.scale[1] < reading.scale[0]
+}
+
+/// A reading as a bar.
+fn bar(name: &str, frame: Frame, reading: &Reading, address: &str) -> Node {
+    let [empty, full] = reading.scale;
+    let colour = match reading.unit {
+        _ if is_reduction(reading) => AMBER,
+        Unit::Gain | Unit::Db => RED,
+        _ => TEAL,
+    };
+    meter(name, frame, colour, full < empty).shows(address, empty, full)
 }
 
 /// The switch that takes a node out of bypass.
@@ -213,15 +227,7 @@ fn sidebar(node: &PlanNode, [x, y, w, h]: Frame) -> Node {
     for (at, reading) in readings.iter().enumerate() {
         let address = format!("/meter/node/{id}/{}", reading.name);
         let frame = place(at as i32);
-        let (is_down, colour, [low, high]) = match (reading.name, reading.unit) {
-            (_, Unit::Lufs) => (false, TEAL, [-41.0, -5.0]),
-            (name, _) if name.starts_with("reduction") => (true, AMBER, [0.0, DEEPEST]),
-            _ => (false, RED, [-12.0, 12.0]),
-        };
-        panel =
-            panel
-                .with([meter(&format!("{id} {}", reading.name), frame, colour, is_down)
-                    .shows(&address, low, high)]);
+        panel = panel.with([bar(&format!("{id} {}", reading.name), frame, reading, &address)]);
         if readings.len() <= 2 {
             let below = [frame[0], h - 46, frame[2], 18];
             panel = panel.with([

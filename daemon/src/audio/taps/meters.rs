@@ -2,49 +2,66 @@
 
 use crate::audio::taps::Tap;
 use lacquer_control::update::Update;
-pub use lacquer_graph::metering::FLOOR;
-use lacquer_graph::metering::{self, Measurement};
+use lacquer_graph::metering::spectrum::Spectrum;
+use lacquer_graph::metering::{self, HISTOGRAM, Measurement, SPECTRUM};
+use lacquer_graph::reading::Reading;
 
-/// A reading as people read it: what is at the floor is nothing.
-pub fn text(value: f64, unit: &str) -> String {
-    if value <= FLOOR && unit.starts_with(['d', 'L']) {
-        return "\u{2212}\u{221e}".to_owned();
-    }
-    let number = if unit.is_empty() { format!("{value:.2}") } else { format!("{value:.1}") };
-    let number = if number.trim_start_matches('-').chars().all(|digit| matches!(digit, '0' | '.')) {
-        number.trim_start_matches('-').to_owned()
-    } else {
-        number
-    };
-    format!("{number} {unit}").trim_end().to_owned()
-}
+/// Looks from one spectrum to the next, and from one histogram: 250 ms and 1 s. At 48 kHz a spectrum is whole three
+/// times a second.
+const SPECTRUM_EVERY: u32 = 5;
+const HISTOGRAM_EVERY: u32 = 20;
 
 /// The meters of one tap.
 pub struct Meters<'a> {
     tap: &'a mut Tap,
     meters: metering::Meters,
+    spectrum: Spectrum,
+    planes: Vec<Vec<f64>>,
+    looks: u32,
 }
 
 impl<'a> Meters<'a> {
     /// The meters of `tap`.
     pub fn new(tap: &'a mut Tap) -> Self {
         let meters = metering::Meters::new(tap.rate, tap.channels);
-        Self { tap, meters }
+        let spectrum = Spectrum::new(tap.rate, tap.channels);
+        Self { meters, spectrum, planes: vec![Vec::new(); tap.channels], looks: 0, tap }
     }
 
     /// Takes what has come since the last look, and tells what it shows.
     pub fn look(&mut self) -> Measurement {
-        let Self { tap, meters } = self;
-        tap.drain(|samples| meters.add_interleaved(samples.iter().map(|sample| f64::from(*sample))));
+        let Self { tap, meters, spectrum, planes, looks } = self;
+        *looks = looks.wrapping_add(1);
+        let channels = tap.channels;
+        tap.drain(|samples| {
+            for (channel, plane) in planes.iter_mut().enumerate() {
+                plane.clear();
+                plane.extend(samples.iter().skip(channel).step_by(channels).map(|sample| f64::from(*sample)));
+            }
+            meters.add(planes);
+            spectrum.add(planes);
+        });
         meters.look()
     }
 
     /// What they show, as lines under `/meter/TAP`.
-    pub fn lines(&self, reading: &Measurement) -> Vec<Update> {
-        let lines = |(name, value, unit): (&str, f64, &str)| {
-            let path = format!("/meter/{}/{name}", self.tap.name);
-            [Update::words(format!("/text{path}"), &[&text(value, unit)]), Update::number(path, value)]
-        };
-        reading.all().into_iter().flat_map(lines).collect()
+    pub fn lines(&self, measurement: &Measurement) -> Vec<Update> {
+        let tap = self.tap.name;
+        let lines = measurement
+            .all()
+            .flat_map(|(row, value)| Update::reading(&format!("{tap}/{}", row.name), row, Some(value)));
+        lines.collect()
+    }
+
+    /// The arrays that are due after this look.
+    pub fn arrays(&mut self) -> Vec<Update> {
+        let tap = self.tap.name;
+        let path = |row: &Reading| format!("{tap}/{}", row.name);
+        let is_due = |every: u32| self.looks.is_multiple_of(every);
+        let thirds = if is_due(SPECTRUM_EVERY) { self.spectrum.take_thirds() } else { None };
+        let bars = if is_due(HISTOGRAM_EVERY) { self.meters.loudness().bars() } else { None };
+        let thirds = thirds.map(|levels| Update::array(&path(&SPECTRUM), &SPECTRUM, levels));
+        let bars = bars.map(|bars| Update::array(&path(&HISTOGRAM), &HISTOGRAM, bars));
+        thirds.into_iter().chain(bars).collect()
     }
 }

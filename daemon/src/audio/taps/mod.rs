@@ -7,6 +7,9 @@ use lacquer_graph::Plane;
 use lacquer_graph::block::to_f32;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+/// The taps' names in addresses: before the chain, and after it.
+pub const TAPS: [&str; 2] = ["input", "output"];
+
 /// How much audio a tap can hold back, in seconds.
 const SECONDS: f64 = 1.0;
 

@@ -23,8 +23,10 @@ pub fn spawn(
             pulse.beat();
             for meters in &mut meters {
                 let levels = meters.look();
+                let mut lines = meters.lines(&levels);
+                lines.extend(meters.arrays());
                 // A conductor that is busy gets the next ones.
-                told.try_send(meters.lines(&levels)).ok();
+                told.try_send(lines).ok();
             }
         }
         Ok(())

@@ -168,7 +168,7 @@ pub struct Listener {
 
 impl Listener {
     fn new(out: mpsc::Sender<Message>) -> Self {
-        let wish = Subscription { text: true, ..Subscription::default() };
+        let wish = Subscription { text: true, arrays: true, ..Subscription::default() };
         Self { addresses: HashSet::new(), wish, mail: Outbox::default(), out, is_open: true }
     }
 
