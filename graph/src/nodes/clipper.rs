@@ -12,23 +12,24 @@ use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit};
 use crate::reading::{REDUCTION, Readings};
 
-const DRIVE: Param = Param::new(0, "drive", Unit::Gain).range(-12.0, 24.0).help("Gain before the clipper.");
+const DRIVE: Param =
+    Param::new(0, "drive", Unit::Gain).range(-12.0, 24.0).help("Input gain, before the clipper.");
 const CEILING: Param = Param::new(1, "ceiling", Unit::Dbtp)
     .range(-24.0, 0.0)
     .default(-1.0)
-    .help("Level that nothing is to exceed, but for what rings at the sample rate.");
+    .help("Clipping level. Overshoot of the oversampling filters can exceed it by a few tenths of a dB.");
 const SOFTNESS: Param = Param::new(2, "softness", Unit::Percent)
     .range(0.0, 100.0)
-    .help("How far below the ceiling it begins to bend: 0 % is a corner, 100 % a tanh from the bottom up.");
+    .help("Softness of the knee. 0 %: hard clipping; 100 %: a tanh curve over the whole amplitude range.");
 const OVERSAMPLING: Param = Param::new(3, "oversampling", Unit::Choice(&["2x", "4x", "8x"]))
     .default(2.0)
     .setting()
-    .help("Rate at which it clips: higher has fewer aliases, and more latency.");
+    .help("Oversampling factor. Higher: less aliasing, more latency.");
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "clipper",
-    "Takes the tops off, hard or soft, oversampled.",
+    "Hard or soft clipper, oversampled.",
     &[DRIVE, CEILING, SOFTNESS, OVERSAMPLING],
     build,
 )

@@ -26,34 +26,36 @@ const KNEE: Param = rows::knee(2);
 const ATTACK: Param = rows::attack(3);
 const RELEASE: Param = rows::release(4);
 const MAKEUP: Param = rows::makeup(5);
-const MIX: Param =
-    Param::new(6, "mix", Unit::Percent).range(0.0, 100.0).default(100.0).help("Compressed against dry.");
+const MIX: Param = Param::new(6, "mix", Unit::Percent)
+    .range(0.0, 100.0)
+    .default(100.0)
+    .help("Dry/wet mix (parallel compression). 0 %: dry; 100 %: compressed.");
 const KEY_HIGHPASS: Param = Param::new(7, "key_highpass", Unit::Hz)
     .range(10.0, 1000.0)
     .default(10.0)
     .log()
     .bottom("off")
-    .help("Corner of a 12 dB/oct high-pass in the side-chain: less pumping by the bass.");
+    .help("Side-chain high-pass frequency, 12 dB/oct. Reduces pumping caused by bass.");
 const LINK: Param = rows::link(8);
 const KEY_LOWPASS: Param = Param::new(9, "key_lowpass", Unit::Hz)
     .range(200.0, 20_000.0)
     .default(20_000.0)
     .log()
     .top("off")
-    .help("Corner of a 12 dB/oct low-pass in the side-chain.");
+    .help("Side-chain low-pass frequency, 12 dB/oct.");
 const KEY_FREQ: Param = Param::new(10, "key_freq", Unit::Hz)
     .range(20.0, 20_000.0)
     .default(3_000.0)
     .log()
-    .help("Centre of a bell in the side-chain.");
+    .help("Centre frequency of the side-chain bell.");
 const KEY_GAIN: Param = Param::new(11, "key_gain", Unit::Db)
     .range(-24.0, 24.0)
-    .help("Gain of the bell in the side-chain: boost makes the compressor more sensitive there.");
+    .help("Gain of the side-chain bell. Boost makes the detector more sensitive around key_freq.");
 const KEY_Q: Param = Param::new(12, "key_q", Unit::Plain)
     .range(0.1, 12.0)
     .default(1.0)
     .log()
-    .help("Narrowness of the bell in the side-chain.");
+    .help("Q of the side-chain bell. Higher: narrower.");
 const RANGE: Param = rows::range(13);
 const HOLD: Param = rows::hold(14);
 const RMS_WINDOW: Param = rows::rms_window(15);
@@ -61,19 +63,19 @@ const DETECTOR: Param = rows::detector(16);
 const MODE: Param = rows::mode(17);
 const TOPOLOGY: Param = Param::new(18, "topology", Unit::Choice(&["feedforward", "feedback"]))
     .setting()
-    .help("What the side-chain hears where there is no key: the input, or the output.");
+    .help("Detector signal. feedforward: the input; feedback: the output. Ignored with a key input, and in upward mode.");
 const CHANNELS: Param = Param::new(19, "split", Unit::Choice(&["stereo", "midside"]))
     .setting()
-    .help("Whether the first two channels are compressed as left and right, or as middle and side.");
+    .help("Processing of the first two channels. stereo: left and right; midside: mid and side.");
 const LOOKAHEAD: Param = Param::new(20, "lookahead", Unit::Ms)
     .range(0.0, 20.0)
     .setting()
-    .help("How long before a peak the reduction begins; adds latency. With feedback it only delays.");
+    .help("Look-ahead: gain reduction starts this long before a peak. Adds latency. With feedback it only delays the signal.");
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "compressor",
-    "Reduces the level above a threshold, or raises it below.",
+    "Compressor: downward or upward, with peak, RMS or program-dependent detection.",
     &[
         THRESHOLD,
         RATIO,

@@ -21,47 +21,48 @@ use std::f64::consts::PI;
 const WET: Param = Param::new(0, "wet", Unit::Gain)
     .range(-90.0, 24.0)
     .bottom("-inf")
-    .help("Level of what the impulse makes of the input.");
+    .help("Level of the convolved (wet) signal.");
 const DRY: Param = Param::new(1, "dry", Unit::Gain)
     .range(-90.0, 24.0)
     .default(-90.0)
     .bottom("-inf")
-    .help("Level of the input beside it.");
-const GAIN: Param = Param::new(2, "gain", Unit::Gain).range(-60.0, 24.0).help("Level of both together.");
+    .help("Level of the dry signal.");
+const GAIN: Param =
+    Param::new(2, "gain", Unit::Gain).range(-60.0, 24.0).help("Output level, wet and dry together.");
 const PREDELAY: Param = Param::new(3, "predelay", Unit::Ms)
     .range(0.0, 500.0)
-    .help("How much later the impulse answers; a new time comes in by a crossfade.");
+    .help("Delay before the impulse response. Changes are crossfaded.");
 const START: Param = Param::new(4, "start", Unit::Percent)
     .range(0.0, 100.0)
     .setting()
-    .help("How much is cut off the impulse's beginning.");
+    .help("Share cut from the start of the impulse response.");
 const LENGTH: Param = Param::new(5, "length", Unit::Percent)
     .range(0.0, 100.0)
     .default(100.0)
     .setting()
-    .help("How much is played of what is left of the impulse.");
+    .help("Share of the remaining impulse response that is used.");
 const FADE: Param = Param::new(6, "fade", Unit::Percent)
     .range(0.0, 100.0)
     .default(10.0)
     .setting()
-    .help("How much of what is played fades away where the impulse was cut at its end.");
+    .help("Length of the fade-out where length cuts the end, as a share of the part that is used.");
 const NORMALISE: Param = Param::new(7, "normalise", Unit::Choice(&["off", "energy", "peak"]))
     .setting()
-    .help("Brings the impulse to a level: energy lets noise out as loud as it came in, peak to 0 dBFS.");
+    .help("Level normalisation of the impulse response. energy: unity gain for white noise; peak: highest sample at 0 dBFS.");
 const LATENCY: Param = Param::new(8, "latency", Unit::Choice(&["none", "peak"])).setting().help(
-    "What the chain is told of the impulse's own delay: nothing, as for a room, or the time to its highest sample.",
+    "Reported latency of the impulse response. none: 0 (reverb); peak: time to its highest sample (linear-phase correction).",
 );
 
 const IMPULSE: Text = Text {
     name: "impulse",
     form: Form::Impulse,
-    help: "The impulse response: 1 channel for all, 2 for left and right, or 4 for true stereo (LL LR RL RR).",
+    help: "Impulse response file: 1 channel for all, 2 for left and right, or 4 for true stereo (LL LR RL RR).",
 };
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "convolver",
-    "Plays through an impulse response: a room, or its correction.",
+    "Convolution with an impulse response: reverb or room correction.",
     &[WET, DRY, GAIN, PREDELAY, START, LENGTH, FADE, NORMALISE, LATENCY],
     build,
 )

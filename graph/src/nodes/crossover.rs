@@ -11,17 +11,15 @@ use crate::reading::Readings;
 use std::array::from_fn;
 
 const BAND: Param = Param::new(0, "band", Unit::Count).range(1.0, 6.0).default(1.0).setting().help(
-    "Which band this is, from the lowest; there is one more than there are splits, and silence above them.",
+    "Band to output, counted from the lowest. There is one band more than splits; a higher number outputs silence.",
 );
 const SLOPE: Param = Param::new(1, "slope", Unit::Choice(&["24 dB/oct", "48 dB/oct"]))
     .setting()
-    .help("Steepness of the splits.");
+    .help("Slope of the crossover filters.");
 
-const FREQ: Param = Param::new(0, "freq", Unit::Hz)
-    .range(20.0, 20_000.0)
-    .default(1_000.0)
-    .log()
-    .help("Where two bands meet, both 6 dB down. One below another counts as that.");
+const FREQ: Param = Param::new(0, "freq", Unit::Hz).range(20.0, 20_000.0).default(1_000.0).log().help(
+    "Crossover frequency (-6 dB point of both bands). A frequency below the previous split is raised to it.",
+);
 
 const PARTS: Parts =
     Parts { name: "split", list: "splits", rows: &[FREQ], least: 1, most: SPLITS, last_lacks: None };
@@ -29,7 +27,7 @@ const PARTS: Parts =
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "crossover",
-    "One band of a signal; bands with the same splits add up to flat.",
+    "One band of a Linkwitz-Riley crossover. All bands of the same splits sum to a flat response.",
     &[BAND, SLOPE],
     build,
 )

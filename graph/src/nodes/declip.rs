@@ -27,17 +27,17 @@ const CEILING: Param = Param::new(0, "ceiling", Unit::Dbfs)
     .range(-40.0, 12.0)
     .default(12.0)
     .top("auto")
-    .help("Level at which the programme is clipped; auto finds it, for each channel and polarity.");
+    .help("Clipping level of the recording. auto: detected for each channel and polarity.");
 const GAIN: Param = Param::new(1, "gain", Unit::Gain)
     .range(-24.0, 12.0)
-    .help("Gain behind the repair: room for the peaks that grow.");
+    .help("Output gain. Lower it to make headroom for the restored peaks.");
 const ORDER: Param =
     Param::new(2, "order", Unit::Count).range(32.0, 448.0).default(384.0).setting().best(448.0).help(
-        "How many samples the model looks back: more tells low and dense programme better, at more load.",
+        "Order of the autoregressive model, in samples. Higher models low and dense programme better, at more CPU load.",
     );
 const PASSES: Param =
     Param::new(3, "passes", Unit::Count).range(1.0, 4.0).default(2.0).setting().best(4.0).help(
-        "How often a peak is repaired, each time by a model of the repair before, at as many times the load.",
+        "Repair passes. Each pass models the signal repaired by the previous one; CPU load grows in proportion.",
     );
 
 const REPAIRED: Reading =
@@ -47,12 +47,12 @@ const PEAKS: Reading =
 const FOUND: Reading = Reading {
     name: "found",
     unit: Unit::Dbfs,
-    help: "Highest level at which it finds the programme clipped.",
+    help: "Detected clipping level, the highest of all channels and polarities.",
 };
 
 /// See the module.
 pub const NODE_TYPE: NodeType =
-    NodeType::new("declip", "Repairs peaks that were clipped flat.", &[CEILING, GAIN, ORDER, PASSES], build)
+    NodeType::new("declip", "Restores clipped peaks.", &[CEILING, GAIN, ORDER, PASSES], build)
         .latency(|setup| schedule(setup).latency())
         .readings(&[PEAKS, REPAIRED, FOUND]);
 

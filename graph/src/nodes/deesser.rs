@@ -22,61 +22,61 @@ use crate::reading::{REDUCTION, Readings};
 
 const MODE: Param = Param::new(0, "mode", Unit::Choice(&["split-band", "wide-band"]))
     .setting()
-    .help("Whether the band alone is reduced, or all.");
+    .help("split-band: only the sibilance band is reduced; wide-band: the whole signal.");
 const SHAPE: Param = Param::new(1, "shape", Unit::Choice(&["highpass", "bandpass"]))
     .setting()
-    .help("Whether the band is all above the frequency, or what lies around it.");
+    .help("Shape of the sibilance band. highpass: all above freq; bandpass: a band around freq.");
 const FREQ: Param = Param::new(2, "freq", Unit::Hz)
     .range(2000.0, 16_000.0)
     .default(6000.0)
     .log()
-    .help("Lower edge of a high-pass, middle of a band-pass.");
+    .help("Cutoff frequency (-6 dB) of the high-pass, centre frequency of the band-pass.");
 const Q: Param = Param::new(3, "q", Unit::Plain)
     .range(1.0, 3.0)
     .default(1.0)
     .log()
-    .help("How narrow a band-pass is: it is frequency/q wide.");
+    .help("Q of the band-pass: its bandwidth is freq/q.");
 const THRESHOLD: Param = Param::new(4, "threshold", Unit::Dbfs)
     .range(-60.0, 0.0)
     .default(-30.0)
-    .help("Peak level of the band above which it is reduced.");
+    .help("Peak level of the sibilance band above which gain is reduced.");
 const RATIO: Param = Param::new(5, "ratio", Unit::Ratio)
     .range(1.0, 50.0)
     .default(4.0)
     .log()
     .top("inf")
-    .help("How many dB of the band make one dB above the threshold.");
+    .help("Compression ratio above the threshold: input change to output change, in dB. inf: limiting.");
 const KNEE: Param = Param::new(6, "knee", Unit::Db)
     .range(0.0, 24.0)
     .default(6.0)
-    .help("Width of the bend around the threshold.");
+    .help("Width of the soft knee, centred on the threshold.");
 const RANGE: Param =
-    Param::new(7, "range", Unit::Db).range(0.0, 24.0).default(10.0).help("Most that is reduced.");
+    Param::new(7, "range", Unit::Db).range(0.0, 24.0).default(10.0).help("Maximum gain reduction.");
 const ATTACK: Param = Param::new(8, "attack", Unit::Ms)
     .range(0.05, 50.0)
     .default(0.7)
     .log()
-    .help("Time to reduce by 63 % of what is wanted, in dB.");
+    .help("Attack time: 63 % of a step in gain reduction (dB).");
 const RELEASE: Param = Param::new(9, "release", Unit::Ms)
     .range(5.0, 1000.0)
     .default(60.0)
     .log()
-    .help("Time to let go by 63 %, in dB.");
+    .help("Release time: 63 % of a step in gain reduction (dB).");
 const LOOKAHEAD: Param = Param::new(10, "lookahead", Unit::Ms)
     .range(0.0, 10.0)
     .setting()
-    .help("How long before a sibilant the reduction begins; adds latency.");
+    .help("Look-ahead: gain reduction starts this long before a sibilant. Adds latency.");
 const LISTEN: Param =
-    Param::new(11, "listen", Unit::Switch).help("Lets the band be heard alone, as the detector hears it.");
+    Param::new(11, "listen", Unit::Switch).help("Outputs only the sibilance band, the detector's signal.");
 const LINK: Param = Param::new(12, "link", Unit::Percent)
     .range(0.0, 100.0)
     .default(100.0)
-    .help("How far the channels are reduced together: 100 % keeps the stereo image.");
+    .help("Channel link. 100 %: the same gain on all channels, which keeps the stereo image; 0 %: independent channels.");
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "deesser",
-    "Reduces sibilance: a band, or all, while that band is loud.",
+    "De-esser: reduces sibilance, in its band or in the whole signal.",
     &[MODE, SHAPE, FREQ, Q, THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, LOOKAHEAD, LISTEN, LINK],
     build,
 )

@@ -21,27 +21,24 @@ const DEPTH: Param = Param::new(0, "depth", Unit::Db)
     .range(0.0, 60.0)
     .default(60.0)
     .top("all")
-    .help("How far the hum is taken down.");
+    .help("Attenuation of the hum. all: complete removal.");
 const BASE: Param = Param::new(1, "base", Unit::Choice(&["auto", "50 Hz", "60 Hz"]))
     .setting()
-    .help("Frequency of the mains; auto finds out which.");
-const HARMONICS: Param = Param::new(2, "harmonics", Unit::Count)
-    .range(1.0, 64.0)
-    .default(20.0)
-    .setting()
-    .help("How many multiples of it are looked for, the first included: 20 of 50 Hz reach up to 1 kHz.");
+    .help("Mains frequency. auto: detected.");
+const HARMONICS: Param =
+    Param::new(2, "harmonics", Unit::Count).range(1.0, 64.0).default(20.0).setting().help(
+        "Number of harmonics to search for and remove, the fundamental included: 20 at 50 Hz reach 1 kHz.",
+    );
 
-const FREQUENCY: Reading = Reading { name: "frequency", unit: Unit::Hz, help: "Frequency of the hum." };
-const LEVEL: Reading = Reading {
-    name: "level",
-    unit: Unit::Dbfs,
-    help: "Level of the hum that is taken away, RMS; -120 is none.",
-};
+const FREQUENCY: Reading =
+    Reading { name: "frequency", unit: Unit::Hz, help: "Measured frequency of the hum." };
+const LEVEL: Reading =
+    Reading { name: "level", unit: Unit::Dbfs, help: "RMS level of the removed hum; -120 dBFS: none." };
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "dehum",
-    "Takes away mains hum and its harmonics, and follows their frequency.",
+    "Removes mains hum and its harmonics, and tracks the mains frequency.",
     &[DEPTH, BASE, HARMONICS],
     build,
 )

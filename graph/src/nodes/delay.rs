@@ -10,10 +10,13 @@ use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
 
-const TIME: Param = Param::new(0, "time", Unit::Ms).range(0.0, 500.0).help("How much later.");
+const TIME: Param = Param::new(0, "time", Unit::Ms)
+    .range(0.0, 500.0)
+    .help("Delay time, rounded to whole frames. Changes are crossfaded.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType = NodeType::new("delay", "Delays the signal by up to 500 ms.", &[TIME], build);
+pub const NODE_TYPE: NodeType =
+    NodeType::new("delay", "Delay of up to 500 ms. Not counted as latency.", &[TIME], build);
 
 /// Time of a change.
 const FADE_MS: f64 = 20.0;

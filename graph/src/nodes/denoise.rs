@@ -28,30 +28,31 @@ use crate::reading::{REDUCTION as REDUCED, Reading, Readings};
 const REDUCTION: Param = Param::new(0, "reduction", Unit::Db)
     .range(0.0, 30.0)
     .default(12.0)
-    .help("How much of the noise is taken; what is left keeps its colour.");
+    .help("Noise reduction. The residual noise keeps its spectrum.");
 const FLOOR: Param = Param::new(1, "floor", Unit::Dbfs)
     .range(-140.0, -40.0)
     .default(-140.0)
     .bottom("-inf")
-    .help("Level below which noise is not brought, however much reduction is asked for.");
-const SMOOTHING: Param = Param::new(2, "smoothing", Unit::Percent).range(0.0, 100.0).default(50.0).help(
-    "How steady the reduction is over time and frequency: more has no twitter, less keeps more detail.",
-);
-const SENSITIVITY: Param = Param::new(3, "sensitivity", Unit::Db).range(-12.0, 12.0).help(
-    "How much louder the noise is taken to be than it was found: more takes more noise, and more programme.",
-);
-const LISTEN: Param = Param::new(4, "listen", Unit::Switch).help("Plays what is taken away instead.");
+    .help("Lowest level to which noise is reduced, whatever the reduction.");
+const SMOOTHING: Param = Param::new(2, "smoothing", Unit::Percent)
+    .range(0.0, 100.0)
+    .default(50.0)
+    .help("Smoothing of the gain over time and frequency. High: no musical noise. Low: more detail.");
+const SENSITIVITY: Param = Param::new(3, "sensitivity", Unit::Db)
+    .range(-12.0, 12.0)
+    .help("Offset added to the noise estimate. Higher removes more noise, and more of the programme.");
+const LISTEN: Param = Param::new(4, "listen", Unit::Switch).help("Outputs only the removed signal.");
 const LEARN: Param = Param::new(5, "learn", Unit::Switch)
     .momentary()
-    .help("While on, the noise is learned and passes as it is; off takes what was learned as the profile.");
+    .help("On: learns the noise and passes the signal unchanged. Switched off: the learned noise becomes the profile.");
 const MODE: Param = Param::new(6, "mode", Unit::Choice(&["broadband", "voice"]))
     .setting()
-    .help("Broadband takes steady noise from any programme; voice leaves speech only.");
+    .help("broadband: removes steady noise from any programme; voice: removes all but speech (RNNoise).");
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "denoise",
-    "Takes noise out of a programme: by a learned or followed profile, or all but a voice.",
+    "Noise reduction by a learned or an estimated noise profile, or voice isolation.",
     &[REDUCTION, FLOOR, SMOOTHING, SENSITIVITY, LISTEN, LEARN, MODE],
     build,
 )
@@ -59,11 +60,11 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .texts(&[Text {
     name: "profile",
     form: Form::Profile,
-    help: "The noise as it was learned; where there is none, it is found while it plays.",
+    help: "Learned noise profile: the noise level in each band. Empty: the noise is estimated from the programme.",
 }])
 .readings(&[
     REDUCED,
-    Reading { name: "noise", unit: Unit::Dbfs, help: "Level of the noise, learned or found, RMS." },
+    Reading { name: "noise", unit: Unit::Dbfs, help: "RMS level of the noise, learned or estimated." },
 ]);
 
 /// From one spectrum to the next. Longer frames part the partials of strings better, shorter ones follow speech better.

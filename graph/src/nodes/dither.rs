@@ -17,25 +17,25 @@ const BITS: Param = Param::new(0, "bits", Unit::Count)
     .range(8.0, 24.0)
     .default(24.0)
     .setting()
-    .help("Word length that is left.");
+    .help("Output word length in bits.");
 const NOISE: Param = Param::new(1, "noise", Unit::Choice(&["triangular", "rectangular", "none"]))
     .setting()
-    .help("What is added before rounding: triangular keeps the noise steady, none makes distortion.");
+    .help("Dither distribution. triangular: constant noise floor; rectangular: noise modulated by the signal; none: distortion.");
 const SHAPING: Param = Param::new(
     2,
     "shaping",
     Unit::Choice(&["flat", "lipshitz", "f-weighted-3", "f-weighted-9", "modified-e", "improved-e"]),
 )
 .setting()
-.help("Spectrum of the noise; all but flat lower it around 4 kHz and raise it towards 20 kHz.");
+.help("Noise shaping. flat: white; all others: less noise around 4 kHz, more towards 20 kHz.");
 const AUTO_BLANK: Param = Param::new(3, "auto_blank", Unit::Switch)
     .default(1.0)
-    .help("Whether what needs no dither, such as digital silence, passes as it is after half a second.");
+    .help("Auto-blank: dither is muted after 0.5 s of digital silence, or of programme that already fits the word length.");
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "dither",
-    "Reduces the word length with dither and noise shaping.",
+    "Word length reduction with dither and noise shaping. Place it last in a chain.",
     &[BITS, NOISE, SHAPING, AUTO_BLANK],
     build,
 );

@@ -41,59 +41,57 @@ const PLACES: [&str; 5] = ["stereo", "left", "right", "mid", "side"];
 const PHASES: [&str; 3] = ["minimum", "linear", "mixed"];
 
 const AUTO_GAIN: Param = Param::new(0, "auto_gain", Unit::Switch)
-    .help("Undoes the change of loudness that the bands make of pink noise, as K-weighting hears it.");
+    .help("Automatic gain: compensates the loudness change of the bands, for K-weighted pink noise.");
 const PHASE: Param = Param::new(1, "phase", Unit::Choice(&PHASES)).setting().help(
-    "Minimum has no latency; linear delays all frequencies alike; mixed is minimum in the lows, linear above 400 Hz.",
+    "Phase response. minimum: no latency; linear: constant delay; mixed: minimum phase below 100 Hz, linear above 400 Hz.",
 );
 const REACH: Param = rows::reach(2);
 
-const SHAPE: Param = Param::new(0, "shape", Unit::Choice(&SHAPES)).setting().help("What the band does.");
+const SHAPE: Param =
+    Param::new(0, "shape", Unit::Choice(&SHAPES)).setting().help("Filter shape of the band.");
 const FREQ: Param = Param::new(1, "freq", Unit::Hz)
     .range(10.0, 20_000.0)
     .default(1000.0)
     .log()
-    .help("Centre of a bell, band or notch, middle of a shelf or tilt, -3 dB point of a pass filter.");
-const GAIN: Param = Param::new(2, "gain", Unit::Db).range(-24.0, 24.0).help(
-    "Boost or cut of a bell or shelf; a tilt raises the highs by half of it and lowers the lows by as much.",
-);
+    .help("Centre frequency of a bell, band-pass, notch or all-pass; midpoint of a shelf or tilt; -3 dB point of a high-pass or low-pass.");
+const GAIN: Param = Param::new(2, "gain", Unit::Db)
+    .range(-24.0, 24.0)
+    .help("Boost or cut of a bell or shelf. tilt: half of it as boost above freq, half as cut below.");
 const Q: Param = Param::new(3, "q", Unit::Plain)
     .range(0.1, 24.0)
     .default(std::f64::consts::FRAC_1_SQRT_2)
     .log()
-    .help("Narrowness of a bell, band, notch or allpass, steepness of a shelf, resonance of a 12 dB/oct pass filter.");
+    .help("Q: bandwidth of a bell, band-pass, notch or all-pass; steepness of a shelf or tilt; resonance of a 12 dB/oct high-pass or low-pass.");
 const SLOPE: Param = Param::new(4, "slope", Unit::Choice(&SLOPES))
     .default(1.0)
     .setting()
-    .help("Steepness of a pass filter; all but 12 dB/oct are Butterworth.");
-const ON: Param = Param::new(5, "on", Unit::Switch)
-    .default(1.0)
-    .help("Whether the band is heard; the change is a short fade.");
+    .help("Slope of a high-pass or low-pass. All but 12 dB/oct are Butterworth.");
+const ON: Param =
+    Param::new(5, "on", Unit::Switch).default(1.0).help("Band on or off. Switching is a short fade.");
 const PLACE: Param = Param::new(6, "place", Unit::Choice(&PLACES)).setting().help(
-    "What the band works on: all channels, or the left, the right, the middle or the side of the first two.",
+    "Channels that the band processes. stereo: all; left, right, mid or side: of the first two channels.",
 );
 const RANGE: Param = Param::new(7, "range", Unit::Db).range(-24.0, 24.0).help(
-    "Most that the level changes the gain of a bell, shelf or tilt: below 0 it is lowered, above 0 raised; 0 is a band that stands still.",
+    "Dynamic range of a bell, shelf or tilt: largest gain change; negative compresses, positive expands; 0 = static.",
 );
 const THRESHOLD: Param = Param::new(8, "threshold", Unit::Dbfs)
     .range(-80.0, 0.0)
     .default(-30.0)
-    .help("Peak level in the band above which its gain changes.");
-const RATIO: Param = Param::new(9, "ratio", Unit::Ratio)
-    .range(1.0, 50.0)
-    .default(2.0)
-    .log()
-    .top("inf")
-    .help("How fast the gain changes with the level: 2:1 by half a dB for each dB.");
+    .help("Peak level in the band above which the dynamic gain changes.");
+const RATIO: Param =
+    Param::new(9, "ratio", Unit::Ratio).range(1.0, 50.0).default(2.0).log().top("inf").help(
+        "Ratio of the dynamic band: the gain changes by (1 - 1/ratio) dB for each dB above the threshold.",
+    );
 const ATTACK: Param = Param::new(10, "attack", Unit::Ms)
     .range(1.0, 500.0)
     .default(10.0)
     .log()
-    .help("Time to change the gain by 63 % of what is wanted.");
+    .help("Attack time of the dynamic band: 63 % of a step in gain (dB).");
 const RELEASE: Param = Param::new(11, "release", Unit::Ms)
     .range(5.0, 5000.0)
     .default(150.0)
     .log()
-    .help("Time to let go by 63 %.");
+    .help("Release time of the dynamic band: 63 % of a step in gain (dB).");
 
 const BANDS: Parts = Parts {
     name: "band",
@@ -107,7 +105,7 @@ const BANDS: Parts = Parts {
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "eq",
-    "Parametric and dynamic equaliser of up to 24 bands.",
+    "Parametric equaliser of up to 24 bands, each static or dynamic.",
     &[AUTO_GAIN, PHASE, REACH],
     build,
 )

@@ -23,33 +23,31 @@ use std::f64::consts::FRAC_1_SQRT_2;
 const DRIVE: Param = Param::new(0, "drive", Unit::Gain)
     .range(0.0, 24.0)
     .default(6.0)
-    .help("How hard the band is driven: more is more harmonics.");
-const MIX: Param = Param::new(1, "mix", Unit::Percent)
-    .range(0.0, 100.0)
-    .default(30.0)
-    .help("How much of what the character adds is heard.");
+    .help("Drive into the nonlinear stage. Higher: more harmonics.");
+const MIX: Param =
+    Param::new(1, "mix", Unit::Percent).range(0.0, 100.0).default(30.0).help("Level of the added harmonics.");
 const LOW: Param = Param::new(2, "low", Unit::Hz)
     .range(20.0, 10_000.0)
     .default(20.0)
     .log()
-    .help("Lower end of the band that is driven, 12 dB/oct.");
+    .help("Lower limit of the excited band, 12 dB/oct.");
 const HIGH: Param = Param::new(3, "high", Unit::Hz)
     .range(200.0, 20_000.0)
     .default(20_000.0)
     .log()
-    .help("Upper end of the band that is driven, 12 dB/oct.");
+    .help("Upper limit of the excited band, 12 dB/oct.");
 const CHARACTER: Param = Param::new(4, "character", Unit::Choice(&["tube", "transistor", "tape"]))
     .setting()
-    .help("Which harmonics: mostly even, odd, or odd with a soft knee and more in the lows.");
+    .help("Harmonics. tube: mostly even; transistor: odd; tape: odd, with a softer knee and more drive below 150 Hz.");
 const OVERSAMPLING: Param = Param::new(5, "oversampling", Unit::Choice(&["2x", "4x", "8x"]))
     .default(2.0)
     .setting()
-    .help("Rate at which the shape works: higher has fewer aliases, and more latency.");
+    .help("Oversampling factor. Higher: less aliasing, more latency.");
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "exciter",
-    "Adds harmonics: tube, transistor or tape.",
+    "Harmonic exciter: tube, transistor or tape.",
     &[DRIVE, MIX, LOW, HIGH, CHARACTER, OVERSAMPLING],
     build,
 )

@@ -23,63 +23,63 @@ use std::f64::consts::FRAC_1_SQRT_2;
 const THRESHOLD: Param = Param::new(0, "threshold", Unit::Dbfs)
     .range(-80.0, 0.0)
     .default(-50.0)
-    .help("Peak level below which the level is reduced.");
+    .help("Peak level below which gain is reduced.");
 const RATIO: Param = Param::new(1, "ratio", Unit::Ratio)
     .range(1.0, 50.0)
     .default(2.0)
     .log()
     .top("inf")
-    .help("How many dB less come out for one dB less in below the threshold; inf is a gate.");
+    .help("Expansion ratio below the threshold: output change to input change, in dB. inf: gate.");
 const KNEE: Param = Param::new(2, "knee", Unit::Db)
     .range(0.0, 24.0)
     .default(6.0)
-    .help("Width of the bend around the threshold; a gate has none.");
+    .help("Width of the soft knee, centred on the threshold. A gate has none.");
 const RANGE: Param =
-    Param::new(3, "range", Unit::Db).range(0.0, 90.0).default(20.0).help("Most that the level is reduced.");
+    Param::new(3, "range", Unit::Db).range(0.0, 90.0).default(20.0).help("Maximum gain reduction.");
 const ATTACK: Param = Param::new(4, "attack", Unit::Ms)
     .range(0.05, 250.0)
     .default(1.0)
     .log()
-    .help("Time to open by 63 %, in dB.");
+    .help("Attack (opening) time: 63 % of a step in gain reduction (dB).");
 const HOLD: Param = Param::new(5, "hold", Unit::Ms)
     .range(1.0, 1000.0)
     .default(40.0)
     .log()
-    .help("How long it stays open after the level has fallen; the detector adds its own 10 ms.");
+    .help("Hold time: how long it stays open after the level has fallen, plus the detector's 10 ms.");
 const RELEASE: Param = Param::new(6, "release", Unit::Ms)
     .range(5.0, 5000.0)
     .default(150.0)
     .log()
-    .help("Time to close by 63 %, in dB.");
+    .help("Release (closing) time: 63 % of a step in gain reduction (dB).");
 const HYSTERESIS: Param = Param::new(7, "hysteresis", Unit::Db)
     .range(0.0, 24.0)
     .default(3.0)
-    .help("How far below the level that opens it the level must fall for it to close.");
+    .help("Hysteresis: how far below the opening level the signal must fall before it closes.");
 const LOOKAHEAD: Param = Param::new(8, "lookahead", Unit::Ms)
     .range(0.0, 10.0)
     .setting()
-    .help("How long before a sound it begins to open; adds latency.");
+    .help("Look-ahead: it opens this long before the signal rises. Adds latency.");
 const LINK: Param = Param::new(9, "link", Unit::Percent)
     .range(0.0, 100.0)
     .default(100.0)
-    .help("How far the channels go together: 100 % keeps the stereo image.");
+    .help("Channel link. 100 %: the same gain on all channels, which keeps the stereo image; 0 %: independent channels.");
 const KEY_HIGHPASS: Param = Param::new(10, "key_highpass", Unit::Hz)
     .range(10.0, 4000.0)
     .default(10.0)
     .log()
     .bottom("off")
-    .help("Corner of a 12 dB/oct high-pass in the side-chain: rumble does not open it.");
+    .help("Side-chain high-pass frequency, 12 dB/oct. Prevents opening by rumble.");
 const KEY_LOWPASS: Param = Param::new(11, "key_lowpass", Unit::Hz)
     .range(200.0, 20_000.0)
     .default(20_000.0)
     .log()
     .top("off")
-    .help("Corner of a 12 dB/oct low-pass in the side-chain: hiss and spill do not open it.");
+    .help("Side-chain low-pass frequency, 12 dB/oct. Prevents opening by hiss and spill.");
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "expander",
-    "Reduces the level below a threshold: a downward expander or a gate.",
+    "Downward expander or gate.",
     &[
         THRESHOLD,
         RATIO,

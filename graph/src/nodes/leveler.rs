@@ -37,51 +37,46 @@ const TARGET: Param = Param::new(0, "target", Unit::Lufs)
         ("streaming", -14.0),
     ])
     .help(
-        "Loudness to hold; or ebu-r128 (-23), atsc-a85 (-24), aes-speech (-18), apple and podcast (-16), \
+        "Target loudness; or ebu-r128 (-23), atsc-a85 (-24), aes-speech (-18), apple and podcast (-16), \
          streaming (-14).",
     );
 const WINDOW: Param = Param::new(1, "window", Unit::Db)
     .range(0.0, 10.0)
     .default(3.0)
-    .help("How far the loudness may move either way before the gain follows.");
-const MAX_GAIN: Param = Param::new(2, "max_gain", Unit::Db)
-    .range(0.0, 30.0)
-    .default(15.0)
-    .help("Most that a programme is turned up.");
-const MAX_CUT: Param = Param::new(3, "max_cut", Unit::Db)
-    .range(0.0, 40.0)
-    .default(20.0)
-    .help("Most that a programme is turned down.");
+    .help("Tolerance: how far the loudness may change, up or down, before the gain follows.");
+const MAX_GAIN: Param =
+    Param::new(2, "max_gain", Unit::Db).range(0.0, 30.0).default(15.0).help("Maximum gain increase.");
+const MAX_CUT: Param =
+    Param::new(3, "max_cut", Unit::Db).range(0.0, 40.0).default(20.0).help("Maximum gain reduction.");
 const RATE: Param = Param::new(4, "rate", Unit::DbPerSecond)
     .range(0.1, 20.0)
     .default(3.0)
     .log()
-    .help("Most that the gain moves in a second; the fast stage turns down quicker.");
+    .help("Maximum rate of gain change. The fast stage reduces gain faster.");
 const TIME: Param = Param::new(5, "time", Unit::Ms)
     .range(3000.0, 30_000.0)
     .default(10_000.0)
     .log()
-    .help("How much programme the slow stage takes the mean of.");
-const FAST: Param = Param::new(6, "fast", Unit::Db)
-    .range(0.0, 12.0)
-    .default(6.0)
-    .help("Most that the fast stage turns a sudden loud passage down, before the slow stage follows.");
+    .help("Averaging time of the slow stage, in programme without pauses.");
+const FAST: Param = Param::new(6, "fast", Unit::Db).range(0.0, 12.0).default(6.0).help(
+    "Maximum gain reduction by the fast stage in sudden loud passages, until the slow stage has followed.",
+);
 const GATE: Param = Param::new(7, "gate", Unit::Lufs)
     .range(-70.0, -20.0)
     .default(-45.0)
-    .help("Loudness of the input below which the gain stays as it is.");
+    .help("Absolute gate: input loudness below which the gain is frozen.");
 
-const GAIN: Reading = Reading { name: "gain", unit: Unit::Gain, help: "The gain now." };
+const GAIN: Reading = Reading { name: "gain", unit: Unit::Gain, help: "Current gain." };
 const LOUDNESS: Reading = Reading {
     name: "loudness",
     unit: Unit::Lufs,
-    help: "Loudness of the input's programme over the slow stage's time.",
+    help: "Gated loudness of the input that the slow stage works with.",
 };
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "leveler",
-    "Holds a loudness live: rides the gain as an engineer would.",
+    "Loudness leveller: holds a target loudness (ITU-R BS.1770) in real time.",
     &[TARGET, WINDOW, MAX_GAIN, MAX_CUT, RATE, TIME, FAST, GATE],
     build,
 )

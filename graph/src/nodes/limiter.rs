@@ -25,40 +25,35 @@ use crate::reading::{REDUCTION, Readings};
 const CEILING: Param = Param::new(0, "ceiling", Unit::Dbtp)
     .range(-24.0, 0.0)
     .default(-1.0)
-    .help("Highest true peak that leaves the limiter.");
+    .help("Maximum true-peak output level.");
 const RELEASE: Param = Param::new(1, "release", Unit::Ms)
     .range(5.0, 2000.0)
     .default(120.0)
     .log()
     .top("auto")
-    .help("Time to let go by 63 %; auto lets single peaks go fast and dense passages slowly.");
-const LOOKAHEAD: Param = Param::new(2, "lookahead", Unit::Ms)
-    .range(0.5, 10.0)
-    .default(1.5)
-    .setting()
-    .best(5.0)
-    .help("How long before a peak the reduction begins; longer is gentler, and adds latency.");
-const HOLD: Param = Param::new(3, "hold", Unit::Ms)
-    .range(0.0, 30.0)
-    .default(10.0)
-    .setting()
-    .help("How long the reduction is held: half a period of the lowest tone that must stay clean.");
-const GAIN: Param = Param::new(4, "gain", Unit::Gain)
-    .range(-12.0, 24.0)
-    .help("Gain before the limiter: how far the programme is driven into it.");
+    .help("Release time constant (63 %). auto: program-dependent, two stages.");
+const LOOKAHEAD: Param =
+    Param::new(2, "lookahead", Unit::Ms).range(0.5, 10.0).default(1.5).setting().best(5.0).help(
+        "Look-ahead: gain reduction starts this long before a peak. Longer: smoother gain, more latency.",
+    );
+const HOLD: Param = Param::new(3, "hold", Unit::Ms).range(0.0, 30.0).default(10.0).setting().help(
+    "Hold time of the gain reduction: half the period of the lowest tone that must stay free of distortion.",
+);
+const GAIN: Param =
+    Param::new(4, "gain", Unit::Gain).range(-12.0, 24.0).help("Input gain, before the limiter.");
 const LINK: Param = Param::new(5, "link", Unit::Percent)
     .range(0.0, 100.0)
     .default(100.0)
-    .help("How far the channels are reduced together: 100 % keeps the stereo image.");
+    .help("Channel link. 100 %: the same gain on all channels, which keeps the stereo image; 0 %: independent channels.");
 const DETECTION: Param =
     Param::new(6, "detection", Unit::Choice(&["8x", "4x", "fast", "samples"])).setting().help(
-        "How peaks between the samples are found; 8x is the most exact, fast and samples have less latency.",
+        "Peak detection. 8x, 4x: oversampled true peak; fast: true peak with shorter filters, less latency; samples: sample peak, least latency.",
     );
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "limiter",
-    "Look-ahead limiter with a true-peak ceiling.",
+    "True-peak limiter with look-ahead.",
     &[CEILING, RELEASE, LOOKAHEAD, HOLD, GAIN, LINK, DETECTION],
     build,
 )

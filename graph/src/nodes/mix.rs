@@ -11,16 +11,18 @@ const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
     .range(0.0, 8.0)
     .bottom("same")
     .setting()
-    .help("Channels out: one in is spread to all, all in are averaged to one.");
+    .help("Output channels. One input channel is copied to all; several are averaged to one. same: as many as the input.");
 const GAIN: Param =
-    Param::new(1, "gain", Unit::Gain).range(-90.0, 24.0).bottom("-inf").help("Level of the sum.");
+    Param::new(1, "gain", Unit::Gain).range(-90.0, 24.0).bottom("-inf").help("Gain of the sum.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType =
-    NodeType::new("mix", "Sums its sources, makes one channel many or many one.", &[CHANNELS, GAIN], |_| {
-        Box::new(Mix)
-    })
-    .ports(Ports::Remix(CHANNELS.slot));
+pub const NODE_TYPE: NodeType = NodeType::new(
+    "mix",
+    "Sums its inputs; converts mono to several channels, or several to mono.",
+    &[CHANNELS, GAIN],
+    |_| Box::new(Mix),
+)
+.ports(Ports::Remix(CHANNELS.slot));
 
 struct Mix;
 

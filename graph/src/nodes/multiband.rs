@@ -20,20 +20,22 @@ use std::array::from_fn;
 
 const SLOPE: Param = Param::new(0, "slope", Unit::Choice(&["24 dB/oct", "48 dB/oct"]))
     .setting()
-    .help("Steepness of the splits.");
+    .help("Slope of the crossover filters.");
 const LOOKAHEAD: Param = Param::new(1, "lookahead", Unit::Ms)
     .range(0.0, 20.0)
     .setting()
-    .help("How long before a peak the reduction begins, in all bands; adds latency.");
-const MIX: Param =
-    Param::new(2, "mix", Unit::Percent).range(0.0, 100.0).default(100.0).help("Compressed against dry.");
+    .help("Look-ahead of all bands: gain reduction starts this long before a peak. Adds latency.");
+const MIX: Param = Param::new(2, "mix", Unit::Percent)
+    .range(0.0, 100.0)
+    .default(100.0)
+    .help("Dry/wet mix (parallel compression). 0 %: dry; 100 %: compressed.");
 const PHASE: Param = Param::new(3, "phase", Unit::Choice(&["minimum", "linear"])).setting().help(
-    "Whether the splits turn the phase, or delay all frequencies alike; a split that moves is heard as a fade then.",
+    "Phase response of the crossover. minimum: no latency; linear: constant delay, and a moved split is crossfaded.",
 );
 const REACH: Param = rows::reach(4);
 
 const TO: Param = Param::new(0, "to", Unit::Hz).range(20.0, 20_000.0).default(1_000.0).log().help(
-    "Upper edge of the band, where the next begins; the last has none. One below another counts as that.",
+    "Upper crossover frequency of the band; the last band has none. A frequency below the previous band's is raised to it.",
 );
 const THRESHOLD: Param = rows::threshold(1);
 const RATIO: Param = rows::ratio(2);
@@ -49,9 +51,9 @@ const DETECTOR: Param = rows::detector(11);
 const MODE: Param = rows::mode(12);
 const ON: Param = Param::new(13, "on", Unit::Switch)
     .default(1.0)
-    .help("Whether the band is compressed; off, it passes as it is.");
-const SOLO: Param = Param::new(14, "solo", Unit::Switch).help("Only the bands that are soloed are heard.");
-const MUTE: Param = Param::new(15, "mute", Unit::Switch).help("The band is not heard.");
+    .help("Compression of the band. Off: the band passes unchanged.");
+const SOLO: Param = Param::new(14, "solo", Unit::Switch).help("Solo: only soloed bands are audible.");
+const MUTE: Param = Param::new(15, "mute", Unit::Switch).help("Mutes the band.");
 
 const PARTS: Parts = Parts {
     name: "band",
@@ -68,7 +70,7 @@ const PARTS: Parts = Parts {
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "multiband",
-    "A compressor for each of 2 to 6 bands.",
+    "Multiband compressor of 2 to 6 bands.",
     &[SLOPE, LOOKAHEAD, MIX, PHASE, REACH],
     build,
 )

@@ -11,20 +11,24 @@ const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
     .range(1.0, 8.0)
     .default(2.0)
     .setting()
-    .help("Channels out, each with a noise of its own.");
+    .help("Output channels, each with independent noise.");
 const COLOUR: Param = Param::new(1, "colour", Unit::Choice(&["white", "pink"]))
     .setting()
-    .help("White has the same power in every Hz, pink in every octave.");
+    .help("Spectrum. white: equal power per Hz; pink: equal power per octave (-3 dB/oct).");
 const LEVEL: Param = Param::new(2, "level", Unit::Gain)
     .range(-140.0, 0.0)
     .default(-18.0)
     .bottom("-inf")
-    .help("RMS level, re a full-scale square wave.");
+    .help("RMS level, relative to a full-scale square wave.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType =
-    NodeType::new("noise", "White or pink noise for line-up and tests.", &[CHANNELS, COLOUR, LEVEL], build)
-        .ports(Ports::Source(CHANNELS.slot));
+pub const NODE_TYPE: NodeType = NodeType::new(
+    "noise",
+    "White or pink noise generator for line-up and tests.",
+    &[CHANNELS, COLOUR, LEVEL],
+    build,
+)
+.ports(Ports::Source(CHANNELS.slot));
 
 /// Sections of the pink filter, and the corner of the first in Hz.
 const SECTIONS: usize = 10;

@@ -15,26 +15,27 @@ use crate::param::{Param, Unit};
 use crate::reading::Readings;
 use std::f64::consts::FRAC_1_SQRT_2;
 
-const TIME: Param =
-    Param::new(0, "time", Unit::Ms).range(-20.0, 20.0).help("Delays the right channel; below 0 the left.");
+const TIME: Param = Param::new(0, "time", Unit::Ms)
+    .range(-20.0, 20.0)
+    .help("Delay of the right channel; negative: delay of the left.");
 const INVERT_LEFT: Param =
-    Param::new(1, "invert_left", Unit::Switch).help("Turns the polarity of the left channel.");
+    Param::new(1, "invert_left", Unit::Switch).help("Inverts the polarity of the left channel.");
 const INVERT_RIGHT: Param =
-    Param::new(2, "invert_right", Unit::Switch).help("Turns the polarity of the right channel.");
+    Param::new(2, "invert_right", Unit::Switch).help("Inverts the polarity of the right channel.");
 const STAGES: Param = Param::new(3, "stages", Unit::Count)
     .range(0.0, 8.0)
     .setting()
-    .help("How many all-passes turn the phase of both channels; 4 make most voices even.");
+    .help("Phase rotator: number of all-pass stages on both channels. 4 make most voices symmetrical.");
 const ROTATE_FREQ: Param = Param::new(4, "rotate_freq", Unit::Hz)
     .range(30.0, 3_000.0)
     .default(200.0)
     .log()
-    .help("Frequency at which each all-pass has turned the phase by half a turn.");
+    .help("Frequency at which each all-pass stage shifts the phase by 180 degrees.");
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "phase",
-    "Time, polarity and phase of two channels.",
+    "Time alignment, polarity and phase rotation of two channels.",
     &[TIME, INVERT_LEFT, INVERT_RIGHT, STAGES, ROTATE_FREQ],
     build,
 )

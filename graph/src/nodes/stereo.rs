@@ -19,57 +19,56 @@ const fn percent(slot: usize, name: &'static str) -> Param {
 }
 
 const WIDTH: Param =
-    percent(0, "width").help("Level of the side: 0 % is mono, 100 % leaves it, 200 % doubles it.");
-const MID: Param =
-    Param::new(1, "mid", Unit::Gain).range(-90.0, 12.0).bottom("-inf").help("Level of the middle.");
+    percent(0, "width").help("Stereo width (side level). 0 %: mono; 100 %: unchanged; 200 %: side doubled.");
+const MID: Param = Param::new(1, "mid", Unit::Gain).range(-90.0, 12.0).bottom("-inf").help("Mid level.");
 const SIDE: Param = Param::new(2, "side", Unit::Gain)
     .range(-90.0, 12.0)
     .bottom("-inf")
-    .help("Level of the side, on top of the width.");
-const WIDTH_LOW: Param = percent(3, "width_low").help("Width below `low_split`, on top of the width.");
-const WIDTH_HIGH: Param = percent(4, "width_high").help("Width above `high_split`, on top of the width.");
+    .help("Side level, in addition to width.");
+const WIDTH_LOW: Param = percent(3, "width_low").help("Width below low_split, multiplied by width.");
+const WIDTH_HIGH: Param = percent(4, "width_high").help("Width above high_split, multiplied by width.");
 const LOW_SPLIT: Param = Param::new(5, "low_split", Unit::Hz)
     .range(40.0, 1_000.0)
     .default(200.0)
     .log()
-    .help("Where the lows of the side end, 6 dB/oct.");
+    .help("Upper limit of width_low, 6 dB/oct.");
 const HIGH_SPLIT: Param = Param::new(6, "high_split", Unit::Hz)
     .range(1_000.0, 16_000.0)
     .default(4_000.0)
     .log()
-    .help("Where the highs of the side begin, 6 dB/oct.");
+    .help("Lower limit of width_high, 6 dB/oct.");
 const MONO_BELOW: Param = Param::new(7, "mono_below", Unit::Hz)
     .range(10.0, 500.0)
     .default(10.0)
     .log()
     .bottom("off")
-    .help("Corner of a high-pass in the side: mono lows for vinyl and clubs.");
+    .help("High-pass frequency of the side signal: mono bass for vinyl and clubs.");
 const SIDE_DELAY: Param = Param::new(8, "side_delay", Unit::Ms)
     .range(-20.0, 20.0)
-    .help("Delays the side against the middle, in whole frames; below 0 the middle.");
+    .help("Delay of the side signal, in whole frames; negative: delay of the mid signal.");
 const ROTATION: Param = Param::new(9, "rotation", Unit::Plain)
     .range(-45.0, 45.0)
-    .help("Turns the image, in degrees: at 45 the left comes out in the middle.");
+    .help("Rotation of the stereo image, in degrees. 45 moves the left channel to the centre.");
 const BALANCE: Param = Param::new(10, "balance", Unit::Percent)
     .range(-100.0, 100.0)
-    .help("Left and right against each other: above 0 the right is louder.");
-const SWAP: Param = Param::new(11, "swap", Unit::Switch).help("Left and right change places.");
+    .help("Balance. Positive: the right channel is louder; negative: the left.");
+const SWAP: Param = Param::new(11, "swap", Unit::Switch).help("Swaps the left and right channels.");
 const INVERT_LEFT: Param =
-    Param::new(12, "invert_left", Unit::Switch).help("Turns the polarity of the left.");
+    Param::new(12, "invert_left", Unit::Switch).help("Inverts the polarity of the left channel.");
 const INVERT_RIGHT: Param =
-    Param::new(13, "invert_right", Unit::Switch).help("Turns the polarity of the right.");
+    Param::new(13, "invert_right", Unit::Switch).help("Inverts the polarity of the right channel.");
 const MONO_SLOPE: Param = Param::new(14, "mono_slope", Unit::Choice(&["6 dB/oct", "12 dB/oct"]))
     .default(1.0)
     .setting()
-    .help("Steepness of mono_below.");
+    .help("Slope of the mono_below high-pass.");
 const LAW: Param = Param::new(15, "balance_law", Unit::Choice(&["attenuate", "power"])).setting().help(
-    "Attenuate lowers one side and leaves the other; power keeps the sum of both powers, up to 3 dB more on one side.",
+    "Balance law. attenuate: lowers one channel, the other is unchanged; power: constant total power, up to 3 dB boost on one channel.",
 );
 
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "stereo",
-    "Width, middle and side, balance and rotation.",
+    "Stereo width, mid and side level, balance and rotation.",
     &[
         WIDTH,
         MID,

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 const WHAT: Param = Param::new(0, "what", Unit::Choice(&["none", "panic", "loop", "nan", "slow"]))
     .ramp_ms(0.0)
-    .help("What goes wrong.");
+    .help("Fault to cause.");
 const SHARE: Param = Param::new(1, "share", Unit::Percent)
     .range(0.0, 1000.0)
     .default(300.0)
-    .help("How much of real time it takes when it is slow.");
+    .help("CPU load of `slow`, as a share of real time.");
 
 /// See the module.
 pub const NODE_TYPE: NodeType =
-    NodeType::new("fault", "Goes wrong on demand.", &[WHAT, SHARE], |setup: &Setup<'_>| {
+    NodeType::new("fault", "Causes faults on purpose, for tests.", &[WHAT, SHARE], |setup: &Setup<'_>| {
         Box::new(Fault { rate: setup.sample_rate })
     });
 
