@@ -1,8 +1,8 @@
 //! The signal: what a chain file means, and what it does to the sound.
 //!
 //! ```text
-//!  yaml -> spec -> plan -> chain -> seat (swap)        chain: nodes/* on dsp/*
-//!  [control side] ..........| [audio side]
+//!  yaml -> spec -> plan -> chain -> engine (swap)      chain: nodes/* on dsp/*
+//!  [control side] .......| [audio side]
 //! ```
 //!
 //! This crate has no thread, file, socket, clock or log. `[control]` in a doc means: called off the audio

@@ -1,45 +1,45 @@
-//! What a node may report of itself.
+//! Readings: the values that a node reports, such as gain reduction.
 
 use crate::param::Unit;
 use crate::param::text::{PROFILE_BANDS, Profile};
 
-/// Most readings of one kind.
+/// Largest number of readings of a node type.
 pub const MAX_READINGS: usize = 8;
-/// Most bands of a profile that one node tells in one report, so that no ring is flooded.
+/// Largest number of profile bands in one report of a node, so that the queue does not fill up.
 const BANDS_A_REPORT: usize = 20;
 
-/// One row of a kind's readings.
+/// One row of a node type's table of readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// Its name in addresses.
     pub name: &'static str,
     /// What it measures; a `Gain` is reported as a linear factor.
     pub unit: Unit,
-    /// One sentence for people.
+    /// Help text: one sentence.
     pub help: &'static str,
 }
 
-/// Gain reduction: what most dynamics report.
+/// Gain reduction: the reading of most dynamics processors.
 pub const REDUCTION: Reading =
     Reading { name: "reduction", unit: Unit::Gain, help: "Largest gain reduction since the last report." };
 
-/// `[audio]` What a node has to say since the last report.
+/// `[audio]` Collects the readings of a node between two reports.
 #[derive(Clone, Copy, Debug)]
 pub struct Readings {
     values: [f64; MAX_READINGS],
     learned: Learned,
 }
 
-/// What a node has learned, and how much of it is told.
+/// A learned profile, and the part of it that is already reported.
 #[derive(Clone, Copy, Debug)]
 struct Learned {
-    /// Levels of the bands, in dBFS; NaN where there is none to tell.
+    /// Levels of the bands, in dBFS; NaN where there is none.
     levels: [f64; PROFILE_BANDS],
-    /// The first band that is not told yet; none is left at [`PROFILE_BANDS`].
+    /// The first band that is not reported yet; [`PROFILE_BANDS`] when all are.
     next: usize,
 }
 
-/// What a node reports.
+/// One item of a report.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Report {
     /// The value of a reading.
@@ -56,22 +56,21 @@ impl Default for Readings {
 }
 
 impl Readings {
-    /// Notes a value of reading `slot` of which the lowest is to be told.
+    /// `[audio]` Records a value of reading `slot`. The lowest value since the last report is reported.
     #[inline]
     pub fn low(&mut self, slot: usize, value: f64) {
         self.values[slot] = self.values[slot].min(value);
     }
 
-    /// Notes a value of reading `slot` of which the newest is to be told.
+    /// `[audio]` Records a value of reading `slot`. The newest value is reported.
     #[inline]
     pub fn now(&mut self, slot: usize, value: f64) {
         self.values[slot] = value;
     }
 
-    /// Notes what was learned of band `band` of the node's profile: `level` in dBFS. Once all bands were noted, in
-    /// one call of `process` or in several, they become the text of the node's profile, without the chain being
-    /// rebuilt. Gives the level as it is kept, rounded: with that, the node sounds as it will when it is built
-    /// from the text.
+    /// `[audio]` Records the learned level of band `band` of the node's profile, in dBFS. When all bands are recorded,
+    /// in one call of `process` or in several, they become the text of the node's profile; the chain is not rebuilt.
+    /// Returns the level rounded as in the text. A node that uses it sounds the same as one built from the text.
     pub fn learned(&mut self, band: usize, level: f64) -> f64 {
         let level = Profile::level(level);
         if let Some(noted) = self.learned.levels.get_mut(band) {
@@ -81,7 +80,7 @@ impl Readings {
         level
     }
 
-    /// Takes what is to be told.
+    /// `[audio]` Passes every recorded value to the caller and starts the next report.
     pub(crate) fn take(&mut self, mut tell: impl FnMut(Report)) {
         for (slot, value) in self.values.iter_mut().enumerate() {
             let value = std::mem::replace(value, f64::INFINITY);

@@ -180,7 +180,7 @@ impl Node for Convolver {
     fn reset(&mut self) {
         for tap in &mut self.predelays {
             tap.reset();
-            tap.place(self.start);
+            tap.set(self.start);
         }
         self.convolution.reset();
         self.dry.iter_mut().for_each(Delay::reset);

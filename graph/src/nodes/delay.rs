@@ -52,7 +52,7 @@ impl Node for Delay {
     fn reset(&mut self) {
         for tap in &mut self.taps {
             tap.reset();
-            tap.place(self.start);
+            tap.set(self.start);
         }
     }
 

@@ -207,7 +207,7 @@ impl Node for Stereo {
         self.states = [State::default(); 3];
         for (tap, start) in self.taps.iter_mut().zip(self.start) {
             tap.reset();
-            tap.place(start);
+            tap.set(start);
         }
     }
 
