@@ -1,35 +1,35 @@
-//! What meters take in: every sample that can be measured, and silence in place of what cannot.
+//! The input of the meters: samples that cannot be measured are replaced, and counted.
 //!
-//! A NaN or an infinity has no level: it counts as 0, so that no filter remembers it and no peak is made of it. A square of
-//! what lies beyond [`HIGHEST`] is near the end of f64: such a sample counts as +-[`HIGHEST`]. Both are counted.
+//! NaN and infinity have no level: they are measured as 0, so that they do not stay in a filter or count as a peak. The
+//! square of a sample beyond [`HIGHEST`] could overflow f64: it is measured as ±[`HIGHEST`]. Both are counted.
 
 use crate::block::HIGHEST;
 use std::borrow::Cow;
 
-/// The sample as meters take it.
+/// The sample as it is measured.
 pub fn measurable(sample: f64) -> f64 {
     if sample.is_finite() { sample.clamp(-HIGHEST, HIGHEST) } else { 0.0 }
 }
 
-/// Counts what could not be taken as it came.
+/// Counts the samples that cannot be measured unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Intake {
-    /// Frames so far.
+    /// Number of frames so far.
     pub frames: u64,
-    /// NaNs and infinities so far, in all channels.
+    /// Number of NaN and infinite samples so far, in all channels.
     pub nonfinite: u64,
-    /// The first of them: its frame and its channel, counted from 0.
+    /// Frame and channel of the first of them, counted from 0.
     pub first: Option<(u64, usize)>,
-    /// Finite samples beyond [`HIGHEST`] so far, in all channels.
+    /// Number of finite samples beyond [`HIGHEST`] so far, in all channels.
     pub beyond: u64,
 }
 
 impl Intake {
-    /// Takes frames, one plane a channel: as they came, or made measurable.
-    pub fn take<'a>(&mut self, planes: &'a [Vec<f64>]) -> Cow<'a, [Vec<f64>]> {
+    /// Counts the samples of some frames, one plane per channel. Returns them as they are to be measured.
+    pub fn accept<'a>(&mut self, planes: &'a [Vec<f64>]) -> Cow<'a, [Vec<f64>]> {
         let begin = self.frames;
         self.frames += planes.first().map_or(0, Vec::len) as u64;
-        // Without a branch for each sample, so that it is quick; it is false for NaN.
+        // No branch per sample, so it is fast; the comparison is false for NaN.
         let is_fit = |plane: &Vec<f64>| plane.iter().fold(true, |ok, sample| ok & (sample.abs() <= HIGHEST));
         if planes.iter().all(is_fit) {
             return Cow::Borrowed(planes);
@@ -54,14 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_measured_is_counted_and_its_first_is_known() {
+    fn samples_that_cannot_be_measured_are_counted_and_the_first_is_known() {
         let mut intake = Intake::default();
         let good = [vec![0.5, -HIGHEST], vec![f64::MIN_POSITIVE / 2.0, 0.0]];
-        assert!(matches!(intake.take(&good), Cow::Borrowed(_)));
+        assert!(matches!(intake.accept(&good), Cow::Borrowed(_)));
         let bad = [vec![0.5, 1.0, f64::NAN], vec![1e300, f64::NEG_INFINITY, f64::INFINITY]];
-        let taken = intake.take(&bad).into_owned();
+        let taken = intake.accept(&bad).into_owned();
         assert_eq!(taken, [vec![0.5, 1.0, 0.0], vec![HIGHEST, 0.0, 0.0]]);
-        intake.take(&[vec![f64::NAN], vec![f64::NAN]]);
+        intake.accept(&[vec![f64::NAN], vec![f64::NAN]]);
         assert_eq!(intake, Intake { frames: 6, nonfinite: 5, first: Some((3, 1)), beyond: 1 });
     }
 }

@@ -36,7 +36,7 @@ impl<'a> Meters<'a> {
     pub fn look(&mut self) -> Measurement {
         let Self { tap, meters } = self;
         tap.drain(|samples| meters.add_interleaved(samples.iter().map(|sample| f64::from(*sample))));
-        meters.look()
+        meters.measure()
     }
 
     /// What they show, as lines under `/meter/TAP`.
