@@ -6,7 +6,7 @@
 
 use crate::block::{Block, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::clip::added_between;
+use crate::dsp::dynamics::clip::mean_correction;
 use crate::dsp::fir::oversampler::Oversampler;
 use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit};
@@ -82,7 +82,7 @@ impl Node for Clipper {
                 for (samples, knee) in samples.chunks_exact_mut(factor).zip(&knees) {
                     for sample in samples {
                         let x = *sample;
-                        *sample = added_between(*last, x, *knee);
+                        *sample = mean_correction(*last, x, *knee);
                         *last = x;
                     }
                 }

@@ -13,7 +13,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::side_chain::{Dynamics, KeyValues, Values};
+use crate::dsp::dynamics::side_chain::{GainComputer, KeyValues, Values};
 use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::nodes::common::rows;
 use crate::param::ramp::Ramp;
@@ -113,7 +113,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let shape = rows::shape(setup.value(&DETECTOR), setup.value(&MODE), feedback);
     let delay = Delay::new(setup.frames(setup.value(&LOOKAHEAD)));
     Box::new(Compressor {
-        dynamics: Dynamics::new(setup.sample_rate, shape),
+        computer: GainComputer::new(setup.sample_rate, shape),
         feedback: shape.feedback,
         midside: setup.value(&CHANNELS) > 0.0,
         last: [0.0; MAX_CHANNELS],
@@ -122,7 +122,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 }
 
 struct Compressor {
-    dynamics: Dynamics,
+    computer: GainComputer,
     feedback: bool,
     midside: bool,
     /// The last frame out, for feedback.
@@ -147,7 +147,7 @@ impl Compressor {
             lowpass: (lowpass < KEY_LOWPASS.max).then_some(lowpass),
             bell: [KEY_FREQ, KEY_GAIN, KEY_Q].map(|row| value(&row)),
         };
-        self.dynamics.set(&Values { key, ..rows::values(own) });
+        self.computer.set(&Values { key, ..rows::values(own) });
         Now { makeup: value(&MAKEUP), mix: value(&MIX) }
     }
 
@@ -164,7 +164,7 @@ impl Compressor {
                 (key[0], key[1]) = (0.5 * (key[0] + key[1]), 0.5 * (key[0] - key[1]));
             }
         }
-        let gains = self.dynamics.tick(&key[..heard], width);
+        let gains = self.computer.tick(&key[..heard], width);
         let wet = |gain: f64| now.mix * (gain * now.makeup - 1.0);
         let mut out = [0.0; MAX_CHANNELS];
         for (channel, (out, delay)) in out.iter_mut().zip(&mut self.delays).enumerate() {
@@ -190,7 +190,7 @@ impl Compressor {
 impl Node for Compressor {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let mut lowest = f64::INFINITY;
-        self.dynamics.hear_itself(self.feedback && !block.has_key());
+        self.computer.set_feedback(self.feedback && !block.has_key());
         if params.are_moving() {
             let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&NODE_TYPE.rows[slot]));
             for frame in 0..block.frames() {
@@ -208,14 +208,14 @@ impl Node for Compressor {
     }
 
     fn reset(&mut self) {
-        self.dynamics.reset();
+        self.computer.reset();
         self.last = [0.0; MAX_CHANNELS];
         self.delays.iter_mut().for_each(Delay::reset);
     }
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        self.dynamics.adopt(&old.dynamics);
+        self.computer.adopt(&old.computer);
         if self.midside == old.midside {
             self.last = old.last;
         }

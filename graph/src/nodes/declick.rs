@@ -12,7 +12,7 @@
 
 use crate::block::Block;
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::tally::Tally;
+use crate::dsp::dynamics::count_per_second::CountPerSecond;
 use crate::dsp::restore::autoregression::{Burg, Filler};
 use crate::dsp::restore::clicks::Clicks;
 use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
@@ -83,7 +83,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         rate: setup.sample_rate,
         schedule,
         channels: (0..setup.channels).map(|_| channel()).collect(),
-        tallies: [Tally::default(); 2],
+        tallies: [CountPerSecond::default(); 2],
         filler: Filler::new(order, most),
         places: Vec::with_capacity(most),
     })
@@ -94,7 +94,7 @@ struct Declick {
     schedule: Schedule,
     channels: Box<[Channel]>,
     /// Clicks and samples.
-    tallies: [Tally; 2],
+    tallies: [CountPerSecond; 2],
     /// Room for the repair of one group of clicks.
     filler: Filler,
     places: Vec<usize>,
@@ -228,7 +228,7 @@ impl Node for Declick {
 
     fn reset(&mut self) {
         self.schedule.reset();
-        self.tallies = [Tally::default(); 2];
+        self.tallies = [CountPerSecond::default(); 2];
         for Channel { line, raw, model, clicks } in &mut self.channels {
             line.reset();
             raw.reset();

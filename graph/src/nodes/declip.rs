@@ -15,7 +15,7 @@
 //! 15 (2021).
 
 use crate::block::Block;
-use crate::dsp::dynamics::tally::Tally;
+use crate::dsp::dynamics::count_per_second::CountPerSecond;
 use crate::dsp::restore::autoregression::{Filler, Levinson};
 use crate::dsp::restore::clip_level::{Flats, MARGIN};
 use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
@@ -85,7 +85,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         rate: setup.sample_rate,
         schedule,
         channels: (0..setup.channels).map(|_| channel()).collect(),
-        tallies: [Tally::default(); 2],
+        tallies: [CountPerSecond::default(); 2],
         repair: Repair { filler: Filler::new(order, MOST), places: Vec::with_capacity(MOST) },
     })
 }
@@ -95,7 +95,7 @@ struct Declip {
     schedule: Schedule,
     channels: Box<[Channel]>,
     /// Peaks and samples.
-    tallies: [Tally; 2],
+    tallies: [CountPerSecond; 2],
     repair: Repair,
 }
 
@@ -239,7 +239,7 @@ impl Node for Declip {
 
     fn reset(&mut self) {
         self.schedule.reset();
-        self.tallies = [Tally::default(); 2];
+        self.tallies = [CountPerSecond::default(); 2];
         for Channel { line, flats, .. } in &mut self.channels {
             line.reset();
             *flats = Flats::default();

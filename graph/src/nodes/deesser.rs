@@ -14,7 +14,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::envelope::{self, Glide, Pace, Peak};
+use crate::dsp::dynamics::envelope::{self, PeakHold, SmoothedGain, SmoothingTime};
 use crate::dsp::fir::band_split::{self, Band, Line};
 use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
@@ -95,8 +95,8 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let lookahead = lookahead(setup);
     let channel = || Channel {
         line: band.line(),
-        peak: Peak::new(setup.frames(DETECTOR_MS)),
-        reduction: Glide::default(),
+        peak: PeakHold::new(setup.frames(DETECTOR_MS)),
+        reduction: SmoothedGain::default(),
         dry: Delay::new(band_split::delay(setup.sample_rate) + lookahead),
         band: Delay::new(lookahead),
     };
@@ -107,9 +107,9 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         is_highpass: setup.value(&SHAPE) == 0.0,
         cut_for: [f64::NAN; 2],
         band,
-        paced_for: [f64::NAN; 2],
-        attack: Pace::default(),
-        release: Pace::default(),
+        times_of: [f64::NAN; 2],
+        attack: SmoothingTime::default(),
+        release: SmoothingTime::default(),
         channels,
     })
 }
@@ -121,17 +121,17 @@ struct Deesser {
     /// Frequency and q that `band` stands for.
     cut_for: [f64; 2],
     band: Band,
-    /// Attack and release that the paces stand for.
-    paced_for: [f64; 2],
-    attack: Pace,
-    release: Pace,
+    /// Attack and release that the times stand for.
+    times_of: [f64; 2],
+    attack: SmoothingTime,
+    release: SmoothingTime,
     channels: Box<[Channel]>,
 }
 
 struct Channel {
     line: Line,
-    peak: Peak,
-    reduction: Glide,
+    peak: PeakHold,
+    reduction: SmoothedGain,
     /// The input, as late as the band.
     dry: Delay,
     band: Delay,
@@ -152,7 +152,7 @@ fn wanted(level: f64, threshold: f64, ratio: f64, knee: f64, range: f64) -> f64 
 }
 
 impl Deesser {
-    fn make(&mut self, cut: [f64; 2], paces: [f64; 2]) {
+    fn make(&mut self, cut: [f64; 2], times: [f64; 2]) {
         if self.cut_for != cut {
             self.cut_for = cut;
             let [frequency, q] = cut;
@@ -162,9 +162,9 @@ impl Deesser {
                 self.band.bandpass(frequency, q);
             }
         }
-        if self.paced_for != paces {
-            self.paced_for = paces;
-            [self.attack, self.release] = paces.map(|ms| Pace::new(ms, self.rate));
+        if self.times_of != times {
+            self.times_of = times;
+            [self.attack, self.release] = times.map(|ms| SmoothingTime::new(ms, self.rate));
         }
     }
 }
@@ -216,7 +216,7 @@ impl Node for Deesser {
         for past in &mut self.channels {
             past.line.reset();
             past.peak.reset();
-            past.reduction = Glide::default();
+            past.reduction = SmoothedGain::default();
             past.dry.reset();
             past.band.reset();
         }

@@ -14,7 +14,7 @@
 
 use crate::block::{Block, MAX_CHANNELS, Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::detector::{BandDetector, Heard, Law};
+use crate::dsp::dynamics::detector::{BandDetector, Curve, Region};
 use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
 use crate::dsp::filter::cascade::{Cascade, SIDES, SPAN};
 use crate::dsp::filter::k_weighting::pink_weights;
@@ -172,7 +172,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         linear,
         bands,
         cascade,
-        targets: vec![[Flow::WIRE; SIDES]; sections + 1].into_boxed_slice(),
+        targets: vec![[Flow::IDENTITY; SIDES]; sections + 1].into_boxed_slice(),
         is_gliding: false,
         is_settled: false,
         clock: 0,
@@ -264,11 +264,11 @@ impl Band {
     }
 
     /// The part of the spectrum that its detector hears.
-    fn part(&self) -> Heard {
+    fn part(&self) -> Region {
         match self.form.shape {
-            Shape::LowShelf => Heard::Below,
-            Shape::HighShelf | Shape::Tilt => Heard::Above,
-            _ => Heard::Band,
+            Shape::LowShelf => Region::Below,
+            Shape::HighShelf | Shape::Tilt => Region::Above,
+            _ => Region::Band,
         }
     }
 
@@ -276,11 +276,11 @@ impl Band {
     fn listen(&mut self, heard: &[Plane], frames: Range<usize>) {
         for frame in frames {
             match (self.place, heard) {
-                (Place::Left, [left, ..]) => self.detector.hear(0, left[frame]),
-                (Place::Right, [_, right, ..]) => self.detector.hear(0, right[frame]),
-                (Place::Mid, [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] + right[frame])),
-                (Place::Side, [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] - right[frame])),
-                _ => heard.iter().enumerate().for_each(|(at, plane)| self.detector.hear(at, plane[frame])),
+                (Place::Left, [left, ..]) => self.detector.push(0, left[frame]),
+                (Place::Right, [_, right, ..]) => self.detector.push(0, right[frame]),
+                (Place::Mid, [left, right, ..]) => self.detector.push(0, 0.5 * (left[frame] + right[frame])),
+                (Place::Side, [left, right, ..]) => self.detector.push(0, 0.5 * (left[frame] - right[frame])),
+                _ => heard.iter().enumerate().for_each(|(at, plane)| self.detector.push(at, plane[frame])),
             }
         }
     }
@@ -338,7 +338,7 @@ impl Eq {
                 let slope = if ratio >= RATIO.max { 1.0 } else { 1.0 - 1.0 / ratio };
                 let [threshold, range, attack, release] = [&THRESHOLD, &RANGE, &ATTACK, &RELEASE].map(at);
                 band.detector.tune(band.part(), freq, q);
-                amount = band.detector.amount(&Law { threshold, slope, range, attack, release });
+                amount = band.detector.gain_change(&Curve { threshold, slope, range, attack, release });
                 lowest = lowest.min(if is_on { amount } else { 0.0 });
             }
             if auto > 0.0 {

@@ -69,7 +69,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let [freq, gain] = TAPE;
     let shelf = |gain| match character {
         Character::Tape => Coeffs::lowshelf(rate, freq, gain, FRAC_1_SQRT_2),
-        _ => Coeffs::WIRE,
+        _ => Coeffs::IDENTITY,
     };
     let channel = || Channel {
         delay: Delay::new(oversampler.delay()),
@@ -80,7 +80,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         rate,
         character,
         made_for: [f64::NAN; 2],
-        band: [Coeffs::WIRE; 2],
+        band: [Coeffs::IDENTITY; 2],
         shelves: [shelf(gain), shelf(-gain)],
         block_dc: Coeffs::highpass6(rate, DC),
         channels: (0..setup.channels).map(|_| channel()).collect(),
@@ -148,7 +148,7 @@ impl Node for Exciter {
         let [mut drive, mut mix, mut low, mut high] = [DRIVE, MIX, LOW, HIGH].map(|row| params.ramp(&row));
         let frames = block.frames();
         let (mut drives, mut mixes) = ([0.0; SUBBLOCK], [0.0; SUBBLOCK]);
-        let mut bands = [[Coeffs::WIRE; 2]; SUBBLOCK];
+        let mut bands = [[Coeffs::IDENTITY; 2]; SUBBLOCK];
         for frame in 0..frames {
             self.make([low.tick(), high.tick()]);
             (drives[frame], mixes[frame], bands[frame]) = (drive.tick(), mix.tick(), self.band);

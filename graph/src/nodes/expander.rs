@@ -13,7 +13,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::envelope::{self, Glide, Pace, Peak};
+use crate::dsp::dynamics::envelope::{self, PeakHold, SmoothedGain, SmoothingTime};
 use crate::dsp::filter::svf::{Coeffs, State};
 use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
@@ -111,13 +111,13 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let ear = || Ear {
         highpass: State::default(),
         lowpass: State::default(),
-        peak: Peak::new(setup.frames(DETECTOR_MS)),
+        peak: PeakHold::new(setup.frames(DETECTOR_MS)),
     };
     Box::new(Expander {
         rate: setup.sample_rate,
         made_for: [f64::NAN; 4],
-        attack: Pace::default(),
-        release: Pace::default(),
+        attack: SmoothingTime::default(),
+        release: SmoothingTime::default(),
         highpass: None,
         lowpass: None,
         ears: (0..setup.key_channels).map(|_| ear()).collect(),
@@ -130,8 +130,8 @@ struct Expander {
     rate: f64,
     /// Attack, release, high-pass and low-pass that the four fields below stand for.
     made_for: [f64; 4],
-    attack: Pace,
-    release: Pace,
+    attack: SmoothingTime,
+    release: SmoothingTime,
     highpass: Option<Coeffs>,
     lowpass: Option<Coeffs>,
     /// One a channel of the key.
@@ -144,7 +144,7 @@ struct Expander {
 struct Ear {
     highpass: State,
     lowpass: State,
-    peak: Peak,
+    peak: PeakHold,
 }
 
 /// Where a channel stands.
@@ -153,7 +153,7 @@ struct Gate {
     is_open: bool,
     /// Frames that it stays open yet.
     left: u32,
-    reduction: Glide,
+    reduction: SmoothedGain,
 }
 
 /// The static curve at one moment.
@@ -232,10 +232,10 @@ impl Expander {
         let [attack, release, highpass, lowpass] = values;
         let [old_attack, old_release, ..] = std::mem::replace(&mut self.made_for, values);
         if attack != old_attack {
-            self.attack = Pace::new(attack, self.rate);
+            self.attack = SmoothingTime::new(attack, self.rate);
         }
         if release != old_release {
-            self.release = Pace::new(release, self.rate);
+            self.release = SmoothingTime::new(release, self.rate);
         }
         self.highpass =
             (highpass > KEY_HIGHPASS.min).then(|| Coeffs::highpass(self.rate, highpass, FRAC_1_SQRT_2));

@@ -17,7 +17,7 @@
 //! At 0 dB the output is bit-identical to the input.
 
 use crate::block::{Block, MAX_CHANNELS};
-use crate::dsp::dynamics::envelope::{Glide, Pace};
+use crate::dsp::dynamics::envelope::{SmoothedGain, SmoothingTime};
 use crate::dsp::dynamics::programme_loudness::{BLOCKS_PER_SECOND, Heard, LONGEST, Loudness, lufs, power};
 use crate::dsp::filter::k_weighting::{State, Weighting};
 use crate::dsp::speakers::{usual, weight};
@@ -102,7 +102,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         frames: frames as u32,
         weighting: Weighting::new(setup.sample_rate),
         weights: std::array::from_fn(|channel| weight(channel, usual(setup.channels))),
-        pace: Pace::new(SMOOTHING_MS, setup.sample_rate),
+        smoothing: SmoothingTime::new(SMOOTHING_MS, setup.sample_rate),
         now: Now::default(),
     })
 }
@@ -113,7 +113,7 @@ struct Leveler {
     frames: u32,
     weighting: Weighting,
     weights: [f64; MAX_CHANNELS],
-    pace: Pace,
+    smoothing: SmoothingTime,
     now: Now,
 }
 
@@ -140,7 +140,7 @@ struct Now {
     floor: f64,
     /// Where both together are, at their rates and smoothed, in dB.
     slewed: f64,
-    gain: Glide,
+    gain: SmoothedGain,
     factor: f64,
 }
 
@@ -160,7 +160,7 @@ impl Default for Now {
             excess: 0.0,
             floor: 0.0,
             slewed: 0.0,
-            gain: Glide::default(),
+            gain: SmoothedGain::default(),
             factor: 1.0,
         }
     }
@@ -212,14 +212,14 @@ impl Now {
     }
 
     /// Moves the gain on by a frame; the rates are in dB a frame.
-    fn advance(&mut self, rate: f64, fast_rate: f64, pace: &Pace) {
+    fn advance(&mut self, rate: f64, fast_rate: f64, smoothing: &SmoothingTime) {
         if !self.is_frozen {
             self.slow += (self.goal - self.slow).clamp(-rate, rate);
         }
         let both = (self.slow - self.excess).max(self.floor);
         self.slewed += (both - self.slewed).clamp(-fast_rate.max(rate), rate);
         let before = self.gain;
-        let gain = self.gain.tick(self.slewed, pace, pace);
+        let gain = self.gain.tick(self.slewed, smoothing, smoothing);
         if self.gain != before {
             self.factor = db_to_gain(gain);
         }
@@ -232,7 +232,7 @@ impl Node for Leveler {
         let (mut target, mut window, mut gate) = (ramp(&TARGET), ramp(&WINDOW), ramp(&GATE));
         let (mut max_gain, mut max_cut, mut fast) = (ramp(&MAX_GAIN), ramp(&MAX_CUT), ramp(&FAST));
         let (mut rate, mut time) = (ramp(&RATE), ramp(&TIME));
-        let Self { now, weighting, weights, pace, .. } = self;
+        let Self { now, weighting, weights, smoothing, .. } = self;
         for frame in 0..block.frames() {
             let mut energy = 0.0;
             for (channel, (ear, weight)) in now.ears.iter_mut().zip(&*weights).take(block.width()).enumerate()
@@ -255,7 +255,7 @@ impl Node for Leveler {
                 now.listen(now.energy / f64::from(now.heard), &wish);
                 (now.energy, now.heard) = (0.0, 0);
             }
-            now.advance(rate.tick() / self.rate, FAST_RATE / self.rate, pace);
+            now.advance(rate.tick() / self.rate, FAST_RATE / self.rate, smoothing);
             for channel in 0..block.width() {
                 *block.at(channel, frame) *= now.factor;
             }

@@ -14,8 +14,8 @@
 use crate::block::{Block, MAX_CHANNELS, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::follower::one_pole;
-use crate::dsp::dynamics::sliding_minimum::Lowest;
-use crate::dsp::filter::moving_average::Boxes;
+use crate::dsp::dynamics::sliding_minimum::SlidingMinimum;
+use crate::dsp::filter::moving_average::MovingAverages;
 use crate::dsp::fir::true_peak::{Detection, History, Interpolator};
 use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::ramp::Ramp;
@@ -80,18 +80,18 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         || Channel { history: History::default(), delay: Delay::new(lookahead + detection.delay()) };
     // A peak between two samples needs the gain at both: one frame more than the look-ahead spans.
     let gain = || Gain {
-        lowest: Lowest::new(lookahead + 2 + hold),
-        boxes: Boxes::new(lookahead + 1),
+        lowest: SlidingMinimum::new(lookahead + 2 + hold),
+        averages: MovingAverages::new(lookahead + 1),
         fast: 1.0,
         slow: 1.0,
     };
     Box::new(Limiter {
         rate: setup.sample_rate,
-        made_for: f64::NAN,
+        release_of: f64::NAN,
         release: Release { fast: 0.0, slow: None },
         interpolator: Interpolator::new(detection),
         gains: (0..setup.channels).map(|_| gain()).collect(),
-        apart: false,
+        is_split: false,
         channels: (0..setup.channels).map(|_| channel()).collect(),
     })
 }
@@ -99,12 +99,12 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 struct Limiter {
     rate: f64,
     /// The release that `release` stands for.
-    made_for: f64,
+    release_of: f64,
     release: Release,
     interpolator: Interpolator,
-    /// One a channel; while `apart` is not set, the first is that of all.
+    /// One a channel; while `is_split` is not set, the first is that of all.
     gains: Box<[Gain]>,
-    apart: bool,
+    is_split: bool,
     channels: Box<[Channel]>,
 }
 
@@ -122,51 +122,51 @@ struct Release {
 
 /// From the gain that each peak needs to the gain that is applied.
 struct Gain {
-    lowest: Lowest,
-    boxes: Boxes,
+    lowest: SlidingMinimum,
+    averages: MovingAverages,
     fast: f64,
     slow: f64,
 }
 
 impl Gain {
-    fn tick(&mut self, needed: f64, release: &Release) -> f64 {
-        let needed = self.lowest.tick(needed);
+    fn tick(&mut self, required: f64, release: &Release) -> f64 {
+        let required = self.lowest.tick(required);
         let towards = |from: f64, pole: f64| {
-            let to = needed + pole * (from - needed);
+            let to = required + pole * (from - required);
             if to > 1.0 - NEARLY { 1.0 } else { to }
         };
         if release.slow.is_none() && self.slow < 1.0 {
             // No longer automatic: one stage lets go from where both were.
             (self.fast, self.slow) = (self.fast.min(self.slow), 1.0);
         }
-        self.fast = needed.min(1.0 - release.fast * (1.0 - self.fast));
+        self.fast = required.min(1.0 - release.fast * (1.0 - self.fast));
         let mut gain = self.fast;
         if let Some([rise, fall]) = release.slow {
-            self.slow = towards(self.slow, if needed < self.slow { rise } else { fall });
+            self.slow = towards(self.slow, if required < self.slow { rise } else { fall });
             gain = gain.min(self.slow);
         }
-        self.boxes.tick(gain)
+        self.averages.tick(gain)
     }
 
     fn reset(&mut self) {
         self.lowest.reset();
-        self.boxes.reset();
+        self.averages.reset();
         (self.fast, self.slow) = (1.0, 1.0);
     }
 
     fn adopt(&mut self, old: &Self) {
         self.lowest.adopt(&old.lowest);
-        self.boxes.adopt(&old.boxes);
+        self.averages.adopt(&old.averages);
         (self.fast, self.slow) = (old.fast, old.slow);
     }
 }
 
 impl Limiter {
-    fn make(&mut self, release: f64) {
-        if self.made_for == release {
+    fn update_release(&mut self, release: f64) {
+        if self.release_of == release {
             return;
         }
-        self.made_for = release;
+        self.release_of = release;
         let [fast, rise, fall] = AUTO_MS;
         let pole = |ms| one_pole(ms, self.rate);
         self.release = if release < RELEASE.max {
@@ -177,11 +177,11 @@ impl Limiter {
     }
 
     /// From now on each channel has a gain of its own.
-    fn part(&mut self) {
+    fn split_gains(&mut self) {
         if let Some((first, others)) = self.gains.split_first_mut() {
             others.iter_mut().for_each(|gain| gain.adopt(first));
         }
-        self.apart = true;
+        self.is_split = true;
     }
 }
 
@@ -189,33 +189,37 @@ impl Node for Limiter {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let [mut ceiling, mut release, mut drive, mut link] =
             [CEILING, RELEASE, GAIN, LINK].map(|row| params.ramp(&row));
-        if !self.apart && link.steady() != Some(1.0) {
-            self.part();
+        if !self.is_split && link.steady() != Some(1.0) {
+            self.split_gains();
         }
         let mut drives = [1.0; SUBBLOCK];
         drives.iter_mut().take(block.frames()).for_each(|place| *place = drive.tick());
-        // All channels together, or each by itself.
+        // All channels linked, or each by itself.
         let mut peaks = [[0.0; SUBBLOCK]; MAX_CHANNELS];
         for (at, (samples, past)) in block.channels().zip(&mut self.channels).enumerate() {
             if drives != [1.0; SUBBLOCK] {
                 samples.iter_mut().zip(&drives).for_each(|(sample, drive)| *sample *= drive);
             }
-            self.interpolator.listen(&mut past.history, samples, &mut peaks[if self.apart { at } else { 0 }]);
+            self.interpolator.listen(
+                &mut past.history,
+                samples,
+                &mut peaks[if self.is_split { at } else { 0 }],
+            );
         }
         let mut reached = 1.0_f64;
         for frame in 0..block.frames() {
             let (ceiling, link) = (ceiling.tick(), link.tick());
-            self.make(tick(&mut release));
-            let needed = |peak: f64| if peak > ceiling { ceiling / peak } else { 1.0 };
+            self.update_release(tick(&mut release));
+            let required = |peak: f64| if peak > ceiling { ceiling / peak } else { 1.0 };
             let mut gain = 1.0;
-            let mut together = needed(peaks[0][frame]);
-            if self.apart {
-                together = peaks.iter().map(|peaks| needed(peaks[frame])).fold(together, f64::min);
+            let mut linked = required(peaks[0][frame]);
+            if self.is_split {
+                linked = peaks.iter().map(|peaks| required(peaks[frame])).fold(linked, f64::min);
             }
             for (channel, past) in self.channels.iter_mut().enumerate() {
-                if self.apart || channel == 0 {
-                    let own = needed(peaks[channel][frame]);
-                    gain = self.gains[channel].tick(own + link * (together - own), &self.release);
+                if self.is_split || channel == 0 {
+                    let own = required(peaks[channel][frame]);
+                    gain = self.gains[channel].tick(own + link * (linked - own), &self.release);
                     reached = reached.min(gain);
                 }
                 let sample = block.at(channel, frame);
@@ -226,7 +230,7 @@ impl Node for Limiter {
     }
 
     fn reset(&mut self) {
-        self.apart = false;
+        self.is_split = false;
         self.gains.iter_mut().for_each(Gain::reset);
         for channel in &mut self.channels {
             channel.history = History::default();
@@ -236,7 +240,7 @@ impl Node for Limiter {
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        self.apart = old.apart;
+        self.is_split = old.is_split;
         self.gains.iter_mut().zip(&old.gains).for_each(|(gain, old)| gain.adopt(old));
         for (channel, old) in self.channels.iter_mut().zip(&old.channels) {
             channel.history = old.history.clone();

@@ -7,7 +7,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::side_chain::Dynamics;
+use crate::dsp::dynamics::side_chain::GainComputer;
 use crate::dsp::filter::crossover::{BANDS, Crossover};
 use crate::dsp::fir::linear::design::Reach;
 use crate::dsp::fir::linear::split::Splitter;
@@ -104,7 +104,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let steep = setup.value(&SLOPE) > 0.0;
     let band = |index| {
         let shape = rows::shape(setup.part_value(index, &DETECTOR), setup.part_value(index, &MODE), false);
-        Band { dynamics: Dynamics::new(rate, shape), now: Now::default() }
+        Band { computer: GainComputer::new(rate, shape), now: Now::default() }
     };
     let delay = Delay::new(setup.frames(setup.value(&LOOKAHEAD)));
     let split = |channels| match reach(setup) {
@@ -176,7 +176,7 @@ impl Split {
 }
 
 struct Band {
-    dynamics: Dynamics,
+    computer: GainComputer,
     now: Now,
 }
 
@@ -193,7 +193,7 @@ struct Now {
 impl Band {
     fn look(&mut self, value: impl Fn(&Param) -> f64) {
         let own = [THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, HOLD, RMS_WINDOW, LINK];
-        self.dynamics.set(&rows::values(own.map(|row| value(&row))));
+        self.computer.set(&rows::values(own.map(|row| value(&row))));
         let [to, makeup, on, solo, mute] = [TO, MAKEUP, ON, SOLO, MUTE].map(|row| value(&row));
         self.now = Now { to, makeup, on, solo, mute };
     }
@@ -253,7 +253,7 @@ impl Multiband {
         self.split.advance();
         let mut out = [0.0; MAX_CHANNELS];
         for (at, band) in self.bands.iter_mut().enumerate() {
-            let gains = band.dynamics.tick(&keys[at][..key_width], width);
+            let gains = band.computer.tick(&keys[at][..key_width], width);
             let wet = mix * band.now.on;
             for channel in 0..width {
                 let sample = self.delays[channel * count + at].tick(parts[at][channel]);
@@ -302,7 +302,7 @@ impl Node for Multiband {
     }
 
     fn reset(&mut self) {
-        self.bands.iter_mut().for_each(|band| band.dynamics.reset());
+        self.bands.iter_mut().for_each(|band| band.computer.reset());
         self.split.reset();
         self.key_split.reset();
         self.delays.iter_mut().for_each(Delay::reset);
@@ -313,7 +313,7 @@ impl Node for Multiband {
         if self.bands.len() != old.bands.len() {
             return;
         }
-        self.bands.iter_mut().zip(&old.bands).for_each(|(band, old)| band.dynamics.adopt(&old.dynamics));
+        self.bands.iter_mut().zip(&old.bands).for_each(|(band, old)| band.computer.adopt(&old.computer));
         self.split.adopt(&old.split);
         self.key_split.adopt(&old.key_split);
         self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));

@@ -58,7 +58,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         frames_per_ms,
         fraction: Fraction::new(),
         made_for: f64::NAN,
-        turn: Coeffs::WIRE,
+        turn: Coeffs::IDENTITY,
         start: setup.value(&TIME),
         from: setup.value(&TIME),
         to: setup.value(&TIME),

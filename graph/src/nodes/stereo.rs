@@ -103,7 +103,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         steep: setup.value(&MONO_SLOPE) > 0.0,
         keeps_power: setup.value(&LAW) > 0.0,
         made_for: [f64::NAN; 3],
-        filters: [Coeffs::WIRE; 3],
+        filters: [Coeffs::IDENTITY; 3],
         states: [State::default(); 3],
         start,
         taps: [tap(), tap()],

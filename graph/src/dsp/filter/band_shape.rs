@@ -71,8 +71,8 @@ impl Place {
     pub fn flows(self, flow: Flow) -> [Flow; SIDES] {
         match self {
             Self::Stereo => [flow; SIDES],
-            Self::Left | Self::Mid => [flow, Flow::WIRE, Flow::WIRE],
-            Self::Right | Self::Side => [Flow::WIRE, flow, Flow::WIRE],
+            Self::Left | Self::Mid => [flow, Flow::IDENTITY, Flow::IDENTITY],
+            Self::Right | Self::Side => [Flow::IDENTITY, flow, Flow::IDENTITY],
         }
     }
 }
@@ -138,7 +138,7 @@ impl Form {
     /// Gives each of its sections, with its number; of one that is not heard they are wires.
     pub fn make(&self, rate: f64, matcher: &Matcher, made: Made, mut give: impl FnMut(usize, Coeffs)) {
         match made {
-            (_, false) => (0..self.sections()).for_each(|section| give(section, Coeffs::WIRE)),
+            (_, false) => (0..self.sections()).for_each(|section| give(section, Coeffs::IDENTITY)),
             ([freq, _, q], _) if self.shape == Shape::AllPass => give(0, Coeffs::allpass(rate, freq, q)),
             ([freq, gain, q], _) => {
                 for index in 0..self.pairs() {

@@ -62,7 +62,7 @@ impl Cascade {
         let groups = vec![EMPTY; count.div_ceil(LANES) + changes].into_boxed_slice();
         let line_up = LineUp { groups, used: 0, is_stale: true };
         Self {
-            courses: vec![[Course::WIRE; SIDES]; count].into_boxed_slice(),
+            courses: vec![[Course::IDENTITY; SIDES]; count].into_boxed_slice(),
             memories: vec![Memory::default(); count * channels].into_boxed_slice(),
             mid_side,
             line_ups: [line_up.clone(), line_up],
@@ -86,7 +86,7 @@ impl Cascade {
         // A wire forgets the past.
         let count = self.courses.len();
         for (channel, memory) in self.memories.iter_mut().skip(section).step_by(count).enumerate() {
-            if courses[channel.min(SIDES - 1)].is_wire() {
+            if courses[channel.min(SIDES - 1)].is_identity() {
                 *memory = Memory::default();
             }
         }
@@ -159,7 +159,7 @@ impl Cascade {
             let mut is_dry = true;
             for section in sections {
                 let courses = &self.courses[section];
-                if sides.iter().all(|side| courses[*side].is_wire()) {
+                if sides.iter().all(|side| courses[*side].is_identity()) {
                     continue;
                 }
                 turn(&mut mid_side, self.mid_side[section], first, second);
@@ -214,7 +214,7 @@ impl LineUp {
         (self.used, self.is_stale) = (0, false);
         for (section, (courses, mid_side)) in courses.iter().zip(mid_side).enumerate() {
             let courses = sides.map(|side| &courses[side]);
-            if courses.iter().all(|course| course.is_wire()) {
+            if courses.iter().all(|course| course.is_identity()) {
                 continue;
             }
             let fits = |group: &Group| group.used < LANES && group.mid_side == *mid_side;
@@ -358,7 +358,7 @@ mod tests {
             let bell = |gain| Flow::new(&Coeffs::bell(48_000.0, freq, gain, 1.0));
             match section % 5 {
                 0 => {}
-                1 => cascade.set(section, [Flow::WIRE, bell(4.0), Flow::WIRE]),
+                1 => cascade.set(section, [Flow::IDENTITY, bell(4.0), Flow::IDENTITY]),
                 _ => cascade.set(section, [bell(3.0 - section as f64); SIDES]),
             }
         }

@@ -54,12 +54,12 @@ pub struct Crossover {
 impl Crossover {
     /// `[control]` `bands` (1 to 6) for `channels` channels; `steep` is 48 dB/oct in place of 24.
     pub fn new(rate: f64, bands: usize, steep: bool, channels: usize) -> Self {
-        let wires = [Coeffs::WIRE; STAGES];
+        let identity = [Coeffs::IDENTITY; STAGES];
         Self {
             rate,
             stages: if steep { 2 } else { 1 },
             freqs: [f64::NAN; SPLITS],
-            splits: [Split { low: wires, high: wires, around: wires }; SPLITS],
+            splits: [Split { low: identity, high: identity, around: identity }; SPLITS],
             count: bands.clamp(1, BANDS) - 1,
             memories: vec![Memory::default(); channels].into_boxed_slice(),
         }

@@ -7,7 +7,7 @@ const ONE: f64 = (1_u64 << 36) as f64;
 
 /// A triangular (or trapezoidal) smoother of values in 0..=1.
 #[derive(Clone, Debug)]
-pub struct Boxes {
+pub struct MovingAverages {
     first: Ring,
     second: Ring,
     scale: f64,
@@ -46,7 +46,7 @@ impl Ring {
     }
 }
 
-impl Boxes {
+impl MovingAverages {
     /// `[control]` Smooths over `frames` values in all (1 to 16384), resting at 1.
     pub fn new(frames: usize) -> Self {
         let frames = frames.clamp(1, 16_384);
@@ -75,7 +75,7 @@ impl Boxes {
     }
 
     /// Takes over the state of one of the same length.
-    pub fn adopt(&mut self, old: &Boxes) {
+    pub fn adopt(&mut self, old: &MovingAverages) {
         self.first.adopt(&old.first);
         self.second.adopt(&old.second);
     }
@@ -88,13 +88,13 @@ mod tests {
     #[test]
     fn a_step_arrives_in_exactly_the_given_frames_and_rest_is_exact() {
         for frames in [1, 2, 3, 72, 241] {
-            let mut boxes = Boxes::new(frames);
-            let path: Vec<f64> = (0..frames).map(|_| boxes.tick(0.25)).collect();
+            let mut averages = MovingAverages::new(frames);
+            let path: Vec<f64> = (0..frames).map(|_| averages.tick(0.25)).collect();
             assert_eq!(path[frames - 1], 0.25);
             assert!(frames == 1 || path[frames - 2] > 0.25);
-            (0..100_000_u64).for_each(|i| _ = boxes.tick(((i * 7919) % 1000) as f64 / 1000.0));
-            (0..frames).for_each(|_| _ = boxes.tick(1.0));
-            assert_eq!(boxes.tick(1.0), 1.0);
+            (0..100_000_u64).for_each(|i| _ = averages.tick(((i * 7919) % 1000) as f64 / 1000.0));
+            (0..frames).for_each(|_| _ = averages.tick(1.0));
+            assert_eq!(averages.tick(1.0), 1.0);
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct State {
 
 impl Coeffs {
     /// A wire.
-    pub const WIRE: Self = Self { a1: 1.0, a2: 0.0, a3: 0.0, m0: 1.0, m1: 0.0, m2: 0.0 };
+    pub const IDENTITY: Self = Self { a1: 1.0, a2: 0.0, a3: 0.0, m0: 1.0, m1: 0.0, m2: 0.0 };
 
     /// a1, a2, a3, m0, m1, m2.
     pub fn parts(&self) -> [f64; 6] {
@@ -48,7 +48,7 @@ impl Coeffs {
     }
 
     /// Whether what goes in comes out.
-    pub fn is_wire(&self) -> bool {
+    pub fn is_identity(&self) -> bool {
         self.m0 == 1.0 && self.m1 == 0.0 && self.m2 == 0.0
     }
 
@@ -174,12 +174,12 @@ impl Coeffs {
     /// Whether all is a number, and what goes in dies away: the damping is above 0.
     pub fn is_stable(&self) -> bool {
         let [g, k] = self.tuning();
-        self.parts().iter().all(|x| x.is_finite()) && (self.is_wire() || g > 0.0 && k > 0.0)
+        self.parts().iter().all(|x| x.is_finite()) && (self.is_identity() || g > 0.0 && k > 0.0)
     }
 
     /// Squared magnitude at `freq_hz`.
     pub fn power(&self, sample_rate: f64, freq_hz: f64) -> f64 {
-        if self.is_wire() { 1.0 } else { self.ratio().power((PI * freq_hz / sample_rate).sin().powi(2)) }
+        if self.is_identity() { 1.0 } else { self.ratio().power((PI * freq_hz / sample_rate).sin().powi(2)) }
     }
 }
 

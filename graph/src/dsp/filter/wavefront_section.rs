@@ -13,7 +13,7 @@ pub struct Flow(pub [f64; 6]);
 
 impl Flow {
     /// What goes in comes out, and nothing is remembered.
-    pub const WIRE: Self = Self::level(1.0);
+    pub const IDENTITY: Self = Self::level(1.0);
     const STILL: Self = Self([0.0; 6]);
 
     /// A change of level alone.
@@ -23,8 +23,8 @@ impl Flow {
 
     /// The same filter in this form.
     pub fn new(coeffs: &Coeffs) -> Self {
-        if coeffs.is_wire() {
-            return Self::WIRE;
+        if coeffs.is_identity() {
+            return Self::IDENTITY;
         }
         let [a1, a2, a3, m0, m1, m2] = coeffs.parts();
         Self([
@@ -57,7 +57,7 @@ pub struct Course {
 
 impl Course {
     /// A wire at rest.
-    pub const WIRE: Self = Self::at(Flow::WIRE);
+    pub const IDENTITY: Self = Self::at(Flow::IDENTITY);
 
     /// At rest.
     pub const fn at(flow: Flow) -> Self {
@@ -65,8 +65,8 @@ impl Course {
     }
 
     /// Whether it is a wire that stays one.
-    pub fn is_wire(&self) -> bool {
-        self.now == Flow::WIRE && self.is_at_rest()
+    pub fn is_identity(&self) -> bool {
+        self.now == Flow::IDENTITY && self.is_at_rest()
     }
 
     /// Whether it stays what it is.

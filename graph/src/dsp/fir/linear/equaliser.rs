@@ -187,7 +187,7 @@ impl Band {
         }
         let Self { form, sections, used, .. } = self;
         form.make(rate, matcher, self.made, |_, coeffs| {
-            if !coeffs.is_wire() {
+            if !coeffs.is_identity() {
                 sections[*used] = coeffs.ratio();
                 *used += 1;
             }
