@@ -15,12 +15,12 @@
 use crate::block::{Block, MAX_CHANNELS, Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::detector::{BandDetector, Curve, Region};
-use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
+use crate::dsp::filter::band_shape::{BandFilter, BandValues, Place, Shape, UNSET};
 use crate::dsp::filter::cascade::{Cascade, SIDES, SPAN};
 use crate::dsp::filter::k_weighting::pink_weights;
 use crate::dsp::filter::matched::Matcher;
 use crate::dsp::filter::svf::Coeffs;
-use crate::dsp::filter::wavefront_section::Flow;
+use crate::dsp::filter::wavefront_section::StateSpace;
 use crate::dsp::fir::linear::design::Reach;
 use crate::dsp::fir::linear::equaliser::Equaliser;
 use crate::node::{Node, NodeType, Params, Parts, Setup, same};
@@ -138,16 +138,16 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
             Shape::HighPass | Shape::LowPass => ORDERS[setup.part_value(index, &SLOPE) as usize],
             _ => 2,
         };
-        let form = Form { shape, order };
+        let filter = BandFilter { shape, order };
         let first = sections;
-        sections += form.sections();
+        sections += filter.sections();
         Band {
-            form,
+            filter,
             place: Place::ALL[setup.part_value(index, &PLACE) as usize],
             is_minimum: reach.is_none() || shape == Shape::AllPass,
             sections: first..sections,
-            made_for: UNMADE,
-            measured_for: UNMADE,
+            designed_for: UNSET,
+            measured_for: UNSET,
             is_dynamic: false,
             detector: BandDetector::new(setup.sample_rate, SPAN),
             powers: [1.0; PROBES.len()],
@@ -155,7 +155,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     };
     let bands: Box<[Band]> = (0..setup.parts).map(band).collect();
     let linear = reach.map(|reach| {
-        let bands: Vec<_> = bands.iter().map(|band| (band.form, band.place)).collect();
+        let bands: Vec<_> = bands.iter().map(|band| (band.filter, band.place)).collect();
         let value = |index: usize, row: &Param| row.audio(setup.part_value(index, row));
         let wanted = |index| wanted(|row| value(index, row));
         Linear {
@@ -172,7 +172,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         linear,
         bands,
         cascade,
-        targets: vec![[Flow::IDENTITY; SIDES]; sections + 1].into_boxed_slice(),
+        targets: vec![[StateSpace::IDENTITY; SIDES]; sections + 1].into_boxed_slice(),
         is_gliding: false,
         is_settled: false,
         clock: 0,
@@ -182,8 +182,8 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     })
 }
 
-/// What the linear part of a band is made for.
-fn wanted(value: impl Fn(&Param) -> f64) -> Made {
+/// What the linear part of a band is values for.
+fn wanted(value: impl Fn(&Param) -> f64) -> BandValues {
     // One that is not heard need not follow.
     if value(&ON) > 0.0 { ([FREQ, GAIN, Q].map(|row| value(&row)), true) } else { ([0.0; 3], false) }
 }
@@ -197,7 +197,7 @@ struct Eq {
     /// The sections of all bands in a row.
     cascade: Cascade,
     /// Where the coefficients go.
-    targets: Box<[[Flow; SIDES]]>,
+    targets: Box<[[StateSpace; SIDES]]>,
     is_gliding: bool,
     /// Whether all was at rest the last time, so that it still is unless a value moves.
     is_settled: bool,
@@ -207,25 +207,25 @@ struct Eq {
     heard: Box<[Plane; MAX_CHANNELS]>,
     /// Whether any band was dynamic the last time.
     was_dynamic: bool,
-    /// What the automatic gain was last made for.
+    /// What the automatic gain was last values for.
     auto_gain: f64,
 }
 
 /// The part of linear or mixed phase, before the rest.
 struct Linear {
     filters: Equaliser,
-    /// What the detectors hear comes as late as what the filters give.
+    /// What the detectors hear comes as late as what the filters store.
     heard: Box<[Delay]>,
 }
 
 struct Band {
-    form: Form,
+    filter: BandFilter,
     place: Place,
     /// Whether all of it is done by the cascade; else its changes with the level alone.
     is_minimum: bool,
     sections: Range<usize>,
-    made_for: Made,
-    measured_for: Made,
+    designed_for: BandValues,
+    measured_for: BandValues,
     is_dynamic: bool,
     detector: BandDetector,
     /// Its squared magnitude at each of [`PROBES`].
@@ -233,31 +233,38 @@ struct Band {
 }
 
 impl Band {
-    /// What its sections in the cascade are to be made for, where the level adds `amount` dB to its gain.
-    fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> Made {
+    /// What its sections in the cascade are to be values for, where the level adds `amount` dB to its gain.
+    fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> BandValues {
         if self.is_minimum {
             ([freq, gain + amount, q], is_on)
         } else {
-            ([freq, amount, q], is_on && self.form.has_gain())
+            ([freq, amount, q], is_on && self.filter.has_gain())
         }
     }
 
     /// Makes its sections in the cascade.
-    fn make(&mut self, rate: f64, matcher: &Matcher, made: Made, targets: &mut [[Flow; SIDES]]) {
-        self.made_for = made;
+    fn design(
+        &mut self,
+        rate: f64,
+        matcher: &Matcher,
+        values: BandValues,
+        targets: &mut [[StateSpace; SIDES]],
+    ) {
+        self.designed_for = values;
         let targets = &mut targets[self.sections.clone()];
         let place = self.place;
-        let give = |section: usize, coeffs: Coeffs| targets[section] = place.flows(Flow::new(&coeffs));
-        self.form.make(rate, matcher, made, give);
+        let store =
+            |section: usize, coeffs: Coeffs| targets[section] = place.coeffs(StateSpace::new(&coeffs));
+        self.filter.design(rate, matcher, values, store);
     }
 
     /// Measures what it does, apart from what it does with the level.
-    fn measure(&mut self, made: Made) {
-        if self.measured_for == made {
+    fn measure(&mut self, values: BandValues) {
+        if self.measured_for == values {
             return;
         }
-        self.measured_for = made;
-        self.powers = self.form.powers(made, &PROBES);
+        self.measured_for = values;
+        self.powers = self.filter.powers(values, &PROBES);
         if self.place != Place::Stereo {
             self.powers.iter_mut().for_each(|power| *power = 0.5 * (1.0 + *power));
         }
@@ -265,7 +272,7 @@ impl Band {
 
     /// The part of the spectrum that its detector hears.
     fn part(&self) -> Region {
-        match self.form.shape {
+        match self.filter.shape {
             Shape::LowShelf => Region::Below,
             Shape::HighShelf | Shape::Tilt => Region::Above,
             _ => Region::Band,
@@ -302,7 +309,7 @@ fn at(params: &Params<'_>, row: &Param, frames: usize) -> Ramp {
 }
 
 /// Whether a value is anything but 0, or is going to be.
-fn is_something(ramp: &Ramp) -> bool {
+fn is_nonzero(ramp: &Ramp) -> bool {
     ramp.value() != 0.0 || ramp.is_moving()
 }
 
@@ -312,8 +319,8 @@ impl Eq {
         let stands = |(index, band): (usize, &Band)| {
             let params = params.part(index);
             let values = [FREQ, GAIN, Q].map(|row| params.value(&row));
-            let made = band.cascaded(values, 0.0, params.value(&ON) > 0.0);
-            band.made_for == made && !is_something(&params.ramp(&RANGE))
+            let values = band.cascaded(values, 0.0, params.value(&ON) > 0.0);
+            band.designed_for == values && !is_nonzero(&params.ramp(&RANGE))
         };
         !self.is_gliding
             && self.auto_gain == params.value(&AUTO_GAIN)
@@ -328,8 +335,8 @@ impl Eq {
         let mut lowest: f64 = 0.0;
         for (index, band) in bands.iter_mut().enumerate() {
             let params = params.part(index);
-            let is_on = is_something(&at(&params, &ON, frames));
-            band.is_dynamic = is_something(&at(&params, &RANGE, frames));
+            let is_on = is_nonzero(&at(&params, &ON, frames));
+            band.is_dynamic = is_nonzero(&at(&params, &RANGE, frames));
             let at = |row| at(&params, row, frames).value();
             let (freq, gain, q) = (at(&FREQ), at(&GAIN), at(&Q));
             let mut amount = 0.0;
@@ -344,12 +351,12 @@ impl Eq {
             if auto > 0.0 {
                 band.measure(([freq, gain, q], is_on));
             }
-            let made = band.cascaded([freq, gain, q], amount, is_on);
-            if band.made_for == made {
+            let values = band.cascaded([freq, gain, q], amount, is_on);
+            if band.designed_for == values {
                 continue;
             }
-            let is_first = band.made_for.0[0].is_nan();
-            band.make(*rate, matcher, made, targets);
+            let is_first = band.designed_for.0[0].is_nan();
+            band.design(*rate, matcher, values, targets);
             for section in band.sections.clone().filter(|_| is_first) {
                 cascade.set(section, targets[section]);
             }
@@ -357,7 +364,7 @@ impl Eq {
         *auto_gain = auto;
         let loudness = if auto > 0.0 { loudness_gain(bands) } else { 1.0 };
         if let Some(level) = targets.last_mut() {
-            *level = [Flow::level(1.0 + auto * (loudness - 1.0)); SIDES];
+            *level = [StateSpace::level(1.0 + auto * (loudness - 1.0)); SIDES];
             if is_new {
                 cascade.set(cascade.sections() - 1, *level);
             }
@@ -455,7 +462,7 @@ impl Node for Eq {
         (self.is_gliding, self.is_settled) = (false, false);
         (self.clock, self.auto_gain) = (0, f64::NAN);
         for band in &mut self.bands {
-            (band.made_for, band.is_dynamic) = (UNMADE, false);
+            (band.designed_for, band.is_dynamic) = (UNSET, false);
             band.detector.reset();
         }
         if let Some(Linear { filters, heard }) = &mut self.linear {
@@ -474,8 +481,8 @@ impl Node for Eq {
         (self.clock, self.auto_gain) = (old.clock, old.auto_gain);
         for (band, before) in self.bands.iter_mut().zip(&old.bands) {
             let is_same = band.is_minimum == before.is_minimum;
-            if is_same && (band.form, band.place) == (before.form, before.place) {
-                band.made_for = before.made_for;
+            if is_same && (band.filter, band.place) == (before.filter, before.place) {
+                band.designed_for = before.designed_for;
                 (band.measured_for, band.powers) = (before.measured_for, before.powers);
                 band.is_dynamic = before.is_dynamic;
                 band.detector = before.detector.clone();

@@ -1,11 +1,11 @@
-//! Two moving averages in a row, exact for ever.
+//! Two moving averages in series, without cumulative rounding errors.
 //!
-//! The sums run in whole numbers of 2^-36 (−217 dB), so nothing drifts in months of running, and an input
-//! that rests at 1 gives exactly 1.
+//! The sums are integers in units of 2^-36 (−217 dB), so they do not drift in months of running, and a constant input
+//! of 1 gives exactly 1.
 
 const ONE: f64 = (1_u64 << 36) as f64;
 
-/// A triangular (or trapezoidal) smoother of values in 0..=1.
+/// A smoother with a triangular (or trapezoidal) impulse response, for values in 0..=1.
 #[derive(Clone, Debug)]
 pub struct MovingAverages {
     first: Ring,
@@ -47,7 +47,7 @@ impl Ring {
 }
 
 impl MovingAverages {
-    /// `[control]` Smooths over `frames` values in all (1 to 16384), resting at 1.
+    /// `[control]` Smooths over `frames` values (1 to 16384) in total; at rest at 1.
     pub fn new(frames: usize) -> Self {
         let frames = frames.clamp(1, 16_384);
         let first = frames.div_ceil(2);
@@ -60,21 +60,21 @@ impl MovingAverages {
         }
     }
 
-    /// Takes a value of 0..=1 and gives the smoothed one.
+    /// `[audio]` Adds a value (0..=1) and returns the smoothed one.
     #[inline]
     pub fn tick(&mut self, value: f64) -> f64 {
         let value = (value.clamp(0.0, 1.0) * ONE).round() as u64;
         self.second.tick(self.first.tick(value)) as f64 / self.scale
     }
 
-    /// Rests at 1 again.
+    /// `[audio]` Returns to rest at 1.
     pub fn reset(&mut self) {
         let one = ONE as u64;
         self.first.fill(one);
         self.second.fill(one * self.first.held.len() as u64);
     }
 
-    /// Takes over the state of one of the same length.
+    /// `[audio]` Adopts the state of another one of the same length.
     pub fn adopt(&mut self, old: &MovingAverages) {
         self.first.adopt(&old.first);
         self.second.adopt(&old.second);
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_arrives_in_exactly_the_given_frames_and_rest_is_exact() {
+    fn a_step_takes_exactly_the_given_frames_and_rest_is_exact() {
         for frames in [1, 2, 3, 72, 241] {
             let mut averages = MovingAverages::new(frames);
             let path: Vec<f64> = (0..frames).map(|_| averages.tick(0.25)).collect();

@@ -6,7 +6,7 @@
 //! Bands that work on the left or the right, or on the middle or the side, need a filter for each; where an equaliser has
 //! both, each of the first two channels comes from both. All-passes are left out: they have no magnitude.
 
-use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
+use crate::dsp::filter::band_shape::{BandFilter, BandValues, Place, Shape, UNSET};
 use crate::dsp::filter::matched::Matcher;
 use crate::dsp::filter::svf::Ratio;
 use crate::dsp::fir::linear::Linear;
@@ -25,7 +25,7 @@ pub struct Equaliser {
     bands: Bands,
     matcher: Matcher,
     rate: f64,
-    /// The band whose sections are made next, for the design that comes.
+    /// The band whose sections are values next, for the design that comes.
     next: Option<usize>,
     /// Whether the first two inputs are the middle and the side.
     is_mid_side: bool,
@@ -42,23 +42,23 @@ struct Bands {
 }
 
 struct Band {
-    form: Form,
+    filter: BandFilter,
     place: Place,
-    wanted: Made,
-    made: Made,
+    wanted: BandValues,
+    values: BandValues,
     sections: Box<[Ratio]>,
     /// Sections that are no wires.
     used: usize,
 }
 
 impl Equaliser {
-    /// `[control]` For `channels` channels at `rate` Hz; `bands` are made for `wanted`.
+    /// `[control]` For `channels` channels at `rate` Hz; `bands` are values for `wanted`.
     pub fn new(
         rate: f64,
         reach: Reach,
         channels: usize,
-        bands: &[(Form, Place)],
-        wanted: &impl Fn(usize) -> Made,
+        bands: &[(BandFilter, Place)],
+        wanted: &impl Fn(usize) -> BandValues,
     ) -> Self {
         let has = |is: fn(Place) -> bool| bands.iter().any(|(_, place)| is(*place));
         let has_mid_side = channels > 1 && has(Place::is_mid_side);
@@ -78,11 +78,11 @@ impl Equaliser {
             (true, others) => first + usize::from(others),
         };
         let matcher = Matcher::new(rate);
-        let band = |(index, (form, place)): (usize, &(Form, Place))| {
-            let sections = vec![Ratio::default(); form.sections()].into_boxed_slice();
+        let band = |(index, (filter, place)): (usize, &(BandFilter, Place))| {
+            let sections = vec![Ratio::default(); filter.sections()].into_boxed_slice();
             let wanted = wanted(index);
-            let mut band = Band { form: *form, place: *place, wanted, made: UNMADE, sections, used: 0 };
-            band.make(rate, &matcher);
+            let mut band = Band { filter: *filter, place: *place, wanted, values: UNSET, sections, used: 0 };
+            band.design(rate, &matcher);
             band
         };
         let bands = Bands {
@@ -108,8 +108,8 @@ impl Equaliser {
         }
     }
 
-    /// `[audio]` Filters samples, a slice a channel. `wanted` tells what each band is to be made for.
-    pub fn process(&mut self, channels: &mut [&mut [f64]], wanted: impl Fn(usize) -> Made) {
+    /// `[audio]` Filters samples, a slice a channel. `wanted` tells what each band is to be values for.
+    pub fn process(&mut self, channels: &mut [&mut [f64]], wanted: impl Fn(usize) -> BandValues) {
         let frames = channels.first().map_or(0, |samples| samples.len());
         for frame in 0..frames {
             for (channel, samples) in channels.iter().enumerate() {
@@ -134,7 +134,7 @@ impl Equaliser {
         }
     }
 
-    fn work(&mut self, wanted: &impl Fn(usize) -> Made) {
+    fn work(&mut self, wanted: &impl Fn(usize) -> BandValues) {
         let bands = &mut self.bands.bands;
         if self.next.is_none() && self.linear.is_free() {
             bands.iter_mut().enumerate().for_each(|(index, band)| band.wanted = wanted(index));
@@ -142,7 +142,7 @@ impl Equaliser {
         }
         if let Some(next) = self.next {
             // One at a time: a steep one takes long.
-            bands[next].make(self.rate, &self.matcher);
+            bands[next].design(self.rate, &self.matcher);
             self.next = bands.iter().position(Band::is_stale);
             if self.next.is_none() {
                 self.linear.begin();
@@ -155,7 +155,7 @@ impl Equaliser {
     pub fn reset(&mut self) {
         // A design that is left off is begun again.
         if self.next.take().is_some() || !self.linear.is_free() {
-            self.bands.bands.iter_mut().for_each(|band| band.made = UNMADE);
+            self.bands.bands.iter_mut().for_each(|band| band.values = UNSET);
         }
         self.linear.reset();
     }
@@ -175,18 +175,18 @@ impl Equaliser {
 
 impl Band {
     fn is_stale(&self) -> bool {
-        self.form.shape != Shape::AllPass && self.made != self.wanted
+        self.filter.shape != Shape::AllPass && self.values != self.wanted
     }
 
     /// Makes its sections as they are wanted.
-    fn make(&mut self, rate: f64, matcher: &Matcher) {
-        self.made = self.wanted;
+    fn design(&mut self, rate: f64, matcher: &Matcher) {
+        self.values = self.wanted;
         self.used = 0;
-        if self.form.shape == Shape::AllPass {
+        if self.filter.shape == Shape::AllPass {
             return;
         }
-        let Self { form, sections, used, .. } = self;
-        form.make(rate, matcher, self.made, |_, coeffs| {
+        let Self { filter, sections, used, .. } = self;
+        filter.design(rate, matcher, self.values, |_, coeffs| {
             if !coeffs.is_identity() {
                 sections[*used] = coeffs.ratio();
                 *used += 1;
