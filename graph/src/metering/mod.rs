@@ -165,7 +165,7 @@ impl Meters {
             let count = CHUNK.min(frames - from).min(hop - self.in_hop);
             let mut peaks = [0.0; CHUNK];
             for (plane, history) in planes.iter().zip(&mut self.histories) {
-                self.interpolator.listen(history, &plane[from..from + count], &mut peaks);
+                self.interpolator.detect(history, &plane[from..from + count], &mut peaks);
             }
             let peak = peaks[..count].iter().copied().fold(0.0, f64::max);
             self.true_peak = self.true_peak.max(peak);
@@ -184,7 +184,7 @@ impl Meters {
     pub fn finish(&mut self) {
         let mut peaks = vec![0.0; Detection::Eight.delay()];
         for history in &mut self.histories {
-            self.interpolator.listen(history, &vec![0.0; peaks.len()], &mut peaks);
+            self.interpolator.detect(history, &vec![0.0; peaks.len()], &mut peaks);
         }
         self.true_peak = peaks.into_iter().fold(self.true_peak, f64::max);
     }

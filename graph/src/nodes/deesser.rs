@@ -15,7 +15,7 @@
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::envelope::{self, PeakHold, SmoothedGain, SmoothingTime};
-use crate::dsp::fir::band_split::{self, Band, Line};
+use crate::dsp::fir::band_split::{self, Band, History};
 use crate::node::{Node, NodeType, Params, Setup, same};
 use crate::param::{Param, Unit, db_to_gain};
 use crate::reading::{REDUCTION, Readings};
@@ -94,7 +94,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let band = Band::new(setup.sample_rate);
     let lookahead = lookahead(setup);
     let channel = || Channel {
-        line: band.line(),
+        history: band.history(),
         peak: PeakHold::new(setup.frames(DETECTOR_MS)),
         reduction: SmoothedGain::default(),
         dry: Delay::new(band_split::delay(setup.sample_rate) + lookahead),
@@ -129,7 +129,7 @@ struct Deesser {
 }
 
 struct Channel {
-    line: Line,
+    history: History,
     peak: PeakHold,
     reduction: SmoothedGain,
     /// The input, as late as the band.
@@ -183,7 +183,7 @@ impl Node for Deesser {
             let (mut bands, mut levels) = ([0.0; MAX_CHANNELS], [f64::NEG_INFINITY; MAX_CHANNELS]);
             let heard = bands.iter_mut().zip(&mut levels).zip(&mut self.channels);
             for (channel, ((band, level), past)) in heard.enumerate() {
-                *band = self.band.tick(&mut past.line, *block.at(channel, frame));
+                *band = self.band.tick(&mut past.history, *block.at(channel, frame));
                 *level = past.peak.tick(*band);
             }
             envelope::link(&mut levels, link.tick());
@@ -214,7 +214,7 @@ impl Node for Deesser {
 
     fn reset(&mut self) {
         for past in &mut self.channels {
-            past.line.reset();
+            past.history.reset();
             past.peak.reset();
             past.reduction = SmoothedGain::default();
             past.dry.reset();
@@ -225,7 +225,7 @@ impl Node for Deesser {
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
         for (past, old) in self.channels.iter_mut().zip(&old.channels) {
-            past.line.adopt(&old.line);
+            past.history.adopt(&old.history);
             past.peak.adopt(&old.peak);
             past.reduction = old.reduction;
             past.dry.adopt(&old.dry);

@@ -200,7 +200,7 @@ impl Node for Limiter {
             if drives != [1.0; SUBBLOCK] {
                 samples.iter_mut().zip(&drives).for_each(|(sample, drive)| *sample *= drive);
             }
-            self.interpolator.listen(
+            self.interpolator.detect(
                 &mut past.history,
                 samples,
                 &mut peaks[if self.is_split { at } else { 0 }],

@@ -10,7 +10,7 @@ use crate::dsp::delay::line::Delay;
 use crate::dsp::dynamics::side_chain::GainComputer;
 use crate::dsp::filter::crossover::{BANDS, Crossover};
 use crate::dsp::fir::linear::design::Reach;
-use crate::dsp::fir::linear::split::Splitter;
+use crate::dsp::fir::linear::crossover::LinearCrossover;
 use crate::node::{Node, NodeType, Params, Parts, Setup, same};
 use crate::nodes::common::rows;
 use crate::param::ramp::Ramp;
@@ -111,7 +111,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         None => Split::Minimum(Box::new(Crossover::new(rate, setup.parts, steep, channels))),
         Some(reach) => {
             let freqs = (0..setup.parts).map(|index| setup.part_value(index, &TO));
-            Split::Linear(Box::new(Splitter::new(rate, reach, setup.parts, steep, channels, freqs)))
+            Split::Linear(Box::new(LinearCrossover::new(rate, reach, setup.parts, steep, channels, freqs)))
         }
     };
     Box::new(Multiband {
@@ -132,7 +132,7 @@ struct Multiband {
 
 enum Split {
     Minimum(Box<Crossover>),
-    Linear(Box<Splitter>),
+    Linear(Box<LinearCrossover>),
 }
 
 impl Split {

@@ -41,10 +41,10 @@ impl Convolution {
         (self.tick, self.at) = (old.tick, old.at);
         self.past.copy_from_slice(&old.past);
         for (at, level) in self.levels.iter_mut().enumerate() {
-            level.know_from(level.block(self.tick));
+            level.clear_before(level.block(self.tick));
             if let Some(old) = old.levels.get(at) {
                 // What it would make of blocks that it does not know yet is worth no work.
-                (level.unknown, level.first, level.first_heard) = (old.unknown, usize::MAX, usize::MAX);
+                (level.unknown, level.first, level.first_complete) = (old.unknown, usize::MAX, usize::MAX);
             }
         }
         self.handover = Some(Handover { level: 0, stage: Stage::Blocks(0) });
@@ -59,14 +59,14 @@ impl Convolution {
             self.handover = None;
             for level in &mut self.levels {
                 let next = level.block(self.tick) + 1;
-                (level.first, level.first_heard) = (level.first.min(next), level.first_heard.min(next));
+                (level.first, level.first_complete) = (level.first.min(next), level.first_complete.min(next));
             }
             return 0;
         }
         let mut budget = frames * SHARE;
         let mut pairs = self.levels.iter_mut().zip(&old.levels).skip(handover.level);
         for (level, old) in &mut pairs {
-            handover.stage.go_on(level, old, self.tick, &mut budget);
+            handover.stage.adopt_level(level, old, self.tick, &mut budget);
             if !matches!(handover.stage, Stage::Done) {
                 return AT_LEAST;
             }
@@ -83,7 +83,7 @@ impl Convolution {
 }
 
 impl Stage {
-    fn go_on(&mut self, level: &mut Level, old: &Level, tick: usize, budget: &mut usize) {
+    fn adopt_level(&mut self, level: &mut Level, old: &Level, tick: usize, budget: &mut usize) {
         if let Self::Blocks(at) = *self {
             let end = level.blocks.len().min(at + *budget);
             level.blocks[at..end].copy_from_slice(&old.blocks[at..end]);
@@ -94,7 +94,7 @@ impl Stage {
                 *self = Self::Wait;
             }
         }
-        if matches!(self, Self::Wait) && (level.block(tick) >= level.first || old.has_heard(tick)) {
+        if matches!(self, Self::Wait) && (level.block(tick) >= level.first || old.is_transformed(tick)) {
             *self = Self::Spectra(0);
         }
         if let Self::Spectra(from) = *self {
@@ -108,7 +108,7 @@ impl Stage {
             if group == level.groups() {
                 let common = level.partitions.min(old.partitions);
                 level.unknown = old.unknown.max(level.block(tick).saturating_sub(common));
-                level.first_heard = level.block(tick) + 1;
+                level.first_complete = level.block(tick) + 1;
                 *self = Self::Done;
             }
         }

@@ -1,4 +1,4 @@
-//! The partitions of one size: a stretch of the impulse response, convolved by transforms of twice their length.
+//! The partitions of one size: a partitioning of the impulse response, convolved by transforms of twice their length.
 //!
 //! Every `ticks` ticks (64 frames each) a block of input is complete, and its job begins: transform it, multiply it and the
 //! blocks before it with their partitions, and transform the sum back. The job is a list of small units, handed out
@@ -46,7 +46,7 @@ pub(super) struct Level {
     /// The sums of a job: for each output, for each group of lines.
     sums: Box<[Group]>,
     /// What goes out: for each side, for each output, for each way its samples.
-    made: Box<[f64]>,
+    output_blocks: Box<[f64]>,
     units: Box<[Unit]>,
     /// Where the units of each tick end.
     due: Box<[usize]>,
@@ -54,14 +54,14 @@ pub(super) struct Level {
     pub unknown: usize,
     /// The first block that it transforms, and the first whose whole job it does.
     pub first: usize,
-    pub first_heard: usize,
+    pub first_complete: usize,
     /// The tick from which on it sounds as if it had heard all that it took over.
     pub complete: usize,
     pub vectors: Vectors,
 }
 
 /// What a level is built of.
-pub(super) struct Stretch {
+pub(super) struct Partitioning {
     /// Ticks in a block.
     pub ticks: usize,
     /// The first tap.
@@ -71,9 +71,9 @@ pub(super) struct Stretch {
 }
 
 impl Level {
-    /// `[control]` The level of a stretch of `impulses`.
-    pub fn new(stretch: &Stretch, impulses: &[&[f64]], shape: &Shape, paths: usize) -> Self {
-        let Stretch { ticks, start, partitions } = *stretch;
+    /// `[control]` The level of a partitioning of `impulses`.
+    pub fn new(partitioning: &Partitioning, impulses: &[&[f64]], shape: &Shape, paths: usize) -> Self {
+        let Partitioning { ticks, start, partitions } = *partitioning;
         let Shape { inputs, outputs } = *shape;
         let size = ticks * TICK;
         let mut transform = Transform::new(2 * size);
@@ -96,7 +96,7 @@ impl Level {
                 (0..transform.steps()).for_each(|step| transform.join(step, &mut lines, place));
             }
         }
-        let (units, due) = schedule(&transform, stretch, shape, paths);
+        let (units, due) = schedule(&transform, partitioning, shape, paths);
         Self {
             ticks,
             partitions,
@@ -106,13 +106,13 @@ impl Level {
             history: room(groups * partitions * inputs),
             taps: lines,
             sums: room(outputs * groups),
-            made: room(SIDES * outputs * size),
+            output_blocks: room(SIDES * outputs * size),
             transform,
             units,
             due,
             unknown: 0,
             first: 1,
-            first_heard: 1,
+            first_complete: 1,
             complete: 0,
             vectors: Vectors::detect(),
         }
@@ -128,7 +128,7 @@ impl Level {
     }
 
     /// `[audio]` Takes the frames of input `input` that came in before tick `tick`, counted from 1.
-    pub fn take(&mut self, tick: usize, input: usize, samples: &[f64; TICK]) {
+    pub fn push_input(&mut self, tick: usize, input: usize, samples: &[f64; TICK]) {
         let (size, ways) = (self.size(), self.transform.ways());
         let before = tick - 1;
         let block = (input * BLOCKS + (before / self.ticks + 1) % BLOCKS) * size;
@@ -141,9 +141,9 @@ impl Level {
     }
 
     /// `[audio]` Knows nothing of block `block` and those before it.
-    pub fn know_from(&mut self, block: usize) {
+    pub fn clear_before(&mut self, block: usize) {
         self.unknown = block;
-        (self.first, self.first_heard) = (block + 1, block + 1);
+        (self.first, self.first_complete) = (block + 1, block + 1);
     }
 
     /// The block whose job is done at tick `tick`.
@@ -164,7 +164,8 @@ impl Level {
         let (size, ways) = (self.size(), self.transform.ways());
         let share = size / ways;
         match unit {
-            Unit::Multiply { .. } | Unit::Part { .. } | Unit::Inverse { .. } if block < self.first_heard => {}
+            Unit::Multiply { .. } | Unit::Part { .. } | Unit::Inverse { .. }
+                if block < self.first_complete => {}
             Unit::Forward { input, way } => {
                 let part = |block: usize| {
                     let from = (input * BLOCKS + block % BLOCKS) * size + way * share;
@@ -197,7 +198,7 @@ impl Level {
             }
             Unit::Inverse { output, way } => {
                 let from = ((block % SIDES) * self.outputs + output) * size + way * share;
-                self.made[from..from + share].copy_from_slice(&self.transform.inverse(way)[share..]);
+                self.output_blocks[from..from + share].copy_from_slice(&self.transform.inverse(way)[share..]);
             }
         }
     }
@@ -237,7 +238,7 @@ impl Level {
     }
 
     /// Whether the newest block's transform is among the others.
-    pub fn has_heard(&self, tick: usize) -> bool {
+    pub fn is_transformed(&self, tick: usize) -> bool {
         self.due[tick % self.ticks] >= self.inputs * (self.transform.ways() + self.transform.steps())
     }
 
@@ -257,13 +258,13 @@ impl Level {
     }
 
     /// `[audio]` Adds what is heard of `output` from tick `tick` on.
-    pub fn give(&self, tick: usize, output: usize, samples: &mut [f64; TICK]) {
+    pub fn add_output(&self, tick: usize, output: usize, samples: &mut [f64; TICK]) {
         let (size, ways) = (self.size(), self.transform.ways());
         // The newest block whose job is done.
         let Some(block) = (tick + 1).checked_div(self.ticks).and_then(|jobs| jobs.checked_sub(1)) else {
             return;
         };
-        if block < self.first_heard {
+        if block < self.first_complete {
             return;
         }
         let at = (tick + 1) % self.ticks * TICK / ways;
@@ -271,7 +272,7 @@ impl Level {
         for way in 0..ways {
             let from = side + way * size / ways + at;
             let places = samples[way..].iter_mut().step_by(ways);
-            places.zip(&self.made[from..from + TICK / ways]).for_each(|(to, x)| *to += x);
+            places.zip(&self.output_blocks[from..from + TICK / ways]).for_each(|(to, x)| *to += x);
         }
     }
 }
@@ -320,7 +321,7 @@ fn join_ns(ways: usize) -> f64 {
     JOIN_NS.0 + JOIN_NS.1 * f64::from(ways.ilog2())
 }
 
-impl Stretch {
+impl Partitioning {
     /// About how long a tick of it takes, in ns.
     pub fn cost(&self, shape: &Shape, paths: usize) -> f64 {
         let size = 2 * self.ticks * TICK;
@@ -334,12 +335,12 @@ impl Stretch {
 /// The units of a job, and where those of each tick end.
 fn schedule(
     transform: &Transform,
-    stretch: &Stretch,
+    partitioning: &Partitioning,
     shape: &Shape,
     paths: usize,
 ) -> (Box<[Unit]>, Box<[usize]>) {
     let (ways, steps) = (transform.ways(), transform.steps());
-    let size = stretch.ticks * TICK;
+    let size = partitioning.ticks * TICK;
     let mut units = Vec::new();
     for input in 0..shape.inputs {
         units.extend((0..ways).map(|way| Unit::Forward { input, way }));
@@ -351,7 +352,7 @@ fn schedule(
         units.extend((0..ways).map(|way| Unit::Inverse { output, way }));
     }
     let piece = transform.piece() as f64;
-    let is_far = size * stretch.partitions * paths > NEAR_LINES;
+    let is_far = size * partitioning.partitions * paths > NEAR_LINES;
     let far = if is_far { FAR } else { 1.0 };
     let step = join_ns(ways) * size as f64 / steps as f64;
     let cost = |unit: &Unit| match unit {
@@ -360,9 +361,9 @@ fn schedule(
         // Where the first input's lines go is near from then on: those of the others lie beside them.
         Unit::Join { input: 0, .. } => far * step,
         Unit::Join { .. } | Unit::Part { .. } => step,
-        Unit::Multiply { .. } => far * MULTIPLY_NS * (LANES * stretch.partitions * paths) as f64,
+        Unit::Multiply { .. } => far * MULTIPLY_NS * (LANES * partitioning.partitions * paths) as f64,
     };
-    let share = units.iter().map(cost).sum::<f64>() / stretch.ticks as f64;
+    let share = units.iter().map(cost).sum::<f64>() / partitioning.ticks as f64;
     // A unit belongs to the tick in which its middle falls.
     let mut done = 0.0;
     let middles: Vec<f64> = units
@@ -372,7 +373,8 @@ fn schedule(
             done - cost(unit) / 2.0
         })
         .collect();
-    let due = (1..=stretch.ticks).map(|tick| middles.partition_point(|middle| *middle < share * tick as f64));
+    let due =
+        (1..=partitioning.ticks).map(|tick| middles.partition_point(|middle| *middle < share * tick as f64));
     let due = due.collect();
     (units.into(), due)
 }

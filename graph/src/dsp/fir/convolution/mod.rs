@@ -15,7 +15,7 @@ mod handover;
 mod level;
 
 use crate::dsp::fir::convolution::handover::Handover;
-use crate::dsp::fir::convolution::level::{Level, Stretch};
+use crate::dsp::fir::convolution::level::{Level, Partitioning};
 use crate::dsp::simd::{Eight, InLanes, LANES, Vectors};
 
 /// Frames from one tick to the next: at each a share of the work is done.
@@ -52,7 +52,7 @@ pub struct Convolution {
     /// For each input, the tick before, and this one so far.
     past: Box<[[f64; 2 * TICK + AT_ONCE]]>,
     /// For each output, what the levels make of this tick.
-    ahead: Box<[[f64; TICK]]>,
+    level_output: Box<[[f64; TICK]]>,
     /// Ticks since the last reset, and frames since the last tick.
     tick: usize,
     at: usize,
@@ -65,13 +65,13 @@ impl Convolution {
     pub fn new(impulses: &[&[f64]], paths: &[Path], inputs: usize, outputs: usize) -> Self {
         let taps = impulses.iter().map(|impulse| impulse.len()).max().unwrap_or(0);
         let shape = Shape { inputs, outputs };
-        let level = |stretch: &Stretch| Level::new(stretch, impulses, &shape, paths.len());
+        let level = |partitioning: &Partitioning| Level::new(partitioning, impulses, &shape, paths.len());
         Self {
             paths: paths.into(),
             heads: impulses.iter().map(|impulse| impulse[..impulse.len().min(TICK)].into()).collect(),
             levels: plan(taps, &shape, paths.len()).iter().map(level).collect(),
             past: vec![[0.0; 2 * TICK + AT_ONCE]; inputs].into_boxed_slice(),
-            ahead: vec![[0.0; TICK]; outputs].into_boxed_slice(),
+            level_output: vec![[0.0; TICK]; outputs].into_boxed_slice(),
             tick: 0,
             at: 0,
             handover: None,
@@ -98,14 +98,14 @@ impl Convolution {
             for (past, input) in self.past.iter_mut().zip(inputs) {
                 past[TICK + self.at..][..count].copy_from_slice(&input[from..from + count]);
             }
-            for (at, output) in outputs.iter_mut().enumerate().take(self.ahead.len()) {
-                let ahead = &self.ahead[at][self.at..self.at + count];
+            for (at, output) in outputs.iter_mut().enumerate().take(self.level_output.len()) {
+                let ahead = &self.level_output[at][self.at..self.at + count];
                 output[from..from + count].copy_from_slice(ahead);
                 self.add_head(at, &mut output[from..from + count]);
             }
             (from, self.at) = (from + count, self.at + count);
             if self.at == TICK {
-                self.turn();
+                self.end_tick();
             }
         }
     }
@@ -122,8 +122,8 @@ impl Convolution {
     pub fn reset(&mut self) {
         (self.tick, self.at, self.handover) = (0, 0, None);
         self.past.as_flattened_mut().fill(0.0);
-        self.ahead.as_flattened_mut().fill(0.0);
-        self.levels.iter_mut().for_each(|level| level.know_from(0));
+        self.level_output.as_flattened_mut().fill(0.0);
+        self.levels.iter_mut().for_each(|level| level.clear_before(0));
     }
 
     /// Adds what the first taps make of the frames from `self.at` on.
@@ -138,19 +138,19 @@ impl Convolution {
     }
 
     /// A tick is full: every level takes it, works, and says what it has for the next.
-    fn turn(&mut self) {
+    fn end_tick(&mut self) {
         self.tick += 1;
         self.at = 0;
-        self.ahead.as_flattened_mut().fill(0.0);
+        self.level_output.as_flattened_mut().fill(0.0);
         for level in &mut self.levels {
             for (input, past) in self.past.iter().enumerate() {
                 if let Some(samples) = past[TICK..].first_chunk() {
-                    level.take(self.tick, input, samples);
+                    level.push_input(self.tick, input, samples);
                 }
             }
             level.work(self.tick, &self.paths);
-            for (output, ahead) in self.ahead.iter_mut().enumerate() {
-                level.give(self.tick, output, ahead);
+            for (output, ahead) in self.level_output.iter_mut().enumerate() {
+                level.add_output(self.tick, output, ahead);
             }
         }
         self.past.iter_mut().for_each(|past| past.copy_within(TICK..2 * TICK, 0));
@@ -182,19 +182,21 @@ impl InLanes for Direct<'_> {
 }
 
 /// The partitions of impulses of `taps` taps that cost least.
-fn plan(taps: usize, shape: &Shape, paths: usize) -> Vec<Stretch> {
+fn plan(taps: usize, shape: &Shape, paths: usize) -> Vec<Partitioning> {
     // What a length makes of an input is there one length after the block that it belongs to, less a tick.
     let start = |ticks: usize| (2 * ticks - 1) * TICK;
-    let up_to = |last: usize| -> Vec<Stretch> {
-        let stretch = |at: usize| {
+    let up_to = |last: usize| -> Vec<Partitioning> {
+        let partitioning = |at: usize| {
             let (ticks, start_at) = (TICKS[at], start(TICKS[at]));
             let end = if at == last { taps } else { start(TICKS[at + 1]) };
-            Stretch { ticks, start: start_at, partitions: (end - start_at).div_ceil(ticks * TICK) }
+            Partitioning { ticks, start: start_at, partitions: (end - start_at).div_ceil(ticks * TICK) }
         };
-        (0..=last).map(stretch).collect()
+        (0..=last).map(partitioning).collect()
     };
     let possible = (0..TICKS.len()).filter(|last| taps > start(TICKS[*last])).map(up_to);
-    let cost = |plan: &Vec<Stretch>| plan.iter().map(|stretch| stretch.cost(shape, paths)).sum::<f64>();
+    let cost = |plan: &Vec<Partitioning>| {
+        plan.iter().map(|partitioning| partitioning.cost(shape, paths)).sum::<f64>()
+    };
     possible.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or_default()
 }
 

@@ -30,7 +30,7 @@ fn play(
     range: std::ops::Range<usize>,
     block: usize,
 ) -> Vec<Vec<f64>> {
-    let mut out = vec![Vec::new(); convolution.ahead.len()];
+    let mut out = vec![Vec::new(); convolution.level_output.len()];
     let mut from = range.start;
     while from < range.end {
         // As the seat does: what is longer than a quantum is cut.

@@ -1,59 +1,60 @@
-//! Filters of finite length from a curve, designed a piece at a time while others play.
+//! Design of FIR filters from a frequency response, a piece at a time while other filters play.
 //!
-//! The curve is sampled on a grid of frequencies, transformed back, and cut by a window: frequency sampling (L. R. Rabiner,
+//! The response is sampled at a grid of frequencies, inverse-transformed and windowed: frequency sampling (L. R. Rabiner,
 //! B. Gold, C. A. McGonegal, *An Approach to the Approximation Problem for Nonrecursive Digital Filters*, IEEE Trans. Audio
-//! Electroacoust. 18(2), 1970). The window is flat over most of its length and falls as Kaiser's does: what a narrow low
-//! band needs stays whole, and only what is left at the ends is rounded off.
+//! Electroacoust. 18(2), 1970). The window is flat over most of its length, with Kaiser slopes at the ends, so that narrow
+//! bands at low frequencies stay accurate.
 
 use crate::dsp::fft::split_inverse::Transform;
-use crate::dsp::fir::linear::bank::{Bank, block_frames};
+use crate::dsp::fir::linear::fir_bank::{FirBank, block_frames};
 use crate::dsp::window;
 use num_complex::Complex64;
 use std::f64::consts::PI;
 
-/// Bins that a curve is asked for at once.
+/// Bins of the response that are computed at once.
 pub const BINS: usize = 16;
-/// Work on the curve in one piece, about as many ns.
-const EFFORT: usize = 30_000;
-/// Points of parts that are loaded in one piece.
+/// Cost of computing the response in one piece, in about ns.
+const COST: usize = 30_000;
+/// Coefficients that are loaded in one piece.
 const POINTS: usize = 1_024;
-/// Inner share of the window that is flat.
+/// Share of the window that is flat.
 const FLAT: f64 = 0.7;
-/// Of the window's edges.
+/// Shape of the window's slopes.
 const BETA: f64 = 5.0;
-/// How long before its middle a filter of mixed phase may answer, in ms: as long as a sound hides what comes before it.
+/// Length of a mixed-phase filter before its centre, in ms: pre-ringing of this length is masked by the sound after it.
 ///
 /// Source: H. Fastl, E. Zwicker, *Psychoacoustics: Facts and Models*, section 4.4.1, premasking.
 const MIXED_MS: f64 = 20.0;
 
-/// How long the filters are, and where their middle is.
+/// Length of the filters, and position of their centre.
 ///
-/// With 170 ms the curve is within 0.1 dB of that of minimum phase, down to -60 dB, for bells of 12 dB at 30 Hz with q 1, at
-/// 100 Hz with q 8, at 500 Hz with q 24, and for high-passes from 20 Hz on with 24 dB/oct, from 50 Hz with 48 dB/oct, from
-/// 100 Hz with 96 dB/oct; with other reaches in inverse proportion. A notch has a corner at its bottom, which takes longer:
-/// of one at 1 kHz with q 2 that holds down to -20 dB. Mixed phase is cut 20 ms before its middle: there it holds for bells
-/// of up to q 8 at 100 Hz, and for high-passes of up to 24 dB/oct; steeper ones are off by 1 dB where little is left.
+/// Accuracy: with 170 ms, the magnitude is within 0.1 dB of the minimum-phase filter, down to -60 dB, for 12 dB bells at
+/// 30 Hz with Q 1, at 100 Hz with Q 8 and at 500 Hz with Q 24, and for high-passes from 20 Hz up with 24 dB/oct, from
+/// 50 Hz with 48 dB/oct and from 100 Hz with 96 dB/oct. These frequencies are inversely proportional to the length. A notch
+/// needs a longer filter: one at 1 kHz with Q 2 is accurate down to -20 dB. A mixed-phase filter is cut 20 ms before its
+/// centre: it is accurate for bells up to Q 8 at 100 Hz, and for high-passes up to 24 dB/oct; steeper ones have errors of
+/// 1 dB at low levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// Coefficients: an odd number.
+    /// Number of coefficients, odd.
     pub taps: usize,
-    /// The one that all frequencies of linear phase are as late as.
+    /// Index of the centre: the delay of all frequencies with linear phase.
     pub middle: usize,
-    /// Frames that they are late by, with the bank's own.
+    /// Latency in frames, including that of the block convolution.
     pub latency: usize,
-    /// Whether the lows have a phase of their own.
+    /// Whether low frequencies have minimum phase.
     pub is_mixed: bool,
 }
 
 impl Reach {
-    /// Linear phase: as long before the middle as after it; `frames` late.
+    /// Linear phase: the centre is in the middle; `frames` is the latency.
     pub fn linear(rate: f64, frames: usize) -> Self {
         let own = 2 * block_frames(rate);
         let side = frames.saturating_sub(own).max(1);
         Self { taps: 2 * side + 1, middle: side, latency: side + own, is_mixed: false }
     }
 
-    /// Mixed phase: as many coefficients, most of them after the middle.
+    /// Mixed phase: the same number of coefficients, most of them after the centre.
     pub fn mixed(rate: f64, frames: usize) -> Self {
         let linear = Self::linear(rate, frames);
         let middle = linear.middle.min((MIXED_MS * rate / 1000.0) as usize);
@@ -61,39 +62,39 @@ impl Reach {
     }
 }
 
-/// What filters are designed for.
+/// The frequency responses of the filters to design.
 pub trait Curve {
-    /// Work that a bin at `freq` Hz is, about as many ns.
-    fn effort(&self, freq: f64) -> usize;
+    /// Cost of computing a bin at `freq` Hz, in about ns.
+    fn cost(&self, freq: f64) -> usize;
 
-    /// The responses of filters 2 `pair` and 2 `pair` + 1, without the delay of their middle, at some places: their
-    /// frequency in Hz and sin²(ω/2).
-    fn respond(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]);
+    /// `[audio]` Writes the responses of filters 2 `pair` and 2 `pair` + 1, without the delay of their centre, at each of
+    /// `places`: frequency in Hz and sin²(ω/2).
+    fn write_responses(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]);
 }
 
-/// The design under way.
+/// A running design.
 pub struct Design {
     reach: Reach,
     filters: usize,
     /// Frequency and sin²(ω/2) of each bin.
     places: Box<[(f64, f64)]>,
-    /// What each coefficient is multiplied by.
+    /// The window, including the scale of the transform.
     window: Box<[f64]>,
     transform: Transform,
     step: Step,
 }
 
-/// What is to be done next. Two filters are designed at a time, one as the real part of the other.
+/// The next piece of work. Two filters are designed at a time, one as the real part, the other as the imaginary part.
 #[derive(Clone, Copy)]
 enum Step {
-    Rest,
+    Idle,
     Sample { pair: usize, bin: usize },
     Transform { pair: usize },
     Load { pair: usize, part: usize },
 }
 
 impl Design {
-    /// `[control]` Of `filters`.
+    /// `[control]` The design of `filters` filters, at `rate` Hz.
     pub fn new(rate: f64, reach: Reach, filters: usize) -> Self {
         let size = reach.taps.next_power_of_two().max(64);
         let place = |bin: usize| {
@@ -114,34 +115,34 @@ impl Design {
             places: (0..=size / 2).map(place).collect(),
             window: (0..reach.taps).map(|tap| window(tap) / size as f64).collect(),
             transform: Transform::new(size),
-            step: Step::Rest,
+            step: Step::Idle,
         }
     }
 
-    /// Whether there is nothing to do.
-    pub fn is_at_rest(&self) -> bool {
-        matches!(self.step, Step::Rest)
+    /// Whether no design is running.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.step, Step::Idle)
     }
 
-    /// `[audio]` Begins anew.
+    /// `[audio]` Begins a new design.
     pub fn begin(&mut self) {
         self.step = Step::Sample { pair: 0, bin: 0 };
     }
 
-    /// `[audio]` Leaves off.
+    /// `[audio]` Cancels the design.
     pub fn cancel(&mut self) {
-        self.step = Step::Rest;
+        self.step = Step::Idle;
     }
 
-    /// `[audio]` Does a piece. When all is done, `bank` fades to the new filters.
-    pub fn work(&mut self, curve: &impl Curve, bank: &mut Bank) {
+    /// `[audio]` Computes a piece. After the last piece, `bank` crossfades to the new filters.
+    pub fn work(&mut self, curve: &impl Curve, bank: &mut FirBank) {
         self.step = match self.step {
-            Step::Rest => Step::Rest,
+            Step::Idle => Step::Idle,
             Step::Sample { pair, bin } => {
-                let (mut until, mut effort) = (bin, 0);
-                while until < self.places.len() && effort < EFFORT {
+                let (mut until, mut cost) = (bin, 0);
+                while until < self.places.len() && cost < COST {
                     self.sample(curve, pair, until);
-                    effort += BINS * curve.effort(self.places[until].0);
+                    cost += BINS * curve.cost(self.places[until].0);
                     until += BINS;
                 }
                 if until < self.places.len() {
@@ -160,8 +161,8 @@ impl Design {
                 } else if 2 * pair + 2 < self.filters {
                     Step::Sample { pair: pair + 1, bin: 0 }
                 } else {
-                    bank.fade();
-                    Step::Rest
+                    bank.begin_fade();
+                    Step::Idle
                 }
             }
         };
@@ -170,27 +171,27 @@ impl Design {
     fn sample(&mut self, curve: &impl Curve, pair: usize, bin: usize) {
         let places = &self.places[bin..self.places.len().min(bin + BINS)];
         let mut responses = [[Complex64::ZERO; 2]; BINS];
-        curve.respond(pair, places, &mut responses[..places.len()]);
+        curve.write_responses(pair, places, &mut responses[..places.len()]);
         let spectrum = self.transform.spectrum();
         let size = spectrum.len();
         for (bin, [one, other]) in (bin..).zip(&responses[..places.len()]) {
             let turned = Complex64::I * other;
             spectrum[bin] = one + turned;
             if bin > 0 {
-                // The samples of each are real: below zero its spectrum is the mirror of that above.
+                // Both impulse responses are real, so their spectra have conjugate symmetry.
                 spectrum[size - bin] = one.conj() + Complex64::I * other.conj();
             }
         }
     }
 
-    fn load(&self, pair: usize, part: usize, bank: &mut Bank) {
+    fn load(&self, pair: usize, part: usize, bank: &mut FirBank) {
         let Reach { taps, middle, is_mixed, .. } = self.reach;
         let size = 2 * (self.places.len() - 1);
         let sample = |tap: usize| self.transform.sample((size + tap - middle) & (size - 1));
         let point = |tap: usize| match (tap < taps, is_mixed) {
             (false, _) => Complex64::ZERO,
             (_, true) => self.window[tap] * sample(tap),
-            // Roundings are not symmetric: the mean of both sides is.
+            // The mean of both sides removes the asymmetry of rounding errors.
             (_, false) => 0.5 * self.window[tap] * (sample(tap) + sample(taps - 1 - tap)),
         };
         bank.load(2 * pair, part, |tap| point(tap).re);
@@ -205,38 +206,38 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// Flat, and dear below 400 Hz.
+    /// A flat response that is costly below 400 Hz.
     #[derive(Default)]
-    struct Dear {
+    struct Costly {
         bins: Cell<usize>,
-        effort: Cell<usize>,
+        cost: Cell<usize>,
     }
 
-    impl Curve for Dear {
-        fn effort(&self, freq: f64) -> usize {
+    impl Curve for Costly {
+        fn cost(&self, freq: f64) -> usize {
             if freq < 400.0 { 500 } else { 20 }
         }
 
-        fn respond(&self, _: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
+        fn write_responses(&self, _: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
             responses.fill([Complex64::ONE; 2]);
             self.bins.set(self.bins.get() + places.len());
-            let effort: usize = places.iter().map(|(freq, _)| self.effort(*freq)).sum();
-            self.effort.set(self.effort.get() + effort);
+            let cost: usize = places.iter().map(|(freq, _)| self.cost(*freq)).sum();
+            self.cost.set(self.cost.get() + cost);
         }
     }
 
     #[test]
-    fn no_piece_asks_for_much_more_of_the_curve_than_another() {
+    fn every_piece_computes_about_as_much_of_the_response() {
         const RATE: f64 = 48_000.0;
-        let (curve, reach) = (Dear::default(), Reach::linear(RATE, 8_160));
+        let (curve, reach) = (Costly::default(), Reach::linear(RATE, 8_160));
         let mut design = Design::new(RATE, reach, 2);
-        let mut bank = Bank::new(RATE, reach.taps, 1, 2, vec![Box::from([(0, 0)])]);
+        let mut bank = FirBank::new(RATE, reach.taps, 1, 2, vec![Box::from([(0, 0)])]);
         design.begin();
-        while !design.is_at_rest() {
-            curve.effort.set(0);
+        while !design.is_idle() {
+            curve.cost.set(0);
             design.work(&curve, &mut bank);
-            let effort = curve.effort.get();
-            assert!(effort <= EFFORT + 500 * BINS, "{effort}");
+            let cost = curve.cost.get();
+            assert!(cost <= COST + 500 * BINS, "{cost}");
         }
         assert_eq!(curve.bins.get(), design.places.len(), "all of it once");
     }
