@@ -1,8 +1,8 @@
-//! A raised-cosine fade between 0 and 1 that can turn round on its way.
+//! A raised-cosine fade between 0 and 1 that can be reversed at any time.
 
 use std::f64::consts::PI;
 
-/// Where a fade stands.
+/// The state of a fade.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fade {
     at: u32,
@@ -11,18 +11,18 @@ pub struct Fade {
 }
 
 impl Fade {
-    /// A fade of `frames` (at least 1) that rests at 1 where `up`, else at 0.
+    /// A fade of `frames` frames (at least 1), at rest at 1 if `up`, else at 0.
     pub fn new(frames: u32, up: bool) -> Self {
         let frames = frames.max(1);
         Self { at: if up { frames } else { 0 }, frames, up }
     }
 
-    /// Sends it to 1 where `up`, else to 0.
+    /// Starts a fade to 1 if `up`, else to 0.
     pub fn aim(&mut self, up: bool) {
         self.up = up;
     }
 
-    /// The value, where it rests: exactly 0 or 1.
+    /// The value at rest, exactly 0 or 1; `None` during a fade.
     pub fn steady(&self) -> Option<f64> {
         match (self.at, self.up) {
             (0, false) => Some(0.0),
@@ -31,7 +31,7 @@ impl Fade {
         }
     }
 
-    /// Moves on by one frame and gives the value there.
+    /// Advances by one frame and returns the value there.
     #[inline]
     pub fn tick(&mut self) -> f64 {
         if self.up {
@@ -46,7 +46,7 @@ impl Fade {
         }
     }
 
-    /// Its length.
+    /// Its length in frames.
     pub fn frames(&self) -> u32 {
         self.frames
     }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fade_rests_at_exactly_nought_and_one_and_can_turn_round() {
+    fn a_fade_ends_at_exactly_0_and_1_and_can_be_reversed() {
         let mut fade = Fade::new(100, false);
         assert_eq!(fade.steady(), Some(0.0));
         fade.aim(true);

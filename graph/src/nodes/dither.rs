@@ -85,7 +85,7 @@ impl Node for Dither {
             for (channel, quantiser) in self.quantisers[..width].iter_mut().enumerate() {
                 let sample = block.at(channel, frame);
                 if rests {
-                    quantiser.rest();
+                    quantiser.clear_errors();
                 } else {
                     *sample = quantiser.tick(*sample);
                 }

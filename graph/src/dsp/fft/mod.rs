@@ -1,4 +1,4 @@
-//! Fourier transforms whose work is split into small pieces, so that no callback takes long.
+//! Fourier transforms whose work is split into small pieces, so that it can be spread over several callbacks.
 
 pub mod split_inverse;
 pub(crate) mod split_real;

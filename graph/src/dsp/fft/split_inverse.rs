@@ -1,7 +1,7 @@
-//! An inverse Fourier transform that is computed in pieces, so that no single call takes long.
+//! An inverse Fourier transform that is computed in small pieces.
 //!
-//! A transform of N = R C points is C transforms of R points (the columns), a turn of each result, and R transforms of C
-//! points (the rows).
+//! A transform of N = R C points is C transforms of R points (the columns), a multiplication by twiddle factors, and R
+//! transforms of C points (the rows).
 //!
 //! Source: D. H. Bailey, *FFTs in External or Hierarchical Memory*, Journal of Supercomputing 4, 1990: the four-step
 //! method, here without its last step, the transposition.
@@ -11,10 +11,10 @@ use rustfft::{Fft, FftPlanner};
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
-/// About as many points are transformed in one piece.
+/// Approximate number of points in one piece.
 const PIECE: usize = 2048;
 
-/// A spectrum that becomes samples in place.
+/// An inverse transform in place.
 #[derive(Clone)]
 pub struct Transform {
     columns: Arc<dyn Fft<f64>>,
@@ -22,12 +22,12 @@ pub struct Transform {
     points: Box<[Complex64]>,
     column: Box<[Complex64]>,
     scratch: Box<[Complex64]>,
-    /// Columns and rows that are done.
+    /// Number of columns and rows that are done.
     done: usize,
 }
 
 impl Transform {
-    /// `[control]` Of `size` points, a power of two.
+    /// `[control]` A transform of `size` points, a power of two.
     pub fn new(size: usize) -> Self {
         let rows = 1 << (size.ilog2() / 2);
         let mut planner = FftPlanner::new();
@@ -44,17 +44,17 @@ impl Transform {
         }
     }
 
-    /// The points of the spectrum, to be written before the first piece.
+    /// `[audio]` The spectrum, to be written before the first piece.
     pub fn spectrum(&mut self) -> &mut [Complex64] {
         self.done = 0;
         &mut self.points
     }
 
-    /// `[audio]` Computes a piece. Whether it was the last.
+    /// `[audio]` Computes a piece. Returns whether it was the last one.
     pub fn piece(&mut self) -> bool {
         let (height, width) = (self.columns.len(), self.rows.len());
         if self.done < width {
-            // A column lies far apart in memory: it takes twice as long as a row.
+            // The points of a column are far apart in memory, so it takes twice as long as a row.
             let until = (self.done + (PIECE / 2 / height).max(1)).min(width);
             (self.done..until).for_each(|at| self.turn_column(at));
             self.done = until;
@@ -83,7 +83,7 @@ impl Transform {
         }
     }
 
-    /// Sample `n` of the result, not divided by the number of points.
+    /// Sample `n` of the result, times the number of points.
     #[inline]
     pub fn sample(&self, n: usize) -> Complex64 {
         // Both lengths are powers of two.

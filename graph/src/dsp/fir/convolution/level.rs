@@ -1,77 +1,77 @@
-//! The partitions of one size: a partitioning of the impulse response, convolved by transforms of twice their length.
+//! The partitions of one length: a section of the impulse response, convolved by transforms of twice that length.
 //!
 //! Every `ticks` ticks (64 frames each) a block of input is complete, and its job begins: transform it, multiply it and the
-//! blocks before it with their partitions, and transform the sum back. The job is a list of small units, handed out
-//! evenly over the ticks until the next block is complete; what it makes is heard from the last of them on.
+//! previous blocks with their partitions, and transform the sum back. The job is a list of small units, spread evenly over
+//! the ticks until the next block is complete; its output is played from the last of them on.
 
 use crate::dsp::fft::split_real::{Group, LANES, Place, Transform};
 use crate::dsp::fir::convolution::{Path, Shape, TICK};
 use crate::dsp::simd::{self, Eight, InLanes, Vectors};
 
-/// What is heard, and what is made.
+/// Output blocks: the one that is played, and the one that is computed.
 const SIDES: usize = 2;
-/// The block before, the one that is transformed with it, and the one that comes in.
+/// Input blocks: the previous one, the one that is transformed with it, and the incoming one.
 const BLOCKS: usize = 3;
 
 /// A part of a job.
 #[derive(Clone, Copy, Debug)]
 enum Unit {
-    /// Transform a way of an input.
+    /// Transforms a way of an input: every n-th sample (see `split_real`).
     Forward { input: usize, way: usize },
-    /// Join a step of it.
+    /// Joins the ways of an input, one step of it.
     Join { input: usize, step: usize },
-    /// Multiply a group of lines of all blocks, for all paths.
+    /// Multiplies a group of bins of all blocks, for all paths.
     Multiply { group: usize },
-    /// Part a step of an output.
+    /// Splits the spectrum of an output into ways, one step of it.
     Part { output: usize, step: usize },
-    /// Transform a way of it back.
+    /// Transforms a way of an output back.
     Inverse { output: usize, way: usize },
 }
 
-/// See the module.
+/// The partitions of one length.
 pub(super) struct Level {
     /// Ticks in a block.
     pub ticks: usize,
-    /// How many partitions it has.
+    /// Number of partitions.
     pub partitions: usize,
     inputs: usize,
     outputs: usize,
     transform: Transform,
-    /// What comes in: for each input three blocks in turn, for each way its samples.
+    /// Input: for each input three blocks in rotation, for each way its samples.
     pub blocks: Box<[f64]>,
-    /// What has been: for each group of lines, for each of the newest blocks, from new to old, for each input.
+    /// Spectra of the newest blocks: for each group of bins, for each block from new to old, for each input.
     pub history: Box<[Group]>,
-    /// The impulses: for each of them, for each group of lines, for each partition.
+    /// Spectra of the impulse responses: for each of them, for each group of bins, for each partition.
     taps: Box<[Group]>,
-    /// The sums of a job: for each output, for each group of lines.
+    /// Sums of a job: for each output, for each group of bins.
     sums: Box<[Group]>,
-    /// What goes out: for each side, for each output, for each way its samples.
+    /// Output blocks: for each of the two, for each output, for each way its samples.
     output_blocks: Box<[f64]>,
     units: Box<[Unit]>,
-    /// Where the units of each tick end.
+    /// End of the units of each tick.
     due: Box<[usize]>,
-    /// The block before the first that it knows of. Blocks are counted from 1.
+    /// The block before the first with input. Blocks are counted from 1.
     pub unknown: usize,
-    /// The first block that it transforms, and the first whose whole job it does.
+    /// The first block that is transformed, and the first whose whole job is done.
     pub first: usize,
     pub first_complete: usize,
-    /// The tick from which on it sounds as if it had heard all that it took over.
+    /// The tick from which the output includes all adopted input.
     pub complete: usize,
     pub vectors: Vectors,
 }
 
-/// What a level is built of.
+/// The partitions of one length.
 pub(super) struct Partitioning {
     /// Ticks in a block.
     pub ticks: usize,
     /// The first tap.
     pub start: usize,
-    /// How many partitions there are.
+    /// Number of partitions.
     pub partitions: usize,
 }
 
 impl Level {
-    /// `[control]` The level of a partitioning of `impulses`.
+    /// `[control]` The level of a section of `impulses`.
     pub fn new(partitioning: &Partitioning, impulses: &[&[f64]], shape: &Shape, paths: usize) -> Self {
         let Partitioning { ticks, start, partitions } = *partitioning;
         let Shape { inputs, outputs } = *shape;
@@ -122,12 +122,12 @@ impl Level {
         self.ticks * TICK
     }
 
-    /// Groups of lines of a spectrum.
+    /// Number of groups of bins of a spectrum.
     pub fn groups(&self) -> usize {
         self.size() / LANES
     }
 
-    /// `[audio]` Takes the frames of input `input` that came in before tick `tick`, counted from 1.
+    /// `[audio]` Adds the samples of input `input` before tick `tick`, counted from 1.
     pub fn push_input(&mut self, tick: usize, input: usize, samples: &[f64; TICK]) {
         let (size, ways) = (self.size(), self.transform.ways());
         let before = tick - 1;
@@ -140,7 +140,7 @@ impl Level {
         }
     }
 
-    /// `[audio]` Knows nothing of block `block` and those before it.
+    /// `[audio]` Discards the input up to block `block`.
     pub fn clear_before(&mut self, block: usize) {
         self.unknown = block;
         (self.first, self.first_complete) = (block + 1, block + 1);
@@ -151,7 +151,7 @@ impl Level {
         tick / self.ticks
     }
 
-    /// `[audio]` Does the units that are due at tick `tick`.
+    /// `[audio]` Does the units of tick `tick`.
     pub fn work(&mut self, tick: usize, paths: &[Path]) {
         let (block, phase) = (self.block(tick), tick % self.ticks);
         if block >= self.first {
@@ -172,7 +172,7 @@ impl Level {
                     &self.blocks[from..from + share]
                 };
                 let (before, now) = (part(block - 1), part(block));
-                // Before the first block there was silence, whatever lies there.
+                // Before the first block there is silence.
                 let is_first = block == self.unknown + 1;
                 self.transform.forward(way, |samples| {
                     let (first, second) = samples.split_at_mut(share);
@@ -203,7 +203,7 @@ impl Level {
         }
     }
 
-    /// Where the lines of a block lie among those of the others; the blocks before it follow.
+    /// Index of the spectrum of a block; those of the previous blocks follow it.
     pub fn newest(&self, block: usize) -> usize {
         (self.partitions - block % self.partitions) % self.partitions
     }
@@ -218,7 +218,7 @@ impl Level {
             let mut sums = [E::of(&[0.0; simd::LANES]); 6];
             for path in paths.iter().filter(|path| path.output == output) {
                 let taps = &self.taps[(path.impulse * groups + group) * partitions..][..known];
-                // From the newest block to the end of the row, and on from its beginning.
+                // From the newest block to the end of the row, then from its beginning.
                 let (early, late) = taps.split_at(known.min(partitions - newest));
                 for (taps, first) in [(early, newest), (late, 0)] {
                     let lines = row[first * inputs + path.input..].iter().step_by(inputs);
@@ -231,18 +231,18 @@ impl Level {
                 sum[at * simd::LANES..][..simd::LANES].copy_from_slice(&part.values());
             }
             if group == 0 {
-                // The lowest and the highest frequency are two real lines.
+                // The lowest and the highest frequency are two real bins.
                 (sum[0], sum[LANES]) = (rr0.values()[0], ii0.values()[0]);
             }
         }
     }
 
-    /// Whether the newest block's transform is among the others.
+    /// Whether the spectrum of the newest block is complete.
     pub fn is_transformed(&self, tick: usize) -> bool {
         self.due[tick % self.ticks] >= self.inputs * (self.transform.ways() + self.transform.steps())
     }
 
-    /// `[audio]` Takes over a group of lines of all blocks, and gives how many samples that are.
+    /// `[audio]` Copies a group of bins of all blocks. Returns the number of samples copied.
     pub fn adopt_group(&mut self, old: &Self, group: usize, tick: usize) -> usize {
         let (inputs, block) = (self.inputs, self.block(tick));
         let [mine, theirs] = [&*self, old].map(|level| (level.partitions, level.newest(block)));
@@ -257,7 +257,7 @@ impl Level {
         common * inputs * 2 * LANES
     }
 
-    /// `[audio]` Adds what is heard of `output` from tick `tick` on.
+    /// `[audio]` Adds the output from tick `tick` on to `samples`.
     pub fn add_output(&self, tick: usize, output: usize, samples: &mut [f64; TICK]) {
         let (size, ways) = (self.size(), self.transform.ways());
         // The newest block whose job is done.
@@ -277,7 +277,7 @@ impl Level {
     }
 }
 
-/// What a group of lines makes of the blocks so far, for each output.
+/// Multiplies a group of bins of all blocks, for each output.
 struct Multiply<'a> {
     level: &'a mut Level,
     group: usize,
@@ -294,7 +294,7 @@ impl InLanes for Multiply<'_> {
     }
 }
 
-/// Adds the products of two groups of lines: of real parts, of imaginary parts, and of both crosswise.
+/// Adds the products of two groups of bins: of real parts, of imaginary parts, and of one with the other.
 #[inline(always)]
 fn add_products<E: Eight>(sums: &mut [E; 6], taps: &Group, lines: &Group) {
     let (a, b) = (taps.as_chunks().0, lines.as_chunks().0);
@@ -306,15 +306,15 @@ fn add_products<E: Eight>(sums: &mut [E; 6], taps: &Group, lines: &Group) {
     }
 }
 
-/// About how long it takes, in ns: a transform of a piece for each sample and each halving...
+/// Approximate cost in ns: of a transform, for each sample and each factor of two in its length ...
 const TRANSFORM_NS: f64 = 0.16;
-/// ... a line that is joined or parted, and for each doubling of the ways, where the caches hold something else...
+/// ... of joining or splitting a bin, and for each factor of two in the number of ways, because of cache misses ...
 const JOIN_NS: (f64, f64) = (1.7, 2.0);
-/// ... and a line that is multiplied.
+/// ... and of multiplying a bin.
 const MULTIPLY_NS: f64 = 1.0;
-/// Where a level has more lines to be multiplied than this, the nearer caches do not hold them ...
+/// A level with more bins to multiply than this exceeds the fast caches ...
 const NEAR_LINES: usize = 65_536;
-/// ... and what reads or writes there takes so many times as long.
+/// ... and access to them takes longer by this factor.
 const FAR: f64 = 1.5;
 
 fn join_ns(ways: usize) -> f64 {
@@ -322,7 +322,7 @@ fn join_ns(ways: usize) -> f64 {
 }
 
 impl Partitioning {
-    /// About how long a tick of it takes, in ns.
+    /// Approximate cost of a tick in ns.
     pub fn cost(&self, shape: &Shape, paths: usize) -> f64 {
         let size = 2 * self.ticks * TICK;
         let ways = Transform::ways_of(size);
@@ -332,7 +332,7 @@ impl Partitioning {
     }
 }
 
-/// The units of a job, and where those of each tick end.
+/// The units of a job, and the end of those of each tick.
 fn schedule(
     transform: &Transform,
     partitioning: &Partitioning,
@@ -358,13 +358,13 @@ fn schedule(
     let cost = |unit: &Unit| match unit {
         Unit::Forward { .. } => far * TRANSFORM_NS * piece * piece.log2(),
         Unit::Inverse { .. } => TRANSFORM_NS * piece * piece.log2(),
-        // Where the first input's lines go is near from then on: those of the others lie beside them.
+        // The bins of the first input bring those of the other inputs into the cache.
         Unit::Join { input: 0, .. } => far * step,
         Unit::Join { .. } | Unit::Part { .. } => step,
         Unit::Multiply { .. } => far * MULTIPLY_NS * (LANES * partitioning.partitions * paths) as f64,
     };
     let share = units.iter().map(cost).sum::<f64>() / partitioning.ticks as f64;
-    // A unit belongs to the tick in which its middle falls.
+    // A unit belongs to the tick that contains its middle.
     let mut done = 0.0;
     let middles: Vec<f64> = units
         .iter()
@@ -379,7 +379,7 @@ fn schedule(
     (units.into(), due)
 }
 
-/// Room that the audio thread need not wait for: every page of it has been touched.
+/// Memory without page faults on the audio thread: every page has been touched.
 fn room<T: Copy + Default>(count: usize) -> Box<[T]> {
     let mut room = vec![T::default(); count].into_boxed_slice();
     std::hint::black_box(&mut room).fill(T::default());

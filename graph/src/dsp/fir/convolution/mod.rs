@@ -1,15 +1,14 @@
-//! Convolution with long impulse responses, without added latency, its work spread evenly over time.
+//! Convolution with long impulse responses, without added latency, with the work spread evenly over time.
 //!
-//! The first 64 taps are summed directly. Those that follow are cut into partitions of 64 taps and more, each longer than the
-//! ones before it, which are convolved by Fourier transforms of twice their length (overlap-save); of each length there are
-//! as many as it takes until the next may take its time. Transforms of what came in are kept and shared by all paths.
+//! The first 64 taps are convolved directly. The following taps are divided into partitions of increasing lengths, from 64
+//! taps up, which are convolved by Fourier transforms of twice their length (overlap-save). The number of partitions of each
+//! length is chosen so that the work for the next length has enough time. Transforms of the input are shared by all paths.
 //!
 //! Sources: W. G. Gardner, *Efficient convolution without input-output delay*, JAES 43(3), 1995; G. García, *Optimal filter
 //! partition for efficient convolution with short input/output delay*, AES 113, 2002; F. Wefers, *Partitioned convolution
 //! algorithms for real-time auralization*, 2015, chapters 5 and 6.
 //!
-//! Where the work is done is fixed in frames since the last reset, so what comes out does not depend on how the signal was
-//! cut into blocks.
+//! The schedule of the work is fixed in frames since the last reset, so the output does not depend on block sizes.
 
 mod handover;
 mod level;
@@ -18,40 +17,40 @@ use crate::dsp::fir::convolution::handover::Handover;
 use crate::dsp::fir::convolution::level::{Level, Partitioning};
 use crate::dsp::simd::{Eight, InLanes, LANES, Vectors};
 
-/// Frames from one tick to the next: at each a share of the work is done.
+/// Frames from one tick to the next; a share of the work is done at each tick.
 pub const TICK: usize = 64;
-/// Frames that are summed directly at once.
+/// Frames that are convolved directly at once.
 const AT_ONCE: usize = 4 * LANES;
-/// Ticks in a partition of each length.
+/// Partition lengths in ticks.
 const TICKS: [usize; 5] = [1, 4, 16, 64, 256];
 
-/// From an input by an impulse to an output.
+/// A path from an input through an impulse response to an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
-    /// Which input.
+    /// Index of the input.
     pub input: usize,
-    /// Which impulse.
+    /// Index of the impulse response.
     pub impulse: usize,
-    /// Which output.
+    /// Index of the output.
     pub output: usize,
 }
 
-/// How many inputs and outputs there are.
+/// Numbers of inputs and outputs.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
     inputs: usize,
     outputs: usize,
 }
 
-/// See the module.
+/// A convolution of some inputs with some impulse responses.
 pub struct Convolution {
     paths: Box<[Path]>,
-    /// The first taps of each impulse.
+    /// The first taps of each impulse response.
     heads: Box<[Box<[f64]>]>,
     levels: Box<[Level]>,
-    /// For each input, the tick before, and this one so far.
+    /// For each input, the samples of the previous tick and of this one so far.
     past: Box<[[f64; 2 * TICK + AT_ONCE]]>,
-    /// For each output, what the levels make of this tick.
+    /// For each output, the sum of the levels for this tick.
     level_output: Box<[[f64; TICK]]>,
     /// Ticks since the last reset, and frames since the last tick.
     tick: usize,
@@ -61,7 +60,7 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// `[control]` From `inputs` to `outputs` by `impulses`; an output is the sum of its paths.
+    /// `[control]` A convolution from `inputs` inputs to `outputs` outputs; an output is the sum of its paths.
     pub fn new(impulses: &[&[f64]], paths: &[Path], inputs: usize, outputs: usize) -> Self {
         let taps = impulses.iter().map(|impulse| impulse.len()).max().unwrap_or(0);
         let shape = Shape { inputs, outputs };
@@ -79,12 +78,12 @@ impl Convolution {
         }
     }
 
-    /// `[control]` One channel, to be filtered by [`Self::filter`].
+    /// `[control]` A convolution of one channel, for [`Self::filter`].
     pub fn mono(impulse: &[f64]) -> Self {
         Self::each(impulse, 1)
     }
 
-    /// `[control]` `channels` channels, each by itself with the same impulse.
+    /// `[control]` A convolution of each of `channels` channels with the same impulse response.
     pub fn each(impulse: &[f64], channels: usize) -> Self {
         let path = |channel| Path { input: channel, impulse: 0, output: channel };
         Self::new(&[impulse], &(0..channels).map(path).collect::<Vec<_>>(), channels, channels)
@@ -118,7 +117,7 @@ impl Convolution {
         samples.copy_from_slice(&output[0][..samples.len()]);
     }
 
-    /// `[audio]` Forgets the past. The work for it is small, however much there is to forget.
+    /// `[audio]` Clears the state. The cost is small, whatever the length of the impulse response.
     pub fn reset(&mut self) {
         (self.tick, self.at, self.handover) = (0, 0, None);
         self.past.as_flattened_mut().fill(0.0);
@@ -126,7 +125,7 @@ impl Convolution {
         self.levels.iter_mut().for_each(|level| level.clear_before(0));
     }
 
-    /// Adds what the first taps make of the frames from `self.at` on.
+    /// Adds the convolution with the first taps, from frame `self.at` on.
     fn add_head(&self, output: usize, samples: &mut [f64]) {
         for path in self.paths.iter().filter(|path| path.output == output) {
             let (taps, past) = (&*self.heads[path.impulse], &self.past[path.input]);
@@ -137,7 +136,7 @@ impl Convolution {
         }
     }
 
-    /// A tick is full: every level takes it, works, and says what it has for the next.
+    /// Ends a tick: every level receives its input, does its share of the work, and adds its output for the next tick.
     fn end_tick(&mut self) {
         self.tick += 1;
         self.at = 0;
@@ -157,7 +156,7 @@ impl Convolution {
     }
 }
 
-/// Adds a direct convolution to `samples`: of as many samples of `past`, from `from` on.
+/// Adds the direct convolution of `past`, from `from` on, to `samples`.
 struct Direct<'a> {
     taps: &'a [f64],
     past: &'a [f64; 2 * TICK + AT_ONCE],
@@ -181,9 +180,9 @@ impl InLanes for Direct<'_> {
     }
 }
 
-/// The partitions of impulses of `taps` taps that cost least.
+/// The cheapest partitioning of impulse responses of `taps` taps.
 fn plan(taps: usize, shape: &Shape, paths: usize) -> Vec<Partitioning> {
-    // What a length makes of an input is there one length after the block that it belongs to, less a tick.
+    // The output of a partition length is available one length after its input block, less one tick.
     let start = |ticks: usize| (2 * ticks - 1) * TICK;
     let up_to = |last: usize| -> Vec<Partitioning> {
         let partitioning = |at: usize| {

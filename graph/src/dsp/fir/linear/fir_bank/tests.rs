@@ -1,4 +1,4 @@
-//! Against direct convolution, at rest and while filters are exchanged, and handed over.
+//! Comparison with direct convolution, at rest and during a crossfade of filters, and with adopted state.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn noise(seed: usize, count: usize) -> Vec<f64> {
     (0..count).map(|n| ((n * n * 7_919 + n * 31 + seed * 104_729) % 2_001) as f64 / 1_000.0 - 1.0).collect()
 }
 
-/// Two inputs and two filters crosswise, and straight.
+/// Two inputs and two filters; each output is the sum of both inputs, each through one filter.
 fn bank(filters: &[Vec<f64>; 2]) -> FirBank {
     let sources = [[(0, 0), (1, 1)], [(0, 1), (1, 0)]].map(Box::from).to_vec();
     let mut bank = FirBank::new(RATE, filters[0].len(), 2, 2, sources);
@@ -67,7 +67,7 @@ fn it_is_direct_convolution_two_blocks_late() {
 }
 
 #[test]
-fn filters_are_exchanged_by_a_fade_between_what_both_give() {
+fn filters_are_replaced_by_a_crossfade_of_their_outputs() {
     let (old, new) = ([noise(1, 700), noise(2, 700)], [noise(5, 700), noise(6, 700)]);
     let inputs = [noise(3, 6_000), noise(4, 6_000)];
     let halves = |from: usize| [0, 1].map(|at: usize| inputs[at][from..(from + 1_000).min(6_000)].to_vec());
@@ -93,7 +93,7 @@ fn filters_are_exchanged_by_a_fade_between_what_both_give() {
 }
 
 #[test]
-fn a_newcomer_takes_over_all_that_was_heard_to_the_bit() {
+fn a_new_bank_adopts_all_input_bit_for_bit() {
     for taps in [100, 700, 20_000] {
         let filters = [noise(1, taps), noise(2, taps)];
         let inputs = [noise(3, 60_000), noise(4, 60_000)];
