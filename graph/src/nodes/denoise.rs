@@ -16,7 +16,7 @@ use crate::block::{Block, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::spectral::noise_floor::NoiseFloor;
 use crate::dsp::spectral::noise_profile::{BANDS, Bands};
-use crate::dsp::spectral::noise_suppression::{Suppressor, Wish};
+use crate::dsp::spectral::noise_suppression::{FrameSettings, Suppressor};
 use crate::dsp::spectral::stft::{self, Stft};
 use crate::dsp::spectral::voice::{self, Voice};
 use crate::node::{Node, NodeType, Params, Setup, same};
@@ -80,7 +80,7 @@ const LOWEST: f64 = -140.0;
 
 /// What is left of a sample, or the `share` that is asked for of what was taken.
 #[inline]
-fn heard(left: f64, dry: f64, share: f64) -> f64 {
+fn output(left: f64, dry: f64, share: f64) -> f64 {
     if share == 0.0 { left } else { (1.0 - share) * left + share * (dry - left) }
 }
 
@@ -117,7 +117,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         noise: zeros(),
         learned: zeros(),
         profile: levels.map(|levels| bands.by_levels(&levels, stft.noise_gain())),
-        now: Now::default(),
+        state: State::default(),
         bands,
         stft,
     })
@@ -134,16 +134,16 @@ struct Broadband {
     learned: Box<[f64]>,
     /// Power of a line in each band, as it was built with it or has learned it.
     profile: Option<[f64; BANDS]>,
-    now: Now,
+    state: State,
 }
 
 /// What it remembers besides spectra.
 #[derive(Clone, Copy)]
-struct Now {
+struct State {
     /// Which piece of the work on a frame is next.
     job: usize,
     floor: NoiseFloor,
-    wish: Wish,
+    settings: FrameSettings,
     /// Lowest level of the noise, as an amplitude.
     least: f64,
     /// Whether it learns, and how many spectra were added up.
@@ -154,13 +154,13 @@ struct Now {
     reduced: f64,
 }
 
-impl Default for Now {
+impl Default for State {
     fn default() -> Self {
-        let wish = Wish { factor: 1.0, floor: 1.0, memory: 0.0, width: (0.0, 0.0) };
+        let settings = FrameSettings { factor: 1.0, floor: 1.0, memory: 0.0, width: (0.0, 0.0) };
         Self {
             job: usize::MAX,
             floor: NoiseFloor::default(),
-            wish,
+            settings,
             least: 0.0,
             learning: false,
             count: 0,
@@ -171,7 +171,7 @@ impl Default for Now {
 }
 
 /// The rows that a frame looks at when it is whole.
-const LOOKED_AT: [Param; 4] = [REDUCTION, FLOOR, SMOOTHING, SENSITIVITY];
+const FRAME_ROWS: [Param; 4] = [REDUCTION, FLOOR, SMOOTHING, SENSITIVITY];
 
 impl Broadband {
     fn jobs(&self) -> usize {
@@ -179,36 +179,36 @@ impl Broadband {
     }
 
     /// Frames of the hop after which a piece of the work is done.
-    fn due(&self, job: usize) -> usize {
+    fn job_start(&self, job: usize) -> usize {
         job * self.stft.hop() / self.jobs()
     }
 
     /// What it has heard since it began to learn, once that is enough.
-    fn heard(&self) -> Option<[f64; BANDS]> {
-        let count = self.now.count;
+    fn learned_profile(&self) -> Option<[f64; BANDS]> {
+        let count = self.state.count;
         (count >= FEWEST).then(|| self.bands.densities(&self.learned).map(|sum| sum / count as f64))
     }
 
     /// A frame is whole: what is asked for now holds for it.
-    fn begin(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Readings) {
+    fn begin_frame(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Readings) {
         let [reduction, floor, smoothing, sensitivity] = ramps.each_ref().map(Ramp::value);
         let steadier = ENOUGH / reduction.max(ENOUGH);
-        let now = &mut self.now;
-        now.wish = Wish {
+        let state = &mut self.state;
+        state.settings = FrameSettings {
             factor: 10.0_f64.powf(sensitivity / 10.0),
             floor: db_to_gain(-reduction),
             // From 0.2 to 0.9 s, and from none to a twelfth of an octave on each side.
             memory: 1.0 - 0.05 * 0.25_f64.powf(smoothing) * steadier,
             width: (6.0 * smoothing, smoothing / 16.0),
         };
-        now.least = if floor > FLOOR.min { db_to_gain(floor) } else { 0.0 };
-        if learn && !now.learning {
+        state.least = if floor > FLOOR.min { db_to_gain(floor) } else { 0.0 };
+        if learn && !state.learning {
             self.learned.fill(0.0);
-            now.count = 0;
+            state.count = 0;
         }
-        if now.learning
+        if state.learning
             && !learn
-            && let Some(densities) = self.heard()
+            && let Some(densities) = self.learned_profile()
         {
             let gain = self.stft.noise_gain();
             let mut levels = self.bands.levels(&densities, gain);
@@ -217,15 +217,15 @@ impl Broadband {
             }
             self.profile = Some(self.bands.by_levels(&levels, gain));
         }
-        let now = &mut self.now;
-        now.learning = learn;
-        now.job = 0;
+        let state = &mut self.state;
+        state.learning = learn;
+        state.job = 0;
     }
 
     /// Does the next piece of the work on a frame.
-    fn work(&mut self) {
-        let mut job = self.now.job;
-        self.now.job += 1;
+    fn do_job(&mut self) {
+        let mut job = self.state.job;
+        self.state.job += 1;
         if job < self.channels {
             return self.stft.analyse(job);
         }
@@ -233,33 +233,33 @@ impl Broadband {
         match job {
             0 => {
                 self.stft.power(0, &mut self.power);
-                if self.now.learning {
+                if self.state.learning {
                     self.learned.iter_mut().zip(&self.power).for_each(|(sum, power)| *sum += power);
-                    self.now.count += 1;
+                    self.state.count += 1;
                 }
-                self.now.floor.listen(&self.power, &self.bands);
+                self.state.floor.add_spectrum(&self.power, &self.bands);
             }
             1 => {
-                let heard = if self.now.learning { self.heard() } else { None };
-                let densities = heard.or(self.profile);
-                let densities = densities.unwrap_or_else(|| self.now.floor.densities(&self.bands));
+                let learned = if self.state.learning { self.learned_profile() } else { None };
+                let densities = learned.or(self.profile);
+                let densities = densities.unwrap_or_else(|| self.state.floor.densities(&self.bands));
                 self.bands.spread(&densities, &mut self.noise);
                 let lines = (self.stft.lines() - 1) as f64;
                 let power = self.noise.iter().sum::<f64>() / (lines * self.stft.noise_gain());
-                let now = &mut self.now;
-                now.level = power.sqrt();
-                now.wish.floor = now.wish.floor.max(now.least / now.level).min(1.0);
+                let state = &mut self.state;
+                state.level = power.sqrt();
+                state.settings.floor = state.settings.floor.max(state.least / state.level).min(1.0);
             }
-            2 => self.suppressor.weigh(&self.power, &self.noise, &self.now.wish),
+            2 => self.suppressor.compute_gains(&self.power, &self.noise, &self.state.settings),
             3 => {
-                if self.now.learning {
-                    self.suppressor.pass();
+                if self.state.learning {
+                    self.suppressor.set_unity();
                 } else {
-                    self.suppressor.smooth(&self.now.wish);
+                    self.suppressor.smooth_gains(&self.state.settings);
                 }
                 let gains = self.suppressor.gains().iter().zip(&self.noise);
                 let left: f64 = gains.map(|(gain, noise)| gain * gain * noise).sum();
-                self.now.reduced = (left / self.noise.iter().sum::<f64>()).sqrt();
+                self.state.reduced = (left / self.noise.iter().sum::<f64>()).sqrt();
             }
             job => self.stft.synthesise(job - 4, self.suppressor.gains()),
         }
@@ -268,15 +268,16 @@ impl Broadband {
 
 impl Node for Broadband {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
-        let mut ramps = LOOKED_AT.map(|row| params.ramp(&row));
+        let mut ramps = FRAME_ROWS.map(|row| params.ramp(&row));
         let learn = params.ramp(&LEARN).target() > 0.0;
         let mut listen = params.ramp(&LISTEN);
         let (mut from, mut dry) = (0, [0.0; SUBBLOCK]);
         while from < block.frames() {
-            while self.now.job < self.jobs() && self.due(self.now.job) <= self.stft.at() {
-                self.work();
+            while self.state.job < self.jobs() && self.job_start(self.state.job) <= self.stft.at() {
+                self.do_job();
             }
-            let next = if self.now.job < self.jobs() { self.due(self.now.job) } else { self.stft.hop() };
+            let next =
+                if self.state.job < self.jobs() { self.job_start(self.state.job) } else { self.stft.hop() };
             let to = block.frames().min(from + next - self.stft.at());
             let mut end = listen;
             for (channel, samples) in block.channels().enumerate() {
@@ -284,25 +285,25 @@ impl Node for Broadband {
                 self.stft.exchange(channel, samples, &mut dry);
                 end = listen;
                 for (sample, dry) in samples.iter_mut().zip(&dry) {
-                    *sample = heard(*sample, *dry, end.tick());
+                    *sample = output(*sample, *dry, end.tick());
                 }
             }
             listen = end;
             self.stft.advance(to - from);
             ramps.iter_mut().for_each(|ramp| ramp.advance(to - from));
             if self.stft.at() == 0 {
-                self.begin(&ramps, learn, meter);
+                self.begin_frame(&ramps, learn, meter);
             }
             from = to;
         }
-        meter.low(0, self.now.reduced);
-        meter.now(1, 20.0 * self.now.level.max(db_to_gain(LOWEST)).log10());
+        meter.low(0, self.state.reduced);
+        meter.now(1, 20.0 * self.state.level.max(db_to_gain(LOWEST)).log10());
     }
 
     fn reset(&mut self) {
         self.stft.reset();
         self.suppressor.reset();
-        self.now = Now::default();
+        self.state = State::default();
     }
 
     fn adopt(&mut self, old: &dyn Node) {
@@ -315,7 +316,7 @@ impl Node for Broadband {
         self.power.copy_from_slice(&old.power);
         self.noise.copy_from_slice(&old.noise);
         self.learned.copy_from_slice(&old.learned);
-        self.now = old.now;
+        self.state = old.state;
     }
 }
 
@@ -336,7 +337,7 @@ impl Node for Speech {
                 let (voice, dry) = (voice.tick(*sample), dry.tick(*sample));
                 let left = voice + rest * (dry - voice);
                 powers = [powers[0] + left * left, powers[1] + dry * dry];
-                *sample = heard(left, dry, listen.tick());
+                *sample = output(left, dry, listen.tick());
             }
         }
         if powers[1] > 0.0 {
