@@ -1,8 +1,9 @@
-//! Clipper: takes the tops off, hard or soft, at 2, 4 or 8 times the sample rate.
+//! Clipper: hard or soft clipping at 2, 4 or 8 times the sample rate.
 //!
-//! What clipping takes away is worked out oversampled, with antiderivative anti-aliasing, and added to the delayed signal, so
-//! below the knee the output is bit-identical to the input, delayed. Latency: 111 frames (8x), 107 (4x) or 96 (2x). Back at the sample rate a tall overshoot rings by up to some tenths of a dB over the
-//! ceiling: a ceiling that must hold is the limiter's matter, after it.
+//! The difference that clipping makes is computed oversampled, with antiderivative anti-aliasing, and added to the
+//! delayed signal, so below the knee the output is bit-identical to the delayed input. Latency: 111 frames (8x), 107
+//! (4x) or 96 (2x). After downsampling, overshoot can exceed the ceiling by a few tenths of a dB: for a guaranteed
+//! ceiling, put a limiter after it.
 
 use crate::block::{Block, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
@@ -26,7 +27,7 @@ const OVERSAMPLING: Param = Param::new(3, "oversampling", Unit::Choice(&["2x", "
     .setting()
     .help("Oversampling factor. Higher: less aliasing, more latency.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "clipper",
     "Hard or soft clipper, oversampled.",
@@ -54,7 +55,7 @@ struct Clipper {
 struct Channel {
     delay: Delay,
     oversampler: Oversampler,
-    /// The last sample at the higher rate, re the ceiling.
+    /// The last sample at the higher rate, relative to the ceiling.
     last: f64,
 }
 

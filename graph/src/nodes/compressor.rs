@@ -1,13 +1,13 @@
 //! Compressor: peak, RMS or program-dependent, downward or upward, feed-forward or feedback.
 //!
-//! Attack and release are the times in which the gain reduction (in dB) covers 63.2 % of a step, the release with the
-//! attack's smoothing in it (so it is never shorter than the attack). With feedback the loop makes the attack quicker, the
-//! more the higher the ratio, and the ratio ends at 50:1; the release is that of a level which falls below the threshold.
-//! Upward and program-dependent detectors hold each peak for 20 ms. Latency: the look-ahead. Below the knee, without
-//! make-up, the output is bit-identical to the input, delayed.
+//! Attack and release are the times in which the gain reduction (in dB) covers 63.2 % of a step. The release includes
+//! the smoothing of the attack, so it is never shorter than the attack. With feedback, the loop shortens the attack,
+//! more at higher ratios, and limits the ratio to 50:1; the release is that of a level which falls below the
+//! threshold. Upward and program-dependent detection hold each peak for 20 ms. Latency: the look-ahead. Below the
+//! knee, without make-up gain, the output is bit-identical to the delayed input.
 //!
-//! The side-chain is the input, or the output with feedback, or the node at `key`; it goes through its own high-pass,
-//! low-pass and bell. In mid/side mode the first two channels are compressed as their middle and side.
+//! The side-chain signal is the input, or the output with feedback, or the node at `key`; it passes a high-pass, a
+//! low-pass and a bell of its own. In mid/side mode, mid and side of the first two channels are compressed.
 //!
 //! Source: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012.
 
@@ -72,7 +72,7 @@ const LOOKAHEAD: Param = Param::new(20, "lookahead", Unit::Ms)
     .setting()
     .help("Look-ahead: gain reduction starts this long before a peak. Adds latency. With feedback it only delays the signal.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "compressor",
     "Compressor: downward or upward, with peak, RMS or program-dependent detection.",
@@ -108,7 +108,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 const ROWS: usize = NODE_TYPE.rows.len();
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
-    // Raising what one's own output lacks would run away: upward is always fed forward.
+    // Upward compression with feedback would be unstable, so upward is always feed-forward.
     let feedback = setup.value(&TOPOLOGY) > 0.0 && setup.value(&MODE) == 0.0;
     let shape = rows::shape(setup.value(&DETECTOR), setup.value(&MODE), feedback);
     let delay = Delay::new(setup.frames(setup.value(&LOOKAHEAD)));
@@ -125,7 +125,7 @@ struct Compressor {
     computer: GainComputer,
     feedback: bool,
     midside: bool,
-    /// The last frame out, for feedback.
+    /// The last output frame, for feedback.
     last: [f64; MAX_CHANNELS],
     delays: Box<[Delay]>,
 }
@@ -137,7 +137,7 @@ struct Now {
 }
 
 impl Compressor {
-    /// Looks at all values by `value`.
+    /// Reads all values by `value`, and sets those of the gain computer.
     fn look(&mut self, mut value: impl FnMut(&Param) -> f64) -> Now {
         let own =
             [THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, HOLD, RMS_WINDOW, LINK].map(|row| value(&row));

@@ -1,11 +1,11 @@
-//! Convolver: the sound of a room, or the correction of one, by an impulse response of up to 10 s.
+//! Convolver: reverb or room correction, with an impulse response of up to 10 s.
 //!
-//! An impulse of one channel serves every channel; of two, the left channels and the right ones; four are true stereo (left
-//! to left, left to right, right to left, right to right). Without one the input passes. Nothing is added to the time that
-//! the impulse itself takes; `latency: peak` declares that time, up to its highest sample, so that what is played beside
-//! a linear-phase correction lines up with it. In a swap a convolver takes over what its predecessor has heard, also
-//! where it has another impulse: the tail is there from the first frame of the fade on, which waits for it, a second or so
-//! for 10 s.
+//! An impulse response with one channel applies to every channel; with two, to the left channels and the right ones;
+//! four are true stereo (left to left, left to right, right to left, right to right). Without one the signal passes
+//! unchanged. The convolution adds no latency; `latency: peak` declares the delay in the impulse response itself, up
+//! to its highest sample, so that parallel branches are aligned with a linear-phase correction. In a swap, a convolver
+//! adopts the input history of its predecessor, even with another impulse response: the tail is complete from the
+//! first frame of the crossfade on. The crossfade waits for it, about a second for 10 s.
 
 use crate::block::{Block, MAX_CHANNELS, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
@@ -59,7 +59,7 @@ const IMPULSE: Text = Text {
     help: "Impulse response file: 1 channel for all, 2 for left and right, or 4 for true stereo (LL LR RL RR).",
 };
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "convolver",
     "Convolution with an impulse response: reverb or room correction.",
@@ -69,12 +69,12 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .texts(&[IMPULSE])
 .latency(|setup| latency(setup, &impulse(setup)));
 
-/// Time of a change of the pre-delay.
+/// Time of the crossfade to a new pre-delay.
 const FADE_MS: f64 = 20.0;
-/// Most samples of the pre-delay that are handed over in a swap.
+/// Largest number of samples of the pre-delay that are adopted in a swap.
 const HANDED_OVER: usize = 65_536;
 
-/// The impulse as it is played.
+/// The impulse response as it is played.
 fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
     let Some(whole) = setup.impulse(0) else { return vec![vec![1.0]].into() };
     let share = |row: &Param, of: usize| (setup.value(row) / 100.0 * of as f64).round() as usize;
@@ -91,10 +91,10 @@ fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
         let taps = taps.iter_mut().rev().take(fade).enumerate();
         taps.for_each(|(at, tap)| *tap *= 0.5 - 0.5 * (PI * (at + 1) as f64 / (fade + 1) as f64).cos());
     }
-    // Of the whole, so that what is cut off a tail does not become a blast.
+    // The level is that of the uncut impulse response, so that a cut does not make it louder.
     let taps = whole.channels.iter().flatten();
     let level = match normalise {
-        // A mono impulse is heard on one side, four channels on two.
+        // A mono impulse response has one path per output, true stereo two.
         1 => (taps.map(|tap| tap * tap).sum::<f64>() / whole.channels.len().min(2) as f64).sqrt(),
         2 => taps.fold(0.0, |peak, tap| tap.abs().max(peak)),
         _ => 1.0,
@@ -118,7 +118,7 @@ fn latency(setup: &Setup<'_>, impulse: &[Vec<f64>]) -> usize {
     latency
 }
 
-/// From which channels by which impulses to which.
+/// The paths between channels.
 fn paths(impulses: usize, channels: usize) -> Vec<Path> {
     let all = (0..channels).flat_map(|input| (0..channels).map(move |output| (input, output)));
     let path = |(input, output): (usize, usize)| {
@@ -151,7 +151,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 
 struct Convolver {
     frames_per_ms: f64,
-    /// Where the pre-delay begins.
+    /// The initial pre-delay in frames.
     start: usize,
     predelays: Box<[Tap]>,
     convolution: Convolution,

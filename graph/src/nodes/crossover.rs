@@ -1,7 +1,7 @@
-//! Crossover: one band of a signal, by Linkwitz-Riley filters.
+//! Crossover: one band of a signal, with Linkwitz-Riley filters.
 //!
-//! Several of them with the same splits, fed by one signal, add up to flat in a `mix`: each band goes through the
-//! all-passes of the splits that it does not take part in. Latency 0 frames.
+//! Several crossovers with the same splits and the same input sum to a flat response in a `mix`: each band passes the
+//! all-passes of the other splits. Latency 0 frames.
 
 use crate::block::Block;
 use crate::dsp::filter::crossover::{Crossover, SPLITS};
@@ -24,7 +24,7 @@ const FREQ: Param = Param::new(0, "freq", Unit::Hz).range(20.0, 20_000.0).defaul
 const PARTS: Parts =
     Parts { name: "split", list: "splits", rows: &[FREQ], least: 1, most: SPLITS, last_lacks: None };
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "crossover",
     "One band of a Linkwitz-Riley crossover. All bands of the same splits sum to a flat response.",

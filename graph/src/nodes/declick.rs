@@ -1,14 +1,15 @@
-//! Declick: finds clicks and crackle, and puts there what the sound around them leads to expect.
+//! Declick: detects clicks and crackle, and replaces them by an interpolation of the sound around them.
 //!
-//! The sound is modelled anew every 10 ms (autoregression, Burg's recursion); what the model cannot tell from before nor from
-//! after is a click, and is put where the model's residual is smallest. All else is the input, delayed, bit for bit.
-//! Latency: 26.7 ms at 48 kHz (1280 frames up to 50 kHz, twice that up to 100 kHz, four times up to 200 kHz), whatever the
-//! settings. The work is spread over the callbacks: the longest takes some two times the mean, three above 50 kHz.
+//! The sound is modelled every 10 ms (autoregression, Burg's recursion). Samples that the model predicts neither from
+//! before nor from after are a click; they are replaced so that the model's residual is smallest. The rest is the
+//! delayed input, bit for bit. Latency: 26.7 ms at 48 kHz (1280 frames up to 50 kHz, twice that up to 100 kHz, four
+//! times up to 200 kHz), for all settings. The work is spread over the callbacks: the longest takes about twice the
+//! mean, three times above 50 kHz.
 //!
-//! In digital silence there is nothing to tell a click by: it is left. So is what is longer than `longest`, and a passage
-//! with more than a quarter of its samples in clicks.
+//! In digital silence clicks cannot be detected. Also unchanged are clicks longer than `longest`, and passages with
+//! more than a quarter of their samples in clicks.
 //!
-//! Sources: see `dsp/autoregression.rs` and `dsp/clicks.rs`.
+//! Sources: see `dsp/restore/autoregression.rs` and `dsp/restore/clicks.rs`.
 
 use crate::block::Block;
 use crate::dsp::delay::line::Delay;
@@ -50,7 +51,7 @@ const CLICKS: Reading =
 const REPAIRED: Reading =
     Reading { name: "repaired", unit: Unit::Plain, help: "Samples repaired in the last second." };
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "declick",
     "Detects and repairs clicks and crackle.",
@@ -60,9 +61,9 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .latency(|setup| schedule(setup).latency())
 .readings(&[CLICKS, REPAIRED]);
 
-/// Threshold over the residual's scale at no sensitivity, and how many times lower at all of it.
+/// Threshold relative to the scale of the residual at 0 % sensitivity, and the factor by which it is lower at 100 %.
 const THRESHOLD: [f64; 2] = [16.0, 8.0];
-/// Eighths of a pass in which the model is made, clicks are looked for, and mended.
+/// Eighths of a pass for the model, the detection and the repair.
 const SHARES: [usize; 3] = [4, 2, 2];
 
 fn schedule(setup: &Setup<'_>) -> Schedule {
@@ -93,16 +94,16 @@ struct Declick {
     rate: f64,
     schedule: Schedule,
     channels: Box<[Channel]>,
-    /// Clicks and samples.
+    /// Counts of clicks and of samples.
     tallies: [CountPerSecond; 2],
-    /// Room for the repair of one group of clicks.
+    /// Scratch memory for the repair of one group of clicks.
     filler: Filler,
     places: Vec<usize>,
 }
 
 struct Channel {
     line: Line,
-    /// The input, as late as the output.
+    /// The input, delayed by the latency.
     raw: Delay,
     model: Burg,
     clicks: Clicks,
@@ -131,7 +132,7 @@ impl Declick {
                     model.advance(order * (part + 1) / parts);
                 }
                 Turn::Look(part, parts) => {
-                    // What a pass before has repaired is judged anew, as it was.
+                    // What the previous pass has repaired is detected again, with its original values.
                     if part == 0 && pass > 0 {
                         line.restore();
                     }
@@ -162,7 +163,7 @@ impl Declick {
         }
     }
 
-    /// What was marked is to be repaired.
+    /// Adds the marked samples to the faulty ones.
     fn blame(&mut self, is_linked: bool) {
         if is_linked && let Some((first, others)) = self.channels.split_first_mut() {
             for other in &mut *others {

@@ -1,13 +1,13 @@
-//! De-esser: reduces the level of a band while that band is loud.
+//! De-esser: reduces the level of the sibilance band while that band is loud.
 //!
-//! The band is cut out with linear phase, so that split-band is phase-safe: out = in − (1 − gain) · band. At no
-//! reduction the output is the input, delayed, bit for bit; where the filter passes all, the cut is exactly the
-//! gain, where it passes nothing, nothing is changed. High-pass: half the amplitude at `frequency`, all from 730 Hz
-//! above, −66 dB and less from 730 Hz below; an octave outside the band the change stays within 0.1 dB.
+//! The band filter has linear phase, so that split-band mode has no phase errors: out = in − (1 − gain) · band.
+//! Without reduction the output is the delayed input, bit for bit; inside the band the attenuation is exactly the
+//! gain, outside it there is none. High-pass: −6 dB at `freq`, 0 dB from 730 Hz above it, −66 dB or less from 730 Hz
+//! below it; an octave outside the band the level changes by less than 0.1 dB.
 //!
-//! The level is the highest peak of the band in the last 2 ms; the static curve is the compressor's. Attack and
-//! release are the times in which the reduction covers 63.2 % of a step in dB, critically damped. Latency: 1.5 ms
-//! (72 frames at 48 kHz) + `lookahead`.
+//! The level is the highest peak of the band in the last 2 ms; the static curve is that of the compressor. Attack and
+//! release are the times in which the reduction covers 63.2 % of a step in dB, critically damped. Latency: 1.5 ms (72
+//! frames at 48 kHz) + `lookahead`.
 //!
 //! Source of the static curve: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor
 //! Design*, JAES 60(6), 2012, eq. 4.
@@ -73,7 +73,7 @@ const LINK: Param = Param::new(12, "link", Unit::Percent)
     .default(100.0)
     .help("Channel link. 100 %: the same gain on all channels, which keeps the stereo image; 0 %: independent channels.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "deesser",
     "De-esser: reduces sibilance, in its band or in the whole signal.",
@@ -83,7 +83,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .latency(|setup| band_split::delay(setup.sample_rate) + lookahead(setup))
 .readings(&[REDUCTION]);
 
-/// How long a peak counts as the level.
+/// Peak hold of the detector.
 const DETECTOR_MS: f64 = 2.0;
 
 fn lookahead(setup: &Setup<'_>) -> usize {
@@ -118,10 +118,10 @@ struct Deesser {
     rate: f64,
     is_split: bool,
     is_highpass: bool,
-    /// Frequency and q that `band` stands for.
+    /// Frequency and Q for which `band` is designed.
     cut_for: [f64; 2],
     band: Band,
-    /// Attack and release that the times stand for.
+    /// Attack and release of the two smoothing times.
     times_of: [f64; 2],
     attack: SmoothingTime,
     release: SmoothingTime,
@@ -132,12 +132,12 @@ struct Channel {
     history: History,
     peak: PeakHold,
     reduction: SmoothedGain,
-    /// The input, as late as the band.
+    /// The input, delayed like the band.
     dry: Delay,
     band: Delay,
 }
 
-/// Reduction in dB that the static curve wants at `level` dBFS.
+/// Reduction of the static curve at `level` dBFS, in dB.
 fn wanted(level: f64, threshold: f64, ratio: f64, knee: f64, range: f64) -> f64 {
     let over = level - threshold;
     let slope = if ratio >= RATIO.max { 1.0 } else { 1.0 - 1.0 / ratio };
@@ -189,7 +189,7 @@ impl Node for Deesser {
             envelope::link(&mut levels, link.tick());
             let (threshold, ratio, knee, range) = (threshold.tick(), ratio.tick(), knee.tick(), range.tick());
             let listen = listen.tick();
-            // Linked channels have one reduction: its gain is worked out once.
+            // Linked channels have the same reduction: its gain is computed once.
             let (mut reduction, mut gain) = (0.0, 1.0);
             for (channel, past) in self.channels.iter_mut().enumerate() {
                 let wanted = wanted(levels[channel], threshold, ratio, knee, range);

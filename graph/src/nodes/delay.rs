@@ -1,8 +1,8 @@
-//! Delay: the signal later, by 0 to 500 ms, in whole frames.
+//! Delay: 0 to 500 ms, in whole frames.
 //!
-//! For pictures that come late, and for effects. The time is not counted as latency: nothing else waits for it. A new time is
-//! reached by a crossfade of 20 ms. In a swap the newest 65,536 samples of all channels go over at once; what a longer
-//! delay needs beyond them comes in during the warm-up.
+//! For lip sync and effects. The delay is not latency: nothing is aligned with it. A new time is reached by a
+//! crossfade of 20 ms. In a swap, the newest 65,536 samples of all channels are adopted at once; the rest of a longer
+//! delay fills up during the warm-up.
 
 use crate::block::Block;
 use crate::dsp::delay::tap::Tap;
@@ -14,13 +14,13 @@ const TIME: Param = Param::new(0, "time", Unit::Ms)
     .range(0.0, 500.0)
     .help("Delay time, rounded to whole frames. Changes are crossfaded.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType =
     NodeType::new("delay", "Delay of up to 500 ms. Not counted as latency.", &[TIME], build);
 
-/// Time of a change.
+/// Time of the crossfade to a new delay.
 const FADE_MS: f64 = 20.0;
-/// Most samples that are handed over in a swap.
+/// Largest number of samples that are adopted in a swap.
 const HANDED_OVER: usize = 65_536;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -36,7 +36,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 
 struct Delay {
     frames_per_ms: f64,
-    /// Where the taps begin.
+    /// The initial delay in frames.
     start: usize,
     taps: Box<[Tap]>,
 }

@@ -1,16 +1,16 @@
-//! Denoise: takes steady noise (hiss, hum's bed, air conditioning) out of a programme.
+//! Denoise: removes steady noise (hiss, broadband hum, air conditioning) from a programme.
 //!
-//! `broadband` works on spectra of about 53 ms, five over each other: each line is turned down by as much as it is noise, by
-//! no more than `reduction`, with one gain for all channels, so that the image stands. What the noise is, is learned while
-//! `learn` is on (the sound passes as it is), or else found while it plays: the level in each band that the programme does
-//! not fall below for two seconds, where it sounds like noise; noise that ends far below 20 kHz must be learned. Latency: a
-//! frame and a fifth (3072 frames at 44.1 and 48 kHz); the work on a spectrum is spread over that fifth. Where no noise is
-//! found, the output is the input, delayed, to -120 dB.
+//! `broadband` works on spectra of about 53 ms with an overlap of five: each bin is attenuated according to its share
+//! of noise, by at most `reduction`, with the same gain for all channels, which keeps the stereo image. The noise is
+//! learned while `learn` is on (the signal passes unchanged), or else estimated: the level in each band that the
+//! programme does not fall below for two seconds, if it has the statistics of noise. Noise that ends far below 20 kHz
+//! must be learned. Latency: a frame and a fifth (3072 frames at 44.1 and 48 kHz); the work on a spectrum is spread
+//! over that fifth. Without noise, the output is the delayed input, to -120 dB.
 //!
-//! `voice` leaves speech and little else (RNNoise), each channel by itself; `reduction` says how much of the rest is taken.
-//! Latency 960 frames at 48 kHz, and 64 for each channel after the first, for the network works on one after another; about as
-//! long at other rates. What the network remembers cannot be copied without allocating: a swap starts it afresh, and the
-//! warm-up settles it.
+//! `voice` keeps speech and little else (RNNoise), for each channel separately; `reduction` is the attenuation of the
+//! rest. Latency: 960 frames at 48 kHz, and 64 more for each channel after the first, because the network processes
+//! them one after another; about the same time at other rates. The state of the network cannot be copied without
+//! allocating: a swap starts with a new one, which settles during the warm-up.
 
 use crate::block::{Block, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
@@ -49,7 +49,7 @@ const MODE: Param = Param::new(6, "mode", Unit::Choice(&["broadband", "voice"]))
     .setting()
     .help("broadband: removes steady noise from any programme; voice: removes all but speech (RNNoise).");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "denoise",
     "Noise reduction by a learned or an estimated noise profile, or voice isolation.",
@@ -67,24 +67,24 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     Reading { name: "noise", unit: Unit::Dbfs, help: "RMS level of the noise, learned or estimated." },
 ]);
 
-/// From one spectrum to the next. Longer frames part the partials of strings better, shorter ones follow speech better.
+/// Time between two spectra. Longer frames separate the partials of strings better, shorter ones follow speech better.
 const HOP_MS: f64 = 10.67;
-/// Reduction above which the SNR is followed more slowly, by as much as it is more: what swings in noise is heard the more
-/// the farther down the rest is.
+/// Reduction in dB above which the SNR is smoothed more, in proportion: fluctuations of the noise are more audible the
+/// lower the residual noise is.
 const ENOUGH: f64 = 12.0;
-/// Least spectra that make a profile.
+/// Smallest number of spectra for a profile.
 const FEWEST: usize = 8;
 const _: () = assert!(BANDS == PROFILE_BANDS, "a profile has as many bands as its text");
-/// Lowest noise that is reported, in dBFS.
+/// Lowest reported noise level, in dBFS.
 const LOWEST: f64 = -140.0;
 
-/// What is left of a sample, or the `share` that is asked for of what was taken.
+/// The output, or the removed signal with `share` 1.
 #[inline]
 fn output(left: f64, dry: f64, share: f64) -> f64 {
     if share == 0.0 { left } else { (1.0 - share) * left + share * (dry - left) }
 }
 
-/// Samples from one spectrum to the next: the power of two nearest to that time.
+/// Frames between two spectra: the power of two nearest to that time.
 fn hop(sample_rate: f64) -> usize {
     1 << (HOP_MS / 1000.0 * sample_rate).log2().round() as u32
 }
@@ -128,28 +128,28 @@ struct Broadband {
     stft: Stft,
     bands: Bands,
     suppressor: Suppressor,
-    /// Power of each line: of the frame, of the noise, and the sum of what is being learned.
+    /// Power of each bin: of the frame, of the noise, and the sum while learning.
     power: Box<[f64]>,
     noise: Box<[f64]>,
     learned: Box<[f64]>,
-    /// Power of a line in each band, as it was built with it or has learned it.
+    /// Noise power of a bin in each band, from the profile setting or learned.
     profile: Option<[f64; BANDS]>,
     state: State,
 }
 
-/// What it remembers besides spectra.
+/// State besides the spectra.
 #[derive(Clone, Copy)]
 struct State {
-    /// Which piece of the work on a frame is next.
+    /// The next piece of the work on a frame.
     job: usize,
     floor: NoiseFloor,
     settings: FrameSettings,
     /// Lowest level of the noise, as an amplitude.
     least: f64,
-    /// Whether it learns, and how many spectra were added up.
+    /// Whether it is learning, and the number of spectra summed.
     learning: bool,
     count: usize,
-    /// Level of the noise, as an amplitude, and by how much it is turned down.
+    /// Level of the noise, as an amplitude, and its current attenuation.
     level: f64,
     reduced: f64,
 }
@@ -170,7 +170,7 @@ impl Default for State {
     }
 }
 
-/// The rows that a frame looks at when it is whole.
+/// The parameters that are read at the beginning of a frame.
 const FRAME_ROWS: [Param; 4] = [REDUCTION, FLOOR, SMOOTHING, SENSITIVITY];
 
 impl Broadband {
@@ -183,13 +183,13 @@ impl Broadband {
         job * self.stft.hop() / self.jobs()
     }
 
-    /// What it has heard since it began to learn, once that is enough.
+    /// The noise learned so far, if there are enough spectra.
     fn learned_profile(&self) -> Option<[f64; BANDS]> {
         let count = self.state.count;
         (count >= FEWEST).then(|| self.bands.densities(&self.learned).map(|sum| sum / count as f64))
     }
 
-    /// A frame is whole: what is asked for now holds for it.
+    /// Starts the work on a complete frame, with the current parameters.
     fn begin_frame(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Readings) {
         let [reduction, floor, smoothing, sensitivity] = ramps.each_ref().map(Ramp::value);
         let steadier = ENOUGH / reduction.max(ENOUGH);
@@ -197,7 +197,7 @@ impl Broadband {
         state.settings = FrameSettings {
             factor: 10.0_f64.powf(sensitivity / 10.0),
             floor: db_to_gain(-reduction),
-            // From 0.2 to 0.9 s, and from none to a twelfth of an octave on each side.
+            // Smoothing from 0.2 to 0.9 s, and from 0 to 1/12 octave on each side.
             memory: 1.0 - 0.05 * 0.25_f64.powf(smoothing) * steadier,
             width: (6.0 * smoothing, smoothing / 16.0),
         };

@@ -1,11 +1,12 @@
-//! Dither: reduces the word length, last in a chain.
+//! Dither: reduces the word length; the last node of a chain.
 //!
-//! Latency 0 frames. Triangular dither of two steps peak to peak, another on each channel: the noise is -96.3 dBFS for 16
-//! bits (RMS, re a full-scale square wave) and does not depend on the signal. The shaped curves move it to where the ear is
-//! least sensitive; they are made for 44.1 and 48 kHz. The output never lies beyond full scale, and always on a step.
+//! Latency 0 frames. Triangular dither of two steps peak to peak, independent on each channel: the noise is -96.3 dBFS
+//! for 16 bits (RMS, relative to a full-scale square wave) and does not depend on the signal. Noise shaping moves it
+//! to frequencies where hearing is least sensitive; the filters are designed for 44.1 and 48 kHz. The output is within
+//! full scale, and on a step.
 //!
-//! With `auto_blank` it rests after half a second of samples that need no reduction (digital silence, or a programme that
-//! has no more bits), and from the start: these pass bit for bit.
+//! With `auto_blank` it is muted after half a second of samples that need no dither (digital silence, or programme
+//! that already fits the word length), and at the start: these samples pass bit for bit.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::dither::{self, Curve, Noise, Quantiser};
@@ -32,7 +33,7 @@ const AUTO_BLANK: Param = Param::new(3, "auto_blank", Unit::Switch)
     .default(1.0)
     .help("Auto-blank: dither is muted after 0.5 s of digital silence, or of programme that already fits the word length.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "dither",
     "Word length reduction with dither and noise shaping. Place it last in a chain.",
@@ -40,7 +41,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
     build,
 );
 
-/// The curves, in the order of their names.
+/// The noise-shaping filters, in the order of their names.
 const CURVES: [Curve; 6] = [
     dither::FLAT,
     dither::LIPSHITZ,
@@ -49,7 +50,7 @@ const CURVES: [Curve; 6] = [
     dither::MODIFIED_E,
     dither::IMPROVED_E,
 ];
-/// Time after which it rests.
+/// Time after which dither is muted.
 const REST_MS: f64 = 500.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -67,7 +68,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 struct Dither {
     quantisers: [Quantiser; MAX_CHANNELS],
     rest_after: usize,
-    /// Frames that needed no reduction, up to `rest_after`.
+    /// Consecutive frames that needed no dither, up to `rest_after`.
     fitting: usize,
 }
 

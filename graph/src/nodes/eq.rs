@@ -1,16 +1,17 @@
-//! Equaliser: up to 24 bands, each on both channels, on one of them, on mid or on side; dynamic where `range` is given.
+//! Equaliser: up to 24 bands, each on all channels, left, right, mid or side; dynamic if `range` is given.
 //!
-//! Minimum phase: latency 0 frames. The magnitude is that of the analogue prototype up to 20 kHz, to within 0.1 dB: see
-//! `dsp/filter/matched.rs`. A bell or shelf at 0 dB leaves the signal bit-identical. While a band moves its
-//! coefficients follow in steps of 16 frames with straight lines between, so no move is heard as steps.
+//! Minimum phase: latency 0 frames. The magnitude is that of the analogue prototype up to 20 kHz, within 0.1 dB: see
+//! `dsp/filter/matched.rs`. A bell or shelf at 0 dB leaves the signal bit-identical. While a band moves, its
+//! coefficients are updated every 16 frames and interpolated between, so no steps are audible.
 //!
-//! Linear and mixed phase: a filter of finite length with the same magnitude, see `dsp/fir/linear`. Latency `reach`; of mixed
-//! phase about 31 ms at most. A move is heard as a fade of some 30 ms to a filter that was designed meanwhile, and moves that
-//! come in between as one. All-passes, and what a dynamic band does beyond its gain, stay minimum phase after it.
+//! Linear and mixed phase: an FIR filter with the same magnitude, see `dsp/fir/linear`. Latency: `reach`; with mixed
+//! phase about 31 ms at most. A change is a crossfade of about 30 ms to a newly designed filter; changes during a
+//! design are combined in the next one. All-passes, and the dynamic part of a band, are minimum-phase filters after
+//! it.
 //!
-//! A dynamic band changes its gain by up to `range` as the level in its own part of the spectrum (peak, before the
-//! equaliser or of the side-chain) rises above `threshold`: by (1 - 1/ratio) dB for each dB. Attack and release are the
-//! times in which the change covers 63.2 % of a step in dB.
+//! A dynamic band changes its gain by up to `range` as the level in its part of the spectrum (peak, before the
+//! equaliser or of the side-chain) rises above `threshold`: by (1 - 1/ratio) dB for each dB. Attack and release are
+//! the times in which the change covers 63.2 % of a step in dB.
 
 use crate::block::{Block, MAX_CHANNELS, Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
@@ -102,7 +103,7 @@ const BANDS: Parts = Parts {
     last_lacks: None,
 };
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "eq",
     "Parametric equaliser of up to 24 bands, each static or dynamic.",
@@ -114,12 +115,12 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .latency(|setup| reach(setup).map_or(0, |reach| reach.latency))
 .readings(&[REDUCTION]);
 
-/// Where the automatic gain measures the bands, in Hz: an octave apart.
+/// Frequencies in Hz at which the automatic gain measures the bands: one per octave.
 const PROBES: [f64; 10] = [31.5, 63.0, 125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
-/// Farthest that the automatic gain goes, in dB.
+/// Largest automatic gain, in dB.
 const AUTO_RANGE: f64 = 24.0;
 
-/// How far the filters reach; `None` for minimum phase.
+/// Length of the FIR filters; `None` for minimum phase.
 fn reach(setup: &Setup<'_>) -> Option<Reach> {
     let frames = setup.frames(setup.value(&REACH));
     match PHASES[setup.value(&PHASE) as usize] {
@@ -182,46 +183,46 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     })
 }
 
-/// What the linear part of a band is values for.
+/// The values of the linear-phase part of a band.
 fn wanted(value: impl Fn(&Param) -> f64) -> BandValues {
-    // One that is not heard need not follow.
+    // A band that is off need not follow its parameters.
     if value(&ON) > 0.0 { ([FREQ, GAIN, Q].map(|row| value(&row)), true) } else { ([0.0; 3], false) }
 }
 
 struct Eq {
     rate: f64,
     matcher: Matcher,
-    /// Of linear and mixed phase.
+    /// FIR filters of linear or mixed phase.
     linear: Option<Linear>,
     bands: Box<[Band]>,
-    /// The sections of all bands in a row.
+    /// The sections of all bands in series.
     cascade: Cascade,
-    /// Where the coefficients go.
+    /// Targets of the coefficients.
     targets: Box<[[StateSpace; SIDES]]>,
     is_gliding: bool,
-    /// Whether all was at rest the last time, so that it still is unless a value moves.
+    /// Whether everything was at rest in the last block; it still is unless a value moves.
     is_settled: bool,
-    /// Frames since the coefficients were last looked at.
+    /// Frames since the last update of the coefficients.
     clock: usize,
-    /// What the detectors hear.
+    /// The detector signal.
     heard: Box<[Plane; MAX_CHANNELS]>,
-    /// Whether any band was dynamic the last time.
+    /// Whether any band was dynamic at the last update.
     was_dynamic: bool,
-    /// What the automatic gain was last values for.
+    /// The value of `auto_gain` at the last update; NaN before the first.
     auto_gain: f64,
 }
 
-/// The part of linear or mixed phase, before the rest.
+/// The part with linear or mixed phase, before the cascade.
 struct Linear {
     filters: Equaliser,
-    /// What the detectors hear comes as late as what the filters store.
+    /// Delays of the detector signal, which align it with the output of the filters.
     heard: Box<[Delay]>,
 }
 
 struct Band {
     filter: BandFilter,
     place: Place,
-    /// Whether all of it is done by the cascade; else its changes with the level alone.
+    /// Whether the cascade does all of it; else only the dynamic change.
     is_minimum: bool,
     sections: Range<usize>,
     designed_for: BandValues,
@@ -233,7 +234,7 @@ struct Band {
 }
 
 impl Band {
-    /// What its sections in the cascade are to be values for, where the level adds `amount` dB to its gain.
+    /// The values of its sections in the cascade, if the level adds `amount` dB to its gain.
     fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> BandValues {
         if self.is_minimum {
             ([freq, gain + amount, q], is_on)
@@ -242,7 +243,7 @@ impl Band {
         }
     }
 
-    /// Makes its sections in the cascade.
+    /// Designs its sections in the cascade.
     fn design(
         &mut self,
         rate: f64,
@@ -258,7 +259,7 @@ impl Band {
         self.filter.design(rate, matcher, values, store);
     }
 
-    /// Measures what it does, apart from what it does with the level.
+    /// Updates its static response at [`PROBES`].
     fn measure(&mut self, values: BandValues) {
         if self.measured_for == values {
             return;
@@ -270,7 +271,7 @@ impl Band {
         }
     }
 
-    /// The part of the spectrum that its detector hears.
+    /// The part of the spectrum that its detector measures.
     fn part(&self) -> Region {
         match self.filter.shape {
             Shape::LowShelf => Region::Below,
@@ -279,7 +280,7 @@ impl Band {
         }
     }
 
-    /// Listens to `frames` of the side-chain.
+    /// Passes `frames` of the side-chain signal to the detector.
     fn listen(&mut self, heard: &[Plane], frames: Range<usize>) {
         for frame in frames {
             match (self.place, heard) {
@@ -293,7 +294,7 @@ impl Band {
     }
 }
 
-/// The factor that undoes what the bands do to the loudness of pink noise.
+/// The factor that compensates the loudness change of the bands for pink noise.
 fn loudness_gain(bands: &[Band]) -> f64 {
     let weights = pink_weights(&PROBES).enumerate();
     let power: f64 =
@@ -301,20 +302,20 @@ fn loudness_gain(bands: &[Band]) -> f64 {
     db_to_gain((-10.0 * power.max(1e-12).log10()).clamp(-AUTO_RANGE, AUTO_RANGE))
 }
 
-/// A row `frames` after the start of the block.
+/// The ramp of a row, `frames` frames after the start of the block.
 fn at(params: &Params<'_>, row: &Param, frames: usize) -> Ramp {
     let mut ramp = params.ramp(row);
     ramp.advance(frames + 1);
     ramp
 }
 
-/// Whether a value is anything but 0, or is going to be.
+/// Whether a value is not 0, or is moving.
 fn is_nonzero(ramp: &Ramp) -> bool {
     ramp.value() != 0.0 || ramp.is_moving()
 }
 
 impl Eq {
-    /// Whether the coefficients stand for the values, which rest.
+    /// Whether the coefficients match the values, and the values are at rest.
     fn is_at_rest(&self, params: &Params<'_>) -> bool {
         let stands = |(index, band): (usize, &Band)| {
             let params = params.part(index);
@@ -327,7 +328,7 @@ impl Eq {
             && self.bands.iter().enumerate().all(stands)
     }
 
-    /// Looks where the values are `frames` after the start of the block, and sets out for there.
+    /// Updates the targets of all coefficients to the values `frames` frames after the start of the block.
     fn aim(&mut self, params: &Params<'_>, frames: usize, meter: &mut Readings) {
         let Self { rate, matcher, bands, cascade, targets, auto_gain, .. } = self;
         let is_new = auto_gain.is_nan();
@@ -371,14 +372,14 @@ impl Eq {
         }
         let arrived = targets.iter().enumerate().map(|(section, target)| cascade.aim(section, target));
         self.is_gliding = arrived.fold(false, |gliding, arrived| gliding | !arrived);
-        // A band that has stopped to be dynamic says so once.
+        // A band that is no longer dynamic reports that once.
         let dynamic = bands.iter().any(|band| band.is_dynamic);
         if std::mem::replace(&mut self.was_dynamic, dynamic) || dynamic {
             meter.low(0, db_to_gain(lowest));
         }
     }
 
-    /// What the detectors hear; and the signal goes through the part of linear phase.
+    /// Reads the detector signal, and applies the linear-phase filters.
     fn hear(&mut self, block: &mut Block<'_>, params: &Params<'_>) {
         let frames = block.frames();
         for channel in 0..block.key_width() {
@@ -397,7 +398,7 @@ impl Eq {
         });
     }
 
-    /// Up to the next look at the coefficients: `frames` of the block.
+    /// Processes `frames` of the block, up to the next update of the coefficients.
     fn piece(&mut self, block: &mut Block<'_>, params: &Params<'_>, frames: Range<usize>) {
         let Self { bands, cascade, heard, .. } = self;
         let heard = &heard[..block.key_width()];

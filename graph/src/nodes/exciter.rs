@@ -1,12 +1,12 @@
 //! Exciter: adds the harmonics of a tube, a transistor or a tape to a band of the signal.
 //!
-//! The band is shaped at 2, 4 or 8 times the sample rate, and what the shape adds to it is added to the signal; at a mix
-//! of 0 % the output is the delayed input, bit for bit. Latency: 111 frames (8x), 107 (4x) or 95 (2x).
+//! The band passes a nonlinearity at 2, 4 or 8 times the sample rate, and the difference is added to the signal; at a
+//! mix of 0 % the output is the delayed input, bit for bit. Latency: 111 frames (8x), 107 (4x) or 95 (2x).
 //!
-//! With v the driven band: `tube` adds (sqrt(1 + v²) - 1) / 2 and a little of tanh: mostly even harmonics, like a single
-//! triode; `transistor` makes tanh v: odd ones, like a pair; `tape` makes v / sqrt(1 + v²), a softer knee, and drives what is
-//! below 150 Hz 4 dB harder, as a machine with record equalisation does. What they make of 0 Hz is taken away. All are
-//! smooth functions whose aliases fall fast with the rate.
+//! With v the driven band: `tube` adds (sqrt(1 + v²) - 1) / 2 and a small part of tanh: mostly even harmonics, like a
+//! single triode; `transistor` is tanh v: odd harmonics, like a push-pull pair; `tape` is v / sqrt(1 + v²), with a
+//! softer knee, and 4 dB more drive below 150 Hz, like a machine with record equalisation. DC is removed. All are
+//! smooth functions whose aliases decrease fast with the oversampling.
 //!
 //! Source of the alias figures' method: J. Parker, V. Zavalishin, E. Le Bivic, *Reducing the Aliasing of Nonlinear Waveshaping
 //! Using Continuous-Time Convolution*, DAFx-16.
@@ -44,7 +44,7 @@ const OVERSAMPLING: Param = Param::new(5, "oversampling", Unit::Choice(&["2x", "
     .setting()
     .help("Oversampling factor. Higher: less aliasing, more latency.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "exciter",
     "Harmonic exciter: tube, transistor or tape.",
@@ -53,9 +53,9 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 )
 .latency(|setup| oversampler(setup).delay());
 
-/// What is taken away below this, in Hz.
+/// Cutoff of the DC filter, in Hz.
 const DC: f64 = 10.0;
-/// The lows that a tape is driven harder in: Hz, dB.
+/// Low shelf before the tape curve: frequency in Hz, gain in dB.
 const TAPE: [f64; 2] = [150.0, 4.0];
 
 fn oversampler(setup: &Setup<'_>) -> Oversampler {
@@ -95,7 +95,7 @@ enum Character {
 }
 
 impl Character {
-    /// What the shape adds to `v`.
+    /// The difference between the nonlinearity and `v`.
     #[inline]
     fn added(self, v: f64) -> f64 {
         match self {
@@ -114,10 +114,10 @@ fn even(v: f64) -> f64 {
 struct Exciter {
     rate: f64,
     character: Character,
-    /// Low and high that `band` stands for.
+    /// Low and high limit for which `band` is designed.
     made_for: [f64; 2],
     band: [Coeffs; 2],
-    /// Before the shape, and after it.
+    /// Before the nonlinearity, and after it.
     shelves: [Coeffs; 2],
     block_dc: Coeffs,
     channels: Box<[Channel]>,
@@ -126,7 +126,7 @@ struct Exciter {
 struct Channel {
     delay: Delay,
     oversampler: Oversampler,
-    /// High-pass, low-pass, both shelves, and the filter that takes 0 Hz away.
+    /// High-pass, low-pass, both shelves, and the DC filter.
     states: [State; 5],
 }
 

@@ -1,12 +1,12 @@
-//! Expander: downward, from a gentle slope to a gate.
+//! Expander: downward, from a gentle ratio to a gate.
 //!
-//! The level is the highest peak of the last 10 ms, so it is steady on all that lies above 50 Hz. Below the
-//! threshold each dB less in makes `ratio` dB less out, by `range` at most; the knee is the parabola of the
-//! compressor's, turned round. Attack is the time to open, release the time to close: each covers 63.2 % of a
-//! step in dB, critically damped. Once the level was above the knee the expander is open, and does nothing until
-//! the level has been `hysteresis` below the knee's top for as long as `hold`. At the ratio inf there is no knee.
+//! The level is the highest peak of the last 10 ms, so it is constant for tones above 50 Hz. Below the threshold each
+//! dB less at the input gives `ratio` dB less at the output, up to `range`; the knee is the mirrored parabola of the
+//! compressor's. Attack is the time to open, release the time to close: each covers 63.2 % of a step in dB, critically
+//! damped. When the level is above the knee the expander opens, and passes the signal unchanged until the level has
+//! been `hysteresis` below the top of the knee for the time `hold`. With a ratio of inf there is no knee.
 //!
-//! Latency: `lookahead`. Where it is open, the output is the input, delayed, bit for bit.
+//! Latency: `lookahead`. While it is open, the output is the delayed input, bit for bit.
 //!
 //! Source of the static curve: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor
 //! Design*, JAES 60(6), 2012, eq. 4, mirrored at the threshold.
@@ -76,7 +76,7 @@ const KEY_LOWPASS: Param = Param::new(11, "key_lowpass", Unit::Hz)
     .top("off")
     .help("Side-chain low-pass frequency, 12 dB/oct. Prevents opening by hiss and spill.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "expander",
     "Downward expander or gate.",
@@ -100,7 +100,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .key()
 .readings(&[REDUCTION]);
 
-/// How long a peak counts as the level: half a period of 50 Hz.
+/// Peak hold of the detector: half a period of 50 Hz.
 const DETECTOR_MS: f64 = 10.0;
 
 fn lookahead(setup: &Setup<'_>) -> usize {
@@ -128,38 +128,38 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 
 struct Expander {
     rate: f64,
-    /// Attack, release, high-pass and low-pass that the four fields below stand for.
+    /// Attack, release, high-pass and low-pass of the four fields below.
     made_for: [f64; 4],
     attack: SmoothingTime,
     release: SmoothingTime,
     highpass: Option<Coeffs>,
     lowpass: Option<Coeffs>,
-    /// One a channel of the key.
+    /// One per channel of the side-chain signal.
     ears: Box<[Ear]>,
     gates: [Gate; MAX_CHANNELS],
     delays: Box<[Delay]>,
 }
 
-/// What the detector remembers of a channel.
+/// State of the detector of a channel.
 struct Ear {
     highpass: State,
     lowpass: State,
     peak: PeakHold,
 }
 
-/// Where a channel stands.
+/// State of a channel.
 #[derive(Clone, Copy, Default)]
 struct Gate {
     is_open: bool,
-    /// Frames that it stays open yet.
+    /// Remaining frames of the hold.
     left: u32,
     reduction: SmoothedGain,
 }
 
-/// The static curve at one moment.
+/// The static curve for the current parameters.
 struct Curve {
     threshold: f64,
-    /// dB of reduction for each dB below.
+    /// Reduction in dB for each dB below.
     slope: f64,
     knee: f64,
     range: f64,
@@ -172,12 +172,12 @@ impl Curve {
         Self { threshold, slope, knee: if is_gate { 0.0 } else { knee }, range }
     }
 
-    /// The lowest level at which nothing is reduced.
+    /// The lowest level without reduction.
     fn top(&self) -> f64 {
         self.threshold + 0.5 * self.knee
     }
 
-    /// Reduction in dB that is wanted at `level` dBFS.
+    /// Reduction in dB at `level` dBFS.
     fn wanted(&self, level: f64) -> f64 {
         let under = self.top() - level;
         if under <= 0.0 || self.slope == 0.0 {
@@ -191,7 +191,7 @@ impl Curve {
 }
 
 impl Gate {
-    /// Reduction in dB that is wanted at `level` dBFS, with the past in mind.
+    /// Reduction in dB at `level` dBFS, with hysteresis and hold.
     fn wanted(&mut self, level: f64, curve: &Curve, hysteresis: f64, hold: u32) -> f64 {
         let top = curve.top();
         if level >= top {
@@ -218,7 +218,7 @@ impl Ear {
         if key.is_finite() {
             return self.peak.tick(key);
         }
-        // What overflowed in a filter must not stay there.
+        // An overflow must not stay in a filter.
         (self.highpass, self.lowpass) = (State::default(), State::default());
         self.peak.tick(0.0)
     }
@@ -243,13 +243,13 @@ impl Expander {
             (lowpass < KEY_LOWPASS.max).then(|| Coeffs::lowpass(self.rate, lowpass, FRAC_1_SQRT_2));
     }
 
-    /// The key's level for each channel, in dBFS, linked.
+    /// The side-chain level of each channel, in dBFS, linked.
     fn levels(&mut self, block: &Block<'_>, frame: usize, link: f64) -> [f64; MAX_CHANNELS] {
         let mut levels = [f64::NEG_INFINITY; MAX_CHANNELS];
         for (channel, (level, ear)) in levels.iter_mut().zip(&mut self.ears).enumerate() {
             *level = ear.level(block.key(channel, frame), self.highpass.as_ref(), self.lowpass.as_ref());
         }
-        // A key of another width has no channel for each of ours: all hear its loudest.
+        // A side-chain with another number of channels links all channels.
         let link = if block.key_width() == block.width() { link } else { 1.0 };
         envelope::link(&mut levels, link);
         levels
@@ -270,7 +270,7 @@ impl Node for Expander {
             let levels = self.levels(block, frame, link.tick());
             let curve = Curve::new(threshold.tick(), ratio.tick(), knee.tick(), range.tick());
             let (hysteresis, hold) = (hysteresis.tick(), (hold.tick() * self.rate / 1000.0).round() as u32);
-            // Linked channels have one reduction: its gain is worked out once.
+            // Linked channels have the same reduction: its gain is computed once.
             let (mut reduction, mut gain) = (0.0, 1.0);
             let channels = levels.iter().zip(&mut self.gates).zip(&mut self.delays);
             for (channel, ((level, gate), delay)) in channels.enumerate() {
@@ -311,7 +311,7 @@ impl Node for Expander {
 mod tests {
     use super::*;
 
-    /// The compressor's curve mirrored: for T = −40 dB, R = 3, W = 0, 6 and 12 dB, range 30 dB.
+    /// The mirrored curve of the compressor: for T = −40 dB, R = 3, W = 0, 6 and 12 dB, range 30 dB.
     #[test]
     fn the_static_curve_is_the_papers_mirrored() {
         for (knee, level, reduction) in [

@@ -1,6 +1,6 @@
 //! Gain: level, polarity and balance.
 //!
-//! Latency 0 frames. At 0 dB, unturned and centred, the output is bit-identical to the input.
+//! Latency 0 frames. At 0 dB, not inverted and centred, the output is bit-identical to the input.
 
 use crate::block::Block;
 use crate::node::{Node, NodeType, Params};
@@ -17,7 +17,7 @@ const BALANCE: Param = Param::new(2, "balance", Unit::Percent)
     .range(-100.0, 100.0)
     .help("Balance of two channels. Negative: attenuates the right; positive: attenuates the left.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType =
     NodeType::new("gain", "Gain, polarity and balance.", &[GAIN, POLARITY, BALANCE], |_| Box::new(Gain));
 

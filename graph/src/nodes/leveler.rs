@@ -1,20 +1,19 @@
-//! Leveler: brings a programme to a loudness, live, with one gain for all channels.
+//! Leveler: brings a live programme to a target loudness, with one gain for all channels.
 //!
-//! It measures its input as ITU-R BS.1770-5 does (K-weighting, blocks of 400 ms every 100 ms, gates; surrounds at
-//! 1.41, no LFE: a group has the usual layout of its number of channels) and turns it up or down to `target`. Nothing looks back at the output, so
-//! nothing can swing.
+//! The input is measured according to ITU-R BS.1770-5 (K-weighting, blocks of 400 ms every 100 ms, gates; surrounds at
+//! 1.41, no LFE: a group has the usual layout of its number of channels), and its gain is set for `target`. There is
+//! no feedback from the output, so it cannot oscillate.
 //!
-//! - The slow stage takes the mean of the last `time` of programme. While that stays within `window` of what it
-//!   was set for, nothing is done; beyond, the gain follows for as long as it takes the mean to be all new. The
-//!   mean of the last minute is kept within 0.2 LU, window or not.
-//! - The fast stage turns a last second down that would come out more than `window` and 2 LU too loud, by `fast`
-//!   at most, until the slow stage has followed.
-//! - Silence and noise below `gate` freeze the gain, and so do pauses, 10 LU below the programme; five
-//!   seconds more than 6 LU below are a new scene, and counted from there. So are two seconds 4 LU above throughout.
+//! - The slow stage uses the mean of the last `time` of programme. While that stays within `window` of the loudness that
+//!   the gain is set for, the gain is constant; beyond it, the gain follows until the mean contains only new programme.
+//!   The mean of the last minute is kept within 0.2 LU, independently of the window.
+//! - The fast stage reduces the gain if the last second would be more than `window` and 2 LU too loud, by at most `fast`,
+//!   until the slow stage has followed.
+//! - The gain is frozen during silence and noise below `gate`, and during pauses, 10 LU below the programme. More than five
+//!   seconds at 6 LU below start a new scene, and so do two seconds at 4 LU above throughout: older programme is discarded.
 //!
-//! The gain moves at `rate` at most, in dB, except that the fast stage turns down at up to 12 dB/s; it has no corners
-//! (63.2 % of a small step in 250 ms). Latency 0 frames.
-//! At 0 dB the output is bit-identical to the input.
+//! The gain changes by at most `rate`, in dB, except that the fast stage reduces it at up to 12 dB/s; it has no
+//! corners (63.2 % of a small step in 250 ms). Latency 0 frames. At 0 dB the output is bit-identical to the input.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::dynamics::envelope::{SmoothedGain, SmoothingTime};
@@ -73,7 +72,7 @@ const LOUDNESS: Reading = Reading {
     help: "Gated loudness of the input that the slow stage works with.",
 };
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "leveler",
     "Loudness leveller: holds a target loudness (ITU-R BS.1770) in real time.",
@@ -82,17 +81,17 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 )
 .readings(&[GAIN, LOUDNESS]);
 
-/// How much louder than the window the fast stage lets a second come out, in LU.
+/// Loudness above the window that the fast stage allows for a second, in LU.
 const FAST_MARGIN: f64 = 2.0;
-/// How fast the fast stage turns down, in dB/s.
+/// Rate of gain reduction by the fast stage, in dB/s.
 const FAST_RATE: f64 = 12.0;
-/// How far the mean of a minute may be from what the gain is set for, in LU.
+/// Largest difference between the mean of a minute and the loudness that the gain is set for, in LU.
 const MINUTE_MARGIN: f64 = 0.2;
-/// How fast it is brought nearer, in LU for each block: 0.2 LU a second.
+/// Rate at which it is reduced, in LU per block: 0.2 LU per second.
 const MINUTE_STEP: f64 = 0.02;
-/// 63.2 % of a small step of the gain, in ms.
+/// Smoothing of the gain: 63.2 % of a small step, in ms.
 const SMOOTHING_MS: f64 = 250.0;
-/// Highest sample that the ear takes at its value: +24 dBFS. It keeps what is absurd from counting for a minute.
+/// Highest sample of the measurement, +24 dBFS: an extreme sample must not affect a minute of programme.
 const HIGHEST: f64 = 16.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -117,28 +116,28 @@ struct Leveler {
     now: Now,
 }
 
-/// All that it remembers; of fixed size.
+/// The complete state, of fixed size.
 #[derive(Clone, Copy)]
 struct Now {
     ears: [State; MAX_CHANNELS],
-    /// Sum of weighted squares of the section under way, and its frames so far.
+    /// Sum of weighted squares of the current section, and its number of frames.
     energy: f64,
     heard: u32,
     loudness: Loudness,
-    /// Loudness of the input that the slow stage is set for, in LUFS, once there is one.
+    /// Loudness of the input that the slow stage is set for, in LUFS; `None` before the first.
     set_for: Option<f64>,
-    /// Blocks of programme for which the slow stage follows yet.
+    /// Remaining blocks of programme during which the slow stage follows.
     following: usize,
-    /// Where the slow stage goes, and how far the rate has let it come, in dB; whether it stays there.
+    /// Target gain of the slow stage, its rate-limited gain, both in dB; and whether the gain is frozen.
     goal: f64,
     slow: f64,
     is_frozen: bool,
-    /// Loudness of the last second of programme, in LUFS, and how much less the fast stage wants for it, in dB.
+    /// Loudness of the last second of programme, in LUFS; and the extra attenuation by the fast stage, in dB.
     second: f64,
     excess: f64,
-    /// Lowest that both together may go, in dB.
+    /// Lowest gain of both stages together, in dB.
     floor: f64,
-    /// Where both together are, at their rates and smoothed, in dB.
+    /// Gain of both stages, rate-limited in dB; then smoothed in dB; then as a factor.
     slewed: f64,
     gain: SmoothedGain,
     factor: f64,
@@ -172,7 +171,7 @@ struct Wish {
     window: f64,
     max_gain: f64,
     max_cut: f64,
-    /// Blocks of the slow stage.
+    /// Blocks that the slow stage averages.
     blocks: usize,
     fast: f64,
     gate: f64,
@@ -196,7 +195,7 @@ impl Now {
                 self.loudness.forget_before(wish.blocks);
             } else {
                 let minute = lufs(self.loudness.mean(LONGEST));
-                // Slowly: what has just begun to change must not hide from the window.
+                // Slowly, so that the beginning of a change is still detected by the window.
                 let leash = |level: f64| {
                     let within = level.clamp(minute - MINUTE_MARGIN, minute + MINUTE_MARGIN);
                     level + (within - level).clamp(-MINUTE_STEP, MINUTE_STEP)
@@ -211,7 +210,7 @@ impl Now {
         self.floor = -wish.max_cut;
     }
 
-    /// Moves the gain on by a frame; the rates are in dB a frame.
+    /// Advances the gain by a frame; the rates are in dB per frame.
     fn advance(&mut self, rate: f64, fast_rate: f64, smoothing: &SmoothingTime) {
         if !self.is_frozen {
             self.slow += (self.goal - self.slow).clamp(-rate, rate);

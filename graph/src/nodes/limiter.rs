@@ -1,15 +1,15 @@
-//! Limiter: look-ahead, true peak.
+//! Limiter: true peak, with look-ahead.
 //!
-//! The gain that each true peak needs is held at its lowest over the look-ahead and the hold, released, and
-//! smoothed by two moving averages as long as the look-ahead, so it arrives at the peak in time and without a corner. The
-//! hold keeps the gain still from one half-wave of a low tone to the next: from half its inverse up (50 Hz at 10 ms) a
-//! steady tone is reduced without distortion. Latency: look-ahead + the detector's (132 frames, 20 where it is `fast`, 0
-//! for samples). Where no peak was above the ceiling within the look-ahead, the hold and 26 times the release, the output
-//! is the input, delayed, bit for bit.
+//! The gain required by each true peak is held at its minimum over the look-ahead and the hold, released, and smoothed
+//! by two moving averages as long as the look-ahead, so it arrives in time for the peak and has no corners. The hold
+//! keeps the gain constant between two half-waves of a low tone: a steady tone is reduced without distortion if half
+//! its period is shorter than the hold (50 Hz at 10 ms). Latency: look-ahead + that of the detector (132 frames; 20
+//! for `fast`; 0 for `samples`). If no peak was above the ceiling within the look-ahead, the hold and 26 times the
+//! release, the output is the delayed input, bit for bit.
 //!
-//! The automatic release has two stages: a fast one (30 ms) lets go of single peaks, under a slow one (rising in 400 ms,
-//! falling in 1500 ms) that a dense passage builds up. `fast` and `samples` save latency and may let true peaks pass
-//! above the ceiling, by some tenths of a dB and by some dB.
+//! The automatic release has two stages: a fast one (30 ms) for single peaks, and a slow one (rise 400 ms, fall 1500
+//! ms) for dense passages. `fast` and `samples` have less latency; true peaks can exceed the ceiling, by some tenths
+//! of a dB with `fast` and by some dB with `samples`.
 
 use crate::block::{Block, MAX_CHANNELS, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
@@ -50,7 +50,7 @@ const DETECTION: Param =
         "Peak detection. 8x, 4x: oversampled true peak; fast: true peak with shorter filters, less latency; samples: sample peak, least latency.",
     );
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "limiter",
     "True-peak limiter with look-ahead.",
@@ -60,9 +60,9 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .latency(|setup| lookahead(setup) + detection(setup).delay())
 .readings(&[REDUCTION]);
 
-/// Times of the automatic release, in ms: of single peaks; rise and fall of the slow stage.
+/// Times of the automatic release in ms: of the fast stage; rise and fall of the slow stage.
 const AUTO_MS: [f64; 3] = [30.0, 400.0, 1500.0];
-/// Nearer to 1 than this a gain that is let go is 1.
+/// A released gain nearer to 1 than this becomes 1.
 const NEARLY: f64 = 1e-12;
 
 fn lookahead(setup: &Setup<'_>) -> usize {
@@ -78,7 +78,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let hold = setup.frames(setup.value(&HOLD));
     let channel =
         || Channel { history: History::default(), delay: Delay::new(lookahead + detection.delay()) };
-    // A peak between two samples needs the gain at both: one frame more than the look-ahead spans.
+    // A peak between two samples needs the gain at both: one frame more than the look-ahead.
     let gain = || Gain {
         lowest: SlidingMinimum::new(lookahead + 2 + hold),
         averages: MovingAverages::new(lookahead + 1),
@@ -98,11 +98,11 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 
 struct Limiter {
     rate: f64,
-    /// The release that `release` stands for.
+    /// The release time for which `release` is computed.
     release_of: f64,
     release: Release,
     interpolator: Interpolator,
-    /// One a channel; while `is_split` is not set, the first is that of all.
+    /// One per channel; unless `is_split`, the first applies to all.
     gains: Box<[Gain]>,
     is_split: bool,
     channels: Box<[Channel]>,
@@ -113,14 +113,14 @@ struct Channel {
     delay: Delay,
 }
 
-/// Factors of the release: of its fast stage; rise and fall of its slow one.
+/// Poles of the release: of the fast stage; rise and fall of the slow stage.
 #[derive(Clone, Copy)]
 struct Release {
     fast: f64,
     slow: Option<[f64; 2]>,
 }
 
-/// From the gain that each peak needs to the gain that is applied.
+/// From the gain that each peak requires to the gain that is applied.
 struct Gain {
     lowest: SlidingMinimum,
     averages: MovingAverages,
@@ -136,7 +136,7 @@ impl Gain {
             if to > 1.0 - NEARLY { 1.0 } else { to }
         };
         if release.slow.is_none() && self.slow < 1.0 {
-            // No longer automatic: one stage lets go from where both were.
+            // No longer automatic: one stage continues from the lower of both.
             (self.fast, self.slow) = (self.fast.min(self.slow), 1.0);
         }
         self.fast = required.min(1.0 - release.fast * (1.0 - self.fast));
@@ -176,7 +176,7 @@ impl Limiter {
         };
     }
 
-    /// From now on each channel has a gain of its own.
+    /// Gives each channel a gain of its own from now on.
     fn split_gains(&mut self) {
         if let Some((first, others)) = self.gains.split_first_mut() {
             others.iter_mut().for_each(|gain| gain.adopt(first));
@@ -194,7 +194,7 @@ impl Node for Limiter {
         }
         let mut drives = [1.0; SUBBLOCK];
         drives.iter_mut().take(block.frames()).for_each(|place| *place = drive.tick());
-        // All channels linked, or each by itself.
+        // All channels linked, or each separately.
         let mut peaks = [[0.0; SUBBLOCK]; MAX_CHANNELS];
         for (at, (samples, past)) in block.channels().zip(&mut self.channels).enumerate() {
             if drives != [1.0; SUBBLOCK] {
@@ -249,7 +249,7 @@ impl Node for Limiter {
     }
 }
 
-/// The next value; a value at rest is not worked out again.
+/// The next value; a value at rest is not computed again.
 fn tick(ramp: &mut Ramp) -> f64 {
     if ramp.is_moving() { ramp.tick() } else { ramp.value() }
 }

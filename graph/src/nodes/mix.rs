@@ -1,6 +1,6 @@
-//! Mix: the place where branches meet, and where channels become more or fewer.
+//! Mix: sums branches, and converts between numbers of channels.
 //!
-//! Its sources are summed, each with its own gain, by the chain. Latency 0 frames.
+//! The chain sums its sources, each with its own gain. Latency 0 frames.
 
 use crate::block::Block;
 use crate::node::{Node, NodeType, Params, Ports};
@@ -15,7 +15,7 @@ const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
 const GAIN: Param =
     Param::new(1, "gain", Unit::Gain).range(-90.0, 24.0).bottom("-inf").help("Gain of the sum.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "mix",
     "Sums its inputs; converts mono to several channels, or several to mono.",

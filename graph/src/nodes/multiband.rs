@@ -1,9 +1,9 @@
-//! Multiband compressor: 2 to 6 bands, each with a compressor of its own.
+//! Multiband compressor: 2 to 6 bands, each with its own compressor.
 //!
-//! Linkwitz-Riley splits of 24 or 48 dB/oct, phase-compensated: where nothing is reduced the bands add up to an all-pass,
-//! flat within 0.01 dB whatever the splits. In linear phase they have the same curves and add up to the delayed input. `mix`
-//! takes the dry signal from the same splits, so it adds up too. Latency: the look-ahead, and `reach` of linear phase.
-//! Thresholds and times mean what they mean for the compressor.
+//! Linkwitz-Riley crossovers of 24 or 48 dB/oct, phase-compensated: without reduction the bands sum to an all-pass,
+//! flat within 0.01 dB for any splits. With linear phase they have the same magnitudes and sum to the delayed input.
+//! The dry signal of `mix` passes the same splits, so its phase matches. Latency: the look-ahead, and `reach` with
+//! linear phase. Thresholds and times are as in the compressor.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
@@ -67,7 +67,7 @@ const PARTS: Parts = Parts {
     last_lacks: Some(TO.name),
 };
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "multiband",
     "Multiband compressor of 2 to 6 bands.",
@@ -93,7 +93,7 @@ const fn band_reading(name: &'static str) -> Reading {
 
 const ROWS: usize = PARTS.rows.len();
 
-/// How far the splits reach; `None` for minimum phase.
+/// Length of the linear-phase filters; `None` for minimum phase.
 fn reach(setup: &Setup<'_>) -> Option<Reach> {
     let frames = setup.frames(setup.value(&REACH));
     (setup.value(&PHASE) > 0.0).then(|| Reach::linear(setup.sample_rate, frames))
@@ -126,7 +126,7 @@ struct Multiband {
     bands: Box<[Band]>,
     split: Split,
     key_split: Split,
-    /// Channel after channel, band after band.
+    /// One per channel and band: channel by channel.
     delays: Box<[Delay]>,
 }
 
@@ -180,7 +180,7 @@ struct Band {
     now: Now,
 }
 
-/// What a band has to know beside its dynamics.
+/// Values of a band besides those of its gain computer.
 #[derive(Clone, Copy, Default)]
 struct Now {
     to: f64,
@@ -208,7 +208,7 @@ impl Multiband {
         }
     }
 
-    /// Sends splits of linear phase, which fade, to where they are to arrive.
+    /// Sets the target frequencies of linear-phase splits, which are crossfaded.
     fn aim(&mut self, params: &Params<'_>) {
         for split in [&mut self.split, &mut self.key_split] {
             if let Split::Linear(split) = split {
@@ -217,7 +217,7 @@ impl Multiband {
         }
     }
 
-    /// How much of each band is heard.
+    /// Level of each band, 0..1, by solo and mute.
     fn heard(&self) -> [f64; BANDS] {
         let any_solo = self.bands.iter().fold(0.0, |any: f64, band| any.max(band.now.solo));
         let heard = |now: &Now| (1.0 - now.mute) * (1.0 - any_solo * (1.0 - now.solo));

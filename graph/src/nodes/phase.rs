@@ -1,10 +1,9 @@
-//! Phase: lines up two channels in time and polarity, and turns the phase of asymmetric voices.
+//! Phase: time and polarity alignment of two channels, and phase rotation of asymmetric voices.
 //!
-//! Latency 48 frames, with whatever settings; `time` delays one channel against the other, to parts of a frame, by windowed
-//! sinc interpolation (flat within 0.01 dB to 20 kHz at 48 kHz); a new time comes in by a crossfade. Whole frames, 0 among
-//! them, are exact. `stages` all-passes
-//! leave the magnitude as it is and turn the phase around `rotate_freq`, by a whole turn each, so that the half-waves of a
-//! voice become alike in height.
+//! Latency 48 frames for all settings. `time` delays one channel relative to the other, with a resolution finer than a
+//! frame, by windowed-sinc interpolation (flat within 0.01 dB to 20 kHz at 48 kHz); a new time is reached by a
+//! crossfade. Whole frames, including 0, are exact. `stages` all-passes leave the magnitude unchanged and shift the
+//! phase around `rotate_freq`, by 360 degrees each, so that the positive and negative peaks of a voice become equal.
 
 use crate::block::Block;
 use crate::dsp::delay::fractional::{Fraction, SIDE};
@@ -32,7 +31,7 @@ const ROTATE_FREQ: Param = Param::new(4, "rotate_freq", Unit::Hz)
     .log()
     .help("Frequency at which each all-pass stage shifts the phase by 180 degrees.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "phase",
     "Time alignment, polarity and phase rotation of two channels.",
@@ -42,7 +41,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .ports(Ports::Stereo)
 .latency(|_| SIDE);
 
-/// Time of a change.
+/// Time of the crossfade to a new delay.
 const FADE_MS: f64 = 20.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -71,10 +70,10 @@ struct Phase {
     rate: f64,
     frames_per_ms: f64,
     fraction: Fraction,
-    /// The frequency that `turn` stands for.
+    /// The frequency for which `turn` is designed.
     made_for: f64,
     turn: Coeffs,
-    /// The time it begins with; the one that is heard, and the one that comes in, in ms.
+    /// In ms: the initial time, the current one, and the one that is faded in.
     start: f64,
     from: f64,
     to: f64,
@@ -84,7 +83,7 @@ struct Phase {
 
 struct Side {
     ring: Box<[f64]>,
-    /// Where the next sample goes.
+    /// Index of the next sample.
     at: usize,
     turns: Box<[State]>,
 }
@@ -95,7 +94,7 @@ impl Side {
         self.at = if self.at + 1 == self.ring.len() { 0 } else { self.at + 1 };
     }
 
-    /// The sample that is due [`SIDE`] frames and `delay` back.
+    /// The sample [`SIDE`] frames and `delay` frames before the newest.
     fn due(&self, delay: f64, fraction: &Fraction) -> f64 {
         let size = self.ring.len();
         let whole = delay as usize;

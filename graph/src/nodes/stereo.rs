@@ -1,9 +1,9 @@
-//! Stereo: width (of all, of the lows, of the highs), middle and side, balance, rotation.
+//! Stereo: width (of all frequencies, low ones and high ones), mid and side, balance, rotation.
 //!
-//! M = (L+R)/2, S = (L−R)/2, L = M+S, R = M−S. What is done, in this order: polarity, swap, levels and delays of middle
-//! and side, width and mono below a frequency, rotation, balance. All that has to do with width acts on S alone,
-//! so the mono sum never changes with it; the bands of S add up exactly, so nothing is lost between them. Latency 0 frames.
-//! In its neutral place the output is bit-identical to the input.
+//! M = (L+R)/2, S = (L−R)/2, L = M+S, R = M−S. Processing order: polarity, swap, level and delay of mid and side,
+//! width and mono below a frequency, rotation, balance. All width parameters affect S only, so the mono sum does not
+//! change; the bands of S sum exactly. Latency 0 frames. With neutral settings the output is bit-identical to the
+//! input.
 
 use crate::block::Block;
 use crate::dsp::delay::tap::Tap;
@@ -65,7 +65,7 @@ const LAW: Param = Param::new(15, "balance_law", Unit::Choice(&["attenuate", "po
     "Balance law. attenuate: lowers one channel, the other is unchanged; power: constant total power, up to 3 dB boost on one channel.",
 );
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "stereo",
     "Stereo width, mid and side level, balance and rotation.",
@@ -92,7 +92,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .ports(Ports::Stereo);
 
 const ROWS: usize = NODE_TYPE.rows.len();
-/// Time of a change of delay.
+/// Time of the crossfade to a new delay.
 const FADE_MS: f64 = 20.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -112,7 +112,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     Box::new(node)
 }
 
-/// Frames that middle and side are delayed by.
+/// Delays of mid and side in frames.
 fn delays(side_ms: f64, rate: f64) -> [usize; 2] {
     [-side_ms, side_ms].map(|ms| (ms.max(0.0) * rate / 1000.0).round() as usize)
 }
@@ -121,11 +121,11 @@ struct Stereo {
     rate: f64,
     steep: bool,
     keeps_power: bool,
-    /// Frequencies that `filters` stand for: low split, high split, mono below.
+    /// Frequencies for which `filters` are designed: low split, high split, mono below.
     made_for: [f64; 3],
     filters: [Coeffs; 3],
     states: [State; 3],
-    /// Frames that middle and side begin with.
+    /// Initial delays of mid and side in frames.
     start: [usize; 2],
     taps: [Tap; 2],
 }
@@ -161,11 +161,11 @@ impl Stereo {
         let mut side = late * value(SIDE) * value(WIDTH);
         let [low, high] = [0, 1].map(|at| self.filters[at].tick(&mut self.states[at], side));
         side += (value(WIDTH_LOW) - 1.0) * low + (value(WIDTH_HIGH) - 1.0) * high;
-        // The filter always hears; it comes in over its first octave, so that on and off make no step.
+        // The filter always runs; it is faded in over its first octave, so that switching has no step.
         let mono = self.filters[2].tick(&mut self.states[2], side);
         let share = ((value(MONO_BELOW) - MONO_BELOW.min) / MONO_BELOW.min).clamp(0.0, 1.0);
         side += share * (mono - side);
-        // What did not change passes as it was.
+        // An unchanged signal passes bit for bit.
         let (mut left, mut right) =
             if (mid, side) == (m, s) { (left, right) } else { (mid + side, mid - side) };
         if value(ROTATION) != 0.0 {
@@ -178,7 +178,7 @@ impl Stereo {
                 let angle = (1.0 + balance) * FRAC_PI_4;
                 [SQRT_2 * angle.cos(), SQRT_2 * angle.sin()]
             } else {
-                // Without a corner in the middle.
+                // A square, so that there is no corner at the centre.
                 [1.0 - balance.max(0.0).powi(2), 1.0 - balance.min(0.0).powi(2)]
             };
             (left, right) = (left * on_left, right * on_right);

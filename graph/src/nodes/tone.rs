@@ -1,6 +1,6 @@
 //! Tone: a sine, for line-up and tests.
 //!
-//! Makes its own signal; latency 0 frames. The phase runs on through every move and every swap.
+//! A signal source; latency 0 frames. The phase is continuous through every change and every swap.
 
 use crate::block::Block;
 use crate::node::{Node, NodeType, Params, Ports, Setup, same};
@@ -24,7 +24,7 @@ const LEVEL: Param = Param::new(2, "level", Unit::Gain)
     .bottom("-inf")
     .help("Peak level, relative to full scale.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType =
     NodeType::new("tone", "Sine generator for line-up and tests.", &[CHANNELS, FREQ, LEVEL], build)
         .ports(Ports::Source(CHANNELS.slot));

@@ -1,6 +1,6 @@
 //! Autoregressive models: a sample is predicted as a weighted sum of the samples before it.
 //!
-//! A model has the coefficients a[0] = 1, a[1] ... a[order]; the residual (prediction error) of a signal x is  e[n] =
+//! A model has the coefficients a[0] = 1, a[1] ... a[order]; the residual (prediction error) of a signal x is e[n] =
 //! a[0] x[n] + a[1] x[n-1] + ... A sample that does not belong to the sound has a large residual; missing samples are
 //! interpolated so that the residual is smallest.
 //!
@@ -241,7 +241,7 @@ pub fn backward_residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut
 }
 
 /// Interpolates missing samples so that the residual of a model is smallest. It holds scratch memory only, and no
-/// state  between calls.
+/// state between calls.
 #[derive(Clone, Debug)]
 pub struct Filler {
     /// Autocorrelation of the coefficients: the dependence of missing samples on each other and on their neighbours.
@@ -286,7 +286,7 @@ impl Filler {
     }
 
     /// `[audio]` Interpolates the samples at the indices `missing`, in rising order, at least the order away from the
-    /// ends. If  the equations have no solution, the samples are unchanged.
+    /// ends. If the equations have no solution, the samples are unchanged.
     pub fn fill(&mut self, samples: &mut [f64], missing: &[usize]) {
         for (was, place) in self.was.iter_mut().zip(missing) {
             *was = std::mem::take(&mut samples[*place]);

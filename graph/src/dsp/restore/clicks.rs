@@ -2,7 +2,7 @@
 //!
 //! A click exceeds the forward residual from its beginning on, and the backward residual up to its end; where both are
 //!  exceeded is the click. The threshold is relative to medians of short segments, so that neither the clicks
-//! themselves nor  an onset of the programme changes it.
+//! themselves nor an onset of the programme changes it.
 //!
 //! Sources: S. V. Vaseghi, *Advanced Digital Signal Processing and Noise Reduction* (2000), chapter 13; S. J. Godsill,
 //! P. J. W. Rayner, *Digital Audio Restoration* (1998), sections 5.2 and 5.3. P. J. Huber, *Robust Statistics* (1981), for
@@ -87,7 +87,7 @@ impl Clicks {
     }
 
     /// `[audio]` Marks the clicks that begin in the hop in work: above `threshold` times the scale of the residual, up
-    /// to  `longest` frames long. Outliers within `reach` frames of each other count as one.
+    /// to `longest` frames long. Outliers within `reach` frames of each other count as one.
     pub fn find(&mut self, window: &[f64], threshold: f64, longest: usize, reach: usize) {
         let (segment, first) = (self.segment(), self.first());
         let mut scales = [0.0; SEGMENTS + 2];

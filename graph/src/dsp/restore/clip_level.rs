@@ -1,8 +1,8 @@
 //! Detection of the clipping level: flat tops that meet their neighbours at a corner.
 //!
 //! The round top of a low tone is flat over some samples too, but without a corner: within a tolerance t, a parabola
-//! falls by no  more than 8 t over the next two samples. A level is accepted after several consecutive tops at it and
-//! nothing beyond, and  discarded as soon as a sample exceeds it. So it is detected again after a change of gain.
+//! falls by no more than 8 t over the next two samples. A level is accepted after several consecutive tops at it and
+//! nothing beyond, and discarded as soon as a sample exceeds it. So it is detected again after a change of gain.
 
 /// Tolerance between the samples of one top: a share of the level, plus a few steps of 16 bits.
 const TOLERANCE: [f64; 2] = [1e-4, 4e-5];

@@ -1,7 +1,7 @@
 //! A harmonic of the mains: whether its phasor is hum, and with which confidence.
 //!
 //! The phasor's direction is compared with that of half a second before, which distinguishes hum from notes; its value
-//! is  compared with its own mean, which distinguishes hum from programme at the same frequency.
+//! is compared with its own mean, which distinguishes hum from programme at the same frequency.
 
 use std::f64::consts::TAU;
 
@@ -27,7 +27,7 @@ const LOCKED: f64 = 0.1;
 /// Lowest amplitude of a harmonic: -100 dBFS.
 pub const LEAST: f64 = 1e-5;
 /// Squared distance from the mean, relative to the mean's power, at which the confidence is 1/2; its averaging in
-/// steps; and  the value from which the phasor is no longer steady.
+/// steps; and the value from which the phasor is no longer steady.
 const DEVIATION: f64 = 0.02;
 const DEVIATION_STEPS: f64 = 80.0;
 const UNSTABLE: f64 = 0.5;

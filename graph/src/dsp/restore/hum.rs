@@ -1,13 +1,13 @@
 //! Hum removal: harmonics of a mains frequency are tracked, and distinguished from programme.
 //!
 //! Each harmonic has a phasor per channel: the signal minus the estimate of all harmonics, demodulated at the
-//! harmonic's  frequency and averaged (adaptive noise cancelling with a synthesised reference). The rotation of the
-//! phasors gives the  frequency error; a second-order loop tracks the frequency, so that a steady drift leaves no
-//! error. A harmonic counts as hum  if its phasor has been constant for seconds: bass notes are not. Under programme
-//! it counts as hum if the mains frequency is  detected (see `mains.rs`) and its phasor has a mean at that frequency.
-//! From then on the mean is known, and what is  subtracted stays close to it: louder programme at the same frequency
-//! is kept. The confidence in a phasor depends on its  recent distance from its mean; phasors without confidence do
-//! not steer the loop. All means are rotated by the common phase  error that the loop has not corrected yet, each by
+//! harmonic's frequency and averaged (adaptive noise cancelling with a synthesised reference). The rotation of the
+//! phasors gives the frequency error; a second-order loop tracks the frequency, so that a steady drift leaves no
+//! error. A harmonic counts as hum if its phasor has been constant for seconds: bass notes are not. Under programme
+//! it counts as hum if the mains frequency is detected (see `mains.rs`) and its phasor has a mean at that frequency.
+//! From then on the mean is known, and what is subtracted stays close to it: louder programme at the same frequency
+//! is kept. The confidence in a phasor depends on its recent distance from its mean; phasors without confidence do
+//! not steer the loop. All means are rotated by the common phase error that the loop has not corrected yet, each by
 //! the multiple of its harmonic.
 //!
 //! Sources: B. Widrow et al., *Adaptive Noise Cancelling: Principles and Applications*, Proc. IEEE 63 (1975), section VIII;
@@ -139,7 +139,7 @@ fn pace(rate: f64) -> f64 {
 
 impl Hum {
     /// `[control]` Hum with `count` harmonics of `nominal` Hz in `channels` channels, limited to well below half of
-    /// `rate`.  `early` is the share of a step by which its steps are early, so that several instances do not work at
+    /// `rate`. `early` is the share of a step by which its steps are early, so that several instances do not work at
     /// the same time.
     pub fn new(rate: f64, nominal: f64, count: usize, channels: usize, early: f64) -> Self {
         let count = count.min((0.45 * rate / nominal) as usize).max(1);

@@ -2,9 +2,9 @@
 //! below the programme.
 //!
 //! At each candidate frequency, the phasors of the first harmonics are averaged over seconds, after normalisation to
-//! the same  magnitude, so that loud moments do not count more than those in which the programme leaves a harmonic
-//! free. Hum adds up  at one frequency in many harmonics; a note only in its own harmonics and only while it lasts.
-//! Periodic sound such as a beat  has gaps; hum is never far below its average.
+//! the same magnitude, so that loud moments do not count more than those in which the programme leaves a harmonic
+//! free. Hum adds up at one frequency in many harmonics; a note only in its own harmonics and only while it lasts.
+//! Periodic sound such as a beat has gaps; hum is never far below its average.
 //!
 //! Sources: S. M. Kay, *Fundamentals of Statistical Signal Processing*, volume II (1998), chapter 10, for the limiter.
 

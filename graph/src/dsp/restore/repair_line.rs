@@ -1,13 +1,13 @@
 //! Common parts of restoration in frames: the delay line of the samples, and the schedule of the work.
 //!
 //! ```text
-//!   line   | past | output | in work | ahead | input |
-//!               one hop   one hop           one hop
+//!   line   | past | output  | in work | ahead |  input  |
+//!                 one hop   one hop           one hop
 //! ```
 //!
 //! While one hop of samples comes in, the hop in work is analysed together with its surroundings, and repaired in
-//! place; then  all samples move on. The work is divided into turns at fixed positions in the hop, so that all
-//! callbacks have about the same  amount of it. Latency: from output to input.
+//! place; then all samples move on. The work is divided into turns at fixed positions in the hop, so that all
+//! callbacks have about the same amount of it. Latency: from output to input.
 
 /// Frames between two turns of a single pass.
 const TURN: usize = 64;
@@ -47,7 +47,7 @@ pub struct Schedule {
 
 impl Schedule {
     /// `[control]` Hops of about 10 ms at `rate` Hz, with `passes` passes: `shares` are the eighths of a pass for the
-    /// model, the  detection and the repair. `past` and `ahead` are in half hops.
+    /// model, the detection and the repair. `past` and `ahead` are in half hops.
     pub fn new(rate: f64, passes: usize, shares: [usize; 3], [past, ahead]: [usize; 2]) -> Self {
         let times = (rate / 50_000.0).max(1.0).log2().ceil() as u32;
         let hop = (TURN * TURNS) << times;
@@ -131,7 +131,7 @@ impl Schedule {
     }
 
     /// `[audio]` Adopts the position of another one with the same hop. If its work differs (`is_same` is false), the
-    /// remaining work of  this hop is skipped.
+    /// remaining work of this hop is skipped.
     pub fn adopt(&mut self, old: &Self, is_same: bool) {
         self.at = old.at;
         self.next = if is_same { old.next } else { self.turns() };
@@ -227,7 +227,7 @@ impl Line {
     }
 
     /// `[audio]` Does part `part` of `parts` of the repair: passes groups of up to `most` faults to `mend`. Two groups
-    /// are more than  `apart` frames apart, unless a group would be too long.
+    /// are more than `apart` frames apart, unless a group would be too long.
     pub fn mend(
         &mut self,
         (part, parts): (usize, usize),

@@ -1,9 +1,9 @@
 //! Estimation of the noise under a programme: the level that each band does not fall below for two seconds, if it has
-//! the  statistics of noise then.
+//! the statistics of noise then.
 //!
 //! The powers of noise, over the bins of a band and from one spectrum to the next, have the distribution of Gaussian
-//! noise: their  arithmetic mean exceeds their geometric mean by exp(Euler's constant), 2.5 dB. Tones differ from that
-//! over frequency, notes  and beats over time, even in their quiet parts.
+//! noise: their arithmetic mean exceeds their geometric mean by exp(Euler's constant), 2.5 dB. Tones differ from that
+//! over frequency, notes and beats over time, even in their quiet parts.
 //!
 //! Sources: R. Martin, *Noise power spectral density estimation based on optimal smoothing and minimum statistics*, IEEE Trans.
 //! Speech Audio Process. 9(5), 2001, for the minimum and its bias, here of bands and measured; J. D. Johnston, *Transform

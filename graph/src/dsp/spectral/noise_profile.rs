@@ -93,7 +93,7 @@ impl Bands {
     }
 
     /// Levels of the bands in dBFS (mean square relative to a full-scale square wave) from the power of a bin in each.
-    /// `gain` is  the mean power of a bin for white noise with a mean square of 1.
+    /// `gain` is the mean power of a bin for white noise with a mean square of 1.
     pub fn levels(&self, densities: &[f64; BANDS], gain: f64) -> [f64; BANDS] {
         std::array::from_fn(|band| 10.0 * (densities[band] * self.share(band) / gain).max(LEAST).log10())
     }

@@ -1,7 +1,7 @@
 //! Noise suppression: the gain of each bin from its power and that of the noise.
 //!
 //! A first estimate of the SNR is smoothed over time, which is steady but one frame late; a second step estimates it
-//! again  from the output of the first for the same frame, so that onsets are on time and tones keep their edges.
+//! again from the output of the first for the same frame, so that onsets are on time and tones keep their edges.
 //!
 //! Sources: Y. Ephraim, D. Malah, *Speech enhancement using a minimum mean-square error short-time spectral amplitude
 //! estimator*, IEEE Trans. Acoust. Speech Signal Process. 32(6), 1984, eq. 51, for the decision-directed SNR; C. Plapous, C.

@@ -1,6 +1,6 @@
 //! Short-time Fourier transform: frames with a Hann window and a hop of a fifth are transformed, processed,
-//! transformed back,  windowed again and added. Without processing, the output equals the input to rounding, six hops
-//! late: one hop is for  the processing of a frame, so that it can be spread over time.
+//! transformed back, windowed again and added. Without processing, the output equals the input to rounding, six hops
+//! late: one hop is for the processing of a frame, so that it can be spread over time.
 //!
 //! Source: J. B. Allen, L. R. Rabiner, *A unified approach to short-time Fourier analysis and synthesis*, Proc. IEEE 65(11),
 //! 1977. The Hann window for both analysis and synthesis, rather than its square root, keeps loud tones out of quiet
@@ -91,7 +91,7 @@ impl Stft {
     }
 
     /// `[audio]` Replaces samples of a channel by output samples, and writes the input of the same time to `dry`. Not
-    /// beyond the  end of the hop. To be called for every channel, then [`Self::advance`].
+    /// beyond the end of the hop. To be called for every channel, then [`Self::advance`].
     pub fn exchange(&mut self, channel: usize, samples: &mut [f64], dry: &mut [f64]) {
         let start = self.block * self.hop + self.at;
         let Channel { input, sum, .. } = &mut self.channels[channel];

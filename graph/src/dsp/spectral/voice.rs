@@ -1,8 +1,8 @@
 //! Voice isolation by a recurrent neural network: one channel, at any sample rate.
 //!
 //! Source: J.-M. Valin, *A Hybrid DSP/Deep Learning Approach to Real-Time Full-Band Speech Enhancement*, MMSP 2018;
-//! the  network is RNNoise, run by nnnoiseless. It processes frames of 10 ms at 48 kHz; the frames of several channels
-//! are processed at  different times. Other rates are converted; nothing above 20 kHz passes.
+//! the network is RNNoise, run by nnnoiseless. It processes frames of 10 ms at 48 kHz; the frames of several channels
+//! are processed at different times. Other rates are converted; nothing above 20 kHz passes.
 
 use crate::dsp::window::window;
 use nnnoiseless::DenoiseState;

@@ -1,5 +1,5 @@
-//! A node that does what no node should: for tests, and in development builds alone. It is in no catalogue, schema or
-//! list; a chain file that names it finds it.
+//! A node that causes faults, for tests in development builds only. It is in no catalogue, schema or list; a chain
+//! file can name it.
 
 use crate::block::Block;
 use crate::node::{Node, NodeType, Params, Setup};
@@ -15,7 +15,7 @@ const SHARE: Param = Param::new(1, "share", Unit::Percent)
     .default(300.0)
     .help("CPU load of `slow`, as a share of real time.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType =
     NodeType::new("fault", "Causes faults on purpose, for tests.", &[WHAT, SHARE], |setup: &Setup<'_>| {
         Box::new(Fault { rate: setup.sample_rate })

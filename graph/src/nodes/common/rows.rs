@@ -1,12 +1,12 @@
-//! Rows that several kinds have in their tables: one knob, one name, one range everywhere.
+//! Table rows that several node types share: the same parameter has the same name and range everywhere.
 
 use crate::dsp::dynamics::side_chain::{Detector, KeyValues, Shape, Values};
 use crate::param::{Param, Unit};
 
-/// What each detector is called, in the order of [`detector_of`].
+/// Names of the detectors, in the order of [`Detector`].
 const DETECTORS: [&str; 3] = ["peak", "rms", "program"];
 
-/// How far filters of linear phase reach.
+/// Half length of linear-phase filters.
 pub const fn reach(slot: usize) -> Param {
     Param::new(slot, "reach", Unit::Ms).range(20.0, 400.0).default(170.0).log().setting().help(
         "Half the length of the linear-phase filter; sets its latency. Longer: more accurate at low frequencies and in narrow bands.",
@@ -86,7 +86,7 @@ pub const fn detector(slot: usize) -> Param {
     )
 }
 
-/// Averaging time of an RMS detector.
+/// Time constant of the RMS detector.
 pub const fn rms_window(slot: usize) -> Param {
     Param::new(slot, "rms_window", Unit::Ms)
         .range(1.0, 500.0)
@@ -95,7 +95,7 @@ pub const fn rms_window(slot: usize) -> Param {
         .help("Time constant of the RMS detector.")
 }
 
-/// Link of channels.
+/// Channel link of a compressor.
 pub const fn link(slot: usize) -> Param {
     Param::new(slot, "link", Unit::Percent)
         .range(0.0, 100.0)
@@ -110,13 +110,14 @@ pub const fn mode(slot: usize) -> Param {
     )
 }
 
-/// The shape that a compressor's settings give.
+/// The structure of a gain computer, from the values of the settings.
 pub fn shape(detector: f64, mode: f64, feedback: bool) -> Shape {
     let detector = [Detector::Peak, Detector::Rms, Detector::Program][(detector as usize).min(2)];
     Shape { detector, upward: mode > 0.0, feedback }
 }
 
-/// What a compressor's rows give, in the order threshold, ratio, knee, range, attack, release, hold, rms_window, link.
+/// The parameters of a gain computer from row values, in the order threshold, ratio, knee, range, attack, release,
+/// hold, rms_window, link.
 pub fn values([threshold, ratio, knee, range, attack, release, hold, rms_window, link]: [f64; 9]) -> Values {
     Values {
         threshold,
