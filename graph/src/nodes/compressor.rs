@@ -131,14 +131,14 @@ struct Compressor {
 }
 
 /// The values of one frame.
-struct Now {
+struct FrameValues {
     makeup: f64,
     mix: f64,
 }
 
 impl Compressor {
     /// Reads all values by `value`, and sets those of the gain computer.
-    fn look(&mut self, mut value: impl FnMut(&Param) -> f64) -> Now {
+    fn read_values(&mut self, mut value: impl FnMut(&Param) -> f64) -> FrameValues {
         let own =
             [THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, HOLD, RMS_WINDOW, LINK].map(|row| value(&row));
         let (highpass, lowpass) = (value(&KEY_HIGHPASS), value(&KEY_LOWPASS));
@@ -148,23 +148,23 @@ impl Compressor {
             bell: [KEY_FREQ, KEY_GAIN, KEY_Q].map(|row| value(&row)),
         };
         self.computer.set(&Values { key, ..rows::values(own) });
-        Now { makeup: value(&MAKEUP), mix: value(&MIX) }
+        FrameValues { makeup: value(&MAKEUP), mix: value(&MIX) }
     }
 
-    fn frame(&mut self, block: &mut Block<'_>, frame: usize, now: &Now) -> f64 {
+    fn process_frame(&mut self, block: &mut Block<'_>, frame: usize, now: &FrameValues) -> f64 {
         let width = block.width();
         let mut key = [0.0; MAX_CHANNELS];
-        let mut heard = width;
+        let mut key_width = width;
         if self.feedback && !block.has_key() {
             key = self.last;
         } else {
-            heard = block.key_width();
-            (0..heard).for_each(|channel| key[channel] = block.key(channel, frame));
-            if self.midside && heard > 1 {
+            key_width = block.key_width();
+            (0..key_width).for_each(|channel| key[channel] = block.key(channel, frame));
+            if self.midside && key_width > 1 {
                 (key[0], key[1]) = (0.5 * (key[0] + key[1]), 0.5 * (key[0] - key[1]));
             }
         }
-        let gains = self.computer.tick(&key[..heard], width);
+        let gains = self.computer.tick(&key[..key_width], width);
         let wet = |gain: f64| now.mix * (gain * now.makeup - 1.0);
         let mut out = [0.0; MAX_CHANNELS];
         for (channel, (out, delay)) in out.iter_mut().zip(&mut self.delays).enumerate() {
@@ -195,13 +195,13 @@ impl Node for Compressor {
             let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&NODE_TYPE.rows[slot]));
             for frame in 0..block.frames() {
                 ramps.iter_mut().for_each(|ramp| _ = ramp.tick());
-                let now = self.look(|row| ramps[row.slot].value());
-                lowest = lowest.min(self.frame(block, frame, &now));
+                let now = self.read_values(|row| ramps[row.slot].value());
+                lowest = lowest.min(self.process_frame(block, frame, &now));
             }
         } else {
-            let now = self.look(|row| params.value(row));
+            let now = self.read_values(|row| params.value(row));
             for frame in 0..block.frames() {
-                lowest = lowest.min(self.frame(block, frame, &now));
+                lowest = lowest.min(self.process_frame(block, frame, &now));
             }
         }
         meter.low(0, lowest);

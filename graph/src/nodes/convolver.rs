@@ -72,7 +72,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 /// Time of the crossfade to a new pre-delay.
 const FADE_MS: f64 = 20.0;
 /// Largest number of samples of the pre-delay that are adopted in a swap.
-const HANDED_OVER: usize = 65_536;
+const ADOPTED_SAMPLES: usize = 65_536;
 
 /// The impulse response as it is played.
 fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
@@ -162,17 +162,17 @@ impl Node for Convolver {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let predelay = (params.ramp(&PREDELAY).target() * self.frames_per_ms).round() as usize;
         let (frames, width) = (block.frames(), block.width());
-        let mut heard = [[0.0; SUBBLOCK]; MAX_CHANNELS];
-        let mut made = [[0.0; SUBBLOCK]; MAX_CHANNELS];
-        for ((samples, heard), tap) in block.channels().zip(&mut heard).zip(&mut self.predelays) {
-            heard.iter_mut().zip(samples).for_each(|(heard, sample)| *heard = tap.tick(*sample, predelay));
+        let mut input = [[0.0; SUBBLOCK]; MAX_CHANNELS];
+        let mut wet_signal = [[0.0; SUBBLOCK]; MAX_CHANNELS];
+        for ((samples, input), tap) in block.channels().zip(&mut input).zip(&mut self.predelays) {
+            input.iter_mut().zip(samples).for_each(|(input, sample)| *input = tap.tick(*sample, predelay));
         }
-        self.convolution.process(&heard[..width], &mut made[..width], frames);
+        self.convolution.process(&input[..width], &mut wet_signal[..width], frames);
         let ramps = [WET, DRY, GAIN].map(|row| params.ramp(&row));
-        for ((samples, made), delay) in block.channels().zip(&made).zip(&mut self.dry) {
+        for ((samples, wet_signal), delay) in block.channels().zip(&wet_signal).zip(&mut self.dry) {
             let [mut wet, mut dry, mut gain] = ramps;
-            for (sample, made) in samples.iter_mut().zip(made) {
-                *sample = (made * wet.tick() + delay.tick(*sample) * dry.tick()) * gain.tick();
+            for (sample, wet_signal) in samples.iter_mut().zip(wet_signal) {
+                *sample = (wet_signal * wet.tick() + delay.tick(*sample) * dry.tick()) * gain.tick();
             }
         }
     }
@@ -188,7 +188,7 @@ impl Node for Convolver {
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        let most = HANDED_OVER / self.predelays.len().max(1);
+        let most = ADOPTED_SAMPLES / self.predelays.len().max(1);
         for (tap, old) in self.predelays.iter_mut().zip(&old.predelays) {
             tap.adopt(old, old.reach().min(most));
         }

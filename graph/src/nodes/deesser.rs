@@ -105,7 +105,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         rate: setup.sample_rate,
         is_split: setup.value(&MODE) == 0.0,
         is_highpass: setup.value(&SHAPE) == 0.0,
-        cut_for: [f64::NAN; 2],
+        designed_for: [f64::NAN; 2],
         band,
         times_of: [f64::NAN; 2],
         attack: SmoothingTime::default(),
@@ -119,7 +119,7 @@ struct Deesser {
     is_split: bool,
     is_highpass: bool,
     /// Frequency and Q for which `band` is designed.
-    cut_for: [f64; 2],
+    designed_for: [f64; 2],
     band: Band,
     /// Attack and release of the two smoothing times.
     times_of: [f64; 2],
@@ -138,7 +138,7 @@ struct Channel {
 }
 
 /// Reduction of the static curve at `level` dBFS, in dB.
-fn wanted(level: f64, threshold: f64, ratio: f64, knee: f64, range: f64) -> f64 {
+fn target_reduction(level: f64, threshold: f64, ratio: f64, knee: f64, range: f64) -> f64 {
     let over = level - threshold;
     let slope = if ratio >= RATIO.max { 1.0 } else { 1.0 - 1.0 / ratio };
     let reduction = if 2.0 * over <= -knee {
@@ -152,10 +152,10 @@ fn wanted(level: f64, threshold: f64, ratio: f64, knee: f64, range: f64) -> f64 
 }
 
 impl Deesser {
-    fn make(&mut self, cut: [f64; 2], times: [f64; 2]) {
-        if self.cut_for != cut {
-            self.cut_for = cut;
-            let [frequency, q] = cut;
+    fn update(&mut self, band_values: [f64; 2], times: [f64; 2]) {
+        if self.designed_for != band_values {
+            self.designed_for = band_values;
+            let [frequency, q] = band_values;
             if self.is_highpass {
                 self.band.highpass(frequency);
             } else {
@@ -179,10 +179,10 @@ impl Node for Deesser {
         let (mut listen, mut link) = (ramp(&LISTEN), ramp(&LINK));
         let mut lowest = 1.0_f64;
         for frame in 0..block.frames() {
-            self.make([frequency.tick(), q.tick()], [attack.tick(), release.tick()]);
+            self.update([frequency.tick(), q.tick()], [attack.tick(), release.tick()]);
             let (mut bands, mut levels) = ([0.0; MAX_CHANNELS], [f64::NEG_INFINITY; MAX_CHANNELS]);
-            let heard = bands.iter_mut().zip(&mut levels).zip(&mut self.channels);
-            for (channel, ((band, level), past)) in heard.enumerate() {
+            let detectors = bands.iter_mut().zip(&mut levels).zip(&mut self.channels);
+            for (channel, ((band, level), past)) in detectors.enumerate() {
                 *band = self.band.tick(&mut past.history, *block.at(channel, frame));
                 *level = past.peak.tick(*band);
             }
@@ -192,8 +192,8 @@ impl Node for Deesser {
             // Linked channels have the same reduction: its gain is computed once.
             let (mut reduction, mut gain) = (0.0, 1.0);
             for (channel, past) in self.channels.iter_mut().enumerate() {
-                let wanted = wanted(levels[channel], threshold, ratio, knee, range);
-                let now = past.reduction.tick(wanted, &self.attack, &self.release).max(0.0);
+                let target = target_reduction(levels[channel], threshold, ratio, knee, range);
+                let now = past.reduction.tick(target, &self.attack, &self.release).max(0.0);
                 if now != reduction {
                     (reduction, gain) = (now, db_to_gain(-now));
                     lowest = lowest.min(gain);

@@ -21,7 +21,7 @@ pub const NODE_TYPE: NodeType =
 /// Time of the crossfade to a new delay.
 const FADE_MS: f64 = 20.0;
 /// Largest number of samples that are adopted in a swap.
-const HANDED_OVER: usize = 65_536;
+const ADOPTED_SAMPLES: usize = 65_536;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let tap = Tap::new(setup.frames(TIME.max), setup.frames(FADE_MS) as u32);
@@ -58,7 +58,7 @@ impl Node for Delay {
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        let most = HANDED_OVER / self.taps.len().max(1);
+        let most = ADOPTED_SAMPLES / self.taps.len().max(1);
         self.taps.iter_mut().zip(&old.taps).for_each(|(tap, old)| tap.adopt(old, most));
     }
 }

@@ -158,10 +158,10 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let linear = reach.map(|reach| {
         let bands: Vec<_> = bands.iter().map(|band| (band.filter, band.place)).collect();
         let value = |index: usize, row: &Param| row.audio(setup.part_value(index, row));
-        let wanted = |index| wanted(|row| value(index, row));
+        let targets = |index| static_values(|row| value(index, row));
         Linear {
-            filters: Equaliser::new(setup.sample_rate, reach, setup.channels, &bands, &wanted),
-            heard: vec![Delay::new(reach.latency); setup.key_channels].into_boxed_slice(),
+            filters: Equaliser::new(setup.sample_rate, reach, setup.channels, &bands, &targets),
+            detector_signal: vec![Delay::new(reach.latency); setup.key_channels].into_boxed_slice(),
         }
     });
     let mid_side = bands.iter().flat_map(|band| band.sections.clone().map(|_| band.place.is_mid_side()));
@@ -177,14 +177,14 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         is_gliding: false,
         is_settled: false,
         clock: 0,
-        heard: Box::new([[0.0; SUBBLOCK]; MAX_CHANNELS]),
+        detector_signal: Box::new([[0.0; SUBBLOCK]; MAX_CHANNELS]),
         was_dynamic: false,
         auto_gain: f64::NAN,
     })
 }
 
 /// The values of the linear-phase part of a band.
-fn wanted(value: impl Fn(&Param) -> f64) -> BandValues {
+fn static_values(value: impl Fn(&Param) -> f64) -> BandValues {
     // A band that is off need not follow its parameters.
     if value(&ON) > 0.0 { ([FREQ, GAIN, Q].map(|row| value(&row)), true) } else { ([0.0; 3], false) }
 }
@@ -205,7 +205,7 @@ struct Eq {
     /// Frames since the last update of the coefficients.
     clock: usize,
     /// The detector signal.
-    heard: Box<[Plane; MAX_CHANNELS]>,
+    detector_signal: Box<[Plane; MAX_CHANNELS]>,
     /// Whether any band was dynamic at the last update.
     was_dynamic: bool,
     /// The value of `auto_gain` at the last update; NaN before the first.
@@ -216,7 +216,7 @@ struct Eq {
 struct Linear {
     filters: Equaliser,
     /// Delays of the detector signal, which align it with the output of the filters.
-    heard: Box<[Delay]>,
+    detector_signal: Box<[Delay]>,
 }
 
 struct Band {
@@ -234,12 +234,12 @@ struct Band {
 }
 
 impl Band {
-    /// The values of its sections in the cascade, if the level adds `amount` dB to its gain.
-    fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> BandValues {
+    /// The values of its sections in the cascade, if the level adds `dynamic_gain` dB to its gain.
+    fn cascade_values(&self, [freq, gain, q]: [f64; 3], dynamic_gain: f64, is_on: bool) -> BandValues {
         if self.is_minimum {
-            ([freq, gain + amount, q], is_on)
+            ([freq, gain + dynamic_gain, q], is_on)
         } else {
-            ([freq, amount, q], is_on && self.filter.has_gain())
+            ([freq, dynamic_gain, q], is_on && self.filter.has_gain())
         }
     }
 
@@ -272,7 +272,7 @@ impl Band {
     }
 
     /// The part of the spectrum that its detector measures.
-    fn part(&self) -> Region {
+    fn detector_region(&self) -> Region {
         match self.filter.shape {
             Shape::LowShelf => Region::Below,
             Shape::HighShelf | Shape::Tilt => Region::Above,
@@ -281,14 +281,17 @@ impl Band {
     }
 
     /// Passes `frames` of the side-chain signal to the detector.
-    fn listen(&mut self, heard: &[Plane], frames: Range<usize>) {
+    fn update_detector(&mut self, detector_signal: &[Plane], frames: Range<usize>) {
         for frame in frames {
-            match (self.place, heard) {
+            match (self.place, detector_signal) {
                 (Place::Left, [left, ..]) => self.detector.push(0, left[frame]),
                 (Place::Right, [_, right, ..]) => self.detector.push(0, right[frame]),
                 (Place::Mid, [left, right, ..]) => self.detector.push(0, 0.5 * (left[frame] + right[frame])),
                 (Place::Side, [left, right, ..]) => self.detector.push(0, 0.5 * (left[frame] - right[frame])),
-                _ => heard.iter().enumerate().for_each(|(at, plane)| self.detector.push(at, plane[frame])),
+                _ => detector_signal
+                    .iter()
+                    .enumerate()
+                    .for_each(|(at, plane)| self.detector.push(at, plane[frame])),
             }
         }
     }
@@ -317,19 +320,19 @@ fn is_nonzero(ramp: &Ramp) -> bool {
 impl Eq {
     /// Whether the coefficients match the values, and the values are at rest.
     fn is_at_rest(&self, params: &Params<'_>) -> bool {
-        let stands = |(index, band): (usize, &Band)| {
+        let is_current = |(index, band): (usize, &Band)| {
             let params = params.part(index);
             let values = [FREQ, GAIN, Q].map(|row| params.value(&row));
-            let values = band.cascaded(values, 0.0, params.value(&ON) > 0.0);
+            let values = band.cascade_values(values, 0.0, params.value(&ON) > 0.0);
             band.designed_for == values && !is_nonzero(&params.ramp(&RANGE))
         };
         !self.is_gliding
             && self.auto_gain == params.value(&AUTO_GAIN)
-            && self.bands.iter().enumerate().all(stands)
+            && self.bands.iter().enumerate().all(is_current)
     }
 
     /// Updates the targets of all coefficients to the values `frames` frames after the start of the block.
-    fn aim(&mut self, params: &Params<'_>, frames: usize, meter: &mut Readings) {
+    fn update_targets(&mut self, params: &Params<'_>, frames: usize, meter: &mut Readings) {
         let Self { rate, matcher, bands, cascade, targets, auto_gain, .. } = self;
         let is_new = auto_gain.is_nan();
         let auto = at(params, &AUTO_GAIN, frames).value();
@@ -340,19 +343,19 @@ impl Eq {
             band.is_dynamic = is_nonzero(&at(&params, &RANGE, frames));
             let at = |row| at(&params, row, frames).value();
             let (freq, gain, q) = (at(&FREQ), at(&GAIN), at(&Q));
-            let mut amount = 0.0;
+            let mut dynamic_gain = 0.0;
             if band.is_dynamic {
                 let ratio = at(&RATIO);
                 let slope = if ratio >= RATIO.max { 1.0 } else { 1.0 - 1.0 / ratio };
                 let [threshold, range, attack, release] = [&THRESHOLD, &RANGE, &ATTACK, &RELEASE].map(at);
-                band.detector.tune(band.part(), freq, q);
-                amount = band.detector.gain_change(&Curve { threshold, slope, range, attack, release });
-                lowest = lowest.min(if is_on { amount } else { 0.0 });
+                band.detector.tune(band.detector_region(), freq, q);
+                dynamic_gain = band.detector.gain_change(&Curve { threshold, slope, range, attack, release });
+                lowest = lowest.min(if is_on { dynamic_gain } else { 0.0 });
             }
             if auto > 0.0 {
                 band.measure(([freq, gain, q], is_on));
             }
-            let values = band.cascaded([freq, gain, q], amount, is_on);
+            let values = band.cascade_values([freq, gain, q], dynamic_gain, is_on);
             if band.designed_for == values {
                 continue;
             }
@@ -380,13 +383,13 @@ impl Eq {
     }
 
     /// Reads the detector signal, and applies the linear-phase filters.
-    fn hear(&mut self, block: &mut Block<'_>, params: &Params<'_>) {
+    fn read_detector_signal(&mut self, block: &mut Block<'_>, params: &Params<'_>) {
         let frames = block.frames();
         for channel in 0..block.key_width() {
-            (0..frames).for_each(|frame| self.heard[channel][frame] = block.key(channel, frame));
+            (0..frames).for_each(|frame| self.detector_signal[channel][frame] = block.key(channel, frame));
         }
-        let Some(Linear { filters, heard }) = &mut self.linear else { return };
-        for (plane, delay) in self.heard.iter_mut().zip(heard) {
+        let Some(Linear { filters, detector_signal }) = &mut self.linear else { return };
+        for (plane, delay) in self.detector_signal.iter_mut().zip(detector_signal) {
             delay.process(&mut plane[..frames]);
         }
         let width = block.width();
@@ -394,21 +397,21 @@ impl Eq {
         let mut channels: [&mut [f64]; MAX_CHANNELS] = from_fn(|_| channels.next().unwrap_or_default());
         filters.process(&mut channels[..width], |index| {
             let params = params.part(index);
-            wanted(|row| params.ramp(row).target())
+            static_values(|row| params.ramp(row).target())
         });
     }
 
     /// Processes `frames` of the block, up to the next update of the coefficients.
-    fn piece(&mut self, block: &mut Block<'_>, params: &Params<'_>, frames: Range<usize>) {
-        let Self { bands, cascade, heard, .. } = self;
-        let heard = &heard[..block.key_width()];
+    fn process_piece(&mut self, block: &mut Block<'_>, params: &Params<'_>, frames: Range<usize>) {
+        let Self { bands, cascade, detector_signal, .. } = self;
+        let detector_signal = &detector_signal[..block.key_width()];
         let last = cascade.sections() - 1;
         let mut fades = [[1.0; SPAN]; BANDS.most];
         let mut is_fading = [false; BANDS.most];
         for (index, band) in bands.iter_mut().enumerate() {
             let params = params.part(index);
             if band.is_dynamic {
-                band.listen(heard, frames.clone());
+                band.update_detector(detector_signal, frames.clone());
             }
             let mut on = params.ramp(&ON);
             is_fading[index] = on.is_moving() || on.value() < 1.0;
@@ -435,16 +438,16 @@ impl Node for Eq {
         let frames = block.frames();
         self.is_settled = !params.are_moving() && (self.is_settled || self.is_at_rest(params));
         if !self.is_settled || self.linear.is_some() {
-            self.hear(block, params);
+            self.read_detector_signal(block, params);
         }
         if !self.is_settled {
             let mut from = 0;
             while from < frames {
                 if self.clock == 0 {
-                    self.aim(params, from, meter);
+                    self.update_targets(params, from, meter);
                 }
                 let count = (SPAN - self.clock).min(frames - from);
-                self.piece(block, params, from..from + count);
+                self.process_piece(block, params, from..from + count);
                 self.clock = (self.clock + count) % SPAN;
                 from += count;
             }
@@ -466,9 +469,9 @@ impl Node for Eq {
             (band.designed_for, band.is_dynamic) = (UNSET, false);
             band.detector.reset();
         }
-        if let Some(Linear { filters, heard }) = &mut self.linear {
+        if let Some(Linear { filters, detector_signal }) = &mut self.linear {
             filters.reset();
-            heard.iter_mut().for_each(Delay::reset);
+            detector_signal.iter_mut().for_each(Delay::reset);
         }
     }
 
@@ -495,7 +498,11 @@ impl Node for Eq {
         }
         if let (Some(linear), Some(old)) = (&mut self.linear, &old.linear) {
             linear.filters.adopt(&old.filters);
-            linear.heard.iter_mut().zip(&old.heard).for_each(|(delay, old)| delay.adopt(old));
+            linear
+                .detector_signal
+                .iter_mut()
+                .zip(&old.detector_signal)
+                .for_each(|(delay, old)| delay.adopt(old));
         }
     }
 

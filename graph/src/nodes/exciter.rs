@@ -79,7 +79,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     Box::new(Exciter {
         rate,
         character,
-        made_for: [f64::NAN; 2],
+        designed_for: [f64::NAN; 2],
         band: [Coeffs::IDENTITY; 2],
         shelves: [shelf(gain), shelf(-gain)],
         block_dc: Coeffs::highpass6(rate, DC),
@@ -97,7 +97,7 @@ enum Character {
 impl Character {
     /// The difference between the nonlinearity and `v`.
     #[inline]
-    fn added(self, v: f64) -> f64 {
+    fn difference(self, v: f64) -> f64 {
         match self {
             Self::Tube => 0.5 * even(v) + 0.15 * (v.tanh() - v),
             Self::Transistor => v.tanh() - v,
@@ -115,7 +115,7 @@ struct Exciter {
     rate: f64,
     character: Character,
     /// Low and high limit for which `band` is designed.
-    made_for: [f64; 2],
+    designed_for: [f64; 2],
     band: [Coeffs; 2],
     /// Before the nonlinearity, and after it.
     shelves: [Coeffs; 2],
@@ -131,9 +131,9 @@ struct Channel {
 }
 
 impl Exciter {
-    fn make(&mut self, values: [f64; 2]) {
-        if self.made_for != values {
-            self.made_for = values;
+    fn update_band(&mut self, values: [f64; 2]) {
+        if self.designed_for != values {
+            self.designed_for = values;
             let [low, high] = values;
             self.band = [
                 Coeffs::highpass(self.rate, low, FRAC_1_SQRT_2),
@@ -150,7 +150,7 @@ impl Node for Exciter {
         let (mut drives, mut mixes) = ([0.0; SUBBLOCK], [0.0; SUBBLOCK]);
         let mut bands = [[Coeffs::IDENTITY; 2]; SUBBLOCK];
         for frame in 0..frames {
-            self.make([low.tick(), high.tick()]);
+            self.update_band([low.tick(), high.tick()]);
             (drives[frame], mixes[frame], bands[frame]) = (drive.tick(), mix.tick(), self.band);
         }
         let (character, [before, after]) = (self.character, self.shelves);
@@ -163,11 +163,11 @@ impl Node for Exciter {
                 band[frame] = before.tick(rise, x) * drives[frame];
             }
             oversampler.process(&mut band[..frames], |samples| {
-                samples.iter_mut().for_each(|v| *v = character.added(*v));
+                samples.iter_mut().for_each(|v| *v = character.difference(*v));
             });
             for (frame, sample) in samples.iter_mut().enumerate() {
-                let added = self.block_dc.tick(dc, after.tick(fall, band[frame]));
-                *sample = delay.tick(*sample) + mixes[frame] / drives[frame] * added;
+                let harmonics = self.block_dc.tick(dc, after.tick(fall, band[frame]));
+                *sample = delay.tick(*sample) + mixes[frame] / drives[frame] * harmonics;
             }
         }
     }

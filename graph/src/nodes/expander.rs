@@ -108,19 +108,19 @@ fn lookahead(setup: &Setup<'_>) -> usize {
 }
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
-    let ear = || Ear {
+    let detector = || Detector {
         highpass: State::default(),
         lowpass: State::default(),
         peak: PeakHold::new(setup.frames(DETECTOR_MS)),
     };
     Box::new(Expander {
         rate: setup.sample_rate,
-        made_for: [f64::NAN; 4],
+        updated_for: [f64::NAN; 4],
         attack: SmoothingTime::default(),
         release: SmoothingTime::default(),
         highpass: None,
         lowpass: None,
-        ears: (0..setup.key_channels).map(|_| ear()).collect(),
+        detectors: (0..setup.key_channels).map(|_| detector()).collect(),
         gates: [Gate::default(); MAX_CHANNELS],
         delays: (0..setup.channels).map(|_| Delay::new(lookahead(setup))).collect(),
     })
@@ -129,19 +129,19 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 struct Expander {
     rate: f64,
     /// Attack, release, high-pass and low-pass of the four fields below.
-    made_for: [f64; 4],
+    updated_for: [f64; 4],
     attack: SmoothingTime,
     release: SmoothingTime,
     highpass: Option<Coeffs>,
     lowpass: Option<Coeffs>,
     /// One per channel of the side-chain signal.
-    ears: Box<[Ear]>,
+    detectors: Box<[Detector]>,
     gates: [Gate; MAX_CHANNELS],
     delays: Box<[Delay]>,
 }
 
 /// State of the detector of a channel.
-struct Ear {
+struct Detector {
     highpass: State,
     lowpass: State,
     peak: PeakHold,
@@ -152,7 +152,7 @@ struct Ear {
 struct Gate {
     is_open: bool,
     /// Remaining frames of the hold.
-    left: u32,
+    hold_left: u32,
     reduction: SmoothedGain,
 }
 
@@ -178,7 +178,7 @@ impl Curve {
     }
 
     /// Reduction in dB at `level` dBFS.
-    fn wanted(&self, level: f64) -> f64 {
+    fn reduction(&self, level: f64) -> f64 {
         let under = self.top() - level;
         if under <= 0.0 || self.slope == 0.0 {
             0.0
@@ -192,25 +192,25 @@ impl Curve {
 
 impl Gate {
     /// Reduction in dB at `level` dBFS, with hysteresis and hold.
-    fn wanted(&mut self, level: f64, curve: &Curve, hysteresis: f64, hold: u32) -> f64 {
+    fn reduction(&mut self, level: f64, curve: &Curve, hysteresis: f64, hold: u32) -> f64 {
         let top = curve.top();
         if level >= top {
             self.is_open = true;
         }
         if self.is_open {
             if level >= top - hysteresis {
-                self.left = hold;
-            } else if self.left > 0 {
-                self.left -= 1;
+                self.hold_left = hold;
+            } else if self.hold_left > 0 {
+                self.hold_left -= 1;
             } else {
                 self.is_open = false;
             }
         }
-        if self.is_open { 0.0 } else { curve.wanted(level) }
+        if self.is_open { 0.0 } else { curve.reduction(level) }
     }
 }
 
-impl Ear {
+impl Detector {
     #[inline]
     fn level(&mut self, key: f64, highpass: Option<&Coeffs>, lowpass: Option<&Coeffs>) -> f64 {
         let key = highpass.map_or(key, |filter| filter.tick(&mut self.highpass, key));
@@ -225,12 +225,12 @@ impl Ear {
 }
 
 impl Expander {
-    fn make(&mut self, values: [f64; 4]) {
-        if self.made_for == values {
+    fn update(&mut self, values: [f64; 4]) {
+        if self.updated_for == values {
             return;
         }
         let [attack, release, highpass, lowpass] = values;
-        let [old_attack, old_release, ..] = std::mem::replace(&mut self.made_for, values);
+        let [old_attack, old_release, ..] = std::mem::replace(&mut self.updated_for, values);
         if attack != old_attack {
             self.attack = SmoothingTime::new(attack, self.rate);
         }
@@ -246,8 +246,8 @@ impl Expander {
     /// The side-chain level of each channel, in dBFS, linked.
     fn levels(&mut self, block: &Block<'_>, frame: usize, link: f64) -> [f64; MAX_CHANNELS] {
         let mut levels = [f64::NEG_INFINITY; MAX_CHANNELS];
-        for (channel, (level, ear)) in levels.iter_mut().zip(&mut self.ears).enumerate() {
-            *level = ear.level(block.key(channel, frame), self.highpass.as_ref(), self.lowpass.as_ref());
+        for (channel, (level, detector)) in levels.iter_mut().zip(&mut self.detectors).enumerate() {
+            *level = detector.level(block.key(channel, frame), self.highpass.as_ref(), self.lowpass.as_ref());
         }
         // A side-chain with another number of channels links all channels.
         let link = if block.key_width() == block.width() { link } else { 1.0 };
@@ -266,7 +266,7 @@ impl Node for Expander {
         let (mut highpass, mut lowpass) = (ramp(&KEY_HIGHPASS), ramp(&KEY_LOWPASS));
         let mut lowest = 1.0_f64;
         for frame in 0..block.frames() {
-            self.make([attack.tick(), release.tick(), highpass.tick(), lowpass.tick()]);
+            self.update([attack.tick(), release.tick(), highpass.tick(), lowpass.tick()]);
             let levels = self.levels(block, frame, link.tick());
             let curve = Curve::new(threshold.tick(), ratio.tick(), knee.tick(), range.tick());
             let (hysteresis, hold) = (hysteresis.tick(), (hold.tick() * self.rate / 1000.0).round() as u32);
@@ -274,8 +274,8 @@ impl Node for Expander {
             let (mut reduction, mut gain) = (0.0, 1.0);
             let channels = levels.iter().zip(&mut self.gates).zip(&mut self.delays);
             for (channel, ((level, gate), delay)) in channels.enumerate() {
-                let wanted = gate.wanted(*level, &curve, hysteresis, hold);
-                let now = gate.reduction.tick(wanted, &self.release, &self.attack).max(0.0);
+                let target = gate.reduction(*level, &curve, hysteresis, hold);
+                let now = gate.reduction.tick(target, &self.release, &self.attack).max(0.0);
                 if now != reduction {
                     (reduction, gain) = (now, db_to_gain(-now));
                     lowest = lowest.min(gain);
@@ -288,9 +288,9 @@ impl Node for Expander {
     }
 
     fn reset(&mut self) {
-        for ear in &mut self.ears {
-            (ear.highpass, ear.lowpass) = (State::default(), State::default());
-            ear.peak.reset();
+        for detector in &mut self.detectors {
+            (detector.highpass, detector.lowpass) = (State::default(), State::default());
+            detector.peak.reset();
         }
         self.gates = [Gate::default(); MAX_CHANNELS];
         self.delays.iter_mut().for_each(Delay::reset);
@@ -298,9 +298,9 @@ impl Node for Expander {
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        for (ear, old) in self.ears.iter_mut().zip(&old.ears) {
-            (ear.highpass, ear.lowpass) = (old.highpass, old.lowpass);
-            ear.peak.adopt(&old.peak);
+        for (detector, old) in self.detectors.iter_mut().zip(&old.detectors) {
+            (detector.highpass, detector.lowpass) = (old.highpass, old.lowpass);
+            detector.peak.adopt(&old.peak);
         }
         self.gates = old.gates;
         self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));
@@ -325,11 +325,11 @@ mod tests {
             (12.0, -40.0, 3.0),
             (12.0, -50.0, 20.0),
         ] {
-            let got = Curve::new(-40.0, 3.0, knee, 30.0).wanted(level);
+            let got = Curve::new(-40.0, 3.0, knee, 30.0).reduction(level);
             assert!((got - reduction).abs() < 1e-9, "W = {knee}, in {level}: {got}, not {reduction}");
         }
-        assert_eq!(Curve::new(-40.0, 3.0, 6.0, 1.0).wanted(-40.0), 1.0, "the range holds in the knee too");
+        assert_eq!(Curve::new(-40.0, 3.0, 6.0, 1.0).reduction(-40.0), 1.0, "the range holds in the knee too");
         let gate = Curve::new(-40.0, RATIO.max, 12.0, 30.0);
-        assert_eq!((gate.wanted(-40.0), gate.wanted(-40.001)), (0.0, 30.0));
+        assert_eq!((gate.reduction(-40.0), gate.reduction(-40.001)), (0.0, 30.0));
     }
 }

@@ -102,7 +102,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         weighting: Weighting::new(setup.sample_rate),
         weights: std::array::from_fn(|channel| weight(channel, usual(setup.channels))),
         smoothing: SmoothingTime::new(SMOOTHING_MS, setup.sample_rate),
-        now: Now::default(),
+        state: LevelerState::default(),
     })
 }
 
@@ -113,19 +113,19 @@ struct Leveler {
     weighting: Weighting,
     weights: [f64; MAX_CHANNELS],
     smoothing: SmoothingTime,
-    now: Now,
+    state: LevelerState,
 }
 
 /// The complete state, of fixed size.
 #[derive(Clone, Copy)]
-struct Now {
-    ears: [State; MAX_CHANNELS],
+struct LevelerState {
+    weighting: [State; MAX_CHANNELS],
     /// Sum of weighted squares of the current section, and its number of frames.
     energy: f64,
-    heard: u32,
+    frames: u32,
     loudness: Loudness,
     /// Loudness of the input that the slow stage is set for, in LUFS; `None` before the first.
-    set_for: Option<f64>,
+    reference: Option<f64>,
     /// Remaining blocks of programme during which the slow stage follows.
     following: usize,
     /// Target gain of the slow stage, its rate-limited gain, both in dB; and whether the gain is frozen.
@@ -143,14 +143,14 @@ struct Now {
     factor: f64,
 }
 
-impl Default for Now {
+impl Default for LevelerState {
     fn default() -> Self {
         Self {
-            ears: [State::default(); MAX_CHANNELS],
+            weighting: [State::default(); MAX_CHANNELS],
             energy: 0.0,
-            heard: 0,
+            frames: 0,
             loudness: Loudness::default(),
-            set_for: None,
+            reference: None,
             following: 0,
             goal: 0.0,
             slow: 0.0,
@@ -166,7 +166,7 @@ impl Default for Now {
 }
 
 /// The parameters at the end of a section.
-struct Wish {
+struct SectionParams {
     target: f64,
     window: f64,
     max_gain: f64,
@@ -177,37 +177,37 @@ struct Wish {
     gate: f64,
 }
 
-impl Now {
+impl LevelerState {
     /// Ends a section of 100 ms with the weighted mean square `section`.
-    fn listen(&mut self, section: f64, wish: &Wish) {
-        let heard = self.loudness.tick(section, power(wish.gate), wish.blocks);
-        self.is_frozen = heard == Heard::Pause;
-        if heard != Heard::Pause {
+    fn end_section(&mut self, section: f64, section_params: &SectionParams) {
+        let class = self.loudness.tick(section, power(section_params.gate), section_params.blocks);
+        self.is_frozen = class == Heard::Pause;
+        if class != Heard::Pause {
             self.second = lufs(self.loudness.last_second());
-            let recent = lufs(self.loudness.mean(wish.blocks));
-            let is_beyond = self.set_for.is_none_or(|level| (recent - level).abs() > wish.window);
-            if heard == Heard::Change || (is_beyond && self.following == 0) {
-                self.following = wish.blocks;
+            let recent = lufs(self.loudness.mean(section_params.blocks));
+            let is_beyond = self.reference.is_none_or(|level| (recent - level).abs() > section_params.window);
+            if class == Heard::Change || (is_beyond && self.following == 0) {
+                self.following = section_params.blocks;
             }
             if self.following > 0 {
                 self.following -= 1;
-                self.set_for = Some(recent);
-                self.loudness.forget_before(wish.blocks);
+                self.reference = Some(recent);
+                self.loudness.forget_before(section_params.blocks);
             } else {
                 let minute = lufs(self.loudness.mean(LONGEST));
                 // Slowly, so that the beginning of a change is still detected by the window.
-                let leash = |level: f64| {
+                let follow_minute = |level: f64| {
                     let within = level.clamp(minute - MINUTE_MARGIN, minute + MINUTE_MARGIN);
                     level + (within - level).clamp(-MINUTE_STEP, MINUTE_STEP)
                 };
-                self.set_for = self.set_for.map(leash);
+                self.reference = self.reference.map(follow_minute);
             }
         }
-        let Some(level) = self.set_for else { return };
-        self.goal = (wish.target - level).clamp(-wish.max_cut, wish.max_gain);
-        let excess = self.second + self.slow - wish.target - wish.window - FAST_MARGIN;
-        self.excess = excess.clamp(0.0, wish.fast);
-        self.floor = -wish.max_cut;
+        let Some(level) = self.reference else { return };
+        self.goal = (section_params.target - level).clamp(-section_params.max_cut, section_params.max_gain);
+        let excess = self.second + self.slow - section_params.target - section_params.window - FAST_MARGIN;
+        self.excess = excess.clamp(0.0, section_params.fast);
+        self.floor = -section_params.max_cut;
     }
 
     /// Advances the gain by a frame; the rates are in dB per frame.
@@ -231,17 +231,18 @@ impl Node for Leveler {
         let (mut target, mut window, mut gate) = (ramp(&TARGET), ramp(&WINDOW), ramp(&GATE));
         let (mut max_gain, mut max_cut, mut fast) = (ramp(&MAX_GAIN), ramp(&MAX_CUT), ramp(&FAST));
         let (mut rate, mut time) = (ramp(&RATE), ramp(&TIME));
-        let Self { now, weighting, weights, smoothing, .. } = self;
+        let Self { state, weighting, weights, smoothing, .. } = self;
         for frame in 0..block.frames() {
             let mut energy = 0.0;
-            for (channel, (ear, weight)) in now.ears.iter_mut().zip(&*weights).take(block.width()).enumerate()
+            for (channel, (filter, weight)) in
+                state.weighting.iter_mut().zip(&*weights).take(block.width()).enumerate()
             {
-                let heard = weighting.tick(ear, block.at(channel, frame).clamp(-HIGHEST, HIGHEST));
-                energy += weight * heard * heard;
+                let weighted = weighting.tick(filter, block.at(channel, frame).clamp(-HIGHEST, HIGHEST));
+                energy += weight * weighted * weighted;
             }
-            now.energy += energy;
-            now.heard += 1;
-            let wish = Wish {
+            state.energy += energy;
+            state.frames += 1;
+            let section_params = SectionParams {
                 target: target.tick(),
                 window: window.tick(),
                 max_gain: max_gain.tick(),
@@ -250,28 +251,28 @@ impl Node for Leveler {
                 fast: fast.tick(),
                 gate: gate.tick(),
             };
-            if now.heard == self.frames {
-                now.listen(now.energy / f64::from(now.heard), &wish);
-                (now.energy, now.heard) = (0.0, 0);
+            if state.frames == self.frames {
+                state.end_section(state.energy / f64::from(state.frames), &section_params);
+                (state.energy, state.frames) = (0.0, 0);
             }
-            now.advance(rate.tick() / self.rate, FAST_RATE / self.rate, smoothing);
+            state.advance(rate.tick() / self.rate, FAST_RATE / self.rate, smoothing);
             for channel in 0..block.width() {
-                *block.at(channel, frame) *= now.factor;
+                *block.at(channel, frame) *= state.factor;
             }
         }
-        meter.now(0, self.now.factor);
-        if let Some(level) = self.now.set_for {
+        meter.now(0, self.state.factor);
+        if let Some(level) = self.state.reference {
             meter.now(1, level);
         }
     }
 
     fn reset(&mut self) {
-        self.now = Now::default();
+        self.state = LevelerState::default();
     }
 
     fn adopt(&mut self, old: &dyn Node) {
         if let Some(old) = same::<Self>(old) {
-            self.now = old.now;
+            self.state = old.state;
         }
     }
 }

@@ -104,7 +104,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let steep = setup.value(&SLOPE) > 0.0;
     let band = |index| {
         let shape = rows::shape(setup.part_value(index, &DETECTOR), setup.part_value(index, &MODE), false);
-        Band { computer: GainComputer::new(rate, shape), now: Now::default() }
+        Band { computer: GainComputer::new(rate, shape), values: BandValues::default() }
     };
     let delay = Delay::new(setup.frames(setup.value(&LOOKAHEAD)));
     let split = |channels| match reach(setup) {
@@ -177,12 +177,12 @@ impl Split {
 
 struct Band {
     computer: GainComputer,
-    now: Now,
+    values: BandValues,
 }
 
 /// Values of a band besides those of its gain computer.
 #[derive(Clone, Copy, Default)]
-struct Now {
+struct BandValues {
     to: f64,
     makeup: f64,
     on: f64,
@@ -191,25 +191,25 @@ struct Now {
 }
 
 impl Band {
-    fn look(&mut self, value: impl Fn(&Param) -> f64) {
+    fn read_values(&mut self, value: impl Fn(&Param) -> f64) {
         let own = [THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, HOLD, RMS_WINDOW, LINK];
         self.computer.set(&rows::values(own.map(|row| value(&row))));
         let [to, makeup, on, solo, mute] = [TO, MAKEUP, ON, SOLO, MUTE].map(|row| value(&row));
-        self.now = Now { to, makeup, on, solo, mute };
+        self.values = BandValues { to, makeup, on, solo, mute };
     }
 }
 
 impl Multiband {
-    fn tune(&mut self) {
+    fn set_minimum_splits(&mut self) {
         for split in [&mut self.split, &mut self.key_split] {
             if let Split::Minimum(split) = split {
-                split.tune(self.bands.iter().map(|band| band.now.to));
+                split.tune(self.bands.iter().map(|band| band.values.to));
             }
         }
     }
 
     /// Sets the target frequencies of linear-phase splits, which are crossfaded.
-    fn aim(&mut self, params: &Params<'_>) {
+    fn set_linear_splits(&mut self, params: &Params<'_>) {
         for split in [&mut self.split, &mut self.key_split] {
             if let Split::Linear(split) = split {
                 split.tune((0..self.bands.len()).map(|index| params.part(index).ramp(&TO).target()));
@@ -218,18 +218,18 @@ impl Multiband {
     }
 
     /// Level of each band, 0..1, by solo and mute.
-    fn heard(&self) -> [f64; BANDS] {
-        let any_solo = self.bands.iter().fold(0.0, |any: f64, band| any.max(band.now.solo));
-        let heard = |now: &Now| (1.0 - now.mute) * (1.0 - any_solo * (1.0 - now.solo));
-        from_fn(|at| self.bands.get(at).map_or(0.0, |band| heard(&band.now)))
+    fn levels(&self) -> [f64; BANDS] {
+        let any_solo = self.bands.iter().fold(0.0, |any: f64, band| any.max(band.values.solo));
+        let levels = |values: &BandValues| (1.0 - values.mute) * (1.0 - any_solo * (1.0 - values.solo));
+        from_fn(|at| self.bands.get(at).map_or(0.0, |band| levels(&band.values)))
     }
 
-    fn frame(
+    fn process_frame(
         &mut self,
         block: &mut Block<'_>,
         frame: usize,
         mix: f64,
-        heard: &[f64; BANDS],
+        levels: &[f64; BANDS],
         lowest: &mut [f64; BANDS],
     ) {
         let (width, count) = (block.width(), self.bands.len());
@@ -254,10 +254,11 @@ impl Multiband {
         let mut out = [0.0; MAX_CHANNELS];
         for (at, band) in self.bands.iter_mut().enumerate() {
             let gains = band.computer.tick(&keys[at][..key_width], width);
-            let wet = mix * band.now.on;
+            let wet = mix * band.values.on;
             for channel in 0..width {
                 let sample = self.delays[channel * count + at].tick(parts[at][channel]);
-                out[channel] += heard[at] * sample * (1.0 + wet * (gains[channel] * band.now.makeup - 1.0));
+                out[channel] +=
+                    levels[at] * sample * (1.0 + wet * (gains[channel] * band.values.makeup - 1.0));
                 lowest[at] = lowest[at].min(1.0 + wet * (gains[channel] - 1.0));
             }
         }
@@ -267,7 +268,7 @@ impl Multiband {
 
 impl Node for Multiband {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
-        self.aim(params);
+        self.set_linear_splits(params);
         let mut lowest = [f64::INFINITY; BANDS];
         let mut mix = params.ramp(&MIX);
         if params.are_moving() {
@@ -278,21 +279,21 @@ impl Node for Multiband {
             for frame in 0..block.frames() {
                 for (band, ramps) in self.bands.iter_mut().zip(&mut ramps) {
                     ramps.iter_mut().for_each(|ramp| _ = ramp.tick());
-                    band.look(|row| ramps[row.slot].value());
+                    band.read_values(|row| ramps[row.slot].value());
                 }
-                self.tune();
-                let heard = self.heard();
-                self.frame(block, frame, mix.tick(), &heard, &mut lowest);
+                self.set_minimum_splits();
+                let levels = self.levels();
+                self.process_frame(block, frame, mix.tick(), &levels, &mut lowest);
             }
         } else {
             for (at, band) in self.bands.iter_mut().enumerate() {
                 let params = params.part(at);
-                band.look(|row| params.value(row));
+                band.read_values(|row| params.value(row));
             }
-            self.tune();
-            let heard = self.heard();
+            self.set_minimum_splits();
+            let levels = self.levels();
             for frame in 0..block.frames() {
-                self.frame(block, frame, mix.value(), &heard, &mut lowest);
+                self.process_frame(block, frame, mix.value(), &levels, &mut lowest);
             }
         }
         for (at, lowest) in lowest.into_iter().enumerate().take(self.bands.len()) {

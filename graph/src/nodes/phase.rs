@@ -50,14 +50,14 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let side = || Side {
         ring: vec![0.0; frames].into_boxed_slice(),
         at: 0,
-        turns: vec![State::default(); setup.value(&STAGES) as usize].into_boxed_slice(),
+        rotator_states: vec![State::default(); setup.value(&STAGES) as usize].into_boxed_slice(),
     };
     Box::new(Phase {
         rate: setup.sample_rate,
         frames_per_ms,
         fraction: Fraction::new(),
-        made_for: f64::NAN,
-        turn: Coeffs::IDENTITY,
+        designed_for: f64::NAN,
+        rotator: Coeffs::IDENTITY,
         start: setup.value(&TIME),
         from: setup.value(&TIME),
         to: setup.value(&TIME),
@@ -70,9 +70,9 @@ struct Phase {
     rate: f64,
     frames_per_ms: f64,
     fraction: Fraction,
-    /// The frequency for which `turn` is designed.
-    made_for: f64,
-    turn: Coeffs,
+    /// The frequency for which `rotator` is designed.
+    designed_for: f64,
+    rotator: Coeffs,
     /// In ms: the initial time, the current one, and the one that is faded in.
     start: f64,
     from: f64,
@@ -85,7 +85,7 @@ struct Side {
     ring: Box<[f64]>,
     /// Index of the next sample.
     at: usize,
-    turns: Box<[State]>,
+    rotator_states: Box<[State]>,
 }
 
 impl Side {
@@ -95,7 +95,7 @@ impl Side {
     }
 
     /// The sample [`SIDE`] frames and `delay` frames before the newest.
-    fn due(&self, delay: f64, fraction: &Fraction) -> f64 {
+    fn delayed(&self, delay: f64, fraction: &Fraction) -> f64 {
         let size = self.ring.len();
         let whole = delay as usize;
         let back = |frames: usize| {
@@ -112,16 +112,16 @@ impl Side {
 
 impl Node for Phase {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
-        let (wanted, mut freq) = (params.ramp(&TIME).target(), params.ramp(&ROTATE_FREQ));
+        let (target, mut freq) = (params.ramp(&TIME).target(), params.ramp(&ROTATE_FREQ));
         let mut inverts = [INVERT_LEFT, INVERT_RIGHT].map(|row| params.ramp(&row));
         for frame in 0..block.frames() {
             let freq = freq.tick();
-            if self.made_for != freq {
-                self.made_for = freq;
-                self.turn = Coeffs::allpass(self.rate, freq, FRAC_1_SQRT_2);
+            if self.designed_for != freq {
+                self.designed_for = freq;
+                self.rotator = Coeffs::allpass(self.rate, freq, FRAC_1_SQRT_2);
             }
-            if self.fade.steady() == Some(1.0) && self.to != wanted {
-                (self.from, self.to) = (self.to, wanted);
+            if self.fade.steady() == Some(1.0) && self.to != target {
+                (self.from, self.to) = (self.to, target);
                 self.fade = Fade::new(self.fade.frames(), false);
                 self.fade.aim(true);
             }
@@ -130,16 +130,17 @@ impl Node for Phase {
             for (channel, side) in self.sides.iter_mut().enumerate() {
                 let sample = block.at(channel, frame);
                 side.push(*sample);
-                let due = |time: f64| {
+                let delayed = |time: f64| {
                     let delay = if channel == 0 { -time } else { time };
-                    side.due(delay.max(0.0), &self.fraction)
+                    side.delayed(delay.max(0.0), &self.fraction)
                 };
-                let mut late = due(frames[1]);
+                let mut late = delayed(frames[1]);
                 if share < 1.0 {
-                    let before = due(frames[0]);
+                    let before = delayed(frames[0]);
                     late = before + share * (late - before);
                 }
-                let turned = side.turns.iter_mut().fold(late, |x, state| self.turn.tick(state, x));
+                let turned =
+                    side.rotator_states.iter_mut().fold(late, |x, state| self.rotator.tick(state, x));
                 *sample = turned * (1.0 - 2.0 * inverts[channel].tick());
             }
         }
@@ -150,7 +151,7 @@ impl Node for Phase {
         self.fade = Fade::new(self.fade.frames(), true);
         for side in &mut self.sides {
             side.ring.fill(0.0);
-            side.turns.fill(State::default());
+            side.rotator_states.fill(State::default());
             side.at = 0;
         }
     }
@@ -163,8 +164,8 @@ impl Node for Phase {
                 side.ring.copy_from_slice(&old.ring);
                 side.at = old.at;
             }
-            if side.turns.len() == old.turns.len() {
-                side.turns.copy_from_slice(&old.turns);
+            if side.rotator_states.len() == old.rotator_states.len() {
+                side.rotator_states.copy_from_slice(&old.rotator_states);
             }
         }
     }

@@ -102,7 +102,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         rate: setup.sample_rate,
         steep: setup.value(&MONO_SLOPE) > 0.0,
         keeps_power: setup.value(&LAW) > 0.0,
-        made_for: [f64::NAN; 3],
+        designed_for: [f64::NAN; 3],
         filters: [Coeffs::IDENTITY; 3],
         states: [State::default(); 3],
         start,
@@ -122,7 +122,7 @@ struct Stereo {
     steep: bool,
     keeps_power: bool,
     /// Frequencies for which `filters` are designed: low split, high split, mono below.
-    made_for: [f64; 3],
+    designed_for: [f64; 3],
     filters: [Coeffs; 3],
     states: [State; 3],
     /// Initial delays of mid and side in frames.
@@ -131,11 +131,11 @@ struct Stereo {
 }
 
 impl Stereo {
-    fn make(&mut self, freqs: [f64; 3]) {
-        if self.made_for == freqs {
+    fn update_filters(&mut self, freqs: [f64; 3]) {
+        if self.designed_for == freqs {
             return;
         }
-        self.made_for = freqs;
+        self.designed_for = freqs;
         let [low, high, mono] = freqs;
         let mono = if self.steep {
             Coeffs::highpass(self.rate, mono, FRAC_1_SQRT_2)
@@ -145,7 +145,7 @@ impl Stereo {
         self.filters = [Coeffs::lowpass6(self.rate, low), Coeffs::highpass6(self.rate, high), mono];
     }
 
-    fn frame(&mut self, left: f64, right: f64, now: &[f64; ROWS], delays: [usize; 2]) -> [f64; 2] {
+    fn process_frame(&mut self, left: f64, right: f64, now: &[f64; ROWS], delays: [usize; 2]) -> [f64; 2] {
         let value = |row: Param| now[row.slot];
         let (left, right) =
             (left * (1.0 - 2.0 * value(INVERT_LEFT)), right * (1.0 - 2.0 * value(INVERT_RIGHT)));
@@ -198,8 +198,8 @@ impl Node for Stereo {
             if moving {
                 now = ramps.each_mut().map(Ramp::tick);
             }
-            self.make([LOW_SPLIT, HIGH_SPLIT, MONO_BELOW].map(|row| now[row.slot]));
-            [*left, *right] = self.frame(*left, *right, &now, delays);
+            self.update_filters([LOW_SPLIT, HIGH_SPLIT, MONO_BELOW].map(|row| now[row.slot]));
+            [*left, *right] = self.process_frame(*left, *right, &now, delays);
         }
     }
 

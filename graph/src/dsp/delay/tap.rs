@@ -31,17 +31,17 @@ impl Tap {
     pub fn tick(&mut self, sample: f64, frames: usize) -> f64 {
         self.ring[self.at] = sample;
         if self.fade.steady() == Some(1.0) {
-            let wanted = frames.min(self.ring.len() - 1);
-            if wanted == self.to {
-                let due = self.back(self.to);
+            let target = frames.min(self.ring.len() - 1);
+            if target == self.to {
+                let delayed = self.read_back(self.to);
                 self.step();
-                return due;
+                return delayed;
             }
-            (self.from, self.to) = (self.to, wanted);
+            (self.from, self.to) = (self.to, target);
             self.fade = Fade::new(self.fade.frames(), false);
             self.fade.aim(true);
         }
-        let (from, to) = (self.back(self.from), self.back(self.to));
+        let (from, to) = (self.read_back(self.from), self.read_back(self.to));
         self.step();
         from + self.fade.tick() * (to - from)
     }
@@ -50,7 +50,7 @@ impl Tap {
         self.at = if self.at + 1 == self.ring.len() { 0 } else { self.at + 1 };
     }
 
-    fn back(&self, frames: usize) -> f64 {
+    fn read_back(&self, frames: usize) -> f64 {
         let size = self.ring.len();
         self.ring[if self.at >= frames { self.at - frames } else { self.at + size - frames }]
     }
