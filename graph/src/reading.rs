@@ -81,11 +81,11 @@ impl Readings {
     }
 
     /// `[audio]` Passes every recorded value to the caller and starts the next report.
-    pub(crate) fn take(&mut self, mut tell: impl FnMut(Report)) {
+    pub(crate) fn take(&mut self, mut emit: impl FnMut(Report)) {
         for (slot, value) in self.values.iter_mut().enumerate() {
             let value = std::mem::replace(value, f64::INFINITY);
             if value.is_finite() {
-                tell(Report::Reading(slot, value));
+                emit(Report::Reading(slot, value));
             }
         }
         let from = self.learned.next;
@@ -93,7 +93,7 @@ impl Readings {
         for band in from..self.learned.next {
             let level = self.learned.levels[band];
             if level.is_finite() {
-                tell(Report::Learned(band, level));
+                emit(Report::Learned(band, level));
             }
         }
     }

@@ -36,7 +36,7 @@ pub enum Problem {
     TooManyValues { most: usize },
     #[error("{what} must be {wanted}, found {found}")]
     WrongShape { what: String, wanted: &'static str, found: &'static str },
-    #[error("{owner} has no \"{key}\"{hint}; it takes {allowed}")]
+    #[error("{owner} has no \"{key}\"{hint}; valid: {allowed}")]
     UnknownKey { owner: String, key: String, hint: Hint, allowed: String },
     #[error("\"{key}\" is written twice; the first is in line {first}")]
     DuplicateKey { key: String, first: usize },
@@ -58,9 +58,9 @@ pub enum Problem {
     EmptyChain,
     #[error("{found} nodes; a chain holds at most {most}")]
     TooManyNodes { found: usize, most: usize },
-    #[error("{owner}: {found} {list}; it takes at most {most}")]
+    #[error("{owner}: {found} {list}; at most {most} are allowed")]
     TooManyParts { owner: String, list: &'static str, found: usize, most: usize },
-    #[error("{owner}: {found} {list}; it takes {least} to {most}")]
+    #[error("{owner}: {found} {list}; {least} to {most} are allowed")]
     TooFewParts { owner: String, list: &'static str, found: usize, least: usize, most: usize },
     #[error("{owner}: no node or input \"{name}\" here{hint}; there are {allowed}")]
     UnknownSource { owner: String, name: String, hint: Hint, allowed: String },

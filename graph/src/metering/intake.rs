@@ -59,8 +59,8 @@ mod tests {
         let good = [vec![0.5, -HIGHEST], vec![f64::MIN_POSITIVE / 2.0, 0.0]];
         assert!(matches!(intake.accept(&good), Cow::Borrowed(_)));
         let bad = [vec![0.5, 1.0, f64::NAN], vec![1e300, f64::NEG_INFINITY, f64::INFINITY]];
-        let taken = intake.accept(&bad).into_owned();
-        assert_eq!(taken, [vec![0.5, 1.0, 0.0], vec![HIGHEST, 0.0, 0.0]]);
+        let accepted = intake.accept(&bad).into_owned();
+        assert_eq!(accepted, [vec![0.5, 1.0, 0.0], vec![HIGHEST, 0.0, 0.0]]);
         intake.accept(&[vec![f64::NAN], vec![f64::NAN]]);
         assert_eq!(intake, Intake { frames: 6, nonfinite: 5, first: Some((3, 1)), beyond: 1 });
     }

@@ -192,28 +192,28 @@ impl Meters {
     /// Returns all values, and restarts those that are counted since the last measurement.
     pub fn measure(&mut self) -> Measurement {
         let levels = self.levels.measure();
-        let told = |level: f64| level.max(FLOOR);
-        let [integrated, shortterm] = [self.loudness.integrated(), self.loudness.shortterm()].map(told);
-        let truepeak = told(gain_to_db(self.true_peak));
-        let recent = told(gain_to_db(self.recent.iter().copied().fold(0.0, f64::max)));
+        let limited = |level: f64| level.max(FLOOR);
+        let [integrated, shortterm] = [self.loudness.integrated(), self.loudness.shortterm()].map(limited);
+        let truepeak = limited(gain_to_db(self.true_peak));
+        let recent = limited(gain_to_db(self.recent.iter().copied().fold(0.0, f64::max)));
         let above = |peak: f64, loudness: f64| if loudness > FLOOR { peak - loudness } else { 0.0 };
-        let (peak, rms) = (told(gain_to_db(levels.peak)), told(gain_to_db(levels.rms)));
+        let (peak, rms) = (limited(gain_to_db(levels.peak)), limited(gain_to_db(levels.rms)));
         Measurement {
             peak,
             rms,
             crest: above(peak, rms),
-            momentary: told(self.loudness.momentary()),
+            momentary: limited(self.loudness.momentary()),
             shortterm,
             integrated,
             range: self.loudness.range(),
-            maxmomentary: told(self.loudness.max_momentary()),
-            maxshortterm: told(self.loudness.max_shortterm()),
+            maxmomentary: limited(self.loudness.max_momentary()),
+            maxshortterm: limited(self.loudness.max_shortterm()),
             truepeak,
             plr: above(truepeak, integrated),
             psr: above(recent, shortterm),
             correlation: levels.correlation,
             balance: levels.balance,
-            dc: told(gain_to_db(levels.dc)),
+            dc: limited(gain_to_db(levels.dc)),
             clips: levels.clips as f64,
             nonfinite: self.intake.nonfinite as f64,
         }

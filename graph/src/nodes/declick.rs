@@ -110,7 +110,7 @@ struct Channel {
 }
 
 /// The parameters at a turn.
-struct Wish {
+struct TurnParams {
     threshold: f64,
     longest: usize,
     is_linked: bool,
@@ -121,7 +121,7 @@ impl Declick {
         self.channels.first().map_or(0, |channel| channel.model.order())
     }
 
-    fn work(&mut self, pass: usize, turn: Turn, wish: &Wish) {
+    fn work(&mut self, pass: usize, turn: Turn, turn_params: &TurnParams) {
         let order = self.order();
         for Channel { line, model, clicks, .. } in &mut self.channels {
             match turn {
@@ -138,7 +138,7 @@ impl Declick {
                     }
                     clicks.listen((part, parts), model.coeffs(), line.window());
                     if part + 1 == parts {
-                        clicks.find(line.window(), wish.threshold, wish.longest, order / 2);
+                        clicks.find(line.window(), turn_params.threshold, turn_params.longest, order / 2);
                     }
                 }
                 Turn::Mend(part, parts) => {
@@ -155,7 +155,7 @@ impl Declick {
             }
         }
         match turn {
-            Turn::Look(part, parts) if part + 1 == parts => self.blame(wish.is_linked),
+            Turn::Look(part, parts) if part + 1 == parts => self.blame(turn_params.is_linked),
             Turn::Mend(part, parts) if part + 1 == parts && pass + 1 == self.schedule.passes() => {
                 self.count()
             }
@@ -192,13 +192,13 @@ impl Node for Declick {
         let (frames, mut done) = (block.frames(), 0);
         while done < frames {
             let [most, range] = THRESHOLD;
-            let wish = Wish {
+            let turn_params = TurnParams {
                 threshold: most * range.powf(-sensitivity.value()),
                 longest: (longest.value() * self.rate / 1000.0).round() as usize,
                 is_linked: linked.value() >= 0.5,
             };
             while let Some((pass, turn)) = self.schedule.due() {
-                self.work(pass, turn, &wish);
+                self.work(pass, turn, &turn_params);
             }
             let count = self.schedule.until_turn().min(frames - done);
             let at = self.schedule.at();

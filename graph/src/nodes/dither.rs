@@ -51,24 +51,24 @@ const CURVES: [Curve; 6] = [
     dither::IMPROVED_E,
 ];
 /// Time after which dither is muted.
-const REST_MS: f64 = 500.0;
+const MUTE_MS: f64 = 500.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let noise = [Noise::Triangular, Noise::Rectangular, Noise::None][setup.value(&NOISE) as usize];
     let curve = CURVES[setup.value(&SHAPING) as usize];
     let bits = setup.value(&BITS) as u32;
-    let rest_after = setup.frames(REST_MS);
+    let mute_after = setup.frames(MUTE_MS);
     Box::new(Dither {
         quantisers: std::array::from_fn(|channel| Quantiser::new(bits, noise, curve, channel)),
-        rest_after,
-        fitting: rest_after,
+        mute_after,
+        fitting: mute_after,
     })
 }
 
 struct Dither {
     quantisers: [Quantiser; MAX_CHANNELS],
-    rest_after: usize,
-    /// Consecutive frames that needed no dither, up to `rest_after`.
+    mute_after: usize,
+    /// Consecutive frames that needed no dither, up to `mute_after`.
     fitting: usize,
 }
 
@@ -81,11 +81,11 @@ impl Node for Dither {
                 .iter()
                 .enumerate()
                 .all(|(channel, quantiser)| quantiser.fits(*block.at(channel, frame)));
-            self.fitting = if fits { (self.fitting + 1).min(self.rest_after) } else { 0 };
-            let rests = auto_blank && self.fitting == self.rest_after;
+            self.fitting = if fits { (self.fitting + 1).min(self.mute_after) } else { 0 };
+            let is_muted = auto_blank && self.fitting == self.mute_after;
             for (channel, quantiser) in self.quantisers[..width].iter_mut().enumerate() {
                 let sample = block.at(channel, frame);
-                if rests {
+                if is_muted {
                     quantiser.clear_errors();
                 } else {
                     *sample = quantiser.tick(*sample);
@@ -95,7 +95,7 @@ impl Node for Dither {
     }
 
     fn reset(&mut self) {
-        self.fitting = self.rest_after;
+        self.fitting = self.mute_after;
         self.quantisers.iter_mut().enumerate().for_each(|(channel, quantiser)| quantiser.reset(channel));
     }
 

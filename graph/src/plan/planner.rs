@@ -276,7 +276,7 @@ impl<'a> Planner<'a> {
             let feeds = self.resolve(specs, &place, &nodes);
             for (feed, spec) in feeds.iter().zip(specs).filter(|(feed, _)| feed.channels != group.channels) {
                 let what = format!(
-                    "it has {}, and \"{}\" gives {}",
+                    "it has {}, and \"{}\" has {}",
                     count(group.channels),
                     spec.from,
                     count(feed.channels)
@@ -334,7 +334,7 @@ impl<'a> Planner<'a> {
                 self.channel_mistake(
                     spec.at,
                     spec.owner(),
-                    format!("it takes 2 channels and is given {given}"),
+                    format!("it needs 2 channels, and its input has {given}"),
                 );
                 2
             }

@@ -64,7 +64,7 @@ impl Transform {
             let way = reverse(at / width, ways);
             Complex64::from_polar(1.0, -TAU * (way * (at % width)) as f64 / size as f64)
         };
-        let nought = Complex64::default();
+        let zero = Complex64::default();
         let scratch = forward.get_scratch_len().max(inverse.get_scratch_len());
         Self {
             size,
@@ -74,8 +74,8 @@ impl Transform {
             turns: (0..ways * width).map(turn).collect(),
             roots: (0..ways).map(|i| Complex64::from_polar(1.0, -TAU * i as f64 / ways as f64)).collect(),
             samples: vec![0.0; piece].into_boxed_slice(),
-            lines: vec![nought; ways * width].into_boxed_slice(),
-            scratch: vec![nought; scratch].into_boxed_slice(),
+            lines: vec![zero; ways * width].into_boxed_slice(),
+            scratch: vec![zero; scratch].into_boxed_slice(),
         }
     }
 

@@ -31,7 +31,7 @@ pub struct Suppressor {
     past: Box<[f64]>,
     /// Gains, and the probability that each bin is noise.
     gains: Box<[f64]>,
-    unsure: Box<[f64]>,
+    noise_probability: Box<[f64]>,
     /// Running sums below each bin: of gains times that probability, and of the probability.
     sums: Box<[[f64; 2]]>,
 }
@@ -43,16 +43,16 @@ impl Suppressor {
         Self {
             past: zeros(),
             gains: zeros(),
-            unsure: zeros(),
+            noise_probability: zeros(),
             sums: vec![[0.0; 2]; lines + 1].into_boxed_slice(),
         }
     }
 
     /// `[audio]` Computes the gains from the power of each bin and that of the noise.
     pub fn compute_gains(&mut self, power: &[f64], noise: &[f64], settings: &FrameSettings) {
-        let heard = power.iter().zip(noise).zip(&mut self.past);
-        let found = self.gains.iter_mut().zip(&mut self.unsure);
-        for (((power, noise), past), (gain, unsure)) in heard.zip(found) {
+        let bins = power.iter().zip(noise).zip(&mut self.past);
+        let results = self.gains.iter_mut().zip(&mut self.noise_probability);
+        for (((power, noise), past), (gain, noise_probability)) in bins.zip(results) {
             let noise = noise * settings.factor;
             let post = power / noise;
             let fresh = (post - 1.0).max(0.0);
@@ -60,7 +60,7 @@ impl Suppressor {
             let second = share(first * first * post);
             *past = second * second * power;
             *gain = second.max(settings.floor);
-            *unsure = (1.0 - first).powi(3);
+            *noise_probability = (1.0 - first).powi(3);
         }
     }
 
@@ -68,16 +68,20 @@ impl Suppressor {
     pub fn smooth_gains(&mut self, settings: &FrameSettings) -> &[f64] {
         let (least, share) = settings.width;
         let mut sum = [0.0; 2];
-        for (total, (gain, unsure)) in self.sums[1..].iter_mut().zip(self.gains.iter().zip(&self.unsure)) {
-            sum = [sum[0] + unsure * gain, sum[1] + unsure];
+        for (total, (gain, noise_probability)) in
+            self.sums[1..].iter_mut().zip(self.gains.iter().zip(&self.noise_probability))
+        {
+            sum = [sum[0] + noise_probability * gain, sum[1] + noise_probability];
             *total = sum;
         }
         let count = self.gains.len();
-        for (line, (gain, unsure)) in self.gains.iter_mut().zip(&self.unsure).enumerate() {
+        for (line, (gain, noise_probability)) in
+            self.gains.iter_mut().zip(&self.noise_probability).enumerate()
+        {
             let side = (least + share * line as f64) as usize;
             let (low, high) = (self.sums[line.saturating_sub(side)], self.sums[(line + side + 1).min(count)]);
             let mean = (high[0] - low[0]) / (high[1] - low[1]).max(1e-12);
-            *gain += unsure * (mean - *gain);
+            *gain += noise_probability * (mean - *gain);
         }
         &self.gains
     }
@@ -96,14 +100,14 @@ impl Suppressor {
     pub fn reset(&mut self) {
         self.past.fill(0.0);
         self.gains.fill(0.0);
-        self.unsure.fill(0.0);
+        self.noise_probability.fill(0.0);
     }
 
     /// `[audio]` Adopts the state of another one with the same number of bins.
     pub fn adopt(&mut self, old: &Self) {
         self.past.copy_from_slice(&old.past);
         self.gains.copy_from_slice(&old.gains);
-        self.unsure.copy_from_slice(&old.unsure);
+        self.noise_probability.copy_from_slice(&old.noise_probability);
     }
 }
 

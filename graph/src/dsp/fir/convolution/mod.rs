@@ -172,8 +172,8 @@ impl InLanes for Direct<'_> {
         let mut sums = [E::of(&[0.0; LANES]); AT_ONCE / LANES];
         for (age, tap) in self.taps.iter().enumerate() {
             let tap = E::of(&[*tap; LANES]);
-            let (heard, _) = self.past[self.from - age..self.from - age + AT_ONCE].as_chunks();
-            sums.iter_mut().zip(heard).for_each(|(sum, heard)| *sum = tap.mul_add(E::of(heard), *sum));
+            let (recent, _) = self.past[self.from - age..self.from - age + AT_ONCE].as_chunks();
+            sums.iter_mut().zip(recent).for_each(|(sum, recent)| *sum = tap.mul_add(E::of(recent), *sum));
         }
         let sums = sums.map(E::values);
         self.samples.iter_mut().zip(sums.as_flattened()).for_each(|(sample, sum)| *sample += sum);
