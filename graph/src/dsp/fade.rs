@@ -18,7 +18,7 @@ impl Fade {
     }
 
     /// Starts a fade to 1 if `up`, else to 0.
-    pub fn aim(&mut self, up: bool) {
+    pub fn set_target(&mut self, up: bool) {
         self.up = up;
     }
 
@@ -60,14 +60,14 @@ mod tests {
     fn a_fade_ends_at_exactly_0_and_1_and_can_be_reversed() {
         let mut fade = Fade::new(100, false);
         assert_eq!(fade.steady(), Some(0.0));
-        fade.aim(true);
+        fade.set_target(true);
         let up: Vec<f64> = (0..60).map(|_| fade.tick()).collect();
-        fade.aim(false);
+        fade.set_target(false);
         let down: Vec<f64> = (0..60).map(|_| fade.tick()).collect();
         assert!(up.windows(2).all(|w| w[1] > w[0]));
         assert_eq!(down[0], up[58]);
         assert_eq!((down[59], fade.steady()), (0.0, Some(0.0)));
-        fade.aim(true);
+        fade.set_target(true);
         (0..99).for_each(|_| assert!(fade.tick() < 1.0));
         assert_eq!((fade.tick(), fade.steady()), (1.0, Some(1.0)));
     }

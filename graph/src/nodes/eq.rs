@@ -373,7 +373,7 @@ impl Eq {
                 cascade.set(cascade.sections() - 1, *level);
             }
         }
-        let arrived = targets.iter().enumerate().map(|(section, target)| cascade.aim(section, target));
+        let arrived = targets.iter().enumerate().map(|(section, target)| cascade.set_target(section, target));
         self.is_gliding = arrived.fold(false, |gliding, arrived| gliding | !arrived);
         // A band that is no longer dynamic reports that once.
         let dynamic = bands.iter().any(|band| band.is_dynamic);

@@ -123,7 +123,7 @@ impl Node for Phase {
             if self.fade.steady() == Some(1.0) && self.to != target {
                 (self.from, self.to) = (self.to, target);
                 self.fade = Fade::new(self.fade.frames(), false);
-                self.fade.aim(true);
+                self.fade.set_target(true);
             }
             let share = self.fade.tick();
             let frames = [self.from, self.to].map(|time| time * self.frames_per_ms);

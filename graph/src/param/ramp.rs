@@ -35,7 +35,7 @@ impl Ramp {
     }
 
     /// Starts a move to `target` (an audio value), from the current value and slope.
-    pub fn aim(&mut self, target: f64) {
+    pub fn set_target(&mut self, target: f64) {
         if target == self.target {
             return;
         }
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_move_arrives_exactly_and_on_time() {
         let mut ramp = Ramp::new(0.0, -10.0, 10.0, 960);
-        ramp.aim(1.0);
+        ramp.set_target(1.0);
         let path: Vec<f64> = (0..960).map(|_| ramp.tick()).collect();
         assert_eq!(path[959], 1.0);
         assert!(path[0] > 0.0, "the first frame moves already");
@@ -114,9 +114,9 @@ mod tests {
     #[test]
     fn a_new_target_during_a_move_causes_no_corner() {
         let mut ramp = Ramp::new(0.0, -10.0, 10.0, 960);
-        ramp.aim(1.0);
+        ramp.set_target(1.0);
         let mut path: Vec<f64> = (0..400).map(|_| ramp.tick()).collect();
-        ramp.aim(-1.0);
+        ramp.set_target(-1.0);
         path.extend((0..960).map(|_| ramp.tick()));
         let corner = path.windows(3).map(|w| (w[2] - 2.0 * w[1] + w[0]).abs()).fold(0.0, f64::max);
         assert!(corner < 3e-5, "largest second difference {corner:e}");
@@ -126,7 +126,7 @@ mod tests {
     fn no_change_of_target_leaves_the_range() {
         let mut ramp = Ramp::new(0.5, 0.0, 1.0, 100);
         for i in 0..50 {
-            ramp.aim(if i % 2 == 0 { 1.0 } else { 0.0 });
+            ramp.set_target(if i % 2 == 0 { 1.0 } else { 0.0 });
             assert!((0..37).all(|_| (0.0..=1.0).contains(&ramp.tick())));
         }
     }

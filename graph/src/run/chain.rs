@@ -202,8 +202,8 @@ impl Chain {
 
     /// `[audio]` Sets the gain factors of the chain's output and of the dry signal.
     pub fn trim(&mut self, chain: f64, dry: f64) {
-        self.trims[0].aim(chain);
-        self.trims[1].aim(dry);
+        self.trims[0].set_target(chain);
+        self.trims[1].set_target(dry);
     }
 
     /// `[audio]` Plays 1 to 64 frames. `bypass` is the share of the dry signal in each frame; `None` means none.

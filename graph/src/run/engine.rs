@@ -142,7 +142,7 @@ impl Engine {
         chain.set_trace(&self.trace);
         self.swap = None;
         self.level = Fade::new(self.level.frames(), self.starts_at_once);
-        self.level.aim(true);
+        self.level.set_target(true);
         self.settling = chain.latency();
         self.on_air = Some(chain);
     }
@@ -188,12 +188,12 @@ impl Engine {
 
     /// `[audio]` Bypasses the whole chain (`on`), or takes it out of bypass.
     pub fn bypass(&mut self, on: bool) {
-        self.bypass.aim(on);
+        self.bypass.set_target(on);
     }
 
     /// `[audio]` Fades the output out (`on`), or in again.
     pub fn mute(&mut self, on: bool) {
-        self.level.aim(!on);
+        self.level.set_target(!on);
     }
 
     /// `[audio]` Input buffer of the next sub-block: the channels of all groups, in order.

@@ -195,7 +195,7 @@ impl NodeSlot {
     /// `[audio]` Sets a row to an audio value; its ramp moves there.
     pub fn set(&mut self, row: usize, value: f64) {
         if let Some(ramp) = self.ramps.get_mut(row) {
-            ramp.aim(value);
+            ramp.set_target(value);
             self.moving = true;
         }
     }
@@ -205,17 +205,17 @@ impl NodeSlot {
         self.enabled = on;
         self.retry = Retry::default();
         if !on {
-            self.wet_share.aim(false);
+            self.wet_share.set_target(false);
         } else if self.wet_share.steady() == Some(0.0) {
             self.restart();
         } else {
-            self.wet_share.aim(true);
+            self.wet_share.set_target(true);
         }
     }
 
     fn restart(&mut self) {
         if self.guarded(|node| node.node.reset()) {
-            self.wet_share.aim(true);
+            self.wet_share.set_target(true);
             self.settling = self.settle;
         }
     }

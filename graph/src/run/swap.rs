@@ -31,7 +31,7 @@ impl Swap {
         let left = next.latency().max(next.adopt_more(on_air, 0));
         let warmup = warmup.max(left as u32);
         let mut fade = Fade::new(fade, false);
-        fade.aim(true);
+        fade.set_target(true);
         Self { next, warmup, fade }
     }
 

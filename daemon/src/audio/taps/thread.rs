@@ -22,7 +22,7 @@ pub fn spawn(
         while end.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
             pulse.beat();
             for meters in &mut meters {
-                let levels = meters.measure();
+                let levels = meters.look();
                 // A conductor that is busy gets the next ones.
                 told.try_send(meters.lines(&levels)).ok();
             }

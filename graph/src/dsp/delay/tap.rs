@@ -39,7 +39,7 @@ impl Tap {
             }
             (self.from, self.to) = (self.to, target);
             self.fade = Fade::new(self.fade.frames(), false);
-            self.fade.aim(true);
+            self.fade.set_target(true);
         }
         let (from, to) = (self.read_back(self.from), self.read_back(self.to));
         self.step();

@@ -94,9 +94,9 @@ impl Cascade {
 
     /// `[audio]` Moves the coefficients of a section towards `coeffs`. To be called for each section every [`SPAN`] frames
     /// until all have arrived; returns whether this one has.
-    pub fn aim(&mut self, section: usize, coeffs: &[StateSpace; SIDES]) -> bool {
+    pub fn set_target(&mut self, section: usize, coeffs: &[StateSpace; SIDES]) -> bool {
         let mut paths = self.paths[section];
-        paths.iter_mut().zip(coeffs).for_each(|(path, coeffs)| path.aim(coeffs, SPAN));
+        paths.iter_mut().zip(coeffs).for_each(|(path, coeffs)| path.set_target(coeffs, SPAN));
         if paths != self.paths[section] {
             self.set_paths(section, paths);
         }

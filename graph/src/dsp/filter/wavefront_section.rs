@@ -78,7 +78,7 @@ impl CoeffPath {
     /// frames it arrives, unless there is another target.
     ///
     /// The path is the moving average over `span` frames of straight lines between the targets, so it has no corners.
-    pub fn aim(&mut self, target: &StateSpace, span: usize) {
+    pub fn set_target(&mut self, target: &StateSpace, span: usize) {
         let span = span as f64;
         if self.is_at_rest() && *target == self.target {
             // Removes the rounding errors of the sum.
