@@ -83,7 +83,7 @@ pub enum Ports {
     Stereo,
     /// No input; the row with this slot gives the number of outputs.
     Source(usize),
-    /// The row with this slot gives the number of outputs; its bottom value means as many as inputs. One input is
+    /// The row with this slot gives the number of outputs; its lowest value means as many as inputs. One input is
     /// copied to all outputs; several inputs are averaged to one output.
     Remix(usize),
 }

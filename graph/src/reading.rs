@@ -13,7 +13,7 @@ const BANDS_A_REPORT: usize = 20;
 pub struct Reading {
     /// Its name in addresses.
     pub name: &'static str,
-    /// What it measures; a `Gain` is reported as a linear factor.
+    /// Its unit; a `Gain` is reported as a linear factor.
     pub unit: Unit,
     /// Help text: one sentence.
     pub help: &'static str,

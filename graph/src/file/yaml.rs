@@ -19,7 +19,7 @@ pub const MAX_DEPTH: usize = 32;
 pub struct Value {
     /// Its place in the file; for a list or map, of its beginning.
     pub at: At,
-    /// What it is.
+    /// Its content.
     pub item: Item,
 }
 

@@ -75,7 +75,7 @@ impl Bins {
     }
 }
 
-/// See the module.
+/// A loudness meter.
 #[derive(Clone, Debug)]
 pub struct Loudness {
     rate: f64,

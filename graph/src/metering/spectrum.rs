@@ -16,7 +16,7 @@ const BANDS: std::ops::RangeInclusive<i32> = 13..=43;
 /// Points of the curve per octave.
 const POINTS: f64 = 12.0;
 
-/// See the module.
+/// A spectrum analyser.
 pub struct Spectrum {
     rate: f64,
     transform: Arc<dyn RealToComplex<f64>>,
@@ -97,7 +97,7 @@ impl Spectrum {
             })
             .sum();
         let window: f64 = self.window.iter().map(|w| w * w).sum();
-        // A bin stands for the negative frequency too.
+        // A bin includes the power of the negative frequency.
         10.0 * (2.0 * sum / (self.segments.max(1.0) * SIZE as f64 * window)).log10()
     }
 

@@ -132,7 +132,7 @@ impl Declick {
                     model.advance(order * (part + 1) / parts);
                 }
                 Turn::Look(part, parts) => {
-                    // What the previous pass has repaired is detected again, with its original values.
+                    // Samples that the previous pass repaired are detected again, with their original values.
                     if part == 0 && pass > 0 {
                         line.restore();
                     }

@@ -29,25 +29,25 @@ pub enum ValueError {
     /// The text is neither a number nor a word of the row.
     #[error("{found} is not a value here{hint}; {allowed}")]
     NotAValue {
-        /// What was written.
+        /// The text as written.
         found: String,
         /// The nearest valid word, where words are expected.
         hint: Hint,
-        /// What may be written.
+        /// Description of the valid values.
         allowed: String,
     },
     /// The unit is not a unit of the row.
     #[error("{found} has the wrong unit; {allowed}")]
     WrongUnit {
-        /// What was written.
+        /// The text as written.
         found: String,
-        /// What may be written.
+        /// Description of the valid values.
         allowed: String,
     },
     /// The number lies outside the range.
     #[error("{found} is outside {allowed}")]
     OutOfRange {
-        /// What was written.
+        /// The text as written.
         found: String,
         /// The range.
         allowed: String,

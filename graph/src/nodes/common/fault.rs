@@ -49,7 +49,7 @@ impl Node for Fault {
     fn adopt(&mut self, _old: &dyn Node) {}
 }
 
-#[expect(clippy::disallowed_methods, reason = "to be slow takes a clock; no node that is played has one")]
+#[expect(clippy::disallowed_methods, reason = "a slow fault needs a clock; no other node has one")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -219,7 +219,7 @@ fn no_call_hands_over_much_more_than_its_share() {
         let count = |samples: &[f64]| samples.iter().filter(|x| x.is_nan()).count();
         new.levels.iter().map(|level| count(&level.blocks) + count(level.history.as_flattened())).sum()
     };
-    // A group of lines goes over as a whole.
+    // A group of bins is copied as a whole.
     let group = |level: &level::Level| level.history.as_flattened().len() / level.groups();
     let most = 64 * handover::SHARE + new.levels.iter().map(group).max().unwrap_or(0);
     let whole = missing(&new);

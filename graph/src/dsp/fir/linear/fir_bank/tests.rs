@@ -79,7 +79,7 @@ fn filters_are_replaced_by_a_crossfade_of_their_outputs() {
     }
     assert!(!bank.is_fading());
     let (before, after) = (direct(&old, &inputs, 0), direct(&new, &inputs, 0));
-    // What comes in from the block at 768 on passes both filters; its output follows two blocks later.
+    // The input from the block at 768 on passes both filters; its output follows two blocks later.
     let (from, frames) = (768 + 2 * 256, 1_536);
     for n in 0..6_000_usize {
         let share = match n.checked_sub(from) {
