@@ -34,7 +34,7 @@ fn measure(rate: f64, input: &Channels) -> Measurement {
     let mut meters = Meters::new(rate, input.len());
     meters.add(input);
     meters.finish();
-    meters.look()
+    meters.measure()
 }
 
 #[track_caller]
@@ -77,7 +77,7 @@ fn a_meter_takes_no_more_room_for_years_of_every_level() {
     let mut meters = Meters::new(1_000.0, 1);
     for level in (-70..2_000).step_by(10) {
         meters.add(&sine(100.0, f64::from(level), 1_000.0, 1, 1_000));
-        meters.look();
+        meters.measure();
     }
     let bars = meters.loudness().histogram();
     near(bars.iter().sum(), 1.0, 1e-9, "all shares");
@@ -85,7 +85,7 @@ fn a_meter_takes_no_more_room_for_years_of_every_level() {
     // A loud sound leaves nothing behind in the windows that it has left.
     meters.add(&sine(100.0, -30.0, 1_000.0, 1, 20_000));
     near(
-        meters.look().shortterm,
+        meters.measure().shortterm,
         measure(1_000.0, &sine(100.0, -30.0, 1_000.0, 1, 20_000)).shortterm,
         0.01,
         "after",
@@ -139,7 +139,7 @@ fn whatever_the_signal_every_reading_is_a_number() {
         spectrum.add(&input);
         meters.finish();
         spectrum.finish();
-        let reading = meters.look();
+        let reading = meters.measure();
         for (row, value) in reading.all() {
             assert!(value.is_finite(), "{what}: {} is {value}", row.name);
             let is_level = matches!(row.unit, Unit::Dbfs | Unit::Lufs | Unit::Dbtp);
@@ -346,13 +346,13 @@ fn a_live_tap_counts_what_is_a_nan_and_a_high_number_is_none() {
     let mut planes = [[0.25; SUBBLOCK]; 2];
     (planes[0][3], planes[1][9]) = (f64::NAN, f64::INFINITY);
     probe.take(&planes, SUBBLOCK);
-    let reading = meters.look();
+    let reading = meters.measure();
     assert_eq!((reading.nonfinite, reading.peak), (2.0, 20.0 * 0.25_f64.log10()));
     let lines = meters.lines(&reading);
     assert!(lines.iter().any(|line| line.address == "/meter/input/nonfinite"));
     // An infinity for 32-bit floats, but no infinity.
     probe.take(&[[1e300; SUBBLOCK]; 2], SUBBLOCK);
-    let reading = meters.look();
+    let reading = meters.measure();
     assert_eq!(reading.nonfinite, 2.0);
     near(reading.peak, 770.64, 0.01, "peak");
 }

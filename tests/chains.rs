@@ -67,7 +67,7 @@ fn read(name: &str, out: &Channels) -> Measurement {
     let mut meters = Meters::new(RATE, 2);
     meters.add(&out.iter().map(|x| x[SETTLE * 48_000..].to_vec()).collect::<Vec<_>>());
     meters.finish();
-    let reading = meters.look();
+    let reading = meters.measure();
     println!(
         "{name:<16} I {:.2} LUFS, TP {:.2} dBTP, LRA {:.1} LU, PLR {:.1} LU",
         reading.integrated, reading.truepeak, reading.range, reading.plr
@@ -127,7 +127,7 @@ fn transparent_and_warm_leave_the_level() {
     let music = music();
     let mut meters = Meters::new(RATE, 2);
     meters.add(&music.iter().map(|x| x[SETTLE * 48_000..].to_vec()).collect::<Vec<_>>());
-    let before = meters.look().integrated;
+    let before = meters.measure().integrated;
     assert_reaches("transparent", &music, before, 0.05, -1.0);
     assert_reaches("warm", &music, before, 1.5, -1.0);
     // Driven hard, the ceiling still holds.
@@ -147,7 +147,7 @@ fn night_has_less_range_than_the_programme() {
     }
     let mut meters = Meters::new(RATE, 2);
     meters.add(&input.iter().map(|x| x[SETTLE * 48_000..].to_vec()).collect::<Vec<_>>());
-    let before = meters.look().range;
+    let before = meters.measure().range;
     let after = measure("night", &input).range;
     assert!(before > 15.0 && after < 0.6 * before, "{before:.1} LU before, {after:.1} LU after");
 }

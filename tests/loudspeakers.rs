@@ -109,7 +109,7 @@ fn ours(path: &Path) -> (u32, Vec<f64>) {
     let mut read = Vec::new();
     for turn in 0..input.len() {
         meters.add(&input.iter().map(|all| all[turn * TURN..(turn + 1) * TURN].to_vec()).collect::<Vec<_>>());
-        read.push(meters.look().momentary);
+        read.push(meters.measure().momentary);
     }
     (mask, read)
 }
@@ -244,7 +244,7 @@ fn without_a_mask_the_usual_layout_of_so_many_channels_is_taken() {
         // A live group, and any meter that is told nothing else.
         let mut meters = Meters::new(RATE as f64, channels);
         meters.add(&input.iter().map(|all| all[..TURN].to_vec()).collect::<Vec<_>>());
-        near(meters.look().momentary, wanted.1[0], 0.01, "a live group");
+        near(meters.measure().momentary, wanted.1[0], 0.01, "a live group");
     }
     // A mask of too few bits leaves the last channels without a place; one of too many has its last ones left over.
     for (mask, weights) in [(0x3, [1.0; 6]), (0x63f, [1.0, 1.0, 1.0, 0.0, 1.0, 1.0])] {

@@ -34,11 +34,11 @@ fn watch(rate: f64, input: &Channels, mut look: impl FnMut(f64, &Measurement)) -
     while from < input[0].len() {
         let to = (from + hop).min(input[0].len());
         meters.add(&input.iter().map(|x| x[from..to].to_vec()).collect::<Vec<_>>());
-        look(to as f64 / rate, &meters.look());
+        look(to as f64 / rate, &meters.measure());
         from = to;
     }
     meters.finish();
-    meters.look()
+    meters.measure()
 }
 
 fn measure(input: &Channels) -> Measurement {
@@ -315,14 +315,14 @@ fn correlation_and_balance_are_those_of_the_phases_and_levels() {
             |phase: f64| (0..48_000).map(|n| (TAU * n as f64 / 48.0 + phase).sin()).collect::<Vec<_>>();
         let mut meters = Meters::new(RATE, 2);
         meters.add(&[wave(0.0), wave(f64::to_radians(degrees))]);
-        near(meters.look().correlation, wanted, 0.01, &format!("{degrees} degrees"));
+        near(meters.measure().correlation, wanted, 0.01, &format!("{degrees} degrees"));
     }
     let mut input = sine(1_000.0, -12.0, RATE, 2, 48_000);
     input[1].iter_mut().for_each(|x| *x *= gain(4.0));
     let mut meters = Meters::new(RATE, 2);
     meters.add(&input);
-    near(meters.look().balance, 4.0, 0.001, "balance");
-    let silence = meters.look();
+    near(meters.measure().balance, 4.0, 0.001, "balance");
+    let silence = meters.measure();
     assert_eq!((silence.correlation, silence.balance, silence.peak), (0.0, 0.0, -120.0), "nothing since");
 }
 
@@ -336,7 +336,7 @@ fn levels_dc_and_clips_are_counted() {
         input[1][300..320].fill(-1.0);
         let mut meters = Meters::new(RATE, 2);
         meters.add(&input);
-        meters.look()
+        meters.measure()
     };
     near(reading.dc, -40.0, 0.01, "mean");
     assert_eq!(reading.clips, 2.0, "two samples in a row are no clip");
@@ -345,7 +345,7 @@ fn levels_dc_and_clips_are_counted() {
         let mut meters = Meters::new(RATE, 2);
         meters.add(&sine(1_000.0, -18.0, RATE, 2, 240_000));
         meters.finish();
-        meters.look()
+        meters.measure()
     };
     near(reading.rms, -21.01, 0.01, "RMS");
     near(reading.crest, 3.01, 0.01, "crest");

@@ -347,7 +347,8 @@ fn a_bad_chain_says_all_that_is_wrong() {
     assert_eq!(done.status.code(), Some(1));
     let error = String::from_utf8_lossy(&done.stderr);
     assert!(
-        error.contains("it takes 2 channels and is given 1") && error.contains("3 Hz has the wrong unit"),
+        error.contains("it needs 2 channels, and its input has 1")
+            && error.contains("3 Hz has the wrong unit"),
         "{error}"
     );
 }

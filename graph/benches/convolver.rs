@@ -1,5 +1,5 @@
-//! What long impulses cost at 64 frames: for each tick of the schedule the least time of some rounds, so that what else
-//! the machine does is left out; of those the mean and the worst, against the 1333 µs that a quantum lasts at 48 kHz.
+//! Cost of long impulse responses at 64 frames: for each tick of the schedule the shortest time of some rounds, which
+//! excludes other work of the machine; mean and worst of these, relative to the 1333 µs of a sub-block at 48 kHz.
 
 use basedrop::{Collector, Owned};
 use lacquer_graph::dsp::fir::convolution::{Convolution, Path, TICK};
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 const RATE: f64 = 48_000.0;
 
-/// Ticks after which the schedule begins anew.
+/// Ticks in a period of the schedule.
 const TICKS: usize = 256;
 const ROUNDS: usize = 40;
 
@@ -64,7 +64,7 @@ fn measure(name: &str, build: impl Fn() -> Convolution) {
             let began = now();
             convolution.process(&inputs, &mut outputs, TICK);
             let time = began.elapsed().as_secs_f64() * 1e6;
-            // Until the past is full there is less to do.
+            // Before the input history is full there is less to do.
             if round >= 40 {
                 *least = least.min(time);
             }
@@ -80,8 +80,8 @@ fn measure(name: &str, build: impl Fn() -> Convolution) {
     );
 }
 
-/// A swap between two chains with 10 s of true stereo each: every callback from the one in which it begins until the new chain
-/// is alone, against those before it.
+/// A swap between two chains with 10 s of true stereo each: the time of every callback from its beginning until it is
+/// done, compared with those before.
 fn measure_swap(name: &str, impulses: [&Arc<Data>; 2]) {
     let text = "nodes:\n  - convolver: {impulse: hall.wav}\n";
     let (spec, mistakes) = Spec::parse(text.as_bytes());
@@ -92,40 +92,40 @@ fn measure_swap(name: &str, impulses: [&Arc<Data>; 2]) {
     };
     let plans = impulses.map(plan);
     let mut collector = Collector::new();
-    let mut seat = Engine::for_files(&Io::stereo(), RATE);
-    seat.start(Owned::new(&collector.handle(), Chain::new(&plans[0], 0)));
+    let mut engine = Engine::for_files(&Io::stereo(), RATE);
+    engine.start(Owned::new(&collector.handle(), Chain::new(&plans[0], 0)));
     let input = noise(TICK);
-    let play = |seat: &mut Engine, least: &mut f64| {
-        seat.inputs().iter_mut().for_each(|plane| plane.copy_from_slice(&input));
+    let play = |engine: &mut Engine, least: &mut f64| {
+        engine.inputs().iter_mut().for_each(|plane| plane.copy_from_slice(&input));
         let mut is_done = false;
         let began = now();
-        seat.process(TICK, |event| is_done |= matches!(event, Event::OnAir { .. }));
+        engine.process(TICK, |event| is_done |= matches!(event, Event::OnAir { .. }));
         *least = least.min(began.elapsed().as_secs_f64() * 1e6);
         is_done
     };
-    (0..40 * TICKS).for_each(|_| _ = play(&mut seat, &mut f64::INFINITY.clone()));
+    (0..40 * TICKS).for_each(|_| _ = play(&mut engine, &mut f64::INFINITY.clone()));
     let (mut before, mut during) = (vec![f64::INFINITY; TICKS], Vec::new());
     let mut waited = 0;
     for round in 0..ROUNDS {
-        before.iter_mut().for_each(|least| _ = play(&mut seat, least));
+        before.iter_mut().for_each(|least| _ = play(&mut engine, least));
         let [from, to] = if round % 2 == 0 { [&plans[0], &plans[1]] } else { [&plans[1], &plans[0]] };
         let mut next = Chain::new(to, round as u64 + 1);
         next.follow(to, from);
         let next = Owned::new(&collector.handle(), next);
-        // To build it has emptied the caches, which does not happen on the audio thread.
-        (0..TICKS).for_each(|_| _ = play(&mut seat, &mut f64::INFINITY.clone()));
+        // Building the chain has emptied the caches, which does not happen on the audio thread.
+        (0..TICKS).for_each(|_| _ = play(&mut engine, &mut f64::INFINITY.clone()));
         let (mut at, mut is_done) = (0, false);
         let began = now();
-        seat.swap(next, 12_000, 3_840);
+        engine.swap(next, 12_000, 3_840);
         let adopted = began.elapsed().as_secs_f64() * 1e6;
-        // On to where the schedule begins anew, so that all rounds are alike.
+        // Continues to the beginning of a period, so that all rounds are alike.
         while !is_done || at % TICKS > 0 {
             if at == during.len() {
                 during.push(f64::INFINITY);
             }
             let was_done = is_done;
             let mut time = f64::INFINITY;
-            is_done |= play(&mut seat, &mut time);
+            is_done |= play(&mut engine, &mut time);
             during[at] = during[at].min(if at == 0 { adopted + time } else { time });
             at += 1;
             if is_done && !was_done {

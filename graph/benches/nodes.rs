@@ -1,5 +1,5 @@
-//! What each kind, a chain and a swap cost: time for one quantum of 64 stereo frames at 48 kHz, and so frames
-//! a second. One quantum lasts 1333 µs in real time.
+//! Cost of each node type, of chains and of a swap: time for a sub-block of 64 stereo frames at 48 kHz, and frames per
+//! second. A sub-block lasts 1333 µs in real time.
 
 use basedrop::{Collector, Owned};
 use divan::Bencher;
@@ -57,7 +57,7 @@ fn main() {
     divan::main();
 }
 
-/// The same in linear phase.
+/// The same with linear phase.
 fn linear(nodes: &str) -> String {
     nodes.replace("bands:", "phase: linear, bands:")
 }
@@ -71,7 +71,7 @@ fn plan(nodes: &str) -> Plan {
     }
 }
 
-/// Something loud enough for dynamics to work on.
+/// Noise loud enough for dynamics.
 fn input() -> [Plane; 2] {
     let mut planes = [[0.0; SUBBLOCK]; 2];
     let mut seed = 1_u64;
@@ -83,7 +83,7 @@ fn input() -> [Plane; 2] {
 }
 
 #[divan::bench(args = ["eq of 8 bands", "multiband of 3 bands"])]
-fn quantum_of_linear_phase(bencher: Bencher<'_, '_>, name: &str) {
+fn subblock_of_linear_phase(bencher: Bencher<'_, '_>, name: &str) {
     let nodes = NODES.iter().find(|(known, _)| *known == name).map_or("", |(_, nodes)| nodes);
     let mut chain = Chain::new(&plan(&linear(nodes)), 1);
     let (input, mut output) = (input(), [[0.0; SUBBLOCK]; 2]);
@@ -94,7 +94,7 @@ fn quantum_of_linear_phase(bencher: Bencher<'_, '_>, name: &str) {
 }
 
 #[divan::bench(args = NODES.iter().map(|(name, _)| *name))]
-fn quantum(bencher: Bencher<'_, '_>, name: &str) {
+fn subblock(bencher: Bencher<'_, '_>, name: &str) {
     let nodes = NODES.iter().find(|(known, _)| *known == name).map_or("", |(_, nodes)| nodes);
     let mut chain = Chain::new(&plan(nodes), 1);
     let (input, mut output) = (input(), [[0.0; SUBBLOCK]; 2]);
@@ -110,7 +110,7 @@ macro_rules! ready {
     };
 }
 
-/// The ready chains, as they are shipped.
+/// The ready chains, as shipped.
 const READY: &[(&str, &str)] = ready!(
     "apple",
     "broadcast-a85",
@@ -143,7 +143,8 @@ fn ready_chain(bencher: Bencher<'_, '_>, name: &str) {
     });
 }
 
-/// Every row `name` of a chain's only node moves to and fro; each quantum is a sample, so the slowest is told as well.
+/// Every row `name` of a chain's only node moves all the time; each sample is a sub-block, so the slowest is reported
+/// too.
 fn while_moving(bencher: Bencher<'_, '_>, nodes: &str, name: &str, [one, other]: [f64; 2]) {
     let plan = plan(nodes);
     let mut chain = Chain::new(&plan, 1);
@@ -165,7 +166,7 @@ fn eq_while_all_bands_move(bencher: Bencher<'_, '_>) {
     while_moving(bencher, EIGHT_BANDS, "gain", [0.0, 1.0]);
 }
 
-/// A filter is designed anew all the time, and faded to. To compare mean and worst: each sample is one quantum.
+/// A filter is always being designed or crossfaded to. Each sample is a sub-block, to compare mean and worst.
 #[divan::bench(sample_size = 1, sample_count = 10_000)]
 fn eq_of_linear_phase_while_all_bands_move(bencher: Bencher<'_, '_>) {
     while_moving(bencher, &linear(EIGHT_BANDS), "gain", [0.0, 1.0]);
@@ -182,23 +183,25 @@ fn multiband_of_linear_phase_while_all_splits_move(bencher: Bencher<'_, '_>) {
     while_moving(bencher, &linear(THREE_BANDS), "to", [200.0, 300.0]);
 }
 
-/// The quantum in which a swap begins: the newcomer adopts the state, and both chains play.
+/// The sub-block in which a swap begins: the new chain adopts the state, and both chains play.
 #[divan::bench]
-fn first_quantum_of_a_swap(bencher: Bencher<'_, '_>) {
+fn first_subblock_of_a_swap(bencher: Bencher<'_, '_>) {
     let collector = Collector::new();
     let plan = plan(MASTER);
-    let seat = || {
-        let mut seat = Engine::for_files(&Io::stereo(), RATE);
-        seat.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)));
-        seat.inputs().copy_from_slice(&input());
-        seat.process(SUBBLOCK, |_| {});
+    let engine = || {
+        let mut engine = Engine::for_files(&Io::stereo(), RATE);
+        engine.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)));
+        engine.inputs().copy_from_slice(&input());
+        engine.process(SUBBLOCK, |_| {});
         let mut next = Chain::new(&plan, 2);
         next.follow(&plan, &plan);
-        (seat, Owned::new(&collector.handle(), next))
+        (engine, Owned::new(&collector.handle(), next))
     };
-    bencher.counter(ItemsCount::new(SUBBLOCK)).with_inputs(seat).bench_local_values(|(mut seat, next)| {
-        seat.swap(next, 12_000, 3_840);
-        seat.process(SUBBLOCK, |_| {});
-        seat
-    });
+    bencher.counter(ItemsCount::new(SUBBLOCK)).with_inputs(engine).bench_local_values(
+        |(mut engine, next)| {
+            engine.swap(next, 12_000, 3_840);
+            engine.process(SUBBLOCK, |_| {});
+            engine
+        },
+    );
 }

@@ -1,5 +1,5 @@
-//! Kinds whose work is spread over several quanta, or cannot be: for each quantum of a passage the least time of some rounds,
-//! so that what else the machine does is left out; of those the mean and the worst.
+//! Node types whose work is spread over several sub-blocks, or cannot be: for each sub-block of a passage the shortest
+//! time of some rounds, which excludes other work of the machine; mean and worst of these.
 
 #![allow(clippy::disallowed_methods, reason = "a bench has a clock")]
 
@@ -8,8 +8,8 @@ use lacquer_graph::{Chain, Plane, SUBBLOCK, Spec};
 use std::f64::consts::TAU;
 use std::time::Instant;
 
-/// Quanta that are measured, after those until the past is full.
-const QUANTA: usize = 480;
+/// Sub-blocks that are measured, after those that fill the delays.
+const SUBBLOCKS: usize = 480;
 const BEFORE: usize = 480;
 const ROUNDS: usize = 20;
 
@@ -18,7 +18,7 @@ const EIGHT_BANDS: &str = "eq: {phase: linear, bands: [{freq: 30 Hz, shape: high
      {freq: 12 kHz, shape: highshelf, gain: 2 dB}]}";
 const THREE_BANDS: &str = "multiband: {phase: linear, bands: [{to: 200 Hz, threshold: -30 dB}, {to: 2 kHz, threshold: -30 dB}, {threshold: -30 dB}]}";
 
-/// A node, what it hears, and the rows that go from one value to another and back all the time.
+/// A node, its input, and rows that alternate between two values all the time.
 #[derive(Clone, Copy)]
 struct Case {
     name: &'static str,
@@ -27,7 +27,7 @@ struct Case {
     moves: Option<(&'static str, [f64; 2])>,
 }
 
-/// Noise without end.
+/// Endless noise.
 struct Seed(u64);
 
 impl Seed {
@@ -68,20 +68,20 @@ fn noise(seed: &mut Seed, _: usize) -> f64 {
     0.1 * seed.next()
 }
 
-/// Some tones whose levels rise and fall, and noise.
+/// Some tones with varying levels, and noise.
 fn programme(seed: &mut Seed, frame: usize) -> f64 {
     let turns = frame as f64 / 48_000.0;
     let tone = |n: f64| (TAU * 97.3 * n * turns).sin() / n * (1.5 + (TAU * n * turns).sin());
     (1..10).map(|n| 0.2 * tone(f64::from(n * n))).sum::<f64>() + 0.003 * seed.next()
 }
 
-/// Clicks of up to 20 samples, 250 a second at 48 kHz.
+/// Clicks of up to 20 samples, 250 per second at 48 kHz.
 fn crackle(seed: &mut Seed, frame: usize) -> f64 {
     let length = frame / 192 * 7 % 20 + 1;
     programme(seed, frame) + if frame % 192 < length { 0.8 * seed.next() } else { 0.0 }
 }
 
-/// The same with its peaks clipped.
+/// The same with clipped peaks.
 fn clipped(seed: &mut Seed, frame: usize) -> f64 {
     (2.0 * programme(seed, frame)).clamp(-0.5, 0.5)
 }
@@ -95,11 +95,11 @@ fn measure(case: &Case, channels: usize, rate: f64) {
         Ok(plan) => plan,
         Err(mistakes) => panic!("{mistakes:?}"),
     };
-    let mut least = [f64::INFINITY; QUANTA];
+    let mut least = [f64::INFINITY; SUBBLOCKS];
     for _ in 0..ROUNDS {
         play(case, &plan, channels, &mut least);
     }
-    let mean = least.iter().sum::<f64>() / QUANTA as f64;
+    let mean = least.iter().sum::<f64>() / SUBBLOCKS as f64;
     let worst = least.iter().copied().fold(0.0, f64::max);
     println!(
         "{:20} {channels} channels, {:3} kHz: mean {mean:6.1} µs, worst {worst:6.1} µs ({:.1} x), of {:.0} µs",
@@ -110,8 +110,8 @@ fn measure(case: &Case, channels: usize, rate: f64) {
     );
 }
 
-/// A round: every one is the same, from a new chain on.
-fn play(case: &Case, plan: &Plan, channels: usize, least: &mut [f64; QUANTA]) {
+/// A round: all are the same, each with a new chain.
+fn play(case: &Case, plan: &Plan, channels: usize, least: &mut [f64; SUBBLOCKS]) {
     let mut chain = Chain::new(plan, 1);
     let rows = |name: &str| -> Vec<usize> {
         let node_type = plan.nodes[0].node_type;
@@ -121,18 +121,18 @@ fn play(case: &Case, plan: &Plan, channels: usize, least: &mut [f64; QUANTA]) {
     let moves = case.moves.map(|(name, ends)| (rows(name), ends));
     let (mut seed, mut output) = (Seed(1), vec![[0.0; SUBBLOCK]; channels]);
     let mut input: Vec<Plane> = vec![[0.0; SUBBLOCK]; channels];
-    for quantum in 0..BEFORE + QUANTA {
+    for subblock in 0..BEFORE + SUBBLOCKS {
         for frame in 0..SUBBLOCK {
-            let sample = (case.sound)(&mut seed, quantum * SUBBLOCK + frame);
+            let sample = (case.sound)(&mut seed, subblock * SUBBLOCK + frame);
             input.iter_mut().for_each(|plane| plane[frame] = sample);
         }
         if let Some((rows, ends)) = &moves {
-            rows.iter().for_each(|row| chain.set(0, *row, ends[quantum % 2]));
+            rows.iter().for_each(|row| chain.set(0, *row, ends[subblock % 2]));
         }
         let began = Instant::now();
         chain.process(&input, &mut output, SUBBLOCK, None, |_| {});
         let time = began.elapsed().as_secs_f64() * 1e6;
-        if let Some(least) = quantum.checked_sub(BEFORE).map(|at| &mut least[at]) {
+        if let Some(least) = subblock.checked_sub(BEFORE).map(|at| &mut least[at]) {
             *least = least.min(time);
         }
     }

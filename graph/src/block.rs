@@ -1,8 +1,8 @@
-//! The samples of one quantum: planar f64, 1 to 8 channels.
+//! The samples of one sub-block: planar f64, 1 to 8 channels.
 
-/// Most frames that are processed at once.
+/// Largest number of frames that are processed at once.
 pub const SUBBLOCK: usize = 64;
-/// Most channels an edge carries.
+/// Largest number of channels of one connection.
 pub const MAX_CHANNELS: usize = 8;
 
 /// Highest sample that meters take as it comes: +2000 dBFS. Its square, and sums of such squares, are far from the end of f64.
@@ -11,10 +11,10 @@ pub(crate) const HIGHEST: f64 = 1e100;
 /// higher is no sound, and filters would ring from it for a second.
 pub const LOUDEST: f64 = 1e10;
 
-/// One channel of one quantum.
+/// One channel of one sub-block.
 pub type Plane = [f64; SUBBLOCK];
 
-/// `[audio]` What a node works on: its channels, in place, and its side-chain where it has one.
+/// `[audio]` The buffers of a node: its channels, processed in place, and its side-chain input, if it has one.
 pub struct Block<'a> {
     planes: &'a mut [Plane],
     key: Option<&'a [Plane]>,
@@ -28,22 +28,22 @@ impl<'a> Block<'a> {
         Self { planes, key, frames }
     }
 
-    /// How many frames there are.
+    /// Number of frames.
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// How many channels there are.
+    /// Number of channels.
     pub fn width(&self) -> usize {
         self.planes.len()
     }
 
-    /// Every channel, to be changed in place.
+    /// The samples of every channel, to be processed in place.
     pub fn channels(&mut self) -> impl Iterator<Item = &mut [f64]> {
         self.planes.iter_mut().map(|plane| &mut plane[..self.frames])
     }
 
-    /// One sample.
+    /// One sample, to be processed in place.
     #[inline]
     pub fn at(&mut self, channel: usize, frame: usize) -> &mut f64 {
         &mut self.planes[channel][frame]
@@ -57,17 +57,17 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// Whether there is a side-chain.
+    /// Whether a side-chain input is connected.
     pub fn has_key(&self) -> bool {
         self.key.is_some()
     }
 
-    /// How many channels the detector hears: those of the side-chain, or else the block's own.
+    /// Number of channels of the detector signal: the side-chain input, or else the block itself.
     pub(crate) fn key_width(&self) -> usize {
         self.key.map_or(self.planes.len(), <[Plane]>::len)
     }
 
-    /// One sample of what the detector hears.
+    /// One sample of the detector signal.
     #[inline]
     pub fn key(&self, channel: usize, frame: usize) -> f64 {
         match self.key {
@@ -77,10 +77,10 @@ impl<'a> Block<'a> {
     }
 }
 
-/// `[audio]` A sample for who takes 32-bit floats: the nearest of them, never an infinity for a number.
+/// `[audio]` Converts a sample to the nearest 32-bit float. A finite sample never becomes infinite.
 #[inline]
 pub fn to_f32(sample: f64) -> f32 {
     const MOST: f64 = f32::MAX as f64;
-    // A NaN and an infinity stay what they are: they have been caught where they came from, or are to be counted.
+    // NaN and infinity pass unchanged: the caller has removed them already, or counts them.
     if sample.is_finite() { sample.clamp(-MOST, MOST) as f32 } else { sample as f32 }
 }

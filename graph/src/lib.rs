@@ -1,8 +1,8 @@
-//! The signal: what a chain file means, and what it does to the sound.
+//! The signal: chain files, plans, and the processing of sound.
 //!
 //! ```text
-//!  yaml -> spec -> plan -> chain -> engine (swap)        chain: nodes/* on dsp/*
-//!  [control side] ..........| [audio side]
+//!  yaml -> spec -> plan -> chain -> engine (swap)      chain: nodes/* on dsp/*
+//!  [control side] .......| [audio side]
 //! ```
 //!
 //! From YAML text to samples:

@@ -8,32 +8,33 @@ use crate::reading::{Reading, Readings};
 use std::any::Any;
 use std::sync::Arc;
 
-/// `[audio]` The half that makes sound. Built by the control side, then owned by the audio thread.
+/// `[audio]` The half that processes sound. Built on the control side, then owned by the audio thread.
 pub trait Node: Any + Send {
-    /// `[audio]` Processes 1 to [`crate::SUBBLOCK`] frames in place. The result must not depend on how the
-    /// signal was cut into blocks.
+    /// `[audio]` Processes 1 to [`crate::SUBBLOCK`] frames in place. The result must not depend on the sizes of the
+    /// blocks into which the signal is cut.
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings);
 
-    /// `[audio]` Forgets the past: afterwards the node sounds as if it were new.
+    /// `[audio]` Clears the state: afterwards the node sounds the same as a new one.
     fn reset(&mut self);
 
-    /// `[audio]` Takes over the state of the node that it follows in a swap, if that is of its own shape.
-    /// A copy of bounded cost; nothing is allocated or freed.
+    /// `[audio]` Copies the state of the node that it replaces in a swap, if both have the same structure.
+    /// The cost is bounded; nothing is allocated or freed.
     fn adopt(&mut self, old: &dyn Node);
 
-    /// `[audio]` Goes on with what is too much for [`Self::adopt`], after `_frames` more that both nodes have played, and gives
-    /// how many frames it takes yet, at least. Called after each quantum until it takes none; the swap's fade waits for it.
+    /// `[audio]` Copies more of the state, where it is too large for one call of [`Self::adopt`]. Both nodes have played
+    /// `_frames` frames since the previous call. Returns the least number of frames until the copy is complete. Called after
+    /// each sub-block until that is 0; the fade of the swap waits for it.
     fn adopt_more(&mut self, _old: &dyn Node, _frames: usize) -> usize {
         0
     }
 }
 
-/// `old` as a node of type `N`, for [`Node::adopt`].
+/// `[audio]` `old` as a node of type `N`, for [`Node::adopt`]; `None` if it has another type.
 pub fn same<N: Node>(old: &dyn Node) -> Option<&N> {
     (old as &dyn Any).downcast_ref()
 }
 
-/// `[audio]` A node's live values: one ramp a row, the base rows first, then each part's.
+/// `[audio]` Current parameter values of a node: one ramp for each row, first the base rows, then those of each part.
 #[derive(Clone, Copy)]
 pub struct Params<'a> {
     ramps: &'a [Ramp],
@@ -43,24 +44,25 @@ pub struct Params<'a> {
 }
 
 impl<'a> Params<'a> {
-    /// The values behind `ramps`, of a kind with `base` rows and `part` rows a part; `moving` unless all rest.
+    /// The values of `ramps`, for a node type with `base` rows, and `part` rows in each part. `moving` is false if no
+    /// ramp is moving.
     pub fn new(ramps: &'a [Ramp], base: usize, part: usize, moving: bool) -> Self {
         Self { ramps, base, part, moving }
     }
 
-    /// A copy of the row's ramp, to be ticked once a frame; the chain moves the real one on.
+    /// A copy of the row's ramp, to be advanced once per frame; the chain advances the original.
     #[inline]
     pub fn ramp(&self, row: &Param) -> Ramp {
         self.ramps[row.slot]
     }
 
-    /// The row's value at the start of the block, where a node needs no more than that.
+    /// The row's value at the start of the block.
     #[inline]
     pub fn value(&self, row: &Param) -> f64 {
         self.ramps[row.slot].value()
     }
 
-    /// Whether any of these values is under way.
+    /// Whether any of these values is moving.
     pub(crate) fn are_moving(&self) -> bool {
         self.moving && self.ramps.iter().any(Ramp::is_moving)
     }
@@ -72,34 +74,34 @@ impl<'a> Params<'a> {
     }
 }
 
-/// How a kind's channels go in and out.
+/// Input and output channels of a node type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ports {
-    /// As many out as in, 1 to 8.
+    /// As many outputs as inputs, 1 to 8.
     Through,
-    /// Two in, two out.
+    /// Two inputs, two outputs.
     Stereo,
-    /// Nothing in; the row with this slot says how many out.
+    /// No input; the row with this slot gives the number of outputs.
     Source(usize),
-    /// The row with this slot says how many out; at its bottom, as many as in. One channel is spread to
-    /// all, all are averaged to one.
+    /// The row with this slot gives the number of outputs; its lowest value means as many as inputs. One input is
+    /// copied to all outputs; several inputs are averaged to one output.
     Remix(usize),
 }
 
-/// The numbered parts of a kind, such as the bands of an equaliser.
+/// The numbered parts of a node type, such as the bands of an equaliser.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts {
-    /// Name of one in an address: `/node/tone/band/1/gain`.
+    /// Name of one part in an address: `/node/tone/band/1/gain`.
     pub name: &'static str,
     /// Name of the list in a file: `bands`.
     pub list: &'static str,
-    /// The rows of each.
+    /// The parameter table of each part.
     pub rows: &'static [Param],
-    /// How many there must be.
+    /// Smallest number of parts.
     pub least: usize,
-    /// How many there may be.
+    /// Largest number of parts.
     pub most: usize,
-    /// The row that the last of them has not, such as the upper edge of the highest band.
+    /// The row that the last part lacks, such as the upper edge of the highest band.
     pub last_lacks: Option<&'static str>,
     /// The base row that names one of the bands which these parts divide; there is one more of them than there are parts.
     pub picked_by: Option<&'static str>,
@@ -112,7 +114,7 @@ impl Parts {
     }
 }
 
-/// What a node is built for.
+/// Everything a node is built from: sample rate, channels, values and data.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
     /// Sample rate in Hz.
@@ -121,18 +123,18 @@ pub struct Setup<'a> {
     pub channels: usize,
     /// Channels of the side-chain, or `channels` where there is none.
     pub(crate) key_channels: usize,
-    /// Unit values of all rows: the base rows, then each part's.
+    /// Unit values of all rows: the base rows, then those of each part.
     pub values: &'a [f64],
-    /// How many parts there are.
+    /// Number of parts.
     pub parts: usize,
-    /// What its texts stand for, one each; `None` where nothing is written.
+    /// The data of each text setting; `None` where the text is empty.
     pub data: &'a [Option<Arc<Data>>],
-    /// How many base rows and part rows the kind has.
+    /// Numbers of base rows and of part rows of the node type.
     shape: (usize, usize),
 }
 
 impl<'a> Setup<'a> {
-    /// What a node of `kind` is built for.
+    /// The setup of a node of type `node_type`.
     pub fn new(
         node_type: &NodeType,
         sample_rate: f64,
@@ -156,7 +158,7 @@ impl<'a> Setup<'a> {
         self.values[self.shape.0 + index * self.shape.1 + row.slot]
     }
 
-    /// The impulse that text `at` stands for.
+    /// The impulse response of text setting `at`.
     pub fn impulse(&self, at: usize) -> Option<&'a Impulse> {
         match self.data.get(at)?.as_deref()? {
             Data::Impulse(impulse) => Some(impulse),
@@ -164,7 +166,7 @@ impl<'a> Setup<'a> {
         }
     }
 
-    /// The profile that text `at` stands for.
+    /// The noise profile of text setting `at`.
     pub fn profile(&self, at: usize) -> Option<&'a Profile> {
         match self.data.get(at)?.as_deref()? {
             Data::Profile(profile) => Some(profile),
@@ -172,7 +174,7 @@ impl<'a> Setup<'a> {
         }
     }
 
-    /// Frames in `ms` milliseconds, rounded.
+    /// `ms` milliseconds in frames, rounded.
     pub fn frames(&self, ms: f64) -> usize {
         (ms * self.sample_rate / 1000.0).round() as usize
     }
@@ -224,21 +226,21 @@ impl Workload {
 pub struct NodeType {
     /// Its name in files.
     pub name: &'static str,
-    /// One sentence for people.
+    /// Help text: one sentence.
     pub help: &'static str,
-    /// Its table, in slot order.
+    /// Its parameter table, in slot order.
     pub rows: &'static [Param],
     /// Its numbered parts, if it has any.
     pub parts: Option<&'static Parts>,
     /// Its text settings.
     pub texts: &'static [Text],
-    /// How its channels go.
+    /// Its input and output channels.
     pub ports: Ports,
-    /// Whether it takes a side-chain by `key:`.
+    /// Whether it has a side-chain input (`key:`).
     pub has_key: bool,
-    /// What it reports.
+    /// Its readings.
     pub readings: &'static [Reading],
-    /// Frames from input to output: a matter of settings alone, so constant for the life of a node.
+    /// Frames from input to output. It depends on settings only, so it is constant for the life of a node.
     pub latency: fn(&Setup<'_>) -> usize,
     /// Builds the audio half.
     pub build: fn(&Setup<'_>) -> Box<dyn Node>,
@@ -276,8 +278,7 @@ impl PartialEq for NodeType {
 }
 
 impl NodeType {
-    /// A kind with one table, as many channels out as in, no latency, no side-chain, nothing to report. Its facts for the laws
-    /// are those of a short filter: it settles within 0.1 s, learns nothing, and treats all channels alike.
+    /// A type with one table, as many output as input channels, no latency, no side-chain input and no readings.
     pub const fn new(
         name: &'static str,
         help: &'static str,
@@ -308,39 +309,39 @@ impl NodeType {
         }
     }
 
-    /// Gives the kind numbered parts.
+    /// Adds numbered parts.
     pub const fn parts(mut self, parts: &'static Parts) -> Self {
         assert_slots(parts.rows);
         self.parts = Some(parts);
         self
     }
 
-    /// Gives the kind text settings.
+    /// Adds text settings.
     pub const fn texts(mut self, texts: &'static [Text]) -> Self {
         self.texts = texts;
         self
     }
 
-    /// Sets how its channels go.
+    /// Sets its input and output channels.
     pub const fn ports(mut self, ports: Ports) -> Self {
         self.ports = ports;
         self
     }
 
-    /// Lets the kind take a side-chain.
+    /// Adds a side-chain input.
     pub const fn key(mut self) -> Self {
         self.has_key = true;
         self
     }
 
-    /// Sets what it reports.
+    /// Sets its readings.
     pub const fn readings(mut self, readings: &'static [Reading]) -> Self {
-        assert!(readings.len() <= crate::reading::MAX_READINGS, "more readings than a meter holds");
+        assert!(readings.len() <= crate::reading::MAX_READINGS, "more readings than a report holds");
         self.readings = readings;
         self
     }
 
-    /// Sets how its latency follows from its settings.
+    /// Sets the function that computes its latency from its settings.
     pub const fn latency(mut self, latency: fn(&Setup<'_>) -> usize) -> Self {
         self.latency = latency;
         self
@@ -413,12 +414,12 @@ impl NodeType {
         self.parts.map_or(&[], |parts| parts.rows)
     }
 
-    /// How many rows a node with `parts` parts has.
+    /// Number of rows of a node with `parts` parts.
     pub fn row_count(&self, parts: usize) -> usize {
         self.rows.len() + parts * self.part_rows().len()
     }
 
-    /// The table row behind row `index` of a node.
+    /// The table row of row `index` of a node.
     pub fn row(&self, index: usize) -> Option<&'static Param> {
         match index.checked_sub(self.rows.len()) {
             None => self.rows.get(index),
@@ -426,7 +427,7 @@ impl NodeType {
         }
     }
 
-    /// Unit values of all rows of a node with `parts` parts, where nothing was written.
+    /// Default unit values of all rows of a node with `parts` parts.
     pub fn defaults(&self, parts: usize) -> Vec<f64> {
         (0..self.row_count(parts)).filter_map(|i| self.row(i)).map(|row| row.default).collect()
     }

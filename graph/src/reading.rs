@@ -1,10 +1,9 @@
-//! Readings: what a node or a tap measures. A row holds for one of them on every surface: its name, its unit, how
-//! people read it, how several become one.
+//! Readings: the values that a node reports, such as gain reduction.
 
 use crate::param::text::{PROFILE_BANDS, Profile};
 use crate::param::{Unit, gain_to_db};
 
-/// Most readings of one node type.
+/// Largest number of readings of a node type.
 pub const MAX_READINGS: usize = 8;
 /// Below this a level is sent as this, in dB: silence.
 pub const FLOOR: f64 = -120.0;
@@ -18,9 +17,9 @@ const BANDS_A_REPORT: usize = 20;
 pub struct Reading {
     /// Its name in addresses.
     pub name: &'static str,
-    /// The unit in which it is sent. A node reports a `Gain` as a linear factor, everything else in its unit.
+    /// Its unit; a `Gain` is reported as a linear factor.
     pub unit: Unit,
-    /// One sentence for people.
+    /// Help text: one sentence.
     pub help: &'static str,
     /// Decimals that people read.
     pub decimals: u8,
@@ -49,7 +48,7 @@ pub enum Combine {
     /// The highest, as of peaks.
     Highest,
     /// The lowest, as of gain reductions.
-    Lowest,
+    SlidingMinimum,
 }
 
 impl Combine {
@@ -58,15 +57,15 @@ impl Combine {
         match self {
             Combine::Newest => later,
             Combine::Highest => earlier.max(later),
-            Combine::Lowest => earlier.min(later),
+            Combine::SlidingMinimum => earlier.min(later),
         }
     }
 }
 
-/// Gain reduction: what most dynamics report.
+/// Gain reduction: the reading of most dynamics processors.
 pub const REDUCTION: Reading =
     Reading::new("reduction", Unit::Gain, "Largest gain reduction since the last report.")
-        .combine(Combine::Lowest)
+        .combine(Combine::SlidingMinimum)
         .scale(0.0, -24.0);
 
 impl Reading {
@@ -148,16 +147,16 @@ pub struct Readings {
     learned: Learned,
 }
 
-/// What a node has learned, and how much of it is told.
+/// A learned profile, and the part of it that is already reported.
 #[derive(Clone, Copy, Debug)]
 struct Learned {
-    /// Levels of the bands, in dBFS; NaN where there is none to tell.
+    /// Levels of the bands, in dBFS; NaN where there is none.
     levels: [f64; PROFILE_BANDS],
-    /// The first band that is not told yet; none is left at [`PROFILE_BANDS`].
+    /// The first band that is not reported yet; [`PROFILE_BANDS`] when all are.
     next: usize,
 }
 
-/// What a node reports.
+/// One item of a report.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Report {
     /// The value of a reading, or that there is no longer one.
@@ -174,23 +173,22 @@ impl Default for Readings {
 }
 
 impl Readings {
-    /// Notes a value of reading `slot` of which the lowest is reported. NaN is none.
+    /// `[audio]` Records a value of reading `slot`. The lowest value since the last report is reported.
     #[inline]
     pub fn low(&mut self, slot: usize, value: f64) {
         // The least of a number and a NaN is the number.
         self.values[slot] = self.values[slot].min(value);
     }
 
-    /// Notes a value of reading `slot` of which the newest is reported. NaN is none.
+    /// `[audio]` Records a value of reading `slot`. The newest value is reported.
     #[inline]
     pub fn now(&mut self, slot: usize, value: f64) {
         self.values[slot] = value;
     }
 
-    /// Notes what was learned of band `band` of the node's profile: `level` in dBFS. Once all bands were noted, in
-    /// one call of `process` or in several, they become the text of the node's profile, without the chain being
-    /// rebuilt. Gives the level as it is kept, rounded: with that, the node sounds as it will when it is built
-    /// from the text.
+    /// `[audio]` Records the learned level of band `band` of the node's profile, in dBFS. When all bands are recorded,
+    /// in one call of `process` or in several, they become the text of the node's profile; the chain is not rebuilt.
+    /// Returns the level rounded as in the text. A node that uses it sounds the same as one built from the text.
     pub fn learned(&mut self, band: usize, level: f64) -> f64 {
         let level = Profile::level(level);
         if let Some(noted) = self.learned.levels.get_mut(band) {
@@ -200,15 +198,15 @@ impl Readings {
         level
     }
 
-    /// Takes the report. A node that is not heard has no readings. That a reading is gone is reported each time, so
-    /// that a queue without room loses it for a moment only.
-    pub(crate) fn take(&mut self, is_heard: bool, mut tell: impl FnMut(Report)) {
+    /// Passes the report to `emit` and clears it. A node that is not active has no readings. That a reading is gone is
+    /// reported each time, so a full queue loses it for a moment only.
+    pub(crate) fn take(&mut self, is_active: bool, mut emit: impl FnMut(Report)) {
         for (slot, (value, reported)) in self.values.iter_mut().zip(&mut self.reported).enumerate() {
             let value = std::mem::replace(value, f64::NAN);
-            let value = (is_heard && value.is_finite()).then_some(value);
+            let value = (is_active && value.is_finite()).then_some(value);
             *reported |= value.is_some();
             if *reported {
-                tell(Report::Reading(slot, value));
+                emit(Report::Reading(slot, value));
             }
         }
         let from = self.learned.next;
@@ -216,7 +214,7 @@ impl Readings {
         for band in from..self.learned.next {
             let level = self.learned.levels[band];
             if level.is_finite() {
-                tell(Report::Learned(band, level));
+                emit(Report::Learned(band, level));
             }
         }
     }

@@ -86,7 +86,7 @@ fn measure(file: &Path, source: &mut Source, slope: f64) -> Result<Measured, Fil
     bar.finish_and_clear();
     meters.finish();
     spectrum.finish();
-    let mut reading = meters.look();
+    let mut reading = meters.measure();
     // Of a file the highest are meant, and against these its true peak.
     (reading.momentary, reading.shortterm) = (reading.maxmomentary, reading.maxshortterm);
     reading.psr = if reading.shortterm > FLOOR { reading.truepeak - reading.shortterm } else { 0.0 };

@@ -184,7 +184,7 @@ fn render(
     while let Some(planes) = source.next()? {
         let frames = planes.first().map_or(0, Vec::len);
         // What it cannot take, the chain's own guard replaces in the same way.
-        let planes = &*intake.take(planes);
+        let planes = &*intake.accept(planes);
         for from in (0..frames).step_by(CHUNK) {
             if interrupted.load(Ordering::Relaxed) {
                 return Err(Failure::Interrupted);

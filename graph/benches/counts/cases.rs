@@ -1,4 +1,4 @@
-//! What is counted: a case is made ready, and then played once between two marks.
+//! The cases that are counted: each is prepared, and then played once between two marks.
 
 use basedrop::{Collector, Owned};
 use lacquer_graph::nodes::CATALOGUE;
@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 const RATE: f64 = 48_000.0;
-/// Quanta that a chain plays before it is counted, and those that are counted: whole turns of everything that takes turns.
+/// Sub-blocks that a chain plays before the count, and during it: whole periods of all periodic work.
 const BEFORE: usize = 32;
 const COUNTED: usize = 256;
 
@@ -22,13 +22,13 @@ macro_rules! ready {
 /// Ready chains.
 const READY: &[(&str, &str)] = ready!("streaming", "podcast", "vinyl-transfer");
 
-/// What is counted, and the name that it has in the figures.
+/// A case, and its name in the figures.
 pub struct Case {
     pub name: String,
     pub play: Box<dyn Fn()>,
 }
 
-/// All of them, in the order in which they are played.
+/// All cases, in the order in which they are played.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |name: String, play: Box<dyn Fn()>| cases.push(Case { name, play });
@@ -49,7 +49,7 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// What is counted: callgrind counts while this runs, and writes its counts down at the end.
+/// Runs what is counted: callgrind counts during this function, and writes its counts at the end.
 #[inline(never)]
 fn counted(work: &mut dyn FnMut()) {
     work();
@@ -66,7 +66,7 @@ fn plan(yaml: &str) -> Plan {
     Plan::with(&spec, &Io::stereo(), RATE, &hall).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
 }
 
-/// Noise without end, from -1 to 1.
+/// Endless noise from -1 to 1.
 fn noise() -> impl Iterator<Item = f64> {
     let seeds = std::iter::successors(Some(1_u64), |seed| {
         Some(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
@@ -74,10 +74,10 @@ fn noise() -> impl Iterator<Item = f64> {
     seeds.map(|seed| (seed >> 40) as f64 / (1 << 23) as f64 - 1.0)
 }
 
-/// Quanta of a tone and noise that come and go, so that dynamics have work.
+/// Sub-blocks of a tone and noise whose level changes, so that dynamics have work.
 fn input() -> Vec<[Plane; 2]> {
     let mut noise = noise();
-    let quantum = |at: usize| {
+    let subblock = |at: usize| {
         let level = [1.0, 0.1, 0.5, 0.02][at / 16 % 4];
         let mut planes = [[0.0; SUBBLOCK]; 2];
         for frame in 0..SUBBLOCK {
@@ -88,10 +88,10 @@ fn input() -> Vec<[Plane; 2]> {
         }
         planes
     };
-    (0..BEFORE + COUNTED).map(quantum).collect()
+    (0..BEFORE + COUNTED).map(subblock).collect()
 }
 
-/// A chain plays; a row of that name moves to and fro in all parts of its first node.
+/// Plays a chain; the rows of the given name move in all parts of its first node.
 fn play(yaml: &str, moving: Option<&str>) {
     let plan = plan(yaml);
     let mut chain = Chain::new(&plan, 1);
@@ -99,42 +99,42 @@ fn play(yaml: &str, moving: Option<&str>) {
         |row: &usize| plan.nodes[0].node_type.row(*row).is_some_and(|row| moving == Some(row.name));
     let rows: Vec<usize> = (0..plan.nodes[0].values.len()).filter(is_moving).collect();
     let (input, mut output) = (input(), [[0.0; SUBBLOCK]; 2]);
-    let mut quantum = |at: usize| {
+    let mut subblock = |at: usize| {
         rows.iter().for_each(|row| chain.set(0, *row, if at / 8 % 2 == 0 { 0.0 } else { 1.0 }));
         chain.process(black_box(&input[at]), &mut output, SUBBLOCK, None, |_| {});
         black_box(&output);
     };
-    (0..BEFORE).for_each(&mut quantum);
-    counted(&mut || (BEFORE..BEFORE + COUNTED).for_each(&mut quantum));
+    (0..BEFORE).for_each(&mut subblock);
+    counted(&mut || (BEFORE..BEFORE + COUNTED).for_each(&mut subblock));
 }
 
-/// From the quantum in which a swap begins until the new chain is alone.
+/// Plays a swap, from the sub-block in which it begins until it is done.
 fn swap(from: &str, to: &str) {
     let collector = Collector::new();
     let plans = [from, to].map(plan);
-    let mut seat = Engine::for_files(&Io::stereo(), RATE);
-    seat.start(Owned::new(&collector.handle(), Chain::new(&plans[0], 1)));
+    let mut engine = Engine::for_files(&Io::stereo(), RATE);
+    engine.start(Owned::new(&collector.handle(), Chain::new(&plans[0], 1)));
     let mut next = Chain::new(&plans[1], 2);
     next.follow(&plans[1], &plans[0]);
     let mut next = Some(Owned::new(&collector.handle(), next));
     let input = input();
-    let mut quantum = |at: usize| {
+    let mut subblock = |at: usize| {
         if let Some(next) = next.take_if(|_| at == BEFORE) {
-            seat.swap(next, 4_800, 3_840);
+            engine.swap(next, 4_800, 3_840);
         }
-        seat.inputs().copy_from_slice(&input[at]);
-        seat.process(SUBBLOCK, |_| {});
+        engine.inputs().copy_from_slice(&input[at]);
+        engine.process(SUBBLOCK, |_| {});
     };
-    (0..BEFORE).for_each(&mut quantum);
-    counted(&mut || (BEFORE..BEFORE + COUNTED).for_each(&mut quantum));
+    (0..BEFORE).for_each(&mut subblock);
+    counted(&mut || (BEFORE..BEFORE + COUNTED).for_each(&mut subblock));
 }
 
-/// A chain file is read and planned, often: once is little beside what the allocator does now and then.
+/// Reads and plans a chain file many times: a single time would depend on the allocator too much.
 fn plans(yaml: &str) {
     counted(&mut || (0..64).for_each(|_| drop(black_box(plan(black_box(yaml))))));
 }
 
-/// A chain is built.
+/// Builds a chain.
 fn build(yaml: &str) {
     let plan = plan(yaml);
     let mut chain = None;

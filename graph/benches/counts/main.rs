@@ -1,8 +1,9 @@
-//! Instructions, counted: what each node type, some ready chains, a swap, a plan and a build take, against approved figures.
+//! Counted instructions of each node type, some ready chains, a swap, a plan and a build, compared with approved
+//! figures.
 //!
-//! `make bench-counts` runs it. It runs itself again under Valgrind's callgrind, which counts the same for the same code,
-//! however busy the machine is. Valgrind knows no AVX-512, so it is the code for AVX2 that is counted, as developers
-//! build it: optimised, with the checks of development.
+//! `make bench-counts` runs it. It runs itself again under Valgrind's callgrind, which gives the same counts for the
+//! same code, however busy the machine is. Valgrind does not support AVX-512, so the code for AVX2 is counted, in the
+//! development build: optimised, with the checks of development.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a count that fails has failed")]
 #![allow(clippy::disallowed_methods, reason = "figures are in a file")]
@@ -14,9 +15,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// Where the approved figures are.
+/// The file of approved figures.
 const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/counts.txt");
-/// How much worse a figure may be, in percent; as much better, and it should be renewed.
+/// Largest increase of a figure in percent; after a decrease by more than that, the figures should be renewed.
 const ALLOWED: f64 = 3.0;
 
 fn main() -> ExitCode {
@@ -34,11 +35,11 @@ fn main() -> ExitCode {
     compare(&fs::read_to_string(FIGURES).unwrap(), &place, &counts)
 }
 
-/// Plays all cases under callgrind, and reads what it counted of each.
+/// Plays all cases under callgrind, and reads the count of each.
 fn count() -> Vec<(String, u64)> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("counts-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    // A mark is a function: entered, callgrind counts; left, it writes a file with the next number.
+    // A mark is a function: callgrind counts inside it, and writes a file with the next number at its end.
     let status = Command::new("valgrind")
         .args([
             "--tool=callgrind",
@@ -61,7 +62,7 @@ fn count() -> Vec<(String, u64)> {
     counts
 }
 
-/// What the counts depend on beside our code.
+/// The environment that the counts depend on, besides the code.
 fn place() -> [String; 4] {
     let first = |command: &str, arg: &str| {
         let out = Command::new(command).arg(arg).output();
@@ -85,7 +86,7 @@ fn place() -> [String; 4] {
 }
 
 fn text(place: &[String], counts: &[(String, u64)]) -> String {
-    let mut text = "# Instructions that each bench of graph/benches/counts takes: the nodes and chains for 256 quanta of 64 frames\n\
+    let mut text = "# Instructions that each bench of graph/benches/counts takes: the nodes and chains for 256 sub-blocks of 64 frames\n\
                     # in stereo. `make bench-counts` compares, `make bench-counts APPROVE=1` renews. The counts hold where these hold:\n"
         .to_owned();
     place.iter().for_each(|line| _ = writeln!(text, "{line}"));
@@ -116,7 +117,9 @@ fn compare(approved: &str, place: &[String], counts: &[(String, u64)]) -> ExitCo
     let elsewhere: Vec<_> =
         place.iter().filter(|line| !approved.lines().any(|known| known == *line)).collect();
     if !elsewhere.is_empty() {
-        println!("nothing is judged: the approved figures are of another place, for here are {elsewhere:?}");
+        println!(
+            "no comparison: the approved figures are for another environment; this one has {elsewhere:?}"
+        );
         return ExitCode::SUCCESS;
     }
     let renew = "`make bench-counts APPROVE=1` renews the figures";
@@ -126,9 +129,6 @@ fn compare(approved: &str, place: &[String], counts: &[(String, u64)]) -> ExitCo
     if worse.is_empty() {
         return ExitCode::SUCCESS;
     }
-    println!(
-        "worse by more than {ALLOWED} %: {}; where that is the price of something, {renew}",
-        worse.join(", ")
-    );
+    println!("worse by more than {ALLOWED} %: {}; if that is intended, {renew}", worse.join(", "));
     ExitCode::FAILURE
 }

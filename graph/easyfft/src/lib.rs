@@ -1,5 +1,5 @@
-//! Stands in for the crate easyfft, by which nnnoiseless transforms: that one plans and allocates at the first transform on
-//! every thread, this one when a spectrum is built. Only what nnnoiseless calls is here.
+//! Replaces the crate easyfft, which nnnoiseless uses for its transforms: that crate plans and allocates at the first
+//! transform on every thread, this one when a spectrum is built. It has only what nnnoiseless calls.
 
 pub use realfft::num_complex;
 
@@ -18,10 +18,10 @@ pub mod dyn_size {
         use std::ops::{Deref, MulAssign};
         use std::sync::Arc;
 
-        /// Room on the stack for what a transform works in: that many numbers.
+        /// Size of the scratch memory on the stack, in numbers.
         const ROOM: usize = 1024;
 
-        /// A spectrum, and how it is made and turned back.
+        /// A spectrum, with the plans of its transform and of the inverse.
         #[derive(Clone)]
         pub struct DynRealDft<T> {
             lines: Box<[Complex<T>]>,
@@ -30,11 +30,11 @@ pub mod dyn_size {
         }
 
         impl<T: FftNum> DynRealDft<T> {
-            /// A spectrum of `size` samples: the line of 0 Hz and the others.
+            /// A spectrum of `size` samples: the bin of 0 Hz and the others.
             ///
             /// # Panics
             ///
-            /// Where `size` is not that of the lines, or too large to be worked on without allocating.
+            /// If `size` does not match the number of bins, or is too large for a transform without allocation.
             pub fn new(offset: T, lines: &[Complex<T>], size: usize) -> Self {
                 let mut planner = RealFftPlanner::new();
                 let (forward, inverse) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
@@ -44,22 +44,22 @@ pub mod dyn_size {
                 Self { lines: lines.collect(), forward, inverse }
             }
 
-            /// The line of 0 Hz.
+            /// The bin of 0 Hz.
             pub fn get_offset(&self) -> &T {
                 &self.lines[0].re
             }
 
-            /// The same, to be changed.
+            /// The same, mutable.
             pub fn get_offset_mut(&mut self) -> &mut T {
                 &mut self.lines[0].re
             }
 
-            /// The other lines.
+            /// The other bins.
             pub fn get_frequency_bins(&self) -> &[Complex<T>] {
                 &self.lines[1..]
             }
 
-            /// The same, to be changed.
+            /// The same, mutable.
             pub fn get_frequency_bins_mut(&mut self) -> &mut [Complex<T>] {
                 &mut self.lines[1..]
             }
@@ -85,9 +85,9 @@ pub mod dyn_size {
             }
         }
 
-        /// From samples to a spectrum.
+        /// The transform from samples to a spectrum.
         pub trait DynRealFft<T> {
-            /// Into a spectrum that was built for as many samples.
+            /// Transforms the samples into a spectrum that was built for the same number of samples.
             fn real_fft_using(&self, spectrum: &mut DynRealDft<T>);
         }
 
@@ -102,9 +102,9 @@ pub mod dyn_size {
             }
         }
 
-        /// From a spectrum to samples, times their number.
+        /// The transform from a spectrum to samples, times their number.
         pub trait DynRealIfft<T> {
-            /// Into as many samples as it was built for.
+            /// Transforms the spectrum into as many samples as it was built for.
             fn real_ifft_using(&self, samples: &mut [T]);
         }
 

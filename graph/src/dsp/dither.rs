@@ -1,20 +1,20 @@
 //! Word-length reduction: dither and noise shaping.
 //!
-//! The quantiser's error, dither included, is fed back through a filter c: y = Q(x - sum of c_k e[n-k]), so the noise that is
-//! added has the spectrum of 1 - sum of c_k z^-k.
+//! The error of the quantiser, including the dither, is fed back through a filter c: y = Q(x - sum of c_k e[n-k]), so the
+//! added noise has the spectrum of 1 - sum of c_k z^-k.
 //!
 //! Sources: S. P. Lipshitz, R. A. Wannamaker, J. Vanderkooy, *Quantization and Dither: A Theoretical Survey*, JAES 40(5),
 //! 1992; R. A. Wannamaker, *Psychoacoustically Optimal Noise Shaping*, JAES 40(7/8), 1992 (F-weighted, E-weighted);
 //! S. P. Lipshitz, J. Vanderkooy, R. A. Wannamaker, *Minimally Audible Noise Shaping*, JAES 39(11), 1991 (5 taps).
 
-/// Taps of the longest curve.
+/// Taps of the longest noise-shaping filter.
 const TAPS: usize = 9;
 
-/// A curve: what is taken of the last errors. All are made for 44.1 and 48 kHz.
+/// A noise-shaping filter: the coefficients c_k. All are designed for 44.1 and 48 kHz.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Curve(pub [f64; TAPS]);
 
-/// No shaping: white.
+/// No shaping: white noise.
 pub const FLAT: Curve = Curve([0.0; TAPS]);
 /// Lipshitz, Vanderkooy and Wannamaker, 5 taps.
 pub(crate) const LIPSHITZ: Curve = Curve([2.033, -2.165, 1.959, -1.590, 0.6149, 0.0, 0.0, 0.0, 0.0]);
@@ -30,21 +30,21 @@ pub(crate) const MODIFIED_E: Curve =
 pub(crate) const IMPROVED_E: Curve =
     Curve([2.847, -4.685, 6.214, -7.184, 6.639, -5.032, 3.263, -1.632, 0.4191]);
 
-/// What is added before rounding.
+/// The dither noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noise {
-    /// Two uniform noises: the error's mean and power do not depend on the signal.
+    /// Triangular distribution (TPDF): mean and power of the error do not depend on the signal.
     Triangular,
-    /// One: the mean does not.
+    /// Rectangular distribution (RPDF): only the mean does not.
     Rectangular,
-    /// Nothing: the error is distortion.
+    /// No dither: the error is distortion.
     None,
 }
 
-/// Reduces one channel.
+/// The quantiser of one channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantiser {
-    /// Steps from 0 to full scale.
+    /// Quantisation steps from 0 to full scale.
     scale: f64,
     noise: Noise,
     curve: Curve,
@@ -53,7 +53,7 @@ pub struct Quantiser {
 }
 
 impl Quantiser {
-    /// `[control]` To `bits` bits, channel `channel`.
+    /// `[control]` A quantiser to `bits` bits; `channel` seeds its noise.
     pub fn new(bits: u32, noise: Noise, curve: Curve, channel: usize) -> Self {
         let scale = 2.0_f64.powi(bits as i32 - 1);
         let mut quantiser = Self { scale, noise, curve, seed: 0, errors: [0.0; TAPS] };
@@ -61,14 +61,14 @@ impl Quantiser {
         quantiser
     }
 
-    /// Whether a sample has no more bits than asked for, and lies within full scale.
+    /// Whether a sample needs no quantisation: it is on a step and within full scale.
     #[inline]
     pub fn fits(&self, sample: f64) -> bool {
         let steps = sample * self.scale;
         steps == steps.round() && (-self.scale..self.scale).contains(&steps)
     }
 
-    /// `[audio]` Reduces a sample; never beyond full scale.
+    /// `[audio]` Quantises a sample; the output is within full scale.
     #[inline]
     pub fn tick(&mut self, sample: f64) -> f64 {
         let fed_back: f64 = self.curve.0.iter().zip(self.errors).map(|(c, e)| c * e).sum();
@@ -80,7 +80,7 @@ impl Quantiser {
         };
         let steps = (wanted + noise).round().clamp(-self.scale, self.scale - 1.0);
         self.errors.copy_within(..TAPS - 1, 1);
-        // At full scale the error is that of clipping: it must not be made up for later.
+        // At full scale the error includes clipping, which must not be compensated later.
         self.errors[0] = (steps - wanted).clamp(-1.5, 1.5);
         steps / self.scale
     }
@@ -96,21 +96,21 @@ impl Quantiser {
         (self.seed >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
     }
 
-    /// `[audio]` Forgets its errors.
-    pub fn rest(&mut self) {
+    /// `[audio]` Clears the error feedback.
+    pub fn clear_errors(&mut self) {
         self.errors = [0.0; TAPS];
     }
 
-    /// `[audio]` Goes on where another was, if it reduces likewise.
+    /// `[audio]` Adopts the state of another one with the same word length and shaping.
     pub fn adopt(&mut self, old: &Self) {
         if (self.scale, self.curve) == (old.scale, old.curve) {
             (self.seed, self.errors) = (old.seed, old.errors);
         }
     }
 
-    /// `[audio]` As new.
+    /// `[audio]` Restores the initial state; `channel` seeds the noise.
     pub fn reset(&mut self, channel: usize) {
         self.seed = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(2 * channel as u64 + 1);
-        self.rest();
+        self.clear_errors();
     }
 }

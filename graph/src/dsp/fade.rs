@@ -1,8 +1,8 @@
-//! A raised-cosine fade between 0 and 1 that can turn round on its way.
+//! A raised-cosine fade between 0 and 1 that can be reversed at any time.
 
 use std::f64::consts::PI;
 
-/// Where a fade stands.
+/// The state of a fade.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fade {
     at: u32,
@@ -11,18 +11,18 @@ pub struct Fade {
 }
 
 impl Fade {
-    /// A fade of `frames` (at least 1) that rests at 1 where `up`, else at 0.
+    /// A fade of `frames` frames (at least 1), at rest at 1 if `up`, else at 0.
     pub fn new(frames: u32, up: bool) -> Self {
         let frames = frames.max(1);
         Self { at: if up { frames } else { 0 }, frames, up }
     }
 
-    /// Sends it to 1 where `up`, else to 0.
-    pub fn aim(&mut self, up: bool) {
+    /// Starts a fade to 1 if `up`, else to 0.
+    pub fn set_target(&mut self, up: bool) {
         self.up = up;
     }
 
-    /// The value, where it rests: exactly 0 or 1.
+    /// The value at rest, exactly 0 or 1; `None` during a fade.
     pub fn steady(&self) -> Option<f64> {
         match (self.at, self.up) {
             (0, false) => Some(0.0),
@@ -31,7 +31,7 @@ impl Fade {
         }
     }
 
-    /// Moves on by one frame and gives the value there.
+    /// Advances by one frame and returns the value there.
     #[inline]
     pub fn tick(&mut self) -> f64 {
         if self.up {
@@ -46,7 +46,7 @@ impl Fade {
         }
     }
 
-    /// Its length.
+    /// Its length in frames.
     pub fn frames(&self) -> u32 {
         self.frames
     }
@@ -57,17 +57,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fade_rests_at_exactly_nought_and_one_and_can_turn_round() {
+    fn a_fade_ends_at_exactly_0_and_1_and_can_be_reversed() {
         let mut fade = Fade::new(100, false);
         assert_eq!(fade.steady(), Some(0.0));
-        fade.aim(true);
+        fade.set_target(true);
         let up: Vec<f64> = (0..60).map(|_| fade.tick()).collect();
-        fade.aim(false);
+        fade.set_target(false);
         let down: Vec<f64> = (0..60).map(|_| fade.tick()).collect();
         assert!(up.windows(2).all(|w| w[1] > w[0]));
         assert_eq!(down[0], up[58]);
         assert_eq!((down[59], fade.steady()), (0.0, Some(0.0)));
-        fade.aim(true);
+        fade.set_target(true);
         (0..99).for_each(|_| assert!(fade.tick() < 1.0));
         assert_eq!((fade.tick(), fade.steady()), (1.0, Some(1.0)));
     }

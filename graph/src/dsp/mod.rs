@@ -1,4 +1,4 @@
-//! Mathematics: samples in, samples out. Imports nothing of ours but each other.
+//! Signal processing mathematics. It imports nothing of the project outside this folder.
 
 pub(crate) mod bs1770;
 pub(crate) mod delay;

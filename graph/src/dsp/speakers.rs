@@ -1,11 +1,11 @@
-//! Loudspeaker positions, and what a channel counts in a loudness by its position.
+//! Loudspeaker positions, and the loudness weight of a channel by its position.
 //!
-//! A layout is a mask as in `dwChannelMask` of WAVEFORMATEXTENSIBLE; channels come in the order of its bits.
+//! A layout is a mask as in `dwChannelMask` of WAVEFORMATEXTENSIBLE; channels are in the order of its bits.
 //!
-//! Source of the weights: ITU-R BS.1770-5, tables 3 and 4: 1.41 where the azimuth is from 60 to 120 degrees and the
-//! elevation below 30, else 1; the LFE counts nothing. The mask does not give angles. In a layout with side loudspeakers
-//! these stand at 90 degrees and the back ones at 135 (ITU-R BS.2051, system I, 7.1). In one without, the back pair is the
-//! surround pair of ITU-R BS.775 at 110 degrees (quad, 5.0, 5.1, whose surrounds most files call back).
+//! Source of the weights: ITU-R BS.1770-5, tables 3 and 4: 1.41 for an azimuth from 60 to 120 degrees with an elevation
+//! below 30, else 1; 0 for the LFE. The mask does not contain angles. In a layout with side loudspeakers, these are at 90
+//! degrees and the back ones at 135 (ITU-R BS.2051, system I, 7.1). In a layout without them, the back pair is the surround
+//! pair of ITU-R BS.775 at 110 degrees (quad, 5.0, 5.1, whose surround channels are called back in most files).
 
 /// Low-frequency effects.
 const LFE: u32 = 1 << 3;
@@ -13,21 +13,21 @@ const LFE: u32 = 1 << 3;
 const BACK: u32 = 1 << 4 | 1 << 5;
 /// Side left and right.
 const SIDE: u32 = 1 << 9 | 1 << 10;
-/// All positions that have a name.
+/// All defined positions.
 const NAMED: u32 = (1 << 18) - 1;
-/// What a surround counts.
+/// Weight of a surround channel.
 const SURROUND: f64 = 1.41;
 
 /// The usual layout of 1 to 8 channels, which FLAC and the Xiph formats define too: C; L R; L R C; L R Lb Rb; L R C Lb Rb;
 /// L R C LFE Lb Rb; L R C LFE Cb Ls Rs; L R C LFE Lb Rb Ls Rs.
 const USUAL: [u32; 8] = [0x4, 0x3, 0x7, 0x33, 0x37, 0x3f, 0x70f, 0x63f];
 
-/// The mask of the usual layout of so many channels; 0, no position at all, for more than 8.
+/// The mask of the usual layout of `channels` channels; 0 (no positions) for 0 or more than 8.
 pub const fn usual(channels: usize) -> u32 {
     if channels >= 1 && channels <= USUAL.len() { USUAL[channels - 1] } else { 0 }
 }
 
-/// What channel `channel` of a layout counts. One without a position counts 1.
+/// Loudness weight of channel `channel` of the layout `mask`; 1 for a channel without a position.
 pub fn weight(channel: usize, mask: u32) -> f64 {
     let bits = (0..u32::BITS).map(|bit| 1 << bit);
     let mut positions = bits.filter(|bit| mask & NAMED & bit != 0);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_without_a_position_counts_once() {
+    fn a_channel_without_a_position_has_weight_1() {
         assert_eq!([0, 1, 2, 7].map(|channel| weight(channel, 0x3)), [1.0; 4]);
         assert_eq!([0, 5, 9].map(|channel| weight(channel, 0)), [1.0; 3]);
         assert_eq!(weight(0, 0x8000_0000), 1.0);

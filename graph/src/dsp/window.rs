@@ -1,15 +1,15 @@
-//! The window that all of our filters of finite length are made with.
+//! The Kaiser window of all FIR filters, and the windowed sinc.
 //!
 //! Source: J. F. Kaiser, *Nonrecursive digital filter design using the I0-sinh window function*, 1974.
 
 use std::f64::consts::PI;
 
-/// The window at `edge` (-1..=1, 0 is its middle). A higher `beta` lowers what leaks, and widens the transition.
+/// The window at `edge` (-1..=1; 0 is the centre). A higher `beta` lowers the side lobes and widens the transition.
 pub fn window(edge: f64, beta: f64) -> f64 {
     bessel_i0(beta * (1.0 - edge * edge).max(0.0).sqrt()) / bessel_i0(beta)
 }
 
-/// sin(pi t)/(pi t) under the window that ends at `side`; at a whole number, exactly 1 or 0.
+/// sin(pi t)/(pi t) times the window that ends at ±`side`; exactly 1 or 0 at integers.
 pub fn sinc(t: f64, side: f64, beta: f64) -> f64 {
     lowpass(t, 1.0, side, beta)
 }

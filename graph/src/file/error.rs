@@ -1,22 +1,22 @@
-//! Everything that can be wrong with a file, and how it is told: place, what was found, what would be right.
+//! Every error that a file can have, and its message: place, what was found, what is valid.
 
 use crate::param::ValueError;
 use crate::param::hint::Hint;
 use std::fmt;
 use thiserror::Error;
 
-/// A place in a file: line and column count from 1, `length` in characters.
+/// A place in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At {
     /// Line, from 1.
     pub line: usize,
     /// Column, from 1.
     pub column: usize,
-    /// How many characters belong to it.
+    /// Length in characters.
     pub length: usize,
 }
 
-/// What is wrong.
+/// An error in a file.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum Problem {
@@ -32,11 +32,11 @@ pub enum Problem {
     SecondDocument,
     #[error("nested more than {most} deep")]
     TooDeep { most: usize },
-    #[error("the file holds, or its aliases unfold to, more than {most} values")]
+    #[error("the file has more than {most} values, with its aliases expanded")]
     TooManyValues { most: usize },
     #[error("{what} must be {wanted}, found {found}")]
     WrongShape { what: String, wanted: &'static str, found: &'static str },
-    #[error("{owner} has no \"{key}\"{hint}; it takes {allowed}")]
+    #[error("{owner} has no \"{key}\"{hint}; valid: {allowed}")]
     UnknownKey { owner: String, key: String, hint: Hint, allowed: String },
     #[error("\"{key}\" is written twice; the first is in line {first}")]
     DuplicateKey { key: String, first: usize },
@@ -52,15 +52,15 @@ pub enum Problem {
     UnknownKind { found: String, hint: Hint, allowed: String },
     #[error("a node is written as one \"type: {{...}}\"; found {found}")]
     NotANode { found: String },
-    #[error("id \"{id}\" is taken by the node in line {first}; give this one an id of its own")]
+    #[error("id \"{id}\" is already used by the node in line {first}; give this node another id")]
     DuplicateId { id: String, first: usize },
     #[error("a chain needs at least one node")]
     EmptyChain,
     #[error("{found} nodes; a chain holds at most {most}")]
     TooManyNodes { found: usize, most: usize },
-    #[error("{owner}: {found} {list}; it takes at most {most}")]
+    #[error("{owner}: {found} {list}; at most {most} are allowed")]
     TooManyParts { owner: String, list: &'static str, found: usize, most: usize },
-    #[error("{owner}: {found} {list}; it takes {least} to {most}")]
+    #[error("{owner}: {found} {list}; {least} to {most} are allowed")]
     TooFewParts { owner: String, list: &'static str, found: usize, least: usize, most: usize },
     #[error("{owner}: no node or input \"{name}\" here{hint}; there are {allowed}")]
     UnknownSource { owner: String, name: String, hint: Hint, allowed: String },
@@ -72,9 +72,9 @@ pub enum Problem {
         "the output of {owner} is used by no other node and no output; remove it, or name it in an \"in:\""
     )]
     Unused { owner: String },
-    #[error("{owner} makes its own signal and takes no \"in\"")]
+    #[error("{owner} is a signal source and has no \"in\"")]
     NoInput { owner: String },
-    #[error("{owner} takes no \"key\"")]
+    #[error("{owner} has no side-chain input (\"key\")")]
     NoKey { owner: String },
     #[error("{owner}: {what}; put a \"mix: {{channels: N}}\" between")]
     Channels { owner: String, what: String },
@@ -82,43 +82,43 @@ pub enum Problem {
     Other(String),
 }
 
-/// One thing that is wrong, and where.
+/// One error and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mistake {
-    /// Where; `None` where it is about the file as a whole.
+    /// The place; `None` if the error concerns the whole file.
     pub at: Option<At>,
-    /// What.
+    /// The error.
     pub problem: Box<Problem>,
 }
 
 impl Mistake {
-    /// `problem` at a place.
+    /// An error at a place.
     pub fn new(at: At, problem: Problem) -> Self {
         Self { at: Some(at), problem: Box::new(problem) }
     }
 
-    /// `problem` of the whole file.
+    /// An error of the whole file.
     pub fn of_file(problem: Problem) -> Self {
         Self { at: None, problem: Box::new(problem) }
     }
 }
 
-/// All that is wrong with one file, ready to print: `file:line:column: what`, and the line below it.
+/// All errors of one file, ready to print: `file:line:column: message`, and the line below it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     file: String,
     lines: Vec<String>,
-    /// The mistakes, in the order of the file.
+    /// The errors, in the order of the file.
     pub mistakes: Vec<Mistake>,
 }
 
 /// Longest excerpt of a line that is printed.
 const EXCERPT: usize = 100;
-/// Longest mistake that is printed in full, in characters.
+/// Longest message that is printed in full, in characters.
 const LONGEST: usize = 1_000;
 
-/// Text as it can be shown on a terminal and kept in one line: control characters, and those that turn the direction of
-/// writing, are escaped.
+/// Text that is safe on a terminal and stays on one line: control characters, and those that change the writing
+/// direction, are escaped.
 pub fn printable(text: &str) -> String {
     let turns =
         |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -129,7 +129,7 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// The same, without its middle where it is very long: what was found stands first, what would be right last.
+/// The same, with the middle of a very long text left out: it begins with what was found, and ends with what is valid.
 fn shortened(text: &str) -> String {
     let text = printable(text);
     let count = text.chars().count();
@@ -142,7 +142,7 @@ fn shortened(text: &str) -> String {
 }
 
 impl Report {
-    /// The mistakes of the file named `file`, whose text was `text`.
+    /// The errors of the file named `file`, whose text is `text`.
     pub fn new(file: impl Into<String>, text: &str, mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by_key(|mistake| mistake.at);
         let mut all = text.lines();
@@ -182,7 +182,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// The line with a mark under the place; a long line is cut around it.
+/// Writes the line with a mark under the place; a long line is cut around it.
 fn write_excerpt(f: &mut fmt::Formatter<'_>, at: At, line: &str) -> fmt::Result {
     let skip = at.column.saturating_sub(EXCERPT / 2);
     let printable = |c: char| if c.is_control() { ' ' } else { c };
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_file_holds_commands_a_terminal_or_fills_it() {
+    fn no_text_of_a_file_controls_a_terminal_or_floods_it() {
         let found = format!("\u{1b}]0;title\u{7}\u{202e}{}", "x".repeat(1_000_000));
         let problem = Problem::UnknownKind { found, hint: Hint(None), allowed: "gain, eq".to_owned() };
         let at = At { line: 1, column: 4, length: 1 };
@@ -210,10 +210,7 @@ mod tests {
             shown.starts_with("bad.yaml:1:4: no node type \"\\u{1b}]0;title\\u{7}\\u{202e}xxx"),
             "{shown}"
         );
-        assert!(
-            shown.contains("xxx\"; there are gain, eq\n"),
-            "what would be right stands at the end: {shown}"
-        );
+        assert!(shown.contains("xxx\"; there are gain, eq\n"), "what is valid stands at the end: {shown}");
         assert!(shown.chars().count() < 1_500);
         assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
     }

@@ -1,21 +1,21 @@
-//! Reading a map key by key: what is taken is known, what is left over is a mistake.
+//! Reads a map key by key. Keys that were not read are errors.
 
 use crate::file::error::{At, Mistake, Problem};
 use crate::file::yaml::{Entry, Item, Value};
 use crate::param::hint::Hint;
 use crate::param::{Param, ValueError};
 
-/// A map being read. `owner` names it in messages: `limiter "final"`.
+/// The fields of a map that are not read yet.
 pub struct Fields<'a> {
-    /// What the map describes.
+    /// What the map describes, for messages: `limiter "final"`.
     pub owner: String,
-    /// Where it stands.
+    /// Its place in the file.
     pub at: At,
     entries: Vec<&'a Entry>,
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `value`: a map, or nothing at all. Anything else is a mistake.
+    /// The fields of `value`, which must be a map or empty. Anything else is an error.
     pub fn of(value: &'a Value, owner: impl Into<String>, mistakes: &mut Vec<Mistake>) -> Self {
         let owner = owner.into();
         let entries = match &value.item {
@@ -29,13 +29,13 @@ impl<'a> Fields<'a> {
         Self { owner, at: value.at, entries }
     }
 
-    /// Takes the entry named `key`.
+    /// Reads the entry named `key`.
     pub fn take(&mut self, key: &str) -> Option<&'a Entry> {
         let at = self.entries.iter().position(|entry| entry.key == key)?;
         Some(self.entries.remove(at))
     }
 
-    /// Takes the text under `key`.
+    /// Reads the text of `key`.
     pub fn text(&mut self, key: &str, mistakes: &mut Vec<Mistake>) -> Option<(&'a str, At)> {
         let entry = self.take(key)?;
         match scalar(&entry.value) {
@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes the list under `key`; a single value counts as a list of one.
+    /// Reads the list of `key`; a single value counts as a list of one.
     pub fn list(&mut self, key: &str) -> Option<&'a [Value]> {
         let entry = self.take(key)?;
         Some(match &entry.value.item {
@@ -57,14 +57,14 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Takes `true` or `false` under `key`.
+    /// Reads `true` or `false` of `key`.
     pub fn switch(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<bool> {
         const ROW: Param = Param::new(0, "", crate::param::Unit::Switch);
         let row = Param { name: key, ..ROW };
         self.row(&row, mistakes).map(|value| value >= 0.5)
     }
 
-    /// Takes the unit value of a table row.
+    /// Reads the unit value of a table row.
     pub fn row(&mut self, row: &Param, mistakes: &mut Vec<Mistake>) -> Option<f64> {
         let entry = self.take(row.name)?;
         let Some(text) = scalar(&entry.value) else {
@@ -80,12 +80,12 @@ impl<'a> Fields<'a> {
         Mistake::new(entry.value.at, Problem::Value { owner, key, error })
     }
 
-    /// Takes all that is left, where any name may stand.
+    /// Returns all remaining entries, for maps whose keys are free names.
     pub fn rest(&mut self) -> Vec<&'a Entry> {
         std::mem::take(&mut self.entries)
     }
 
-    /// Ends the reading: what was not taken has no meaning here. `allowed` are the names that have.
+    /// Ends the reading: every remaining key is an error. `allowed` are the valid keys, for the message.
     pub fn finish(self, allowed: &[&str], mistakes: &mut Vec<Mistake>) {
         for entry in self.entries {
             mistakes.push(Mistake::new(
@@ -101,7 +101,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The text of a single value.
+/// The text of a single value; `None` for a list, a map or nothing.
 pub fn scalar(value: &Value) -> Option<&str> {
     match &value.item {
         Item::Scalar { text, .. } => Some(text),
@@ -109,7 +109,7 @@ pub fn scalar(value: &Value) -> Option<&str> {
     }
 }
 
-/// `what` should have been something else.
+/// The error that `what` is a value of another shape than `wanted`.
 pub fn wrong_shape(what: &str, wanted: &'static str, value: &Value) -> Mistake {
     let found = value.shape();
     Mistake::new(value.at, Problem::WrongShape { what: what.to_owned(), wanted, found })

@@ -1,4 +1,4 @@
-//! What was written: YAML with places, its fields, the tables of sections and their values, a chain as a spec, and every error a file can have.
+//! Files as written: YAML with places, its fields, a chain as a spec, and every error that a file can have.
 
 pub mod error;
 pub mod fields;

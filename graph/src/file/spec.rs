@@ -1,4 +1,4 @@
-//! A chain as it was written, with the place of everything, read from YAML.
+//! A chain as written, read from YAML, with the place of every item.
 
 use crate::file::error::{At, Mistake, Problem};
 use crate::file::fields::{Fields, scalar, wrong_shape};
@@ -10,62 +10,62 @@ use crate::param::hint::Hint;
 use crate::param::{Param, Unit};
 use std::collections::BTreeMap;
 
-/// Most nodes in a chain.
+/// Largest number of nodes in a chain.
 pub(crate) const MAX_NODES: usize = 1000;
 
-/// How a feed's gain is written; it is fixed for the life of a chain.
+/// The gain of a feed, as a table row. It is constant for the life of a chain.
 pub const FEED_GAIN: Param = Param::new(0, "gain", Unit::Gain)
     .range(-90.0, 24.0)
     .bottom("-inf")
     .setting()
     .help("Gain of one source in a sum.");
 
-/// A chain as it was written.
+/// A chain as written.
 #[derive(Clone, Debug, Default)]
 pub struct Spec {
-    /// Its name; empty where the file gives none.
+    /// Its name; empty if the file gives none.
     pub name: String,
-    /// What it is for.
+    /// Its description.
     pub description: String,
     /// The nodes, in the order written.
     pub nodes: Vec<NodeSpec>,
-    /// What feeds which output group, where the file says so.
+    /// The feeds of each output group that the file names.
     pub outputs: Vec<OutputSpec>,
 }
 
-/// A node as it was written.
+/// A node as written.
 #[derive(Clone, Debug)]
 pub struct NodeSpec {
-    /// What it is; `None` where the file named no kind that there is.
+    /// Its type; `None` if the file names an unknown type.
     pub node_type: Option<&'static NodeType>,
-    /// The name of the kind as it was written.
+    /// The name of the type as written.
     pub type_name: String,
     /// Its id, unique in the chain.
     pub id: String,
-    /// Where it stands.
+    /// Its place in the file.
     pub at: At,
-    /// Whether it starts out of bypass.
+    /// False if it starts bypassed.
     pub enabled: bool,
-    /// What feeds it, where the file says so.
+    /// Its feeds, if the file gives them.
     pub feeds: Option<Vec<FeedSpec>>,
-    /// What feeds its side-chain.
+    /// The feeds of its side-chain input.
     pub key: Option<Vec<FeedSpec>>,
-    /// Unit values of all its rows: the base rows, then each part's.
+    /// Unit values of all its rows: the base rows, then those of each part.
     pub values: Vec<f64>,
-    /// Which of them the file gives.
+    /// Whether the file gives the value, for each of them.
     pub written: Vec<bool>,
-    /// How many parts it has.
+    /// Number of its parts.
     pub parts: usize,
-    /// Its text settings, one for each that its kind has; empty where nothing is written.
+    /// Its text settings, one for each of its type; empty if the file gives none.
     pub texts: Vec<TextSpec>,
 }
 
-/// A text setting as it was written.
+/// A text setting as written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextSpec {
     /// The text.
     pub text: String,
-    /// Where it stands.
+    /// Its place in the file.
     pub at: At,
 }
 
@@ -74,33 +74,33 @@ pub struct TextSpec {
 pub struct FeedSpec {
     /// A node's id, `input`, or `input.NAME`.
     pub from: String,
-    /// Gain in dB, in [`FEED_GAIN`]'s range.
+    /// Gain in dB, in the range of [`FEED_GAIN`].
     pub gain_db: f64,
-    /// Where it stands.
+    /// Its place in the file.
     pub at: At,
 }
 
-/// What feeds one output group.
+/// The feeds of one output group.
 #[derive(Clone, Debug)]
 pub struct OutputSpec {
-    /// The group's name.
+    /// The name of the group.
     pub name: String,
-    /// Where it stands.
+    /// Its place in the file.
     pub at: At,
     /// Its sources, summed.
     pub feeds: Vec<FeedSpec>,
 }
 
 impl NodeSpec {
-    /// How messages name it: `limiter "final"`.
+    /// Its name in messages: `limiter "final"`.
     pub fn owner(&self) -> String {
         format!("{} \"{}\"", self.type_name, self.id)
     }
 }
 
 impl Spec {
-    /// Reads a chain file. What could be read is given even where there are mistakes, so that what
-    /// depends on it can be checked as well; it may be played only where there are none.
+    /// `[control]` Reads a chain file. It returns what could be read even if there are errors, so that the rest can be
+    /// checked too; a spec with errors must not be played.
     pub fn parse(bytes: &[u8]) -> (Self, Vec<Mistake>) {
         match yaml::parse(bytes) {
             Ok((root, mut mistakes)) => {
@@ -111,8 +111,8 @@ impl Spec {
         }
     }
 
-    /// Takes every setting that has a better, slower value for files and that the file does not give to that value. Gives
-    /// what has changed: `limiter "final": lookahead = 5 ms (1.5 ms)`.
+    /// `[control]` Sets every setting that has a value for best quality, and that the file does not give, to that value.
+    /// Returns the changes: `limiter "final": lookahead = 5 ms (1.5 ms)`.
     pub fn at_best(&mut self) -> Vec<String> {
         let mut changes = Vec::new();
         for node in &mut self.nodes {
@@ -226,7 +226,7 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
     let mut fields = Fields::of(body, type_name.as_str(), mistakes);
     let (id, id_at) = fields.text("id", mistakes).unwrap_or((type_name, at));
     fields.owner = format!("{type_name} \"{id}\"");
-    // A wrong type name has its own message already.
+    // An unknown type name has its own message already.
     if !is_name(id) && (node_type.is_some() || id != type_name) {
         mistakes.push(bad_name(id_at, type_name, "id", id));
     } else if matches!(id, "input" | "output") {
@@ -235,7 +235,7 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
         let problem = Problem::Text { owner, key, found, allowed };
         mistakes.push(Mistake::new(id_at, problem));
     }
-    // A name that means something else already must not be found by it.
+    // No feed may find the node by a reserved name.
     let id = if matches!(id, "input" | "output") { format!("{id}?") } else { id.to_owned() };
     let mut node = NodeSpec {
         node_type,

@@ -1,7 +1,7 @@
-//! YAML with places: a tree of lists, maps and scalars that knows the line and column of each.
+//! YAML with places: a tree of lists, maps and scalars with the line and column of each.
 //!
-//! It holds to YAML 1.2 (`no` is text, not false), refuses duplicate keys, and has a budget: a file cannot
-//! unfold to more than [`MAX_VALUES`] values, however its aliases are folded.
+//! It follows YAML 1.2 (`no` is text, not false), rejects duplicate keys, and has a limit: a file cannot
+//! expand to more than [`MAX_VALUES`] values, however its aliases are nested.
 
 use crate::file::error::{At, Mistake, Problem};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// Largest file that is read, in bytes.
 pub const MAX_BYTES: u64 = 4 << 20;
-/// Most values that a file may unfold to.
+/// Largest number of values that a file may expand to.
 pub(crate) const MAX_VALUES: usize = 200_000;
 /// Deepest nesting.
 pub(crate) const MAX_DEPTH: usize = 32;
@@ -17,22 +17,22 @@ pub(crate) const MAX_DEPTH: usize = 32;
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub struct Value {
-    /// Where it stands; of a list or map, its beginning.
+    /// Its place in the file; for a list or map, of its beginning.
     pub at: At,
-    /// What it is.
+    /// Its content.
     pub item: Item,
 }
 
-/// What a value is.
+/// The content of a value.
 #[derive(Clone, Debug)]
 pub enum Item {
-    /// Nothing was written.
+    /// An empty value.
     Null,
-    /// A scalar as it was written; `plain` where it had no quotes.
+    /// A scalar as written.
     Scalar {
         /// Its text.
         text: String,
-        /// Whether it had no quotes.
+        /// Whether it is written without quotes.
         plain: bool,
     },
     /// A list.
@@ -41,19 +41,19 @@ pub enum Item {
     Map(Vec<Entry>),
 }
 
-/// One line of a map.
+/// One entry of a map.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Where the key stands.
+    /// The place of the key.
     pub at: At,
     /// The value.
     pub value: Value,
 }
 
 impl Value {
-    /// What kind of value it is, for messages.
+    /// The shape of the value, for messages.
     pub fn shape(&self) -> &'static str {
         match self.item {
             _ if self.is_nothing() => "nothing",
@@ -83,7 +83,7 @@ impl Value {
     }
 }
 
-/// Reads bytes as one YAML document. The first syntax error ends the reading; duplicate keys do not.
+/// `[control]` Parses bytes as one YAML document. The first syntax error ends the parsing; duplicate keys do not.
 pub fn parse(bytes: &[u8]) -> Result<(Value, Vec<Mistake>), Mistake> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Mistake::of_file(Problem::TooLarge { found: bytes.len() as u64, most: MAX_BYTES }));
@@ -96,14 +96,14 @@ pub fn parse(bytes: &[u8]) -> Result<(Value, Vec<Mistake>), Mistake> {
         let (event, span) = event.map_err(|error| {
             let mark = error.marker();
             let at = At { line: mark.line(), column: mark.col() + 1, length: 1 };
-            // The scanner looks ahead, and gives up on its own before our limit is seen.
+            // The scanner reads ahead, and reaches its own limit before ours.
             let problem = match error.info() {
                 "recursion limit exceeded" => Problem::TooDeep { most: MAX_DEPTH },
                 info => Problem::Syntax(info.to_owned()),
             };
             Mistake::new(at, problem)
         })?;
-        tree.take(event, at(span))?;
+        tree.add(event, at(span))?;
     }
     let root = tree.root.ok_or_else(|| Mistake::of_file(Problem::Empty))?;
     Ok((root, tree.mistakes))
@@ -134,12 +134,12 @@ struct Tree {
 }
 
 impl Tree {
-    fn take(&mut self, event: Event<'_>, at: At) -> Result<(), Mistake> {
+    fn add(&mut self, event: Event<'_>, at: At) -> Result<(), Mistake> {
         match event {
             Event::DocumentStart(_) if self.root.is_some() => Err(Mistake::new(at, Problem::SecondDocument)),
             Event::Scalar(text, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
-                // `null` stays a word: it is the name of a backend.
+                // `null` stays text: it is the name of a backend.
                 let item = if plain && matches!(&*text, "" | "~") {
                     Item::Null
                 } else {
@@ -182,7 +182,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Puts a finished value where it belongs: into the innermost open list or map.
+    /// Adds a finished value to the innermost open list or map.
     fn value(&mut self, value: Value, anchor: usize) -> Result<(), Mistake> {
         self.count(1, value.at)?;
         if anchor > 0 {

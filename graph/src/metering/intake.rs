@@ -1,13 +1,12 @@
-//! What meters take in: every sample that can be measured, and silence in place of what cannot.
+//! The input of the meters: samples that cannot be measured are replaced, and counted.
 //!
-//! A NaN or an infinity has no level: it counts as 0, so that no filter remembers it and no peak is made of it. A square of
-//! what lies beyond [`HIGHEST`] is near the end of f64: such a sample counts as +-[`HIGHEST`]. Both are counted. What a chain
-//! is given is taken in the same way, with a limit of its own.
+//! NaN and infinity have no level: they are measured as 0, so that they do not stay in a filter or count as a peak. The
+//! square of a sample beyond [`HIGHEST`] could overflow f64: it is measured as ±[`HIGHEST`]. Both are counted.
 
 use crate::block::HIGHEST;
 use std::borrow::Cow;
 
-/// The sample as meters take it.
+/// The sample as it is measured.
 pub(crate) fn measurable(sample: f64) -> f64 {
     within(sample, HIGHEST)
 }
@@ -16,16 +15,16 @@ fn within(sample: f64, most: f64) -> f64 {
     if sample.is_finite() { sample.clamp(-most, most) } else { 0.0 }
 }
 
-/// Counts what could not be taken as it came.
+/// Counts the samples that cannot be taken unchanged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Intake {
-    /// Frames so far.
+    /// Number of frames so far.
     pub frames: u64,
-    /// NaNs and infinities so far, in all channels.
+    /// Number of NaN and infinite samples so far, in all channels.
     pub nonfinite: u64,
-    /// The first of them: its frame and its channel, counted from 0.
+    /// Frame and channel of the first of them, counted from 0.
     pub first: Option<(u64, usize)>,
-    /// Finite samples beyond the limit so far, in all channels.
+    /// Number of finite samples beyond [`HIGHEST`] so far, in all channels.
     pub beyond: u64,
     most: f64,
 }
@@ -37,7 +36,7 @@ impl Default for Intake {
 }
 
 impl Intake {
-    /// One that takes samples up to `most` as they come.
+    /// Samples up to `most` are taken unchanged.
     pub fn up_to(most: f64) -> Self {
         Self { frames: 0, nonfinite: 0, first: None, beyond: 0, most }
     }
@@ -47,11 +46,11 @@ impl Intake {
         self.most
     }
 
-    /// Takes frames, one plane a channel: as they came, or made measurable.
-    pub fn take<'a>(&mut self, planes: &'a [Vec<f64>]) -> Cow<'a, [Vec<f64>]> {
+    /// Counts the samples of some frames, one plane per channel. Returns them as they are to be used.
+    pub fn accept<'a>(&mut self, planes: &'a [Vec<f64>]) -> Cow<'a, [Vec<f64>]> {
         let (begin, most) = (self.frames, self.most);
         self.frames += planes.first().map_or(0, Vec::len) as u64;
-        // Without a branch for each sample, so that it is quick; it is false for NaN.
+        // No branch per sample, so it is fast; the comparison is false for NaN.
         let is_fit = |plane: &Vec<f64>| plane.iter().fold(true, |ok, sample| ok & (sample.abs() <= most));
         if planes.iter().all(is_fit) {
             return Cow::Borrowed(planes);
@@ -76,14 +75,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_measured_is_counted_and_its_first_is_known() {
+    fn samples_that_cannot_be_measured_are_counted_and_the_first_is_known() {
         let mut intake = Intake::default();
         let good = [vec![0.5, -HIGHEST], vec![f64::MIN_POSITIVE / 2.0, 0.0]];
-        assert!(matches!(intake.take(&good), Cow::Borrowed(_)));
+        assert!(matches!(intake.accept(&good), Cow::Borrowed(_)));
         let bad = [vec![0.5, 1.0, f64::NAN], vec![1e300, f64::NEG_INFINITY, f64::INFINITY]];
-        let taken = intake.take(&bad).into_owned();
-        assert_eq!(taken, [vec![0.5, 1.0, 0.0], vec![HIGHEST, 0.0, 0.0]]);
-        intake.take(&[vec![f64::NAN], vec![f64::NAN]]);
+        let accepted = intake.accept(&bad).into_owned();
+        assert_eq!(accepted, [vec![0.5, 1.0, 0.0], vec![HIGHEST, 0.0, 0.0]]);
+        intake.accept(&[vec![f64::NAN], vec![f64::NAN]]);
         assert_eq!((intake.frames, intake.nonfinite, intake.first, intake.beyond), (6, 5, Some((3, 1)), 1));
     }
 }

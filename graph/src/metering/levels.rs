@@ -1,25 +1,25 @@
-//! Levels: peak, RMS, mean, clips, and how two channels belong together.
+//! Levels: peak, RMS, DC, clips, correlation and balance.
 
-/// Samples in a row at full scale that make a clip.
+/// Number of consecutive samples at full scale that count as a clip.
 const CLIP: u32 = 3;
-/// Full scale, but for the last step of 16 bits.
+/// Full scale less one step of 16 bits.
 const FULL: f64 = 1.0 - 1.0 / 32_768.0;
 
-/// Sums since the last look.
+/// Sums since the last measurement.
 pub struct Levels {
     peak: f64,
     squares: f64,
     /// Sum of each channel.
     means: Box<[f64]>,
-    /// Samples in a row at full scale, of each channel.
+    /// Consecutive samples at full scale, of each channel.
     runs: Box<[u32]>,
-    /// Left times right, left and right squared.
+    /// Sums of left times right, left squared, and right squared.
     products: [f64; 3],
     frames: usize,
     clips: u64,
 }
 
-/// What they come to.
+/// The levels since the last measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sums {
     /// Highest sample, linear.
@@ -28,16 +28,16 @@ pub struct Sums {
     pub rms: f64,
     /// Largest mean of a channel, linear.
     pub dc: f64,
-    /// Of the first two channels, -1 to 1; 0 in silence.
+    /// Correlation of the first two channels, -1 to 1; 0 in silence.
     pub correlation: f64,
-    /// The second channel against the first, dB, at most 99; 0 in silence, 99 where one is silent.
+    /// Level of the second channel relative to the first, dB, -99 to 99; 0 in silence, ±99 if one is silent.
     pub balance: f64,
     /// Runs of three or more samples at full scale, since the start.
     pub clips: u64,
 }
 
 impl Levels {
-    /// For `channels` channels.
+    /// Meters for `channels` channels.
     pub fn new(channels: usize) -> Self {
         Self {
             peak: 0.0,
@@ -50,7 +50,7 @@ impl Levels {
         }
     }
 
-    /// Takes frames, one plane a channel.
+    /// Measures frames, one plane per channel.
     pub fn add(&mut self, planes: &[Vec<f64>]) {
         for ((plane, mean), run) in planes.iter().zip(&mut self.means).zip(&mut self.runs) {
             for sample in plane {
@@ -71,11 +71,11 @@ impl Levels {
         self.frames += planes.first().map_or(0, Vec::len);
     }
 
-    /// What there was since the last look; all but the clips begins anew.
-    pub fn take(&mut self) -> Sums {
+    /// Returns the levels since the last call, and restarts all sums but the clips.
+    pub fn measure(&mut self) -> Sums {
         let frames = self.frames.max(1) as f64;
         let [both, left, right] = self.products;
-        // The roots first: a product of two sums may be beyond f64, or below it.
+        // The roots come first: a product of two sums can overflow or underflow f64.
         let norm = left.sqrt() * right.sqrt();
         let balance = match (left > 0.0, right > 0.0) {
             (true, true) => (10.0 * (right.log10() - left.log10())).clamp(-99.0, 99.0),

@@ -1,9 +1,9 @@
-//! Loudness: momentary, short-term, integrated, range; and their highest.
+//! Loudness: momentary, short-term and integrated loudness, loudness range, and maxima.
 //!
 //! Sources: ITU-R BS.1770-5, Annex 1 (weighting, gates, channel weights); EBU Tech 3341, version 4 (meter); EBU Tech 3342,
-//! version 4 (range). Windows move on by 10 ms, so that no maximum is missed by more than 0.1 LU. Blocks and short-term values
-//! are kept in bins of 0.01 LU, so that months take no more room than a minute: there are as many bins as the loudest value
-//! needs, some 9,000 for programme and 208,000 at the end of what is measured, +2000 dBFS.
+//! version 4 (range). Windows move in steps of 10 ms, so that the error of a maximum is at most 0.1 LU. Blocks and
+//! short-term values are stored in a histogram with bins of 0.01 LU, so memory does not grow with time: the loudest value
+//! determines the number of bins, some 9,000 for programme and 208,000 at the upper limit of measurement, +2000 dBFS.
 
 use crate::dsp::bs1770::{
     ABSOLUTE_GATE, BLOCKS_PER_SECOND, Channel, RANGE_GATE, RELATIVE_GATE, SECTIONS_PER_BLOCK, lufs,
@@ -28,7 +28,7 @@ pub(crate) const BARS: usize = 90;
 /// Seconds before which a range means little: EBU Tech 3342.
 const STABLE_AFTER: f64 = 60.0;
 
-/// Values by loudness.
+/// A histogram of loudness values.
 #[derive(Clone, Debug)]
 struct Bins {
     counts: Vec<u64>,
@@ -53,7 +53,7 @@ impl Bins {
         }
     }
 
-    /// The first bin above the gate at `relative` times the mean power; `None` where there is nothing.
+    /// The first bin above the relative gate; `None` if the histogram is empty.
     fn first(&self, relative: f64) -> Option<usize> {
         let gate = lufs(relative * self.mean(0)?);
         Some((((gate - ABSOLUTE_GATE) * BINS_PER_LU).max(0.0)) as usize)
@@ -64,7 +64,7 @@ impl Bins {
         (count > 0).then(|| self.powers.iter().skip(first).sum::<f64>() / count as f64)
     }
 
-    /// The loudness that `share` of the values from bin `first` on lie below.
+    /// The loudness below which a share `share` of the values lies, from bin `first` up.
     fn percentile(&self, first: usize, share: f64) -> f64 {
         let count: u64 = self.counts.iter().skip(first).sum();
         let mut rank = ((count.saturating_sub(1)) as f64 * share).round() as u64;
@@ -78,7 +78,7 @@ impl Bins {
     }
 }
 
-/// See the module.
+/// A loudness meter.
 #[derive(Clone, Debug)]
 pub struct Loudness {
     rate: f64,
@@ -100,12 +100,12 @@ pub struct Loudness {
 }
 
 impl Loudness {
-    /// For `channels` channels at `rate` Hz, in the usual layout of so many.
+    /// A meter for `channels` channels at `rate` Hz, in the usual layout of that number.
     pub fn new(rate: f64, channels: usize) -> Self {
         Self::placed(rate, channels, usual(channels))
     }
 
-    /// The same with the loudspeakers of `mask`: see [`crate::dsp::speakers`].
+    /// The same with the loudspeaker layout `mask`: see [`crate::dsp::speakers`].
     pub fn placed(rate: f64, channels: usize, mask: u32) -> Self {
         Self {
             rate,
@@ -123,11 +123,11 @@ impl Loudness {
         }
     }
 
-    /// Takes frames, one plane a channel.
+    /// Measures frames, one plane per channel.
     pub fn add(&mut self, planes: &[Vec<f64>]) {
         let frames = planes.first().map_or(0, Vec::len);
         if self.rate < LOWEST_RATE {
-            // There is no loudness; and a hop would hold less than a frame.
+            // No loudness is defined, and a hop could be shorter than a frame.
             self.frames += frames as u64;
             return;
         }
@@ -148,7 +148,7 @@ impl Loudness {
         }
     }
 
-    /// A hop is full.
+    /// Ends a hop.
     fn close(&mut self) {
         let hop = (take_energy(&mut self.channels, &self.weights), std::mem::take(&mut self.open));
         self.hops.push_back(hop);
@@ -156,7 +156,7 @@ impl Loudness {
         if self.hops.len() > SHORTTERM {
             self.hops.pop_front();
         }
-        // Made anew each time: what is added and taken away again leaves a rest, which for a loud sound is louder than silence.
+        // Summed again for each hop: a running sum would keep rounding errors, which after loud sound are above silence.
         for (sum, window) in self.sums.iter_mut().zip([MOMENTARY, SHORTTERM]) {
             let newest = self.hops.iter().rev().take(window);
             *sum = newest.fold((0.0, 0), |sum, hop| (sum.0 + hop.0, sum.1 + hop.1));
@@ -173,33 +173,33 @@ impl Loudness {
         }
     }
 
-    /// Mean power of a window; what was before the start is silence.
+    /// Mean power of a window; before the start there is silence.
     fn power(&self, window: usize) -> f64 {
         let hops = [MOMENTARY, SHORTTERM][window] as f64;
         self.sums[window].0 / (hops * self.rate / HOPS_PER_SECOND as f64).max(self.sums[window].1 as f64)
     }
 
-    /// Momentary loudness: the last 400 ms, LUFS; minus infinity in silence.
+    /// Momentary loudness (the last 400 ms) in LUFS; minus infinity in silence.
     pub fn momentary(&self) -> f64 {
         lufs(self.power(0))
     }
 
-    /// Short-term loudness: the last 3 s, LUFS; minus infinity in silence.
+    /// Short-term loudness (the last 3 s) in LUFS; minus infinity in silence.
     pub fn shortterm(&self) -> f64 {
         lufs(self.power(1))
     }
 
-    /// Highest momentary loudness since the start, LUFS.
+    /// Maximum momentary loudness since the start, LUFS.
     pub fn max_momentary(&self) -> f64 {
         lufs(self.highest[0])
     }
 
-    /// Highest short-term loudness since the start, LUFS.
+    /// Maximum short-term loudness since the start, LUFS.
     pub fn max_shortterm(&self) -> f64 {
         lufs(self.highest[1])
     }
 
-    /// Integrated loudness since the start, gated, LUFS; minus infinity in silence.
+    /// Integrated (gated) loudness since the start in LUFS; minus infinity in silence.
     pub fn integrated(&self) -> f64 {
         let first = self.blocks.first(RELATIVE_GATE);
         first.and_then(|first| self.blocks.mean(first)).map_or(f64::NEG_INFINITY, lufs)
@@ -211,7 +211,7 @@ impl Loudness {
         bins.first(RANGE_GATE).map_or(0.0, |first| bins.percentile(first, 0.95) - bins.percentile(first, 0.1))
     }
 
-    /// Whether the range has had the minute that it needs.
+    /// Whether the programme is long enough for a stable loudness range: 60 s.
     pub fn range_is_stable(&self) -> bool {
         self.frames as f64 >= STABLE_AFTER * self.rate
     }

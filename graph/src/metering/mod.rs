@@ -1,4 +1,4 @@
-//! Metering: what a stretch of sound measures. Off the audio thread: fed from a tap, or from a file.
+//! Metering: the measurements of a programme. Off the audio thread: samples come from a tap or a file.
 //!
 //! ```text
 //!  frames ── intake ─┬─ loudness  (M, S, I, LRA: BS.1770-5, EBU Tech 3341/3342)
@@ -23,36 +23,36 @@ use loudness::Loudness;
 
 /// Frames that are worked on at once.
 const CHUNK: usize = 64;
-/// True peaks that the last three seconds are made of.
+/// Number of 10 ms true-peak values in the last three seconds.
 const RECENT: usize = 300;
 
-/// All meters of one place but the spectrum.
+/// All meters of one measuring point, except the spectrum.
 pub struct Meters {
     rate: f64,
     channels: usize,
-    /// Where the channels' loudspeakers stand.
+    /// The loudspeaker layout of the channels, as a mask.
     speakers: u32,
     intake: Intake,
     loudness: Loudness,
     interpolator: Interpolator,
     histories: Box<[History]>,
-    /// Highest true peak since the start, linear.
+    /// Maximum true peak since the start, linear.
     true_peak: f64,
-    /// Highest of each 10 ms of the last three seconds, and where the next goes.
+    /// Maximum of each 10 ms of the last three seconds, and the index of the current one.
     recent: Box<[f64]>,
     at: usize,
     in_hop: usize,
     levels: Levels,
 }
 
-/// What the meters show.
+/// A measurement: the values of all meters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measurement {
-    /// Highest sample since the last look, dBFS.
+    /// Highest sample since the last measurement, dBFS.
     pub peak: f64,
-    /// RMS of all channels since the last look, dB re a full-scale square wave.
+    /// RMS of all channels since the last measurement, dB relative to a full-scale square wave.
     pub rms: f64,
-    /// Peak above RMS since the last look, dB.
+    /// Crest factor (peak above RMS) since the last measurement, dB.
     pub crest: f64,
     /// Momentary loudness, LUFS.
     pub momentary: f64,
@@ -62,25 +62,25 @@ pub struct Measurement {
     pub integrated: f64,
     /// Loudness range since the start, LU.
     pub range: f64,
-    /// Highest momentary loudness since the start, LUFS.
+    /// Maximum momentary loudness since the start, LUFS.
     pub maxmomentary: f64,
-    /// Highest short-term loudness since the start, LUFS.
+    /// Maximum short-term loudness since the start, LUFS.
     pub maxshortterm: f64,
-    /// Highest true peak since the start, dBTP.
+    /// Maximum true peak since the start, dBTP.
     pub truepeak: f64,
-    /// True peak above integrated loudness, LU.
+    /// Peak-to-loudness ratio: true peak above integrated loudness, LU.
     pub plr: f64,
-    /// Highest true peak of the last three seconds above short-term loudness, LU.
+    /// Peak-to-short-term-loudness ratio: maximum true peak of the last three seconds above short-term loudness, LU.
     pub psr: f64,
-    /// Correlation of the first two channels since the last look, -1 to 1; 0 in silence.
+    /// Correlation of the first two channels since the last measurement, -1 to 1; 0 in silence.
     pub correlation: f64,
-    /// Level of the second channel against the first since the last look, dB; above 0 the right is louder.
+    /// Level of the second channel relative to the first since the last measurement, dB; positive if the right is louder.
     pub balance: f64,
-    /// Largest mean of a channel since the last look, dBFS.
+    /// Largest DC offset of a channel since the last measurement, dBFS.
     pub dc: f64,
-    /// Runs of three or more samples at full scale since the start.
+    /// Clips since the start: runs of three or more samples at full scale.
     pub clips: f64,
-    /// Samples since the start that were a NaN or an infinity, in all channels; each counts as silence.
+    /// Number of NaN and infinite samples since the start, in all channels; they are measured as 0.
     pub nonfinite: f64,
 }
 
@@ -185,12 +185,12 @@ impl Measurement {
 }
 
 impl Meters {
-    /// For `channels` channels (1 to 8) at `rate` Hz, in the usual layout of so many; six are L R C LFE Ls Rs.
+    /// Meters for `channels` channels (1 to 8) at `rate` Hz, in the usual layout of that number; six are L R C LFE Ls Rs.
     pub fn new(rate: f64, channels: usize) -> Self {
         Self::placed(rate, channels, usual(channels))
     }
 
-    /// The same with the loudspeakers of `speakers`: see [`crate::dsp::speakers`].
+    /// The same with the loudspeaker layout `speakers`: see [`crate::dsp::speakers`].
     pub fn placed(rate: f64, channels: usize, speakers: u32) -> Self {
         Self {
             rate,
@@ -208,9 +208,9 @@ impl Meters {
         }
     }
 
-    /// Takes frames, one plane a channel, all as long.
+    /// Measures frames, one plane per channel, all of the same length.
     pub fn add(&mut self, planes: &[Vec<f64>]) {
-        let planes = &*self.intake.take(planes);
+        let planes = &*self.intake.accept(planes);
         let frames = planes.first().map_or(0, Vec::len);
         self.loudness.add(planes);
         self.levels.add(planes);
@@ -220,7 +220,7 @@ impl Meters {
             let count = CHUNK.min(frames - from).min(hop - self.in_hop);
             let mut peaks = [0.0; CHUNK];
             for (plane, history) in planes.iter().zip(&mut self.histories) {
-                self.interpolator.listen(history, &plane[from..from + count], &mut peaks);
+                self.interpolator.detect(history, &plane[from..from + count], &mut peaks);
             }
             let peak = peaks[..count].iter().copied().fold(0.0, f64::max);
             self.true_peak = self.true_peak.max(peak);
@@ -235,46 +235,46 @@ impl Meters {
         }
     }
 
-    /// Ends the programme: the last true peaks come out of the detector.
+    /// Ends the programme: the last true peaks are read from the delayed detector.
     pub fn finish(&mut self) {
         let mut peaks = vec![0.0; Detection::Eight.delay()];
         for history in &mut self.histories {
-            self.interpolator.listen(history, &vec![0.0; peaks.len()], &mut peaks);
+            self.interpolator.detect(history, &vec![0.0; peaks.len()], &mut peaks);
         }
         self.true_peak = peaks.into_iter().fold(self.true_peak, f64::max);
     }
 
-    /// What they show now. What is told since the last look begins anew.
-    pub fn look(&mut self) -> Measurement {
-        let levels = self.levels.take();
-        let told = |level: f64| level.max(FLOOR);
-        let [integrated, shortterm] = [self.loudness.integrated(), self.loudness.shortterm()].map(told);
-        let truepeak = told(gain_to_db(self.true_peak));
-        let recent = told(gain_to_db(self.recent.iter().copied().fold(0.0, f64::max)));
+    /// Returns all values, and restarts those that are counted since the last measurement.
+    pub fn measure(&mut self) -> Measurement {
+        let levels = self.levels.measure();
+        let limited = |level: f64| level.max(FLOOR);
+        let [integrated, shortterm] = [self.loudness.integrated(), self.loudness.shortterm()].map(limited);
+        let truepeak = limited(gain_to_db(self.true_peak));
+        let recent = limited(gain_to_db(self.recent.iter().copied().fold(0.0, f64::max)));
         let above = |peak: f64, loudness: f64| if loudness > FLOOR { peak - loudness } else { 0.0 };
-        let (peak, rms) = (told(gain_to_db(levels.peak)), told(gain_to_db(levels.rms)));
+        let (peak, rms) = (limited(gain_to_db(levels.peak)), limited(gain_to_db(levels.rms)));
         Measurement {
             peak,
             rms,
             crest: above(peak, rms),
-            momentary: told(self.loudness.momentary()),
+            momentary: limited(self.loudness.momentary()),
             shortterm,
             integrated,
             range: self.loudness.range(),
-            maxmomentary: told(self.loudness.max_momentary()),
-            maxshortterm: told(self.loudness.max_shortterm()),
+            maxmomentary: limited(self.loudness.max_momentary()),
+            maxshortterm: limited(self.loudness.max_shortterm()),
             truepeak,
             plr: above(truepeak, integrated),
             psr: above(recent, shortterm),
             correlation: levels.correlation,
             balance: levels.balance,
-            dc: told(gain_to_db(levels.dc)),
+            dc: limited(gain_to_db(levels.dc)),
             clips: levels.clips as f64,
             nonfinite: self.intake.nonfinite as f64,
         }
     }
 
-    /// What could not be measured as it came.
+    /// The counts of samples that could not be measured unchanged.
     pub fn intake(&self) -> &Intake {
         &self.intake
     }
@@ -284,7 +284,7 @@ impl Meters {
         &self.loudness
     }
 
-    /// Begins anew, as at the start.
+    /// Restarts all meters.
     pub fn reset(&mut self) {
         *self = Self::placed(self.rate, self.channels, self.speakers);
     }

@@ -1,34 +1,36 @@
-//! Clipper: takes the tops off, hard or soft, at 2, 4 or 8 times the sample rate.
+//! Clipper: hard or soft clipping at 2, 4 or 8 times the sample rate.
 //!
-//! What clipping takes away is worked out oversampled, with antiderivative anti-aliasing, and added to the delayed signal, so
-//! below the knee the output is bit-identical to the input, delayed. Latency: 111 frames (8x), 107 (4x) or 96 (2x). Back at the sample rate a tall overshoot rings by up to some tenths of a dB over the
-//! ceiling: a ceiling that must hold is the limiter's matter, after it.
+//! The difference that clipping makes is computed oversampled, with antiderivative anti-aliasing, and added to the
+//! delayed signal, so below the knee the output is bit-identical to the delayed input. Latency: 111 frames (8x), 107
+//! (4x) or 96 (2x). After downsampling, overshoot can exceed the ceiling by a few tenths of a dB: for a guaranteed
+//! ceiling, put a limiter after it.
 
 use crate::block::{Block, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::clip::added_between;
+use crate::dsp::dynamics::clip::mean_correction;
 use crate::dsp::fir::oversampler::Oversampler;
 use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::{Param, Unit};
 use crate::reading::{REDUCTION, Readings};
 
-const DRIVE: Param = Param::new(0, "drive", Unit::Gain).range(-12.0, 24.0).help("Gain before the clipper.");
+const DRIVE: Param =
+    Param::new(0, "drive", Unit::Gain).range(-12.0, 24.0).help("Input gain, before the clipper.");
 const CEILING: Param = Param::new(1, "ceiling", Unit::Dbtp)
     .range(-24.0, 0.0)
     .default(-1.0)
-    .help("Level that nothing is to exceed, but for what rings at the sample rate.");
+    .help("Clipping level. Overshoot of the oversampling filters can exceed it by a few tenths of a dB.");
 const SOFTNESS: Param = Param::new(2, "softness", Unit::Percent)
     .range(0.0, 100.0)
-    .help("How far below the ceiling it begins to bend: 0 % is a corner, 100 % a tanh from the bottom up.");
+    .help("Softness of the knee. 0 %: hard clipping; 100 %: a tanh curve over the whole amplitude range.");
 const OVERSAMPLING: Param = Param::new(3, "oversampling", Unit::Choice(&["2x", "4x", "8x"]))
     .default(2.0)
     .setting()
-    .help("Rate at which it clips: higher has fewer aliases, and more latency.");
+    .help("Oversampling factor. Higher: less aliasing, more latency.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "clipper",
-    "Takes the tops off, hard or soft, oversampled.",
+    "Hard or soft clipper, oversampled.",
     &[DRIVE, CEILING, SOFTNESS, OVERSAMPLING],
     build,
 )
@@ -55,7 +57,7 @@ struct Clipper {
 struct Channel {
     delay: Delay,
     oversampler: Oversampler,
-    /// The last sample at the higher rate, re the ceiling.
+    /// The last sample at the higher rate, relative to the ceiling.
     last: f64,
 }
 
@@ -83,7 +85,7 @@ impl Node for Clipper {
                 for (samples, knee) in samples.chunks_exact_mut(factor).zip(&knees) {
                     for sample in samples {
                         let x = *sample;
-                        *sample = added_between(*last, x, *knee);
+                        *sample = mean_correction(*last, x, *knee);
                         *last = x;
                     }
                 }

@@ -1,19 +1,19 @@
 //! Compressor: peak, RMS or program-dependent, downward or upward, feed-forward or feedback.
 //!
-//! Attack and release are the times in which the gain reduction (in dB) covers 63.2 % of a step, the release with the
-//! attack's smoothing in it (so it is never shorter than the attack). With feedback the loop makes the attack quicker, the
-//! more the higher the ratio, and the ratio ends at 50:1; the release is that of a level which falls below the threshold.
-//! Upward and program-dependent detectors hold each peak for 20 ms. Latency: the look-ahead. Below the knee, without
-//! make-up, the output is bit-identical to the input, delayed.
+//! Attack and release are the times in which the gain reduction (in dB) covers 63.2 % of a step. The release includes
+//! the smoothing of the attack, so it is never shorter than the attack. With feedback, the loop shortens the attack,
+//! more at higher ratios, and limits the ratio to 50:1; the release is that of a level which falls below the
+//! threshold. Upward and program-dependent detection hold each peak for 20 ms. Latency: the look-ahead. Below the
+//! knee, without make-up gain, the output is bit-identical to the delayed input.
 //!
-//! The side-chain is the input, or the output with feedback, or the node at `key`; it goes through its own high-pass,
-//! low-pass and bell. In mid/side mode the first two channels are compressed as their middle and side.
+//! The side-chain signal is the input, or the output with feedback, or the node at `key`; it passes a high-pass, a
+//! low-pass and a bell of its own. In mid/side mode, mid and side of the first two channels are compressed.
 //!
 //! Source: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::side_chain::{Dynamics, KeyValues, Values};
+use crate::dsp::dynamics::side_chain::{GainComputer, KeyValues, Values};
 use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::nodes::common::rows;
 use crate::param::ramp::Ramp;
@@ -26,34 +26,36 @@ const KNEE: Param = rows::knee(2);
 const ATTACK: Param = rows::attack(3);
 const RELEASE: Param = rows::release(4);
 const MAKEUP: Param = rows::makeup(5);
-const MIX: Param =
-    Param::new(6, "mix", Unit::Percent).range(0.0, 100.0).default(100.0).help("Compressed against dry.");
+const MIX: Param = Param::new(6, "mix", Unit::Percent)
+    .range(0.0, 100.0)
+    .default(100.0)
+    .help("Dry/wet mix (parallel compression). 0 %: dry; 100 %: compressed.");
 const KEY_HIGHPASS: Param = Param::new(7, "key_highpass", Unit::Hz)
     .range(10.0, 1000.0)
     .default(10.0)
     .log()
     .bottom("off")
-    .help("Corner of a 12 dB/oct high-pass in the side-chain: less pumping by the bass.");
+    .help("Side-chain high-pass frequency, 12 dB/oct. Reduces pumping caused by bass.");
 const LINK: Param = rows::link(8);
 const KEY_LOWPASS: Param = Param::new(9, "key_lowpass", Unit::Hz)
     .range(200.0, 20_000.0)
     .default(20_000.0)
     .log()
     .top("off")
-    .help("Corner of a 12 dB/oct low-pass in the side-chain.");
+    .help("Side-chain low-pass frequency, 12 dB/oct.");
 const KEY_FREQ: Param = Param::new(10, "key_freq", Unit::Hz)
     .range(20.0, 20_000.0)
     .default(3_000.0)
     .log()
-    .help("Centre of a bell in the side-chain.");
+    .help("Centre frequency of the side-chain bell.");
 const KEY_GAIN: Param = Param::new(11, "key_gain", Unit::Db)
     .range(-24.0, 24.0)
-    .help("Gain of the bell in the side-chain: boost makes the compressor more sensitive there.");
+    .help("Gain of the side-chain bell. Boost makes the detector more sensitive around key_freq.");
 const KEY_Q: Param = Param::new(12, "key_q", Unit::Plain)
     .range(0.1, 12.0)
     .default(1.0)
     .log()
-    .help("Narrowness of the bell in the side-chain.");
+    .help("Q of the side-chain bell. Higher: narrower.");
 const RANGE: Param = rows::range(13);
 const HOLD: Param = rows::hold(14);
 const RMS_WINDOW: Param = rows::rms_window(15);
@@ -61,19 +63,19 @@ const DETECTOR: Param = rows::detector(16);
 const MODE: Param = rows::mode(17);
 const TOPOLOGY: Param = Param::new(18, "topology", Unit::Choice(&["feedforward", "feedback"]))
     .setting()
-    .help("What the side-chain hears where there is no key: the input, or the output.");
+    .help("Detector signal. feedforward: the input; feedback: the output. Ignored with a key input, and in upward mode.");
 const CHANNELS: Param = Param::new(19, "split", Unit::Choice(&["stereo", "midside"]))
     .setting()
-    .help("Whether the first two channels are compressed as left and right, or as middle and side.");
+    .help("Processing of the first two channels. stereo: left and right; midside: mid and side.");
 const LOOKAHEAD: Param = Param::new(20, "lookahead", Unit::Ms)
     .range(0.0, 20.0)
     .setting()
-    .help("How long before a peak the reduction begins; adds latency. With feedback it only delays.");
+    .help("Look-ahead: gain reduction starts this long before a peak. Adds latency. With feedback it only delays the signal.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "compressor",
-    "Reduces the level above a threshold, or raises it below.",
+    "Compressor: downward or upward, with peak, RMS or program-dependent detection.",
     &[
         THRESHOLD,
         RATIO,
@@ -110,12 +112,12 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 const ROWS: usize = NODE_TYPE.rows.len();
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
-    // Raising what one's own output lacks would run away: upward is always fed forward.
+    // Upward compression with feedback would be unstable, so upward is always feed-forward.
     let feedback = setup.value(&TOPOLOGY) > 0.0 && setup.value(&MODE) == 0.0;
     let shape = rows::shape(setup.value(&DETECTOR), setup.value(&MODE), feedback);
     let delay = Delay::new(setup.frames(setup.value(&LOOKAHEAD)));
     Box::new(Compressor {
-        dynamics: Dynamics::new(setup.sample_rate, shape),
+        computer: GainComputer::new(setup.sample_rate, shape),
         feedback: shape.feedback,
         midside: setup.value(&CHANNELS) > 0.0,
         last: [0.0; MAX_CHANNELS],
@@ -124,23 +126,23 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 }
 
 struct Compressor {
-    dynamics: Dynamics,
+    computer: GainComputer,
     feedback: bool,
     midside: bool,
-    /// The last frame out, for feedback.
+    /// The last output frame, for feedback.
     last: [f64; MAX_CHANNELS],
     delays: Box<[Delay]>,
 }
 
 /// The values of one frame.
-struct Now {
+struct FrameValues {
     makeup: f64,
     mix: f64,
 }
 
 impl Compressor {
-    /// Looks at all values by `value`.
-    fn look(&mut self, mut value: impl FnMut(&Param) -> f64) -> Now {
+    /// Reads all values by `value`, and sets those of the gain computer.
+    fn read_values(&mut self, mut value: impl FnMut(&Param) -> f64) -> FrameValues {
         let own =
             [THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, HOLD, RMS_WINDOW, LINK].map(|row| value(&row));
         let (highpass, lowpass) = (value(&KEY_HIGHPASS), value(&KEY_LOWPASS));
@@ -149,24 +151,24 @@ impl Compressor {
             lowpass: (lowpass < KEY_LOWPASS.max).then_some(lowpass),
             bell: [KEY_FREQ, KEY_GAIN, KEY_Q].map(|row| value(&row)),
         };
-        self.dynamics.set(&Values { key, ..rows::values(own) });
-        Now { makeup: value(&MAKEUP), mix: value(&MIX) }
+        self.computer.set(&Values { key, ..rows::values(own) });
+        FrameValues { makeup: value(&MAKEUP), mix: value(&MIX) }
     }
 
-    fn frame(&mut self, block: &mut Block<'_>, frame: usize, now: &Now) -> f64 {
+    fn process_frame(&mut self, block: &mut Block<'_>, frame: usize, now: &FrameValues) -> f64 {
         let width = block.width();
         let mut key = [0.0; MAX_CHANNELS];
-        let mut heard = width;
+        let mut key_width = width;
         if self.feedback && !block.has_key() {
             key = self.last;
         } else {
-            heard = block.key_width();
-            (0..heard).for_each(|channel| key[channel] = block.key(channel, frame));
-            if self.midside && heard > 1 {
+            key_width = block.key_width();
+            (0..key_width).for_each(|channel| key[channel] = block.key(channel, frame));
+            if self.midside && key_width > 1 {
                 (key[0], key[1]) = (0.5 * (key[0] + key[1]), 0.5 * (key[0] - key[1]));
             }
         }
-        let gains = self.dynamics.tick(&key[..heard], width);
+        let gains = self.computer.tick(&key[..key_width], width);
         let wet = |gain: f64| now.mix * (gain * now.makeup - 1.0);
         let mut out = [0.0; MAX_CHANNELS];
         for (channel, (out, delay)) in out.iter_mut().zip(&mut self.delays).enumerate() {
@@ -192,32 +194,32 @@ impl Compressor {
 impl Node for Compressor {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         let mut lowest = f64::INFINITY;
-        self.dynamics.hear_itself(self.feedback && !block.has_key());
+        self.computer.set_feedback(self.feedback && !block.has_key());
         if params.are_moving() {
             let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&NODE_TYPE.rows[slot]));
             for frame in 0..block.frames() {
                 ramps.iter_mut().for_each(|ramp| _ = ramp.tick());
-                let now = self.look(|row| ramps[row.slot].value());
-                lowest = lowest.min(self.frame(block, frame, &now));
+                let now = self.read_values(|row| ramps[row.slot].value());
+                lowest = lowest.min(self.process_frame(block, frame, &now));
             }
         } else {
-            let now = self.look(|row| params.value(row));
+            let now = self.read_values(|row| params.value(row));
             for frame in 0..block.frames() {
-                lowest = lowest.min(self.frame(block, frame, &now));
+                lowest = lowest.min(self.process_frame(block, frame, &now));
             }
         }
         meter.low(0, lowest);
     }
 
     fn reset(&mut self) {
-        self.dynamics.reset();
+        self.computer.reset();
         self.last = [0.0; MAX_CHANNELS];
         self.delays.iter_mut().for_each(Delay::reset);
     }
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        self.dynamics.adopt(&old.dynamics);
+        self.computer.adopt(&old.computer);
         if self.midside == old.midside {
             self.last = old.last;
         }

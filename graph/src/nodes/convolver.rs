@@ -1,11 +1,11 @@
-//! Convolver: the sound of a room, or the correction of one, by an impulse response of up to 10 s.
+//! Convolver: reverb or room correction, with an impulse response of up to 10 s.
 //!
-//! An impulse of one channel serves every channel; of two, the left channels and the right ones; four are true stereo (left
-//! to left, left to right, right to left, right to right). Without one the input passes. Nothing is added to the time that
-//! the impulse itself takes; `latency: peak` declares that time, up to its highest sample, so that what is played beside
-//! a linear-phase correction lines up with it. In a swap a convolver takes over what its predecessor has heard, also
-//! where it has another impulse: the tail is there from the first frame of the fade on, which waits for it, a second or so
-//! for 10 s.
+//! An impulse response with one channel applies to every channel; with two, to the left channels and the right ones;
+//! four are true stereo (left to left, left to right, right to left, right to right). Without one the signal passes
+//! unchanged. The convolution adds no latency; `latency: peak` declares the delay in the impulse response itself, up
+//! to its highest sample, so that parallel branches are aligned with a linear-phase correction. In a swap, a convolver
+//! adopts the input history of its predecessor, even with another impulse response: the tail is complete from the
+//! first frame of the crossfade on. The crossfade waits for it, about a second for 10 s.
 
 use crate::block::{Block, MAX_CHANNELS, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
@@ -21,47 +21,48 @@ use std::f64::consts::PI;
 const WET: Param = Param::new(0, "wet", Unit::Gain)
     .range(-90.0, 24.0)
     .bottom("-inf")
-    .help("Level of what the impulse makes of the input.");
+    .help("Level of the convolved (wet) signal.");
 const DRY: Param = Param::new(1, "dry", Unit::Gain)
     .range(-90.0, 24.0)
     .default(-90.0)
     .bottom("-inf")
-    .help("Level of the input beside it.");
-const GAIN: Param = Param::new(2, "gain", Unit::Gain).range(-60.0, 24.0).help("Level of both together.");
+    .help("Level of the dry signal.");
+const GAIN: Param =
+    Param::new(2, "gain", Unit::Gain).range(-60.0, 24.0).help("Output level, wet and dry together.");
 const PREDELAY: Param = Param::new(3, "predelay", Unit::Ms)
     .range(0.0, 500.0)
-    .help("How much later the impulse answers; a new time comes in by a crossfade.");
+    .help("Delay before the impulse response. Changes are crossfaded.");
 const START: Param = Param::new(4, "start", Unit::Percent)
     .range(0.0, 100.0)
     .setting()
-    .help("How much is cut off the impulse's beginning.");
+    .help("Share cut from the start of the impulse response.");
 const LENGTH: Param = Param::new(5, "length", Unit::Percent)
     .range(0.0, 100.0)
     .default(100.0)
     .setting()
-    .help("How much is played of what is left of the impulse.");
+    .help("Share of the remaining impulse response that is used.");
 const FADE: Param = Param::new(6, "fade", Unit::Percent)
     .range(0.0, 100.0)
     .default(10.0)
     .setting()
-    .help("How much of what is played fades away where the impulse was cut at its end.");
+    .help("Length of the fade-out where length cuts the end, as a share of the part that is used.");
 const NORMALISE: Param = Param::new(7, "normalise", Unit::Choice(&["off", "energy", "peak"]))
     .setting()
-    .help("Brings the impulse to a level: energy lets noise out as loud as it came in, peak to 0 dBFS.");
+    .help("Level normalisation of the impulse response. energy: unity gain for white noise; peak: highest sample at 0 dBFS.");
 const LATENCY: Param = Param::new(8, "latency", Unit::Choice(&["none", "peak"])).setting().help(
-    "What the chain is told of the impulse's own delay: nothing, as for a room, or the time to its highest sample.",
+    "Reported latency of the impulse response. none: 0 (reverb); peak: time to its highest sample (linear-phase correction).",
 );
 
 const IMPULSE: Text = Text {
     name: "impulse",
     form: Form::Impulse,
-    help: "The impulse response: 1 channel for all, 2 for left and right, or 4 for true stereo (LL LR RL RR).",
+    help: "Impulse response file: 1 channel for all, 2 for left and right, or 4 for true stereo (LL LR RL RR).",
 };
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "convolver",
-    "Plays through an impulse response: a room, or its correction.",
+    "Convolution with an impulse response: reverb or room correction.",
     &[WET, DRY, GAIN, PREDELAY, START, LENGTH, FADE, NORMALISE, LATENCY],
     build,
 )
@@ -74,12 +75,12 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .transparent_at(&[])
 .workloads(&[Workload::new(" of 0.5 s", "impulse: hall.wav")]);
 
-/// Time of a change of the pre-delay.
+/// Time of the crossfade to a new pre-delay.
 const FADE_MS: f64 = 20.0;
-/// Most samples of the pre-delay that are handed over in a swap.
-const HANDED_OVER: usize = 65_536;
+/// Largest number of samples of the pre-delay that are adopted in a swap.
+const ADOPTED_SAMPLES: usize = 65_536;
 
-/// The impulse as it is played.
+/// The impulse response as it is played.
 fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
     let Some(whole) = setup.impulse(0) else { return vec![vec![1.0]].into() };
     let share = |row: &Param, of: usize| (setup.value(row) / 100.0 * of as f64).round() as usize;
@@ -96,10 +97,10 @@ fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
         let taps = taps.iter_mut().rev().take(fade).enumerate();
         taps.for_each(|(at, tap)| *tap *= 0.5 - 0.5 * (PI * (at + 1) as f64 / (fade + 1) as f64).cos());
     }
-    // Of the whole, so that what is cut off a tail does not become a blast.
+    // The level is that of the uncut impulse response, so that a cut does not make it louder.
     let taps = whole.channels.iter().flatten();
     let level = match normalise {
-        // A mono impulse is heard on one side, four channels on two.
+        // A mono impulse response has one path per output, true stereo two.
         1 => (taps.map(|tap| tap * tap).sum::<f64>() / whole.channels.len().min(2) as f64).sqrt(),
         2 => taps.fold(0.0, |peak, tap| tap.abs().max(peak)),
         _ => 1.0,
@@ -123,7 +124,7 @@ fn latency(setup: &Setup<'_>, impulse: &[Vec<f64>]) -> usize {
     latency
 }
 
-/// From which channels by which impulses to which.
+/// The paths between channels.
 fn paths(impulses: usize, channels: usize) -> Vec<Path> {
     let all = (0..channels).flat_map(|input| (0..channels).map(move |output| (input, output)));
     let path = |(input, output): (usize, usize)| {
@@ -156,7 +157,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 
 struct Convolver {
     frames_per_ms: f64,
-    /// Where the pre-delay begins.
+    /// The initial pre-delay in frames.
     start: usize,
     predelays: Box<[Tap]>,
     convolution: Convolution,
@@ -167,17 +168,17 @@ impl Node for Convolver {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let predelay = (params.ramp(&PREDELAY).target() * self.frames_per_ms).round() as usize;
         let (frames, width) = (block.frames(), block.width());
-        let mut heard = [[0.0; SUBBLOCK]; MAX_CHANNELS];
-        let mut made = [[0.0; SUBBLOCK]; MAX_CHANNELS];
-        for ((samples, heard), tap) in block.channels().zip(&mut heard).zip(&mut self.predelays) {
-            heard.iter_mut().zip(samples).for_each(|(heard, sample)| *heard = tap.tick(*sample, predelay));
+        let mut input = [[0.0; SUBBLOCK]; MAX_CHANNELS];
+        let mut wet_signal = [[0.0; SUBBLOCK]; MAX_CHANNELS];
+        for ((samples, input), tap) in block.channels().zip(&mut input).zip(&mut self.predelays) {
+            input.iter_mut().zip(samples).for_each(|(input, sample)| *input = tap.tick(*sample, predelay));
         }
-        self.convolution.process(&heard[..width], &mut made[..width], frames);
+        self.convolution.process(&input[..width], &mut wet_signal[..width], frames);
         let ramps = [WET, DRY, GAIN].map(|row| params.ramp(&row));
-        for ((samples, made), delay) in block.channels().zip(&made).zip(&mut self.dry) {
+        for ((samples, wet_signal), delay) in block.channels().zip(&wet_signal).zip(&mut self.dry) {
             let [mut wet, mut dry, mut gain] = ramps;
-            for (sample, made) in samples.iter_mut().zip(made) {
-                *sample = (made * wet.tick() + delay.tick(*sample) * dry.tick()) * gain.tick();
+            for (sample, wet_signal) in samples.iter_mut().zip(wet_signal) {
+                *sample = (wet_signal * wet.tick() + delay.tick(*sample) * dry.tick()) * gain.tick();
             }
         }
     }
@@ -185,7 +186,7 @@ impl Node for Convolver {
     fn reset(&mut self) {
         for tap in &mut self.predelays {
             tap.reset();
-            tap.place(self.start);
+            tap.set(self.start);
         }
         self.convolution.reset();
         self.dry.iter_mut().for_each(Delay::reset);
@@ -193,7 +194,7 @@ impl Node for Convolver {
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        let most = HANDED_OVER / self.predelays.len().max(1);
+        let most = ADOPTED_SAMPLES / self.predelays.len().max(1);
         for (tap, old) in self.predelays.iter_mut().zip(&old.predelays) {
             tap.adopt(old, old.reach().min(most));
         }

@@ -1,7 +1,7 @@
-//! Crossover: one band of a signal, by Linkwitz-Riley filters.
+//! Crossover: one band of a signal, with Linkwitz-Riley filters.
 //!
-//! Several of them with the same splits, fed by one signal, add up to flat in a `mix`: each band goes through the
-//! all-passes of the splits that it does not take part in. Latency 0 frames.
+//! Several crossovers with the same splits and the same input sum to a flat response in a `mix`: each band passes the
+//! all-passes of the other splits. Latency 0 frames.
 
 use crate::block::Block;
 use crate::dsp::filter::crossover::{Crossover, SPLITS};
@@ -11,17 +11,15 @@ use crate::reading::Readings;
 use std::array::from_fn;
 
 const BAND: Param = Param::new(0, "band", Unit::Count).range(1.0, 6.0).default(1.0).setting().help(
-    "Which band this is, from the lowest; there is one more than there are splits, and silence above them.",
+    "Band to output, counted from the lowest. There is one band more than splits; a higher number outputs silence.",
 );
 const SLOPE: Param = Param::new(1, "slope", Unit::Choice(&["24 dB/oct", "48 dB/oct"]))
     .setting()
-    .help("Steepness of the splits.");
+    .help("Slope of the crossover filters.");
 
-const FREQ: Param = Param::new(0, "freq", Unit::Hz)
-    .range(20.0, 20_000.0)
-    .default(1_000.0)
-    .log()
-    .help("Where two bands meet, both 6 dB down. One below another counts as that.");
+const FREQ: Param = Param::new(0, "freq", Unit::Hz).range(20.0, 20_000.0).default(1_000.0).log().help(
+    "Crossover frequency (-6 dB point of both bands). A frequency below the previous split is raised to it.",
+);
 
 const PARTS: Parts = Parts {
     name: "split",
@@ -33,10 +31,10 @@ const PARTS: Parts = Parts {
     picked_by: Some(BAND.name),
 };
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "crossover",
-    "One band of a signal; bands with the same splits add up to flat.",
+    "One band of a Linkwitz-Riley crossover. All bands of the same splits sum to a flat response.",
     &[BAND, SLOPE],
     build,
 )

@@ -1,14 +1,15 @@
-//! Declick: finds clicks and crackle, and puts there what the sound around them leads to expect.
+//! Declick: detects clicks and crackle, and replaces them by an interpolation of the sound around them.
 //!
-//! The sound is modelled anew every 10 ms (autoregression, Burg's recursion); what the model cannot tell from before nor from
-//! after is a click, and is put where the model's residual is smallest. All else is the input, delayed, bit for bit.
-//! Latency: 26.7 ms at 48 kHz (1280 frames up to 50 kHz, twice that up to 100 kHz, four times up to 200 kHz), whatever the
-//! settings. The work is spread over the callbacks: the longest takes some two times the mean, three above 50 kHz.
+//! The sound is modelled every 10 ms (autoregression, Burg's recursion). Samples that the model predicts neither from
+//! before nor from after are a click; they are replaced so that the model's residual is smallest. The rest is the
+//! delayed input, bit for bit. Latency: 26.7 ms at 48 kHz (1280 frames up to 50 kHz, twice that up to 100 kHz, four
+//! times up to 200 kHz), for all settings. The work is spread over the callbacks: the longest takes about twice the
+//! mean, three times above 50 kHz.
 //!
-//! In digital silence there is nothing to tell a click by: it is left. So is what is longer than `longest`, and a passage
-//! with more than a quarter of its samples in clicks.
+//! In digital silence clicks cannot be detected. Also unchanged are clicks longer than `longest`, and passages with
+//! more than a quarter of their samples in clicks.
 //!
-//! Sources: see `dsp/autoregression.rs` and `dsp/clicks.rs`.
+//! Sources: see `dsp/restore/autoregression.rs` and `dsp/restore/clicks.rs`.
 
 use crate::dsp::delay::line::Delay;
 use crate::dsp::restore::autoregression::{Burg, Filler};
@@ -23,27 +24,27 @@ use crate::reading::Reading;
 const SENSITIVITY: Param = Param::new(0, "sensitivity", Unit::Percent)
     .range(0.0, 100.0)
     .default(50.0)
-    .help("How little a click may stand out: more finds faint crackle, and at last what is none.");
+    .help("Detection sensitivity. Higher finds fainter crackle; too high damages programme.");
 const LONGEST: Param = Param::new(1, "longest", Unit::Ms)
     .range(0.05, 2.0)
     .default(1.0)
     .log()
-    .help("Longest click that is repaired; what is longer is left.");
+    .help("Longest click that is repaired. Longer ones are left unchanged.");
 const LINKED: Param = Param::new(2, "linked", Unit::Switch)
-    .help("Repairs a click of one channel in all; else each channel by itself.");
-const LISTEN: Param = Param::new(3, "listen", Unit::Switch).help("Lets what is taken away be heard alone.");
+    .help("Channel link. On: a click found in one channel is repaired in all; off: each channel separately.");
+const LISTEN: Param = Param::new(3, "listen", Unit::Switch).help("Outputs only the removed signal.");
 const ORDER: Param = Param::new(4, "order", Unit::Count)
     .range(8.0, 64.0)
     .default(32.0)
     .setting()
     .best(48.0)
-    .help("How many samples the model looks back: more tells dense programme better, at more load.");
+    .help("Order of the autoregressive model, in samples. Higher models dense programme better, at more CPU load.");
 const PASSES: Param = Param::new(5, "passes", Unit::Count)
     .range(1.0, 4.0)
     .default(1.0)
     .setting()
     .best(2.0)
-    .help("How often clicks are looked for, each time by a model of what was repaired before, at as many times the load.");
+    .help("Detection and repair passes. Each pass models the signal repaired by the previous one; CPU load grows in proportion.");
 
 const CLICKS: Reading = Reading::new("clicks", Unit::PerSecond, "Clicks repaired in the last second.");
 const REPAIRED: Reading =
@@ -52,7 +53,7 @@ const REPAIRED: Reading =
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "declick",
-    "Finds and repairs clicks and crackle.",
+    "Detects and repairs clicks and crackle.",
     &[SENSITIVITY, LONGEST, LINKED, LISTEN, ORDER, PASSES],
     build,
 )

@@ -1,15 +1,15 @@
-//! Dehum: takes away mains hum and its harmonics, and follows the mains.
+//! Dehum: removes mains hum and its harmonics, and tracks the mains frequency.
 //!
-//! It looks for tones at 50 or 60 Hz and multiples that stay what they are, follows their frequency, and takes away just
-//! them: notches 3.2 Hz wide, so that a tone 5 Hz beside a harmonic changes by less than 1 dB, as loud as the hum or far louder.
-//! Hum that is not far below the rest, as in a pause, is found in about four seconds; hum some 16 dB below programme that
-//! never pauses in about ten. It takes three of the first eight harmonics. When the hum has gone, what takes it away fades: at
-//! once in a pause, in a quarter of a minute under programme. Where there is none, the output is the input, bit for bit. A tone
-//! that rises above what it was for long keeps what is above: a bass note at 50 Hz over hum is left most of its level. Low
-//! notes at the mains' own frequency that are held for three seconds and more pass for hum.
-//! Latency 0 frames.
+//! It detects constant tones at 50 or 60 Hz and its multiples, tracks their frequency, and subtracts them, like
+//! notches 3.2 Hz wide: a tone 5 Hz beside a harmonic changes by less than 1 dB, whether it is as loud as the hum or
+//! much louder. Hum that is not far below the rest, as in a pause, is detected in about four seconds; hum 16 dB below
+//! programme without pauses in about ten. Three of the first eight harmonics must be present. When the hum ends, the
+//! subtraction is faded out: at once in a pause, within 15 s under programme. Without hum, the output is the input,
+//! bit for bit. Of a tone that rises above its long-term level, only that level is subtracted: a bass note at 50 Hz
+//! over hum keeps most of its level. Low notes at the mains frequency that last three seconds or more are treated as
+//! hum. Latency 0 frames.
 //!
-//! Sources: see `dsp/hum.rs` and `dsp/mains.rs`.
+//! Sources: see `dsp/restore/hum.rs` and `dsp/restore/mains.rs`.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::restore::hum::Hum;
@@ -21,15 +21,14 @@ const DEPTH: Param = Param::new(0, "depth", Unit::Db)
     .range(0.0, 60.0)
     .default(60.0)
     .top("all")
-    .help("How far the hum is taken down.");
+    .help("Attenuation of the hum. all: complete removal.");
 const BASE: Param = Param::new(1, "base", Unit::Choice(&["auto", "50 Hz", "60 Hz"]))
     .setting()
-    .help("Frequency of the mains; auto finds out which.");
-const HARMONICS: Param = Param::new(2, "harmonics", Unit::Count)
-    .range(1.0, 64.0)
-    .default(20.0)
-    .setting()
-    .help("How many multiples of it are looked for, the first included: 20 of 50 Hz reach up to 1 kHz.");
+    .help("Mains frequency. auto: detected.");
+const HARMONICS: Param =
+    Param::new(2, "harmonics", Unit::Count).range(1.0, 64.0).default(20.0).setting().help(
+        "Number of harmonics to search for and remove, the fundamental included: 20 at 50 Hz reach 1 kHz.",
+    );
 
 const FREQUENCY: Reading =
     Reading::new("frequency", Unit::Hz, "Frequency of the hum; none while there is no hum.")
@@ -39,10 +38,10 @@ const LEVEL: Reading =
     Reading::new("level", Unit::Dbfs, "Level of the hum that is removed, RMS; none while there is no hum.")
         .scale(-100.0, -20.0);
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "dehum",
-    "Takes away mains hum and its harmonics, and follows their frequency.",
+    "Removes mains hum and its harmonics, and tracks the mains frequency.",
     &[DEPTH, BASE, HARMONICS],
     build,
 )
@@ -60,15 +59,15 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     Box::new(Dehum { hums: bases.iter().enumerate().map(hum).collect(), found: None })
 }
 
-/// How much of the hum is taken away.
+/// Share of the hum that is subtracted.
 fn share(depth: f64) -> f64 {
     if depth >= DEPTH.max { 1.0 } else { 1.0 - db_to_gain(-depth) }
 }
 
 struct Dehum {
-    /// One for each frequency that there may be.
+    /// One for each possible mains frequency.
     hums: Box<[Hum]>,
-    /// The one that has been found; the other sleeps meanwhile.
+    /// The detected one; the other is not computed meanwhile.
     found: Option<usize>,
 }
 
@@ -92,7 +91,7 @@ impl Node for Dehum {
                     }
                 }
                 None => {
-                    // None takes anything away yet, so each hears the same.
+                    // None subtracts anything yet, so all receive the same signal.
                     self.hums.iter_mut().for_each(|hum| hum.tick(samples[..width].iter_mut(), share));
                     self.found = self.hums.iter().position(Hum::is_on);
                 }

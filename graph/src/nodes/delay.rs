@@ -1,8 +1,8 @@
-//! Delay: the signal later, by 0 to 500 ms, in whole frames.
+//! Delay: 0 to 500 ms, in whole frames.
 //!
-//! For pictures that come late, and for effects. The time is not counted as latency: nothing else waits for it. A new time is
-//! reached by a crossfade of 20 ms. In a swap the newest 65,536 samples of all channels go over at once; what a longer
-//! delay needs beyond them comes in during the warm-up.
+//! For lip sync and effects. The delay is not latency: nothing is aligned with it. A new time is reached by a
+//! crossfade of 20 ms. In a swap, the newest 65,536 samples of all channels are adopted at once; the rest of a longer
+//! delay fills up during the warm-up.
 
 use crate::block::Block;
 use crate::dsp::delay::tap::Tap;
@@ -10,19 +10,22 @@ use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
 
-const TIME: Param = Param::new(0, "time", Unit::Ms).range(0.0, 500.0).help("How much later.");
+const TIME: Param = Param::new(0, "time", Unit::Ms)
+    .range(0.0, 500.0)
+    .help("Delay time, rounded to whole frames. Changes are crossfaded.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType = NodeType::new("delay", "Delays the signal by up to 500 ms.", &[TIME], build)
-    .settles_in(|setup| (setup.value(&TIME) + FADE_MS) / 1000.0)
-    .onset(|setup| Some(setup.frames(setup.value(&TIME))))
-    .transparent_at(&[])
-    .workloads(&[Workload::new("", "time: 100 ms")]);
+pub const NODE_TYPE: NodeType =
+    NodeType::new("delay", "Delay of up to 500 ms. Not counted as latency.", &[TIME], build)
+        .settles_in(|setup| (setup.value(&TIME) + FADE_MS) / 1000.0)
+        .onset(|setup| Some(setup.frames(setup.value(&TIME))))
+        .transparent_at(&[])
+        .workloads(&[Workload::new("", "time: 100 ms")]);
 
-/// Time of a change.
+/// Time of the crossfade to a new delay.
 const FADE_MS: f64 = 20.0;
-/// Most samples that are handed over in a swap.
-const HANDED_OVER: usize = 65_536;
+/// Largest number of samples that are adopted in a swap.
+const ADOPTED_SAMPLES: usize = 65_536;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let tap = Tap::new(setup.frames(TIME.max), setup.frames(FADE_MS) as u32);
@@ -37,7 +40,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 
 struct Delay {
     frames_per_ms: f64,
-    /// Where the taps begin.
+    /// The initial delay in frames.
     start: usize,
     taps: Box<[Tap]>,
 }
@@ -53,13 +56,13 @@ impl Node for Delay {
     fn reset(&mut self) {
         for tap in &mut self.taps {
             tap.reset();
-            tap.place(self.start);
+            tap.set(self.start);
         }
     }
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        let most = HANDED_OVER / self.taps.len().max(1);
+        let most = ADOPTED_SAMPLES / self.taps.len().max(1);
         self.taps.iter_mut().zip(&old.taps).for_each(|(tap, old)| tap.adopt(old, most));
     }
 }

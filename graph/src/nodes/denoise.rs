@@ -1,22 +1,22 @@
-//! Denoise: takes steady noise (hiss, hum's bed, air conditioning) out of a programme.
+//! Denoise: removes steady noise (hiss, broadband hum, air conditioning) from a programme.
 //!
-//! `broadband` works on spectra of about 53 ms, five over each other: each line is turned down by as much as it is noise, by
-//! no more than `reduction`, with one gain for all channels, so that the image stands. What the noise is, is learned while
-//! `learn` is on (the sound passes as it is), or else found while it plays: the level in each band that the programme does
-//! not fall below for two seconds, where it sounds like noise; noise that ends far below 20 kHz must be learned. Latency: a
-//! frame and a fifth (3072 frames at 44.1 and 48 kHz); the work on a spectrum is spread over that fifth. Where no noise is
-//! found, the output is the input, delayed, to -120 dB.
+//! `broadband` works on spectra of about 53 ms with an overlap of five: each bin is attenuated according to its share
+//! of noise, by at most `reduction`, with the same gain for all channels, which keeps the stereo image. The noise is
+//! learned while `learn` is on (the signal passes unchanged), or else estimated: the level in each band that the
+//! programme does not fall below for two seconds, if it has the statistics of noise. Noise that ends far below 20 kHz
+//! must be learned. Latency: a frame and a fifth (3072 frames at 44.1 and 48 kHz); the work on a spectrum is spread
+//! over that fifth. Without noise, the output is the delayed input, to -120 dB.
 //!
-//! `voice` leaves speech and little else (RNNoise), each channel by itself; `reduction` says how much of the rest is taken.
-//! Latency 960 frames at 48 kHz, and 64 for each channel after the first, for the network works on one after another; about as
-//! long at other rates. What the network remembers cannot be copied without allocating: a swap starts it afresh, and the
-//! warm-up settles it.
+//! `voice` keeps speech and little else (RNNoise), for each channel separately; `reduction` is the attenuation of the
+//! rest. Latency: 960 frames at 48 kHz, and 64 more for each channel after the first, because the network processes
+//! them one after another; about the same time at other rates. The state of the network cannot be copied without
+//! allocating: a swap starts with a new one, which settles during the warm-up.
 
 use crate::block::{Block, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::spectral::noise_floor::NoiseFloor;
 use crate::dsp::spectral::noise_profile::{BANDS, Bands};
-use crate::dsp::spectral::noise_suppression::{Suppressor, Wish};
+use crate::dsp::spectral::noise_suppression::{FrameSettings, Suppressor};
 use crate::dsp::spectral::stft::{self, Stft};
 use crate::dsp::spectral::voice::{self, Voice};
 use crate::node::{Node, NodeType, Params, Setup, Workload, same};
@@ -28,30 +28,31 @@ use crate::reading::{REDUCTION as REDUCED, Reading, Readings};
 const REDUCTION: Param = Param::new(0, "reduction", Unit::Db)
     .range(0.0, 30.0)
     .default(12.0)
-    .help("How much of the noise is taken; what is left keeps its colour.");
+    .help("Noise reduction. The residual noise keeps its spectrum.");
 const FLOOR: Param = Param::new(1, "floor", Unit::Dbfs)
     .range(-140.0, -40.0)
     .default(-140.0)
     .bottom("-inf")
-    .help("Level below which noise is not brought, however much reduction is asked for.");
-const SMOOTHING: Param = Param::new(2, "smoothing", Unit::Percent).range(0.0, 100.0).default(50.0).help(
-    "How steady the reduction is over time and frequency: more has no twitter, less keeps more detail.",
-);
-const SENSITIVITY: Param = Param::new(3, "sensitivity", Unit::Db).range(-12.0, 12.0).help(
-    "How much louder the noise is taken to be than it was found: more takes more noise, and more programme.",
-);
-const LISTEN: Param = Param::new(4, "listen", Unit::Switch).help("Plays what is taken away instead.");
+    .help("Lowest level to which noise is reduced, whatever the reduction.");
+const SMOOTHING: Param = Param::new(2, "smoothing", Unit::Percent)
+    .range(0.0, 100.0)
+    .default(50.0)
+    .help("Smoothing of the gain over time and frequency. High: no musical noise. Low: more detail.");
+const SENSITIVITY: Param = Param::new(3, "sensitivity", Unit::Db)
+    .range(-12.0, 12.0)
+    .help("Offset added to the noise estimate. Higher removes more noise, and more of the programme.");
+const LISTEN: Param = Param::new(4, "listen", Unit::Switch).help("Outputs only the removed signal.");
 const LEARN: Param = Param::new(5, "learn", Unit::Switch)
     .momentary()
-    .help("While on, the noise is learned and passes as it is; off takes what was learned as the profile.");
+    .help("On: learns the noise and passes the signal unchanged. Switched off: the learned noise becomes the profile.");
 const MODE: Param = Param::new(6, "mode", Unit::Choice(&["broadband", "voice"]))
     .setting()
-    .help("Broadband takes steady noise from any programme; voice leaves speech only.");
+    .help("broadband: removes steady noise from any programme; voice: removes all but speech (RNNoise).");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "denoise",
-    "Takes noise out of a programme: by a learned or followed profile, or all but a voice.",
+    "Noise reduction by a learned or an estimated noise profile, or voice isolation.",
     &[REDUCTION, FLOOR, SMOOTHING, SENSITIVITY, LISTEN, LEARN, MODE],
     build,
 )
@@ -59,7 +60,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .texts(&[Text {
     name: "profile",
     form: Form::Profile,
-    help: "The noise as it was learned; where there is none, it is found while it plays.",
+    help: "Learned noise profile: the noise level in each band. Empty: the noise is estimated from the programme.",
 }])
 .readings(&[
     REDUCED,
@@ -71,24 +72,24 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .settles_in(|setup| if is_voice(setup) { 2.0 } else { 0.1 })
 .workloads(&[Workload::new("", ""), Workload::new(" of a voice", "mode: voice")]);
 
-/// From one spectrum to the next. Longer frames part the partials of strings better, shorter ones follow speech better.
+/// Time between two spectra. Longer frames separate the partials of strings better, shorter ones follow speech better.
 const HOP_MS: f64 = 10.67;
-/// Reduction above which the SNR is followed more slowly, by as much as it is more: what swings in noise is heard the more
-/// the farther down the rest is.
+/// Reduction in dB above which the SNR is smoothed more, in proportion: fluctuations of the noise are more audible the
+/// lower the residual noise is.
 const ENOUGH: f64 = 12.0;
-/// Least spectra that make a profile.
+/// Smallest number of spectra for a profile.
 const FEWEST: usize = 8;
 const _: () = assert!(BANDS == PROFILE_BANDS, "a profile has as many bands as its text");
-/// Lowest noise that is reported, in dBFS.
+/// SlidingMinimum reported noise level, in dBFS.
 const LOWEST: f64 = -140.0;
 
-/// What is left of a sample, or the `share` that is asked for of what was taken.
+/// The output, or the removed signal with `share` 1.
 #[inline]
-fn heard(left: f64, dry: f64, share: f64) -> f64 {
+fn output(left: f64, dry: f64, share: f64) -> f64 {
     if share == 0.0 { left } else { (1.0 - share) * left + share * (dry - left) }
 }
 
-/// Samples from one spectrum to the next: the power of two nearest to that time.
+/// Frames between two spectra: the power of two nearest to that time.
 fn hop(sample_rate: f64) -> usize {
     1 << (HOP_MS / 1000.0 * sample_rate).log2().round() as u32
 }
@@ -121,7 +122,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         noise: zeros(),
         learned: zeros(),
         profile: levels.map(|levels| bands.by_levels(&levels, stft.noise_gain())),
-        now: Now::default(),
+        state: State::default(),
         bands,
         stft,
     })
@@ -132,39 +133,39 @@ struct Broadband {
     stft: Stft,
     bands: Bands,
     suppressor: Suppressor,
-    /// Power of each line: of the frame, of the noise, and the sum of what is being learned.
+    /// Power of each bin: of the frame, of the noise, and the sum while learning.
     power: Box<[f64]>,
     noise: Box<[f64]>,
     learned: Box<[f64]>,
-    /// Power of a line in each band, as it was built with it or has learned it.
+    /// Noise power of a bin in each band, from the profile setting or learned.
     profile: Option<[f64; BANDS]>,
-    now: Now,
+    state: State,
 }
 
-/// What it remembers besides spectra.
+/// State besides the spectra.
 #[derive(Clone, Copy)]
-struct Now {
-    /// Which piece of the work on a frame is next.
+struct State {
+    /// The next piece of the work on a frame.
     job: usize,
     floor: NoiseFloor,
-    wish: Wish,
+    settings: FrameSettings,
     /// Lowest level of the noise, as an amplitude.
     least: f64,
-    /// Whether it learns, and how many spectra were added up.
+    /// Whether it is learning, and the number of spectra summed.
     learning: bool,
     count: usize,
-    /// Level of the noise, as an amplitude, and by how much it is turned down; NaN until a frame was whole.
+    /// Level of the noise, as an amplitude, and its current attenuation.
     level: f64,
     reduced: f64,
 }
 
-impl Default for Now {
+impl Default for State {
     fn default() -> Self {
-        let wish = Wish { factor: 1.0, floor: 1.0, memory: 0.0, width: (0.0, 0.0) };
+        let settings = FrameSettings { factor: 1.0, floor: 1.0, memory: 0.0, width: (0.0, 0.0) };
         Self {
             job: usize::MAX,
             floor: NoiseFloor::default(),
-            wish,
+            settings,
             least: 0.0,
             learning: false,
             count: 0,
@@ -174,8 +175,8 @@ impl Default for Now {
     }
 }
 
-/// The rows that a frame looks at when it is whole.
-const LOOKED_AT: [Param; 4] = [REDUCTION, FLOOR, SMOOTHING, SENSITIVITY];
+/// The parameters that are read at the beginning of a frame.
+const FRAME_ROWS: [Param; 4] = [REDUCTION, FLOOR, SMOOTHING, SENSITIVITY];
 
 impl Broadband {
     fn jobs(&self) -> usize {
@@ -183,36 +184,36 @@ impl Broadband {
     }
 
     /// Frames of the hop after which a piece of the work is done.
-    fn due(&self, job: usize) -> usize {
+    fn job_start(&self, job: usize) -> usize {
         job * self.stft.hop() / self.jobs()
     }
 
-    /// What it has heard since it began to learn, once that is enough.
-    fn heard(&self) -> Option<[f64; BANDS]> {
-        let count = self.now.count;
+    /// The noise learned so far, if there are enough spectra.
+    fn learned_profile(&self) -> Option<[f64; BANDS]> {
+        let count = self.state.count;
         (count >= FEWEST).then(|| self.bands.densities(&self.learned).map(|sum| sum / count as f64))
     }
 
-    /// A frame is whole: what is asked for now holds for it.
-    fn begin(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Readings) {
+    /// Starts the work on a complete frame, with the current parameters.
+    fn begin_frame(&mut self, ramps: &[Ramp; 4], learn: bool, meter: &mut Readings) {
         let [reduction, floor, smoothing, sensitivity] = ramps.each_ref().map(Ramp::value);
         let steadier = ENOUGH / reduction.max(ENOUGH);
-        let now = &mut self.now;
-        now.wish = Wish {
+        let state = &mut self.state;
+        state.settings = FrameSettings {
             factor: 10.0_f64.powf(sensitivity / 10.0),
             floor: db_to_gain(-reduction),
-            // From 0.2 to 0.9 s, and from none to a twelfth of an octave on each side.
+            // Smoothing from 0.2 to 0.9 s, and from 0 to 1/12 octave on each side.
             memory: 1.0 - 0.05 * 0.25_f64.powf(smoothing) * steadier,
             width: (6.0 * smoothing, smoothing / 16.0),
         };
-        now.least = if floor > FLOOR.min { db_to_gain(floor) } else { 0.0 };
-        if learn && !now.learning {
+        state.least = if floor > FLOOR.min { db_to_gain(floor) } else { 0.0 };
+        if learn && !state.learning {
             self.learned.fill(0.0);
-            now.count = 0;
+            state.count = 0;
         }
-        if now.learning
+        if state.learning
             && !learn
-            && let Some(densities) = self.heard()
+            && let Some(densities) = self.learned_profile()
         {
             let gain = self.stft.noise_gain();
             let mut levels = self.bands.levels(&densities, gain);
@@ -221,15 +222,15 @@ impl Broadband {
             }
             self.profile = Some(self.bands.by_levels(&levels, gain));
         }
-        let now = &mut self.now;
-        now.learning = learn;
-        now.job = 0;
+        let state = &mut self.state;
+        state.learning = learn;
+        state.job = 0;
     }
 
     /// Does the next piece of the work on a frame.
-    fn work(&mut self) {
-        let mut job = self.now.job;
-        self.now.job += 1;
+    fn do_job(&mut self) {
+        let mut job = self.state.job;
+        self.state.job += 1;
         if job < self.channels {
             return self.stft.analyse(job);
         }
@@ -237,33 +238,33 @@ impl Broadband {
         match job {
             0 => {
                 self.stft.power(0, &mut self.power);
-                if self.now.learning {
+                if self.state.learning {
                     self.learned.iter_mut().zip(&self.power).for_each(|(sum, power)| *sum += power);
-                    self.now.count += 1;
+                    self.state.count += 1;
                 }
-                self.now.floor.listen(&self.power, &self.bands);
+                self.state.floor.add_spectrum(&self.power, &self.bands);
             }
             1 => {
-                let heard = if self.now.learning { self.heard() } else { None };
-                let densities = heard.or(self.profile);
-                let densities = densities.unwrap_or_else(|| self.now.floor.densities(&self.bands));
+                let learned = if self.state.learning { self.learned_profile() } else { None };
+                let densities = learned.or(self.profile);
+                let densities = densities.unwrap_or_else(|| self.state.floor.densities(&self.bands));
                 self.bands.spread(&densities, &mut self.noise);
                 let lines = (self.stft.lines() - 1) as f64;
                 let power = self.noise.iter().sum::<f64>() / (lines * self.stft.noise_gain());
-                let now = &mut self.now;
-                now.level = power.sqrt();
-                now.wish.floor = now.wish.floor.max(now.least / now.level).min(1.0);
+                let state = &mut self.state;
+                state.level = power.sqrt();
+                state.settings.floor = state.settings.floor.max(state.least / state.level).min(1.0);
             }
-            2 => self.suppressor.weigh(&self.power, &self.noise, &self.now.wish),
+            2 => self.suppressor.compute_gains(&self.power, &self.noise, &self.state.settings),
             3 => {
-                if self.now.learning {
-                    self.suppressor.pass();
+                if self.state.learning {
+                    self.suppressor.set_unity();
                 } else {
-                    self.suppressor.smooth(&self.now.wish);
+                    self.suppressor.smooth_gains(&self.state.settings);
                 }
                 let gains = self.suppressor.gains().iter().zip(&self.noise);
                 let left: f64 = gains.map(|(gain, noise)| gain * gain * noise).sum();
-                self.now.reduced = (left / self.noise.iter().sum::<f64>()).sqrt();
+                self.state.reduced = (left / self.noise.iter().sum::<f64>()).sqrt();
             }
             job => self.stft.synthesise(job - 4, self.suppressor.gains()),
         }
@@ -272,15 +273,16 @@ impl Broadband {
 
 impl Node for Broadband {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
-        let mut ramps = LOOKED_AT.map(|row| params.ramp(&row));
+        let mut ramps = FRAME_ROWS.map(|row| params.ramp(&row));
         let learn = params.ramp(&LEARN).target() > 0.0;
         let mut listen = params.ramp(&LISTEN);
         let (mut from, mut dry) = (0, [0.0; SUBBLOCK]);
         while from < block.frames() {
-            while self.now.job < self.jobs() && self.due(self.now.job) <= self.stft.at() {
-                self.work();
+            while self.state.job < self.jobs() && self.job_start(self.state.job) <= self.stft.at() {
+                self.do_job();
             }
-            let next = if self.now.job < self.jobs() { self.due(self.now.job) } else { self.stft.hop() };
+            let next =
+                if self.state.job < self.jobs() { self.job_start(self.state.job) } else { self.stft.hop() };
             let to = block.frames().min(from + next - self.stft.at());
             let mut end = listen;
             for (channel, samples) in block.channels().enumerate() {
@@ -288,28 +290,28 @@ impl Node for Broadband {
                 self.stft.exchange(channel, samples, &mut dry);
                 end = listen;
                 for (sample, dry) in samples.iter_mut().zip(&dry) {
-                    *sample = heard(*sample, *dry, end.tick());
+                    *sample = output(*sample, *dry, end.tick());
                 }
             }
             listen = end;
             self.stft.advance(to - from);
             ramps.iter_mut().for_each(|ramp| ramp.advance(to - from));
             if self.stft.at() == 0 {
-                self.begin(&ramps, learn, meter);
+                self.begin_frame(&ramps, learn, meter);
             }
             from = to;
         }
-        meter.low(0, self.now.reduced);
+        meter.low(0, self.state.reduced);
         // Before the first noise was found there is none.
-        if self.now.level > 0.0 {
-            meter.now(1, 20.0 * self.now.level.max(db_to_gain(LOWEST)).log10());
+        if self.state.level > 0.0 {
+            meter.now(1, 20.0 * self.state.level.max(db_to_gain(LOWEST)).log10());
         }
     }
 
     fn reset(&mut self) {
         self.stft.reset();
         self.suppressor.reset();
-        self.now = Now::default();
+        self.state = State::default();
     }
 
     fn adopt(&mut self, old: &dyn Node) {
@@ -322,7 +324,7 @@ impl Node for Broadband {
         self.power.copy_from_slice(&old.power);
         self.noise.copy_from_slice(&old.noise);
         self.learned.copy_from_slice(&old.learned);
-        self.now = old.now;
+        self.state = old.state;
     }
 }
 
@@ -343,7 +345,7 @@ impl Node for Speech {
                 let (voice, dry) = (voice.tick(*sample), dry.tick(*sample));
                 let left = voice + rest * (dry - voice);
                 powers = [powers[0] + left * left, powers[1] + dry * dry];
-                *sample = heard(left, dry, listen.tick());
+                *sample = output(left, dry, listen.tick());
             }
         }
         if powers[1] > 0.0 {

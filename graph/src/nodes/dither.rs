@@ -1,11 +1,12 @@
-//! Dither: reduces the word length, last in a chain.
+//! Dither: reduces the word length; the last node of a chain.
 //!
-//! Latency 0 frames. Triangular dither of two steps peak to peak, another on each channel: the noise is -96.3 dBFS for 16
-//! bits (RMS, re a full-scale square wave) and does not depend on the signal. The shaped curves move it to where the ear is
-//! least sensitive; they are made for 44.1 and 48 kHz. The output never lies beyond full scale, and always on a step.
+//! Latency 0 frames. Triangular dither of two steps peak to peak, independent on each channel: the noise is -96.3 dBFS
+//! for 16 bits (RMS, relative to a full-scale square wave) and does not depend on the signal. Noise shaping moves it
+//! to frequencies where hearing is least sensitive; the filters are designed for 44.1 and 48 kHz. The output is within
+//! full scale, and on a step.
 //!
-//! With `auto_blank` it rests after half a second of samples that need no reduction (digital silence, or a programme that
-//! has no more bits), and from the start: these pass bit for bit.
+//! With `auto_blank` it is muted after half a second of samples that need no dither (digital silence, or programme
+//! that already fits the word length), and at the start: these samples pass bit for bit.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::dither::{self, Curve, Noise, Quantiser};
@@ -17,34 +18,34 @@ const BITS: Param = Param::new(0, "bits", Unit::Count)
     .range(8.0, 24.0)
     .default(24.0)
     .setting()
-    .help("Word length that is left.");
+    .help("Output word length in bits.");
 const NOISE: Param = Param::new(1, "noise", Unit::Choice(&["triangular", "rectangular", "none"]))
     .setting()
-    .help("What is added before rounding: triangular keeps the noise steady, none makes distortion.");
+    .help("Dither distribution. triangular: constant noise floor; rectangular: noise modulated by the signal; none: distortion.");
 const SHAPING: Param = Param::new(
     2,
     "shaping",
     Unit::Choice(&["flat", "lipshitz", "f-weighted-3", "f-weighted-9", "modified-e", "improved-e"]),
 )
 .setting()
-.help("Spectrum of the noise; all but flat lower it around 4 kHz and raise it towards 20 kHz.");
+.help("Noise shaping. flat: white; all others: less noise around 4 kHz, more towards 20 kHz.");
 const AUTO_BLANK: Param = Param::new(3, "auto_blank", Unit::Switch)
     .default(1.0)
-    .help("Whether what needs no dither, such as digital silence, passes as it is after half a second.");
+    .help("Auto-blank: dither is muted after 0.5 s of digital silence, or of programme that already fits the word length.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "dither",
-    "Reduces the word length with dither and noise shaping.",
+    "Word length reduction with dither and noise shaping. Place it last in a chain.",
     &[BITS, NOISE, SHAPING, AUTO_BLANK],
     build,
 )
-.settles_in(|_| REST_MS / 1000.0 + 0.1)
+.settles_in(|_| MUTE_MS / 1000.0 + 0.1)
 // The noise is another on each channel.
 .per_channel(None)
 .workloads(&[Workload::new("", "bits: 16, shaping: lipshitz")]);
 
-/// The curves, in the order of their names.
+/// The noise-shaping filters, in the order of their names.
 const CURVES: [Curve; 6] = [
     dither::FLAT,
     dither::LIPSHITZ,
@@ -53,25 +54,25 @@ const CURVES: [Curve; 6] = [
     dither::MODIFIED_E,
     dither::IMPROVED_E,
 ];
-/// Time after which it rests.
-const REST_MS: f64 = 500.0;
+/// Time after which dither is muted.
+const MUTE_MS: f64 = 500.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let noise = [Noise::Triangular, Noise::Rectangular, Noise::None][setup.value(&NOISE) as usize];
     let curve = CURVES[setup.value(&SHAPING) as usize];
     let bits = setup.value(&BITS) as u32;
-    let rest_after = setup.frames(REST_MS);
+    let mute_after = setup.frames(MUTE_MS);
     Box::new(Dither {
         quantisers: std::array::from_fn(|channel| Quantiser::new(bits, noise, curve, channel)),
-        rest_after,
-        fitting: rest_after,
+        mute_after,
+        fitting: mute_after,
     })
 }
 
 struct Dither {
     quantisers: [Quantiser; MAX_CHANNELS],
-    rest_after: usize,
-    /// Frames that needed no reduction, up to `rest_after`.
+    mute_after: usize,
+    /// Consecutive frames that needed no dither, up to `mute_after`.
     fitting: usize,
 }
 
@@ -84,12 +85,12 @@ impl Node for Dither {
                 .iter()
                 .enumerate()
                 .all(|(channel, quantiser)| quantiser.fits(*block.at(channel, frame)));
-            self.fitting = if fits { (self.fitting + 1).min(self.rest_after) } else { 0 };
-            let rests = auto_blank && self.fitting == self.rest_after;
+            self.fitting = if fits { (self.fitting + 1).min(self.mute_after) } else { 0 };
+            let is_muted = auto_blank && self.fitting == self.mute_after;
             for (channel, quantiser) in self.quantisers[..width].iter_mut().enumerate() {
                 let sample = block.at(channel, frame);
-                if rests {
-                    quantiser.rest();
+                if is_muted {
+                    quantiser.clear_errors();
                 } else {
                     *sample = quantiser.tick(*sample);
                 }
@@ -98,7 +99,7 @@ impl Node for Dither {
     }
 
     fn reset(&mut self) {
-        self.fitting = self.rest_after;
+        self.fitting = self.mute_after;
         self.quantisers.iter_mut().enumerate().for_each(|(channel, quantiser)| quantiser.reset(channel));
     }
 

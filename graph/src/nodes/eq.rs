@@ -1,26 +1,27 @@
-//! Equaliser: up to 24 bands, each on both channels, on one of them, on mid or on side; dynamic where `range` is given.
+//! Equaliser: up to 24 bands, each on all channels, left, right, mid or side; dynamic if `range` is given.
 //!
-//! Minimum phase: latency 0 frames. The magnitude is that of the analogue prototype up to 20 kHz, to within 0.1 dB: see
-//! `dsp/filter/matched.rs`. A bell or shelf at 0 dB leaves the signal bit-identical. While a band moves its
-//! coefficients follow in steps of 16 frames with straight lines between, so no move is heard as steps.
+//! Minimum phase: latency 0 frames. The magnitude is that of the analogue prototype up to 20 kHz, within 0.1 dB: see
+//! `dsp/filter/matched.rs`. A bell or shelf at 0 dB leaves the signal bit-identical. While a band moves, its
+//! coefficients are updated every 16 frames and interpolated between, so no steps are audible.
 //!
-//! Linear and mixed phase: a filter of finite length with the same magnitude, see `dsp/fir/linear`. Latency `reach`; of mixed
-//! phase about 31 ms at most. A move is heard as a fade of some 30 ms to a filter that was designed meanwhile, and moves that
-//! come in between as one. All-passes, and what a dynamic band does beyond its gain, stay minimum phase after it.
+//! Linear and mixed phase: an FIR filter with the same magnitude, see `dsp/fir/linear`. Latency: `reach`; with mixed
+//! phase about 31 ms at most. A change is a crossfade of about 30 ms to a newly designed filter; changes during a
+//! design are combined in the next one. All-passes, and the dynamic part of a band, are minimum-phase filters after
+//! it.
 //!
-//! A dynamic band changes its gain by up to `range` as the level in its own part of the spectrum (peak, before the
-//! equaliser or of the side-chain) rises above `threshold`: by (1 - 1/ratio) dB for each dB. Attack and release are the
-//! times in which the change covers 63.2 % of a step in dB.
+//! A dynamic band changes its gain by up to `range` as the level in its part of the spectrum (peak, before the
+//! equaliser or of the side-chain) rises above `threshold`: by (1 - 1/ratio) dB for each dB. Attack and release are
+//! the times in which the change covers 63.2 % of a step in dB.
 
 use crate::block::{Block, MAX_CHANNELS, Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::detector::{BandDetector, Law};
+use crate::dsp::dynamics::detector::{BandDetector, Curve};
 use crate::dsp::dynamics::eq_band::Band;
-use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
+use crate::dsp::filter::band_shape::{BandFilter, BandValues, Place, Shape, UNSET};
 use crate::dsp::filter::cascade::{Cascade, SIDES, SPAN};
 use crate::dsp::filter::k_weighting::{PROBES, pink_power};
 use crate::dsp::filter::matched::Matcher;
-use crate::dsp::filter::wavefront_section::Flow;
+use crate::dsp::filter::wavefront_section::StateSpace;
 use crate::dsp::fir::linear::design::Reach;
 use crate::dsp::fir::linear::equaliser::Equaliser;
 use crate::node::{Node, NodeType, Params, Parts, Setup, same};
@@ -38,60 +39,57 @@ const ORDERS: [usize; 8] = [1, 2, 3, 4, 6, 8, 12, 16];
 const PHASES: [&str; 3] = ["minimum", "linear", "mixed"];
 
 const AUTO_GAIN: Param = Param::new(0, "auto_gain", Unit::Switch)
-    .help("Undoes the change of loudness that the bands make of pink noise, as K-weighting hears it.");
+    .help("Automatic gain: compensates the loudness change of the bands, for K-weighted pink noise.");
 const PHASE: Param = Param::new(1, "phase", Unit::Choice(&PHASES)).setting().help(
-    "Minimum has no latency; linear delays all frequencies alike; mixed is minimum in the lows, linear above 400 Hz.",
+    "Phase response. minimum: no latency; linear: constant delay; mixed: minimum phase below 100 Hz, linear above 400 Hz.",
 );
 const REACH: Param = rows::reach(2);
 
 const SHAPE: Param =
-    Param::new(0, "shape", Unit::Choice(&Shape::NAMES)).setting().help("What the band does.");
+    Param::new(0, "shape", Unit::Choice(&Shape::NAMES)).setting().help("Filter shape of the band.");
 const FREQ: Param = Param::new(1, "freq", Unit::Hz)
     .range(10.0, 20_000.0)
     .default(1000.0)
     .log()
-    .help("Centre of a bell, band or notch, middle of a shelf or tilt, -3 dB point of a pass filter.");
-const GAIN: Param = Param::new(2, "gain", Unit::Db).range(-24.0, 24.0).help(
-    "Boost or cut of a bell or shelf; a tilt raises the highs by half of it and lowers the lows by as much.",
-);
+    .help("Centre frequency of a bell, band-pass, notch or all-pass; midpoint of a shelf or tilt; -3 dB point of a high-pass or low-pass.");
+const GAIN: Param = Param::new(2, "gain", Unit::Db)
+    .range(-24.0, 24.0)
+    .help("Boost or cut of a bell or shelf. tilt: half of it as boost above freq, half as cut below.");
 const Q: Param = Param::new(3, "q", Unit::Plain)
     .range(0.1, 24.0)
     .default(std::f64::consts::FRAC_1_SQRT_2)
     .log()
-    .help("Narrowness of a bell, band, notch or allpass, steepness of a shelf, resonance of a 12 dB/oct pass filter.");
+    .help("Q: bandwidth of a bell, band-pass, notch or all-pass; steepness of a shelf or tilt; resonance of a 12 dB/oct high-pass or low-pass.");
 const SLOPE: Param = Param::new(4, "slope", Unit::Choice(&SLOPES))
     .default(1.0)
     .setting()
-    .help("Steepness of a pass filter; all but 12 dB/oct are Butterworth.");
-const ON: Param = Param::new(5, "on", Unit::Switch)
-    .default(1.0)
-    .help("Whether the band is heard; the change is a short fade.");
+    .help("Slope of a high-pass or low-pass. All but 12 dB/oct are Butterworth.");
+const ON: Param =
+    Param::new(5, "on", Unit::Switch).default(1.0).help("Band on or off. Switching is a short fade.");
 const PLACE: Param = Param::new(6, "place", Unit::Choice(&Place::NAMES)).setting().help(
-    "What the band works on: all channels, or the left, the right, the middle or the side of the first two.",
+    "Channels that the band processes. stereo: all; left, right, mid or side: of the first two channels.",
 );
 const RANGE: Param = Param::new(7, "range", Unit::Db).range(-24.0, 24.0).help(
-    "Most that the level changes the gain of a bell, shelf or tilt: below 0 it is lowered, above 0 raised; 0 is a band that stands still.",
+    "Dynamic range of a bell, shelf or tilt: largest gain change; negative compresses, positive expands; 0 = static.",
 );
 const THRESHOLD: Param = Param::new(8, "threshold", Unit::Dbfs)
     .range(-80.0, 0.0)
     .default(-30.0)
-    .help("Peak level in the band above which its gain changes.");
-const RATIO: Param = Param::new(9, "ratio", Unit::Ratio)
-    .range(1.0, 50.0)
-    .default(2.0)
-    .log()
-    .top("inf")
-    .help("How fast the gain changes with the level: 2:1 by half a dB for each dB.");
+    .help("Peak level in the band above which the dynamic gain changes.");
+const RATIO: Param =
+    Param::new(9, "ratio", Unit::Ratio).range(1.0, 50.0).default(2.0).log().top("inf").help(
+        "Ratio of the dynamic band: the gain changes by (1 - 1/ratio) dB for each dB above the threshold.",
+    );
 const ATTACK: Param = Param::new(10, "attack", Unit::Ms)
     .range(1.0, 500.0)
     .default(10.0)
     .log()
-    .help("Time to change the gain by 63 % of what is wanted.");
+    .help("Attack time of the dynamic band: 63 % of a step in gain (dB).");
 const RELEASE: Param = Param::new(11, "release", Unit::Ms)
     .range(5.0, 5000.0)
     .default(150.0)
     .log()
-    .help("Time to let go by 63 %.");
+    .help("Release time of the dynamic band: 63 % of a step in gain (dB).");
 
 const BANDS: Parts = Parts {
     name: "band",
@@ -106,7 +104,7 @@ const BANDS: Parts = Parts {
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "eq",
-    "Parametric and dynamic equaliser of up to 24 bands.",
+    "Parametric equaliser of up to 24 bands, each static or dynamic.",
     &[AUTO_GAIN, PHASE, REACH],
     build,
 )
@@ -136,13 +134,13 @@ fn reach(setup: &Setup<'_>) -> Option<Reach> {
     }
 }
 
-fn form(setup: &Setup<'_>, band: usize) -> Form {
+fn form(setup: &Setup<'_>, band: usize) -> BandFilter {
     let shape = Shape::ALL[setup.part_value(band, &SHAPE) as usize];
     let order = match shape {
         Shape::HighPass | Shape::LowPass => ORDERS[setup.part_value(band, &SLOPE) as usize],
         _ => 2,
     };
-    Form { shape, order }
+    BandFilter { shape, order }
 }
 
 fn settles_in(setup: &Setup<'_>) -> f64 {
@@ -170,12 +168,12 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         let first = sections;
         sections += form.sections();
         Band {
-            form,
+            filter: form,
             place: Place::ALL[setup.part_value(index, &PLACE) as usize],
             is_minimum: reach.is_none() || form.shape == Shape::AllPass,
             sections: first..sections,
-            made_for: UNMADE,
-            measured_for: UNMADE,
+            made_for: UNSET,
+            measured_for: UNSET,
             is_dynamic: false,
             detector: BandDetector::new(setup.sample_rate, SPAN),
             powers: [1.0; PROBES.len()],
@@ -183,7 +181,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     };
     let bands: Box<[Band]> = (0..setup.parts).map(band).collect();
     let linear = reach.map(|reach| {
-        let bands: Vec<_> = bands.iter().map(|band| (band.form, band.place)).collect();
+        let bands: Vec<_> = bands.iter().map(|band| (band.filter, band.place)).collect();
         let value = |index: usize, row: &Param| row.audio(setup.part_value(index, row));
         let wanted = |index| wanted(|row| value(index, row));
         Linear {
@@ -200,7 +198,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         linear,
         bands,
         cascade,
-        targets: vec![[Flow::WIRE; SIDES]; sections + 1].into_boxed_slice(),
+        targets: vec![[StateSpace::IDENTITY; SIDES]; sections + 1].into_boxed_slice(),
         is_gliding: false,
         is_settled: false,
         clock: 0,
@@ -210,7 +208,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 }
 
 /// What the linear part of a band is made for.
-fn wanted(value: impl Fn(&Param) -> f64) -> Made {
+fn wanted(value: impl Fn(&Param) -> f64) -> BandValues {
     // One that is not heard need not follow.
     if value(&ON) > 0.0 { ([FREQ, GAIN, Q].map(|row| value(&row)), true) } else { ([0.0; 3], false) }
 }
@@ -224,7 +222,7 @@ struct Eq {
     /// The sections of all bands in a row.
     cascade: Cascade,
     /// Where the coefficients go.
-    targets: Box<[[Flow; SIDES]]>,
+    targets: Box<[[StateSpace; SIDES]]>,
     is_gliding: bool,
     /// Whether all was at rest the last time, so that it still is unless a value moves.
     is_settled: bool,
@@ -293,7 +291,7 @@ impl Eq {
                 let slope = if ratio >= RATIO.max { 1.0 } else { 1.0 - 1.0 / ratio };
                 let [threshold, range, attack, release] = [&THRESHOLD, &RANGE, &ATTACK, &RELEASE].map(at);
                 band.detector.tune(band.part(), freq, q);
-                amount = band.detector.amount(&Law { threshold, slope, range, attack, release });
+                amount = band.detector.gain_change(&Curve { threshold, slope, range, attack, release });
                 lowest = lowest.min(if is_on { amount } else { 0.0 });
             }
             if auto > 0.0 {
@@ -312,12 +310,12 @@ impl Eq {
         *auto_gain = auto;
         let loudness = if auto > 0.0 { loudness_gain(bands) } else { 1.0 };
         if let Some(level) = targets.last_mut() {
-            *level = [Flow::level(1.0 + auto * (loudness - 1.0)); SIDES];
+            *level = [StateSpace::level(1.0 + auto * (loudness - 1.0)); SIDES];
             if is_new {
                 cascade.set(cascade.sections() - 1, *level);
             }
         }
-        let arrived = targets.iter().enumerate().map(|(section, target)| cascade.aim(section, target));
+        let arrived = targets.iter().enumerate().map(|(section, target)| cascade.set_target(section, target));
         self.is_gliding = arrived.fold(false, |gliding, arrived| gliding | !arrived);
         if bands.iter().any(|band| band.is_dynamic) {
             meter.low(0, db_to_gain(lowest));
@@ -408,7 +406,7 @@ impl Node for Eq {
         (self.is_gliding, self.is_settled) = (false, false);
         (self.clock, self.auto_gain) = (0, f64::NAN);
         for band in &mut self.bands {
-            (band.made_for, band.is_dynamic) = (UNMADE, false);
+            (band.made_for, band.is_dynamic) = (UNSET, false);
             band.detector.reset();
         }
         if let Some(Linear { filters, heard }) = &mut self.linear {
@@ -427,7 +425,7 @@ impl Node for Eq {
         (self.clock, self.auto_gain) = (old.clock, old.auto_gain);
         for (band, before) in self.bands.iter_mut().zip(&old.bands) {
             let is_same = band.is_minimum == before.is_minimum;
-            if is_same && (band.form, band.place) == (before.form, before.place) {
+            if is_same && (band.filter, band.place) == (before.filter, before.place) {
                 band.made_for = before.made_for;
                 (band.measured_for, band.powers) = (before.measured_for, before.powers);
                 band.is_dynamic = before.is_dynamic;

@@ -1,12 +1,12 @@
 //! Exciter: adds the harmonics of a tube, a transistor or a tape to a band of the signal.
 //!
-//! The band is shaped at 2, 4 or 8 times the sample rate, and what the shape adds to it is added to the signal; at a mix
-//! of 0 % the output is the delayed input, bit for bit. Latency: 111 frames (8x), 107 (4x) or 95 (2x).
+//! The band passes a nonlinearity at 2, 4 or 8 times the sample rate, and the difference is added to the signal; at a
+//! mix of 0 % the output is the delayed input, bit for bit. Latency: 111 frames (8x), 107 (4x) or 95 (2x).
 //!
-//! With v the driven band: `tube` adds (sqrt(1 + v²) - 1) / 2 and a little of tanh: mostly even harmonics, like a single
-//! triode; `transistor` makes tanh v: odd ones, like a pair; `tape` makes v / sqrt(1 + v²), a softer knee, and drives what is
-//! below 150 Hz 4 dB harder, as a machine with record equalisation does. What they make of 0 Hz is taken away. All are
-//! smooth functions whose aliases fall fast with the rate.
+//! With v the driven band: `tube` adds (sqrt(1 + v²) - 1) / 2 and a small part of tanh: mostly even harmonics, like a
+//! single triode; `transistor` is tanh v: odd harmonics, like a push-pull pair; `tape` is v / sqrt(1 + v²), with a
+//! softer knee, and 4 dB more drive below 150 Hz, like a machine with record equalisation. DC is removed. All are
+//! smooth functions whose aliases decrease fast with the oversampling.
 //!
 //! Source of the alias figures' method: J. Parker, V. Zavalishin, E. Le Bivic, *Reducing the Aliasing of Nonlinear Waveshaping
 //! Using Continuous-Time Convolution*, DAFx-16.
@@ -23,33 +23,31 @@ use std::f64::consts::FRAC_1_SQRT_2;
 const DRIVE: Param = Param::new(0, "drive", Unit::Gain)
     .range(0.0, 24.0)
     .default(6.0)
-    .help("How hard the band is driven: more is more harmonics.");
-const MIX: Param = Param::new(1, "mix", Unit::Percent)
-    .range(0.0, 100.0)
-    .default(30.0)
-    .help("How much of what the character adds is heard.");
+    .help("Drive into the nonlinear stage. Higher: more harmonics.");
+const MIX: Param =
+    Param::new(1, "mix", Unit::Percent).range(0.0, 100.0).default(30.0).help("Level of the added harmonics.");
 const LOW: Param = Param::new(2, "low", Unit::Hz)
     .range(20.0, 10_000.0)
     .default(20.0)
     .log()
-    .help("Lower end of the band that is driven, 12 dB/oct.");
+    .help("Lower limit of the excited band, 12 dB/oct.");
 const HIGH: Param = Param::new(3, "high", Unit::Hz)
     .range(200.0, 20_000.0)
     .default(20_000.0)
     .log()
-    .help("Upper end of the band that is driven, 12 dB/oct.");
+    .help("Upper limit of the excited band, 12 dB/oct.");
 const CHARACTER: Param = Param::new(4, "character", Unit::Choice(&["tube", "transistor", "tape"]))
     .setting()
-    .help("Which harmonics: mostly even, odd, or odd with a soft knee and more in the lows.");
+    .help("Harmonics. tube: mostly even; transistor: odd; tape: odd, with a softer knee and more drive below 150 Hz.");
 const OVERSAMPLING: Param = Param::new(5, "oversampling", Unit::Choice(&["2x", "4x", "8x"]))
     .default(2.0)
     .setting()
-    .help("Rate at which the shape works: higher has fewer aliases, and more latency.");
+    .help("Oversampling factor. Higher: less aliasing, more latency.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "exciter",
-    "Adds harmonics: tube, transistor or tape.",
+    "Harmonic exciter: tube, transistor or tape.",
     &[DRIVE, MIX, LOW, HIGH, CHARACTER, OVERSAMPLING],
     build,
 )
@@ -57,9 +55,9 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 // Its high-pass lies at 10 Hz.
 .settles_in(|_| 1.5);
 
-/// What is taken away below this, in Hz.
+/// Cutoff of the DC filter, in Hz.
 const DC: f64 = 10.0;
-/// The lows that a tape is driven harder in: Hz, dB.
+/// Low shelf before the tape curve: frequency in Hz, gain in dB.
 const TAPE: [f64; 2] = [150.0, 4.0];
 
 fn oversampler(setup: &Setup<'_>) -> Oversampler {
@@ -73,7 +71,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let [freq, gain] = TAPE;
     let shelf = |gain| match character {
         Character::Tape => Coeffs::lowshelf(rate, freq, gain, FRAC_1_SQRT_2),
-        _ => Coeffs::WIRE,
+        _ => Coeffs::IDENTITY,
     };
     let channel = || Channel {
         delay: Delay::new(oversampler.delay()),
@@ -83,8 +81,8 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     Box::new(Exciter {
         rate,
         character,
-        made_for: [f64::NAN; 2],
-        band: [Coeffs::WIRE; 2],
+        designed_for: [f64::NAN; 2],
+        band: [Coeffs::IDENTITY; 2],
         shelves: [shelf(gain), shelf(-gain)],
         block_dc: Coeffs::highpass6(rate, DC),
         channels: (0..setup.channels).map(|_| channel()).collect(),
@@ -99,9 +97,9 @@ enum Character {
 }
 
 impl Character {
-    /// What the shape adds to `v`.
+    /// The difference between the nonlinearity and `v`.
     #[inline]
-    fn added(self, v: f64) -> f64 {
+    fn difference(self, v: f64) -> f64 {
         match self {
             Self::Tube => 0.5 * even(v) + 0.15 * (v.tanh() - v),
             Self::Transistor => v.tanh() - v,
@@ -118,10 +116,10 @@ fn even(v: f64) -> f64 {
 struct Exciter {
     rate: f64,
     character: Character,
-    /// Low and high that `band` stands for.
-    made_for: [f64; 2],
+    /// Low and high limit for which `band` is designed.
+    designed_for: [f64; 2],
     band: [Coeffs; 2],
-    /// Before the shape, and after it.
+    /// Before the nonlinearity, and after it.
     shelves: [Coeffs; 2],
     block_dc: Coeffs,
     channels: Box<[Channel]>,
@@ -130,14 +128,14 @@ struct Exciter {
 struct Channel {
     delay: Delay,
     oversampler: Oversampler,
-    /// High-pass, low-pass, both shelves, and the filter that takes 0 Hz away.
+    /// High-pass, low-pass, both shelves, and the DC filter.
     states: [State; 5],
 }
 
 impl Exciter {
-    fn make(&mut self, values: [f64; 2]) {
-        if self.made_for != values {
-            self.made_for = values;
+    fn update_band(&mut self, values: [f64; 2]) {
+        if self.designed_for != values {
+            self.designed_for = values;
             let [low, high] = values;
             self.band = [
                 Coeffs::highpass(self.rate, low, FRAC_1_SQRT_2),
@@ -152,9 +150,9 @@ impl Node for Exciter {
         let [mut drive, mut mix, mut low, mut high] = [DRIVE, MIX, LOW, HIGH].map(|row| params.ramp(&row));
         let frames = block.frames();
         let (mut drives, mut mixes) = ([0.0; SUBBLOCK], [0.0; SUBBLOCK]);
-        let mut bands = [[Coeffs::WIRE; 2]; SUBBLOCK];
+        let mut bands = [[Coeffs::IDENTITY; 2]; SUBBLOCK];
         for frame in 0..frames {
-            self.make([low.tick(), high.tick()]);
+            self.update_band([low.tick(), high.tick()]);
             (drives[frame], mixes[frame], bands[frame]) = (drive.tick(), mix.tick(), self.band);
         }
         let (character, [before, after]) = (self.character, self.shelves);
@@ -167,11 +165,11 @@ impl Node for Exciter {
                 band[frame] = before.tick(rise, x) * drives[frame];
             }
             oversampler.process(&mut band[..frames], |samples| {
-                samples.iter_mut().for_each(|v| *v = character.added(*v));
+                samples.iter_mut().for_each(|v| *v = character.difference(*v));
             });
             for (frame, sample) in samples.iter_mut().enumerate() {
-                let added = self.block_dc.tick(dc, after.tick(fall, band[frame]));
-                *sample = delay.tick(*sample) + mixes[frame] / drives[frame] * added;
+                let harmonics = self.block_dc.tick(dc, after.tick(fall, band[frame]));
+                *sample = delay.tick(*sample) + mixes[frame] / drives[frame] * harmonics;
             }
         }
     }

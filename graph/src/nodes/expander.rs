@@ -1,19 +1,19 @@
-//! Expander: downward, from a gentle slope to a gate.
+//! Expander: downward, from a gentle ratio to a gate.
 //!
-//! The level is the highest peak of the last 10 ms, so it is steady on all that lies above 50 Hz. Below the
-//! threshold each dB less in makes `ratio` dB less out, by `range` at most; the knee is the parabola of the
-//! compressor's, turned round. Attack is the time to open, release the time to close: each covers 63.2 % of a
-//! step in dB, critically damped. Once the level was above the knee the expander is open, and does nothing until
-//! the level has been `hysteresis` below the knee's top for as long as `hold`. At the ratio inf there is no knee.
+//! The level is the highest peak of the last 10 ms, so it is constant for tones above 50 Hz. Below the threshold each
+//! dB less at the input gives `ratio` dB less at the output, up to `range`; the knee is the mirrored parabola of the
+//! compressor's. Attack is the time to open, release the time to close: each covers 63.2 % of a step in dB, critically
+//! damped. When the level is above the knee the expander opens, and passes the signal unchanged until the level has
+//! been `hysteresis` below the top of the knee for the time `hold`. With a ratio of inf there is no knee.
 //!
-//! Latency: `lookahead`. Where it is open, the output is the input, delayed, bit for bit.
+//! Latency: `lookahead`. While it is open, the output is the delayed input, bit for bit.
 //!
 //! Source of the static curve: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor
 //! Design*, JAES 60(6), 2012, eq. 4, mirrored at the threshold.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::envelope::{self, Glide, Pace, Peak};
+use crate::dsp::dynamics::envelope::{self, PeakHold, SmoothedGain, SmoothingTime};
 use crate::dsp::filter::svf::{Coeffs, State};
 use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::{Param, Unit, db_to_gain};
@@ -23,63 +23,63 @@ use std::f64::consts::FRAC_1_SQRT_2;
 const THRESHOLD: Param = Param::new(0, "threshold", Unit::Dbfs)
     .range(-80.0, 0.0)
     .default(-50.0)
-    .help("Peak level below which the level is reduced.");
+    .help("Peak level below which gain is reduced.");
 const RATIO: Param = Param::new(1, "ratio", Unit::Ratio)
     .range(1.0, 50.0)
     .default(2.0)
     .log()
     .top("inf")
-    .help("How many dB less come out for one dB less in below the threshold; inf is a gate.");
+    .help("Expansion ratio below the threshold: output change to input change, in dB. inf: gate.");
 const KNEE: Param = Param::new(2, "knee", Unit::Db)
     .range(0.0, 24.0)
     .default(6.0)
-    .help("Width of the bend around the threshold; a gate has none.");
+    .help("Width of the soft knee, centred on the threshold. A gate has none.");
 const RANGE: Param =
-    Param::new(3, "range", Unit::Db).range(0.0, 90.0).default(20.0).help("Most that the level is reduced.");
+    Param::new(3, "range", Unit::Db).range(0.0, 90.0).default(20.0).help("Maximum gain reduction.");
 const ATTACK: Param = Param::new(4, "attack", Unit::Ms)
     .range(0.05, 250.0)
     .default(1.0)
     .log()
-    .help("Time to open by 63 %, in dB.");
+    .help("Attack (opening) time: 63 % of a step in gain reduction (dB).");
 const HOLD: Param = Param::new(5, "hold", Unit::Ms)
     .range(1.0, 1000.0)
     .default(40.0)
     .log()
-    .help("How long it stays open after the level has fallen; the detector adds its own 10 ms.");
+    .help("Hold time: how long it stays open after the level has fallen, plus the detector's 10 ms.");
 const RELEASE: Param = Param::new(6, "release", Unit::Ms)
     .range(5.0, 5000.0)
     .default(150.0)
     .log()
-    .help("Time to close by 63 %, in dB.");
+    .help("Release (closing) time: 63 % of a step in gain reduction (dB).");
 const HYSTERESIS: Param = Param::new(7, "hysteresis", Unit::Db)
     .range(0.0, 24.0)
     .default(3.0)
-    .help("How far below the level that opens it the level must fall for it to close.");
+    .help("Hysteresis: how far below the opening level the signal must fall before it closes.");
 const LOOKAHEAD: Param = Param::new(8, "lookahead", Unit::Ms)
     .range(0.0, 10.0)
     .setting()
-    .help("How long before a sound it begins to open; adds latency.");
+    .help("Look-ahead: it opens this long before the signal rises. Adds latency.");
 const LINK: Param = Param::new(9, "link", Unit::Percent)
     .range(0.0, 100.0)
     .default(100.0)
-    .help("How far the channels go together: 100 % keeps the stereo image.");
+    .help("Channel link. 100 %: the same gain on all channels, which keeps the stereo image; 0 %: independent channels.");
 const KEY_HIGHPASS: Param = Param::new(10, "key_highpass", Unit::Hz)
     .range(10.0, 4000.0)
     .default(10.0)
     .log()
     .bottom("off")
-    .help("Corner of a 12 dB/oct high-pass in the side-chain: rumble does not open it.");
+    .help("Side-chain high-pass frequency, 12 dB/oct. Prevents opening by rumble.");
 const KEY_LOWPASS: Param = Param::new(11, "key_lowpass", Unit::Hz)
     .range(200.0, 20_000.0)
     .default(20_000.0)
     .log()
     .top("off")
-    .help("Corner of a 12 dB/oct low-pass in the side-chain: hiss and spill do not open it.");
+    .help("Side-chain low-pass frequency, 12 dB/oct. Prevents opening by hiss and spill.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "expander",
-    "Reduces the level below a threshold: a downward expander or a gate.",
+    "Downward expander or gate.",
     &[
         THRESHOLD,
         RATIO,
@@ -101,7 +101,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .readings(&[REDUCTION])
 .workloads(&[Workload::new("", "threshold: -6 dB, key_highpass: 100 Hz")]);
 
-/// How long a peak counts as the level: half a period of 50 Hz.
+/// Peak hold of the detector: half a period of 50 Hz.
 const DETECTOR_MS: f64 = 10.0;
 
 fn lookahead(setup: &Setup<'_>) -> usize {
@@ -109,19 +109,19 @@ fn lookahead(setup: &Setup<'_>) -> usize {
 }
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
-    let ear = || Ear {
+    let detector = || Detector {
         highpass: State::default(),
         lowpass: State::default(),
-        peak: Peak::new(setup.frames(DETECTOR_MS)),
+        peak: PeakHold::new(setup.frames(DETECTOR_MS)),
     };
     Box::new(Expander {
         rate: setup.sample_rate,
-        made_for: [f64::NAN; 4],
-        attack: Pace::default(),
-        release: Pace::default(),
+        updated_for: [f64::NAN; 4],
+        attack: SmoothingTime::default(),
+        release: SmoothingTime::default(),
         highpass: None,
         lowpass: None,
-        ears: (0..setup.key_channels).map(|_| ear()).collect(),
+        detectors: (0..setup.key_channels).map(|_| detector()).collect(),
         gates: [Gate::default(); MAX_CHANNELS],
         delays: (0..setup.channels).map(|_| Delay::new(lookahead(setup))).collect(),
     })
@@ -129,38 +129,38 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
 
 struct Expander {
     rate: f64,
-    /// Attack, release, high-pass and low-pass that the four fields below stand for.
-    made_for: [f64; 4],
-    attack: Pace,
-    release: Pace,
+    /// Attack, release, high-pass and low-pass of the four fields below.
+    updated_for: [f64; 4],
+    attack: SmoothingTime,
+    release: SmoothingTime,
     highpass: Option<Coeffs>,
     lowpass: Option<Coeffs>,
-    /// One a channel of the key.
-    ears: Box<[Ear]>,
+    /// One per channel of the side-chain signal.
+    detectors: Box<[Detector]>,
     gates: [Gate; MAX_CHANNELS],
     delays: Box<[Delay]>,
 }
 
-/// What the detector remembers of a channel.
-struct Ear {
+/// State of the detector of a channel.
+struct Detector {
     highpass: State,
     lowpass: State,
-    peak: Peak,
+    peak: PeakHold,
 }
 
-/// Where a channel stands.
+/// State of a channel.
 #[derive(Clone, Copy, Default)]
 struct Gate {
     is_open: bool,
-    /// Frames that it stays open yet.
-    left: u32,
-    reduction: Glide,
+    /// Remaining frames of the hold.
+    hold_left: u32,
+    reduction: SmoothedGain,
 }
 
-/// The static curve at one moment.
+/// The static curve for the current parameters.
 struct Curve {
     threshold: f64,
-    /// dB of reduction for each dB below.
+    /// Reduction in dB for each dB below.
     slope: f64,
     knee: f64,
     range: f64,
@@ -173,13 +173,13 @@ impl Curve {
         Self { threshold, slope, knee: if is_gate { 0.0 } else { knee }, range }
     }
 
-    /// The lowest level at which nothing is reduced.
+    /// The lowest level without reduction.
     fn top(&self) -> f64 {
         self.threshold + 0.5 * self.knee
     }
 
-    /// Reduction in dB that is wanted at `level` dBFS.
-    fn wanted(&self, level: f64) -> f64 {
+    /// Reduction in dB at `level` dBFS.
+    fn reduction(&self, level: f64) -> f64 {
         let under = self.top() - level;
         if under <= 0.0 || self.slope == 0.0 {
             0.0
@@ -192,26 +192,26 @@ impl Curve {
 }
 
 impl Gate {
-    /// Reduction in dB that is wanted at `level` dBFS, with the past in mind.
-    fn wanted(&mut self, level: f64, curve: &Curve, hysteresis: f64, hold: u32) -> f64 {
+    /// Reduction in dB at `level` dBFS, with hysteresis and hold.
+    fn reduction(&mut self, level: f64, curve: &Curve, hysteresis: f64, hold: u32) -> f64 {
         let top = curve.top();
         if level >= top {
             self.is_open = true;
         }
         if self.is_open {
             if level >= top - hysteresis {
-                self.left = hold;
-            } else if self.left > 0 {
-                self.left -= 1;
+                self.hold_left = hold;
+            } else if self.hold_left > 0 {
+                self.hold_left -= 1;
             } else {
                 self.is_open = false;
             }
         }
-        if self.is_open { 0.0 } else { curve.wanted(level) }
+        if self.is_open { 0.0 } else { curve.reduction(level) }
     }
 }
 
-impl Ear {
+impl Detector {
     #[inline]
     fn level(&mut self, key: f64, highpass: Option<&Coeffs>, lowpass: Option<&Coeffs>) -> f64 {
         let key = highpass.map_or(key, |filter| filter.tick(&mut self.highpass, key));
@@ -219,24 +219,24 @@ impl Ear {
         if key.is_finite() {
             return self.peak.tick(key);
         }
-        // What overflowed in a filter must not stay there.
+        // An overflow must not stay in a filter.
         (self.highpass, self.lowpass) = (State::default(), State::default());
         self.peak.tick(0.0)
     }
 }
 
 impl Expander {
-    fn make(&mut self, values: [f64; 4]) {
-        if self.made_for == values {
+    fn update(&mut self, values: [f64; 4]) {
+        if self.updated_for == values {
             return;
         }
         let [attack, release, highpass, lowpass] = values;
-        let [old_attack, old_release, ..] = std::mem::replace(&mut self.made_for, values);
+        let [old_attack, old_release, ..] = std::mem::replace(&mut self.updated_for, values);
         if attack != old_attack {
-            self.attack = Pace::new(attack, self.rate);
+            self.attack = SmoothingTime::new(attack, self.rate);
         }
         if release != old_release {
-            self.release = Pace::new(release, self.rate);
+            self.release = SmoothingTime::new(release, self.rate);
         }
         self.highpass =
             (highpass > KEY_HIGHPASS.min).then(|| Coeffs::highpass(self.rate, highpass, FRAC_1_SQRT_2));
@@ -244,13 +244,13 @@ impl Expander {
             (lowpass < KEY_LOWPASS.max).then(|| Coeffs::lowpass(self.rate, lowpass, FRAC_1_SQRT_2));
     }
 
-    /// The key's level for each channel, in dBFS, linked.
+    /// The side-chain level of each channel, in dBFS, linked.
     fn levels(&mut self, block: &Block<'_>, frame: usize, link: f64) -> [f64; MAX_CHANNELS] {
         let mut levels = [f64::NEG_INFINITY; MAX_CHANNELS];
-        for (channel, (level, ear)) in levels.iter_mut().zip(&mut self.ears).enumerate() {
-            *level = ear.level(block.key(channel, frame), self.highpass.as_ref(), self.lowpass.as_ref());
+        for (channel, (level, detector)) in levels.iter_mut().zip(&mut self.detectors).enumerate() {
+            *level = detector.level(block.key(channel, frame), self.highpass.as_ref(), self.lowpass.as_ref());
         }
-        // A key of another width has no channel for each of ours: all hear its loudest.
+        // A side-chain with another number of channels links all channels.
         let link = if block.key_width() == block.width() { link } else { 1.0 };
         envelope::link(&mut levels, link);
         levels
@@ -267,16 +267,16 @@ impl Node for Expander {
         let (mut highpass, mut lowpass) = (ramp(&KEY_HIGHPASS), ramp(&KEY_LOWPASS));
         let mut lowest = 1.0_f64;
         for frame in 0..block.frames() {
-            self.make([attack.tick(), release.tick(), highpass.tick(), lowpass.tick()]);
+            self.update([attack.tick(), release.tick(), highpass.tick(), lowpass.tick()]);
             let levels = self.levels(block, frame, link.tick());
             let curve = Curve::new(threshold.tick(), ratio.tick(), knee.tick(), range.tick());
             let (hysteresis, hold) = (hysteresis.tick(), (hold.tick() * self.rate / 1000.0).round() as u32);
-            // Linked channels have one reduction: its gain is worked out once.
+            // Linked channels have the same reduction: its gain is computed once.
             let (mut reduction, mut gain) = (0.0, 1.0);
             let channels = levels.iter().zip(&mut self.gates).zip(&mut self.delays);
             for (channel, ((level, gate), delay)) in channels.enumerate() {
-                let wanted = gate.wanted(*level, &curve, hysteresis, hold);
-                let now = gate.reduction.tick(wanted, &self.release, &self.attack).max(0.0);
+                let target = gate.reduction(*level, &curve, hysteresis, hold);
+                let now = gate.reduction.tick(target, &self.release, &self.attack).max(0.0);
                 if now != reduction {
                     (reduction, gain) = (now, db_to_gain(-now));
                     lowest = lowest.min(gain);
@@ -289,9 +289,9 @@ impl Node for Expander {
     }
 
     fn reset(&mut self) {
-        for ear in &mut self.ears {
-            (ear.highpass, ear.lowpass) = (State::default(), State::default());
-            ear.peak.reset();
+        for detector in &mut self.detectors {
+            (detector.highpass, detector.lowpass) = (State::default(), State::default());
+            detector.peak.reset();
         }
         self.gates = [Gate::default(); MAX_CHANNELS];
         self.delays.iter_mut().for_each(Delay::reset);
@@ -299,9 +299,9 @@ impl Node for Expander {
 
     fn adopt(&mut self, old: &dyn Node) {
         let Some(old) = same::<Self>(old) else { return };
-        for (ear, old) in self.ears.iter_mut().zip(&old.ears) {
-            (ear.highpass, ear.lowpass) = (old.highpass, old.lowpass);
-            ear.peak.adopt(&old.peak);
+        for (detector, old) in self.detectors.iter_mut().zip(&old.detectors) {
+            (detector.highpass, detector.lowpass) = (old.highpass, old.lowpass);
+            detector.peak.adopt(&old.peak);
         }
         self.gates = old.gates;
         self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));
@@ -312,7 +312,7 @@ impl Node for Expander {
 mod tests {
     use super::*;
 
-    /// The compressor's curve mirrored: for T = −40 dB, R = 3, W = 0, 6 and 12 dB, range 30 dB.
+    /// The mirrored curve of the compressor: for T = −40 dB, R = 3, W = 0, 6 and 12 dB, range 30 dB.
     #[test]
     fn the_static_curve_is_the_papers_mirrored() {
         for (knee, level, reduction) in [
@@ -326,11 +326,11 @@ mod tests {
             (12.0, -40.0, 3.0),
             (12.0, -50.0, 20.0),
         ] {
-            let got = Curve::new(-40.0, 3.0, knee, 30.0).wanted(level);
+            let got = Curve::new(-40.0, 3.0, knee, 30.0).reduction(level);
             assert!((got - reduction).abs() < 1e-9, "W = {knee}, in {level}: {got}, not {reduction}");
         }
-        assert_eq!(Curve::new(-40.0, 3.0, 6.0, 1.0).wanted(-40.0), 1.0, "the range holds in the knee too");
+        assert_eq!(Curve::new(-40.0, 3.0, 6.0, 1.0).reduction(-40.0), 1.0, "the range holds in the knee too");
         let gate = Curve::new(-40.0, RATIO.max, 12.0, 30.0);
-        assert_eq!((gate.wanted(-40.0), gate.wanted(-40.001)), (0.0, 30.0));
+        assert_eq!((gate.reduction(-40.0), gate.reduction(-40.001)), (0.0, 30.0));
     }
 }

@@ -1,6 +1,6 @@
 //! Gain: level, polarity and balance.
 //!
-//! Latency 0 frames. At 0 dB, unturned and centred, the output is bit-identical to the input.
+//! Latency 0 frames. At 0 dB, not inverted and centred, the output is bit-identical to the input.
 
 use crate::block::Block;
 use crate::node::{Node, NodeType, Params, Workload};
@@ -10,22 +10,18 @@ use crate::reading::Readings;
 const GAIN: Param = Param::new(0, "gain", Unit::Gain)
     .range(-90.0, 24.0)
     .bottom("-inf")
-    .help("Level change, the same on every channel.");
+    .help("Gain, the same on all channels.");
 const POLARITY: Param = Param::new(1, "invert", Unit::Switch)
-    .help("Turns the polarity of every channel; the turn is a short fade.");
+    .help("Inverts the polarity of all channels. Switching is a short fade.");
 const BALANCE: Param = Param::new(2, "balance", Unit::Percent)
     .range(-100.0, 100.0)
-    .help("Attenuates the right (negative) or the left (positive) of two channels; the other one stays.");
+    .help("Balance of two channels. Negative: attenuates the right; positive: attenuates the left.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
-    "gain",
-    "Turns the level up or down, the polarity round, the balance to a side.",
-    &[GAIN, POLARITY, BALANCE],
-    |_| Box::new(Gain),
-)
-.transparent_at(&[])
-.workloads(&[Workload::new("", "gain: -3 dB")]);
+pub const NODE_TYPE: NodeType =
+    NodeType::new("gain", "Gain, polarity and balance.", &[GAIN, POLARITY, BALANCE], |_| Box::new(Gain))
+        .transparent_at(&[])
+        .workloads(&[Workload::new("", "gain: -3 dB")]);
 
 struct Gain;
 

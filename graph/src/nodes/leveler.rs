@@ -1,24 +1,23 @@
-//! Leveler: brings a programme to a loudness, live, with one gain for all channels.
+//! Leveler: brings a live programme to a target loudness, with one gain for all channels.
 //!
-//! It measures its input as ITU-R BS.1770-5 does (K-weighting, blocks of 400 ms every 100 ms, gates; surrounds at
-//! 1.41, no LFE: a group has the usual layout of its number of channels) and turns it up or down to `target`. Nothing looks back at the output, so
-//! nothing can swing.
+//! The input is measured according to ITU-R BS.1770-5 (K-weighting, blocks of 400 ms every 100 ms, gates; surrounds at
+//! 1.41, no LFE: a group has the usual layout of its number of channels), and its gain is set for `target`. There is
+//! no feedback from the output, so it cannot oscillate.
 //!
-//! - The slow stage takes the mean of the last `time` of programme. While that stays within `window` of what it
-//!   was set for, nothing is done; beyond, the gain follows for as long as it takes the mean to be all new. The
-//!   mean of the last minute is kept within 0.2 LU, window or not.
-//! - The fast stage turns a last second down that would come out more than `window` and 2 LU too loud, by `fast`
-//!   at most, until the slow stage has followed.
-//! - Silence and noise below `gate` freeze the gain, and so do pauses, 10 LU below the programme; five
-//!   seconds more than 6 LU below are a new scene, and counted from there. So are two seconds 4 LU above throughout.
+//! - The slow stage uses the mean of the last `time` of programme. While that stays within `window` of the loudness that
+//!   the gain is set for, the gain is constant; beyond it, the gain follows until the mean contains only new programme.
+//!   The mean of the last minute is kept within 0.2 LU, independently of the window.
+//! - The fast stage reduces the gain if the last second would be more than `window` and 2 LU too loud, by at most `fast`,
+//!   until the slow stage has followed.
+//! - The gain is frozen during silence and noise below `gate`, and during pauses, 10 LU below the programme. More than five
+//!   seconds at 6 LU below start a new scene, and so do two seconds at 4 LU above throughout: older programme is discarded.
 //!
-//! The gain moves at `rate` at most, in dB, except that the fast stage turns down at up to 12 dB/s; it has no corners
-//! (63.2 % of a small step in 250 ms). Latency 0 frames.
-//! At 0 dB the output is bit-identical to the input.
+//! The gain changes by at most `rate`, in dB, except that the fast stage reduces it at up to 12 dB/s; it has no
+//! corners (63.2 % of a small step in 250 ms). Latency 0 frames. At 0 dB the output is bit-identical to the input.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::bs1770::{BLOCKS_PER_SECOND, Channel, lufs, power, take_energy};
-use crate::dsp::dynamics::envelope::{Glide, Pace};
+use crate::dsp::dynamics::envelope::{SmoothedGain, SmoothingTime};
 use crate::dsp::dynamics::programme_loudness::{Heard, LONGEST, Loudness};
 use crate::dsp::filter::k_weighting::Weighting;
 use crate::dsp::speakers::{usual, weight};
@@ -38,39 +37,34 @@ const TARGET: Param = Param::new(0, "target", Unit::Lufs)
         ("streaming", -14.0),
     ])
     .help(
-        "Loudness to hold; or ebu-r128 (-23), atsc-a85 (-24), aes-speech (-18), apple and podcast (-16), \
+        "Target loudness; or ebu-r128 (-23), atsc-a85 (-24), aes-speech (-18), apple and podcast (-16), \
          streaming (-14).",
     );
 const WINDOW: Param = Param::new(1, "window", Unit::Db)
     .range(0.0, 10.0)
     .default(3.0)
-    .help("How far the loudness may move either way before the gain follows.");
-const MAX_GAIN: Param = Param::new(2, "max_gain", Unit::Db)
-    .range(0.0, 30.0)
-    .default(15.0)
-    .help("Most that a programme is turned up.");
-const MAX_CUT: Param = Param::new(3, "max_cut", Unit::Db)
-    .range(0.0, 40.0)
-    .default(20.0)
-    .help("Most that a programme is turned down.");
+    .help("Tolerance: how far the loudness may change, up or down, before the gain follows.");
+const MAX_GAIN: Param =
+    Param::new(2, "max_gain", Unit::Db).range(0.0, 30.0).default(15.0).help("Maximum gain increase.");
+const MAX_CUT: Param =
+    Param::new(3, "max_cut", Unit::Db).range(0.0, 40.0).default(20.0).help("Maximum gain reduction.");
 const RATE: Param = Param::new(4, "rate", Unit::DbPerSecond)
     .range(0.1, 20.0)
     .default(3.0)
     .log()
-    .help("Most that the gain moves in a second; the fast stage turns down quicker.");
+    .help("Maximum rate of gain change. The fast stage reduces gain faster.");
 const TIME: Param = Param::new(5, "time", Unit::Ms)
     .range(3000.0, 30_000.0)
     .default(10_000.0)
     .log()
-    .help("How much programme the slow stage takes the mean of.");
-const FAST: Param = Param::new(6, "fast", Unit::Db)
-    .range(0.0, 12.0)
-    .default(6.0)
-    .help("Most that the fast stage turns a sudden loud passage down, before the slow stage follows.");
+    .help("Averaging time of the slow stage, in programme without pauses.");
+const FAST: Param = Param::new(6, "fast", Unit::Db).range(0.0, 12.0).default(6.0).help(
+    "Maximum gain reduction by the fast stage in sudden loud passages, until the slow stage has followed.",
+);
 const GATE: Param = Param::new(7, "gate", Unit::Lufs)
     .range(-70.0, -20.0)
     .default(-45.0)
-    .help("Loudness of the input below which the gain stays as it is.");
+    .help("Absolute gate: input loudness below which the gain is frozen.");
 
 const GAIN: Reading = Reading::new("gain", Unit::Gain, "The gain now.");
 const LOUDNESS: Reading =
@@ -79,7 +73,7 @@ const LOUDNESS: Reading =
 /// See the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "leveler",
-    "Holds a loudness live: rides the gain as an engineer would.",
+    "Loudness leveller: holds a target loudness (ITU-R BS.1770) in real time.",
     &[TARGET, WINDOW, MAX_GAIN, MAX_CUT, RATE, TIME, FAST, GATE],
     build,
 )
@@ -106,7 +100,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         frames: frames as u32,
         weighting: Weighting::new(setup.sample_rate),
         weights: std::array::from_fn(|channel| weight(channel, usual(setup.channels))),
-        pace: Pace::new(SMOOTHING_MS, setup.sample_rate),
+        pace: SmoothingTime::new(SMOOTHING_MS, setup.sample_rate),
         now: Now::default(),
     })
 }
@@ -117,7 +111,7 @@ struct Leveler {
     frames: u32,
     weighting: Weighting,
     weights: [f64; MAX_CHANNELS],
-    pace: Pace,
+    pace: SmoothingTime,
     now: Now,
 }
 
@@ -139,11 +133,11 @@ struct Now {
     /// Loudness of the last second of programme, in LUFS, and how much less the fast stage wants for it, in dB.
     second: f64,
     excess: f64,
-    /// Lowest that both together may go, in dB.
+    /// SlidingMinimum that both together may go, in dB.
     floor: f64,
     /// Where both together are, at their rates and smoothed, in dB.
     slewed: f64,
-    gain: Glide,
+    gain: SmoothedGain,
     factor: f64,
 }
 
@@ -162,7 +156,7 @@ impl Default for Now {
             excess: 0.0,
             floor: 0.0,
             slewed: 0.0,
-            gain: Glide::default(),
+            gain: SmoothedGain::default(),
             factor: 1.0,
         }
     }
@@ -214,7 +208,7 @@ impl Now {
     }
 
     /// Moves the gain on by a frame; the rates are in dB a frame.
-    fn advance(&mut self, rate: f64, fast_rate: f64, pace: &Pace) {
+    fn advance(&mut self, rate: f64, fast_rate: f64, pace: &SmoothingTime) {
         if !self.is_frozen {
             self.slow += (self.goal - self.slow).clamp(-rate, rate);
         }

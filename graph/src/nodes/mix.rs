@@ -1,6 +1,6 @@
-//! Mix: the place where branches meet, and where channels become more or fewer.
+//! Mix: sums branches, and converts between numbers of channels.
 //!
-//! Its sources are summed, each with its own gain, by the chain. Latency 0 frames.
+//! The chain sums its sources, each with its own gain. Latency 0 frames.
 
 use crate::block::Block;
 use crate::node::{Node, NodeType, Params, Ports, Workload};
@@ -11,18 +11,20 @@ const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
     .range(0.0, 8.0)
     .bottom("same")
     .setting()
-    .help("Channels out: one in is spread to all, all in are averaged to one.");
+    .help("Output channels. One input channel is copied to all; several are averaged to one. same: as many as the input.");
 const GAIN: Param =
-    Param::new(1, "gain", Unit::Gain).range(-90.0, 24.0).bottom("-inf").help("Level of the sum.");
+    Param::new(1, "gain", Unit::Gain).range(-90.0, 24.0).bottom("-inf").help("Gain of the sum.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType =
-    NodeType::new("mix", "Sums its sources, makes one channel many or many one.", &[CHANNELS, GAIN], |_| {
-        Box::new(Mix)
-    })
-    .ports(Ports::Remix(CHANNELS.slot))
-    .transparent_at(&[])
-    .workloads(&[Workload::new("", "gain: -3 dB")]);
+pub const NODE_TYPE: NodeType = NodeType::new(
+    "mix",
+    "Sums its inputs; converts mono to several channels, or several to mono.",
+    &[CHANNELS, GAIN],
+    |_| Box::new(Mix),
+)
+.ports(Ports::Remix(CHANNELS.slot))
+.transparent_at(&[])
+.workloads(&[Workload::new("", "gain: -3 dB")]);
 
 struct Mix;
 

@@ -8,7 +8,7 @@ macro_rules! catalogue {
     ($($name:ident,)*) => {
         $(mod $name;)*
 
-        /// Every kind that there is, in alphabetical order.
+        /// All node types, in alphabetical order.
         pub static CATALOGUE: &[&NodeType] = &[$(&$name::NODE_TYPE),*];
     };
 }
@@ -39,13 +39,13 @@ catalogue! {
     tone,
 }
 
-/// What only tests name, in development builds; users are not told of it.
+/// Node types for tests in development builds; they are not in any list.
 #[cfg(debug_assertions)]
 static UNLISTED: &[&NodeType] = &[&crate::nodes::common::fault::NODE_TYPE];
 #[cfg(not(debug_assertions))]
 static UNLISTED: &[&NodeType] = &[];
 
-/// The kind named `name`.
+/// The node type named `name`.
 pub fn node_type(name: &str) -> Option<&'static NodeType> {
     CATALOGUE.iter().chain(UNLISTED).copied().find(|node_type| node_type.name == name)
 }

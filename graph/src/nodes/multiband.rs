@@ -1,16 +1,16 @@
-//! Multiband compressor: 2 to 6 bands, each with a compressor of its own.
+//! Multiband compressor: 2 to 6 bands, each with its own compressor.
 //!
-//! Linkwitz-Riley splits of 24 or 48 dB/oct, phase-compensated: where nothing is reduced the bands add up to an all-pass,
-//! flat within 0.01 dB whatever the splits. In linear phase they have the same curves and add up to the delayed input. `mix`
-//! takes the dry signal from the same splits, so it adds up too. Latency: the look-ahead, and `reach` of linear phase.
-//! Thresholds and times mean what they mean for the compressor.
+//! Linkwitz-Riley crossovers of 24 or 48 dB/oct, phase-compensated: without reduction the bands sum to an all-pass,
+//! flat within 0.01 dB for any splits. With linear phase they have the same magnitudes and sum to the delayed input.
+//! The dry signal of `mix` passes the same splits, so its phase matches. Latency: the look-ahead, and `reach` with
+//! linear phase. Thresholds and times are as in the compressor.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::side_chain::Dynamics;
+use crate::dsp::dynamics::side_chain::GainComputer;
 use crate::dsp::filter::crossover::{BANDS, Crossover};
+use crate::dsp::fir::linear::crossover::LinearCrossover;
 use crate::dsp::fir::linear::design::Reach;
-use crate::dsp::fir::linear::split::Splitter;
 use crate::node::{Node, NodeType, Params, Parts, Setup, Workload, same};
 use crate::nodes::common::rows;
 use crate::param::ramp::Ramp;
@@ -20,20 +20,22 @@ use std::array::from_fn;
 
 const SLOPE: Param = Param::new(0, "slope", Unit::Choice(&["24 dB/oct", "48 dB/oct"]))
     .setting()
-    .help("Steepness of the splits.");
+    .help("Slope of the crossover filters.");
 const LOOKAHEAD: Param = Param::new(1, "lookahead", Unit::Ms)
     .range(0.0, 20.0)
     .setting()
-    .help("How long before a peak the reduction begins, in all bands; adds latency.");
-const MIX: Param =
-    Param::new(2, "mix", Unit::Percent).range(0.0, 100.0).default(100.0).help("Compressed against dry.");
+    .help("Look-ahead of all bands: gain reduction starts this long before a peak. Adds latency.");
+const MIX: Param = Param::new(2, "mix", Unit::Percent)
+    .range(0.0, 100.0)
+    .default(100.0)
+    .help("Dry/wet mix (parallel compression). 0 %: dry; 100 %: compressed.");
 const PHASE: Param = Param::new(3, "phase", Unit::Choice(&["minimum", "linear"])).setting().help(
-    "Whether the splits turn the phase, or delay all frequencies alike; a split that moves is heard as a fade then.",
+    "Phase response of the crossover. minimum: no latency; linear: constant delay, and a moved split is crossfaded.",
 );
 const REACH: Param = rows::reach(4);
 
 const TO: Param = Param::new(0, "to", Unit::Hz).range(20.0, 20_000.0).default(1_000.0).log().help(
-    "Upper edge of the band, where the next begins; the last has none. One below another counts as that.",
+    "Upper crossover frequency of the band; the last band has none. A frequency below the previous band's is raised to it.",
 );
 const THRESHOLD: Param = rows::threshold(1);
 const RATIO: Param = rows::ratio(2);
@@ -49,9 +51,9 @@ const DETECTOR: Param = rows::detector(11);
 const MODE: Param = rows::mode(12);
 const ON: Param = Param::new(13, "on", Unit::Switch)
     .default(1.0)
-    .help("Whether the band is compressed; off, it passes as it is.");
-const SOLO: Param = Param::new(14, "solo", Unit::Switch).help("Only the bands that are soloed are heard.");
-const MUTE: Param = Param::new(15, "mute", Unit::Switch).help("The band is not heard.");
+    .help("Compression of the band. Off: the band passes unchanged.");
+const SOLO: Param = Param::new(14, "solo", Unit::Switch).help("Solo: only soloed bands are audible.");
+const MUTE: Param = Param::new(15, "mute", Unit::Switch).help("Mutes the band.");
 
 const PARTS: Parts = Parts {
     name: "band",
@@ -66,10 +68,10 @@ const PARTS: Parts = Parts {
     picked_by: None,
 };
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "multiband",
-    "A compressor for each of 2 to 6 bands.",
+    "Multiband compressor of 2 to 6 bands.",
     &[SLOPE, LOOKAHEAD, MIX, PHASE, REACH],
     build,
 )
@@ -101,7 +103,7 @@ const fn band_reading(name: &'static str) -> Reading {
 
 const ROWS: usize = PARTS.rows.len();
 
-/// How far the splits reach; `None` for minimum phase.
+/// Length of the linear-phase filters; `None` for minimum phase.
 fn reach(setup: &Setup<'_>) -> Option<Reach> {
     let frames = setup.frames(setup.value(&REACH));
     (setup.value(&PHASE) > 0.0).then(|| Reach::linear(setup.sample_rate, frames))
@@ -112,14 +114,14 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let steep = setup.value(&SLOPE) > 0.0;
     let band = |index| {
         let shape = rows::shape(setup.part_value(index, &DETECTOR), setup.part_value(index, &MODE), false);
-        Band { dynamics: Dynamics::new(rate, shape), now: Now::default() }
+        Band { computer: GainComputer::new(rate, shape), values: BandValues::default() }
     };
     let delay = Delay::new(setup.frames(setup.value(&LOOKAHEAD)));
     let split = |channels| match reach(setup) {
         None => Split::Minimum(Box::new(Crossover::new(rate, setup.parts, steep, channels))),
         Some(reach) => {
             let freqs = (0..setup.parts).map(|index| setup.part_value(index, &TO));
-            Split::Linear(Box::new(Splitter::new(rate, reach, setup.parts, steep, channels, freqs)))
+            Split::Linear(Box::new(LinearCrossover::new(rate, reach, setup.parts, steep, channels, freqs)))
         }
     };
     Box::new(Multiband {
@@ -134,13 +136,13 @@ struct Multiband {
     bands: Box<[Band]>,
     split: Split,
     key_split: Split,
-    /// Channel after channel, band after band.
+    /// One per channel and band: channel by channel.
     delays: Box<[Delay]>,
 }
 
 enum Split {
     Minimum(Box<Crossover>),
-    Linear(Box<Splitter>),
+    Linear(Box<LinearCrossover>),
 }
 
 impl Split {
@@ -184,13 +186,13 @@ impl Split {
 }
 
 struct Band {
-    dynamics: Dynamics,
-    now: Now,
+    computer: GainComputer,
+    values: BandValues,
 }
 
-/// What a band has to know beside its dynamics.
+/// Values of a band besides those of its gain computer.
 #[derive(Clone, Copy, Default)]
-struct Now {
+struct BandValues {
     to: f64,
     makeup: f64,
     on: f64,
@@ -199,25 +201,25 @@ struct Now {
 }
 
 impl Band {
-    fn look(&mut self, value: impl Fn(&Param) -> f64) {
+    fn read_values(&mut self, value: impl Fn(&Param) -> f64) {
         let own = [THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, HOLD, RMS_WINDOW, LINK];
-        self.dynamics.set(&rows::values(own.map(|row| value(&row))));
+        self.computer.set(&rows::values(own.map(|row| value(&row))));
         let [to, makeup, on, solo, mute] = [TO, MAKEUP, ON, SOLO, MUTE].map(|row| value(&row));
-        self.now = Now { to, makeup, on, solo, mute };
+        self.values = BandValues { to, makeup, on, solo, mute };
     }
 }
 
 impl Multiband {
-    fn tune(&mut self) {
+    fn set_minimum_splits(&mut self) {
         for split in [&mut self.split, &mut self.key_split] {
             if let Split::Minimum(split) = split {
-                split.tune(self.bands.iter().map(|band| band.now.to));
+                split.tune(self.bands.iter().map(|band| band.values.to));
             }
         }
     }
 
-    /// Sends splits of linear phase, which fade, to where they are to arrive.
-    fn aim(&mut self, params: &Params<'_>) {
+    /// Sets the target frequencies of linear-phase splits, which are crossfaded.
+    fn set_linear_splits(&mut self, params: &Params<'_>) {
         for split in [&mut self.split, &mut self.key_split] {
             if let Split::Linear(split) = split {
                 split.tune((0..self.bands.len()).map(|index| params.part(index).ramp(&TO).target()));
@@ -225,19 +227,19 @@ impl Multiband {
         }
     }
 
-    /// How much of each band is heard.
-    fn heard(&self) -> [f64; BANDS] {
-        let any_solo = self.bands.iter().fold(0.0, |any: f64, band| any.max(band.now.solo));
-        let heard = |now: &Now| (1.0 - now.mute) * (1.0 - any_solo * (1.0 - now.solo));
-        from_fn(|at| self.bands.get(at).map_or(0.0, |band| heard(&band.now)))
+    /// Level of each band, 0..1, by solo and mute.
+    fn levels(&self) -> [f64; BANDS] {
+        let any_solo = self.bands.iter().fold(0.0, |any: f64, band| any.max(band.values.solo));
+        let levels = |values: &BandValues| (1.0 - values.mute) * (1.0 - any_solo * (1.0 - values.solo));
+        from_fn(|at| self.bands.get(at).map_or(0.0, |band| levels(&band.values)))
     }
 
-    fn frame(
+    fn process_frame(
         &mut self,
         block: &mut Block<'_>,
         frame: usize,
         mix: f64,
-        heard: &[f64; BANDS],
+        levels: &[f64; BANDS],
         lowest: &mut [f64; BANDS],
     ) {
         let (width, count) = (block.width(), self.bands.len());
@@ -261,11 +263,12 @@ impl Multiband {
         self.split.advance();
         let mut out = [0.0; MAX_CHANNELS];
         for (at, band) in self.bands.iter_mut().enumerate() {
-            let gains = band.dynamics.tick(&keys[at][..key_width], width);
-            let wet = mix * band.now.on;
+            let gains = band.computer.tick(&keys[at][..key_width], width);
+            let wet = mix * band.values.on;
             for channel in 0..width {
                 let sample = self.delays[channel * count + at].tick(parts[at][channel]);
-                out[channel] += heard[at] * sample * (1.0 + wet * (gains[channel] * band.now.makeup - 1.0));
+                out[channel] +=
+                    levels[at] * sample * (1.0 + wet * (gains[channel] * band.values.makeup - 1.0));
                 lowest[at] = lowest[at].min(1.0 + wet * (gains[channel] - 1.0));
             }
         }
@@ -275,7 +278,7 @@ impl Multiband {
 
 impl Node for Multiband {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
-        self.aim(params);
+        self.set_linear_splits(params);
         let mut lowest = [f64::INFINITY; BANDS];
         let mut mix = params.ramp(&MIX);
         if params.are_moving() {
@@ -286,21 +289,21 @@ impl Node for Multiband {
             for frame in 0..block.frames() {
                 for (band, ramps) in self.bands.iter_mut().zip(&mut ramps) {
                     ramps.iter_mut().for_each(|ramp| _ = ramp.tick());
-                    band.look(|row| ramps[row.slot].value());
+                    band.read_values(|row| ramps[row.slot].value());
                 }
-                self.tune();
-                let heard = self.heard();
-                self.frame(block, frame, mix.tick(), &heard, &mut lowest);
+                self.set_minimum_splits();
+                let levels = self.levels();
+                self.process_frame(block, frame, mix.tick(), &levels, &mut lowest);
             }
         } else {
             for (at, band) in self.bands.iter_mut().enumerate() {
                 let params = params.part(at);
-                band.look(|row| params.value(row));
+                band.read_values(|row| params.value(row));
             }
-            self.tune();
-            let heard = self.heard();
+            self.set_minimum_splits();
+            let levels = self.levels();
             for frame in 0..block.frames() {
-                self.frame(block, frame, mix.value(), &heard, &mut lowest);
+                self.process_frame(block, frame, mix.value(), &levels, &mut lowest);
             }
         }
         for (at, lowest) in lowest.into_iter().enumerate().take(self.bands.len()) {
@@ -310,7 +313,7 @@ impl Node for Multiband {
     }
 
     fn reset(&mut self) {
-        self.bands.iter_mut().for_each(|band| band.dynamics.reset());
+        self.bands.iter_mut().for_each(|band| band.computer.reset());
         self.split.reset();
         self.key_split.reset();
         self.delays.iter_mut().for_each(Delay::reset);
@@ -321,7 +324,7 @@ impl Node for Multiband {
         if self.bands.len() != old.bands.len() {
             return;
         }
-        self.bands.iter_mut().zip(&old.bands).for_each(|(band, old)| band.dynamics.adopt(&old.dynamics));
+        self.bands.iter_mut().zip(&old.bands).for_each(|(band, old)| band.computer.adopt(&old.computer));
         self.split.adopt(&old.split);
         self.key_split.adopt(&old.key_split);
         self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));

@@ -1,6 +1,6 @@
-//! Noise: white or pink, for line-up and tests; the same one each time it starts, another on each channel.
+//! Noise: white or pink, for line-up and tests; the same sequence at each start, independent on each channel.
 //!
-//! Makes its own signal; latency 0 frames.
+//! A signal source; latency 0 frames.
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::node::{Node, NodeType, Params, Ports, Setup, Workload, same};
@@ -11,29 +11,33 @@ const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
     .range(1.0, 8.0)
     .default(2.0)
     .setting()
-    .help("Channels out, each with a noise of its own.");
+    .help("Output channels, each with independent noise.");
 const COLOUR: Param = Param::new(1, "colour", Unit::Choice(&["white", "pink"]))
     .setting()
-    .help("White has the same power in every Hz, pink in every octave.");
+    .help("Spectrum. white: equal power per Hz; pink: equal power per octave (-3 dB/oct).");
 const LEVEL: Param = Param::new(2, "level", Unit::Gain)
     .range(-140.0, 0.0)
     .default(-18.0)
     .bottom("-inf")
-    .help("RMS level, re a full-scale square wave.");
+    .help("RMS level, relative to a full-scale square wave.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType =
-    NodeType::new("noise", "White or pink noise for line-up and tests.", &[CHANNELS, COLOUR, LEVEL], build)
-        .ports(Ports::Source(CHANNELS.slot))
-        .adds_highs()
-        .workloads(&[Workload::new("", "colour: pink")]);
+pub const NODE_TYPE: NodeType = NodeType::new(
+    "noise",
+    "White or pink noise generator for line-up and tests.",
+    &[CHANNELS, COLOUR, LEVEL],
+    build,
+)
+.ports(Ports::Source(CHANNELS.slot))
+.adds_highs()
+.workloads(&[Workload::new("", "colour: pink")]);
 
-/// Sections of the pink filter, and the corner of the first in Hz.
+/// Number of sections of the pink filter, and cutoff of the first in Hz.
 const SECTIONS: usize = 10;
 const LOWEST: f64 = 4.0;
-/// From one corner to the next; the zeros lie half way between the poles.
+/// Ratio of the cutoffs of neighbouring sections; the zeros lie half way between the poles.
 const RATIO: f64 = 3.0;
-/// What lowers the top a little, where the sections come too near to each other.
+/// Coefficient that attenuates the highest frequencies slightly, where the sections are too close to each other.
 const TOP: f64 = 0.08;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -48,16 +52,16 @@ struct Noise {
     voices: [Voice; MAX_CHANNELS],
 }
 
-/// A filter of -3 dB/oct: poles and zeros in turn, evenly spread over the octaves; within 0.2 dB from 20 Hz to 20 kHz
-/// at every rate.
+/// A filter of -3 dB/oct with alternating poles and zeros, evenly spaced in octaves; within 0.2 dB from 20 Hz to 20
+/// kHz at every rate.
 ///
-/// Source: the idea is S. J. Orfanidis', *Introduction to Signal Processing*, 1996, appendix B; the corners by the matched
-/// z-transform.
+/// Source: the principle is from S. J. Orfanidis, *Introduction to Signal Processing*, 1996, appendix B; the cutoffs
+/// by the matched z-transform.
 #[derive(Clone, Copy)]
 struct Pink {
     /// Zero and pole of each section.
     sections: [[f64; 2]; SECTIONS],
-    /// For an RMS of 1.
+    /// Gain for an RMS level of 1.
     gain: f64,
 }
 
@@ -69,7 +73,7 @@ impl Pink {
             [place(pole * RATIO.sqrt()), place(pole)]
         });
         let pink = Self { sections, gain: 1.0 };
-        // The power of white noise through a filter is that of its impulse response; half a second holds it all.
+        // The power of filtered white noise is the energy of the impulse response; half a second contains all of it.
         let mut voice = Voice::default();
         let response =
             (0..(sample_rate / 2.0) as usize).map(|n| pink.tick(&mut voice, if n == 0 { 1.0 } else { 0.0 }));
@@ -81,7 +85,7 @@ impl Pink {
     fn tick(&self, voice: &mut Voice, white: f64) -> f64 {
         let mut x = white + TOP * std::mem::replace(&mut voice.last, white);
         for ([zero, pole], held) in self.sections.iter().zip(&mut voice.held) {
-            // The section's y[n] = x[n] - zero x[n-1] + pole y[n-1], with one memory.
+            // y[n] = x[n] - zero x[n-1] + pole y[n-1], with one state variable.
             let y = x + *held;
             *held = pole * y - zero * x;
             x = y;
@@ -127,7 +131,7 @@ impl Node for Noise {
     fn reset(&mut self) {
         for (i, voice) in self.voices.iter_mut().enumerate() {
             *voice = Voice { seed: 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(i as u64 + 1), ..Voice::default() };
-            // The first numbers of neighbouring seeds resemble each other.
+            // The first numbers of neighbouring seeds are correlated.
             (0..16).for_each(|_| _ = voice.white());
         }
     }

@@ -1,10 +1,9 @@
-//! Phase: lines up two channels in time and polarity, and turns the phase of asymmetric voices.
+//! Phase: time and polarity alignment of two channels, and phase rotation of asymmetric voices.
 //!
-//! Latency 48 frames, with whatever settings; `time` delays one channel against the other, to parts of a frame, by windowed
-//! sinc interpolation (flat within 0.01 dB to 20 kHz at 48 kHz); a new time comes in by a crossfade. Whole frames, 0 among
-//! them, are exact. `stages` all-passes
-//! leave the magnitude as it is and turn the phase around `rotate_freq`, by a whole turn each, so that the half-waves of a
-//! voice become alike in height.
+//! Latency 48 frames for all settings. `time` delays one channel relative to the other, with a resolution finer than a
+//! frame, by windowed-sinc interpolation (flat within 0.01 dB to 20 kHz at 48 kHz); a new time is reached by a
+//! crossfade. Whole frames, including 0, are exact. `stages` all-passes leave the magnitude unchanged and shift the
+//! phase around `rotate_freq`, by 360 degrees each, so that the positive and negative peaks of a voice become equal.
 
 use crate::block::Block;
 use crate::dsp::delay::fractional::{Fraction, SIDE};
@@ -15,26 +14,27 @@ use crate::param::{Param, Unit};
 use crate::reading::Readings;
 use std::f64::consts::FRAC_1_SQRT_2;
 
-const TIME: Param =
-    Param::new(0, "time", Unit::Ms).range(-20.0, 20.0).help("Delays the right channel; below 0 the left.");
+const TIME: Param = Param::new(0, "time", Unit::Ms)
+    .range(-20.0, 20.0)
+    .help("Delay of the right channel; negative: delay of the left.");
 const INVERT_LEFT: Param =
-    Param::new(1, "invert_left", Unit::Switch).help("Turns the polarity of the left channel.");
+    Param::new(1, "invert_left", Unit::Switch).help("Inverts the polarity of the left channel.");
 const INVERT_RIGHT: Param =
-    Param::new(2, "invert_right", Unit::Switch).help("Turns the polarity of the right channel.");
+    Param::new(2, "invert_right", Unit::Switch).help("Inverts the polarity of the right channel.");
 const STAGES: Param = Param::new(3, "stages", Unit::Count)
     .range(0.0, 8.0)
     .setting()
-    .help("How many all-passes turn the phase of both channels; 4 make most voices even.");
+    .help("Phase rotator: number of all-pass stages on both channels. 4 make most voices symmetrical.");
 const ROTATE_FREQ: Param = Param::new(4, "rotate_freq", Unit::Hz)
     .range(30.0, 3_000.0)
     .default(200.0)
     .log()
-    .help("Frequency at which each all-pass has turned the phase by half a turn.");
+    .help("Frequency at which each all-pass stage shifts the phase by 180 degrees.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "phase",
-    "Time, polarity and phase of two channels.",
+    "Time alignment, polarity and phase rotation of two channels.",
     &[TIME, INVERT_LEFT, INVERT_RIGHT, STAGES, ROTATE_FREQ],
     build,
 )
@@ -43,7 +43,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .settles_in(|setup| 0.2 + 40.0 / setup.value(&ROTATE_FREQ))
 .workloads(&[Workload::new("", "time: 0.3 ms, stages: 4")]);
 
-/// Time of a change.
+/// Time of the crossfade to a new delay.
 const FADE_MS: f64 = 20.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -52,14 +52,14 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let side = || Side {
         ring: vec![0.0; frames].into_boxed_slice(),
         at: 0,
-        turns: vec![State::default(); setup.value(&STAGES) as usize].into_boxed_slice(),
+        rotator_states: vec![State::default(); setup.value(&STAGES) as usize].into_boxed_slice(),
     };
     Box::new(Phase {
         rate: setup.sample_rate,
         frames_per_ms,
         fraction: Fraction::new(),
-        made_for: f64::NAN,
-        turn: Coeffs::WIRE,
+        designed_for: f64::NAN,
+        rotator: Coeffs::IDENTITY,
         start: setup.value(&TIME),
         from: setup.value(&TIME),
         to: setup.value(&TIME),
@@ -72,10 +72,10 @@ struct Phase {
     rate: f64,
     frames_per_ms: f64,
     fraction: Fraction,
-    /// The frequency that `turn` stands for.
-    made_for: f64,
-    turn: Coeffs,
-    /// The time it begins with; the one that is heard, and the one that comes in, in ms.
+    /// The frequency for which `rotator` is designed.
+    designed_for: f64,
+    rotator: Coeffs,
+    /// In ms: the initial time, the current one, and the one that is faded in.
     start: f64,
     from: f64,
     to: f64,
@@ -85,9 +85,9 @@ struct Phase {
 
 struct Side {
     ring: Box<[f64]>,
-    /// Where the next sample goes.
+    /// Index of the next sample.
     at: usize,
-    turns: Box<[State]>,
+    rotator_states: Box<[State]>,
 }
 
 impl Side {
@@ -96,8 +96,8 @@ impl Side {
         self.at = if self.at + 1 == self.ring.len() { 0 } else { self.at + 1 };
     }
 
-    /// The sample that is due [`SIDE`] frames and `delay` back.
-    fn due(&self, delay: f64, fraction: &Fraction) -> f64 {
+    /// The sample [`SIDE`] frames and `delay` frames before the newest.
+    fn delayed(&self, delay: f64, fraction: &Fraction) -> f64 {
         let size = self.ring.len();
         let whole = delay as usize;
         let back = |frames: usize| {
@@ -114,34 +114,35 @@ impl Side {
 
 impl Node for Phase {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
-        let (wanted, mut freq) = (params.ramp(&TIME).target(), params.ramp(&ROTATE_FREQ));
+        let (target, mut freq) = (params.ramp(&TIME).target(), params.ramp(&ROTATE_FREQ));
         let mut inverts = [INVERT_LEFT, INVERT_RIGHT].map(|row| params.ramp(&row));
         for frame in 0..block.frames() {
             let freq = freq.tick();
-            if self.made_for != freq {
-                self.made_for = freq;
-                self.turn = Coeffs::allpass(self.rate, freq, FRAC_1_SQRT_2);
+            if self.designed_for != freq {
+                self.designed_for = freq;
+                self.rotator = Coeffs::allpass(self.rate, freq, FRAC_1_SQRT_2);
             }
-            if self.fade.steady() == Some(1.0) && self.to != wanted {
-                (self.from, self.to) = (self.to, wanted);
+            if self.fade.steady() == Some(1.0) && self.to != target {
+                (self.from, self.to) = (self.to, target);
                 self.fade = Fade::new(self.fade.frames(), false);
-                self.fade.aim(true);
+                self.fade.set_target(true);
             }
             let share = self.fade.tick();
             let frames = [self.from, self.to].map(|time| time * self.frames_per_ms);
             for (channel, side) in self.sides.iter_mut().enumerate() {
                 let sample = block.at(channel, frame);
                 side.push(*sample);
-                let due = |time: f64| {
+                let delayed = |time: f64| {
                     let delay = if channel == 0 { -time } else { time };
-                    side.due(delay.max(0.0), &self.fraction)
+                    side.delayed(delay.max(0.0), &self.fraction)
                 };
-                let mut late = due(frames[1]);
+                let mut late = delayed(frames[1]);
                 if share < 1.0 {
-                    let before = due(frames[0]);
+                    let before = delayed(frames[0]);
                     late = before + share * (late - before);
                 }
-                let turned = side.turns.iter_mut().fold(late, |x, state| self.turn.tick(state, x));
+                let turned =
+                    side.rotator_states.iter_mut().fold(late, |x, state| self.rotator.tick(state, x));
                 *sample = turned * (1.0 - 2.0 * inverts[channel].tick());
             }
         }
@@ -152,7 +153,7 @@ impl Node for Phase {
         self.fade = Fade::new(self.fade.frames(), true);
         for side in &mut self.sides {
             side.ring.fill(0.0);
-            side.turns.fill(State::default());
+            side.rotator_states.fill(State::default());
             side.at = 0;
         }
     }
@@ -165,8 +166,8 @@ impl Node for Phase {
                 side.ring.copy_from_slice(&old.ring);
                 side.at = old.at;
             }
-            if side.turns.len() == old.turns.len() {
-                side.turns.copy_from_slice(&old.turns);
+            if side.rotator_states.len() == old.rotator_states.len() {
+                side.rotator_states.copy_from_slice(&old.rotator_states);
             }
         }
     }

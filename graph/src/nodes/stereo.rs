@@ -1,9 +1,9 @@
-//! Stereo: width (of all, of the lows, of the highs), middle and side, balance, rotation.
+//! Stereo: width (of all frequencies, low ones and high ones), mid and side, balance, rotation.
 //!
-//! M = (L+R)/2, S = (L−R)/2, L = M+S, R = M−S. What is done, in this order: polarity, swap, levels and delays of middle
-//! and side, width and mono below a frequency, rotation, balance. All that has to do with width acts on S alone,
-//! so the mono sum never changes with it; the bands of S add up exactly, so nothing is lost between them. Latency 0 frames.
-//! In its neutral place the output is bit-identical to the input.
+//! M = (L+R)/2, S = (L−R)/2, L = M+S, R = M−S. Processing order: polarity, swap, level and delay of mid and side,
+//! width and mono below a frequency, rotation, balance. All width parameters affect S only, so the mono sum does not
+//! change; the bands of S sum exactly. Latency 0 frames. With neutral settings the output is bit-identical to the
+//! input.
 
 use crate::block::Block;
 use crate::dsp::delay::tap::Tap;
@@ -19,57 +19,56 @@ const fn percent(slot: usize, name: &'static str) -> Param {
 }
 
 const WIDTH: Param =
-    percent(0, "width").help("Level of the side: 0 % is mono, 100 % leaves it, 200 % doubles it.");
-const MID: Param =
-    Param::new(1, "mid", Unit::Gain).range(-90.0, 12.0).bottom("-inf").help("Level of the middle.");
+    percent(0, "width").help("Stereo width (side level). 0 %: mono; 100 %: unchanged; 200 %: side doubled.");
+const MID: Param = Param::new(1, "mid", Unit::Gain).range(-90.0, 12.0).bottom("-inf").help("Mid level.");
 const SIDE: Param = Param::new(2, "side", Unit::Gain)
     .range(-90.0, 12.0)
     .bottom("-inf")
-    .help("Level of the side, on top of the width.");
-const WIDTH_LOW: Param = percent(3, "width_low").help("Width below `low_split`, on top of the width.");
-const WIDTH_HIGH: Param = percent(4, "width_high").help("Width above `high_split`, on top of the width.");
+    .help("Side level, in addition to width.");
+const WIDTH_LOW: Param = percent(3, "width_low").help("Width below low_split, multiplied by width.");
+const WIDTH_HIGH: Param = percent(4, "width_high").help("Width above high_split, multiplied by width.");
 const LOW_SPLIT: Param = Param::new(5, "low_split", Unit::Hz)
     .range(40.0, 1_000.0)
     .default(200.0)
     .log()
-    .help("Where the lows of the side end, 6 dB/oct.");
+    .help("Upper limit of width_low, 6 dB/oct.");
 const HIGH_SPLIT: Param = Param::new(6, "high_split", Unit::Hz)
     .range(1_000.0, 16_000.0)
     .default(4_000.0)
     .log()
-    .help("Where the highs of the side begin, 6 dB/oct.");
+    .help("Lower limit of width_high, 6 dB/oct.");
 const MONO_BELOW: Param = Param::new(7, "mono_below", Unit::Hz)
     .range(10.0, 500.0)
     .default(10.0)
     .log()
     .bottom("off")
-    .help("Corner of a high-pass in the side: mono lows for vinyl and clubs.");
+    .help("High-pass frequency of the side signal: mono bass for vinyl and clubs.");
 const SIDE_DELAY: Param = Param::new(8, "side_delay", Unit::Ms)
     .range(-20.0, 20.0)
-    .help("Delays the side against the middle, in whole frames; below 0 the middle.");
+    .help("Delay of the side signal, in whole frames; negative: delay of the mid signal.");
 const ROTATION: Param = Param::new(9, "rotation", Unit::Plain)
     .range(-45.0, 45.0)
-    .help("Turns the image, in degrees: at 45 the left comes out in the middle.");
+    .help("Rotation of the stereo image, in degrees. 45 moves the left channel to the centre.");
 const BALANCE: Param = Param::new(10, "balance", Unit::Percent)
     .range(-100.0, 100.0)
-    .help("Left and right against each other: above 0 the right is louder.");
-const SWAP: Param = Param::new(11, "swap", Unit::Switch).help("Left and right change places.");
+    .help("Balance. Positive: the right channel is louder; negative: the left.");
+const SWAP: Param = Param::new(11, "swap", Unit::Switch).help("Swaps the left and right channels.");
 const INVERT_LEFT: Param =
-    Param::new(12, "invert_left", Unit::Switch).help("Turns the polarity of the left.");
+    Param::new(12, "invert_left", Unit::Switch).help("Inverts the polarity of the left channel.");
 const INVERT_RIGHT: Param =
-    Param::new(13, "invert_right", Unit::Switch).help("Turns the polarity of the right.");
+    Param::new(13, "invert_right", Unit::Switch).help("Inverts the polarity of the right channel.");
 const MONO_SLOPE: Param = Param::new(14, "mono_slope", Unit::Choice(&["6 dB/oct", "12 dB/oct"]))
     .default(1.0)
     .setting()
-    .help("Steepness of mono_below.");
+    .help("Slope of the mono_below high-pass.");
 const LAW: Param = Param::new(15, "balance_law", Unit::Choice(&["attenuate", "power"])).setting().help(
-    "Attenuate lowers one side and leaves the other; power keeps the sum of both powers, up to 3 dB more on one side.",
+    "Balance law. attenuate: lowers one channel, the other is unchanged; power: constant total power, up to 3 dB boost on one channel.",
 );
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "stereo",
-    "Width, middle and side, balance and rotation.",
+    "Stereo width, mid and side level, balance and rotation.",
     &[
         WIDTH,
         MID,
@@ -96,7 +95,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .workloads(&[Workload::new("", "width: 120 %")]);
 
 const ROWS: usize = NODE_TYPE.rows.len();
-/// Time of a change of delay.
+/// Time of the crossfade to a new delay.
 const FADE_MS: f64 = 20.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -106,8 +105,8 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         rate: setup.sample_rate,
         steep: setup.value(&MONO_SLOPE) > 0.0,
         keeps_power: setup.value(&LAW) > 0.0,
-        made_for: [f64::NAN; 3],
-        filters: [Coeffs::WIRE; 3],
+        designed_for: [f64::NAN; 3],
+        filters: [Coeffs::IDENTITY; 3],
         states: [State::default(); 3],
         start,
         taps: [tap(), tap()],
@@ -116,7 +115,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     Box::new(node)
 }
 
-/// Frames that middle and side are delayed by.
+/// Delays of mid and side in frames.
 fn delays(side_ms: f64, rate: f64) -> [usize; 2] {
     [-side_ms, side_ms].map(|ms| (ms.max(0.0) * rate / 1000.0).round() as usize)
 }
@@ -125,21 +124,21 @@ struct Stereo {
     rate: f64,
     steep: bool,
     keeps_power: bool,
-    /// Frequencies that `filters` stand for: low split, high split, mono below.
-    made_for: [f64; 3],
+    /// Frequencies for which `filters` are designed: low split, high split, mono below.
+    designed_for: [f64; 3],
     filters: [Coeffs; 3],
     states: [State; 3],
-    /// Frames that middle and side begin with.
+    /// Initial delays of mid and side in frames.
     start: [usize; 2],
     taps: [Tap; 2],
 }
 
 impl Stereo {
-    fn make(&mut self, freqs: [f64; 3]) {
-        if self.made_for == freqs {
+    fn update_filters(&mut self, freqs: [f64; 3]) {
+        if self.designed_for == freqs {
             return;
         }
-        self.made_for = freqs;
+        self.designed_for = freqs;
         let [low, high, mono] = freqs;
         let mono = if self.steep {
             Coeffs::highpass(self.rate, mono, FRAC_1_SQRT_2)
@@ -149,7 +148,7 @@ impl Stereo {
         self.filters = [Coeffs::lowpass6(self.rate, low), Coeffs::highpass6(self.rate, high), mono];
     }
 
-    fn frame(&mut self, left: f64, right: f64, now: &[f64; ROWS], delays: [usize; 2]) -> [f64; 2] {
+    fn process_frame(&mut self, left: f64, right: f64, now: &[f64; ROWS], delays: [usize; 2]) -> [f64; 2] {
         let value = |row: Param| now[row.slot];
         let (left, right) =
             (left * (1.0 - 2.0 * value(INVERT_LEFT)), right * (1.0 - 2.0 * value(INVERT_RIGHT)));
@@ -165,11 +164,11 @@ impl Stereo {
         let mut side = late * value(SIDE) * value(WIDTH);
         let [low, high] = [0, 1].map(|at| self.filters[at].tick(&mut self.states[at], side));
         side += (value(WIDTH_LOW) - 1.0) * low + (value(WIDTH_HIGH) - 1.0) * high;
-        // The filter always hears; it comes in over its first octave, so that on and off make no step.
+        // The filter always runs; it is faded in over its first octave, so that switching has no step.
         let mono = self.filters[2].tick(&mut self.states[2], side);
         let share = ((value(MONO_BELOW) - MONO_BELOW.min) / MONO_BELOW.min).clamp(0.0, 1.0);
         side += share * (mono - side);
-        // What did not change passes as it was.
+        // An unchanged signal passes bit for bit.
         let (mut left, mut right) =
             if (mid, side) == (m, s) { (left, right) } else { (mid + side, mid - side) };
         if value(ROTATION) != 0.0 {
@@ -182,7 +181,7 @@ impl Stereo {
                 let angle = (1.0 + balance) * FRAC_PI_4;
                 [SQRT_2 * angle.cos(), SQRT_2 * angle.sin()]
             } else {
-                // Without a corner in the middle.
+                // A square, so that there is no corner at the centre.
                 [1.0 - balance.max(0.0).powi(2), 1.0 - balance.min(0.0).powi(2)]
             };
             (left, right) = (left * on_left, right * on_right);
@@ -202,8 +201,8 @@ impl Node for Stereo {
             if moving {
                 now = ramps.each_mut().map(Ramp::tick);
             }
-            self.make([LOW_SPLIT, HIGH_SPLIT, MONO_BELOW].map(|row| now[row.slot]));
-            [*left, *right] = self.frame(*left, *right, &now, delays);
+            self.update_filters([LOW_SPLIT, HIGH_SPLIT, MONO_BELOW].map(|row| now[row.slot]));
+            [*left, *right] = self.process_frame(*left, *right, &now, delays);
         }
     }
 
@@ -211,7 +210,7 @@ impl Node for Stereo {
         self.states = [State::default(); 3];
         for (tap, start) in self.taps.iter_mut().zip(self.start) {
             tap.reset();
-            tap.place(start);
+            tap.set(start);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Tone: a sine, for line-up and tests.
 //!
-//! Makes its own signal; latency 0 frames. The phase runs on through every move and every swap.
+//! A signal source; latency 0 frames. The phase is continuous through every change and every swap.
 
 use crate::block::Block;
 use crate::node::{Node, NodeType, Params, Ports, Setup, same};
@@ -12,18 +12,21 @@ const CHANNELS: Param = Param::new(0, "channels", Unit::Count)
     .range(1.0, 8.0)
     .default(2.0)
     .setting()
-    .help("Channels out, all the same.");
-const FREQ: Param =
-    Param::new(1, "freq", Unit::Hz).range(10.0, 20_000.0).default(1000.0).log().help("Frequency.");
+    .help("Output channels, all identical.");
+const FREQ: Param = Param::new(1, "freq", Unit::Hz)
+    .range(10.0, 20_000.0)
+    .default(1000.0)
+    .log()
+    .help("Frequency of the sine.");
 const LEVEL: Param = Param::new(2, "level", Unit::Gain)
     .range(-140.0, 0.0)
     .default(-18.0)
     .bottom("-inf")
-    .help("Peak level, re full scale.");
+    .help("Peak level, relative to full scale.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType =
-    NodeType::new("tone", "A sine for line-up and tests.", &[CHANNELS, FREQ, LEVEL], build)
+    NodeType::new("tone", "Sine generator for line-up and tests.", &[CHANNELS, FREQ, LEVEL], build)
         .ports(Ports::Source(CHANNELS.slot));
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// The nearest valid name, if one is near.
+/// The nearest valid name, if one is similar enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hint(pub Option<String>);
 
 impl Hint {
-    /// The name among `names` that `found` was most likely meant to be.
+    /// The name in `names` that is most similar to `found`, if any is similar enough.
     pub fn nearest<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
         let found = found.to_lowercase();
         let near = names

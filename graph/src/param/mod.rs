@@ -1,8 +1,8 @@
-//! One row of a parameter table: name, unit, range, default, taper, ramp; and its text both ways.
+//! One row of a parameter table: name, unit, range, default, taper, ramp; reading and writing a value as text.
 //!
-//! A value has two forms. The *unit value* is what people read and write (−6 dB, 3 kHz, 30 ms); files,
-//! surfaces and the control side know only this one. The *audio value* is what a node computes with
-//! (0.501, 3000, 30); [`Param::audio`] makes it on the control side, before it crosses.
+//! A value has two forms. The *unit value* is what users read and write (−6 dB, 3 kHz, 30 ms); files,
+//! surfaces and the control side use only this one. The *audio value* is what a node computes with
+//! (0.501, 3000, 30); [`Param::audio`] converts on the control side, before the value crosses to the audio thread.
 
 pub mod hint;
 mod pattern;
@@ -15,7 +15,7 @@ use crate::param::ramp::Ramp;
 pub use crate::param::unit::Unit;
 use thiserror::Error;
 
-/// How a surface's 0..1 spreads over the range.
+/// How a normalised value (0..1) maps to the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taper {
     /// Equal steps.
@@ -24,74 +24,74 @@ pub enum Taper {
     Log,
 }
 
-/// Why a written value is not one of a row's values.
+/// Why a written value is not valid for a row.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum ValueError {
-    /// The text is no number, or no word that the row knows.
+    /// The text is neither a number nor a word of the row.
     #[error("{found} is not a value here{hint}; {allowed}")]
     NotAValue {
-        /// What was written.
+        /// The text as written.
         found: String,
-        /// The nearest word, where words are wanted.
+        /// The nearest valid word, where words are expected.
         hint: Hint,
-        /// What may be written.
+        /// Description of the valid values.
         allowed: String,
     },
-    /// The unit belongs to something else.
+    /// The unit is not a unit of the row.
     #[error("{found} has the wrong unit; {allowed}")]
     WrongUnit {
-        /// What was written.
+        /// The text as written.
         found: String,
-        /// What may be written.
+        /// Description of the valid values.
         allowed: String,
     },
     /// The number lies outside the range.
     #[error("{found} is outside {allowed}")]
     OutOfRange {
-        /// What was written.
+        /// The text as written.
         found: String,
         /// The range.
         allowed: String,
     },
 }
 
-/// One row of a kind's table: a parameter, or a setting where [`Param::is_setting`].
+/// One row of a node type's table: a parameter, or a setting if [`Param::is_setting`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Param {
-    /// Where the row stands in its table.
+    /// Index of the row in its table.
     pub slot: usize,
     /// Its name in files and addresses.
     pub name: &'static str,
-    /// What it measures.
+    /// Its unit.
     pub unit: Unit,
     /// Smallest unit value.
     pub min: f64,
     /// Largest unit value.
     pub max: f64,
-    /// Unit value where nothing is written.
+    /// Unit value that applies where the file gives none.
     pub default: f64,
-    /// How 0..1 spreads over the range.
+    /// How 0..1 maps to the range.
     pub taper: Taper,
-    /// Time that a change takes to arrive, in ms.
+    /// Time that a change takes, in ms.
     pub ramp_ms: f64,
-    /// One sentence for people.
+    /// Help text: one sentence.
     pub help: &'static str,
-    /// The word for the bottom of the range (`-inf`), if it is more than a number.
+    /// The word for the bottom of the range (such as `-inf`), if it has a special meaning.
     pub bottom: Option<&'static str>,
-    /// The word for the top of the range (`auto`, `inf`), if it is more than a number.
+    /// The word for the top of the range (such as `auto`, `inf`), if it has a special meaning.
     pub top: Option<&'static str>,
-    /// Words for values between: another way to write them. They read back as numbers.
+    /// Words for values inside the range, another way to write them. Such a value is shown as a number.
     pub words: &'static [(&'static str, f64)],
-    /// Whether a change needs the chain rebuilt.
+    /// Whether a change requires the chain to be rebuilt.
     pub is_setting: bool,
-    /// Whether it is a button rather than a state: neither kept nor undone.
+    /// Whether it is a momentary switch: its value is neither saved nor undone.
     pub is_momentary: bool,
-    /// Unit value for files at best quality, where nothing is written.
+    /// Unit value for rendering files at best quality, where the file gives none.
     pub best: Option<f64>,
 }
 
 impl Param {
-    /// A row at `slot`; 0 to 1, linear, arriving within 20 ms, until said otherwise.
+    /// A row at `slot`. Range 0 to 1, linear taper and a ramp of 20 ms, unless set otherwise.
     pub const fn new(slot: usize, name: &'static str, unit: Unit) -> Self {
         let max = match unit {
             Unit::Choice(names) => (names.len() - 1) as f64,
@@ -131,57 +131,57 @@ impl Param {
         self
     }
 
-    /// Spreads the range in equal ratios.
+    /// Sets a logarithmic taper.
     pub const fn log(mut self) -> Self {
         assert!(self.min > 0.0, "a logarithmic range lies above zero");
         self.taper = Taper::Log;
         self
     }
 
-    /// Sets how long a change takes to arrive, in ms.
+    /// Sets the time that a change takes, in ms.
     pub(crate) const fn ramp_ms(mut self, ms: f64) -> Self {
         self.ramp_ms = ms;
         self
     }
 
-    /// Gives the bottom of the range a word.
+    /// Sets the word for the bottom of the range.
     pub const fn bottom(mut self, word: &'static str) -> Self {
         self.bottom = Some(word);
         self
     }
 
-    /// Gives the top of the range a word.
+    /// Sets the word for the top of the range.
     pub const fn top(mut self, word: &'static str) -> Self {
         self.top = Some(word);
         self
     }
 
-    /// Gives values words of their own, each a word and the value that it stands for.
+    /// Sets words for values inside the range: each word with its value.
     pub const fn words(mut self, words: &'static [(&'static str, f64)]) -> Self {
         self.words = words;
         self
     }
 
-    /// Makes the row a setting: a change rebuilds the chain and swaps it in.
+    /// Makes the row a setting: a change rebuilds the chain and swaps to it.
     pub const fn setting(mut self) -> Self {
         self.is_setting = true;
         self
     }
 
-    /// Makes the row a button, such as one that starts to learn.
+    /// Makes the row a momentary switch, such as the start of learning.
     pub const fn momentary(mut self) -> Self {
         self.is_momentary = true;
         self
     }
 
-    /// Sets the unit value that files are rendered with at best quality, unless they say otherwise.
+    /// Sets the unit value for rendering files at best quality, where the file gives none.
     pub const fn best(mut self, value: f64) -> Self {
-        assert!(self.min <= value && value <= self.max, "what is best lies in the range");
+        assert!(self.min <= value && value <= self.max, "the best value lies in the range");
         self.best = Some(value);
         self
     }
 
-    /// Sets the sentence for people.
+    /// Sets the help text.
     pub const fn help(mut self, help: &'static str) -> Self {
         self.help = help;
         self
@@ -197,24 +197,24 @@ impl Param {
         }
     }
 
-    /// `[control]` A ramp that rests at the unit value `value`, at `sample_rate` Hz.
+    /// `[control]` A ramp that holds the unit value `value`, at `sample_rate` Hz.
     pub fn at_rest(&self, value: f64, sample_rate: f64) -> Ramp {
         let frames = (self.ramp_ms * sample_rate / 1000.0).round().max(1.0) as u32;
         Ramp::new(self.audio(value), self.audio(self.min), self.audio(self.max), frames)
     }
 
-    /// `[control]` The nearest value that the row can hold; `None` for NaN and infinities.
+    /// `[control]` The nearest valid value; `None` for NaN and infinity.
     pub fn clip(&self, value: f64) -> Option<f64> {
         let value = if self.is_whole() { value.round() } else { value };
         value.is_finite().then(|| value.clamp(self.min, self.max))
     }
 
-    /// Whether its values are whole numbers: counts, switches, choices.
+    /// Whether its values are whole numbers: count, switch or choice.
     pub fn is_whole(&self) -> bool {
         matches!(self.unit, Unit::Count | Unit::Switch | Unit::Choice(_))
     }
 
-    /// `[control]` Where `value` lies along the taper, 0..1.
+    /// `[control]` The normalised value (0..1) of a unit value.
     pub fn to_norm(&self, value: f64) -> f64 {
         match self.taper {
             Taper::Linear => (value - self.min) / (self.max - self.min),
@@ -222,10 +222,10 @@ impl Param {
         }
     }
 
-    /// `[control]` The unit value at `norm` (0..1, clipped) along the taper; `None` for NaN.
+    /// `[control]` The unit value of a normalised value (0..1, clipped); `None` for NaN.
     pub fn from_norm(&self, norm: f64) -> Option<f64> {
         let norm = norm.clamp(0.0, 1.0);
-        // The ends come out exact, so that their words are reached.
+        // The ends must be exact, so that their words apply.
         let value = match self.taper {
             _ if norm == 1.0 => self.max,
             Taper::Linear => self.min + norm * (self.max - self.min),
@@ -234,7 +234,7 @@ impl Param {
         self.clip(value)
     }
 
-    /// `[control]` Reads a value as people write it: `-6 dB`, `3 kHz`, `2:1`, `auto`, `true`, a bare number.
+    /// `[control]` Parses a value as users write it: `-6 dB`, `3 kHz`, `2:1`, `auto`, `true`, or a number without a unit.
     pub fn parse(&self, text: &str) -> Result<f64, ValueError> {
         let text = text.trim();
         let found = || text.to_owned();
@@ -287,7 +287,7 @@ impl Param {
         ValueError::NotAValue { found: found.to_owned(), hint, allowed: self.allowed() }
     }
 
-    /// `[control]` A value as people read it, with its unit.
+    /// `[control]` A value as shown to users, with its unit.
     pub fn text(&self, value: f64) -> String {
         match self.unit {
             Unit::Switch => (if value >= 0.5 { "true" } else { "false" }).to_owned(),
@@ -309,7 +309,7 @@ impl Param {
         }
     }
 
-    /// The range as people read it: `-60 to 24 dB`, with the words of its ends.
+    /// The range as shown to users: `-60 to 24 dB`, with the words of its ends.
     pub fn range_text(&self) -> String {
         match self.unit {
             Unit::Switch => "true or false".to_owned(),
@@ -336,7 +336,7 @@ impl Param {
         }
     }
 
-    /// A value that is a number, to show how one is written.
+    /// A numeric value, as an example in error messages.
     fn example(&self) -> f64 {
         let is_word = (self.top.is_some() && self.default >= self.max)
             || (self.bottom.is_some() && self.default <= self.min);
@@ -344,7 +344,7 @@ impl Param {
     }
 }
 
-/// Whether two choices are the same, however the space before a unit is written.
+/// Whether two choices are the same, regardless of spaces and case.
 fn same_word(a: &str, b: &str) -> bool {
     let tight = |s: &str| s.chars().filter(|c| *c != ' ').collect::<String>().to_lowercase();
     tight(a) == tight(b)

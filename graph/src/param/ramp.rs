@@ -1,9 +1,9 @@
-//! How a parameter's value moves on the audio thread: never a jump, never a kink.
+//! Parameter smoothing on the audio thread: the value and its slope are continuous.
 //!
-//! A move is a cubic from the value and slope of now to the target at rest, so a target that changes
-//! on the way is met without a corner: corners are what a zipper is made of.
+//! A move is a cubic from the current value and slope to the target with slope 0. If the target changes during a move,
+//! the slope stays continuous too; a corner in a gain is audible as zipper noise.
 
-/// `[audio]` One moving value. Costs three additions a frame while it moves and nothing at rest.
+/// `[audio]` One smoothed value. Three additions per frame while it moves, none at rest.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ramp {
     now: f64,
@@ -19,7 +19,7 @@ pub struct Ramp {
 }
 
 impl Ramp {
-    /// Rests at `value`; later moves take `frames` and stay within `floor..=ceiling`.
+    /// At rest at `value`. Later moves take `frames` frames and stay within `floor..=ceiling`.
     pub fn new(value: f64, floor: f64, ceiling: f64, frames: u32) -> Self {
         Self {
             now: value,
@@ -34,8 +34,8 @@ impl Ramp {
         }
     }
 
-    /// Starts to move to `target` (an audio value), from where the ramp is and as fast as it goes there.
-    pub fn aim(&mut self, target: f64) {
+    /// Starts a move to `target` (an audio value), from the current value and slope.
+    pub fn set_target(&mut self, target: f64) {
         if target == self.target {
             return;
         }
@@ -51,7 +51,7 @@ impl Ramp {
         self.target = target;
     }
 
-    /// Moves on by one frame and gives the value there. At rest it changes nothing.
+    /// Advances by one frame and returns the value there.
     #[inline]
     pub fn tick(&mut self) -> f64 {
         if self.left > 0 {
@@ -64,33 +64,33 @@ impl Ramp {
                 self.bend += self.jerk;
             }
         }
-        // A turn on the way swings over a little; it must not swing out of the range.
+        // A new target during a move causes a small overshoot; it must not leave the range.
         self.now.clamp(self.floor, self.ceiling)
     }
 
-    /// Moves on by `frames`.
+    /// Advances by `frames`.
     pub fn advance(&mut self, frames: usize) {
         for _ in 0..frames.min(self.left as usize) {
             self.tick();
         }
     }
 
-    /// The value now.
+    /// The current value.
     pub fn value(&self) -> f64 {
         self.now.clamp(self.floor, self.ceiling)
     }
 
-    /// Where it goes.
+    /// The target value.
     pub fn target(&self) -> f64 {
         self.target
     }
 
-    /// Whether it is under way.
+    /// Whether a move is in progress.
     pub fn is_moving(&self) -> bool {
         self.left > 0
     }
 
-    /// The value while it rests, `None` while it moves.
+    /// The value at rest; `None` during a move.
     pub fn steady(&self) -> Option<f64> {
         (self.left == 0).then(|| self.value())
     }
@@ -103,30 +103,30 @@ mod tests {
     #[test]
     fn a_move_arrives_exactly_and_on_time() {
         let mut ramp = Ramp::new(0.0, -10.0, 10.0, 960);
-        ramp.aim(1.0);
+        ramp.set_target(1.0);
         let path: Vec<f64> = (0..960).map(|_| ramp.tick()).collect();
         assert_eq!(path[959], 1.0);
         assert!(path[0] > 0.0, "the first frame moves already");
-        assert!(path.windows(2).all(|w| w[1] >= w[0]), "an undisturbed move does not turn back");
+        assert!(path.windows(2).all(|w| w[1] >= w[0]), "an undisturbed move is monotonic");
         assert_eq!(ramp.steady(), Some(1.0));
     }
 
     #[test]
-    fn a_new_target_on_the_way_makes_no_corner() {
+    fn a_new_target_during_a_move_causes_no_corner() {
         let mut ramp = Ramp::new(0.0, -10.0, 10.0, 960);
-        ramp.aim(1.0);
+        ramp.set_target(1.0);
         let mut path: Vec<f64> = (0..400).map(|_| ramp.tick()).collect();
-        ramp.aim(-1.0);
+        ramp.set_target(-1.0);
         path.extend((0..960).map(|_| ramp.tick()));
         let corner = path.windows(3).map(|w| (w[2] - 2.0 * w[1] + w[0]).abs()).fold(0.0, f64::max);
         assert!(corner < 3e-5, "largest second difference {corner:e}");
     }
 
     #[test]
-    fn no_turn_leaves_the_range() {
+    fn no_change_of_target_leaves_the_range() {
         let mut ramp = Ramp::new(0.5, 0.0, 1.0, 100);
         for i in 0..50 {
-            ramp.aim(if i % 2 == 0 { 1.0 } else { 0.0 });
+            ramp.set_target(if i % 2 == 0 { 1.0 } else { 0.0 });
             assert!((0..37).all(|_| (0.0..=1.0).contains(&ramp.tick())));
         }
     }

@@ -1,7 +1,7 @@
-//! Text settings: what a node is given as a text, such as the path of an impulse, and what is made of it.
+//! Text settings, such as the path of an impulse response, and the data that they are converted to.
 //!
-//! A [`Text`] is a row of a kind's texts, as a [`Param`] is one of its table. Its value is a text; what the node is
-//! built with is the [`Data`] that the text stands for. Files are read by whoever plans: this crate has none.
+//! A [`Text`] is a row of a node type's text settings, as a [`Param`] is a row of its table. Its value is a text; the node
+//! is built with the [`Data`] converted from it. This crate reads no files: the caller of the planner provides a loader.
 
 use crate::param::{Param, Unit};
 use std::error::Error as StdError;
@@ -9,44 +9,44 @@ use std::fmt;
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Longest text, in bytes: with its address it passes any network in one datagram.
+/// Longest text, in bytes: with its address it fits into one datagram on any network.
 pub const LONGEST: usize = 1_000;
-/// Longest impulse, in seconds.
+/// Longest impulse response, in seconds.
 pub const LONGEST_IMPULSE_S: f64 = 10.0;
-/// How many bands a profile has.
+/// Number of bands of a noise profile.
 pub const PROFILE_BANDS: usize = 40;
-/// The lowest and the highest level of a profile, in dBFS.
+/// SlidingMinimum and highest level of a noise profile, in dBFS.
 pub(crate) const PROFILE_DBFS: (f64, f64) = (-200.0, 20.0);
 
-/// One text setting of a kind. A change rebuilds the chain and swaps it in.
+/// One text setting of a node type. A change rebuilds the chain and swaps to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text {
     /// Its name in files and addresses.
     pub name: &'static str,
-    /// What it stands for.
+    /// What kind of text it is.
     pub form: Form,
-    /// One sentence for people.
+    /// Help text: one sentence.
     pub help: &'static str,
 }
 
 impl Text {
-    /// The row of its address: a setting without a number.
+    /// The parameter row for its address: a setting that is a text.
     pub fn row(&self) -> Param {
         Param::new(0, self.name, Unit::Text(self.form)).setting().help(self.help)
     }
 }
 
-/// What a text stands for.
+/// What kind of text a text setting holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// The path of a file that holds an impulse response.
+    /// The path of an impulse response file.
     Impulse,
-    /// The levels of a noise.
+    /// The band levels of a noise profile.
     Profile,
 }
 
 impl Form {
-    /// What may be written.
+    /// Description of valid texts, for error messages.
     pub const fn allowed(self) -> &'static str {
         match self {
             Form::Impulse => "the path of an impulse response, relative to the chain file",
@@ -55,12 +55,12 @@ impl Form {
     }
 }
 
-/// What a text stood for.
+/// The data of a text setting.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// An impulse response.
     Impulse(Impulse),
-    /// A noise.
+    /// A noise profile.
     Profile(Profile),
 }
 
@@ -88,10 +88,10 @@ pub(crate) fn no_files(_: &str, _: f64) -> Result<Arc<Data>, LoadError> {
     Err("no files are read here".into())
 }
 
-/// What `text` stands for; `None` where it is empty.
+/// `[control]` Converts `text` to its data; `None` if it is empty.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The reason why the text is not valid.
 pub(crate) fn read(
     form: Form,
     text: &str,
@@ -111,15 +111,15 @@ pub(crate) fn read(
 /// right, right to left, right to right).
 #[derive(Clone, PartialEq)]
 pub struct Impulse {
-    /// Its channels, all of one length of at least 1 frame.
+    /// Samples of each channel; all channels have the same length, at least 1 frame.
     pub channels: Vec<Vec<f64>>,
 }
 
 impl Impulse {
-    /// An impulse of these channels at `rate` Hz.
+    /// `[control]` An impulse response with these channels, at `rate` Hz.
     ///
     /// # Errors
-    /// Another number of channels, another length, or samples that are no numbers.
+    /// Wrong number of channels, wrong length, or samples that are NaN or infinite.
     pub fn new(channels: Vec<Vec<f64>>, rate: f64) -> Result<Self, BadImpulse> {
         let frames = channels.first().map_or(0, Vec::len);
         let seconds = frames as f64 / rate;
@@ -130,7 +130,7 @@ impl Impulse {
             1 | 2 | 4 => {}
             found => return Err(BadImpulse::Channels(found)),
         }
-        // Resampled, the longest may have come out longer by a frame.
+        // Resampling can make the longest impulse response longer by a frame.
         if seconds > LONGEST_IMPULSE_S + 2.0 / rate {
             return Err(BadImpulse::TooLong(seconds));
         }
@@ -152,7 +152,7 @@ impl fmt::Debug for Impulse {
     }
 }
 
-/// Why something is no impulse.
+/// Why samples are not a valid impulse response.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum BadImpulse {
@@ -166,18 +166,18 @@ pub enum BadImpulse {
     NotANumber(usize),
 }
 
-/// The levels of a noise in bands that do not depend on the sample rate.
+/// The levels of a noise in bands that are independent of the sample rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
-    /// Levels in dBFS, from low to high: [`PROFILE_BANDS`] of them.
+    /// Levels in dBFS, from the lowest band to the highest: [`PROFILE_BANDS`] of them.
     pub bands: Vec<f64>,
 }
 
 impl Profile {
-    /// Reads levels, with spaces or commas between.
+    /// `[control]` Parses levels separated by spaces, commas or semicolons.
     ///
     /// # Errors
-    /// What is no level, or too few or too many of them.
+    /// A word that is not a valid level, or a wrong number of levels.
     pub fn parse(text: &str) -> Result<Self, BadProfile> {
         let (low, high) = PROFILE_DBFS;
         let words = text.split([' ', ',', ';']).filter(|word| !word.is_empty());
@@ -192,23 +192,23 @@ impl Profile {
         }
     }
 
-    /// A level as it is kept: in range, in tenths of a dB. What is no number is as low as a level goes.
+    /// A level as stored: limited to the range, rounded to 0.1 dB. NaN becomes the lowest level.
     pub fn level(level: f64) -> f64 {
         (level.max(PROFILE_DBFS.0).min(PROFILE_DBFS.1) * 10.0).round() / 10.0
     }
 
-    /// Levels as they are written; what is read of it is the same to the bit.
+    /// `[control]` Levels as text. Parsing the text gives the same levels, bit for bit.
     pub fn text(bands: &[f64]) -> String {
         let words: Vec<_> = bands.iter().map(|level| format!("{:.1}", Self::level(*level))).collect();
         words.join(" ")
     }
 }
 
-/// Why a text is no profile.
+/// Why a text is not a valid noise profile.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum BadProfile {
-    #[error("\"{0}\" is no level; write -200 to 20 dBFS")]
+    #[error("\"{0}\" is not a level; write -200 to 20 dBFS")]
     NotALevel(String),
     #[error("{0} levels; a profile has {PROFILE_BANDS}")]
     Count(usize),

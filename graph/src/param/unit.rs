@@ -1,13 +1,13 @@
-//! What a row measures: how its values are written, and what they turn into.
+//! Units of parameters: how a value is written, and what the audio value is.
 
 use crate::param::text::Form;
 
-/// What a row measures, and so how it is written and how it turns into an audio value.
+/// The unit of a row: it decides how a value is written and how it becomes an audio value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Level change in dB; the audio value is the linear factor.
     Gain,
-    /// Level change in dB that a node wants in dB.
+    /// Level change in dB; the audio value stays in dB.
     Db,
     /// Level in dB re full scale; the audio value stays in dB.
     Dbfs,
@@ -31,20 +31,20 @@ pub enum Unit {
     Ratio,
     /// Per cent; the audio value is the fraction.
     Percent,
-    /// A bare number.
+    /// A number without a unit.
     Plain,
     /// A whole number.
     Count,
     /// `true` or `false`; the audio value is 1 or 0.
     Switch,
-    /// One of the named values; the value is its index.
+    /// One of some named values; the value is the index of the name.
     Choice(&'static [&'static str]),
-    /// A text and no number: see [`crate::param::text`].
+    /// A text, not a number: see [`crate::param::text`].
     Text(Form),
 }
 
 impl Unit {
-    /// The unit as it is written behind a number; empty where there is none.
+    /// The unit as written after a number; empty if there is none.
     pub const fn symbol(self) -> &'static str {
         match self {
             Unit::Gain | Unit::Db => "dB",
@@ -63,7 +63,7 @@ impl Unit {
         }
     }
 
-    /// Every way to write the unit, in lower case, with the factor to its own scale.
+    /// Every accepted spelling of the unit, in lower case, with the factor to the row's own unit.
     pub(crate) const fn spellings(self) -> &'static [(&'static str, f64)] {
         match self {
             Unit::Gain | Unit::Db => &[("db", 1.0)],

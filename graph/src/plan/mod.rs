@@ -1,6 +1,6 @@
-//! What a spec means at one sample rate: checked, ordered, latency-aligned, buffers assigned.
+//! A plan: a spec at one sample rate, checked, ordered, latency-aligned, with buffers assigned.
 //!
-//! Plain data: it prints (see [`Plan`]'s `Display`) and compares, and a chain is built from it.
+//! Plain data: it can be printed (see [`Plan`]'s `Display`) and compared, and a chain is built from it.
 
 pub(crate) mod planner;
 
@@ -17,11 +17,11 @@ use std::sync::Arc;
 pub struct Group {
     /// Its name, as in `input.NAME`.
     pub name: String,
-    /// 1 to 8.
+    /// Number of channels, 1 to 8.
     pub channels: usize,
 }
 
-/// What a chain is fed by and feeds. The first group is what `input` and the last node mean.
+/// The inputs and outputs of a chain. The first input group is `input`; the last node feeds the first output group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Io {
     /// Input groups.
@@ -31,14 +31,14 @@ pub struct Io {
 }
 
 impl Io {
-    /// One stereo group in, one out.
+    /// One stereo input group and one stereo output group.
     pub fn stereo() -> Self {
         let group = |name: &str| vec![Group { name: name.to_owned(), channels: 2 }];
         Self { inputs: group("programme"), outputs: group("master") }
     }
 
-    /// Stereo, with a stereo group for every `input.NAME` and output that `spec` mentions: what a chain
-    /// file is checked against where no station is at hand.
+    /// Stereo, with a stereo group for every `input.NAME` and every output in `spec`: for checking a chain
+    /// file without a station.
     pub fn assumed(spec: &Spec) -> Self {
         let mut io = Self::stereo();
         let add = |groups: &mut Vec<Group>, name: &str| {
@@ -56,36 +56,36 @@ impl Io {
         io
     }
 
-    /// All input channels.
+    /// Number of channels of all input groups.
     pub fn input_channels(&self) -> usize {
         self.inputs.iter().map(|group| group.channels).sum()
     }
 
-    /// All output channels.
+    /// Number of channels of all output groups.
     pub fn output_channels(&self) -> usize {
         self.outputs.iter().map(|group| group.channels).sum()
     }
 }
 
-/// Where a feed comes from.
+/// The source of a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum From {
     /// An input group, by index.
     Input(usize),
-    /// A node, by its place in [`Plan::nodes`].
+    /// A node, by its index in [`Plan::nodes`].
     Node(usize),
 }
 
 /// One source of a sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Feed {
-    /// Where it comes from.
+    /// Its source.
     pub from: From,
-    /// Linear factor.
+    /// Gain as a linear factor.
     pub gain: f64,
-    /// Frames it waits for the others.
+    /// Delay in frames that aligns it with the other sources.
     pub delay: usize,
-    /// Channels it has.
+    /// Number of its channels.
     pub channels: usize,
 }
 
@@ -94,75 +94,75 @@ pub struct Feed {
 pub struct PlanNode {
     /// Its id.
     pub id: String,
-    /// What it is.
+    /// Its type.
     pub node_type: &'static NodeType,
-    /// Whether it starts out of bypass.
+    /// False if it starts bypassed.
     pub enabled: bool,
     /// Unit values of all its rows.
     pub values: Vec<f64>,
-    /// What its texts stand for, one each.
+    /// The data of each of its text settings.
     pub data: Vec<Option<Arc<Data>>>,
-    /// Channels out.
+    /// Number of output channels.
     pub channels: usize,
-    /// Channels of its side-chain.
+    /// Number of channels of its side-chain input, if it is connected.
     pub(crate) key_channels: Option<usize>,
     /// Its sources.
     pub feeds: Vec<Feed>,
-    /// Its side-chain's sources.
+    /// The sources of its side-chain input.
     pub key: Vec<Feed>,
-    /// Frames from the inputs of the chain to its own input.
+    /// Latency in frames from the inputs of the chain to its input.
     pub arrival: usize,
-    /// Frames from its input to its output.
+    /// Latency in frames from its input to its output.
     pub latency: usize,
-    /// The buffer it works in.
+    /// Index of the buffer that it processes.
     pub slot: usize,
-    /// The buffer of its side-chain.
+    /// Index of the buffer of its side-chain input.
     pub(crate) key_slot: Option<usize>,
-    /// Whether its only source is already in its buffer.
+    /// Whether its only source has the same buffer.
     pub in_place: bool,
 }
 
-/// What one output group gets.
+/// The feeds of one output group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanOutput {
-    /// Its sources; none means silence. Delays include the padding.
+    /// Its sources; without any it is silent. Their delays include the padding.
     pub feeds: Vec<Feed>,
 }
 
-/// What a spec means at one sample rate.
+/// A spec at one sample rate: checked, ordered, latency-aligned, with buffers assigned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The chain's name.
     pub name: String,
     /// Sample rate in Hz.
     pub sample_rate: f64,
-    /// What it is fed by and feeds.
+    /// Its inputs and outputs.
     pub io: Io,
-    /// The nodes, in the order they run.
+    /// The nodes, in running order.
     pub nodes: Vec<PlanNode>,
     /// One for each output group.
     pub outputs: Vec<PlanOutput>,
-    /// How many buffers it needs.
+    /// Number of buffers.
     pub slots: usize,
-    /// Frames from input to output that its nodes need.
+    /// Latency of its nodes in frames, from input to output.
     pub latency: usize,
-    /// Frames from input to output after padding; at least `latency`.
+    /// Latency in frames after padding; at least `latency`.
     pub total: usize,
 }
 
 impl Plan {
-    /// Plans `spec` for a station with `io` at `sample_rate` Hz. All mistakes are given, not just the first; a path
-    /// in it is one.
+    /// `[control]` Plans `spec` for a station with `io` at `sample_rate` Hz. Returns all errors, not just the first. A
+    /// path in `spec` is an error here, because no file can be read.
     pub fn new(spec: &Spec, io: &Io, sample_rate: f64) -> Result<Self, Vec<Mistake>> {
         Self::with(spec, io, sample_rate, &no_files)
     }
 
-    /// The same, where `load` gives what the paths in `spec` stand for.
+    /// `[control]` The same; `load` loads the files of the paths in `spec`.
     pub fn with(spec: &Spec, io: &Io, sample_rate: f64, load: &Loader<'_>) -> Result<Self, Vec<Mistake>> {
         plan(spec, io, sample_rate, load)
     }
 
-    /// Pads every output to `total` frames of latency; less than the chain needs changes nothing.
+    /// `[control]` Pads every output to a latency of `total` frames; less than the chain's own latency has no effect.
     pub fn pad(&mut self, total: usize) {
         let total = total.max(self.latency);
         for feed in self.outputs.iter_mut().flat_map(|output| &mut output.feeds) {
@@ -171,7 +171,7 @@ impl Plan {
         self.total = total;
     }
 
-    /// The place of the node with this id.
+    /// The index of the node with this id.
     pub fn find(&self, id: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.id == id)
     }

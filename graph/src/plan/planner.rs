@@ -1,4 +1,4 @@
-//! From a spec to a plan: who feeds whom, in which order, how late, in which buffer.
+//! Makes a plan from a spec: connections, running order, delays and buffers.
 
 use crate::block::MAX_CHANNELS;
 use crate::file::error::{At, Mistake, Problem};
@@ -11,7 +11,7 @@ use crate::plan::{Feed, From, Io, Plan, PlanNode, PlanOutput};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Plans `spec`; see [`Plan::new`].
+/// `[control]` Plans `spec`; see [`Plan::new`].
 pub(crate) fn plan(spec: &Spec, io: &Io, sample_rate: f64, load: &Loader<'_>) -> Result<Plan, Vec<Mistake>> {
     let mut planner = Planner { spec, io, ids: BTreeMap::new(), mistakes: Vec::new() };
     match planner.plan(sample_rate, load) {
@@ -20,7 +20,7 @@ pub(crate) fn plan(spec: &Spec, io: &Io, sample_rate: f64, load: &Loader<'_>) ->
     }
 }
 
-/// A source before it is ordered: nodes by their place in the spec.
+/// A source before the nodes are ordered: nodes by their index in the spec.
 type Link = (From, usize);
 
 struct Planner<'a> {
@@ -65,7 +65,7 @@ impl<'a> Planner<'a> {
         self.assemble(sample_rate, &order, &feeds, &outputs, data)
     }
 
-    /// What the texts of a node stand for.
+    /// The data of the text settings of a node.
     fn data(&mut self, node: &NodeSpec, rate: f64, load: &Loader<'_>) -> Vec<Option<Arc<Data>>> {
         let texts = node.node_type.map_or(&[][..], |node_type| node_type.texts);
         let mut data = Vec::with_capacity(texts.len());
@@ -80,7 +80,7 @@ impl<'a> Planner<'a> {
         data
     }
 
-    /// What feeds node `i`: what the file says, or the node before it.
+    /// The feeds of node `i`: those in the file, else the previous node.
     fn feeds_of(&mut self, i: usize, node: &NodeSpec) -> Vec<FeedSpec> {
         let is_source = node.node_type.is_some_and(|node_type| matches!(node_type.ports, Ports::Source(_)));
         match (&node.feeds, is_source) {
@@ -97,7 +97,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// What feeds each output group; the first is fed by the last node unless the file says otherwise.
+    /// The feeds of each output group; the first is fed by the last node unless the file gives others.
     fn outputs(&mut self) -> Vec<Vec<FeedSpec>> {
         let mut outputs: Vec<Option<Vec<FeedSpec>>> = vec![None; self.io.outputs.len()];
         for output in &self.spec.outputs {
@@ -136,8 +136,8 @@ impl<'a> Planner<'a> {
         self.input(&feed.from).map(|group| (From::Input(group), group))
     }
 
-    /// The node that an unknown source was most likely meant to be: it is not unused as well.
-    fn meant(&self, feed: &FeedSpec) -> Option<Link> {
+    /// The node whose name is most similar to an unknown source: it must not be reported as unused too.
+    fn similar_node(&self, feed: &FeedSpec) -> Option<Link> {
         let names = self.spec.nodes.iter().map(|node| node.id.as_str());
         let name = Hint::nearest(&feed.from, names).0?;
         self.ids.get(name.as_str()).map(|node| (From::Node(*node), *node))
@@ -161,7 +161,7 @@ impl<'a> Planner<'a> {
         self.mistakes.push(Mistake::new(feed.at, problem));
     }
 
-    /// Every node must reach an output.
+    /// Checks that every node reaches an output.
     fn check_used(&mut self, links: &[Vec<Link>], outputs: &[Vec<FeedSpec>]) {
         let mut used = vec![false; links.len()];
         let mut todo: Vec<usize> = Vec::new();
@@ -177,7 +177,7 @@ impl<'a> Planner<'a> {
         }
         let written = self.spec.nodes.iter().flat_map(|node| node.feeds.iter().chain(&node.key).flatten());
         for feed in written.filter(|feed| self.link(feed).is_none()) {
-            reach(self.meant(feed), &mut todo);
+            reach(self.similar_node(feed), &mut todo);
         }
         while let Some(node) = todo.pop() {
             links[node].iter().for_each(|link| reach(Some(*link), &mut todo));
@@ -187,7 +187,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The order to run in: as written, but sources first. A cycle has none.
+    /// The running order: as written, but sources first. `None` if there is a cycle.
     fn order(&mut self, links: &[Vec<Link>]) -> Option<Vec<usize>> {
         let mut order = Vec::new();
         let mut done = vec![false; links.len()];
@@ -209,7 +209,7 @@ impl<'a> Planner<'a> {
                         *next += 1;
                         let From::Node(source) = *from else { continue };
                         if let Some(at) = path.iter().position(|(node, _)| *node == source) {
-                            self.cycle(&path[at..]);
+                            self.report_cycle(&path[at..]);
                             return None;
                         }
                         if !done[source] {
@@ -222,8 +222,8 @@ impl<'a> Planner<'a> {
         Some(order)
     }
 
-    /// Names a cycle node by node, in the direction of the sound.
-    fn cycle(&mut self, path: &[(usize, usize)]) {
+    /// Reports a cycle with its nodes in signal order.
+    fn report_cycle(&mut self, path: &[(usize, usize)]) {
         let nodes = &self.spec.nodes;
         let first = path[0].0;
         let mut names: Vec<String> = path.iter().rev().map(|(node, _)| nodes[*node].id.clone()).collect();
@@ -277,7 +277,7 @@ impl<'a> Planner<'a> {
             let feeds = self.resolve(specs, &place, &nodes);
             for (feed, spec) in feeds.iter().zip(specs).filter(|(feed, _)| feed.channels != group.channels) {
                 let what = format!(
-                    "it has {}, and \"{}\" gives {}",
+                    "it has {}, and \"{}\" has {}",
                     count(group.channels),
                     spec.from,
                     count(feed.channels)
@@ -313,7 +313,7 @@ impl<'a> Planner<'a> {
         specs.iter().filter_map(feed).collect()
     }
 
-    /// Channels out of a node, and whether what comes in fits.
+    /// Number of output channels of a node. Reports input channels that do not fit.
     fn channels(&mut self, spec: &NodeSpec, feeds: &[Feed], written: &[FeedSpec]) -> usize {
         let given = self.sum_channels(&spec.owner(), feeds, written).unwrap_or(2);
         let row = |slot: usize| spec.values.get(slot).map_or(0, |value| *value as usize);
@@ -322,11 +322,11 @@ impl<'a> Planner<'a> {
             Some(Ports::Remix(slot)) if row(slot) > 0 => {
                 let wanted = row(slot);
                 if wanted != given && wanted != 1 && given != 1 {
-                    let what = format!("it cannot make {} of {given}", count(wanted));
+                    let what = format!("it cannot convert {} to {wanted}", count(given));
                     let owner = spec.owner();
                     self.mistakes.push(Mistake::new(
                         spec.at,
-                        Problem::Other(format!("{owner}: {what}; only one can become many, and many one")),
+                        Problem::Other(format!("{owner}: {what}; only 1 to several, or several to 1")),
                     ));
                 }
                 wanted
@@ -335,7 +335,7 @@ impl<'a> Planner<'a> {
                 self.channel_mistake(
                     spec.at,
                     spec.owner(),
-                    format!("it takes 2 channels and is given {given}"),
+                    format!("it needs 2 channels, and its input has {given}"),
                 );
                 2
             }
@@ -343,7 +343,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Channels of a sum: all its sources must have the same.
+    /// Number of channels of a sum. All its sources must have the same number.
     fn sum_channels(&mut self, owner: &str, feeds: &[Feed], written: &[FeedSpec]) -> Option<usize> {
         let first = feeds.first()?.channels;
         if let Some((_, spec)) = feeds.iter().zip(written).find(|(feed, _)| feed.channels != first) {
@@ -363,7 +363,7 @@ fn count(channels: usize) -> String {
     if channels == 1 { "1 channel".to_owned() } else { format!("{channels} channels") }
 }
 
-/// Frames from the chain's inputs to the end of a feed's source.
+/// Latency in frames from the chain's inputs to the output of a feed's source.
 fn ready(feed: &Feed, nodes: &[PlanNode]) -> usize {
     match feed.from {
         From::Input(_) => 0,
@@ -371,7 +371,7 @@ fn ready(feed: &Feed, nodes: &[PlanNode]) -> usize {
     }
 }
 
-/// Delays every feed of these sums to the latest of them; gives when that is.
+/// Aligns all feeds of these sums with the latest one. Returns its latency in frames.
 fn align(sums: &mut [&mut Vec<Feed>], nodes: &[PlanNode]) -> usize {
     let latest = sums.iter().flat_map(|sum| sum.iter()).map(|feed| ready(feed, nodes)).max().unwrap_or(0);
     for feed in sums.iter_mut().flat_map(|sum| sum.iter_mut()) {
@@ -380,8 +380,8 @@ fn align(sums: &mut [&mut Vec<Feed>], nodes: &[PlanNode]) -> usize {
     latest
 }
 
-/// Gives every node a buffer, and back as soon as nobody reads it any more. A node whose only source
-/// nobody else reads works in place.
+/// Assigns a buffer to every node; a buffer is free again after its last use. A node whose only source
+/// has no other reader works in place.
 fn assign_slots(nodes: &mut [PlanNode], outputs: &[PlanOutput]) -> usize {
     let mut last_use = vec![0; nodes.len()];
     for (at, node) in nodes.iter().enumerate() {
@@ -414,7 +414,7 @@ fn assign_slots(nodes: &mut [PlanNode], outputs: &[PlanOutput]) -> usize {
             }
             _ => None,
         };
-        // What is read for the last time here is free already: all is gathered before anything is written.
+        // Buffers that are read here for the last time are free already: all sums are computed before a buffer is written.
         for feed in nodes[at].feeds.iter().chain(&nodes[at].key) {
             if let From::Node(source) = feed.from {
                 let was = nodes[source].slot;
@@ -423,7 +423,7 @@ fn assign_slots(nodes: &mut [PlanNode], outputs: &[PlanOutput]) -> usize {
                 }
             }
         }
-        // The lowest buffers are used first: they are the ones in the cache.
+        // The lowest buffers are used first, because they are in the cache.
         free.sort_unstable_by(|a, b| b.cmp(a));
         let slot = alone.map_or_else(|| claim(&mut free), |source| nodes[source].slot);
         let key_slot = (!nodes[at].key.is_empty()).then(|| claim(&mut free));

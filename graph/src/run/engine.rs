@@ -1,4 +1,4 @@
-//! The place on the audio thread where the chain on air sits; during a swap it holds two.
+//! The engine on the audio thread: it plays the active chain, and a second one during a swap.
 
 use crate::block::{LOUDEST, Plane, SUBBLOCK};
 use crate::dsp::fade::Fade;
@@ -12,36 +12,36 @@ use basedrop::Owned;
 use std::any::Any;
 use std::sync::Arc;
 
-/// Time in which the sound comes up at the start, and goes at the end.
+/// Time of the fade-in at the start and of the fade-out at the end.
 const START_MS: f64 = 250.0;
-/// Time in which the whole chain goes into bypass and comes back.
+/// Time of the crossfade to bypass of the whole chain, and back.
 const BYPASS_MS: f64 = 20.0;
-/// How often nodes report, a second.
+/// Reports of nodes per second.
 const REPORTS: f64 = 50.0;
 
-/// What the seat has to tell.
+/// An event of the engine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
-    /// The chain has begun to fade in.
+    /// The crossfade to the chain has begun.
     Fading {
         /// Which.
         generation: u64,
     },
-    /// The chain is on air, and alone.
+    /// The chain is on air; the swap is done.
     OnAir {
         /// Which.
         generation: u64,
     },
-    /// A node made a NaN or an infinity; the dry signal has taken its place.
+    /// The output of a node was NaN or infinite; the node is bypassed (dry signal).
     Fault {
         /// Of which chain.
         generation: u64,
         /// Which of its nodes.
         node: usize,
     },
-    /// What came in held a NaN or an infinity; silence has taken its place.
+    /// The input contained NaN or infinity; such samples were replaced by 0.
     InputFault,
-    /// What a node reports.
+    /// A reading of a node.
     Meter {
         /// Of which chain.
         generation: u64,
@@ -52,7 +52,7 @@ pub enum Event {
         /// Its value; `None` where there is no longer one.
         value: Option<f64>,
     },
-    /// What a node has learned of one band of its profile.
+    /// A node has learned the level of one band of its profile.
     Learned {
         /// Of which chain.
         generation: u64,
@@ -67,25 +67,25 @@ pub enum Event {
     Muted,
 }
 
-/// What has panicked; the dry signal has taken its place.
+/// A panic of a node or a chain; it plays the dry signal from then on.
 pub struct Panicked {
     /// Of which chain.
     pub generation: u64,
     /// Which of its nodes; `None` for the chain itself.
     pub node: Option<usize>,
-    /// What was thrown. To be freed off the audio thread.
+    /// The panic's payload. It must be freed off the audio thread.
     pub(crate) payload: Box<dyn Any + Send>,
 }
 
 impl Panicked {
-    /// What the panic said.
+    /// The panic's message.
     pub fn message(&self) -> &str {
         let text = self.payload.downcast_ref::<&str>().copied();
         text.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
     }
 }
 
-/// `[audio]` Who is on air.
+/// `[audio]` Plays the active chain, and a second one during a swap.
 pub struct Engine {
     on_air: Option<Owned<Chain>>,
     swap: Option<Swap>,
@@ -93,11 +93,11 @@ pub struct Engine {
     inputs: Box<[Plane]>,
     outputs: Box<[Plane]>,
     incoming: Box<[Plane]>,
-    /// How much of the output is heard.
+    /// Gain of the output: fade-in, fade-out and mute.
     level: Fade,
-    /// Frames to stay silent before the sound comes up.
+    /// Frames of silence before the fade-in.
     settling: usize,
-    /// Whether a chain is heard from its first frame on.
+    /// Whether a chain is audible from its first frame on, without a fade-in.
     starts_at_once: bool,
     bypass: Fade,
     report_every: usize,
@@ -105,7 +105,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// `[control]` An empty seat, silent, for a station with `io` at `sample_rate` Hz.
+    /// `[control]` An engine without a chain, silent, for a station with `io` at `sample_rate` Hz.
     pub fn new(io: &Io, sample_rate: f64) -> Self {
         let planes = |count: usize| vec![[0.0; SUBBLOCK]; count].into_boxed_slice();
         let frames = |ms: f64| (ms * sample_rate / 1000.0) as u32;
@@ -126,31 +126,31 @@ impl Engine {
         }
     }
 
-    /// `[control]` A seat for files: what it plays is heard from the first frame on.
+    /// `[control]` An engine for files: the output is audible from the first frame on, without a fade-in.
     pub fn for_files(io: &Io, sample_rate: f64) -> Self {
         Self { starts_at_once: true, ..Self::new(io, sample_rate) }
     }
 
-    /// Where the callback and the chains say what they are at.
+    /// Where the callback and the chains record what is running.
     pub fn trace(&self) -> &Arc<Trace> {
         &self.trace
     }
 
-    /// `[audio]` Puts a chain on air from silence: once its delays are full it comes up, slowly enough for it to settle.
-    /// What was on air goes home.
+    /// `[audio]` Puts a chain on air from silence: it is muted for its latency, then faded in. The previous chain is
+    /// dropped, which returns it to its collector.
     pub fn start(&mut self, mut chain: Owned<Chain>) {
-        chain.be_traced(&self.trace);
+        chain.set_trace(&self.trace);
         self.swap = None;
         self.level = Fade::new(self.level.frames(), self.starts_at_once);
-        self.level.aim(true);
+        self.level.set_target(true);
         self.settling = chain.latency();
         self.on_air = Some(chain);
     }
 
-    /// `[audio]` Begins to swap `next` in. While a swap runs there is no place for another: it goes home
-    /// unheard.
+    /// `[audio]` Begins a swap to `next`, with a warm-up of `warmup` frames and a crossfade of `fade` frames. During
+    /// another swap, `next` is dropped, which returns it to its collector.
     pub fn swap(&mut self, mut next: Owned<Chain>, warmup: u32, fade: u32) {
-        next.be_traced(&self.trace);
+        next.set_trace(&self.trace);
         if let (Some(on_air), None) = (&self.on_air, &self.swap) {
             self.swap = Some(Swap::begin(next, on_air, warmup, fade));
         }
@@ -165,86 +165,86 @@ impl Engine {
             .find(|c| c.generation() == generation)
     }
 
-    /// `[audio]` Moves a row to an audio value.
+    /// `[audio]` Sets a row to an audio value; its ramp moves there.
     pub fn set(&mut self, generation: u64, node: usize, row: usize, value: f64) {
         if let Some(chain) = self.chain(generation) {
             chain.set(node, row, value);
         }
     }
 
-    /// `[audio]` Takes a node out of bypass, or into it.
+    /// `[audio]` Takes a node out of bypass (`on`), or bypasses it.
     pub fn enable(&mut self, generation: u64, node: usize, on: bool) {
         if let Some(chain) = self.chain(generation) {
             chain.enable(node, on);
         }
     }
 
-    /// `[audio]` Turns what a chain gives, and the dry signal beside it, up or down by a factor.
+    /// `[audio]` Sets the gain factors of a chain's output and of its dry signal.
     pub fn trim(&mut self, generation: u64, chain: f64, dry: f64) {
         if let Some(trimmed) = self.chain(generation) {
             trimmed.trim(chain, dry);
         }
     }
 
-    /// `[audio]` Takes the whole chain into bypass, or out of it.
+    /// `[audio]` Bypasses the whole chain (`on`), or takes it out of bypass.
     pub fn bypass(&mut self, on: bool) {
-        self.bypass.aim(on);
+        self.bypass.set_target(on);
     }
 
-    /// `[audio]` Fades the output out, or in again.
+    /// `[audio]` Fades the output out (`on`), or in again.
     pub fn mute(&mut self, on: bool) {
-        self.level.aim(!on);
+        self.level.set_target(!on);
     }
 
-    /// `[audio]` Where the next quantum's input goes: all groups' channels in a row.
+    /// `[audio]` Input buffer of the next sub-block: the channels of all groups, in order.
     pub fn inputs(&mut self) -> &mut [Plane] {
         &mut self.inputs
     }
 
-    /// `[audio]` The last quantum's output: all groups' channels in a row.
+    /// `[audio]` Output of the last sub-block: the channels of all groups, in order.
     pub fn outputs(&self) -> &[Plane] {
         &self.outputs
     }
 
     /// `[audio]` Plays 1 to 64 frames from [`Self::inputs`] to [`Self::outputs`].
-    pub fn process(&mut self, frames: usize, mut tell: impl FnMut(Event)) {
-        self.guard_input(frames, &mut tell);
+    pub fn process(&mut self, frames: usize, mut emit: impl FnMut(Event)) {
+        self.limit_input(frames, &mut emit);
         let bypass = self.bypass_gains(frames);
         match &mut self.on_air {
-            Some(chain) => play(chain, &self.inputs, &mut self.outputs, frames, bypass.as_ref(), &mut tell),
+            Some(chain) => play(chain, &self.inputs, &mut self.outputs, frames, bypass.as_ref(), &mut emit),
             None => self.outputs.iter_mut().for_each(|plane| plane[..frames].fill(0.0)),
         }
         if let Some(swap) = &mut self.swap {
-            play(&mut swap.next, &self.inputs, &mut self.incoming, frames, bypass.as_ref(), &mut tell);
+            play(&mut swap.next, &self.inputs, &mut self.incoming, frames, bypass.as_ref(), &mut emit);
             let generation = swap.next.generation();
             let progress = swap.blend(&mut self.outputs, &self.incoming, frames);
             if let Some(chain) = &self.on_air {
-                swap.hand_over(chain, frames);
+                swap.adopt_more(chain, frames);
             }
             match progress {
-                Progress::Same => {}
-                Progress::FadeBegins => tell(Event::Fading { generation }),
+                Progress::Unchanged => {}
+                Progress::FadeBegins => emit(Event::Fading { generation }),
                 Progress::Done => {
                     // The old chain is an `Owned`: dropped here, freed by its collector.
                     self.on_air = self.swap.take().map(|swap| swap.next);
-                    tell(Event::OnAir { generation });
+                    emit(Event::OnAir { generation });
                 }
             }
         }
-        self.apply_level(frames, &mut tell);
-        self.report(frames, &mut tell);
+        self.apply_level(frames, &mut emit);
+        self.report(frames, &mut emit);
     }
 
-    /// `[audio]` What has panicked, if anything has since the last time.
+    /// `[audio]` The panic since the last call, if any.
     pub fn panicked(&mut self) -> Option<Panicked> {
         let next = self.swap.as_mut().map(|swap| &mut swap.next);
         [self.on_air.as_mut(), next].into_iter().flatten().find_map(|chain| {
-            let (node, payload) = chain.thrown()?;
+            let (node, payload) = chain.next_panic()?;
             Some(Panicked { generation: chain.generation(), node, payload })
         })
     }
 
-    fn guard_input(&mut self, frames: usize, tell: &mut impl FnMut(Event)) {
+    fn limit_input(&mut self, frames: usize, emit: &mut impl FnMut(Event)) {
         if are_within(&self.inputs, frames, LOUDEST) {
             return;
         }
@@ -254,7 +254,7 @@ impl Engine {
             *sample = if sample.is_finite() { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 };
         }
         if is_faulty {
-            tell(Event::InputFault);
+            emit(Event::InputFault);
         }
     }
 
@@ -267,7 +267,7 @@ impl Engine {
         Some(gains)
     }
 
-    fn apply_level(&mut self, frames: usize, tell: &mut impl FnMut(Event)) {
+    fn apply_level(&mut self, frames: usize, emit: &mut impl FnMut(Event)) {
         match self.level.steady() {
             Some(1.0) => {}
             Some(_) => self.outputs.iter_mut().for_each(|plane| plane[..frames].fill(0.0)),
@@ -282,13 +282,13 @@ impl Engine {
                     self.outputs.iter_mut().for_each(|plane| plane[frame] *= gain);
                 }
                 if self.level.steady() == Some(0.0) {
-                    tell(Event::Muted);
+                    emit(Event::Muted);
                 }
             }
         }
     }
 
-    fn report(&mut self, frames: usize, tell: &mut impl FnMut(Event)) {
+    fn report(&mut self, frames: usize, emit: &mut impl FnMut(Event)) {
         self.until_report = self.until_report.saturating_sub(frames);
         if self.until_report == 0 {
             self.until_report = self.report_every;
@@ -296,9 +296,9 @@ impl Engine {
                 let generation = chain.generation();
                 chain.report(|node, report| match report {
                     Report::Reading(reading, value) => {
-                        tell(Event::Meter { generation, node, reading, value });
+                        emit(Event::Meter { generation, node, reading, value });
                     }
-                    Report::Learned(band, level) => tell(Event::Learned { generation, node, band, level }),
+                    Report::Learned(band, level) => emit(Event::Learned { generation, node, band, level }),
                 });
             }
         }
@@ -311,8 +311,8 @@ fn play(
     outputs: &mut [Plane],
     frames: usize,
     bypass: Option<&Plane>,
-    tell: &mut impl FnMut(Event),
+    emit: &mut impl FnMut(Event),
 ) {
     let generation = chain.generation();
-    chain.process(inputs, outputs, frames, bypass, |node| tell(Event::Fault { generation, node }));
+    chain.process(inputs, outputs, frames, bypass, |node| emit(Event::Fault { generation, node }));
 }

@@ -1,8 +1,8 @@
-//! One node at its place in a chain: what feeds it, its bypass, and the guard that catches what it may do.
+//! A node at its place in a running chain: its connections, bypass, latency compensation and fault guard.
 
 use crate::block::{Block, HIGHEST, MAX_CHANNELS, Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::delay::slip::Slip;
+use crate::dsp::delay::splice::Splice;
 use crate::dsp::fade::Fade;
 use crate::node::{Node, Params, Setup};
 use crate::param::ramp::Ramp;
@@ -11,36 +11,36 @@ use crate::reading::Readings;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What a panic throws.
+/// The payload of a panic.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
-/// One edge's samples; only its first channels are used.
-pub(crate) type Slot = [Plane; MAX_CHANNELS];
+/// The samples of one connection; only the first channels are used.
+pub(crate) type Buffer = [Plane; MAX_CHANNELS];
 /// Silence.
-pub(crate) const SILENCE: Slot = [[0.0; SUBBLOCK]; MAX_CHANNELS];
+pub(crate) const SILENCE: Buffer = [[0.0; SUBBLOCK]; MAX_CHANNELS];
 
-/// Time in which a node goes into bypass and comes back.
+/// Time of the crossfade to bypass, and back.
 const BYPASS_MS: f64 = 15.0;
-/// Time that a node runs unheard before it comes back, on top of its latency.
+/// Time that a node runs before the crossfade from bypass, on top of its latency, so that it can settle.
 const SETTLE_MS: f64 = 50.0;
-/// How long a node that failed rests the first time; each further failure doubles it.
-const REST_MS: f64 = 250.0;
-/// Most doublings: a node that always fails is tried about every half hour.
+/// Time that a node with a faulty output stays bypassed the first time; each further fault doubles it.
+const RETRY_MS: f64 = 250.0;
+/// Largest number of doublings: a node that always fails is retried about every half hour.
 const MOST_DOUBLINGS: u32 = 13;
 
-/// Highest sample that a node may give: what is higher is about to be an infinity, and sums of it would be one.
+/// Highest valid output sample of a node. Sums of higher samples could overflow to infinity.
 const MOST: f64 = HIGHEST * 1e50;
 
-/// What a step works on: the chain's buffers and inputs.
-pub(crate) struct Bench<'a> {
-    pub slots: &'a mut [Slot],
+/// The buffers and inputs of the chain that its nodes work on.
+pub(crate) struct Workspace<'a> {
+    pub buffers: &'a mut [Buffer],
     pub inputs: &'a [Plane],
-    /// Room for what is gathered, for the side-chain, and for the dry signal.
-    pub scratch: &'a mut [Slot; 3],
+    /// Scratch buffers: the summed input, the summed side-chain input, and the dry signal.
+    pub scratch: &'a mut [Buffer; 3],
 }
 
 /// One source of a sum, with the delay that aligns it.
-pub(crate) struct Wire {
+pub(crate) struct Connection {
     /// Buffer, or first input channel.
     from: Result<usize, usize>,
     gain: f64,
@@ -48,8 +48,8 @@ pub(crate) struct Wire {
     channels: usize,
 }
 
-impl Wire {
-    /// `[control]` The wire of a planned feed. `slot` and `input` tell where nodes and groups begin.
+impl Connection {
+    /// `[control]` The connection of a planned feed. `slot` gives the buffer of a node, `input` the first channel of a group.
     pub fn new(feed: &Feed, slot: impl Fn(usize) -> usize, input: impl Fn(usize) -> usize) -> Self {
         let from = match feed.from {
             From::Node(node) => Ok(slot(node)),
@@ -60,25 +60,32 @@ impl Wire {
         Self { from, gain: feed.gain, delays, channels: feed.channels }
     }
 
-    pub fn adopt(&mut self, old: &Wire) {
+    pub fn adopt(&mut self, old: &Connection) {
         for (delay, old) in self.delays.iter_mut().zip(&old.delays) {
             delay.adopt(old);
         }
     }
 
-    /// `[audio]` Adds the source to `sum`; the first of a sum replaces what was there.
-    fn add(&mut self, slots: &[Slot], inputs: &[Plane], frames: usize, is_first: bool, sum: &mut [Plane]) {
+    /// `[audio]` Adds the source to `sum`; the first source of a sum overwrites it.
+    fn add(
+        &mut self,
+        buffers: &[Buffer],
+        inputs: &[Plane],
+        frames: usize,
+        is_first: bool,
+        sum: &mut [Plane],
+    ) {
         let width = sum.len();
         for channel in 0..self.channels {
             let mut plane = match self.from {
-                Ok(slot) => slots[slot][channel],
+                Ok(slot) => buffers[slot][channel],
                 Err(first) => inputs[first + channel],
             };
             let samples = &mut plane[..frames];
             if let Some(delay) = self.delays.get_mut(channel) {
                 delay.process(samples);
             }
-            // One channel is spread to all, all are averaged to one; else each goes to its own.
+            // One channel is copied to all; several are averaged to one; else each goes to the channel of its number.
             let (gain, onto) = match (self.channels, width) {
                 (1, _) => (self.gain, 0..width),
                 (many, 1) => (self.gain / many as f64, 0..1),
@@ -94,19 +101,25 @@ impl Wire {
     }
 }
 
-/// `[audio]` Sums `wires` into `sum`.
-pub(crate) fn gather(wires: &mut [Wire], slots: &[Slot], inputs: &[Plane], frames: usize, sum: &mut [Plane]) {
-    if wires.is_empty() {
+/// `[audio]` Sums `connections` into `sum`.
+pub(crate) fn sum_connections(
+    connections: &mut [Connection],
+    buffers: &[Buffer],
+    inputs: &[Plane],
+    frames: usize,
+    sum: &mut [Plane],
+) {
+    if connections.is_empty() {
         sum.iter_mut().for_each(|plane| plane[..frames].fill(0.0));
     }
-    for (i, wire) in wires.iter_mut().enumerate() {
-        wire.add(slots, inputs, frames, i == 0, sum);
+    for (i, connection) in connections.iter_mut().enumerate() {
+        connection.add(buffers, inputs, frames, i == 0, sum);
     }
 }
 
-/// What keeps a node out, and for how long.
+/// The retry after a faulty output: frames until the next one, and the number of faults so far.
 #[derive(Clone, Copy, Default)]
-struct Rest {
+struct Retry {
     frames: u64,
     failures: u32,
 }
@@ -114,38 +127,38 @@ struct Rest {
 pub(crate) struct NodeSlot {
     node: Box<dyn Node>,
     ramps: Box<[Ramp]>,
-    /// Whether any of them is under way.
+    /// Whether any ramp is moving.
     moving: bool,
     base_rows: usize,
     part_rows: usize,
-    feeds: Box<[Wire]>,
-    key: Box<[Wire]>,
-    slot: usize,
-    key_slot: Option<usize>,
+    feeds: Box<[Connection]>,
+    key: Box<[Connection]>,
+    buffer: usize,
+    key_buffer: Option<usize>,
     in_place: bool,
     width: usize,
     key_width: usize,
-    /// The input, as late as the output.
+    /// The dry signal, delayed by the node's latency.
     dry: Box<[Delay]>,
-    /// Whether a person wants the node to be heard.
+    /// False if the node is bypassed by request.
     enabled: bool,
-    heard: Fade,
-    /// Frames to run unheard before it may be heard.
+    wet_share: Fade,
+    /// Frames to run before the crossfade from bypass.
     settling: u64,
     settle: u64,
-    rest: Rest,
-    rest_frames: u64,
-    /// The node has panicked: it is never called again.
-    is_out: bool,
-    /// What it threw, until somebody takes it home.
+    retry: Retry,
+    retry_frames: u64,
+    /// The node has panicked, and is not called again.
+    has_panicked: bool,
+    /// The payload of its panic, until the engine passes it on.
     pub thrown: Option<Payload>,
-    slips: [Slip; MAX_CHANNELS],
+    splices: [Splice; MAX_CHANNELS],
     pub meter: Readings,
 }
 
 impl NodeSlot {
-    /// `[control]`
-    pub fn new(plan: &PlanNode, rate: f64, wire: impl Fn(&Feed) -> Wire) -> Self {
+    /// `[control]` Builds the node of `plan`, at `rate` Hz.
+    pub fn new(plan: &PlanNode, rate: f64, connection: impl Fn(&Feed) -> Connection) -> Self {
         let key_width = plan.key_channels.unwrap_or(plan.channels);
         let setup = Setup::new(plan.node_type, rate, plan.channels, key_width, &plan.values, &plan.data);
         let ramps = plan.values.iter().enumerate();
@@ -158,73 +171,73 @@ impl NodeSlot {
             moving: false,
             base_rows: plan.node_type.rows.len(),
             part_rows: plan.node_type.part_rows().len(),
-            feeds: plan.feeds.iter().map(&wire).collect(),
-            key: plan.key.iter().map(&wire).collect(),
-            slot: plan.slot,
-            key_slot: plan.key_slot,
+            feeds: plan.feeds.iter().map(&connection).collect(),
+            key: plan.key.iter().map(&connection).collect(),
+            buffer: plan.slot,
+            key_buffer: plan.key_slot,
             in_place: plan.in_place,
             width: plan.channels,
             key_width: plan.key_channels.unwrap_or(0),
             dry: (0..plan.channels).map(|_| Delay::new(plan.latency)).collect(),
             enabled: plan.enabled,
-            heard: Fade::new(frames(BYPASS_MS) as u32, plan.enabled),
+            wet_share: Fade::new(frames(BYPASS_MS) as u32, plan.enabled),
             settling: 0,
             settle: plan.latency as u64 + frames(SETTLE_MS),
-            rest: Rest::default(),
-            rest_frames: frames(REST_MS),
-            is_out: false,
+            retry: Retry::default(),
+            retry_frames: frames(RETRY_MS),
+            has_panicked: false,
             thrown: None,
-            slips: [Slip::new(rate); MAX_CHANNELS],
+            splices: [Splice::new(rate); MAX_CHANNELS],
             meter: Readings::default(),
         }
     }
 
-    /// `[audio]` Moves a row to an audio value.
+    /// `[audio]` Sets a row to an audio value; its ramp moves there.
     pub fn set(&mut self, row: usize, value: f64) {
         if let Some(ramp) = self.ramps.get_mut(row) {
-            ramp.aim(value);
+            ramp.set_target(value);
             self.moving = true;
         }
     }
 
-    /// `[audio]` Takes the node out, or back in: it starts afresh, settles unheard, then fades in.
+    /// `[audio]` Bypasses the node, or takes it out of bypass: it is reset, settles while the dry signal plays, then fades in.
     pub fn enable(&mut self, on: bool) {
         self.enabled = on;
-        self.rest = Rest::default();
+        self.retry = Retry::default();
         if !on {
-            self.heard.aim(false);
-        } else if self.heard.steady() == Some(0.0) {
-            self.wake();
+            self.wet_share.set_target(false);
+        } else if self.wet_share.steady() == Some(0.0) {
+            self.restart();
         } else {
-            self.heard.aim(true);
+            self.wet_share.set_target(true);
         }
     }
 
-    fn wake(&mut self) {
-        if self.call(|step| step.node.reset()) {
-            self.heard.aim(true);
+    fn restart(&mut self) {
+        if self.guarded(|node| node.node.reset()) {
+            self.wet_share.set_target(true);
             self.settling = self.settle;
         }
     }
 
-    /// Calls the node, unless it has panicked. One that panics is out for good, for what it left behind is nothing to
-    /// build on; false then.
+    /// Calls the node, unless it has panicked before. After a panic its state is undefined, so it is bypassed until the
+    /// chain is rebuilt. Returns whether the call succeeded.
     ///
-    /// To panic allocates what is thrown: no guard can help that. It is not freed here.
-    fn call(&mut self, call: impl FnOnce(&mut Self)) -> bool {
-        if self.is_out {
+    /// A panic allocates its payload, which cannot be avoided. It is not freed here.
+    fn guarded(&mut self, call: impl FnOnce(&mut Self)) -> bool {
+        if self.has_panicked {
             return false;
         }
         let Err(thrown) = catch_unwind(AssertUnwindSafe(|| call(self))) else { return true };
-        (self.is_out, self.thrown) = (true, Some(thrown));
-        self.heard = Fade::new(self.heard.frames(), false);
+        (self.has_panicked, self.thrown) = (true, Some(thrown));
+        self.wet_share = Fade::new(self.wet_share.frames(), false);
         false
     }
 
-    /// `[audio]` Takes over the state of the node that this one follows.
+    /// `[audio]` Adopts the state of the node that this one replaces.
     pub fn adopt(&mut self, old: &NodeSlot) {
         for (mine, old) in [(&mut self.feeds, &old.feeds), (&mut self.key, &old.key)] {
-            mine.iter_mut().zip(old).for_each(|(wire, old)| wire.adopt(old));
+            mine.iter_mut().zip(old).for_each(|(connection, old)| connection.adopt(old));
         }
         self.dry.iter_mut().zip(&old.dry).for_each(|(delay, old)| delay.adopt(old));
         for (ramp, old) in self.ramps.iter_mut().zip(&old.ramps) {
@@ -233,67 +246,67 @@ impl NodeSlot {
             }
         }
         self.moving |= old.moving;
-        if self.enabled == old.enabled && !old.is_out {
-            self.heard = old.heard;
-            (self.settling, self.rest) = (old.settling, old.rest);
+        if self.enabled == old.enabled && !old.has_panicked {
+            self.wet_share = old.wet_share;
+            (self.settling, self.retry) = (old.settling, old.retry);
         }
-        // The state of a node that sleeps is stale; that of one that has panicked is worth nothing.
-        if old.heard.steady() != Some(0.0) && !old.is_out {
-            self.call(|step| step.node.adopt(old.node.as_ref()));
+        // The state of a bypassed node is outdated, that of one that has panicked undefined.
+        if old.wet_share.steady() != Some(0.0) && !old.has_panicked {
+            self.guarded(|node| node.node.adopt(old.node.as_ref()));
         }
-        self.slips.iter_mut().zip(&old.slips).for_each(|(slip, old)| slip.adopt(old));
+        self.splices.iter_mut().zip(&old.splices).for_each(|(splice, old)| splice.adopt(old));
     }
 
-    /// `[audio]` Goes on to take over state: see [`Node::adopt_more`].
+    /// `[audio]` Adopts more state: see [`Node::adopt_more`].
     pub fn adopt_more(&mut self, old: &NodeSlot, frames: usize) -> usize {
         let mut left = 0;
-        if old.heard.steady() != Some(0.0) && !old.is_out {
-            self.call(|step| left = step.node.adopt_more(old.node.as_ref(), frames));
+        if old.wet_share.steady() != Some(0.0) && !old.has_panicked {
+            self.guarded(|node| left = node.node.adopt_more(old.node.as_ref(), frames));
         }
         left
     }
 
-    /// `[audio]` Runs the node for 1 to 64 frames. `Err` where it made something that is no number. Then, and where it
-    /// panics, the dry signal takes its place.
-    pub fn run(&mut self, bench: &mut Bench<'_>, frames: usize) -> Result<(), ()> {
-        let Bench { slots, inputs, scratch: [sum, key_sum, dry] } = bench;
+    /// `[audio]` Runs the node for 1 to 64 frames. `Err` if its output is NaN or infinite. Then, and after a panic, the
+    /// output is the dry signal.
+    pub fn run(&mut self, workspace: &mut Workspace<'_>, frames: usize) -> Result<(), ()> {
+        let Workspace { buffers, inputs, scratch: [sum, key_sum, dry] } = workspace;
         let (width, key_width) = (self.width, self.key_width);
-        // All is gathered before anything is written: the plan may give a source's buffer away.
+        // All sums are computed before a buffer is written: the plan may reuse the buffer of a source.
         if !self.in_place {
-            gather(&mut self.feeds, slots, inputs, frames, &mut sum[..width]);
+            sum_connections(&mut self.feeds, buffers, inputs, frames, &mut sum[..width]);
         }
-        if let Some(slot) = self.key_slot {
-            gather(&mut self.key, slots, inputs, frames, &mut key_sum[..key_width]);
-            slots[slot][..key_width].copy_from_slice(&key_sum[..key_width]);
+        if let Some(slot) = self.key_buffer {
+            sum_connections(&mut self.key, buffers, inputs, frames, &mut key_sum[..key_width]);
+            buffers[slot][..key_width].copy_from_slice(&key_sum[..key_width]);
         }
         if !self.in_place {
-            slots[self.slot][..width].copy_from_slice(&sum[..width]);
+            buffers[self.buffer][..width].copy_from_slice(&sum[..width]);
         }
         let dry = &mut dry[..width];
-        dry.copy_from_slice(&slots[self.slot][..width]);
+        dry.copy_from_slice(&buffers[self.buffer][..width]);
         for (plane, delay) in dry.iter_mut().zip(&mut self.dry) {
             delay.process(&mut plane[..frames]);
         }
         self.recover(frames);
         let mut outcome = Ok(());
-        if self.heard.steady() == Some(0.0) {
-            slots[self.slot][..width].copy_from_slice(dry);
+        if self.wet_share.steady() == Some(0.0) {
+            buffers[self.buffer][..width].copy_from_slice(dry);
         } else {
-            let has_played = self.call(|step| step.process(slots, frames));
-            let wet = &mut slots[self.slot][..width];
+            let has_played = self.guarded(|node| node.process(buffers, frames));
+            let wet = &mut buffers[self.buffer][..width];
             if has_played && are_within(wet, frames, MOST) {
                 self.blend(wet, dry, frames);
             } else {
                 wet.copy_from_slice(dry);
-                self.slips.iter_mut().zip(&*dry).for_each(|(slip, dry)| slip.jump(dry[0]));
+                self.splices.iter_mut().zip(&*dry).for_each(|(splice, dry)| splice.switch(dry[0]));
                 if has_played {
-                    self.fail();
+                    self.bypass_after_fault();
                     outcome = Err(());
                 }
             }
         }
-        for (plane, slip) in slots[self.slot][..width].iter_mut().zip(&mut self.slips) {
-            slip.process(&mut plane[..frames]);
+        for (plane, splice) in buffers[self.buffer][..width].iter_mut().zip(&mut self.splices) {
+            splice.process(&mut plane[..frames]);
         }
         if self.moving {
             self.ramps.iter_mut().for_each(|ramp| ramp.advance(frames));
@@ -302,12 +315,12 @@ impl NodeSlot {
         outcome
     }
 
-    fn process(&mut self, slots: &mut [Slot], frames: usize) {
+    fn process(&mut self, buffers: &mut [Buffer], frames: usize) {
         let params = Params::new(&self.ramps, self.base_rows, self.part_rows, self.moving);
-        let (planes, key) = match self.key_slot {
-            None => (&mut slots[self.slot], None),
-            // The plan never gives a node one buffer for both.
-            Some(key) => match slots.get_disjoint_mut([self.slot, key]) {
+        let (planes, key) = match self.key_buffer {
+            None => (&mut buffers[self.buffer], None),
+            // The plan assigns two different buffers.
+            Some(key) => match buffers.get_disjoint_mut([self.buffer, key]) {
                 Ok([planes, key]) => (planes, Some(&key[..self.key_width])),
                 Err(_) => return,
             },
@@ -316,9 +329,9 @@ impl NodeSlot {
         self.node.process(&mut block, &params, &mut self.meter);
     }
 
-    /// Mixes node and dry signal while it goes into bypass or comes back.
+    /// Mixes the node's output and the dry signal during a crossfade to or from bypass.
     fn blend(&mut self, wet: &mut [Plane], dry: &[Plane], frames: usize) {
-        if self.settling == 0 && self.heard.steady() == Some(1.0) {
+        if self.settling == 0 && self.wet_share.steady() == Some(1.0) {
             return;
         }
         for frame in 0..frames {
@@ -326,10 +339,10 @@ impl NodeSlot {
                 self.settling -= 1;
                 0.0
             } else {
-                self.heard.tick()
+                self.wet_share.tick()
             };
             for (wet, dry) in wet.iter_mut().zip(dry) {
-                // At both ends to the bit, the sign of nought included.
+                // Bit-exact at both ends, including the sign of zero.
                 wet[frame] = match gain {
                     0.0 => dry[frame],
                     1.0 => wet[frame],
@@ -339,31 +352,31 @@ impl NodeSlot {
         }
     }
 
-    /// The node made a NaN or an infinity: it rests, then tries again, each time after twice as long.
-    fn fail(&mut self) {
-        self.call(|step| step.node.reset());
-        self.heard = Fade::new(self.heard.frames(), false);
-        self.rest.frames = self.rest_frames << self.rest.failures.min(MOST_DOUBLINGS);
-        self.rest.failures += 1;
+    /// Resets the node and bypasses it, because its output was NaN or infinite. It is retried, each time after twice as long.
+    fn bypass_after_fault(&mut self) {
+        self.guarded(|node| node.node.reset());
+        self.wet_share = Fade::new(self.wet_share.frames(), false);
+        self.retry.frames = self.retry_frames << self.retry.failures.min(MOST_DOUBLINGS);
+        self.retry.failures += 1;
     }
 
     fn recover(&mut self, frames: usize) {
-        if self.rest.frames > 0 {
-            self.rest.frames = self.rest.frames.saturating_sub(frames as u64);
-            if self.rest.frames == 0 && self.enabled {
-                self.wake();
+        if self.retry.frames > 0 {
+            self.retry.frames = self.retry.frames.saturating_sub(frames as u64);
+            if self.retry.frames == 0 && self.enabled {
+                self.restart();
             }
         }
     }
 
-    /// Whether the node takes part in what is heard.
-    pub fn is_heard(&self) -> bool {
-        self.settling == 0 && self.heard.steady() != Some(0.0)
+    /// Whether the node contributes to the output.
+    pub fn is_active(&self) -> bool {
+        self.settling == 0 && self.wet_share.steady() != Some(0.0)
     }
 }
 
-/// Whether all samples are numbers, and no higher than `most`; without a branch for each, so that it is quick.
+/// Whether no sample is NaN or above `most`. There is no branch per sample, so it is fast.
 pub(crate) fn are_within(planes: &[Plane], frames: usize, most: f64) -> bool {
-    // It is false for NaN.
+    // The comparison is false for NaN.
     planes.iter().all(|plane| plane[..frames].iter().fold(true, |ok, sample| ok & (sample.abs() <= most)))
 }

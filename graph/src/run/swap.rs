@@ -1,48 +1,48 @@
-//! Two chains change places: the new one runs unheard beside the old one, then they fade over.
+//! A swap: the new chain runs beside the old one during the warm-up, then a crossfade follows.
 //!
-//! The fade is a raised cosine whose two amplitudes sum to one, since both carry the same programme. It is
-//! made as old + g (new − old): where both are equal, not one bit changes.
+//! The crossfade is a raised cosine whose two amplitudes sum to one, because both carry the same programme. It is
+//! computed as old + g (new − old): where both are equal, no bit changes.
 
 use crate::block::{Plane, SUBBLOCK};
 use crate::dsp::fade::Fade;
 use crate::run::chain::Chain;
 use basedrop::Owned;
 
-/// `[audio]` The newcomer and how far it has come.
+/// `[audio]` The new chain and the progress of the swap.
 pub(crate) struct Swap {
     pub next: Owned<Chain>,
     warmup: u32,
     fade: Fade,
 }
 
-/// What the last block of a swap brought.
+/// The progress in the last sub-block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    Same,
+    Unchanged,
     FadeBegins,
     Done,
 }
 
 impl Swap {
-    /// Begins: the newcomer takes over what the chain on air remembers.
+    /// `[audio]` Begins a swap: `next` adopts the state of the chain on air.
     pub fn begin(mut next: Owned<Chain>, on_air: &Chain, warmup: u32, fade: u32) -> Self {
         next.adopt(on_air);
-        // What the newcomer's delays did not take over must be past before it is heard.
+        // State that was not adopted must have left the delays of `next` before the crossfade.
         let left = next.latency().max(next.adopt_more(on_air, 0));
         let warmup = warmup.max(left as u32);
         let mut fade = Fade::new(fade, false);
-        fade.aim(true);
+        fade.set_target(true);
         Self { next, warmup, fade }
     }
 
-    /// Hands over more of what the chain on air remembers, after `frames` that both have played. The fade waits for it.
-    pub fn hand_over(&mut self, on_air: &Chain, frames: usize) {
+    /// `[audio]` Adopts more state of the chain on air, after `frames` frames that both have played. The crossfade waits for it.
+    pub fn adopt_more(&mut self, on_air: &Chain, frames: usize) {
         if self.warmup > 0 {
             self.warmup = self.warmup.max(self.next.adopt_more(on_air, frames) as u32);
         }
     }
 
-    /// Fades `incoming` into `outputs` as far as it is due.
+    /// `[audio]` Crossfades `incoming` into `outputs`, for `frames` frames.
     pub fn blend(&mut self, outputs: &mut [Plane], incoming: &[Plane], frames: usize) -> Progress {
         let was_warming = self.warmup > 0;
         let mut gains = [0.0; SUBBLOCK];
@@ -58,7 +58,7 @@ impl Swap {
                 let (was, is) = (old[frame], new[frame]);
                 old[frame] = match *gain {
                     1.0 => is,
-                    // Even a negative zero stays one.
+                    // A negative zero stays negative.
                     _ if was == is => was,
                     gain => was + gain * (is - was),
                 };
@@ -67,7 +67,7 @@ impl Swap {
         match self.fade.steady() {
             Some(1.0) => Progress::Done,
             _ if was_warming && self.warmup == 0 => Progress::FadeBegins,
-            _ => Progress::Same,
+            _ => Progress::Unchanged,
         }
     }
 }

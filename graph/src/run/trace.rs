@@ -1,43 +1,43 @@
-//! Where the audio thread is: for the one who must find out why it does not come back.
+//! A record of what the audio thread is running, to find out why a callback does not return.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Written by the audio thread with plain stores, read by anybody. What is read may be a moment old.
+/// Written by the audio thread with plain stores, read by any thread. A value may be slightly outdated.
 #[derive(Debug, Default)]
 pub struct Trace {
-    /// How often a callback began or ended: odd while one runs.
+    /// Number of times that a callback began or ended: odd during a callback.
     turns: AtomicU64,
     /// The generation and the node; 0 outside of nodes.
     place: AtomicU64,
 }
 
-/// Bits of a place that tell the node.
+/// Bits of `place` that hold the node.
 const NODE_BITS: u32 = 16;
 
 impl Trace {
-    /// `[audio]` A callback begins, or ends.
+    /// `[audio]` Records the begin or the end of a callback.
     pub fn turn(&self) {
         self.turns.store(self.turns.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    /// `[audio]` Node `node` of chain `generation` is next.
+    /// `[audio]` Records that node `node` of chain `generation` runs next.
     #[inline]
     pub fn enter(&self, generation: u64, node: usize) {
         self.place.store(generation << NODE_BITS | (node as u64 + 1), Relaxed);
     }
 
-    /// `[audio]` No node is at work.
+    /// `[audio]` Records that no node is running.
     #[inline]
     pub fn leave(&self) {
         self.place.store(0, Relaxed);
     }
 
-    /// The callback that runs, by a number of its own; `None` between two.
+    /// A unique number of the callback that is running; `None` between two callbacks.
     pub fn callback(&self) -> Option<u64> {
         Some(self.turns.load(Relaxed)).filter(|turns| turns % 2 == 1)
     }
 
-    /// The generation and the node at work.
+    /// The chain's generation and the node that is running.
     pub fn place(&self) -> Option<(u64, usize)> {
         let place = self.place.load(Relaxed);
         let node = (place & ((1 << NODE_BITS) - 1)).checked_sub(1)?;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_tells_the_callback_and_the_node() {
+    fn a_trace_holds_the_callback_and_the_node() {
         let trace = Trace::default();
         assert_eq!((trace.callback(), trace.place()), (None, None));
         trace.turn();

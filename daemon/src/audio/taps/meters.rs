@@ -41,7 +41,7 @@ impl<'a> Meters<'a> {
             meters.add(planes);
             spectrum.add(planes);
         });
-        meters.look()
+        meters.measure()
     }
 
     /// What they show, as lines under `/meter/TAP`.

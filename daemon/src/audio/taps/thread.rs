@@ -22,7 +22,7 @@ pub fn spawn(
         while end.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
             pulse.beat();
             for meters in &mut meters {
-                let levels = meters.look();
+                let levels = meters.measure();
                 let mut lines = meters.lines(&levels);
                 lines.extend(meters.arrays());
                 // A conductor that is busy gets the next ones.

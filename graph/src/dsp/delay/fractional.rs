@@ -1,21 +1,21 @@
-//! A delay by parts of a frame: windowed sinc between the samples.
+//! Fractional delay: windowed-sinc interpolation between samples.
 //!
 //! Source: T. I. Laakso et al., *Splitting the Unit Delay*, IEEE Signal Processing Magazine 13(1), 1996.
 
 use crate::dsp::window::sinc;
 
-/// Samples on each side of the place between two.
+/// Samples on each side of the interpolated point.
 pub const SIDE: usize = 48;
 const TAPS: usize = 2 * SIDE;
-/// Places between two samples that are tabled; between those it is linear.
+/// Tabulated positions between two samples; between those the coefficients are interpolated linearly.
 const PLACES: usize = 512;
 /// Shape of the Kaiser window: flat within 0.01 dB to 20 kHz at 48 kHz.
 const BETA: f64 = 6.0;
 
-/// The filters for every place between two samples.
+/// The interpolation filters for all tabulated positions between two samples.
 #[derive(Clone, Debug)]
 pub struct Fraction {
-    /// One row more than there are places, so that each has a next.
+    /// One row more than there are positions, so that each has a next one.
     rows: Box<[[f64; TAPS]]>,
 }
 
@@ -26,7 +26,7 @@ impl Default for Fraction {
 }
 
 impl Fraction {
-    /// `[control]` Works them out.
+    /// `[control]` Computes the filters.
     pub fn new() -> Self {
         let row = |place: usize| {
             let shift = place as f64 / PLACES as f64;

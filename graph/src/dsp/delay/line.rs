@@ -1,4 +1,4 @@
-//! A delay of a fixed number of frames, one channel.
+//! A delay line of fixed length, one channel.
 
 /// Holds the last `frames` samples.
 #[derive(Clone, Debug)]
@@ -8,7 +8,7 @@ pub struct Delay {
 }
 
 impl Delay {
-    /// `[control]` A delay of `frames`, silent at first. 0 is a wire.
+    /// `[control]` A delay of `frames`, filled with silence. 0 frames: the signal passes unchanged.
     pub fn new(frames: usize) -> Self {
         Self { ring: vec![0.0; frames].into_boxed_slice(), at: 0 }
     }
@@ -25,19 +25,19 @@ impl Delay {
         due
     }
 
-    /// Delays `samples` in place.
+    /// `[audio]` Delays `samples` in place.
     pub fn process(&mut self, samples: &mut [f64]) {
         if !self.ring.is_empty() {
             samples.iter_mut().for_each(|sample| *sample = self.tick(*sample));
         }
     }
 
-    /// Forgets what it holds.
+    /// `[audio]` Fills it with silence.
     pub fn reset(&mut self) {
         self.ring.fill(0.0);
     }
 
-    /// Takes over the newest samples of another delay, whatever its length; older ones are silent.
+    /// `[audio]` Copies the newest samples of another delay of any length. Where that one is shorter, older samples are 0.
     pub fn adopt(&mut self, old: &Delay) {
         let (mine, theirs) = (self.ring.len(), old.ring.len());
         if mine == theirs {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delay_takes_over_from_a_shorter_and_a_longer_one() {
+    fn a_delay_adopts_a_shorter_and_a_longer_one() {
         for (old_frames, new_frames) in [(5, 5), (5, 3), (5, 9), (0, 4), (4, 0)] {
             let mut old = Delay::new(old_frames);
             let mut new = Delay::new(new_frames);

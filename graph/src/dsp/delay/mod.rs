@@ -1,6 +1,6 @@
-//! Delays, whole and fractional, and what changes places without a click.
+//! Delays of whole and fractional frames, and click-free switching.
 
 pub mod fractional;
 pub mod line;
-pub mod slip;
+pub mod splice;
 pub mod tap;

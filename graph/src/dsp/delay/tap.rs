@@ -1,48 +1,47 @@
-//! A delay whose time can be changed: from one place in the past to another by a short crossfade, so that nothing is
-//! bent in pitch.
+//! A delay with variable time. A new time is reached by a short crossfade, so the pitch does not change.
 
 use crate::dsp::fade::Fade;
 
-/// Holds the past of one channel.
+/// A delay line of one channel with a movable tap.
 #[derive(Clone, Debug)]
 pub struct Tap {
     ring: Box<[f64]>,
     at: usize,
-    /// Frames back: what is heard, and what comes in.
+    /// Delays in frames: the current one, and the one that is faded in.
     from: usize,
     to: usize,
     fade: Fade,
 }
 
 impl Tap {
-    /// `[control]` Up to `most` frames; a change takes `fade_frames`.
+    /// `[control]` A delay of up to `most` frames. The crossfade to a new time takes `fade_frames`.
     pub fn new(most: usize, fade_frames: u32) -> Self {
         let ring = vec![0.0; most + 1].into_boxed_slice();
         Self { ring, at: 0, from: 0, to: 0, fade: Fade::new(fade_frames, true) }
     }
 
-    /// `[audio]` Begins at `frames` back, without a fade.
-    pub fn place(&mut self, frames: usize) {
+    /// `[audio]` Sets the delay to `frames` without a crossfade.
+    pub fn set(&mut self, frames: usize) {
         self.to = frames.min(self.ring.len() - 1);
         self.from = self.to;
     }
 
-    /// `[audio]` Takes a sample and gives the one that is due `frames` back. A new time waits for the end of a fade.
+    /// `[audio]` Writes a sample and returns the one of `frames` before. A new time waits for the end of a running crossfade.
     #[inline]
     pub fn tick(&mut self, sample: f64, frames: usize) -> f64 {
         self.ring[self.at] = sample;
         if self.fade.steady() == Some(1.0) {
-            let wanted = frames.min(self.ring.len() - 1);
-            if wanted == self.to {
-                let due = self.back(self.to);
+            let target = frames.min(self.ring.len() - 1);
+            if target == self.to {
+                let delayed = self.read_back(self.to);
                 self.step();
-                return due;
+                return delayed;
             }
-            (self.from, self.to) = (self.to, wanted);
+            (self.from, self.to) = (self.to, target);
             self.fade = Fade::new(self.fade.frames(), false);
-            self.fade.aim(true);
+            self.fade.set_target(true);
         }
-        let (from, to) = (self.back(self.from), self.back(self.to));
+        let (from, to) = (self.read_back(self.from), self.read_back(self.to));
         self.step();
         from + self.fade.tick() * (to - from)
     }
@@ -51,29 +50,29 @@ impl Tap {
         self.at = if self.at + 1 == self.ring.len() { 0 } else { self.at + 1 };
     }
 
-    fn back(&self, frames: usize) -> f64 {
+    fn read_back(&self, frames: usize) -> f64 {
         let size = self.ring.len();
         self.ring[if self.at >= frames { self.at - frames } else { self.at + size - frames }]
     }
 
-    /// `[audio]` Forgets the past.
+    /// `[audio]` Fills it with silence.
     pub fn reset(&mut self) {
         self.ring.fill(0.0);
         self.at = 0;
         self.fade = Fade::new(self.fade.frames(), true);
     }
 
-    /// How many of its newest samples it may need, as long as the time stays.
+    /// Number of newest samples that are in use, as long as the time does not change.
     pub fn reach(&self) -> usize {
         self.from.max(self.to) + 1
     }
 
-    /// `[audio]` Takes over the newest `most` samples of another, and its place. This one must be new.
+    /// `[audio]` Copies the newest `most` samples of another one, and its time. This one must be new.
     pub fn adopt(&mut self, old: &Self, most: usize) {
         let (mine, theirs) = (self.ring.len(), old.ring.len());
         let count = mine.min(theirs).min(most);
         let (_, newest) = self.ring.split_at_mut(mine - count);
-        // The newest lie before `at`, and go on at the end.
+        // The newest samples lie before `at`, the older ones at the end of the ring.
         let late = old.at.min(count);
         let (early, newest) = newest.split_at_mut(count - late);
         early.copy_from_slice(&old.ring[theirs - early.len()..]);
@@ -90,18 +89,18 @@ mod tests {
     #[test]
     fn a_tap_delays_exactly_and_moves_without_a_step() {
         let mut tap = Tap::new(100, 50);
-        tap.place(7);
+        tap.set(7);
         let out: Vec<f64> = (0..20).map(|n| tap.tick(f64::from(n), 7)).collect();
         assert_eq!(out[10..], [3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]);
         let moved: Vec<f64> = (20..120).map(|n| tap.tick(f64::from(n), 30)).collect();
         assert_eq!(moved[99], 119.0 - 30.0);
-        assert!(moved.windows(2).all(|pair| (pair[1] - pair[0]).abs() < 2.0), "no step on the way");
+        assert!(moved.windows(2).all(|pair| (pair[1] - pair[0]).abs() < 2.0), "no step during the move");
     }
 
     #[test]
-    fn a_tap_takes_over_from_another() {
+    fn a_tap_adopts_another() {
         let (mut old, mut new) = (Tap::new(40, 10), Tap::new(60, 10));
-        old.place(25);
+        old.set(25);
         (0..100).for_each(|n| _ = old.tick(f64::from(n), 25));
         new.adopt(&old, 1_000);
         for n in 100..200 {

@@ -1,7 +1,7 @@
-//! The static curve of dynamics: how much a level is to be changed.
+//! The static curve of a compressor: gain reduction as a function of level.
 
-/// Reduction in dB (0 and up) that is wanted `over` dB above the threshold, with `slope` = 1 - 1/ratio (1 is a
-/// limiter) and a soft knee `knee` dB wide.
+/// `[audio]` Gain reduction in dB (0 or more) at a level `over` dB above the threshold, for `slope` = 1 - 1/ratio (1: limiter)
+/// and a soft knee `knee` dB wide.
 ///
 /// Source: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012, eq. 4.
 #[inline]
@@ -15,14 +15,14 @@ pub fn reduction(over: f64, slope: f64, knee: f64) -> f64 {
     }
 }
 
-/// The same curve, from the level of the output: what a compressor needs that hears itself. `slope` must be below 1.
+/// `[audio]` The same curve as a function of the output level, for feedback compressors. `slope` must be below 1.
 #[inline]
 pub fn reduction_by_output(over: f64, slope: f64, knee: f64) -> f64 {
     let from_knee = over + knee / 2.0;
     if from_knee <= 0.0 || slope <= 0.0 {
         0.0
     } else if from_knee < knee * (1.0 - slope / 2.0) {
-        // y = u - s u² / 2W, solved for u, the level of the input above the knee's beginning.
+        // y = u - s u² / 2W, solved for u, the input level above the lower end of the knee.
         let input = knee / slope * (1.0 - (1.0 - 2.0 * slope * from_knee / knee).max(0.0).sqrt());
         input - from_knee
     } else {
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn from_the_output_the_same_reduction_follows() {
+    fn input_level_and_output_level_give_the_same_reduction() {
         for slope in [0.1, 0.5, 0.75, 0.98] {
             for knee in [0.0, 6.0, 24.0] {
                 for over in (-40..40).map(f64::from) {

@@ -1,50 +1,50 @@
-//! The detector of one dynamic band: how far the level in a band is above a threshold, a few frames at a time.
+//! The detector of a dynamic equaliser band: gain change from the level in the band, updated every few frames.
 
-use crate::dsp::dynamics::curve;
+use crate::dsp::dynamics::curve as static_curve;
 use crate::dsp::dynamics::follower::{Decoupled, Times};
 use crate::dsp::filter::svf::{Coeffs, State};
 
-/// Most channels that are heard.
+/// Largest number of detector channels.
 const CHANNELS: usize = 8;
-/// Below this the detector hears silence.
+/// Lowest amplitude; below it the level is that of silence.
 const SILENCE: f64 = 1e-10;
-/// Steps in a dB that the amount moves in: fine enough not to be heard, coarse enough to come to rest.
+/// Steps of the gain change per dB: too fine to be audible, coarse enough for the gain to come to rest.
 const STEPS: f64 = 2048.0;
 
-/// Which part of the spectrum is heard.
+/// The part of the spectrum that the detector measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Region {
     /// Around the frequency.
     Band,
-    /// Below it.
+    /// Below the frequency.
     Below,
-    /// Above it.
+    /// Above the frequency.
     Above,
 }
 
-/// What the level does.
+/// Static curve and times of the dynamic gain.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Law {
-    /// dBFS, peak.
+pub struct Curve {
+    /// Threshold in dBFS, peak.
     pub threshold: f64,
     /// 1 - 1/ratio.
     pub slope: f64,
-    /// Most that the gain changes, in dB; below 0 it is lowered.
+    /// Largest gain change in dB; negative reduces gain.
     pub range: f64,
-    /// ms, 63.2 % of a step in dB.
+    /// Attack time in ms: 63.2 % of a step in dB.
     pub attack: f64,
-    /// ms, likewise.
+    /// Release time in ms: 63.2 % of a step in dB.
     pub release: f64,
 }
 
-/// A detector and its follower.
+/// A detector and its attack and release smoothing.
 #[derive(Clone, Debug)]
 pub struct BandDetector {
     rate: f64,
-    /// Frames between two calls of [`Self::amount`].
+    /// Frames between two calls of [`Self::gain_change`].
     span: f64,
     filter: Coeffs,
-    made_for: (Heard, f64, f64),
+    tuned_to: (Region, f64, f64),
     states: [State; CHANNELS],
     peak: f64,
     reduction: Decoupled,
@@ -52,13 +52,13 @@ pub struct BandDetector {
 }
 
 impl BandDetector {
-    /// `[control]` At `rate` Hz; its level is asked for every `span` frames.
+    /// `[control]` At `rate` Hz; [`Self::gain_change`] is called every `span` frames.
     pub fn new(rate: f64, span: usize) -> Self {
         Self {
             rate,
             span: span as f64,
-            filter: Coeffs::WIRE,
-            made_for: (Heard::Band, 0.0, 0.0),
+            filter: Coeffs::IDENTITY,
+            tuned_to: (Region::Band, 0.0, 0.0),
             states: [State::default(); CHANNELS],
             peak: 0.0,
             reduction: Decoupled::default(),
@@ -66,38 +66,39 @@ impl BandDetector {
         }
     }
 
-    /// `[audio]` Hears around, below or above `freq` Hz from now on.
-    pub fn tune(&mut self, heard: Heard, freq: f64, q: f64) {
-        if self.made_for != (heard, freq, q) {
-            self.made_for = (heard, freq, q);
-            self.filter = match heard {
-                Heard::Band => Coeffs::bandpass(self.rate, freq, q),
-                Heard::Below => Coeffs::lowpass(self.rate, freq, std::f64::consts::FRAC_1_SQRT_2),
-                Heard::Above => Coeffs::highpass(self.rate, freq, std::f64::consts::FRAC_1_SQRT_2),
+    /// `[audio]` Sets the measured region: around, below or above `freq` Hz. `q` applies to a band.
+    pub fn tune(&mut self, region: Region, freq: f64, q: f64) {
+        if self.tuned_to != (region, freq, q) {
+            self.tuned_to = (region, freq, q);
+            self.filter = match region {
+                Region::Band => Coeffs::bandpass(self.rate, freq, q),
+                Region::Below => Coeffs::lowpass(self.rate, freq, std::f64::consts::FRAC_1_SQRT_2),
+                Region::Above => Coeffs::highpass(self.rate, freq, std::f64::consts::FRAC_1_SQRT_2),
             };
         }
     }
 
-    /// `[audio]` Hears a sample of channel `channel`.
+    /// `[audio]` Adds a sample of channel `channel`.
     #[inline]
-    pub fn hear(&mut self, channel: usize, sample: f64) {
+    pub fn push(&mut self, channel: usize, sample: f64) {
         self.peak = self.peak.max(self.filter.tick(&mut self.states[channel], sample).abs());
     }
 
-    /// `[audio]` The change of gain, in dB, after what was heard since the last time.
-    pub fn amount(&mut self, law: &Law) -> f64 {
-        let times = [law.attack, law.release];
+    /// `[audio]` The gain change in dB, from the samples since the last call.
+    pub fn gain_change(&mut self, curve: &Curve) -> f64 {
+        let times = [curve.attack, curve.release];
         if self.times.0 != times {
-            self.times = (times, Times::new(law.attack, law.release, self.rate / self.span));
+            self.times = (times, Times::new(curve.attack, curve.release, self.rate / self.span));
         }
         let level = 20.0 * std::mem::take(&mut self.peak).max(SILENCE).log10();
-        let wanted = curve::reduction(level - law.threshold, law.slope, 0.0).min(law.range.abs());
-        // A range that is drawn in takes along what is still being let go.
-        let amount = self.reduction.tick(wanted, &self.times.1).min(law.range.abs());
-        (amount * STEPS).round() / STEPS * law.range.signum()
+        let target =
+            static_curve::reduction(level - curve.threshold, curve.slope, 0.0).min(curve.range.abs());
+        // A smaller range also limits a reduction that is being released.
+        let amount = self.reduction.tick(target, &self.times.1).min(curve.range.abs());
+        (amount * STEPS).round() / STEPS * curve.range.signum()
     }
 
-    /// `[audio]` Forgets the past.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
         self.states = [State::default(); CHANNELS];
         self.peak = 0.0;

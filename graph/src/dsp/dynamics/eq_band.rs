@@ -1,18 +1,18 @@
 //! A band of an equaliser while it plays: what its sections were made for, and the detector that changes its gain.
 
-use crate::dsp::dynamics::detector::{BandDetector, Heard};
-use crate::dsp::filter::band_shape::{Form, Made, Place, Shape};
+use crate::dsp::dynamics::detector::{BandDetector, Region};
+use crate::dsp::filter::band_shape::{BandFilter, BandValues, Place, Shape};
 use crate::dsp::filter::cascade::SIDES;
 use crate::dsp::filter::k_weighting::PROBES;
 use crate::dsp::filter::matched::Matcher;
 use crate::dsp::filter::svf::Coeffs;
-use crate::dsp::filter::wavefront_section::Flow;
+use crate::dsp::filter::wavefront_section::StateSpace;
 use std::ops::Range;
 
 /// One band while it plays.
 pub struct Band {
     /// Its shape and order.
-    pub form: Form,
+    pub filter: BandFilter,
     /// The channels that it works on.
     pub place: Place,
     /// Whether all of it is done by the cascade; else its changes with the level alone.
@@ -20,9 +20,9 @@ pub struct Band {
     /// Its sections in the cascade.
     pub sections: Range<usize>,
     /// What they were made for.
-    pub made_for: Made,
+    pub made_for: BandValues,
     /// What `powers` were measured for.
-    pub measured_for: Made,
+    pub measured_for: BandValues,
     /// Whether the level changes its gain.
     pub is_dynamic: bool,
     /// Finds that level.
@@ -33,41 +33,47 @@ pub struct Band {
 
 impl Band {
     /// What its sections in the cascade are to be made for, where the level adds `amount` dB to its gain.
-    pub fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> Made {
+    pub fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> BandValues {
         if self.is_minimum {
             ([freq, gain + amount, q], is_on)
         } else {
-            ([freq, amount, q], is_on && self.form.has_gain())
+            ([freq, amount, q], is_on && self.filter.has_gain())
         }
     }
 
     /// Makes its sections in the cascade.
-    pub fn make(&mut self, rate: f64, matcher: &Matcher, made: Made, targets: &mut [[Flow; SIDES]]) {
+    pub fn make(
+        &mut self,
+        rate: f64,
+        matcher: &Matcher,
+        made: BandValues,
+        targets: &mut [[StateSpace; SIDES]],
+    ) {
         self.made_for = made;
         let targets = &mut targets[self.sections.clone()];
         let place = self.place;
-        let give = |section: usize, coeffs: Coeffs| targets[section] = place.flows(Flow::new(&coeffs));
-        self.form.make(rate, matcher, made, give);
+        let give = |section: usize, coeffs: Coeffs| targets[section] = place.coeffs(StateSpace::new(&coeffs));
+        self.filter.design(rate, matcher, made, give);
     }
 
     /// Measures what it does, apart from what it does with the level.
-    pub fn measure(&mut self, made: Made) {
+    pub fn measure(&mut self, made: BandValues) {
         if self.measured_for == made {
             return;
         }
         self.measured_for = made;
-        self.powers = self.form.powers(made, &PROBES);
+        self.powers = self.filter.powers(made, &PROBES);
         if self.place != Place::Stereo {
             self.powers.iter_mut().for_each(|power| *power = 0.5 * (1.0 + *power));
         }
     }
 
     /// The part of the spectrum that its detector hears.
-    pub fn part(&self) -> Heard {
-        match self.form.shape {
-            Shape::LowShelf => Heard::Below,
-            Shape::HighShelf | Shape::Tilt => Heard::Above,
-            _ => Heard::Band,
+    pub fn part(&self) -> Region {
+        match self.filter.shape {
+            Shape::LowShelf => Region::Below,
+            Shape::HighShelf | Shape::Tilt => Region::Above,
+            _ => Region::Band,
         }
     }
 
@@ -75,11 +81,11 @@ impl Band {
     pub fn listen<const N: usize>(&mut self, heard: &[[f64; N]], frames: Range<usize>) {
         for frame in frames {
             match (self.place, heard) {
-                (Place::Left, [left, ..]) => self.detector.hear(0, left[frame]),
-                (Place::Right, [_, right, ..]) => self.detector.hear(0, right[frame]),
-                (Place::Mid, [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] + right[frame])),
-                (Place::Side, [left, right, ..]) => self.detector.hear(0, 0.5 * (left[frame] - right[frame])),
-                _ => heard.iter().enumerate().for_each(|(at, plane)| self.detector.hear(at, plane[frame])),
+                (Place::Left, [left, ..]) => self.detector.push(0, left[frame]),
+                (Place::Right, [_, right, ..]) => self.detector.push(0, right[frame]),
+                (Place::Mid, [left, right, ..]) => self.detector.push(0, 0.5 * (left[frame] + right[frame])),
+                (Place::Side, [left, right, ..]) => self.detector.push(0, 0.5 * (left[frame] - right[frame])),
+                _ => heard.iter().enumerate().for_each(|(at, plane)| self.detector.push(at, plane[frame])),
             }
         }
     }

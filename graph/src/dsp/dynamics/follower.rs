@@ -1,33 +1,33 @@
 //! Attack and release: one-pole smoothing of a control signal.
 
-/// The factor of a one-pole smoother that covers 63.2 % of a step in `tau_ms`.
+/// Pole of a one-pole smoother with the time constant `tau_ms` (63.2 % of a step), at `sample_rate` Hz.
 ///
 /// Source: Giannoulis, Massberg, Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012, eq. 7.
 pub fn one_pole(tau_ms: f64, sample_rate: f64) -> f64 {
     (-1000.0 / (tau_ms.max(1e-3) * sample_rate)).exp()
 }
 
-/// Less reduction than this is none, in dB.
+/// A smaller gain reduction counts as 0, in dB.
 const NOTHING: f64 = 1e-10;
 
-/// The factors of a [`Decoupled`] detector.
+/// The poles and the hold of a [`Decoupled`] detector.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Times {
     /// [`one_pole`] of the attack.
     pub attack: f64,
     /// [`one_pole`] of the release.
     pub release: f64,
-    /// [`one_pole`] of the floor's rise and fall under an automatic release.
+    /// Automatic release only: [`one_pole`] of the rise and of the fall of the slow stage (the floor).
     pub floor: Option<[f64; 2]>,
-    /// Frames that the highest reduction is held before it is let go.
+    /// Hold time in frames, before the release.
     pub hold: u32,
 }
 
 impl Times {
-    /// Times in which the reduction covers 63.2 % of a step, in ms. A release is never shorter than the attack.
+    /// Attack and release times in ms: 63.2 % of a step. The release is never shorter than the attack.
     ///
-    /// The attack smooths what the release gives, so the release's own pole is made faster: the two together take the
-    /// time that was asked for, to within 1 %.
+    /// The attack smooths the output of the release, so the pole of the release is made faster: both together take the
+    /// given time, to within 1 %.
     pub fn new(attack_ms: f64, release_ms: f64, sample_rate: f64) -> Self {
         let share = (attack_ms / release_ms).min(1.0);
         let own = release_ms * (1.0 - share - 1.08 * (share * (1.0 - share)).powi(2));
@@ -41,24 +41,24 @@ impl Times {
 
 /// Smooth decoupled peak detector of a gain reduction in dB (0 and up).
 ///
-/// Source: the same paper, eq. 17: the release follows first, the attack smooths what it gives. Under an
-/// automatic release there is a floor as well, that rises only while reduction lasts and falls slowly: a
-/// single peak lets go at once, a dense passage slowly.
+/// Source: the same paper, eq. 17: the release stage comes first, the attack stage smooths its output. An automatic
+/// release has a second, slow stage (the floor), which rises only while the reduction lasts and falls slowly: the
+/// release is fast after a single peak and slow after a dense passage.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Decoupled {
     held: f64,
-    /// Frames left of the hold.
+    /// Remaining frames of the hold.
     holding: u32,
     floor: f64,
     out: f64,
 }
 
 impl Decoupled {
-    /// Takes the reduction that is wanted now and gives the reduction to apply.
+    /// `[audio]` Advances by one frame: `target` is the reduction of the static curve; returns the smoothed reduction. dB.
     #[inline]
     pub fn tick(&mut self, target: f64, times: &Times) -> f64 {
         if times.floor.is_none() && self.floor != 0.0 {
-            // No longer automatic: what the floor held is let go by the release.
+            // No longer automatic: the release continues from the floor.
             (self.held, self.floor) = (self.held.max(self.floor), 0.0);
         }
         if target >= self.held {
@@ -75,7 +75,7 @@ impl Decoupled {
             wanted = wanted.max(self.floor);
         }
         self.out = wanted + times.attack * (self.out - wanted);
-        // What is left of a release comes to an end.
+        // The exponential decay ends at exactly 0.
         if self.out.abs() < NOTHING && wanted.abs() < NOTHING {
             (self.out, self.held) = (0.0, wanted.max(0.0));
         }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_automatic_release_lets_a_peak_go_faster_than_a_dense_passage() {
+    fn an_automatic_release_is_faster_after_a_peak_than_after_a_dense_passage() {
         let rate = 48_000.0;
         let floor = Some([one_pole(400.0, rate), one_pole(1500.0, rate)]);
         let times = Times { attack: one_pole(1.0, rate), release: one_pole(60.0, rate), floor, hold: 0 };

@@ -1,6 +1,7 @@
-//! Dynamics: detectors, curves, gain smoothing, and how loud a programme is.
+//! Dynamics: detectors, static curves, gain smoothing, and programme loudness.
 
 pub mod clip;
+pub mod count_per_second;
 pub mod curve;
 pub mod detector;
 pub mod envelope;
@@ -9,4 +10,3 @@ pub mod follower;
 pub mod programme_loudness;
 pub mod side_chain;
 pub mod sliding_minimum;
-pub mod tally;

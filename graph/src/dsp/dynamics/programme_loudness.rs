@@ -1,26 +1,25 @@
-//! The loudness of a programme as it goes by: what is programme, what is a pause, and what is a change of scene.
+//! Loudness of a live programme, divided into programme, pauses and changes of scene.
 //!
 //! Loudness, blocks and gates are those of ITU-R BS.1770-5, Annex 1: blocks of 400 ms, one begun every 100 ms; an
-//! absolute gate, which is the caller's; a relative gate 10 LU below the mean of what has passed. As this is heard
-//! live and not as a whole, the relative gate hangs on the recent past; and what stays under it for long is
-//! no pause but a quieter programme.
+//! absolute gate, set by the caller; a relative gate 10 LU below the mean. Because the programme is live, the relative
+//! gate depends on the recent past only. A level that stays below it for long is not a pause but a quieter programme.
 
 use crate::dsp::bs1770::{BLOCKS_PER_SECOND, RELATIVE_GATE, SECTIONS_PER_BLOCK};
 
 /// What lies that far below the recent loudness in the mean of [`SCENE`] is another scene: −6 LU.
 const CHANGE: f64 = 0.251_188_643_150_958;
-/// Blocks over which a change is looked for: a pause of 3 s leaves 2 s of programme, which is no change.
+/// Blocks over which a change is detected: a pause of 3 s leaves 2 s of programme, which is not a change.
 const SCENE: usize = 5 * BLOCKS_PER_SECOND;
-/// How many of them belong to the new scene: the oldest may hold the end of the old one.
+/// The newest of them, which belong to the new scene: the oldest may contain the end of the old one.
 const NEW_SCENE: usize = 35;
-/// What lies that far above it in each half second of [`LOUD_SCENE`] is another scene too: 4 LU. They are counted in it
-/// already, so it takes a step of some 6 LU.
+/// Power ratio of a change to a louder scene: each half second of [`LOUD_SCENE`] is 4 LU above the recent loudness. That
+/// includes these blocks already, so a step of about 6 LU is needed.
 const LOUDER: f64 = 2.511_886_431_509_58;
-/// Blocks over which that is looked for: what is too loud is urgent, but a shout is no scene.
+/// Blocks over which a change to a louder scene is detected: fast, but a single shout is not a scene.
 const LOUD_SCENE: usize = 2 * BLOCKS_PER_SECOND;
-/// Blocks that a loudness needs at least.
+/// Smallest number of blocks for a loudness value.
 const FEWEST: usize = 10;
-/// Blocks that are remembered: a minute.
+/// Largest number of stored blocks: a minute.
 pub const LONGEST: usize = 60 * BLOCKS_PER_SECOND;
 
 /// The last `N` powers.
@@ -40,29 +39,29 @@ impl<const N: usize> Past<N> {
         self.count = (self.count + 1).min(N);
     }
 
-    /// The newest `most`, newest first.
+    /// The newest `most` powers, newest first.
     fn newest(&self, most: usize) -> impl Iterator<Item = f64> + '_ {
         (1..=most.min(self.count)).map(|age| self.held[(self.at + N - age) % N])
     }
 
-    /// Their mean.
+    /// Mean of the newest `most` powers.
     fn mean(&self, most: usize) -> f64 {
         self.newest(most).sum::<f64>() / most.min(self.count).max(1) as f64
     }
 }
 
-/// What a section of 100 ms turned out to belong to.
+/// Classification of a section of 100 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// Silence, room noise, or a pause.
     Pause,
     /// Programme.
     Programme,
-    /// Programme, and much quieter or louder than what came before: all of that is forgotten.
+    /// Programme, much quieter or louder than before: the earlier programme is discarded.
     Change,
 }
 
-/// Keeps the powers of the recent programme. Its size is fixed: a copy is its whole state.
+/// The powers of the recent programme. Its size is fixed; a copy contains its whole state.
 #[derive(Clone, Copy, Debug)]
 pub struct Loudness {
     sections: Past<BLOCKS_PER_SECOND>,
@@ -79,8 +78,8 @@ impl Default for Loudness {
 }
 
 impl Loudness {
-    /// `[audio]` Takes the weighted power of the next 100 ms. `gate` is the absolute gate as a power, `recent` how
-    /// many blocks the relative gate hangs on.
+    /// `[audio]` Adds the weighted power of the next 100 ms and classifies it. `gate` is the absolute gate as a power; the
+    /// relative gate depends on the last `recent` blocks.
     pub fn tick(&mut self, section: f64, gate: f64, recent: usize) -> Heard {
         self.sections.push(section);
         if self.sections.count < SECTIONS_PER_BLOCK {
@@ -107,7 +106,7 @@ impl Loudness {
         if self.programme.count < FEWEST { Heard::Pause } else { Heard::Programme }
     }
 
-    /// Whether the last seconds of programme are another scene, and louder.
+    /// Whether the last seconds of programme are a new, louder scene.
     fn is_louder(&self, recent: usize) -> bool {
         const HALF: usize = BLOCKS_PER_SECOND / 2;
         let least = LOUDER * self.programme.mean(recent) * HALF as f64;
@@ -115,7 +114,7 @@ impl Loudness {
         self.programme.count > LOUD_SCENE && (0..LOUD_SCENE).step_by(HALF).all(is_loud)
     }
 
-    /// Begins the programme anew with the last blocks, gated among themselves.
+    /// Restarts the programme with the last blocks, after a relative gate of their own.
     fn change(&mut self) {
         let gate = RELATIVE_GATE * self.scene.mean(NEW_SCENE);
         self.programme.count = 0;
@@ -133,12 +132,12 @@ impl Loudness {
         self.programme.mean(most)
     }
 
-    /// Mean power of the last second, pauses and all.
+    /// Mean power of the last second, including pauses.
     pub fn last_second(&self) -> f64 {
         self.sections.mean(BLOCKS_PER_SECOND)
     }
 
-    /// Forgets what is older than the newest `most` blocks.
+    /// `[audio]` Discards all but the newest `most` blocks.
     pub fn forget_before(&mut self, most: usize) {
         self.programme.count = self.programme.count.min(most);
     }

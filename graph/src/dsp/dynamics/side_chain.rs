@@ -1,4 +1,4 @@
-//! The heart of a compressor: from what the side-chain hears to a gain for each channel.
+//! The gain computer of a compressor: from the side-chain signal to a gain for each channel.
 //!
 //! Sources: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012 (static
 //! curve, detector); the same, *Parameter Automation in a Dynamic Range Compressor*, JAES 61(10), 2013 (times that
@@ -9,112 +9,113 @@ use crate::dsp::dynamics::follower::{Decoupled, Times, one_pole};
 use crate::dsp::filter::svf::{Coeffs, State};
 use std::f64::consts::{FRAC_1_SQRT_2, LN_10};
 
-/// Most channels.
+/// Largest number of channels.
 pub const CHANNELS: usize = 8;
-/// Below this the detector hears silence.
+/// Lowest amplitude; below it the level is that of silence.
 const SILENCE: f64 = 1e-10;
-/// Slope of the highest finite ratio, where a loop must not have an infinite one.
+/// Steepest slope of a feedback loop, that of the highest finite ratio: an infinite ratio would be unstable.
 const STEEPEST_LOOP: f64 = 0.98;
-/// Release of single peaks, and rise and fall of the floor below dense passages, where it is automatic, in ms.
+/// Times of the automatic release in ms: of the fast stage; rise and fall of the slow stage.
 const AUTO_RELEASE_MS: [f64; 3] = [60.0, 400.0, 1500.0];
-/// Averaging of the crest factor, in ms: the paper's.
+/// Averaging time of the crest factor in ms, as in the paper.
 const CREST_MS: f64 = 200.0;
-/// Half a period of the lowest tone whose peaks count as one level, in ms.
+/// Peak hold in ms: half a period of the lowest tone whose peaks read as a constant level.
 const PEAK_HOLD_MS: f64 = 20.0;
-/// Upward: what is below the first is raised ever less, what is below the second not at all, in dBFS; the most, in dB.
+/// Upward compression: below the first level in dBFS the boost decreases, below the second there is none; and the largest
+/// boost in dB.
 const QUIET: [f64; 2] = [-60.0, -80.0];
 const MOST_RAISED: f64 = 24.0;
 
-/// What of the side-chain counts.
+/// How the detector measures the level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Detector {
     /// The magnitude of each sample.
     #[default]
     Peak,
-    /// The root of the mean square; a sine reads 3.01 dB lower than its peak.
+    /// The root mean square; a sine reads 3.01 dB below its peak.
     Rms,
-    /// The magnitude, with times that shorten as the crest factor grows; on a sine they are those that are set.
+    /// The magnitude, with attack and release that shorten as the crest factor grows; for a sine they are as set.
     Program,
 }
 
-/// How it is built.
+/// Structure of a gain computer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
-    /// What counts.
+    /// How the level is measured.
     pub detector: Detector,
-    /// Whether what is below the threshold is raised, in place of what is above being lowered.
+    /// Whether it compresses upward: boosts below the threshold instead of reducing above it.
     pub upward: bool,
-    /// Whether the side-chain hears the output.
+    /// Whether the side-chain signal is the output.
     pub feedback: bool,
 }
 
-/// What can be turned, all in the units of files.
+/// Parameters, all as unit values.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Values {
-    /// dBFS.
+    /// Threshold in dBFS.
     pub threshold: f64,
     /// 1 - 1/ratio.
     pub slope: f64,
-    /// dB.
+    /// Width of the knee in dB.
     pub knee: f64,
-    /// Most change of gain, dB.
+    /// Largest gain change in dB.
     pub range: f64,
-    /// ms.
+    /// Attack time in ms.
     pub attack: f64,
-    /// ms; `None` is automatic.
+    /// Release time in ms; `None` is automatic.
     pub release: Option<f64>,
-    /// ms.
+    /// Hold time in ms.
     pub hold: f64,
-    /// ms.
+    /// Time constant of the RMS detector in ms.
     pub rms_window: f64,
-    /// 0..=1.
+    /// Channel link, 0..=1.
     pub link: f64,
-    /// The side-chain's equaliser.
+    /// The filters of the side-chain.
     pub key: KeyValues,
 }
 
-/// Corners of the side-chain's filters, and its bell: Hz, dB, q.
+/// The filters of the side-chain; `None` is off.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct KeyValues {
-    /// Hz.
+    /// Cutoff frequency of the high-pass in Hz.
     pub highpass: Option<f64>,
-    /// Hz.
+    /// Cutoff frequency of the low-pass in Hz.
     pub lowpass: Option<f64>,
-    /// Hz, dB, q.
+    /// The bell: frequency in Hz, gain in dB, Q.
     pub bell: [f64; 3],
 }
 
-/// See the module.
+/// The gain computer of all channels of a compressor.
 #[derive(Clone, Debug)]
-pub struct Dynamics {
+pub struct GainComputer {
     rate: f64,
     shape: Shape,
     values: Values,
-    /// Whether `values` were ever set.
+    /// Whether `values` have been set.
     is_set: bool,
     times: Times,
     filters: [Coeffs; 3],
     averaging: f64,
     crest: f64,
-    /// Frames of the hold, and the decay after it.
+    /// Length of the peak hold in frames, and the pole of the decay after it.
     peak_hold: (u32, f64),
     channels: [Channel; CHANNELS],
 }
 
-/// What a channel remembers.
+/// State of one channel.
 #[derive(Clone, Copy, Debug, Default)]
 struct Channel {
     key: [State; 3],
     mean_square: f64,
     peak_square: f64,
-    /// The last peak, and the frames that it is held.
+    /// The held peak, and the remaining frames of the hold.
     peak: f64,
     holding: u32,
     reduction: Decoupled,
 }
 
 impl Channel {
-    /// The level of the last peak: between two half-waves nothing falls under a threshold from above.
+    /// The level with peak hold: it does not fall between two half-waves.
     fn hold_peak(&mut self, level: f64, (frames, decay): (u32, f64)) -> f64 {
         if level >= self.peak {
             (self.peak, self.holding) = (level, frames);
@@ -127,7 +128,7 @@ impl Channel {
     }
 }
 
-impl Dynamics {
+impl GainComputer {
     /// `[control]` At `rate` Hz.
     pub fn new(rate: f64, shape: Shape) -> Self {
         Self {
@@ -136,7 +137,7 @@ impl Dynamics {
             values: Values::default(),
             is_set: false,
             times: Times::default(),
-            filters: [Coeffs::WIRE; 3],
+            filters: [Coeffs::IDENTITY; 3],
             averaging: 0.0,
             crest: one_pole(CREST_MS, rate),
             peak_hold: ((PEAK_HOLD_MS * rate / 1000.0) as u32, one_pole(PEAK_HOLD_MS / 2.0, rate)),
@@ -144,12 +145,12 @@ impl Dynamics {
         }
     }
 
-    /// `[audio]` Whether the side-chain hears the output; said before [`Self::set`].
-    pub fn hear_itself(&mut self, feedback: bool) {
+    /// `[audio]` Sets whether the side-chain signal is the output. To be called before [`Self::set`].
+    pub fn set_feedback(&mut self, feedback: bool) {
         self.shape.feedback = feedback;
     }
 
-    /// `[audio]` Works with `values` from now on.
+    /// `[audio]` Sets the parameters.
     pub fn set(&mut self, values: &Values) {
         let before = std::mem::replace(&mut self.values, *values);
         let is_first = !std::mem::replace(&mut self.is_set, true);
@@ -168,17 +169,17 @@ impl Dynamics {
         }
         if is_first || values.key != before.key {
             let KeyValues { highpass, lowpass, bell: [freq, gain, q] } = values.key;
-            let or_wire = |filter: Option<Coeffs>| filter.unwrap_or(Coeffs::WIRE);
+            let or_identity = |filter: Option<Coeffs>| filter.unwrap_or(Coeffs::IDENTITY);
             self.filters = [
-                or_wire(highpass.map(|hz| Coeffs::highpass(self.rate, hz, FRAC_1_SQRT_2))),
-                or_wire(lowpass.map(|hz| Coeffs::lowpass(self.rate, hz, FRAC_1_SQRT_2))),
-                or_wire((gain != 0.0).then(|| Coeffs::bell(self.rate, freq, gain, q))),
+                or_identity(highpass.map(|hz| Coeffs::highpass(self.rate, hz, FRAC_1_SQRT_2))),
+                or_identity(lowpass.map(|hz| Coeffs::lowpass(self.rate, hz, FRAC_1_SQRT_2))),
+                or_identity((gain != 0.0).then(|| Coeffs::bell(self.rate, freq, gain, q))),
             ];
         }
     }
 
-    /// `[audio]` Hears one frame of the side-chain and gives the gain of each of `width` channels. All of a side-chain of
-    /// another width are heard together.
+    /// `[audio]` Advances by one frame: `key` is a frame of the side-chain signal; returns the gain of each of `width` channels.
+    /// If the side-chain has another number of channels, all channels are linked.
     #[inline]
     pub fn tick(&mut self, key: &[f64], width: usize) -> [f64; CHANNELS] {
         let mut levels = [SILENCE; CHANNELS];
@@ -187,7 +188,7 @@ impl Dynamics {
         for ((key, channel), level) in key.iter().zip(&mut self.channels).zip(&mut levels) {
             let mut key = *key;
             for (filter, state) in [highpass, lowpass, bell].iter().zip(&mut channel.key) {
-                if !filter.is_wire() {
+                if !filter.is_identity() {
                     key = filter.tick(state, key);
                 }
             }
@@ -212,17 +213,17 @@ impl Dynamics {
         let link = if key.len() == width { self.values.link } else { 1.0 };
         let mut gains = [1.0; CHANNELS];
         let highest_db = decibels(highest);
-        let together = self.wanted(highest_db);
+        let linked = self.target_reduction(highest_db);
         let mut last = (f64::NAN, 1.0);
         for channel in 0..width {
-            let wanted = if link == 1.0 {
-                together
+            let target = if link == 1.0 {
+                linked
             } else {
                 let own = decibels(levels[channel]);
-                self.wanted(own + link * (highest_db - own))
+                self.target_reduction(own + link * (highest_db - own))
             };
             let times = self.times_of(channel);
-            let reduction = self.channels[channel].reduction.tick(wanted, &times);
+            let reduction = self.channels[channel].reduction.tick(target, &times);
             if reduction != last.0 {
                 last = (reduction, (-reduction * (LN_10 / 20.0)).exp());
             }
@@ -231,8 +232,8 @@ impl Dynamics {
         gains
     }
 
-    /// The reduction that the static curve wants at `level` dBFS.
-    fn wanted(&self, level: f64) -> f64 {
+    /// The reduction of the static curve at `level` dBFS, in dB; negative for a boost.
+    fn target_reduction(&self, level: f64) -> f64 {
         let Values { threshold, slope, knee, range, .. } = self.values;
         let over = level - threshold;
         if self.shape.upward {
@@ -253,19 +254,19 @@ impl Dynamics {
             return self.times;
         }
         let Channel { mean_square, peak_square, .. } = self.channels[channel];
-        // A sine has 2.
+        // The squared crest factor of a sine is 2.
         let crest = (peak_square / mean_square.max(SILENCE * SILENCE)).clamp(0.5, 100.0) / 2.0;
-        // exp(-c x), from p = exp(-x), near enough for small x, and stable for all.
+        // exp(-c x) from p = exp(-x): accurate for small x, stable for all.
         let faster = |pole: f64| 1.0 / (1.0 + crest * (1.0 / pole - 1.0));
         Times { attack: faster(self.times.attack), release: faster(self.times.release), ..self.times }
     }
 
-    /// `[audio]` Forgets the past.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
         self.channels = [Channel::default(); CHANNELS];
     }
 
-    /// `[audio]` Takes over the past of another of the same shape.
+    /// `[audio]` Adopts the state of another one of the same structure.
     pub fn adopt(&mut self, old: &Self) {
         if self.shape == old.shape {
             self.channels = old.channels;

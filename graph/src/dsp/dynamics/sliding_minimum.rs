@@ -1,25 +1,25 @@
-//! The lowest of the last n values, in constant time on average.
+//! Minimum of the last n values, in constant time on average.
 
 /// Sliding minimum over a window.
 ///
-/// Keeps only values that can still become the lowest (a monotonic queue); its worst tick drops the whole
-/// window at once and so costs one pass over it.
+/// It keeps only values that can still become the minimum (a monotonic queue). The worst call drops the whole
+/// window, which takes one pass over it.
 #[derive(Clone, Debug)]
-pub struct Lowest {
-    // A ring of (value, when it leaves the window).
+pub struct SlidingMinimum {
+    // A ring of values, each with the time at which it leaves the window.
     queue: Box<[(f64, u64)]>,
     head: usize,
     len: usize,
     now: u64,
 }
 
-impl Lowest {
+impl SlidingMinimum {
     /// `[control]` Over the last `window` values (at least 1).
     pub fn new(window: usize) -> Self {
         Self { queue: vec![(0.0, 0); window.max(1)].into_boxed_slice(), head: 0, len: 0, now: 0 }
     }
 
-    /// Takes a value and gives the lowest of the window that ends with it.
+    /// `[audio]` Adds a value and returns the minimum of the window that ends with it.
     #[inline]
     pub fn tick(&mut self, value: f64) -> f64 {
         let size = self.queue.len();
@@ -37,13 +37,13 @@ impl Lowest {
         self.queue[self.head].0
     }
 
-    /// Forgets all values.
+    /// `[audio]` Removes all values.
     pub fn reset(&mut self) {
         (self.head, self.len, self.now) = (0, 0, 0);
     }
 
-    /// Takes over the state of one with the same window.
-    pub fn adopt(&mut self, old: &Lowest) {
+    /// `[audio]` Adopts the state of another one with the same window.
+    pub fn adopt(&mut self, old: &SlidingMinimum) {
         if self.queue.len() == old.queue.len() {
             self.queue.copy_from_slice(&old.queue);
             (self.head, self.len, self.now) = (old.head, old.len, old.now);
@@ -58,12 +58,12 @@ mod tests {
     #[test]
     fn it_is_the_minimum_of_the_window() {
         for window in [1, 2, 3, 7, 64] {
-            let mut lowest = Lowest::new(window);
+            let mut minimum = SlidingMinimum::new(window);
             let values: Vec<f64> = (0..1000_u64).map(|i| ((i * 7919) % 101) as f64).collect();
             for end in 0..values.len() {
                 let start = (end + 1).saturating_sub(window);
                 let brute = values[start..=end].iter().copied().fold(f64::INFINITY, f64::min);
-                assert_eq!(lowest.tick(values[end]), brute, "window {window}, value {end}");
+                assert_eq!(minimum.tick(values[end]), brute, "window {window}, value {end}");
             }
         }
     }

@@ -1,7 +1,8 @@
-//! A real Fourier transform, and its inverse, in pieces, each of them small, so that a long one can be spread over time.
+//! A real Fourier transform in small pieces, so that a long one can be spread over time.
 //!
-//! One of N samples is R of N/R, each of every R-th sample, joined by R-point transforms (J. W. Cooley, J. W. Tukey,
-//! Math. Comp. 19(90), 1965). What goes in and comes out is kept in that order: way r holds samples r, r + R, r + 2R...
+//! A transform of N samples consists of R transforms of N/R samples, each of every R-th sample (a way), joined by R-point
+//! transforms (J. W. Cooley, J. W. Tukey, Math. Comp. 19(90), 1965). Samples are stored by ways: way r holds samples r,
+//! r + R, r + 2R ...
 
 use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
@@ -9,18 +10,18 @@ use std::f64::consts::TAU;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Lines of a spectrum that lie together.
+/// Bins of a spectrum that are stored together.
 pub(crate) const LANES: usize = 16;
 /// Their real parts, then their imaginary parts.
 pub(crate) type Group = [f64; 2 * LANES];
-/// Longest piece, in samples.
+/// Longest way, in samples.
 const LONGEST: usize = 2048;
-/// Columns that are joined, or parted, at once.
+/// Columns that are joined or split at once.
 const COLUMNS: usize = 16;
 
-/// Where a spectrum lies: its first group, and how far it is from one to the next.
+/// Place of a spectrum in memory: its first group, and the distance between two groups.
 ///
-/// The first line holds the lowest and the highest frequency, which are both real, as real and imaginary part.
+/// The first bin holds the lowest and the highest frequency, which are both real, as real and imaginary part.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub offset: usize,
@@ -34,25 +35,25 @@ impl Place {
     }
 }
 
-/// See the module. It has room for one transform at a time.
+/// A real transform and its inverse, one at a time.
 pub(crate) struct Transform {
     size: usize,
     ways: usize,
     forward: Arc<dyn RealToComplex<f64>>,
     inverse: Arc<dyn ComplexToReal<f64>>,
-    /// What each way's lines are turned by, in the order of `lines`.
+    /// Twiddle factors of the bins of each way, in the order of `lines`.
     turns: Box<[Complex64]>,
-    /// The turns of a transform across the rows.
+    /// Twiddle factors of the transforms across the rows.
     roots: Box<[Complex64]>,
-    /// One way's samples.
+    /// Samples of one way.
     samples: Box<[f64]>,
-    /// Row after row; way r lies in the row whose number is r with its bits reversed.
+    /// Bins, row by row; way r is in the row with the bit-reversed number of r.
     lines: Box<[Complex64]>,
     scratch: Box<[Complex64]>,
 }
 
 impl Transform {
-    /// `[control]` One of `size` samples, a power of two.
+    /// `[control]` A transform of `size` samples, a power of two.
     pub fn new(size: usize) -> Self {
         let ways = Self::ways_of(size);
         let piece = size / ways;
@@ -63,7 +64,7 @@ impl Transform {
             let way = reverse(at / width, ways);
             Complex64::from_polar(1.0, -TAU * (way * (at % width)) as f64 / size as f64)
         };
-        let nought = Complex64::default();
+        let zero = Complex64::default();
         let scratch = forward.get_scratch_len().max(inverse.get_scratch_len());
         Self {
             size,
@@ -73,27 +74,27 @@ impl Transform {
             turns: (0..ways * width).map(turn).collect(),
             roots: (0..ways).map(|i| Complex64::from_polar(1.0, -TAU * i as f64 / ways as f64)).collect(),
             samples: vec![0.0; piece].into_boxed_slice(),
-            lines: vec![nought; ways * width].into_boxed_slice(),
-            scratch: vec![nought; scratch].into_boxed_slice(),
+            lines: vec![zero; ways * width].into_boxed_slice(),
+            scratch: vec![zero; scratch].into_boxed_slice(),
         }
     }
 
-    /// How many pieces a transform of `size` samples has.
+    /// Number of ways of a transform of `size` samples.
     pub fn ways_of(size: usize) -> usize {
         (size / LONGEST).max(1)
     }
 
-    /// How many pieces this one has.
+    /// Number of ways.
     pub fn ways(&self) -> usize {
         self.ways
     }
 
-    /// Samples of a piece.
+    /// Samples of a way.
     pub fn piece(&self) -> usize {
         self.size / self.ways
     }
 
-    /// How many steps it takes to join the pieces, or to part them.
+    /// Number of steps to join the ways, or to split a spectrum into them.
     pub fn steps(&self) -> usize {
         self.width().div_ceil(COLUMNS)
     }
@@ -120,7 +121,7 @@ impl Transform {
         debug_assert!(done.is_ok(), "it refuses only buffers of another length");
     }
 
-    /// `[audio]` Joins what all ways gave, some columns of it, and writes the lines to `place` in `to`.
+    /// `[audio]` Joins some columns of all ways, and writes the bins to `place` in `to`.
     pub fn join(&mut self, step: usize, to: &mut [Group], place: Place) {
         let (columns, width, piece) = (self.columns(step), self.width(), self.piece());
         for row in 1..self.ways {
@@ -146,7 +147,7 @@ impl Transform {
         }
     }
 
-    /// `[audio]` Parts a spectrum at `place` in `from` into those of all ways, some columns of it.
+    /// `[audio]` Splits some columns of the spectrum at `place` in `from` into the spectra of all ways.
     pub fn part(&mut self, step: usize, from: &[Group], place: Place) {
         let (columns, width, piece) = (self.columns(step), self.width(), self.piece());
         for row in 0..self.ways {
@@ -167,7 +168,7 @@ impl Transform {
             }
         }
         self.across(columns.clone(), true);
-        // Now the rows are in the order of the ways.
+        // The rows are now in the order of the ways.
         for way in 1..self.ways {
             let turned = reverse(way, self.ways) * width;
             let turns = &self.turns[turned + columns.start..turned + columns.end];
@@ -176,7 +177,7 @@ impl Transform {
         }
     }
 
-    /// `[audio]` Gives the samples of way `way`, times the size of the transform.
+    /// `[audio]` Returns the samples of way `way`, times the size of the transform.
     pub fn inverse(&mut self, way: usize) -> &[f64] {
         let width = self.width();
         let lines = &mut self.lines[way * width..(way + 1) * width];
@@ -186,12 +187,12 @@ impl Transform {
         &self.samples
     }
 
-    /// Whether a row's lines lie above half the rate: they mirror those below.
+    /// Whether the bins of a row are above half the sample rate: they mirror those below.
     fn is_upper(&self, row: usize) -> bool {
         row >= self.ways.div_ceil(2)
     }
 
-    /// The transforms across the rows, in place: from bit-reversed order to natural order.
+    /// Transforms across the rows, in place: from bit-reversed to natural order.
     fn across(&mut self, columns: Range<usize>, is_inverse: bool) {
         let width = self.width();
         let mut half = 1;
@@ -213,7 +214,7 @@ impl Transform {
     }
 }
 
-/// A row's number below `count`, a power of two, with its bits reversed.
+/// Bit-reversed number of a row among `count` rows, a power of two.
 fn reverse(row: usize, count: usize) -> usize {
     if count == 1 { 0 } else { row.reverse_bits() >> (usize::BITS - count.ilog2()) }
 }
@@ -223,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transform_in_pieces_is_that_of_the_definition_and_its_inverse_leads_back() {
+    fn a_transform_in_pieces_equals_the_definition_and_its_inverse_restores_the_samples() {
         for size in [128, 1024, 4 * LONGEST] {
             let samples: Vec<f64> = (0..size as i64).map(|n| (n * n % 1_009) as f64 / 504.5 - 1.0).collect();
             let mut transform = Transform::new(size);

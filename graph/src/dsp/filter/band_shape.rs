@@ -1,35 +1,35 @@
-//! What one band of an equaliser is: its shape, the sections that make it, and how much of which channel goes through them.
+//! One band of an equaliser: its shape, its filter sections, and the channels that it processes.
 
 use crate::dsp::filter::cascade::SIDES;
 use crate::dsp::filter::matched::{Matcher, Prototype};
 use crate::dsp::filter::svf::{Coeffs, butterworth_q};
-use crate::dsp::filter::wavefront_section::Flow;
+use crate::dsp::filter::wavefront_section::StateSpace;
 
-/// What a band does.
+/// The filter shape of a band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// Up or down around a frequency.
+    /// Boost or cut around a frequency.
     Bell,
-    /// Up or down below it.
+    /// Boost or cut below a frequency.
     LowShelf,
-    /// Up or down above it.
+    /// Boost or cut above a frequency.
     HighShelf,
-    /// Up on one side of it, and down on the other.
+    /// Boost on one side of a frequency, cut on the other.
     Tilt,
-    /// Nothing below it.
+    /// Removes what is below a frequency.
     HighPass,
-    /// Nothing above it.
+    /// Removes what is above a frequency.
     LowPass,
-    /// Nothing far from it.
+    /// Passes only what is around a frequency.
     BandPass,
-    /// Nothing at it.
+    /// Removes one frequency.
     Notch,
-    /// A turn of the phase.
+    /// Shifts the phase only.
     AllPass,
 }
 
 impl Shape {
-    /// All of them, as an equaliser names them.
+    /// All shapes, in the order of the equaliser's choices.
     pub const ALL: [Self; 9] = [
         Self::Bell,
         Self::LowShelf,
@@ -47,7 +47,7 @@ impl Shape {
         ["bell", "lowshelf", "highshelf", "tilt", "highpass", "lowpass", "bandpass", "notch", "allpass"];
 }
 
-/// What a band works on: all channels, one of the first two, their middle or their side.
+/// The channels that a band processes: all, one of the first two, or their mid or side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// All channels.
@@ -63,7 +63,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// All of them, as an equaliser names them.
+    /// All places, in the order of the equaliser's choices.
     pub const ALL: [Self; 5] = [Self::Stereo, Self::Left, Self::Right, Self::Mid, Self::Side];
 
     /// Their names, in the same order.
@@ -74,42 +74,42 @@ impl Place {
         matches!(self, Self::Mid | Self::Side)
     }
 
-    /// The coefficients of a section for each kind of channel.
-    pub fn flows(self, flow: Flow) -> [Flow; SIDES] {
+    /// The coefficients of a section for the first channel, the second, and all others.
+    pub fn coeffs(self, coeffs: StateSpace) -> [StateSpace; SIDES] {
         match self {
-            Self::Stereo => [flow; SIDES],
-            Self::Left | Self::Mid => [flow, Flow::WIRE, Flow::WIRE],
-            Self::Right | Self::Side => [Flow::WIRE, flow, Flow::WIRE],
+            Self::Stereo => [coeffs; SIDES],
+            Self::Left | Self::Mid => [coeffs, StateSpace::IDENTITY, StateSpace::IDENTITY],
+            Self::Right | Self::Side => [StateSpace::IDENTITY, coeffs, StateSpace::IDENTITY],
         }
     }
 }
 
-/// Frequency in Hz, gain in dB and q of a band, and whether it is heard.
-pub type Made = ([f64; 3], bool);
-/// Equal to nothing.
-pub const UNMADE: Made = ([f64::NAN; 3], false);
+/// Frequency in Hz, gain in dB and Q of a band, and whether it is on.
+pub type BandValues = ([f64; 3], bool);
+/// Band values that equal no others.
+pub const UNSET: BandValues = ([f64::NAN; 3], false);
 
-/// A shape of some order: 2, unless it is a pass filter.
+/// A shape and its order, which is 2 except for high-pass and low-pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Form {
+pub struct BandFilter {
     /// The shape.
     pub shape: Shape,
     /// Order of the filter.
     pub order: usize,
 }
 
-impl Form {
-    /// Sections that it takes at most.
+impl BandFilter {
+    /// Largest number of its sections.
     pub fn sections(&self) -> usize {
         if self.shape == Shape::AllPass { 1 } else { 2 * self.pairs() }
     }
 
-    /// Prototypes of the second order, or the first, that it is made of.
+    /// Number of its prototypes, of second or first order.
     pub fn pairs(&self) -> usize {
         self.order.div_ceil(2)
     }
 
-    /// Whether its gain matters.
+    /// Whether the shape has a gain.
     pub fn has_gain(&self) -> bool {
         matches!(self.shape, Shape::Bell | Shape::LowShelf | Shape::HighShelf | Shape::Tilt)
     }
@@ -141,8 +141,8 @@ impl Form {
         }
     }
 
-    /// Squared magnitudes of its prototypes at `freqs` in Hz.
-    pub fn powers<const N: usize>(&self, ([freq, gain, q], is_on): Made, freqs: &[f64; N]) -> [f64; N] {
+    /// Product of the squared magnitudes of its prototypes, at each of `freqs` in Hz.
+    pub fn powers<const N: usize>(&self, ([freq, gain, q], is_on): BandValues, freqs: &[f64; N]) -> [f64; N] {
         let mut powers = [1.0; N];
         let pairs = if is_on && self.shape != Shape::AllPass { self.pairs() } else { 0 };
         for prototype in (0..pairs).map(|index| self.prototype(index, gain, q)) {
@@ -151,16 +151,23 @@ impl Form {
         powers
     }
 
-    /// Gives each of its sections, with its number; of one that is not heard they are wires.
-    pub fn make(&self, rate: f64, matcher: &Matcher, made: Made, mut give: impl FnMut(usize, Coeffs)) {
-        match made {
-            (_, false) => (0..self.sections()).for_each(|section| give(section, Coeffs::WIRE)),
-            ([freq, _, q], _) if self.shape == Shape::AllPass => give(0, Coeffs::allpass(rate, freq, q)),
+    /// `[audio]` Designs all sections, and passes each with its number to `store`. The sections of a band that is off pass the
+    /// signal unchanged.
+    pub fn design(
+        &self,
+        rate: f64,
+        matcher: &Matcher,
+        values: BandValues,
+        mut store: impl FnMut(usize, Coeffs),
+    ) {
+        match values {
+            (_, false) => (0..self.sections()).for_each(|section| store(section, Coeffs::IDENTITY)),
+            ([freq, _, q], _) if self.shape == Shape::AllPass => store(0, Coeffs::allpass(rate, freq, q)),
             ([freq, gain, q], _) => {
                 for index in 0..self.pairs() {
                     let [one, other] = matcher.sections(&self.prototype(index, gain, q), freq);
-                    give(2 * index, one);
-                    give(2 * index + 1, other);
+                    store(2 * index, one);
+                    store(2 * index + 1, other);
                 }
             }
         }

@@ -1,8 +1,7 @@
 //! Linkwitz-Riley crossovers, 2 to 6 bands, whose sum is flat.
 //!
-//! Each split is a Butterworth filter twice: 24 dB/oct from second-order ones, 48 dB/oct from fourth-order ones; low and
-//! high add up to an all-pass. So that all bands add up to one, each goes through the all-passes of the splits that it
-//! does not take part in.
+//! Each split has two equal Butterworth filters in series: second order for 24 dB/oct, fourth order for 48 dB/oct. Low and
+//! high sum to an all-pass. For a flat sum of all bands, each band also passes the all-passes of the splits above it.
 //!
 //! ```text
 //!  x ─┬─ LP1 ── AP2 ── AP3 ── band 1
@@ -16,11 +15,11 @@
 
 use crate::dsp::filter::svf::{Coeffs, State, butterworth_q};
 
-/// Most bands.
+/// Largest number of bands.
 pub const BANDS: usize = 6;
-/// Most splits.
+/// Largest number of splits.
 pub const SPLITS: usize = BANDS - 1;
-/// Second-order filters of a Butterworth filter, at most.
+/// Largest number of second-order sections of a Butterworth filter.
 const STAGES: usize = 2;
 
 /// The filters of one split.
@@ -28,16 +27,16 @@ const STAGES: usize = 2;
 struct Split {
     low: [Coeffs; STAGES],
     high: [Coeffs; STAGES],
-    around: [Coeffs; STAGES],
+    allpass: [Coeffs; STAGES],
 }
 
-/// What one channel remembers.
+/// State of one channel.
 #[derive(Clone, Copy, Debug, Default)]
 struct Memory {
     /// For each split: low twice, high twice.
     splits: [[[State; STAGES]; 4]; SPLITS],
     /// For each band, for each split above it.
-    around: [[[State; STAGES]; SPLITS]; SPLITS],
+    allpass: [[[State; STAGES]; SPLITS]; SPLITS],
 }
 
 /// Splits channels into bands.
@@ -52,25 +51,25 @@ pub struct Crossover {
 }
 
 impl Crossover {
-    /// `[control]` `bands` (1 to 6) for `channels` channels; `steep` is 48 dB/oct in place of 24.
+    /// `[control]` `bands` (1 to 6) for `channels` channels; `steep` is 48 dB/oct instead of 24.
     pub fn new(rate: f64, bands: usize, steep: bool, channels: usize) -> Self {
-        let wires = [Coeffs::WIRE; STAGES];
+        let identity = [Coeffs::IDENTITY; STAGES];
         Self {
             rate,
             stages: if steep { 2 } else { 1 },
             freqs: [f64::NAN; SPLITS],
-            splits: [Split { low: wires, high: wires, around: wires }; SPLITS],
+            splits: [Split { low: identity, high: identity, allpass: identity }; SPLITS],
             count: bands.clamp(1, BANDS) - 1,
             memories: vec![Memory::default(); channels].into_boxed_slice(),
         }
     }
 
-    /// How many bands there are.
+    /// Number of bands.
     pub fn bands(&self) -> usize {
         self.count + 1
     }
 
-    /// `[audio]` Splits at `freqs` Hz from now on, in order; one that lies below the one before it counts as that.
+    /// `[audio]` Sets the crossover frequencies in Hz, from low to high. One below the previous one is raised to it.
     pub fn tune(&mut self, freqs: impl IntoIterator<Item = f64>) {
         let mut lowest: f64 = 0.0;
         let places = self.freqs.iter_mut().zip(&mut self.splits).take(self.count);
@@ -84,17 +83,17 @@ impl Crossover {
                 let q = butterworth_q(2 * self.stages, stage);
                 split.low[stage] = Coeffs::lowpass(self.rate, lowest, q);
                 split.high[stage] = Coeffs::highpass(self.rate, lowest, q);
-                split.around[stage] = Coeffs::allpass(self.rate, lowest, q);
+                split.allpass[stage] = Coeffs::allpass(self.rate, lowest, q);
             }
         }
     }
 
-    /// `[audio]` Splits one sample of a channel; the lowest band comes first.
+    /// `[audio]` Splits one sample of a channel; returns the bands from low to high.
     #[inline]
     pub fn tick(&mut self, channel: usize, sample: f64) -> [f64; BANDS] {
         let mut bands = [0.0; BANDS];
         let (stages, count) = (self.stages, self.count);
-        let Memory { splits: memories, around } = &mut self.memories[channel];
+        let Memory { splits: memories, allpass } = &mut self.memories[channel];
         let mut rest = sample;
         for (at, split) in self.splits.iter().enumerate().take(count) {
             let [low1, low2, high1, high2] = &mut memories[at];
@@ -104,20 +103,20 @@ impl Crossover {
             let low = through(&split.low, low2, through(&split.low, low1, rest));
             rest = through(&split.high, high2, through(&split.high, high1, rest));
             bands[at] = low;
-            for (band, states) in bands[..at].iter_mut().zip(&mut *around) {
-                *band = through(&split.around, &mut states[at], *band);
+            for (band, states) in bands[..at].iter_mut().zip(&mut *allpass) {
+                *band = through(&split.allpass, &mut states[at], *band);
             }
         }
         bands[count] = rest;
         bands
     }
 
-    /// `[audio]` Forgets the past.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
         self.memories.fill(Memory::default());
     }
 
-    /// `[audio]` Takes over the past of another of the same shape.
+    /// `[audio]` Adopts the state of another one of the same structure.
     pub fn adopt(&mut self, old: &Self) {
         if (self.stages, self.count, self.memories.len()) == (old.stages, old.count, old.memories.len()) {
             self.memories.copy_from_slice(&old.memories);
@@ -139,7 +138,7 @@ pub(crate) mod tests {
         (0..48_000).map(|n| crossover.tick(0, if n == 0 { 1.0 } else { 0.0 })).collect()
     }
 
-    /// Of an impulse response at a frequency, in dB.
+    /// Level of an impulse response at a frequency, in dB.
     pub(crate) fn level(samples: impl Iterator<Item = f64>, freq: f64) -> f64 {
         let (mut re, mut im) = (0.0, 0.0);
         for (n, y) in samples.enumerate() {
@@ -172,7 +171,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn each_band_is_six_db_down_at_its_edge_and_falls_as_steeply_as_said() {
+    fn each_band_is_6_db_down_at_its_edge_and_has_the_declared_slope() {
         for (steep, octaves_two) in [(false, -48.23), (true, -96.33)] {
             let bands = responses(&[200.0], steep);
             for (band, far) in [(0, 800.0), (1, 50.0)] {

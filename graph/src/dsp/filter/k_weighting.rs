@@ -1,22 +1,23 @@
-//! K-weighting: what a loudness meter hears with.
+//! K-weighting: the frequency weighting of loudness meters.
 //!
-//! Source: ITU-R BS.1770-5, Annex 1, tables 1 and 2, which give 48 kHz. Other rates: the analogue filters behind
-//! both tables, through the bilinear transform; at 48 kHz they give the tables' numbers. At low rates that transform bends the
-//! shelf (by 0.3 dB at 8 kHz, and below 3.4 kHz it is no filter at all): there the shelf is matched to its curve (M. Vicanek,
-//! "Matched Second Order Digital Filters", 2016). From 500 Hz up all is within 0.4 dB; at 200 Hz the high-pass is up to 1.4 dB low.
+//! Source: ITU-R BS.1770-5, Annex 1, tables 1 and 2, which give coefficients for 48 kHz. Other rates: the analogue
+//! filters behind both tables, through the bilinear transform; at 48 kHz they give the coefficients of the tables. At low
+//! rates that transform distorts the shelf (by 0.3 dB at 8 kHz; below 3.4 kHz it is not usable): there the shelf is matched
+//! to its analogue curve (M. Vicanek, "Matched Second Order Digital Filters", 2016). From 500 Hz up the error is within
+//! 0.4 dB; at a rate of 200 Hz the high-pass is up to 1.4 dB low.
 
 use std::f64::consts::{PI, TAU};
 
-/// The shelf that stands for the head: frequency in Hz, gain in dB, q.
+/// The shelf, which models the effect of the head: frequency in Hz, gain in dB, Q.
 const SHELF: (f64, f64, f64) = (1_681.974_450_955_533, 3.999_843_853_973_347, 0.707_175_236_955_419_6);
-/// Exponent of the shelf's gain at its middle.
+/// Exponent of the shelf's gain at its midpoint.
 const SHELF_MIDDLE: f64 = 0.499_666_774_154_541_6;
-/// The high-pass (RLB): frequency in Hz, q.
+/// The high-pass (RLB): frequency in Hz, Q.
 const HIGHPASS: (f64, f64) = (38.135_470_876_024_44, 0.500_327_037_323_877_3);
 
 /// Below this rate, in Hz, the shelf is matched.
 const MATCHED_BELOW: f64 = 16_000.0;
-/// Lowest rate with a weighting, in Hz: below, all that a file holds lies under the high-pass, and has no loudness.
+/// SlidingMinimum sample rate with a weighting, in Hz. Below it, all content is below the high-pass and has no loudness.
 pub const LOWEST_RATE: f64 = 200.0;
 
 /// Both filters at one sample rate.
@@ -32,12 +33,12 @@ struct Section {
     a: [f64; 2],
 }
 
-/// What one channel remembers.
+/// State of one channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct State([[f64; 2]; 2]);
 
 impl Weighting {
-    /// `[control]` The weighting at `sample_rate` Hz; below [`LOWEST_RATE`] nothing passes.
+    /// `[control]` The weighting at `sample_rate` Hz; below [`LOWEST_RATE`] the output is 0.
     pub fn new(sample_rate: f64) -> Self {
         if sample_rate < LOWEST_RATE {
             return Self { sections: [Section { b: [0.0; 3], a: [0.0; 2] }; 2] };
@@ -59,7 +60,7 @@ impl Weighting {
         let (freq, q) = HIGHPASS;
         let k = (PI * freq / sample_rate).tan();
         let norm = |k: f64| 1.0 + k / q + k * k;
-        // The table is not normalised at 48 kHz; the same gain at every rate keeps the response the same.
+        // The table is not normalised at 48 kHz; the response is made the same at every rate.
         let gain = norm((PI * freq / 48_000.0).tan()) / norm(k);
         let norm = norm(k);
         let highpass = Section {
@@ -80,7 +81,8 @@ impl Weighting {
     }
 }
 
-/// The shelf with the poles of the analogue one, and its level at 0 Hz, at Nyquist and half way there. Letters are Vicanek's.
+/// The shelf with the poles of the analogue one, and its level at 0 Hz, at half the Nyquist frequency and at the Nyquist
+/// frequency. Symbols are Vicanek's.
 fn matched_shelf(sample_rate: f64) -> Section {
     let (freq, _, q) = SHELF;
     let w0 = TAU * freq / sample_rate;
@@ -88,7 +90,7 @@ fn matched_shelf(sample_rate: f64) -> Section {
     let decay = (-damping * w0).exp();
     let a = [-2.0 * decay * ((1.0 - damping * damping).sqrt() * w0).cos(), decay * decay];
     let squares = [(1.0 + a[0] + a[1]).powi(2), (1.0 - a[0] + a[1]).powi(2), -4.0 * a[1]];
-    // Half way, the squared sine of half the angle is 1/2.
+    // At half the Nyquist frequency, the squared sine of half the angle is 1/2.
     let middle = (squares[0] + squares[1]) / 2.0 + squares[2];
     let [at_0, at_nyquist] = [squares[0], squares[1] * shelf_power(sample_rate / 2.0)];
     let rest = middle * shelf_power(sample_rate / 4.0) - (at_0 + at_nyquist) / 2.0;
@@ -97,7 +99,7 @@ fn matched_shelf(sample_rate: f64) -> Section {
     Section { b: [first, (at_0.sqrt() - at_nyquist.sqrt()) / 2.0, -rest / (4.0 * first)], a }
 }
 
-/// The analogue shelf's gain at a frequency, as a factor of powers.
+/// Squared magnitude of the analogue shelf at a frequency.
 fn shelf_power(freq_hz: f64) -> f64 {
     let (freq, gain, q) = SHELF;
     let high = 10.0_f64.powf(gain / 20.0);
@@ -168,7 +170,7 @@ mod tests {
 
     #[test]
     fn low_rates_have_the_same_response_as_far_as_they_go() {
-        // The closest to the analogue curve is what a high rate does.
+        // The response at a high rate is closest to the analogue curve.
         for (rate, tolerance) in [
             (200.0, 1.4),
             (500.0, 0.4),

@@ -1,15 +1,16 @@
-//! Equaliser filters whose magnitude is that of their analogue prototype, up to 20 kHz at any rate.
+//! Equaliser filters with the magnitude of their analogue prototypes, up to 20 kHz at any rate.
 //!
-//! The bilinear transform replaces the frequency by its tangent, and so cramps everything towards Nyquist. Here the
+//! The bilinear transform replaces the frequency by its tangent, which cramps curves towards the Nyquist frequency. Here the
 //! square of the analogue frequency is replaced by a rational function of φ = sin²(ω/2),
 //!
 //! ```text
 //! ω² ≈ R(φ) = φ (γ + αφ) / (1 + βφ + δφ²)
 //! ```
 //!
-//! fitted for each filter by least squares, weighted by how steep its curve is there. The squared magnitude becomes a ratio of two polynomials of the fourth degree in φ, whose roots follow from two
-//! quadratic equations each: two sections. Where α = δ = 0 is good enough (low frequencies, gentle curves, high rates)
-//! the second section is a wire; it comes in gradually.
+//! fitted for each filter by least squares, weighted by the slope of its curve. The squared magnitude becomes a ratio of
+//! two polynomials of fourth degree in φ, whose roots follow from two quadratic equations each: two sections. Where
+//! α = δ = 0 is accurate enough (low frequencies, gentle curves, high rates) the second section passes the signal
+//! unchanged; it is faded in gradually.
 //!
 //! Sources: matching squared magnitudes in φ is M. Vicanek's (*Matched Second Order Digital Filters*, 2016);
 //! the analogue prototypes are those of R. Bristow-Johnson's *Audio EQ Cookbook* (W3C Note, 2021).
@@ -18,19 +19,19 @@ use crate::dsp::filter::svf::Coeffs;
 use num_complex::Complex64;
 use std::f64::consts::{PI, TAU};
 
-/// Up to here the curve is that of the prototype.
+/// Highest frequency at which the curve matches the prototype.
 const TOP_HZ: f64 = 20_000.0;
 /// Highest frequency of a filter as a share of the sample rate: 20 kHz at 44.1 kHz.
 const HIGHEST: f64 = 0.4535;
-/// A first idea of 1 + βφ + δφ², from a fit over the whole range at 44.1 kHz; it only weights the equations.
+/// An estimate of 1 + βφ + δφ², from a fit over the whole range at 44.1 kHz; it only weights the equations.
 const DENOMINATOR: [f64; 2] = [-1.214, 0.281];
-/// Places over the whole range that the fit looks at.
+/// Number of fit points over the whole range.
 const WIDE: usize = 16;
-/// Places on each side of where a curve bends, in bandwidths.
+/// Fit points on each side of a corner frequency, in bandwidths.
 const NEAR: [f64; 4] = [0.25, 0.5, 1.0, 2.0];
-/// What a place counts at least and at most.
+/// Smallest and largest weight of a fit point.
 const WEIGHTS: [f64; 2] = [0.02, 30.0];
-/// Error in dB of one section at which the second begins to come in, and at which it is all there.
+/// Error in dB of a single section at which the second section begins to fade in, and at which it is fully in.
 const ENOUGH_DB: [f64; 2] = [0.05, 0.08];
 
 /// The squared magnitude of an analogue filter as a ratio of two polynomials in x = (f / f0)².
@@ -41,20 +42,20 @@ pub struct Prototype {
 }
 
 impl Prototype {
-    /// Bell: `gain_db` at its frequency. `q` as the cookbook has it, so that boost and cut mirror each other.
+    /// Bell: `gain_db` at its frequency. `q` as in the cookbook, so that boost and cut are symmetrical.
     pub fn bell(gain_db: f64, q: f64) -> Self {
         let a = 10.0_f64.powf(gain_db / 40.0);
         Self { n: [1.0, (a / q).powi(2) - 2.0, 1.0], d: [1.0, (a * q).powi(-2) - 2.0, 1.0] }
     }
 
-    /// Low shelf: `gain_db` far below its frequency, half of it there.
+    /// Low shelf: `gain_db` far below its frequency, half of it at its frequency.
     pub fn lowshelf(gain_db: f64, q: f64) -> Self {
         let Self { n, d } = Self::highshelf(gain_db, q);
-        // Turned round: x becomes 1 / x.
+        // Reversed: x becomes 1 / x.
         Self { n: [n[2], n[1], n[0]], d: [d[2], d[1], d[0]] }
     }
 
-    /// High shelf: `gain_db` far above its frequency, half of it there.
+    /// High shelf: `gain_db` far above its frequency, half of it at its frequency.
     pub fn highshelf(gain_db: f64, q: f64) -> Self {
         let a = 10.0_f64.powf(gain_db / 40.0);
         let middle = a / (q * q) - 2.0 * a;
@@ -93,31 +94,31 @@ impl Prototype {
         Self { n: [0.0, q.powi(-2), 0.0], d: resonance(q) }
     }
 
-    /// Notch: nothing is left at its frequency f; f/`q` wide between the −3 dB points.
+    /// Notch: zero at its frequency f; f/`q` wide between the −3 dB points.
     pub fn notch(q: f64) -> Self {
         Self { n: [1.0, -2.0, 1.0], d: resonance(q) }
     }
 
-    /// Squared magnitude at `ratio` times the filter's frequency.
+    /// Squared magnitude at `ratio` times the frequency of the filter.
     pub fn power(&self, ratio: f64) -> f64 {
         let x = ratio * ratio;
         at(&self.n, x) / at(&self.d, x)
     }
 
-    /// How steep the curve is at x: change of ln |H|² for a change of ln x.
+    /// Slope of the curve at x: change of ln |H|² for a change of ln x.
     fn slope(&self, x: f64) -> f64 {
         let [n, d] = [&self.n, &self.d].map(|p| (p[1] + 2.0 * p[2] * x) / (at(p, x) + 1e-9));
         (x * (n - d)).abs()
     }
 }
 
-/// Makes sections at one sample rate.
+/// Designs sections at one sample rate.
 #[derive(Clone, Debug)]
 pub struct Matcher {
     rate: f64,
-    /// Where the curve must be right up to, rad a sample.
+    /// Highest frequency at which the curve must match, in rad per sample.
     top: f64,
-    /// Frequency and φ of the places over the whole range.
+    /// Frequency and φ of the fit points over the whole range.
     wide: [(f64, f64); WIDE],
 }
 
@@ -132,15 +133,15 @@ impl Matcher {
         Self { rate: sample_rate, top, wide }
     }
 
-    /// `[audio]` Two sections that have the magnitude of `prototype` around `freq_hz`. The second may be a wire.
+    /// `[audio]` Two sections with the magnitude of `prototype` at `freq_hz`. The second may pass the signal unchanged.
     pub fn sections(&self, prototype: &Prototype, freq_hz: f64) -> [Coeffs; 2] {
         let own = TAU * (freq_hz / self.rate).min(HIGHEST);
-        let map = Map::fit(prototype, own, self);
+        let map = FrequencyMap::fit(prototype, own, self);
         let poles = roots(&prototype.d).map(|root| map.sections(root));
         let zeros = roots(&prototype.n).map(|root| map.sections(root));
         let pair = |z: &[[Complex64; 2]; 2], section: usize| {
             let (first, second) = (z[0][section], z[1][section]);
-            // Double roots on the unit circle, too, are a pair.
+            // Double roots on the unit circle are a pair too.
             Pair::new(first, if first.im == 0.0 { second } else { first.conj() })
         };
         let [first, second] = [0, 1].map(|section| (pair(&zeros, section), pair(&poles, section)));
@@ -170,7 +171,7 @@ fn at(p: &[f64; 3], x: f64) -> f64 {
     p[0] + x * (p[1] + x * p[2])
 }
 
-/// A root of a prototype's polynomial as a fraction, so that it may be infinite.
+/// A root of a prototype's polynomial as a fraction, so that it can be infinite.
 #[derive(Clone, Copy)]
 struct Root {
     over: Complex64,
@@ -194,38 +195,38 @@ fn roots(p: &[f64; 3]) -> [Root; 2] {
     [finite((larger / a).into()), finite((c / larger).into())]
 }
 
-/// The rational function that stands for ω².
+/// The rational function that approximates ω².
 #[derive(Clone, Copy, Debug)]
-struct Map {
+struct FrequencyMap {
     gamma: f64,
     alpha: f64,
     beta: f64,
     delta: f64,
-    /// ω² of the filter's own frequency.
+    /// ω² of the filter's frequency.
     own: f64,
 }
 
-/// A place that the fit looks at: φ, ω², and what it counts.
+/// A point of the fit: φ, ω² and its weight.
 #[derive(Clone, Copy)]
-struct Look {
+struct FitPoint {
     phi: f64,
     square: f64,
     weight: f64,
 }
 
-impl Map {
-    /// The map for a filter at `own` (rad a sample).
+impl FrequencyMap {
+    /// Fits the map for a filter at `own` (rad per sample).
     fn fit(prototype: &Prototype, own: f64, matcher: &Matcher) -> Self {
-        let look = |(omega, phi): (f64, f64)| {
+        let point = |(omega, phi): (f64, f64)| {
             let [least, most] = WEIGHTS;
             let weight = least + prototype.slope((omega / own).powi(2)).min(most);
-            Look { phi, square: omega * omega, weight }
+            FitPoint { phi, square: omega * omega, weight }
         };
-        let mut looks = [Look { phi: 0.0, square: 1.0, weight: 0.0 }; WIDE + 2 * 2 * NEAR.len() + 1];
-        looks.iter_mut().zip(matcher.wide).for_each(|(place, at)| *place = look(at));
+        let mut points = [FitPoint { phi: 0.0, square: 1.0, weight: 0.0 }; WIDE + 2 * 2 * NEAR.len() + 1];
+        points.iter_mut().zip(matcher.wide).for_each(|(place, at)| *place = point(at));
         let mut count = WIDE;
         let mut near = |omega: f64| {
-            looks[count] = look((omega, phi(omega)));
+            points[count] = point((omega, phi(omega)));
             count += 1;
         };
         near(own);
@@ -239,18 +240,18 @@ impl Map {
                 }
             }
         }
-        let looks = &looks[..count];
-        let scale = |look: &Look| {
-            look.weight / (look.square * (1.0 + look.phi * (DENOMINATOR[0] + look.phi * DENOMINATOR[1])))
+        let points = &points[..count];
+        let scale = |point: &FitPoint| {
+            point.weight / (point.square * (1.0 + point.phi * (DENOMINATOR[0] + point.phi * DENOMINATOR[1])))
         };
         let mut one = Equations::<2>::default();
-        for look in looks {
-            let scale = scale(look);
-            one.add([look.phi * scale, -look.square * look.phi * scale], look.square * scale);
+        for point in points {
+            let scale = scale(point);
+            one.add([point.phi * scale, -point.square * point.phi * scale], point.square * scale);
         }
         let [gamma, beta] = one.solve();
         let simple = Self { gamma, alpha: 0.0, beta, delta: 0.0, own: own * own };
-        let error = looks.iter().map(|look| look.weight * (simple.ratio(look) - 1.0).abs());
+        let error = points.iter().map(|point| point.weight * (simple.ratio(point) - 1.0).abs());
         let error = 10.0 / std::f64::consts::LN_10 * error.fold(0.0, f64::max);
         let [from, to] = ENOUGH_DB;
         let share = ((error - from) / (to - from)).clamp(0.0, 1.0);
@@ -258,8 +259,8 @@ impl Map {
             return simple;
         }
         let mut two = Equations::<4>::default();
-        for look @ Look { phi, square, .. } in looks {
-            let scale = scale(look);
+        for point @ FitPoint { phi, square, .. } in points {
+            let scale = scale(point);
             two.add([*phi, -square * phi, phi * phi, -square * phi * phi].map(|x| x * scale), square * scale);
         }
         let full = two.solve();
@@ -274,21 +275,21 @@ impl Map {
     }
 
     /// R / ω².
-    fn ratio(&self, look: &Look) -> f64 {
+    fn ratio(&self, point: &FitPoint) -> f64 {
         let Self { gamma, alpha, beta, delta, .. } = self;
-        let phi = look.phi;
-        phi * (gamma + alpha * phi) / (1.0 + phi * (beta + delta * phi)) / look.square
+        let phi = point.phi;
+        phi * (gamma + alpha * phi) / (1.0 + phi * (beta + delta * phi)) / point.square
     }
 
-    /// Where `root` comes to lie in z, for each of the two sections.
+    /// Position of `root` in the z plane, for each of the two sections.
     fn sections(&self, root: Root) -> [Complex64; 2] {
         let Root { over, under } = root;
         let over = over * self.own;
         let square = over * -self.delta + under * self.alpha;
         let middle = over * -self.beta + under * self.gamma;
         let side = (middle * middle + square * over * 4.0).sqrt();
-        // Of one the φ is small, of the other the 1 / φ; whichever sum does not cancel gives both. The principal
-        // root keeps each in its own section while the filter moves.
+        // One solution has a small φ, the other a small 1 / φ; both follow from the sum without cancellation. The principal
+        // root keeps each solution in its section while the filter moves.
         let cancels = middle.re * side.re + middle.im * side.im < 0.0;
         let sum = if cancels { middle - side } else { middle + side };
         let (near, far) = (inside(over * 2.0 / sum), inside_of_inverse(square * -2.0 / sum));
@@ -296,7 +297,7 @@ impl Map {
     }
 }
 
-/// The z within the unit circle, or on it, whose φ this is: 2 - 4φ = z + 1/z.
+/// The z inside or on the unit circle that belongs to φ: 2 - 4φ = z + 1/z.
 fn inside(phi: Complex64) -> Complex64 {
     let cosine = Complex64::ONE - phi * 2.0;
     let sine = (phi * phi - phi).sqrt() * 2.0;
@@ -360,14 +361,14 @@ impl<const N: usize> Equations<N> {
     fn add(&mut self, row: [f64; N], value: f64) {
         for (i, x) in row.iter().enumerate() {
             self.right[i] += x * value;
-            // The matrix is symmetric: its upper half is all that is needed.
+            // The matrix is symmetric: only its upper half is used.
             for (sum, y) in self.left[i].iter_mut().zip(row).skip(i) {
                 *sum += x * y;
             }
         }
     }
 
-    /// By elimination: the matrix is symmetric and positive, so that it needs no pivots.
+    /// Gaussian elimination: the matrix is symmetric and positive, so it needs no pivots.
     fn solve(mut self) -> [f64; N] {
         for i in 0..N {
             for j in i + 1..N {
@@ -399,9 +400,9 @@ mod tests {
         let wide = (0..=120).map(|i| 10.0 * 2_000.0_f64.powf(f64::from(i) / 120.0));
         let near = (-12..=12).map(|i| freq * 1.02_f64.powi(i));
         let worst = wide.chain(near).filter(|f| (10.0..=20_000.0).contains(f)).map(|f| {
-            let wanted = prototype.power(f / freq);
+            let expected = prototype.power(f / freq);
             let got: f64 = sections.iter().map(|section| section.power(rate, f)).product();
-            if wanted < floor { 0.0 } else { 10.0 * (got / wanted).log10().abs() }
+            if expected < floor { 0.0 } else { 10.0 * (got / expected).log10().abs() }
         });
         worst.fold(0.0, |worst: f64, x| if x.is_nan() { f64::INFINITY } else { worst.max(x) })
     }
@@ -433,7 +434,7 @@ mod tests {
 
     #[test]
     fn passes_and_bands_are_within_a_tenth_of_a_db_down_to_60_db() {
-        // A notch's sides are so steep that only its upper 20 dB can be asked for.
+        // The sides of a notch are so steep that only its upper 20 dB are checked.
         type Make = fn(f64, f64) -> Prototype;
         let shapes: [(f64, Make); 6] = [
             (1e-6, |_, q| Prototype::highpass(q)),
@@ -452,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_gives_filters_that_are_numbers_and_stable() {
+    fn every_setting_gives_finite_and_stable_filters() {
         for rate in [8_000.0, 44_100.0, 48_000.0, 192_000.0] {
             for freq in [10.0, 100.0, 3_000.0, 9_000.0, 15_000.0, 18_200.0, 20_000.0] {
                 for q in [0.1, 0.3, 0.5, 0.7, 1.4, 2.0, 24.0] {
@@ -481,10 +482,13 @@ mod tests {
     #[test]
     fn low_bands_and_a_bell_at_0_db_need_no_second_section() {
         for prototype in [Prototype::bell(0.0, 1.0), Prototype::bell(3.0, 1.0), Prototype::highpass(0.7)] {
-            assert!(Matcher::new(48_000.0).sections(&prototype, 100.0)[1].is_wire(), "{prototype:?}");
+            assert!(Matcher::new(48_000.0).sections(&prototype, 100.0)[1].is_identity(), "{prototype:?}");
         }
         assert!(
-            Matcher::new(48_000.0).sections(&Prototype::bell(0.0, 1.0), 15_000.0).iter().all(Coeffs::is_wire)
+            Matcher::new(48_000.0)
+                .sections(&Prototype::bell(0.0, 1.0), 15_000.0)
+                .iter()
+                .all(Coeffs::is_identity)
         );
     }
 }

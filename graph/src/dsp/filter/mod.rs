@@ -1,4 +1,4 @@
-//! Recursive filters: second-order sections, cascades of them, crossovers, K-weighting.
+//! Recursive filters: second-order sections, cascades, crossovers, K-weighting.
 
 pub(crate) mod band_shape;
 pub(crate) mod cascade;

@@ -1,7 +1,7 @@
-//! Two moving averages in a row, exact for ever.
+//! Two moving averages in series, without cumulative rounding errors.
 //!
-//! The sums run in whole numbers of 2^-36 (−217 dB), so nothing drifts in months of running, and an input
-//! that rests at 1 gives exactly 1.
+//! The sums are integers in units of 2^-36 (−217 dB), so they do not drift in months of running, and a constant input
+//! of 1 gives exactly 1.
 
 const ONE: f64 = (1_u64 << 36) as f64;
 /// Lowest value that is smoothed as exactly as a limiter needs it: a sixteenth of it is a step.
@@ -9,9 +9,9 @@ pub const LEAST: f64 = 16.0 / ONE;
 /// Below this, -96 dB, a value is rounded down: a step is no longer little beside it, and a gain must not come out too high.
 const SMALL: f64 = (1_u64 << 20) as f64;
 
-/// A triangular (or trapezoidal) smoother of values in 0..=1.
+/// A smoother with a triangular (or trapezoidal) impulse response, for values in 0..=1.
 #[derive(Clone, Debug)]
-pub struct Boxes {
+pub struct MovingAverages {
     first: Ring,
     second: Ring,
     scale: f64,
@@ -50,8 +50,8 @@ impl Ring {
     }
 }
 
-impl Boxes {
-    /// `[control]` Smooths over `frames` values in all (1 to 16384), resting at 1.
+impl MovingAverages {
+    /// `[control]` Smooths over `frames` values (1 to 16384) in total; at rest at 1.
     pub fn new(frames: usize) -> Self {
         let frames = frames.clamp(1, 16_384);
         let first = frames.div_ceil(2);
@@ -64,7 +64,7 @@ impl Boxes {
         }
     }
 
-    /// Takes a value of 0..=1 and gives the smoothed one.
+    /// `[audio]` Adds a value (0..=1) and returns the smoothed one.
     #[inline]
     pub fn tick(&mut self, value: f64) -> f64 {
         let value = value.clamp(0.0, 1.0) * ONE;
@@ -72,15 +72,15 @@ impl Boxes {
         self.second.tick(self.first.tick(value)) as f64 / self.scale
     }
 
-    /// Rests at 1 again.
+    /// `[audio]` Returns to rest at 1.
     pub fn reset(&mut self) {
         let one = ONE as u64;
         self.first.fill(one);
         self.second.fill(one * self.first.held.len() as u64);
     }
 
-    /// Takes over the state of one of the same length.
-    pub fn adopt(&mut self, old: &Boxes) {
+    /// `[audio]` Adopts the state of another one of the same length.
+    pub fn adopt(&mut self, old: &MovingAverages) {
         self.first.adopt(&old.first);
         self.second.adopt(&old.second);
     }
@@ -91,15 +91,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_arrives_in_exactly_the_given_frames_and_rest_is_exact() {
+    fn a_step_takes_exactly_the_given_frames_and_rest_is_exact() {
         for frames in [1, 2, 3, 72, 241] {
-            let mut boxes = Boxes::new(frames);
-            let path: Vec<f64> = (0..frames).map(|_| boxes.tick(0.25)).collect();
+            let mut averages = MovingAverages::new(frames);
+            let path: Vec<f64> = (0..frames).map(|_| averages.tick(0.25)).collect();
             assert_eq!(path[frames - 1], 0.25);
             assert!(frames == 1 || path[frames - 2] > 0.25);
-            (0..100_000_u64).for_each(|i| _ = boxes.tick(((i * 7919) % 1000) as f64 / 1000.0));
-            (0..frames).for_each(|_| _ = boxes.tick(1.0));
-            assert_eq!(boxes.tick(1.0), 1.0);
+            (0..100_000_u64).for_each(|i| _ = averages.tick(((i * 7919) % 1000) as f64 / 1000.0));
+            (0..frames).for_each(|_| _ = averages.tick(1.0));
+            assert_eq!(averages.tick(1.0), 1.0);
         }
     }
 }

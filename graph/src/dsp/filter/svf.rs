@@ -1,4 +1,4 @@
-//! Second-order filters as trapezoidal state-variable filters: stable however fast they are moved.
+//! Second-order filters as trapezoidal state-variable filters: stable even under fast modulation.
 //!
 //! Source: A. Simper, *Solving the continuous SVF equations using trapezoidal integration* (2013), names
 //! g, k, a1..a3, m0..m2 as there. Their responses equal the bilinear ones of R. Bristow-Johnson's *Audio EQ
@@ -6,7 +6,7 @@
 
 use std::f64::consts::PI;
 
-/// A filter's coefficients; the same for every channel.
+/// Coefficients of a filter; the same for every channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coeffs {
     a1: f64,
@@ -17,7 +17,7 @@ pub struct Coeffs {
     m2: f64,
 }
 
-/// A filter's memory; one a channel.
+/// State of a filter; one per channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct State {
     /// First integrator.
@@ -27,10 +27,10 @@ pub struct State {
 }
 
 impl Coeffs {
-    /// A wire.
-    pub const WIRE: Self = Self { a1: 1.0, a2: 0.0, a3: 0.0, m0: 1.0, m1: 0.0, m2: 0.0 };
+    /// Passes the signal unchanged.
+    pub const IDENTITY: Self = Self { a1: 1.0, a2: 0.0, a3: 0.0, m0: 1.0, m1: 0.0, m2: 0.0 };
 
-    /// a1, a2, a3, m0, m1, m2.
+    /// The coefficients a1, a2, a3, m0, m1, m2.
     pub fn parts(&self) -> [f64; 6] {
         [self.a1, self.a2, self.a3, self.m0, self.m1, self.m2]
     }
@@ -41,30 +41,30 @@ impl Coeffs {
         Self { a1, a2, a3: g * a2, m0: mix[0], m1: mix[1], m2: mix[2] }
     }
 
-    /// A filter of any numerator: `mix` is how much of the high-pass, band-pass and low-pass outputs is in it. `g` is
-    /// the frequency as the integrators have it, `k` the damping, 1/q.
+    /// A filter with any numerator: the last argument gives the shares of the high-pass, band-pass and low-pass outputs. `g`
+    /// is the gain of the integrators, tan(π f / rate), `k` the damping, 1/q.
     pub fn of(g: f64, k: f64, [high, band, low]: [f64; 3]) -> Self {
         Self::new(g, k, [high, band - k * high, low - high])
     }
 
-    /// Whether what goes in comes out.
-    pub fn is_wire(&self) -> bool {
+    /// Whether it passes the signal unchanged.
+    pub fn is_identity(&self) -> bool {
         self.m0 == 1.0 && self.m1 == 0.0 && self.m2 == 0.0
     }
 
-    /// tan of half the normalised frequency, kept below Nyquist.
+    /// tan(π f / rate), with the frequency limited to below the Nyquist frequency.
     fn warp(sample_rate: f64, freq_hz: f64) -> f64 {
         (PI * (freq_hz / sample_rate).min(0.499)).tan()
     }
 
-    /// Bell: `gain_db` at `freq_hz`; `q` as the cookbook has it, so that boost and cut mirror each other.
+    /// Bell: `gain_db` at `freq_hz`; `q` as in the cookbook, so that boost and cut are symmetrical.
     pub fn bell(sample_rate: f64, freq_hz: f64, gain_db: f64, q: f64) -> Self {
         let a = 10.0_f64.powf(gain_db / 40.0);
         let k = 1.0 / (q * a);
         Self::new(Self::warp(sample_rate, freq_hz), k, [1.0, k * (a * a - 1.0), 0.0])
     }
 
-    /// Low shelf: `gain_db` far below `freq_hz`, half of it there.
+    /// Low shelf: `gain_db` far below `freq_hz`, half of it at `freq_hz`.
     pub fn lowshelf(sample_rate: f64, freq_hz: f64, gain_db: f64, q: f64) -> Self {
         let a = 10.0_f64.powf(gain_db / 40.0);
         let k = 1.0 / q;
@@ -78,7 +78,7 @@ impl Coeffs {
         Self::new(Self::warp(sample_rate, freq_hz), k, [0.0, k, 0.0])
     }
 
-    /// All-pass: 0 dB everywhere, the phase turned by half a turn at `freq_hz`.
+    /// All-pass: 0 dB everywhere; the phase shift is 180 degrees at `freq_hz`.
     pub fn allpass(sample_rate: f64, freq_hz: f64, q: f64) -> Self {
         let k = 1.0 / q;
         Self::new(Self::warp(sample_rate, freq_hz), k, [1.0, -2.0 * k, 0.0])
@@ -95,7 +95,7 @@ impl Coeffs {
         Self::new(Self::warp(sample_rate, freq_hz), 1.0 / q, [0.0, 0.0, 1.0])
     }
 
-    /// High-pass, 6 dB/oct, in the same form: two equal real poles, one of them cancelled by a zero.
+    /// High-pass, 6 dB/oct, as a second-order filter: two equal real poles, one of them cancelled by a zero.
     pub fn highpass6(sample_rate: f64, freq_hz: f64) -> Self {
         // With k = 2 both poles lie at g; high + band is s(s+1)/(s+1)^2 = s/(s+1).
         Self::new(Self::warp(sample_rate, freq_hz), 2.0, [1.0, -1.0, -1.0])
@@ -107,7 +107,7 @@ impl Coeffs {
         Self::new(Self::warp(sample_rate, freq_hz), 2.0, [0.0, 1.0, 1.0])
     }
 
-    /// Filters one sample.
+    /// `[audio]` Filters one sample.
     #[inline]
     pub fn tick(&self, state: &mut State, sample: f64) -> f64 {
         let v3 = sample - state.ic2;
@@ -119,23 +119,23 @@ impl Coeffs {
     }
 }
 
-/// A filter as a ratio of two polynomials in j tan(ω/2), for its response.
+/// A filter as a ratio of two polynomials in j tan(ω/2), to compute its response.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ratio {
-    /// Of the numerator: what stands by 1, by the first and by the second power.
+    /// Coefficients of the numerator: of degree 0, 1 and 2.
     over: [f64; 3],
-    /// Of the denominator: by the first and by the second power; by 1 stands 1.
+    /// Coefficients of the denominator, of degree 1 and 2; that of degree 0 is 1.
     under: [f64; 2],
 }
 
 impl Coeffs {
-    /// g and k again, from a1 = 1 / (1 + g (g + k)), a2 = g a1, a3 = g a2.
+    /// g and k, from a1 = 1 / (1 + g (g + k)), a2 = g a1, a3 = g a2.
     fn tuning(&self) -> [f64; 2] {
         let g = self.a3 / self.a2;
         [g, (1.0 / self.a1 - 1.0) / g - g]
     }
 
-    /// The filter as a ratio; not of a wire.
+    /// The filter as a ratio. Not valid for [`Self::IDENTITY`].
     pub fn ratio(&self) -> Ratio {
         let [g, k] = self.tuning();
         let (high, band, low) = (self.m0, self.m1 + k * self.m0, self.m2 + self.m0);
@@ -144,8 +144,8 @@ impl Coeffs {
 }
 
 impl Ratio {
-    /// Numerator and denominator at φ = sin²(ω/2), both times cos²(ω/2) so that they stay finite: real parts, and squares
-    /// of imaginary ones.
+    /// Numerator and denominator at φ = sin²(ω/2), both times cos²(ω/2) so that they are finite: the real part, and the
+    /// square of the imaginary part.
     #[inline(always)]
     fn at(&self, phi: f64) -> [[f64; 2]; 2] {
         let (cosine, cross) = (1.0 - phi, phi * (1.0 - phi));
@@ -161,31 +161,31 @@ impl Ratio {
         (over[0] * over[0] + over[1]) / (under[0] * under[0] + under[1])
     }
 
-    /// Phase there, without leaps of a whole turn, of a filter whose zeros are not outside of the unit circle.
+    /// Phase at φ in rad, unwrapped, of a filter without zeros outside the unit circle.
     pub fn phase(&self, phi: f64) -> f64 {
         let [over, under] = self.at(phi).map(|[re, im]| im.sqrt().atan2(re));
         over - under
     }
 }
 
-/// What only tests ask.
+/// For tests.
 #[cfg(test)]
 impl Coeffs {
-    /// Whether all is a number, and what goes in dies away: the damping is above 0.
+    /// Whether all coefficients are finite and the damping is above 0.
     pub fn is_stable(&self) -> bool {
         let [g, k] = self.tuning();
-        self.parts().iter().all(|x| x.is_finite()) && (self.is_wire() || g > 0.0 && k > 0.0)
+        self.parts().iter().all(|x| x.is_finite()) && (self.is_identity() || g > 0.0 && k > 0.0)
     }
 
     /// Squared magnitude at `freq_hz`.
     pub fn power(&self, sample_rate: f64, freq_hz: f64) -> f64 {
-        if self.is_wire() { 1.0 } else { self.ratio().power((PI * freq_hz / sample_rate).sin().powi(2)) }
+        if self.is_identity() { 1.0 } else { self.ratio().power((PI * freq_hz / sample_rate).sin().powi(2)) }
     }
 }
 
-/// Q of section `index` of a Butterworth filter of `order`, the real pole of an odd order left out.
+/// Q of section `index` of a Butterworth filter of order `order`, without the real pole of an odd order.
 ///
-/// Source: the poles of a Butterworth filter lie on a circle at equal angles.
+/// The poles of a Butterworth filter lie on a circle at equal angles.
 pub fn butterworth_q(order: usize, index: usize) -> f64 {
     let angle = if order.is_multiple_of(2) { 2 * index + 1 } else { 2 * index + 2 } as f64;
     0.5 / (PI * angle / (2.0 * order as f64)).cos()

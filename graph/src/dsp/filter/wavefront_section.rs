@@ -1,30 +1,30 @@
-//! A second-order section in the form in which many of them are computed at once.
+//! A second-order section in state-space form, in which many of them can be computed at once.
 
 use crate::dsp::filter::svf::Coeffs;
 use crate::dsp::simd::mul_add;
 
-/// A section as state and output equations: with t = x - s2,
+/// Coefficients of a section as state and output equations: with t = x - s2,
 /// s1 becomes p s1 + q t, s2 becomes s2 + q s1 + r t, and y = d x + c1 s1 + c2 s2.
 ///
-/// The same filter as [`Coeffs`] with fewer steps from a sample to the next. The state never grows of itself, whatever
-/// path the coefficients take between two filters: the trapezoidal rule keeps the energy of what it integrates.
+/// The same filter as [`Coeffs`] with fewer dependent operations between samples. The state does not grow by itself,
+/// whatever path the coefficients take between two filters: the trapezoidal rule preserves energy.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Flow(pub [f64; 6]);
+pub struct StateSpace(pub [f64; 6]);
 
-impl Flow {
-    /// What goes in comes out, and nothing is remembered.
-    pub const WIRE: Self = Self::level(1.0);
+impl StateSpace {
+    /// Passes the signal unchanged, without state.
+    pub const IDENTITY: Self = Self::level(1.0);
     const STILL: Self = Self([0.0; 6]);
 
-    /// A change of level alone.
+    /// A gain factor.
     pub const fn level(gain: f64) -> Self {
         Self([0.0, 0.0, 0.0, 0.0, 0.0, gain])
     }
 
     /// The same filter in this form.
     pub fn new(coeffs: &Coeffs) -> Self {
-        if coeffs.is_wire() {
-            return Self::WIRE;
+        if coeffs.is_identity() {
+            return Self::IDENTITY;
         }
         let [a1, a2, a3, m0, m1, m2] = coeffs.parts();
         Self([
@@ -38,50 +38,50 @@ impl Flow {
     }
 
     #[inline(always)]
-    fn add(&mut self, step: &Flow) {
+    fn add(&mut self, step: &StateSpace) {
         for (x, step) in self.0.iter_mut().zip(step.0) {
             *x += step;
         }
     }
 }
 
-/// Coefficients under way: where they are, how they move, and where to.
+/// Moving coefficients: current values, slopes and targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Course {
+pub struct CoeffPath {
     /// The coefficients of the last frame.
-    pub now: Flow,
-    slope: Flow,
-    bend: Flow,
-    target: Flow,
+    pub now: StateSpace,
+    slope: StateSpace,
+    bend: StateSpace,
+    target: StateSpace,
 }
 
-impl Course {
-    /// A wire at rest.
-    pub const WIRE: Self = Self::at(Flow::WIRE);
+impl CoeffPath {
+    /// At rest, passing the signal unchanged.
+    pub const IDENTITY: Self = Self::at(StateSpace::IDENTITY);
 
-    /// At rest.
-    pub const fn at(flow: Flow) -> Self {
-        Self { now: flow, slope: Flow::STILL, bend: Flow::STILL, target: flow }
+    /// At rest at `coeffs`.
+    pub const fn at(coeffs: StateSpace) -> Self {
+        Self { now: coeffs, slope: StateSpace::STILL, bend: StateSpace::STILL, target: coeffs }
     }
 
-    /// Whether it is a wire that stays one.
-    pub fn is_wire(&self) -> bool {
-        self.now == Flow::WIRE && self.is_at_rest()
+    /// Whether it is at rest and passes the signal unchanged.
+    pub fn is_identity(&self) -> bool {
+        self.now == StateSpace::IDENTITY && self.is_at_rest()
     }
 
-    /// Whether it stays what it is.
+    /// Whether the coefficients do not move.
     pub fn is_at_rest(&self) -> bool {
-        (self.slope, self.bend) == (Flow::STILL, Flow::STILL)
+        (self.slope, self.bend) == (StateSpace::STILL, StateSpace::STILL)
     }
 
-    /// Sets out for `target`: over the next `span` frames the path bends towards it, over the `span` after them it arrives
-    /// there, if no other target comes.
+    /// `[audio]` Starts a move to `target`: during the next `span` frames the slope changes towards it, and after `span` more
+    /// frames it arrives, unless there is another target.
     ///
-    /// The path is the moving average over `span` frames of straight lines from target to target, so it has no corners.
-    pub fn aim(&mut self, target: &Flow, span: usize) {
+    /// The path is the moving average over `span` frames of straight lines between the targets, so it has no corners.
+    pub fn set_target(&mut self, target: &StateSpace, span: usize) {
         let span = span as f64;
         if self.is_at_rest() && *target == self.target {
-            // What was added up on the way has its roundings.
+            // Removes the rounding errors of the sum.
             self.now = *target;
             return;
         }
@@ -92,19 +92,19 @@ impl Course {
         self.target = *target;
     }
 
-    /// Whether it stands where it was last sent.
+    /// Whether it has arrived at its target.
     pub fn has_arrived(&self) -> bool {
         self.now == self.target && self.is_at_rest()
     }
 
-    /// Moves on by one frame.
+    /// `[audio]` Advances by one frame.
     #[inline(always)]
     pub fn step(&mut self) {
         self.slope.add(&self.bend);
         self.now.add(&self.slope);
     }
 
-    /// Filters samples, and moves on before each.
+    /// `[audio]` Filters samples, and advances before each.
     #[inline(always)]
     pub fn run<const FUSED: bool>(&mut self, memory: &mut Memory, samples: &mut [f64]) {
         for sample in samples {
@@ -120,7 +120,7 @@ impl Course {
     }
 }
 
-/// What a section remembers of one channel.
+/// State of a section for one channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Memory {
     /// First integrator.

@@ -1,44 +1,44 @@
-//! A band cut out with linear phase: what is left of the signal without it is the signal, late, minus the band.
+//! A linear-phase band filter: the rest of the signal is the delayed signal minus the band.
 //!
 //! High-pass or band-pass as a windowed sinc (A. V. Oppenheim, R. W. Schafer, *Discrete-Time Signal Processing*,
-//! section 7.5): Kaiser, 70 dB. The edges lie at half the amplitude; each takes 1.43 kHz from nothing to all.
+//! section 7.5): Kaiser, 70 dB. The amplitude at an edge is 1/2; the transition is 1.43 kHz wide.
 
 use crate::dsp::simd::Vectors;
 use crate::dsp::window::window;
 use std::f64::consts::{PI, TAU};
 
-/// Half of the filter's length, and so its delay, in ms.
+/// Half the length of the filter, which is its delay, in ms.
 const HALF_MS: f64 = 1.5;
-/// Kaiser's formula for 70 dB: 0.1102 (70 − 8.7).
+/// Shape of the window for 70 dB, by Kaiser's formula: 0.1102 (70 − 8.7).
 const BETA: f64 = 6.755;
-/// Products that are summed side by side.
+/// Sums that are computed in parallel.
 const LANES: usize = 8;
 
-/// Frames that the filter delays by.
+/// Delay of the filter in frames.
 pub fn delay(sample_rate: f64) -> usize {
     (HALF_MS * sample_rate / 1000.0).round().max(1.0) as usize
 }
 
-/// The filter, the same for every channel. Can be designed anew while it runs.
+/// The filter, the same for every channel. It can be redesigned while it runs.
 #[derive(Clone, Debug)]
 pub struct Band {
     rate: f64,
-    /// Window over pi n, from the middle outwards; the middle itself is 1.
+    /// The window divided by pi n, from the middle outwards; the middle itself is 1.
     window: Box<[f64]>,
-    /// From the oldest sample to the newest; as many zeros before as make whole lanes.
+    /// Coefficients from the oldest sample to the newest, padded with zeros at the front to whole lanes.
     taps: Box<[f64]>,
     vectors: Vectors,
 }
 
-/// The last samples of one channel, twice, so that they always lie in a row.
+/// The last samples of one channel, stored twice, so that they are always contiguous.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct History {
     held: Box<[f64]>,
     at: usize,
 }
 
 impl Band {
-    /// `[control]` A filter that passes nothing yet.
+    /// `[control]` A filter whose output is 0 until it is designed.
     pub fn new(sample_rate: f64) -> Self {
         let half = delay(sample_rate);
         let window = |n: usize| match n {
@@ -56,19 +56,19 @@ impl Band {
         }
     }
 
-    /// `[audio]` Passes what is above `freq_hz`.
+    /// `[audio]` Designs a high-pass with its edge at `freq_hz`.
     pub fn highpass(&mut self, freq_hz: f64) {
         self.design([Some(freq_hz), None], None);
     }
 
-    /// `[audio]` Passes what is `freq_hz`/`q` wide around `freq_hz`, in geometric symmetry; 0 dB there.
+    /// `[audio]` Designs a band-pass with 0 dB at `freq_hz`, `freq_hz`/`q` wide, with geometric symmetry.
     pub fn bandpass(&mut self, freq_hz: f64, q: f64) {
         let side = 0.5 / q;
         let middle = (1.0 + side * side).sqrt();
         self.design([Some(freq_hz * (middle - side)), Some(freq_hz * (middle + side))], Some(freq_hz));
     }
 
-    /// All below the second edge less all below the first; no second edge is all there is.
+    /// Low-pass at the second edge minus low-pass at the first; without a second edge, all-pass minus low-pass.
     fn design(&mut self, [low, high]: [Option<f64>; 2], unity: Option<f64>) {
         let half = self.window.len() - 1;
         let newest = self.taps.len() - 1;
@@ -81,19 +81,19 @@ impl Band {
         }
         if let Some(freq) = unity.filter(|freq| freq / self.rate < 0.499) {
             let middle = newest - half;
-            let mut there = self.taps[middle];
+            let mut gain = self.taps[middle];
             for (n, cosine) in cosines(freq / self.rate).enumerate().take(half + 1).skip(1) {
-                there += 2.0 * cosine * self.taps[middle + n];
+                gain += 2.0 * cosine * self.taps[middle + n];
             }
-            self.taps.iter_mut().for_each(|tap| *tap /= there);
+            self.taps.iter_mut().for_each(|tap| *tap /= gain);
         }
     }
 
-    /// Adds `sign` times a low-pass with its edge at `edge` of the rate, 1 at no frequency.
+    /// Adds `sign` times a low-pass with its edge at `edge` times the sample rate and a gain of 1 at 0 Hz.
     fn add_lowpass(&mut self, edge: f64, sign: f64) {
         let half = self.window.len() - 1;
         let middle = self.taps.len() - 1 - half;
-        // Sines by recursion: this runs for every frame of a move.
+        // Sines by recursion, because this runs for every frame of a move.
         let (turn, mut before, mut now) = (2.0 * (TAU * edge).cos(), 0.0, (TAU * edge).sin());
         let mut sum = 2.0 * edge;
         let mut rest = [before, now];
@@ -111,14 +111,14 @@ impl Band {
         }
     }
 
-    /// `[audio]` Takes a sample and gives what passes, [`delay`] frames late.
+    /// `[audio]` Filters a sample; the output is [`delay`] frames late.
     #[inline]
-    pub fn tick(&self, line: &mut Line, sample: f64) -> f64 {
+    pub fn tick(&self, history: &mut History, sample: f64) -> f64 {
         self.vectors.run(
             #[inline(always)]
             || {
                 let mut sums = [0.0; LANES];
-                let samples = line.push(sample);
+                let samples = history.push(sample);
                 for (samples, taps) in samples.chunks_exact(LANES).zip(self.taps.chunks_exact(LANES)) {
                     for lane in 0..LANES {
                         sums[lane] += taps[lane] * samples[lane];
@@ -129,14 +129,14 @@ impl Band {
         )
     }
 
-    /// `[control]` The memory for one channel.
-    pub fn line(&self) -> Line {
-        Line { held: vec![0.0; 2 * self.taps.len()].into_boxed_slice(), at: 0 }
+    /// `[control]` The state for one channel.
+    pub fn history(&self) -> History {
+        History { held: vec![0.0; 2 * self.taps.len()].into_boxed_slice(), at: 0 }
     }
 }
 
-impl Line {
-    /// Takes a sample and gives the last, oldest first.
+impl History {
+    /// Adds a sample and returns the last samples, oldest first.
     #[inline(always)]
     fn push(&mut self, sample: f64) -> &[f64] {
         let length = self.held.len() / 2;
@@ -146,13 +146,13 @@ impl Line {
         &self.held[self.at..self.at + length]
     }
 
-    /// Forgets the past.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
         self.held.fill(0.0);
     }
 
-    /// Takes over the samples of one as long.
-    pub fn adopt(&mut self, old: &Line) {
+    /// `[audio]` Adopts the samples of another one of the same length.
+    pub fn adopt(&mut self, old: &History) {
         if self.held.len() == old.held.len() {
             self.held.copy_from_slice(&old.held);
             self.at = old.at;
@@ -175,7 +175,7 @@ fn cosines(turns: f64) -> impl Iterator<Item = f64> {
 mod tests {
     use super::*;
 
-    /// The band's amplitude at a frequency; its phase is that of the delay.
+    /// Amplitude of the band at a frequency; its phase is that of the delay.
     fn level(band: &Band, freq: f64) -> f64 {
         let middle = band.taps.len() as f64 - 1.0 - delay(band.rate) as f64;
         let taps = band.taps.iter().enumerate();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edges_are_where_and_as_steep_as_declared_at_every_rate() {
+    fn edges_and_slopes_are_as_declared_at_every_rate() {
         for rate in [44_100.0, 48_000.0, 96_000.0, 192_000.0] {
             for freq in [2_000.0, 6_000.0, 12_000.0] {
                 let mut band = Band::new(rate);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bandpass_is_unity_in_its_middle_and_nothing_an_octave_outside() {
+    fn a_bandpass_is_unity_at_its_centre_and_zero_an_octave_outside() {
         for (freq, q) in [(2_000.0, 1.0), (3_000.0, 3.0), (6_000.0, 1.0), (6_000.0, 3.0), (12_000.0, 2.0)] {
             let mut band = Band::new(48_000.0);
             band.bandpass(freq, q);
@@ -218,8 +218,9 @@ mod tests {
     fn an_impulse_comes_out_symmetric_around_the_delay() {
         let mut band = Band::new(48_000.0);
         band.highpass(6_000.0);
-        let mut line = band.line();
-        let out: Vec<f64> = (0..200).map(|n| band.tick(&mut line, if n == 0 { 1.0 } else { 0.0 })).collect();
+        let mut history = band.history();
+        let out: Vec<f64> =
+            (0..200).map(|n| band.tick(&mut history, if n == 0 { 1.0 } else { 0.0 })).collect();
         let middle = delay(48_000.0);
         assert!((1..=middle).all(|n| out[middle - n] == out[middle + n]));
         assert!(out[2 * middle + 1..].iter().all(|x| *x == 0.0));

@@ -1,34 +1,34 @@
-//! A filter's impulse response at another sample rate: the same filter, up to half of the lower rate.
+//! Converts an impulse response to another sample rate; the filter is the same, up to half of the lower rate.
 //!
-//! Interpolated with a windowed sinc, and scaled by the ratio of the rates: what is summed at one rate and at the other
-//! is the same response. Within 0.001 dB up to 0.475 of the lower rate (21 kHz at 44.1 kHz).
+//! Windowed-sinc interpolation, scaled by the ratio of the rates, so that the gain stays the same. Error within 0.001 dB up
+//! to 0.475 of the lower rate (21 kHz at 44.1 kHz).
 //!
 //! Source: J. O. Smith, *Physical Audio Signal Processing*, "Windowed Sinc Interpolation".
 
 use crate::dsp::window::sinc;
 
-/// Zeros of the sinc on each side of its middle.
+/// Zeros of the sinc on each side of its centre.
 const SIDE: f64 = 64.0;
 /// Shape of the window: 100 dB.
 const BETA: f64 = 10.0;
 
-/// Frames at rate `to` that the interpolation reaches before what it interpolates.
+/// Length in frames at rate `to` (Hz) of the interpolation filter before a sample.
 pub fn reach(from: u32, to: u32) -> usize {
     (SIDE * (f64::from(to) / f64::from(from)).max(1.0)).ceil() as usize
 }
 
-/// The impulse response at rate `to`, later by [`reach`], so that nothing of its beginning is lost.
+/// `[control]` The impulse response at rate `to`, delayed by [`reach`] frames, so that its beginning is complete. Rates in Hz.
 pub fn resample(impulse: &[f64], from: u32, to: u32) -> Vec<f64> {
     let lead = reach(from, to);
     let (ratio, step) = (f64::from(from) / f64::from(to), from as usize);
-    // In samples of the impulse: where the filter ends, and how far it reaches.
+    // The cutoff, and the length of one side of the filter in samples of the impulse response.
     let cutoff = ratio.recip().min(1.0);
     let side = (SIDE / cutoff).ceil() as usize;
     let tap = |at: f64| {
         let t = cutoff * at;
         if t.abs() < SIDE { cutoff * ratio * sinc(t, SIDE, BETA) } else { 0.0 }
     };
-    // Positions repeat with the fraction of a sample, of which there are few at rates that are usual.
+    // Coefficients repeat for equal fractions of a sample, of which there are few at the usual rates.
     let mut phases: Vec<Option<Box<[f64]>>> = vec![None; to as usize];
     let frames = (impulse.len() as f64 / ratio).ceil() as usize + 2 * lead;
     let frame = |at: usize| {
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_filter_is_the_same_at_another_rate() {
-        // A unit impulse, which is all there is at once, and a decaying resonance.
+        // A unit impulse, and a decaying resonance.
         let unit = |_: f64| vec![1.0, 0.0, 0.0];
         let ring = |rate: f64| -> Vec<f64> {
             let sample =
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_later_by_what_it_says() {
+    fn the_delay_is_as_declared() {
         for (from, to) in [(44_100, 48_000), (48_000, 44_100)] {
             let mut unit = vec![0.0; 2 * from as usize / 100];
             unit[from as usize / 100] = 1.0;

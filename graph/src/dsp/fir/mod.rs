@@ -1,4 +1,4 @@
-//! Filters of finite length: windows, linear phase, convolution, oversampling, interpolation.
+//! FIR filters: linear phase, convolution, oversampling, interpolation.
 
 pub(crate) mod band_split;
 pub mod convolution;

@@ -1,86 +1,86 @@
-//! Work at 2, 4 or 8 times the sample rate: linear-phase half-band filters up and down again.
+//! Oversampling by 2, 4 or 8 with linear-phase half-band filters.
 //!
-//! The first stage, where the transition is narrow, has long filters; the others short ones. Flat within 0.001 dB to 20 kHz at
-//! 44.1 kHz and up; images and aliases there are below -115 dB. The delay is a whole number of frames.
+//! The first stage has a narrow transition and long filters; the other stages have short ones. Flat within 0.001 dB to 20 kHz
+//! at 44.1 kHz and higher rates; images and aliases are below -115 dB there. The delay is a whole number of frames.
 
 use crate::dsp::simd::Vectors;
 use crate::dsp::window::lowpass;
 
-/// Most frames at once, at the base rate.
+/// Largest number of frames at once, at the base rate.
 const FRAMES: usize = 64;
 /// Highest factor.
 const MOST: usize = 8;
-/// Taps of the half-band filter on each side of its middle, without those that are nought, stage by stage.
+/// Non-zero taps on each side of the centre of the half-band filters, for each stage.
 const SIDES: [usize; 3] = [48, 12, 8];
 /// Shape of the Kaiser windows: 120 dB.
 const BETA: f64 = 12.0;
-/// Sums that are added up at once.
+/// Sums that are computed in parallel.
 const LANES: usize = 8;
 
-/// Samples before the block that a filter needs, and the block.
+/// The previous samples that a filter needs, followed by the block.
 #[derive(Clone, Debug)]
-struct Past {
+struct History {
     samples: Box<[f64]>,
     held: usize,
 }
 
-impl Past {
+impl History {
     fn new(held: usize) -> Self {
         Self { samples: vec![0.0; held + FRAMES * MOST].into_boxed_slice(), held }
     }
 
-    /// Takes a block, and gives it with what was before it.
-    fn with(&mut self, block: &[f64]) -> &[f64] {
+    /// Appends a block, and returns it with the previous samples.
+    fn append(&mut self, block: &[f64]) -> &[f64] {
         let end = self.held + block.len();
         self.samples[self.held..end].copy_from_slice(block);
         &self.samples[..end]
     }
 
-    /// The block becomes the past.
-    fn pass(&mut self, frames: usize) {
+    /// Keeps the end of the block as the previous samples of the next one.
+    fn advance(&mut self, frames: usize) {
         self.samples.copy_within(frames..frames + self.held, 0);
     }
 }
 
-/// Up by two: every second sample is one that there is, the others lie between.
+/// Upsampling by two: every second sample is an input sample, the others are interpolated.
 #[derive(Clone, Debug)]
 struct Up {
-    /// The filter for those between, symmetric.
+    /// The interpolation filter, symmetric.
     taps: Box<[f64]>,
-    past: Past,
+    history: History,
 }
 
-/// Down by two.
+/// Downsampling by two.
 #[derive(Clone, Debug)]
 struct Down {
     taps: Box<[f64]>,
-    past: Past,
+    history: History,
 }
 
-/// See the module.
+/// An oversampler for one channel.
 #[derive(Clone, Debug)]
 pub struct Oversampler {
     ups: Box<[Up]>,
     downs: Box<[Down]>,
-    /// Makes the delay a whole number of frames.
-    pad: Past,
+    /// Extra delay that makes the total a whole number of frames.
+    pad: History,
     delay: usize,
     work: [Box<[f64]>; 2],
     vectors: Vectors,
 }
 
 impl Oversampler {
-    /// `[control]` By `factor`: 2, 4 or 8. `half` where the work itself delays by half a sample of its rate.
+    /// `[control]` Oversampling by `factor`: 2, 4 or 8. `half`: the processing adds a delay of half a sample of the high rate.
     pub fn new(factor: usize, half: bool) -> Self {
         let stages = factor.clamp(2, MOST).ilog2() as usize;
         let up = |side: &usize| {
             let taps: Box<[f64]> = (0..2 * side)
                 .map(|i| 2.0 * half_band(2 * i as i64 + 1 - 2 * *side as i64, 2 * side))
                 .collect();
-            Up { past: Past::new(taps.len() - 1), taps }
+            Up { history: History::new(taps.len() - 1), taps }
         };
         let down = |(stage, side): (usize, &usize)| {
-            // One tap more or less shifts the middle by half a sample.
+            // An even number of taps shifts the centre by half a sample.
             let taps: Box<[f64]> = if half && stage + 1 == stages {
                 let width = 2.0 * *side as f64;
                 let taps: Vec<f64> = (0..4 * side).map(|i| kernel(i as f64 + 0.5 - width, width)).collect();
@@ -90,11 +90,11 @@ impl Oversampler {
                 let width = 2 * *side as i64;
                 (1 - width..width).map(|t| half_band(t, 2 * side)).collect()
             };
-            Down { past: Past::new(taps.len() - 1), taps }
+            Down { history: History::new(taps.len() - 1), taps }
         };
         let ups: Box<[Up]> = SIDES[..stages].iter().map(up).collect();
         let downs: Box<[Down]> = SIDES[..stages].iter().enumerate().map(down).collect();
-        // Twice the delay, in samples of the highest rate; a half-band filter's middle is 2 side - 1 back.
+        // Twice the delay, in samples of the highest rate; the centre of a half-band filter is 2 side - 1 samples late.
         let twice: usize = (0..stages)
             .map(|stage| {
                 let scale = 1 << (stages - 1 - stage);
@@ -109,32 +109,32 @@ impl Oversampler {
         Self {
             ups,
             downs,
-            pad: Past::new(pad),
+            pad: History::new(pad),
             delay: (at_top + pad) / top,
             work: [room(), room()],
             vectors: Vectors::detect(),
         }
     }
 
-    /// Frames of delay, of the work's half sample too.
+    /// Delay in frames, including the half sample of the processing.
     pub fn delay(&self) -> usize {
         self.delay
     }
 
-    /// How many times the sample rate.
+    /// The oversampling factor.
     pub fn factor(&self) -> usize {
         1 << self.ups.len()
     }
 
-    /// `[audio]` Takes up to 64 samples up, lets `work` change them, and brings them down again in place.
+    /// `[audio]` Upsamples up to 64 samples, calls `work` to process them, and downsamples them, in place.
     pub fn process(&mut self, samples: &mut [f64], work: impl FnOnce(&mut [f64])) {
         let Self { ups, downs, pad, work: [from, to], vectors, .. } = self;
         let mut count = samples.len().min(FRAMES);
         let frames = count;
         from[..count].copy_from_slice(&samples[..count]);
-        for Up { taps, past } in ups.iter_mut() {
+        for Up { taps, history } in ups.iter_mut() {
             let middle = taps.len() / 2 - 1;
-            let known = past.with(&from[..count]);
+            let known = history.append(&from[..count]);
             let out = &mut to[..2 * count];
             vectors.run(
                 #[inline(always)]
@@ -144,20 +144,20 @@ impl Oversampler {
                     }
                 },
             );
-            past.pass(count);
+            history.advance(count);
             std::mem::swap(from, to);
             count *= 2;
         }
         let held = pad.held;
-        to[..count].copy_from_slice(&pad.with(&from[..count])[..count]);
+        to[..count].copy_from_slice(&pad.append(&from[..count])[..count]);
         if held > 0 {
-            pad.pass(count);
+            pad.advance(count);
         }
         work(&mut to[..count]);
         std::mem::swap(from, to);
-        for Down { taps, past } in downs.iter_mut().rev() {
+        for Down { taps, history } in downs.iter_mut().rev() {
             count /= 2;
-            let known = past.with(&from[..2 * count]);
+            let known = history.append(&from[..2 * count]);
             let out = &mut to[..count];
             vectors.run(
                 #[inline(always)]
@@ -167,33 +167,34 @@ impl Oversampler {
                     }
                 },
             );
-            past.pass(2 * count);
+            history.advance(2 * count);
             std::mem::swap(from, to);
         }
         samples[..frames].copy_from_slice(&from[..frames]);
     }
 
-    /// `[audio]` Forgets the past.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
-        let ups = self.ups.iter_mut().map(|up| &mut up.past);
-        let downs = self.downs.iter_mut().map(|down| &mut down.past);
-        ups.chain(downs).chain([&mut self.pad]).for_each(|past| past.samples.fill(0.0));
+        let ups = self.ups.iter_mut().map(|up| &mut up.history);
+        let downs = self.downs.iter_mut().map(|down| &mut down.history);
+        ups.chain(downs).chain([&mut self.pad]).for_each(|history| history.samples.fill(0.0));
     }
 
-    /// `[audio]` Takes over the past of another of the same factor.
+    /// `[audio]` Adopts the state of another one of the same factor.
     pub fn adopt(&mut self, old: &Self) {
         if self.ups.len() != old.ups.len() {
             return;
         }
-        let copy =
-            |past: &mut Past, old: &Past| past.samples[..past.held].copy_from_slice(&old.samples[..old.held]);
-        self.ups.iter_mut().zip(&old.ups).for_each(|(up, old)| copy(&mut up.past, &old.past));
-        self.downs.iter_mut().zip(&old.downs).for_each(|(down, old)| copy(&mut down.past, &old.past));
+        let copy = |history: &mut History, old: &History| {
+            history.samples[..history.held].copy_from_slice(&old.samples[..old.held])
+        };
+        self.ups.iter_mut().zip(&old.ups).for_each(|(up, old)| copy(&mut up.history, &old.history));
+        self.downs.iter_mut().zip(&old.downs).for_each(|(down, old)| copy(&mut down.history, &old.history));
         copy(&mut self.pad, &old.pad);
     }
 }
 
-/// Sums side by side: the compiler keeps them in vectors.
+/// Dot product with parallel sums, which the compiler keeps in vectors.
 #[inline(always)]
 fn dot(window: &[f64], taps: &[f64]) -> f64 {
     let mut sums = [0.0; LANES];
@@ -207,7 +208,7 @@ fn dot(window: &[f64], taps: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// A half-band low-pass at whole `t`: every second tap is nought but the middle, so that the sum over the others is 1/2.
+/// A half-band low-pass at integer `t`: every second tap except the centre is 0; the sum of the others is 1/2.
 fn half_band(t: i64, width: usize) -> f64 {
     match t {
         0 => 0.5,
@@ -220,7 +221,7 @@ fn half_band(t: i64, width: usize) -> f64 {
     }
 }
 
-/// A windowed sinc with its corner at a quarter of the rate.
+/// A windowed sinc with its cutoff at a quarter of the rate.
 fn kernel(t: f64, width: f64) -> f64 {
     lowpass(t, 0.5, width, BETA)
 }
@@ -230,7 +231,7 @@ mod tests {
     use super::*;
     use std::f64::consts::{PI, TAU};
 
-    /// Level in dB of a sine of `turns` (a share of the rate) after it went up, through `work`, and down.
+    /// Level in dB of a sine of frequency `turns` (a share of the rate) after up- and downsampling.
     fn level(factor: usize, half: bool, turns: f64) -> f64 {
         let mut oversampler = Oversampler::new(factor, half);
         let mut out = Vec::new();
@@ -266,7 +267,7 @@ mod tests {
             for turns in [0.00125, 0.1, 0.3, 0.4, 4_354.0 / 9_600.0] {
                 let flat = level(factor, false, turns);
                 assert!(flat.abs() < 0.002, "factor {factor}, {turns} of the rate: {flat:.5} dB");
-                // Two neighbours' mean droops by itself.
+                // The mean of two samples has a droop of its own.
                 let droop = 20.0 * (PI * turns / factor as f64).cos().log10();
                 let half = level(factor, true, turns) - droop;
                 assert!(half.abs() < 0.02, "factor {factor}, half, {turns} of the rate: {half:.5} dB");
@@ -301,7 +302,7 @@ mod tests {
                 let image = (image as f64 - turns) / rate;
                 assert!(amplitude(image) < -115.0, "factor {factor}: {:.1} dB", amplitude(image));
             }
-            // What comes to lie just above the base rate's half must not come down into the band.
+            // A tone just above half the base rate must not alias into the band.
             let mut out = Vec::new();
             let alias = (1.0 - turns) / rate;
             let mut n = 0;

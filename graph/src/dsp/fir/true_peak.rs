@@ -1,42 +1,42 @@
-//! Peaks between the samples: an eightfold interpolator that only listens.
+//! True-peak detection: 8-fold interpolation between samples.
 //!
-//! Two steps: a long filter finds the points half way between samples, where all the difficulty lies (what
-//! comes near to Nyquist rings for long); short filters find three more points between each of those. The
-//! detector decides what a true-peak limiter is worth: the 48 taps of ITU-R BS.1770-5, Annex 2, under-read hot
-//! noise by more than a dB.
+//! Two steps: a long filter computes the points half way between samples, which is the difficult step, because signals
+//! near the Nyquist frequency need long filters; short filters compute three more points between each of those. The
+//! accuracy of a true-peak limiter depends on its detector: the 48 taps of ITU-R BS.1770-5, Annex 2, under-read loud
+//! noise by more than 1 dB.
 
 use crate::dsp::simd::Vectors;
 use crate::dsp::window::sinc;
 
-/// Taps on each side of the point half way between two samples, at most.
+/// Taps on each side of the half-way point.
 const HALF_SIDE: usize = 128;
-/// The same where little delay counts more.
+/// The same for low latency.
 const SHORT_SIDE: usize = 16;
-/// Shape of their Kaiser window: low, so that the filter stays open up to Nyquist.
+/// Shape of their Kaiser window: low, so that the filter passes frequencies close to the Nyquist frequency.
 const HALF_BETA: f64 = 2.0;
 /// Taps of the filters at twice the rate.
 const FINE: usize = 16;
 /// Shape of their Kaiser window.
 const FINE_BETA: f64 = 8.0;
 
-/// Sums that are added up at once.
+/// Sums that are computed in parallel.
 const SIDE_BY_SIDE: usize = 8;
 
-/// How well peaks between the samples are found.
+/// Accuracy of the peak detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detection {
-    /// Eight points a sample by long filters: within 0.1 dB of what a 32-fold meter finds.
+    /// Eight points per sample with long filters: within 0.1 dB of a 32-fold meter.
     Eight,
-    /// Four points, by the same filters: up to 0.7 dB low at Nyquist.
+    /// Four points per sample with the same filters: under-reads by up to 0.7 dB near the Nyquist frequency.
     Four,
-    /// Eight points by short filters: up to 0.7 dB low for hot noise.
+    /// Eight points per sample with short filters: under-reads loud noise by up to 0.7 dB.
     Fast,
-    /// The samples alone.
+    /// Sample peak.
     Samples,
 }
 
 impl Detection {
-    /// Frames from a sample to the peak that is told for it.
+    /// Delay in frames from a sample to its peak.
     pub const fn delay(self) -> usize {
         match self {
             Self::Eight | Self::Four => HALF_SIDE + FINE / 4,
@@ -46,15 +46,15 @@ impl Detection {
     }
 }
 
-/// The filters; the same for every channel and sample rate.
+/// The interpolation filters; the same for every channel and sample rate.
 #[derive(Clone, Debug)]
 pub struct Interpolator {
     detection: Detection,
-    /// How many taps of `half` count.
+    /// Number of taps of `half` in use.
     side: usize,
-    /// One side of the symmetric half-way filter, the nearest tap first.
+    /// One side of the symmetric half-way filter, the centre tap first.
     half: Box<[f64; HALF_SIDE]>,
-    /// A quarter, two and three quarters of the way between two points at twice the rate.
+    /// Filters for 1/4, 2/4 and 3/4 of the way between two points at twice the rate.
     fine: [[f64; FINE]; 3],
     vectors: Vectors,
 }
@@ -66,7 +66,7 @@ pub struct History {
     points: Ring<FINE, { 2 * FINE }>,
 }
 
-/// The last `N` values; each is written twice, so that they always lie in one piece.
+/// The last `N` values; each is stored twice, so that they are always contiguous.
 #[derive(Clone, Debug)]
 struct Ring<const N: usize, const TWICE: usize> {
     values: [f64; TWICE],
@@ -76,7 +76,7 @@ struct Ring<const N: usize, const TWICE: usize> {
 impl<const N: usize, const TWICE: usize> Ring<N, TWICE> {
     const SILENT: Self = Self { values: [0.0; TWICE], at: 0 };
 
-    /// Takes a value and gives the last `N`, the newest at the end.
+    /// Adds a value and returns the last `N`, oldest first.
     #[inline(always)]
     fn push(&mut self, value: f64) -> &[f64] {
         self.values[self.at] = value;
@@ -93,7 +93,7 @@ impl Default for History {
 }
 
 impl Interpolator {
-    /// `[control]` Windowed sincs, each with a gain of exactly 1 at 0 Hz.
+    /// `[control]` Computes the filters: windowed sincs, each with a gain of exactly 1 at 0 Hz.
     pub fn new(detection: Detection) -> Self {
         let side = if detection == Detection::Fast { SHORT_SIDE } else { HALF_SIDE };
         let mut half = Box::new([0.0; HALF_SIDE]);
@@ -112,9 +112,9 @@ impl Interpolator {
         Self { detection, side, half, fine, vectors: Vectors::detect() }
     }
 
-    /// `[audio]` Takes samples, and raises each of `peaks` to the highest magnitude from the sample
-    /// [`Detection::delay`] frames before up to the next.
-    pub fn listen(&self, history: &mut History, samples: &[f64], peaks: &mut [f64]) {
+    /// `[audio]` Adds samples, and raises each of `peaks` to the highest magnitude between the sample
+    /// [`Detection::delay`] frames before and the next one. Linear.
+    pub fn detect(&self, history: &mut History, samples: &[f64], peaks: &mut [f64]) {
         if self.detection == Detection::Samples {
             samples.iter().zip(peaks).for_each(|(sample, peak)| *peak = peak.max(sample.abs()));
             return;
@@ -134,7 +134,7 @@ impl Interpolator {
     fn peak(&self, fine: &[[f64; FINE]], history: &mut History, sample: f64) -> f64 {
         let recent = history.samples.push(sample);
         let (before, after) = recent[2 * (HALF_SIDE - self.side)..].split_at(self.side);
-        // Sums side by side: the compiler keeps them in vectors.
+        // Parallel sums, which the compiler keeps in vectors.
         let mut sums = [0.0; SIDE_BY_SIDE];
         let pairs = before.rchunks_exact(SIDE_BY_SIDE).zip(after.chunks_exact(SIDE_BY_SIDE));
         for ((before, after), taps) in pairs.zip(self.half[..self.side].chunks_exact(SIDE_BY_SIDE)) {
@@ -149,8 +149,8 @@ impl Interpolator {
     }
 }
 
-/// Takes a point at twice the rate; gives the highest magnitude from the one before the middle of the
-/// last `FINE` up to the next, at the points that `fine` finds.
+/// Adds a point at twice the rate; returns the highest magnitude between the two middle ones of the last `FINE` points,
+/// at the points interpolated by `fine`.
 #[inline(always)]
 fn between(fine: &[[f64; FINE]], points: &mut Ring<FINE, { 2 * FINE }>, point: f64) -> f64 {
     let recent = points.push(point);
@@ -172,25 +172,25 @@ mod tests {
     use super::*;
     use std::f64::consts::PI;
 
-    fn listen(samples: &[f64]) -> Vec<f64> {
+    fn peaks_of(samples: &[f64]) -> Vec<f64> {
         let mut peaks = vec![0.0; samples.len()];
-        Interpolator::new(Detection::Eight).listen(&mut History::default(), samples, &mut peaks);
+        Interpolator::new(Detection::Eight).detect(&mut History::default(), samples, &mut peaks);
         peaks
     }
 
     #[test]
     fn a_quarter_rate_sine_between_its_samples_reads_full_scale() {
         let samples: Vec<f64> = (0..2_000).map(|n| (PI / 2.0 * f64::from(n) + PI / 4.0).sin()).collect();
-        let peak = listen(&samples)[500..].iter().fold(0.0_f64, |peak, x| peak.max(*x));
+        let peak = peaks_of(&samples)[500..].iter().fold(0.0_f64, |peak, x| peak.max(*x));
         let db = 20.0 * peak.log10();
         assert!(db.abs() < 0.02, "{db:.3} dBTP, not 0");
     }
 
     #[test]
-    fn the_peak_is_told_with_the_declared_delay() {
+    fn the_peak_has_the_declared_delay() {
         let mut samples = vec![0.0; 400];
         samples[0] = 1.0;
-        let seen = listen(&samples);
+        let seen = peaks_of(&samples);
         let highest = (0..400).max_by(|a, b| seen[*a].total_cmp(&seen[*b])).unwrap();
         assert_eq!((highest, seen[highest]), (Detection::Eight.delay(), 1.0));
     }
@@ -201,8 +201,8 @@ mod tests {
         for vectors in Vectors::all() {
             let mut peaks = vec![0.0; samples.len()];
             let interpolator = Interpolator { vectors, ..Interpolator::new(Detection::Eight) };
-            interpolator.listen(&mut History::default(), &samples, &mut peaks);
-            assert_eq!(peaks, listen(&samples), "{vectors:?}");
+            interpolator.detect(&mut History::default(), &samples, &mut peaks);
+            assert_eq!(peaks, peaks_of(&samples), "{vectors:?}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Autoregressive models of sound: what comes next as a weighted sum of what came before.
+//! Autoregressive models: a sample is predicted as a weighted sum of the samples before it.
 //!
-//! A model has the coefficients a[0] = 1, a[1] ... a[order]; what it cannot tell of a signal x is the residual
-//! e[n] = a[0] x[n] + a[1] x[n-1] + ... A sample that is no part of the sound stands out of it, and samples that are
-//! missing are best put where the residual is smallest.
+//! A model has the coefficients a[0] = 1, a[1] ... a[order]; the residual (prediction error) of a signal x is e[n] =
+//! a[0] x[n] + a[1] x[n-1] + ... A sample that does not belong to the sound has a large residual; missing samples are
+//! interpolated so that the residual is smallest.
 //!
 //! Sources: J. P. Burg, *Maximum Entropy Spectral Analysis* (1975), by the recursion of S. M. Kay, *Modern Spectral Estimation*
 //! (1988), section 7.6; A. J. E. M. Janssen, R. N. J. Veldhuis, L. B. Vries, *Adaptive Interpolation of Discrete-Time Signals
@@ -11,12 +11,12 @@
 use crate::dsp::simd::Vectors;
 use std::f64::consts::PI;
 
-/// Sums are made in as many lanes: enough that none waits for the one before it.
+/// Lanes of parallel sums: enough that none waits for the previous operation.
 const LANES: usize = 16;
-/// Below this share of the signal's energy nothing more is predicted: 100 dB.
+/// The recursion stops below this share of the signal's energy: 100 dB.
 const LEAST: f64 = 1e-10;
 
-/// A model in the making, an order at a time.
+/// A model by Burg's method, computed order by order.
 #[derive(Clone, Debug)]
 pub struct Burg {
     forward: Box<[f64]>,
@@ -28,7 +28,7 @@ pub struct Burg {
 }
 
 impl Burg {
-    /// `[control]` Models of `order` for windows of `frames`.
+    /// `[control]` Models of order `order` for windows of `frames`.
     pub fn new(order: usize, frames: usize) -> Self {
         let zeros = |count| vec![0.0; count].into_boxed_slice();
         let mut burg = Self {
@@ -48,7 +48,7 @@ impl Burg {
         self.coeffs.len() - 1
     }
 
-    /// `[audio]` Begins with `window`.
+    /// `[audio]` Starts a model of `window`.
     pub fn start(&mut self, window: &[f64]) {
         self.forward.copy_from_slice(window);
         self.backward.copy_from_slice(window);
@@ -58,7 +58,7 @@ impl Burg {
         self.energy = 2.0 * dot(window, window);
     }
 
-    /// `[audio]` Works on up to `order`.
+    /// `[audio]` Continues up to order `order`.
     pub fn advance(&mut self, order: usize) {
         let vectors = self.vectors;
         vectors.run(
@@ -73,7 +73,7 @@ impl Burg {
             self.done += 1;
             let order = self.done;
             let forward = &mut self.forward[order..];
-            // The backward residual of the order before, one sample earlier: it moves down by one each order.
+            // The backward residual of the previous order, one sample earlier: it moves down by one each order.
             let backward = &mut self.backward[..forward.len()];
             let energy = dot(forward, forward) + dot(backward, backward);
             if energy <= LEAST * self.energy {
@@ -93,7 +93,7 @@ impl Burg {
         &self.coeffs
     }
 
-    /// `[audio]` Forgets all.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
         self.forward.fill(0.0);
         self.backward.fill(0.0);
@@ -102,7 +102,7 @@ impl Burg {
         (self.done, self.energy) = (self.order(), 0.0);
     }
 
-    /// `[audio]` Takes over another's work, of the same size.
+    /// `[audio]` Adopts the state of another one of the same size.
     pub fn adopt(&mut self, old: &Self) {
         self.forward.copy_from_slice(&old.forward);
         self.backward.copy_from_slice(&old.backward);
@@ -111,8 +111,8 @@ impl Burg {
     }
 }
 
-/// A model of high order in the making: by the autocorrelation of a tapered window and Levinson's recursion, which is much
-/// less work than Burg's where the order is high.
+/// A model of high order, from the autocorrelation of a tapered window by Levinson's recursion, which costs much less
+/// than Burg's method at high orders.
 #[derive(Clone, Debug)]
 pub struct Levinson {
     taper: Box<[f64]>,
@@ -126,7 +126,7 @@ pub struct Levinson {
 }
 
 impl Levinson {
-    /// `[control]` Models of `order` for windows of `frames`.
+    /// `[control]` Models of order `order` for windows of `frames`.
     pub fn new(order: usize, frames: usize) -> Self {
         let zeros = |count| vec![0.0; count].into_boxed_slice();
         let hann = |at| (PI * (at as f64 + 0.5) / frames as f64).sin().powi(2);
@@ -144,19 +144,19 @@ impl Levinson {
         model
     }
 
-    /// Its order.
+    /// The order.
     pub fn order(&self) -> usize {
         self.coeffs.len() - 1
     }
 
-    /// `[audio]` Begins with `window`.
+    /// `[audio]` Starts a model of `window`.
     pub fn start(&mut self, window: &[f64]) {
         let samples = window.iter().zip(&self.taper);
         self.tapered.iter_mut().zip(samples).for_each(|(place, (sample, taper))| *place = sample * taper);
         self.done = 0;
     }
 
-    /// `[audio]` Part `part` of `parts` of the autocorrelation.
+    /// `[audio]` Computes part `part` of `parts` of the autocorrelation.
     pub fn correlate(&mut self, (part, parts): (usize, usize)) {
         let (order, count) = (self.order(), self.lags.len());
         let Self { tapered, lags, vectors, .. } = self;
@@ -170,7 +170,7 @@ impl Levinson {
         );
     }
 
-    /// `[audio]` Works on up to `order`, once the autocorrelation is there.
+    /// `[audio]` Continues up to order `order`, after the autocorrelation.
     pub fn advance(&mut self, order: usize) {
         let vectors = self.vectors;
         vectors.run(
@@ -202,7 +202,7 @@ impl Levinson {
         &self.coeffs
     }
 
-    /// `[audio]` Takes over another's work, of the same size.
+    /// `[audio]` Adopts the state of another one of the same size.
     pub fn adopt(&mut self, old: &Self) {
         self.tapered.copy_from_slice(&old.tapered);
         self.lags.copy_from_slice(&old.lags);
@@ -211,7 +211,7 @@ impl Levinson {
     }
 }
 
-/// Makes a model of the next higher order.
+/// Extends a model to the next order.
 #[inline(always)]
 fn extend(coeffs: &mut [f64], reflection: f64) {
     let order = coeffs.len() - 1;
@@ -222,7 +222,7 @@ fn extend(coeffs: &mut [f64], reflection: f64) {
     }
 }
 
-/// `[audio]` Residual of `samples` from `from` on, predicted from the samples before each: as many as fit in `out`.
+/// `[audio]` Residual of `samples` from index `from` on, predicted from the samples before; fills `out`.
 pub fn residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut [f64]) {
     out.fill(0.0);
     for (back, coeff) in coeffs.iter().enumerate() {
@@ -231,7 +231,7 @@ pub fn residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut [f64]) {
     }
 }
 
-/// `[audio]` The same, predicted from the samples after each.
+/// `[audio]` The same, predicted from the samples after.
 pub fn backward_residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut [f64]) {
     out.fill(0.0);
     for (ahead, coeff) in coeffs.iter().enumerate() {
@@ -240,24 +240,24 @@ pub fn backward_residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut
     }
 }
 
-/// Puts missing samples where the residual of a model is smallest. Holds room for its work, and nothing from one call to
-/// the next.
+/// Interpolates missing samples so that the residual of a model is smallest. It holds scratch memory only, and no
+/// state between calls.
 #[derive(Clone, Debug)]
 pub struct Filler {
-    /// Autocorrelation of the coefficients: how the missing samples depend on each other and on their neighbours.
+    /// Autocorrelation of the coefficients: the dependence of missing samples on each other and on their neighbours.
     bands: Box<[f64]>,
     /// The same from the highest lag to the first.
     mirrored: Box<[f64]>,
-    /// Upper triangle by rows, each from the diagonal on: only what is within the order of it can differ from 0.
+    /// Upper triangle by rows, each from the diagonal on: only entries within the order of it can differ from 0.
     matrix: Box<[f64]>,
     right: Box<[f64]>,
-    /// What stood where samples are missing.
+    /// The original values of the missing samples.
     was: Box<[f64]>,
     vectors: Vectors,
 }
 
 impl Filler {
-    /// `[control]` For models of `order` and up to `most` missing samples at once.
+    /// `[control]` For models of order `order`, and up to `most` missing samples at once.
     pub fn new(order: usize, most: usize) -> Self {
         let zeros = |count| vec![0.0; count].into_boxed_slice();
         Self {
@@ -270,12 +270,12 @@ impl Filler {
         }
     }
 
-    /// Most missing samples at once.
+    /// Largest number of missing samples at once.
     pub fn most(&self) -> usize {
         self.right.len()
     }
 
-    /// `[audio]` Takes the model that the next gaps are filled by.
+    /// `[audio]` Sets the model for the next gaps.
     pub fn model(&mut self, coeffs: &[f64]) {
         let Self { bands, vectors, .. } = self;
         vectors.run(
@@ -285,27 +285,27 @@ impl Filler {
         self.mirrored.iter_mut().zip(self.bands.iter().rev()).for_each(|(place, band)| *place = *band);
     }
 
-    /// `[audio]` Fills the samples at `missing`, in rising order, at least the order away from the ends. What cannot be
-    /// told is left as it was.
+    /// `[audio]` Interpolates the samples at the indices `missing`, in rising order, at least the order away from the
+    /// ends. If the equations have no solution, the samples are unchanged.
     pub fn fill(&mut self, samples: &mut [f64], missing: &[usize]) {
         for (was, place) in self.was.iter_mut().zip(missing) {
             *was = std::mem::take(&mut samples[*place]);
         }
         let vectors = self.vectors;
-        let is_told = vectors.run(
+        let is_solved = vectors.run(
             #[inline(always)]
             || {
-                self.equate(samples, missing);
+                self.build_equations(samples, missing);
                 self.solve(missing.len())
             },
         );
-        let values = if is_told { &self.right } else { &self.was };
+        let values = if is_solved { &self.right } else { &self.was };
         missing.iter().zip(values).for_each(|(place, value)| samples[*place] = *value);
     }
 
-    /// The equations: what is known on both sides pulls, what is missing is 0 there.
+    /// Builds the equations: the known samples on both sides give the right side; missing samples count as 0 there.
     #[inline(always)]
-    fn equate(&mut self, samples: &[f64], missing: &[usize]) {
+    fn build_equations(&mut self, samples: &[f64], missing: &[usize]) {
         let Self { bands, mirrored, matrix, right, .. } = self;
         let rows = matrix.chunks_exact_mut(bands.len()).zip(right);
         for ((at, place), (line, right)) in missing.iter().enumerate().zip(rows) {
@@ -317,7 +317,8 @@ impl Filler {
         }
     }
 
-    /// Cholesky's factors of the banded matrix, then forth and back. Whether it could be done.
+    /// Solves by Cholesky decomposition of the banded matrix, forward and backward. Returns whether there is a
+    /// solution.
     #[inline(always)]
     fn solve(&mut self, count: usize) -> bool {
         let width = self.bands.len();
@@ -327,7 +328,7 @@ impl Filler {
             let line = &mut line[..width.min(count - row)];
             let reach = line.len();
             let over = |back: usize| &above[(row - back) * width + back..(row - back + 1) * width];
-            // Four at a time where they reach over all of the line, so that it is read and written less.
+            // Four at a time where they span the whole line, to reduce memory access.
             let whole = (width - reach).min(row) / 4 * 4;
             for back in (1..=whole).step_by(4) {
                 let [a, b, c, d] = [0, 1, 2, 3].map(|more| &over(back + more)[..reach]);
@@ -344,7 +345,7 @@ impl Filler {
                 line.iter_mut().zip(above).for_each(|(entry, above)| *entry -= factor * above);
                 right[row] -= factor * right[row - back];
             }
-            // A NaN is not above anything.
+            // The comparison is false for NaN.
             let scale = if line[0] > 0.0 { 1.0 / line[0].sqrt() } else { return false };
             line.iter_mut().for_each(|entry| *entry *= scale);
             right[row] *= scale;
@@ -358,7 +359,7 @@ impl Filler {
     }
 }
 
-/// Sum of products, in lanes: of the shorter one's length.
+/// Dot product over the shorter length, with parallel sums.
 #[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let count = a.len().min(b.len());
@@ -417,12 +418,12 @@ mod tests {
         burg.start(&sound);
         burg.advance(24);
         let missing: Vec<usize> = (400..420).chain([423, 430, 700]).collect();
-        let mut holed = sound.clone();
-        missing.iter().for_each(|place| holed[*place] = 7.0);
+        let mut damaged = sound.clone();
+        missing.iter().for_each(|place| damaged[*place] = 7.0);
         let mut filler = Filler::new(24, 32);
         filler.model(burg.coeffs());
-        filler.fill(&mut holed, &missing);
-        let off = holed.iter().zip(&sound).fold(0.0_f64, |off, (a, b)| off.max((a - b).abs()));
+        filler.fill(&mut damaged, &missing);
+        let off = damaged.iter().zip(&sound).fold(0.0_f64, |off, (a, b)| off.max((a - b).abs()));
         assert!(off < 2e-2, "off by {off}");
     }
 
@@ -439,7 +440,7 @@ mod tests {
                 filler.model(burg.coeffs());
                 filler.fill(&mut filled, &missing);
                 for place in missing {
-                    // Its derivative by the sample that was put there.
+                    // The derivative of the residual's energy by the interpolated sample.
                     let both = |lag: usize| filler.bands[lag] * (filled[place - lag] + filled[place + lag]);
                     let slope = filler.bands[0] * filled[place] + (1..=order).map(both).sum::<f64>();
                     assert!(slope.abs() < 1e-9 * filler.bands[0], "order {order}, {place}: {slope:e}");

@@ -1,28 +1,28 @@
-//! Finds the level at which a programme was clipped: tops that are flat, and meet the sound around them at a corner.
+//! Detection of the clipping level: flat tops that meet their neighbours at a corner.
 //!
-//! The round top of a low tone is flat over some samples too, but meets its flanks smoothly: within a tolerance t a parabola falls
-//! by no more than 8 t over the next two samples. A level is believed when several tops in a row stood at it and nothing
-//! beyond, and no longer when something is. So it is found anew after a change of gain.
+//! The round top of a low tone is flat over some samples too, but without a corner: within a tolerance t, a parabola
+//! falls by no more than 8 t over the next two samples. A level is accepted after several consecutive tops at it and
+//! nothing beyond, and discarded as soon as a sample exceeds it. So it is detected again after a change of gain.
 
-/// How far samples of one top may be apart: a share of the level, and the steps of 16 bits on top of it.
+/// Tolerance between the samples of one top: a share of the level, plus a few steps of 16 bits.
 const TOLERANCE: [f64; 2] = [1e-4, 4e-5];
-/// The same where the level was given, by a hand and in dB.
+/// The same for a level set by the user, in dB.
 const GIVEN: f64 = 3e-3;
-/// Least fall over two samples beside a top, in tolerances.
+/// Smallest fall over two samples beside a top, in tolerances.
 const CORNER: f64 = 12.0;
-/// Samples in the shortest top, and how many tops make a level.
+/// Samples of the shortest top; and number of tops that make a level.
 const SHORTEST: usize = 3;
 const TOPS: u32 = 3;
-/// Lower than -60 dBFS nothing is clipped.
+/// Lowest clipping level: -60 dBFS.
 const LOWEST: f64 = 1e-3;
-/// Samples around what is searched that must be in the window.
+/// Samples that the window must have before and after the searched ones.
 pub const MARGIN: usize = 2;
 
 fn tolerance(level: f64) -> f64 {
     TOLERANCE[0] * level + TOLERANCE[1]
 }
 
-/// The level at which one polarity is clipped.
+/// The clipping level of one polarity.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Ceiling {
     level: Option<f64>,
@@ -31,7 +31,7 @@ struct Ceiling {
 }
 
 impl Ceiling {
-    fn hear(&mut self, value: f64) {
+    fn reject_if_exceeded(&mut self, value: f64) {
         let is_beyond = |level: f64| value > level + 2.0 * tolerance(level);
         if self.level.is_some_and(is_beyond) {
             self.level = None;
@@ -41,7 +41,7 @@ impl Ceiling {
         }
     }
 
-    fn top(&mut self, value: f64) {
+    fn add_top(&mut self, value: f64) {
         if self.tops > 0 && (value - self.candidate).abs() <= tolerance(value) {
             self.tops += 1;
         } else {
@@ -53,22 +53,22 @@ impl Ceiling {
     }
 }
 
-/// The levels of both polarities of one channel.
+/// The clipping levels of both polarities of one channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Flats {
-    /// Above 0 and below.
+    /// Positive and negative polarity.
     ceilings: [Ceiling; 2],
 }
 
 impl Flats {
-    /// `[audio]` Hears the samples of `window` from `from` to `to`, which have [`MARGIN`] others on both sides.
+    /// `[audio]` Analyses the samples `from..to` of `window`, which has [`MARGIN`] more samples on both sides.
     pub fn listen(&mut self, window: &[f64], from: usize, to: usize) {
         let mut at = from;
         while at < to {
             let sign = 1.0_f64.copysign(window[at]);
             let value = sign * window[at];
             let ceiling = &mut self.ceilings[usize::from(sign < 0.0)];
-            ceiling.hear(value);
+            ceiling.reject_if_exceeded(value);
             let near = tolerance(value);
             let is_flat = |sample: &&f64| (sign * **sample - value).abs() <= near;
             let count = window[at..].iter().take_while(is_flat).count();
@@ -76,13 +76,13 @@ impl Flats {
             let falls = |place: usize| value - sign * window[place] > CORNER * near;
             let is_top = value >= LOWEST && count >= SHORTEST && end + 1 < window.len();
             if is_top && falls(at - 2) && falls(end + 1) {
-                ceiling.top(value);
+                ceiling.add_top(value);
             }
             at = end;
         }
     }
 
-    /// The level at which samples of the sign of `sample` are clipped, where it is known.
+    /// The clipping level for the sign of `sample`, if it is known.
     pub fn level(&self, sample: f64) -> Option<f64> {
         self.ceilings[usize::from(sample < 0.0)].level
     }
@@ -92,7 +92,7 @@ impl Flats {
         self.ceilings.iter().filter_map(|ceiling| ceiling.level).reduce(f64::max)
     }
 
-    /// Whether `sample` is clipped: at the level that was found, or at `given`.
+    /// Whether `sample` is clipped: at the detected level, or at `given`.
     pub fn is_clipped(&self, sample: f64, given: Option<f64>) -> bool {
         let near = |level: f64, tolerance: f64| (sample.abs() - level).abs() <= tolerance;
         match given {

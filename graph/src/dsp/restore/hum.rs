@@ -1,51 +1,54 @@
-//! Hum: tones at a mains frequency and its multiples, followed and told from programme.
+//! Hum removal: harmonics of a mains frequency are tracked, and distinguished from programme.
 //!
-//! Each harmonic has a phasor a channel: what all harmonics together leave, turned back by the harmonic's own angle and
-//! averaged (adaptive noise cancelling with a synthesised reference). How the phasors turn tells how far the frequency is
-//! off; a loop of the second order follows it, so that a steady drift leaves no error. A harmonic is hum if its phasor has
-//! been what it is for seconds: the notes of a bass do not stay. Under programme it is one if the mains are heard (see
-//! `dsp/mains.rs`) and its phase has a mean at their frequency. From then on its own mean is known, and what is taken away
-//! is never far from that mean: louder programme at the same place is left. A phasor is trusted as far as it has lately been
-//! near its mean; the others steer nothing. All means lean together, each by the harmonic's multiple of one angle, with what
-//! the loop has not followed yet.
+//! Each harmonic has a phasor per channel: the signal minus the estimate of all harmonics, demodulated at the
+//! harmonic's frequency and averaged (adaptive noise cancelling with a synthesised reference). The rotation of the
+//! phasors gives the frequency error; a second-order loop tracks the frequency, so that a steady drift leaves no
+//! error. A harmonic counts as hum if its phasor has been constant for seconds: bass notes are not. Under programme
+//! it counts as hum if the mains frequency is detected (see `mains.rs`) and its phasor has a mean at that frequency.
+//! From then on the mean is known, and what is subtracted stays close to it: louder programme at the same frequency
+//! is kept. The confidence in a phasor depends on its recent distance from its mean; phasors without confidence do
+//! not steer the loop. All means are rotated by the common phase error that the loop has not corrected yet, each by
+//! the multiple of its harmonic.
 //!
 //! Sources: B. Widrow et al., *Adaptive Noise Cancelling: Principles and Applications*, Proc. IEEE 63 (1975), section VIII;
 //! F. M. Gardner, *Phaselock Techniques* (2005), chapter 2, for the loop.
 
 use crate::dsp::restore::harmonic::{
-    APART, AVERAGE, LEAST, LONG, STEADY, STEPS, Seen, Tone, Votes, add, between, size, turned,
+    APART, AVERAGE, FrequencyError, Harmonic, LEAST, LONG, Observation, STEADY, STEPS, add, between, size,
+    turned,
 };
-use crate::dsp::restore::mains::{HEARD, Mains};
+use crate::dsp::restore::mains::{HARMONICS, Mains};
 use std::f64::consts::TAU;
 
-/// Half width of a phasor's average, in Hz.
+/// Half bandwidth of a phasor's average, in Hz.
 const WIDTH: f64 = 1.8;
-/// Most that the mains are off, in Hz.
+/// Largest deviation of the mains frequency from nominal, in Hz.
 const RANGE: f64 = 0.6;
-/// Where the loop is farther off than this, it may be stopped by the range, at something else.
+/// Beyond this deviation, in Hz, the loop may be stopped by the range, at another tone.
 const INSIDE: f64 = 0.58;
 /// Steps over which the mean phasor of hum is averaged.
 const MEAN: f64 = 80.0;
 /// Natural frequency of the loop, in rad/s; it is critically damped.
 const LOOP: f64 = 4.5;
-/// Hum has this many steady ones among its first harmonics, and as long as it lasts not fewer than that.
+/// Number of harmonics among the first ones that must be hum: to detect hum, and to keep it detected.
 const FIRST: usize = 8;
 const ENOUGH: [usize; 2] = [3, 2];
-/// Steps until it is believed that hum is there, or gone.
-const PATIENCE: [u32; 2] = [30, 40];
-/// Least trust with which the mean follows.
-const WARY: f64 = 0.1;
-/// Share of the way on which the lean follows in a step.
-const LEAN: f64 = 0.7;
-/// How fast the frequency goes to the one that is heard where no phasor is trusted, in 1/s.
+/// Steps to confirm that hum has begun, or ended.
+const CONFIRM_STEPS: [u32; 2] = [30, 40];
+/// Smallest confidence for updates of the mean.
+const LEAST_CONFIDENCE: f64 = 0.1;
+/// Share of the phase error that is corrected in a step.
+const PHASE_SHARE: f64 = 0.7;
+/// Rate at which the frequency moves to the detected mains frequency if no phasor has confidence, in 1/s.
 const STEER: f64 = 1.0;
-/// Most that is taken away beside the mean, as a share of it, and as a share of what is there.
+/// Largest deviation from the mean that is subtracted, as a share of the mean; and the largest subtraction, as a share
+/// of the phasor.
 const BESIDE: f64 = 0.5;
 const MOST: f64 = 1.5;
-/// Share of its way that a gate goes in a step, and where it is as good as shut.
+/// Share of the remaining way that a gate moves in a step; and the value below which it counts as closed.
 const FADE: f64 = 0.1;
 const SHUT: f64 = 1e-3;
-/// Harmonics that are summed side by side.
+/// Harmonics that are summed in parallel.
 const LANES: usize = 4;
 
 /// The hum of all channels at multiples of one frequency.
@@ -53,44 +56,53 @@ const LANES: usize = 4;
 pub struct Hum {
     rate: f64,
     nominal: f64,
-    /// Frames by which its first step comes early.
+    /// Frames by which its first step is early.
     ahead: u32,
-    now: Now,
-    /// Of each harmonic, padded to whole lanes: its turn in a frame, and so far.
+    now: LoopState,
+    /// Of each harmonic, padded to whole lanes: rotation per frame, and current angle, as cosine and sine.
     turns: [Box<[f64]>; 2],
     angles: [Box<[f64]>; 2],
-    tones: Box<[Tone]>,
+    harmonics: Box<[Harmonic]>,
     mains: Mains,
     channels: Box<[Phasors]>,
 }
 
-/// What is the same for all harmonics.
+/// State of the loop, common to all harmonics.
 #[derive(Clone, Copy, Debug)]
-struct Now {
+struct LoopState {
     freq: f64,
-    /// In Hz a second.
+    /// In Hz per second.
     drift: f64,
-    /// How far the first harmonic's mean is turned, in rad; that of the others as many times farther.
-    lean: f64,
+    /// Phase of the first harmonic's mean in rad; that of harmonic n is n times as large.
+    phase: f64,
     /// Frames since the last step.
     frames: u32,
-    /// Steps for which it has looked as if it were the other way.
-    doubt: u32,
+    /// Steps for which detection has contradicted `is_on`.
+    pending_steps: u32,
     is_on: bool,
-    /// Whether the mains are heard.
-    is_guided: bool,
-    /// Where the oldest phasors are.
+    /// Whether the mains frequency is detected.
+    has_mains: bool,
+    /// Index of the oldest phasors.
     oldest: usize,
 }
 
-impl Now {
+impl LoopState {
     fn new(freq: f64, frames: u32) -> Self {
-        Self { freq, drift: 0.0, lean: 0.0, frames, doubt: 0, is_on: false, is_guided: false, oldest: 0 }
+        Self {
+            freq,
+            drift: 0.0,
+            phase: 0.0,
+            frames,
+            pending_steps: 0,
+            is_on: false,
+            has_mains: false,
+            oldest: 0,
+        }
     }
 
-    /// Direction in which a harmonic leans.
-    fn leaning(&self, at: usize) -> [f64; 2] {
-        let (sin, cos) = (self.lean * (at + 1) as f64).sin_cos();
+    /// Rotation of the mean of a harmonic.
+    fn rotation(&self, at: usize) -> [f64; 2] {
+        let (sin, cos) = (self.phase * (at + 1) as f64).sin_cos();
         [cos, sin]
     }
 }
@@ -100,34 +112,35 @@ impl Now {
 struct Phasors {
     re: Box<[f64]>,
     im: Box<[f64]>,
-    /// What is taken away: a share of the phasor and something that stands still; and how both change in a frame.
+    /// What is subtracted: a share of the phasor, and a constant phasor; and their changes per frame.
     out: [Box<[f64]>; 3],
     slopes: [Box<[f64]>; 3],
-    rest: Box<[Memory]>,
+    states: Box<[PhasorState]>,
     /// Phasors of the last steps.
     past: Box<[[f64; 2]]>,
 }
 
-/// What is remembered of a phasor from step to step.
+/// State of a phasor between steps.
 #[derive(Clone, Copy, Debug, Default)]
-struct Memory {
-    /// The phasor without the delay of its average, at the last step.
-    prompt: [f64; 2],
-    /// Its mean, as long as it is hum, if nothing leaned; and the mean of its unit phasor.
+struct PhasorState {
+    /// The phasor at the last step, without the delay of the average.
+    undelayed: [f64; 2],
+    /// Its mean while it is hum, without the common phase; and the mean of its unit phasor.
     mean: [f64; 2],
     unit: [f64; 2],
-    /// Where what is taken away goes until the next step.
+    /// Target of `out` for the next step.
     goal: [f64; 3],
 }
 
-/// How much of what is left goes into a phasor in a frame.
+/// Gain of the phasor update per frame.
 fn pace(rate: f64) -> f64 {
     2.0 * TAU * WIDTH / rate
 }
 
 impl Hum {
-    /// `[control]` Hum of `count` harmonics of `nominal` Hz in `channels` channels, as far as they are well below half of `rate`.
-    /// `early` is the share of a step by which it looks earlier, so that several do not look at once.
+    /// `[control]` Hum with `count` harmonics of `nominal` Hz in `channels` channels, limited to well below half of
+    /// `rate`. `early` is the share of a step by which its steps are early, so that several instances do not work at
+    /// the same time.
     pub fn new(rate: f64, nominal: f64, count: usize, channels: usize, early: f64) -> Self {
         let count = count.min((0.45 * rate / nominal) as usize).max(1);
         let zeros = || vec![0.0; count.next_multiple_of(LANES)].into_boxed_slice();
@@ -136,17 +149,17 @@ impl Hum {
             im: zeros(),
             out: [zeros(), zeros(), zeros()],
             slopes: [zeros(), zeros(), zeros()],
-            rest: vec![Memory::default(); count].into_boxed_slice(),
+            states: vec![PhasorState::default(); count].into_boxed_slice(),
             past: vec![[0.0; 2]; count * APART].into_boxed_slice(),
         };
         let mut hum = Self {
             rate,
             nominal,
             ahead: (early * rate / STEPS) as u32,
-            now: Now::new(nominal, 0),
+            now: LoopState::new(nominal, 0),
             turns: [zeros(), zeros()],
             angles: [zeros(), zeros()],
-            tones: vec![Tone::default(); count].into_boxed_slice(),
+            harmonics: vec![Harmonic::default(); count].into_boxed_slice(),
             mains: Mains::new((rate / STEPS).ceil() / rate, channels),
             channels: (0..channels).map(|_| phasors()).collect(),
         };
@@ -154,14 +167,14 @@ impl Hum {
         hum
     }
 
-    /// Whether there is hum.
+    /// Whether hum is detected.
     pub fn is_on(&self) -> bool {
         self.now.is_on
     }
 
-    /// Whether nothing is taken away, nor on the way of being so.
+    /// Whether nothing is subtracted, now or in the next step.
     pub fn is_silent(&self) -> bool {
-        let is_nought = |channel: &Phasors| channel.rest.iter().all(|rest| rest.goal == [0.0; 3]);
+        let is_nought = |channel: &Phasors| channel.states.iter().all(|state| state.goal == [0.0; 3]);
         !self.now.is_on && self.now.frames == 0 && self.channels.iter().all(is_nought)
     }
 
@@ -170,16 +183,16 @@ impl Hum {
         self.now.freq
     }
 
-    /// Its root mean square in the loudest channel.
+    /// Its RMS level in the loudest channel, linear.
     pub fn level(&self) -> f64 {
         let power = |channel: &Phasors| {
-            let tones = self.tones.iter().zip(&channel.rest).filter(|(tone, _)| tone.is_hum);
-            tones.map(|(_, rest)| 0.5 * size(rest.mean).powi(2)).sum()
+            let harmonics = self.harmonics.iter().zip(&channel.states).filter(|(tone, _)| tone.is_hum);
+            harmonics.map(|(_, state)| 0.5 * size(state.mean).powi(2)).sum()
         };
         self.channels.iter().map(power).fold(0.0, f64::max).sqrt()
     }
 
-    /// `[audio]` Hears the samples of a frame, and takes `depth` of the hum away from each.
+    /// `[audio]` Tracks the hum in the samples of a frame, and subtracts `depth` (0..1) of it from each.
     #[inline]
     pub fn tick<'a>(&mut self, samples: impl Iterator<Item = &'a mut f64>, depth: f64) {
         let [cos, sin] = &mut self.angles;
@@ -187,17 +200,17 @@ impl Hum {
         let pace = pace(self.rate);
         for (sample, Phasors { re, im, out, slopes, .. }) in samples.zip(&mut self.channels) {
             let [share, out_re, out_im] = &*out;
-            let (mut all, mut taken) = ([0.0; LANES], [0.0; LANES]);
+            let (mut all, mut removed) = ([0.0; LANES], [0.0; LANES]);
             for first in (0..cos.len()).step_by(LANES) {
                 for lane in 0..LANES {
                     let at = first + lane;
                     let tone = re[at] * cos[at] - im[at] * sin[at];
                     all[lane] += tone;
-                    taken[lane] += share[at] * tone + out_re[at] * cos[at] - out_im[at] * sin[at];
+                    removed[lane] += share[at] * tone + out_re[at] * cos[at] - out_im[at] * sin[at];
                 }
             }
             let left = pace * (*sample - all.iter().sum::<f64>());
-            *sample -= depth * taken.iter().sum::<f64>();
+            *sample -= depth * removed.iter().sum::<f64>();
             for ((re, im), (cos, sin)) in re.iter_mut().zip(im.iter_mut()).zip(cos.iter().zip(&*sin)) {
                 *re += left * cos;
                 *im -= left * sin;
@@ -216,106 +229,112 @@ impl Hum {
         }
     }
 
-    /// Looks at the phasors.
+    /// Evaluates the phasors.
     fn step(&mut self) {
-        let mut votes = Votes::default();
-        for at in 0..self.tones.len() {
-            let seen = self.look(at);
-            let fit = self.fit(at, seen.inverse());
+        let mut error = FrequencyError::default();
+        for at in 0..self.harmonics.len() {
+            let observed = self.observe(at);
+            let fit = self.fit(at, observed.inverse());
             let harmonic = (at + 1) as f64;
-            let (now, tone) = (&self.now, &mut self.tones[at]);
-            tone.average(&seen);
+            let (now, tone) = (&self.now, &mut self.harmonics[at]);
+            tone.average(&observed);
             let was_hum = tone.is_hum;
             let is_inside = (now.freq - self.nominal).abs() < INSIDE;
-            if tone.judge(&seen, harmonic, is_inside, now.is_guided.then_some(fit)) {
-                // The mean of unit phasors is about half of what hum is to the rest, or nearly all where that is little.
-                let (scale, leaning) = ((2.0 - fit) / tone.inverse, now.leaning(at));
-                tone.unrest = 1.0;
+            if tone.classify(&observed, harmonic, is_inside, now.has_mains.then_some(fit)) {
+                // The mean of unit phasors is about half the ratio of hum to the rest, or nearly 1 if there is little
+                // else.
+                let (scale, rotation) = ((2.0 - fit) / tone.inverse, now.rotation(at));
+                tone.deviation = 1.0;
                 for channel in &mut self.channels {
-                    let rest = &mut channel.rest[at];
-                    rest.mean = turned(rest.unit.map(|unit| scale * unit), leaning);
+                    let state = &mut channel.states[at];
+                    state.mean = turned(state.unit.map(|unit| scale * unit), rotation);
                 }
             }
-            let is_open = !now.is_on && !now.is_guided && tone.power > LEAST * LEAST;
+            let is_open = !now.is_on && !now.has_mains && tone.power > LEAST * LEAST;
             if tone.is_hum && was_hum {
-                votes.add(&seen, harmonic, seen.usual, tone.trust);
+                error.add(&observed, harmonic, observed.usual, tone.confidence);
             } else if is_open && tone.steadiness() > STEADY[1] {
-                let seen = Seen { aside: [1.0, 0.0], ..seen };
-                votes.add(&seen, harmonic, seen.power.min(tone.power) * tone.steadiness().powi(4), 1.0);
+                let observed = Observation { aside: [1.0, 0.0], ..observed };
+                error.add(
+                    &observed,
+                    harmonic,
+                    observed.power.min(tone.power) * tone.steadiness().powi(4),
+                    1.0,
+                );
             }
         }
         self.now.oldest = (self.now.oldest + 1) % APART;
         self.mains.step(self.now.freq - self.nominal);
-        self.follow(&votes);
-        self.decide();
-        self.aim();
+        self.update_frequency(&error);
+        self.update_state();
+        self.update_output();
     }
 
-    /// Looks at a harmonic.
-    fn look(&mut self, at: usize) -> Seen {
-        let (count, oldest) = (self.tones.len(), self.now.oldest);
+    /// Evaluates the phasors of a harmonic in all channels.
+    fn observe(&mut self, at: usize) -> Observation {
+        let (count, oldest) = (self.harmonics.len(), self.now.oldest);
         let newest = (oldest + APART - 1) % APART;
-        // What goes on beyond the average's delay: what it was told in this step.
+        // Extrapolates beyond the delay of the average, by the change in this step.
         let lead = 1.0 / (0.5 * pace(self.rate) * f64::from(self.now.frames));
-        let [cos, sin] = self.now.leaning(at);
-        let mut seen = Seen::default();
+        let [cos, sin] = self.now.rotation(at);
+        let mut observed = Observation::default();
         for (which, channel) in self.channels.iter_mut().enumerate() {
             let now = [channel.re[at], channel.im[at]];
             let [last, long] = [newest, oldest].map(|slot| channel.past[slot * count + at]);
             channel.past[oldest * count + at] = now;
-            let rest = &mut channel.rest[at];
-            let prompt = between(last, now, lead);
-            let mean = turned(rest.mean, [cos, -sin]);
-            add(&mut seen.since_last, turned(prompt, rest.prompt));
-            add(&mut seen.since_long, turned(now, long));
-            add(&mut seen.aside, turned(now, mean));
-            rest.prompt = prompt;
-            seen.power += size(now).powi(2);
-            seen.before += size(long).powi(2);
-            seen.usual += size(mean).powi(2);
-            seen.gap += size([now[0] - mean[0], now[1] - mean[1]]).powi(2);
-            if at < HEARD {
-                self.mains.hear(which, at, now);
+            let state = &mut channel.states[at];
+            let undelayed = between(last, now, lead);
+            let mean = turned(state.mean, [cos, -sin]);
+            add(&mut observed.since_last, turned(undelayed, state.undelayed));
+            add(&mut observed.since_long, turned(now, long));
+            add(&mut observed.aside, turned(now, mean));
+            state.undelayed = undelayed;
+            observed.power += size(now).powi(2);
+            observed.before += size(long).powi(2);
+            observed.usual += size(mean).powi(2);
+            observed.gap += size([now[0] - mean[0], now[1] - mean[1]]).powi(2);
+            if at < HARMONICS {
+                self.mains.set_phasor(which, at, now);
             }
         }
-        seen
+        observed
     }
 
-    /// Averages a harmonic's unit phasor, and says how large its mean is.
+    /// Averages the unit phasors of a harmonic, and returns the magnitude of their mean.
     fn fit(&mut self, at: usize, inverse: f64) -> f64 {
         let mut power = 0.0;
         for channel in &mut self.channels {
             let unit = [inverse * channel.re[at], inverse * channel.im[at]];
-            channel.rest[at].unit = between(channel.rest[at].unit, unit, 1.0 / LONG);
-            power += size(channel.rest[at].unit).powi(2);
+            channel.states[at].unit = between(channel.states[at].unit, unit, 1.0 / LONG);
+            power += size(channel.states[at].unit).powi(2);
         }
         power.sqrt()
     }
 
-    /// Follows the frequency: that of the phasors as far as they are trusted, else that of the mains that are heard.
-    fn follow(&mut self, votes: &Votes) {
+    /// Updates the frequency: from the phasors as far as they have confidence, else from the detected mains.
+    fn update_frequency(&mut self, error: &FrequencyError) {
         let now = &mut self.now;
         let found = self.mains.found().map(|off| self.nominal + off);
-        let mut trust = 0.0;
-        if votes.all > 0.0 {
-            trust = votes.trust / votes.all;
-            now.lean = (now.lean + LEAN * votes.aside / votes.all) % TAU;
-            let off = votes.turn / votes.all * STEPS / TAU;
-            let off = trust * trust * off.clamp(-RANGE, RANGE);
+        let mut confidence = 0.0;
+        if error.all > 0.0 {
+            confidence = error.confidence / error.all;
+            now.phase = (now.phase + PHASE_SHARE * error.aside / error.all) % TAU;
+            let off = error.turn / error.all * STEPS / TAU;
+            let off = confidence * confidence * off.clamp(-RANGE, RANGE);
             now.drift += LOOP * LOOP / STEPS * off;
-            now.drift *= 1.0 - (1.0 - trust) * STEER / STEPS;
+            now.drift *= 1.0 - (1.0 - confidence) * STEER / STEPS;
             now.freq += now.drift / STEPS + 2.0 * LOOP / STEPS * off;
         } else {
             now.drift = 0.0;
             now.freq += (self.nominal - now.freq) / (2.0 * AVERAGE);
         }
         if let Some(found) = found {
-            // Found just now, it is the better one.
-            let is_new = !now.is_on && !now.is_guided;
-            let share = if is_new { 1.0 } else { (1.0 - trust) * STEER / STEPS };
+            // A newly detected frequency is the more accurate one.
+            let is_new = !now.is_on && !now.has_mains;
+            let share = if is_new { 1.0 } else { (1.0 - confidence) * STEER / STEPS };
             now.freq += share * (found - now.freq);
         }
-        now.is_guided = found.is_some();
+        now.has_mains = found.is_some();
         let inside = now.freq.clamp(self.nominal - RANGE, self.nominal + RANGE);
         if inside != now.freq {
             (now.freq, now.drift) = (inside, 0.0);
@@ -323,11 +342,11 @@ impl Hum {
         self.tune();
     }
 
-    /// Sets how far each harmonic turns in a frame, and rounds off what its angle has lost.
+    /// Sets the rotation of each harmonic per frame, and corrects rounding errors of its angle.
     fn tune(&mut self) {
         let [turn_cos, turn_sin] = &mut self.turns;
         let [cos, sin] = &mut self.angles;
-        for at in 0..self.tones.len() {
+        for at in 0..self.harmonics.len() {
             let (s, c) = (TAU * self.now.freq * (at + 1) as f64 / self.rate).sin_cos();
             (turn_cos[at], turn_sin[at]) = (c, s);
             let size = cos[at].hypot(sin[at]);
@@ -335,76 +354,80 @@ impl Hum {
         }
     }
 
-    fn decide(&mut self) {
+    fn update_state(&mut self) {
         let now = &mut self.now;
-        let hums = self.tones.iter().take(FIRST).filter(|tone| tone.is_hum).count();
+        let hums = self.harmonics.iter().take(FIRST).filter(|tone| tone.is_hum).count();
         let side = usize::from(now.is_on);
-        let enough = ENOUGH[side].min(self.tones.len());
-        now.doubt = if (hums >= enough) != now.is_on { now.doubt + 1 } else { 0 };
-        if now.doubt >= PATIENCE[side] {
-            (now.is_on, now.doubt) = (!now.is_on, 0);
+        let enough = ENOUGH[side].min(self.harmonics.len());
+        now.pending_steps = if (hums >= enough) != now.is_on { now.pending_steps + 1 } else { 0 };
+        if now.pending_steps >= CONFIRM_STEPS[side] {
+            (now.is_on, now.pending_steps) = (!now.is_on, 0);
         }
     }
 
-    /// Says what is to be taken away at the next step.
-    fn aim(&mut self) {
+    /// Sets what is to be subtracted at the next step.
+    fn update_output(&mut self) {
         let frames = (self.rate / STEPS).ceil();
-        for (at, tone) in self.tones.iter_mut().enumerate() {
-            let [cos, sin] = self.now.leaning(at);
+        for (at, tone) in self.harmonics.iter_mut().enumerate() {
+            let [cos, sin] = self.now.rotation(at);
             let wanted = if self.now.is_on && tone.is_hum { 1.0 } else { 0.0 };
             tone.gate += FADE * (wanted - tone.gate);
             if wanted == 0.0 && tone.gate < SHUT {
                 tone.gate = 0.0;
             }
             for channel in &mut self.channels {
-                let (now, rest) = ([channel.re[at], channel.im[at]], &mut channel.rest[at]);
-                let mut mean = turned(rest.mean, [cos, -sin]);
+                let (now, state) = ([channel.re[at], channel.im[at]], &mut channel.states[at]);
+                let mut mean = turned(state.mean, [cos, -sin]);
                 let way = size([now[0] - mean[0], now[1] - mean[1]]);
                 let usual = size(mean);
                 let near = |most: f64| if way > most { most / way } else { 1.0 };
-                // The mean follows what is no farther away than it is large.
-                let calm =
-                    if tone.likeness[0] > STEADY[0] && tone.is_even() { 1.0 } else { tone.trust.max(WARY) };
+                // Limits the update of the mean to phasors no farther away than the mean is large.
+                let calm = if tone.coherence[0] > STEADY[0] && tone.is_even() {
+                    1.0
+                } else {
+                    tone.confidence.max(LEAST_CONFIDENCE)
+                };
                 mean = between(mean, now, if tone.is_hum { calm * near(usual) / MEAN } else { 1.0 });
-                rest.mean = turned(mean, [cos, sin]);
-                let share = tone.trust * near(BESIDE * usual);
+                state.mean = turned(mean, [cos, sin]);
+                let share = tone.confidence * near(BESIDE * usual);
                 let (all, most) = (size(between(mean, now, share)), MOST * size(now));
                 let gate = if all > most { tone.gate * most / all } else { tone.gate };
                 let still = gate * (1.0 - share);
                 let goal = [gate * share, still * mean[0], still * mean[1]];
                 for (side, goal) in goal.into_iter().enumerate() {
-                    // What was aimed at has been reached, but for roundings.
-                    channel.out[side][at] = rest.goal[side];
-                    channel.slopes[side][at] = (goal - rest.goal[side]) / frames;
+                    // The previous target is reached, apart from rounding errors.
+                    channel.out[side][at] = state.goal[side];
+                    channel.slopes[side][at] = (goal - state.goal[side]) / frames;
                 }
-                rest.goal = goal;
+                state.goal = goal;
             }
         }
     }
 
-    /// `[audio]` Forgets all.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
-        self.now = Now::new(self.nominal, self.ahead);
+        self.now = LoopState::new(self.nominal, self.ahead);
         self.angles[0].fill(1.0);
         self.angles[1].fill(0.0);
-        self.tones.fill(Tone::default());
+        self.harmonics.fill(Harmonic::default());
         self.mains.reset();
         for channel in &mut self.channels {
             channel.re.fill(0.0);
             channel.im.fill(0.0);
             channel.out.iter_mut().chain(&mut channel.slopes).for_each(|row| row.fill(0.0));
-            channel.rest.fill(Memory::default());
+            channel.states.fill(PhasorState::default());
             channel.past.fill([0.0; 2]);
         }
         self.tune();
     }
 
-    /// Whether it is of the same frequency as another.
+    /// Whether it has the same nominal frequency as another one.
     pub fn follows(&self, old: &Self) -> bool {
         self.nominal == old.nominal
     }
 
-    /// `[audio]` Takes over what another of the same frequency knows; of another number of harmonics, what both have.
+    /// `[audio]` Adopts the state of another one of the same nominal frequency, as far as both have the same
+    /// harmonics.
     pub fn adopt(&mut self, old: &Self) {
         fn copy<T: Copy>(mine: &mut [T], old: &[T]) {
             mine.iter_mut().zip(old).for_each(|(mine, old)| *mine = *old);
@@ -415,15 +438,15 @@ impl Hum {
             copy(&mut self.angles[side], &old.angles[side]);
             copy(&mut self.turns[side], &old.turns[side]);
         }
-        copy(&mut self.tones, &old.tones);
+        copy(&mut self.harmonics, &old.harmonics);
         self.mains.adopt(&old.mains);
-        let (mine, theirs) = (self.tones.len(), old.tones.len());
+        let (mine, theirs) = (self.harmonics.len(), old.harmonics.len());
         for (channel, old) in self.channels.iter_mut().zip(&old.channels) {
             copy(&mut channel.re, &old.re);
             copy(&mut channel.im, &old.im);
             channel.out.iter_mut().zip(&old.out).for_each(|(row, old)| copy(row, old));
             channel.slopes.iter_mut().zip(&old.slopes).for_each(|(row, old)| copy(row, old));
-            copy(&mut channel.rest, &old.rest);
+            copy(&mut channel.states, &old.states);
             for slot in 0..APART {
                 copy(&mut channel.past[slot * mine..][..mine], &old.past[slot * theirs..][..theirs]);
             }

@@ -1,49 +1,50 @@
-//! Mains: the frequency whose multiples have kept their phases for seconds, however far below the programme they are.
+//! Detection of the mains frequency: the frequency whose multiples have had constant phases for seconds, however far
+//! below the programme.
 //!
-//! At each frequency that the mains may have, the phasors of the first harmonics are averaged over seconds, each cut to the
-//! same length before: so the moments count in which the programme leaves a harmonic alone, and what is loud counts no more
-//! than they do. Hum adds up at one frequency in many harmonics; a note does in its own only, and not beyond its end. What
-//! comes again and again in time, as a beat does, leaves nothing between: hum is never much less than it is on average.
+//! At each candidate frequency, the phasors of the first harmonics are averaged over seconds, after normalisation to
+//! the same magnitude, so that loud moments do not count more than those in which the programme leaves a harmonic
+//! free. Hum adds up at one frequency in many harmonics; a note only in its own harmonics and only while it lasts.
+//! Periodic sound such as a beat has gaps; hum is never far below its average.
 //!
 //! Sources: S. M. Kay, *Fundamentals of Statistical Signal Processing*, volume II (1998), chapter 10, for the limiter.
 
 use std::f64::consts::TAU;
 
-/// Harmonics that are heard.
-pub const HEARD: usize = 8;
-/// Frequencies on either side of the nominal one, and their distance in Hz.
+/// Number of harmonics.
+pub const HARMONICS: usize = 8;
+/// Number of candidate frequencies on either side of the nominal one, and their distance in Hz.
 const SIDE: usize = 120;
 const APART: f64 = 0.005;
-/// Seconds over which phasors are averaged.
+/// Averaging time of the phasors, in seconds.
 const AVERAGE: f64 = 6.0;
-/// Squared mean of unit phasors that is worth half of what a harmonic can give.
+/// Squared mean of unit phasors that scores 1/2 of the maximum of a harmonic.
 const HALF: f64 = 0.2;
-/// Sum over the harmonics from which on there is hum, and for how many seconds at the same frequency.
+/// Sum of the scores from which hum is detected; and for how many seconds at the same frequency.
 const ENOUGH: f64 = 2.4;
 const LASTING: f64 = 5.0;
-/// Frequencies by which the best one may move meanwhile.
+/// Number of candidates by which the best frequency may move meanwhile.
 const NEAR: usize = 2;
-/// Frequencies at either end that something beyond may make the best.
+/// Number of candidates at either end that are ignored, because a tone outside the range can make them the best.
 const END: usize = 4;
-/// Share of the time for which a harmonic of hum may be below half of what it is.
+/// Largest share of time for which a harmonic of hum may be below half its amplitude.
 const LOW: f64 = 0.1;
-/// Least amplitude that has a phase.
+/// Lowest amplitude with a valid phase.
 const LEAST: f64 = 1e-5;
 
-type Row = [f64; HEARD];
+type Row = [f64; HARMONICS];
 
-/// Averages of one channel, real and imaginary: of all harmonics at each frequency.
+/// Averages of one channel, real and imaginary, of all harmonics at each candidate frequency.
 #[derive(Clone, Debug)]
 struct Channel {
     now: [Row; 2],
     sums: Box<[[Row; 2]]>,
 }
 
-/// The search around one frequency.
+/// The search around one nominal frequency.
 #[derive(Clone, Debug)]
 pub struct Mains {
     step: f64,
-    /// How far each harmonic turns in a step.
+    /// Rotation of each harmonic per step.
     turns: Box<[[Row; 2]]>,
     channels: Box<[Channel]>,
     state: State,
@@ -51,9 +52,9 @@ pub struct Mains {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
-    /// How far the first phasor's own frame has turned.
-    slip: f64,
-    /// Averages: of one, of the reciprocal amplitude, and of the time below half of the amplitude.
+    /// Accumulated rotation of the reference of the first harmonic.
+    phase: f64,
+    /// Averages: of 1, of the reciprocal amplitude, and of the time below half the amplitude.
     weight: f64,
     inverse: Row,
     low: Row,
@@ -65,7 +66,7 @@ struct State {
 }
 
 impl Mains {
-    /// `[control]` With a `step` of so many seconds.
+    /// `[control]` A search with a step of `step` seconds, for `channels` channels.
     pub fn new(step: f64, channels: usize) -> Self {
         let turn = |at: usize| {
             let off = APART * (at as f64 - SIDE as f64);
@@ -73,7 +74,7 @@ impl Mains {
             [std::array::from_fn(|k| angle(k).cos()), std::array::from_fn(|k| angle(k).sin())]
         };
         let all = 2 * SIDE + 1;
-        let channel = Channel { now: [[0.0; HEARD]; 2], sums: vec![[[0.0; HEARD]; 2]; all].into() };
+        let channel = Channel { now: [[0.0; HARMONICS]; 2], sums: vec![[[0.0; HARMONICS]; 2]; all].into() };
         Self {
             step,
             turns: (0..all).map(turn).collect(),
@@ -82,25 +83,25 @@ impl Mains {
         }
     }
 
-    /// How far the mains are off, in Hz, if they are heard.
+    /// Deviation of the mains frequency from nominal in Hz, if it is detected.
     pub fn found(&self) -> Option<f64> {
         let state = &self.state;
         (state.time >= LASTING).then_some(state.off)
     }
 
-    /// `[audio]` The phasor of a harmonic, as it is now.
-    pub fn hear(&mut self, channel: usize, harmonic: usize, [re, im]: [f64; 2]) {
+    /// `[audio]` Sets the current phasor of a harmonic.
+    pub fn set_phasor(&mut self, channel: usize, harmonic: usize, [re, im]: [f64; 2]) {
         let now = &mut self.channels[channel].now;
         (now[0][harmonic], now[1][harmonic]) = (re, im);
     }
 
-    /// `[audio]` Ends a step in which the phasors' frames were `off` by some Hz.
+    /// `[audio]` Ends a step in which the reference frequency was `off` Hz above nominal.
     pub fn step(&mut self, off: f64) {
         let keep = (-self.step / AVERAGE).exp();
         let state = &mut self.state;
-        state.slip = (state.slip + TAU * off * self.step) % TAU;
+        state.phase = (state.phase + TAU * off * self.step) % TAU;
         state.weight = keep * state.weight + 1.0;
-        for k in 0..HEARD {
+        for k in 0..HARMONICS {
             let power: f64 = self
                 .channels
                 .iter()
@@ -111,80 +112,81 @@ impl Mains {
             state.inverse[k] = keep * state.inverse[k] + scale;
             let is_low = amplitude < 0.5 * state.amplitude[k];
             state.low[k] = keep * state.low[k] + f64::from(u8::from(is_low));
-            let (sin, cos) = ((k + 1) as f64 * state.slip).sin_cos();
+            let (sin, cos) = ((k + 1) as f64 * state.phase).sin_cos();
             for Channel { now: [re, im], .. } in &mut self.channels {
                 (re[k], im[k]) = (scale * (re[k] * cos - im[k] * sin), scale * (im[k] * cos + re[k] * sin));
             }
         }
         for Channel { now, sums } in &mut self.channels {
             for ([re, im], [cos, sin]) in sums.iter_mut().zip(&self.turns) {
-                for k in 0..HEARD {
+                for k in 0..HARMONICS {
                     let (a, b) = (keep * re[k], keep * im[k]);
                     re[k] = a * cos[k] - b * sin[k] + now[0][k];
                     im[k] = b * cos[k] + a * sin[k] + now[1][k];
                 }
             }
         }
-        self.look();
+        self.find_best();
     }
 
-    /// Squared means of the unit phasors at a frequency.
+    /// Squared means of the unit phasors at a candidate frequency.
     fn squares(&self, at: usize) -> Row {
         let scale = self.state.weight.powi(-2);
-        let mut squares = [0.0; HEARD];
+        let mut squares = [0.0; HARMONICS];
         for channel in &self.channels {
             let [re, im] = &channel.sums[at];
-            (0..HEARD).for_each(|k| squares[k] += scale * (re[k] * re[k] + im[k] * im[k]));
+            (0..HARMONICS).for_each(|k| squares[k] += scale * (re[k] * re[k] + im[k] * im[k]));
         }
         squares
     }
 
-    fn worth(&self, at: usize) -> f64 {
+    fn score(&self, at: usize) -> f64 {
         self.squares(at).iter().map(|square| square / (square + HALF)).sum()
     }
 
-    /// Looks for the best frequency, and whether it is hum's.
-    fn look(&mut self) {
+    /// Finds the best candidate, and decides whether it is hum.
+    fn find_best(&mut self) {
         let (mut best, mut most) = (0, 0.0);
         for at in 0..=2 * SIDE {
-            let worth = self.worth(at);
-            if worth > most {
-                (best, most) = (at, worth);
+            let score = self.score(at);
+            if score > most {
+                (best, most) = (at, score);
             }
         }
         let squares = self.squares(best);
         let between = if (1..2 * SIDE).contains(&best) {
-            let [a, b] = [self.worth(best - 1), self.worth(best + 1)];
+            let [a, b] = [self.score(best - 1), self.score(best + 1)];
             0.5 * (b - a) / (2.0 * most - a - b).max(f64::MIN_POSITIVE)
         } else {
             0.0
         };
         let state = &mut self.state;
-        let mut sure = 0.0;
+        let mut reliable_score = 0.0;
         for (k, square) in squares.into_iter().enumerate() {
             if state.low[k] < LOW * state.weight {
-                sure += square / (square + HALF);
+                reliable_score += square / (square + HALF);
             }
             let mean = square.sqrt();
             state.amplitude[k] = (2.0 - mean) * mean * state.weight / state.inverse[k];
         }
-        let is_same =
-            state.best.abs_diff(best) <= NEAR && (END..=2 * SIDE - END).contains(&best) && sure > ENOUGH;
+        let is_same = state.best.abs_diff(best) <= NEAR
+            && (END..=2 * SIDE - END).contains(&best)
+            && reliable_score > ENOUGH;
         state.time = if is_same { state.time + self.step } else { 0.0 };
         state.best = best;
         state.off = APART * (best as f64 - SIDE as f64 + between.clamp(-0.5, 0.5));
     }
 
-    /// `[audio]` Forgets all.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
         self.state = State::default();
         for channel in &mut self.channels {
-            channel.now = [[0.0; HEARD]; 2];
-            channel.sums.fill([[0.0; HEARD]; 2]);
+            channel.now = [[0.0; HARMONICS]; 2];
+            channel.sums.fill([[0.0; HARMONICS]; 2]);
         }
     }
 
-    /// `[audio]` Takes over what another around the same frequency knows.
+    /// `[audio]` Adopts the state of another one with the same nominal frequency.
     pub fn adopt(&mut self, old: &Self) {
         self.state = old.state;
         for (mine, old) in self.channels.iter_mut().zip(&old.channels) {

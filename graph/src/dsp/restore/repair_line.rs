@@ -1,27 +1,27 @@
-//! What repairs a sound in frames has in common: the line that the sound waits on, and when which work is done.
+//! Common parts of restoration in frames: the delay line of the samples, and the schedule of the work.
 //!
 //! ```text
-//!   line   | gone by | going out | in work | ahead | coming in |
-//!                      one hop     one hop           one hop
+//!   line   | past | output  | in work | ahead |  input  |
+//!                 one hop   one hop           one hop
 //! ```
 //!
-//! While one hop of samples comes in, what is in work is looked at together with what is around it, and mended in place; then
-//! all moves on. The work is cut into turns at fixed places of the hop, so that no callback has much more of it than
-//! another. Latency: from what goes out to what comes in.
+//! While one hop of samples comes in, the hop in work is analysed together with its surroundings, and repaired in
+//! place; then all samples move on. The work is divided into turns at fixed positions in the hop, so that all
+//! callbacks have about the same amount of it. Latency: from output to input.
 
 /// Frames between two turns of a single pass.
 const TURN: usize = 64;
-/// Turns of a pass for a hop of this many frames; longer hops have more in proportion.
+/// Turns per pass for a hop of this many frames; longer hops have proportionally more.
 const TURNS: usize = 8;
 
-/// What a turn is for.
+/// The work of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Part `.0` of `.1` of making a model of the window.
+    /// Part `.0` of `.1` of computing a model of the window.
     Model(usize, usize),
-    /// Part of looking for what is wrong.
+    /// Part of the detection of faulty samples.
     Look(usize, usize),
-    /// Part of mending it.
+    /// Part of their repair.
     Mend(usize, usize),
 }
 
@@ -32,11 +32,11 @@ impl Turn {
     }
 }
 
-/// Where a hop is, and what it is cut into.
+/// Position in a hop, and its division into turns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     hop: usize,
-    /// Frames that are kept behind what goes out, and that are ahead of what is in work.
+    /// Frames that are kept before the output, and after the hop in work.
     past: usize,
     ahead: usize,
     passes: usize,
@@ -46,8 +46,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// `[control]` Hops of about 10 ms at `rate` Hz, in which the work is done `passes` times: `shares` are the eighths of a
-    /// pass for the model, for looking and for mending. `past` and `ahead` are in half hops.
+    /// `[control]` Hops of about 10 ms at `rate` Hz, with `passes` passes: `shares` are the eighths of a pass for the
+    /// model, the detection and the repair. `past` and `ahead` are in half hops.
     pub fn new(rate: f64, passes: usize, shares: [usize; 3], [past, ahead]: [usize; 2]) -> Self {
         let times = (rate / 50_000.0).max(1.0).log2().ceil() as u32;
         let hop = (TURN * TURNS) << times;
@@ -59,28 +59,28 @@ impl Schedule {
         self.hop
     }
 
-    /// Frames of the window: all but what comes in.
+    /// Frames of the window: all samples except the input.
     pub fn window(&self) -> usize {
         self.past + 2 * self.hop + self.ahead
     }
 
-    /// Where in the window the hop in work begins.
+    /// Index in the window at which the hop in work begins.
     pub fn work(&self) -> usize {
         self.past + self.hop
     }
 
-    /// Frames that a sample waits.
+    /// Latency in frames.
     pub fn latency(&self) -> usize {
         self.window() - self.past
     }
 
-    /// Frames that the work may take at once, up to the next turn or the end of the hop.
+    /// Frames until the next turn or the end of the hop.
     pub fn until_turn(&self) -> usize {
         let next = if self.next < self.turns() { self.place(self.next) } else { self.hop };
         next - self.at
     }
 
-    /// How often the work is done in a hop.
+    /// Number of passes in a hop.
     pub fn passes(&self) -> usize {
         self.passes
     }
@@ -93,7 +93,7 @@ impl Schedule {
         turn * TURN / self.passes
     }
 
-    /// `[audio]` The work that is due now, with its pass; to be asked until there is none.
+    /// `[audio]` The next turn that is due, and its pass. To be called until it returns `None`.
     pub fn due(&mut self) -> Option<(usize, Turn)> {
         if self.next == self.turns() || self.place(self.next) > self.at {
             return None;
@@ -110,12 +110,12 @@ impl Schedule {
         Some((pass, turn))
     }
 
-    /// Where in the hop the next sample is.
+    /// Position in the hop of the next sample.
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// `[audio]` Goes on by `frames`; true at the end of a hop, when the lines move on.
+    /// `[audio]` Advances by `frames`. Returns true at the end of a hop, when the lines must advance.
     pub fn advance(&mut self, frames: usize) -> bool {
         self.at += frames;
         if self.at < self.hop {
@@ -125,36 +125,36 @@ impl Schedule {
         true
     }
 
-    /// `[audio]` Begins anew.
+    /// `[audio]` Restarts the schedule.
     pub fn reset(&mut self) {
         (self.at, self.next) = (0, 0);
     }
 
-    /// `[audio]` Goes on where another of the same hop is. Where its work is not the same, what is left of it in this hop is
-    /// left out.
+    /// `[audio]` Adopts the position of another one with the same hop. If its work differs (`is_same` is false), the
+    /// remaining work of this hop is skipped.
     pub fn adopt(&mut self, old: &Self, is_same: bool) {
         self.at = old.at;
         self.next = if is_same { old.next } else { self.turns() };
     }
 }
 
-/// Beyond this nothing is sound, and it counts as this: 120 dBFS. As 0 it would be a hole.
+/// Highest valid amplitude: 120 dBFS. A sample beyond it counts as 0.
 const ABSURD: f64 = 1e6;
 
-/// The samples of one channel on their way.
+/// The delay line of one channel.
 #[derive(Clone, Debug)]
 pub struct Line {
     samples: Box<[f64]>,
     hop: usize,
     past: usize,
-    /// What was wrong, by rising place, and what stood there.
+    /// The faulty samples by rising index, with their original values.
     faults: Vec<(usize, f64)>,
-    /// How many of them are mended.
+    /// Number of repaired ones among them.
     mended: usize,
 }
 
 impl Line {
-    /// `[control]` A line for a schedule, silent at first, on which up to `most` samples of a hop may be wrong.
+    /// `[control]` A line for a schedule, filled with silence, with up to `most` faulty samples per hop.
     pub fn new(schedule: &Schedule, most: usize) -> Self {
         let hop = schedule.hop();
         Self {
@@ -166,12 +166,12 @@ impl Line {
         }
     }
 
-    /// The window: all but what comes in.
+    /// The window: all samples except the input.
     pub fn window(&self) -> &[f64] {
         &self.samples[..self.samples.len() - self.hop]
     }
 
-    /// `[audio]` Puts `samples` in at place `at` of the hop, and takes those that are due.
+    /// `[audio]` Writes `samples` at position `at` of the hop, and replaces them by the output.
     pub fn exchange(&mut self, at: usize, samples: &mut [f64]) {
         let (window, first) = (self.window().len(), self.past + at);
         let (due, coming) = self.samples.split_at_mut(window);
@@ -181,14 +181,14 @@ impl Line {
         }
     }
 
-    /// `[audio]` Moves on by a hop.
+    /// `[audio]` Advances by a hop.
     pub fn advance(&mut self) {
         self.samples.copy_within(self.hop.., 0);
         self.faults.clear();
         self.mended = 0;
     }
 
-    /// `[audio]` What was found wrong in the pass before is wrong again, as it came in.
+    /// `[audio]` Restores the original values of the faulty samples of the previous pass, and clears the list.
     pub fn restore(&mut self) {
         for (place, was) in self.faults.drain(..) {
             self.samples[place] = was;
@@ -196,36 +196,37 @@ impl Line {
         self.mended = 0;
     }
 
-    /// `[audio]` What was found wrong is to be mended once more.
+    /// `[audio]` Marks all faulty samples as not yet repaired.
     pub fn again(&mut self) {
         self.mended = 0;
     }
 
-    /// `[audio]` Notes that the sample at `place` is wrong. To be called by rising place; a full list takes no more.
+    /// `[audio]` Adds the sample at `place` to the faulty ones. To be called by rising index; a full list does not
+    /// grow.
     pub fn blame(&mut self, place: usize) {
         if self.faults.len() < self.faults.capacity() {
             self.faults.push((place, self.samples[place]));
         }
     }
 
-    /// What is wrong.
+    /// The faulty samples.
     pub fn faults(&self) -> &[(usize, f64)] {
         &self.faults
     }
 
-    /// How many stretches of samples are wrong.
+    /// Number of contiguous runs of faulty samples.
     pub fn runs(&self) -> usize {
         let gaps = self.faults.windows(2).filter(|pair| pair[1].0 > pair[0].0 + 1).count();
         gaps + usize::from(!self.faults.is_empty())
     }
 
-    /// Whether part `part` of `parts` of the mending has anything to do.
+    /// Whether part `part` of `parts` of the repair has anything to do.
     pub fn has_to_mend(&self, (part, parts): (usize, usize)) -> bool {
         self.mended < self.faults.len() * (part + 1) / parts
     }
 
-    /// `[audio]` Does part `part` of `parts` of the mending: hands groups of up to `most` faults to `mend`, each more than `apart`
-    /// frames from the next unless it would be longer.
+    /// `[audio]` Does part `part` of `parts` of the repair: passes groups of up to `most` faults to `mend`. Two groups
+    /// are more than `apart` frames apart, unless a group would be too long.
     pub fn mend(
         &mut self,
         (part, parts): (usize, usize),
@@ -242,14 +243,14 @@ impl Line {
         }
     }
 
-    /// `[audio]` Forgets all.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
         self.samples.fill(0.0);
         self.faults.clear();
         self.mended = 0;
     }
 
-    /// `[audio]` Takes over another's samples, of the same size and with no more faults.
+    /// `[audio]` Adopts the samples of another one of the same size; its faults as far as there is room.
     pub fn adopt(&mut self, old: &Self) {
         self.samples.copy_from_slice(&old.samples);
         self.faults.clear();

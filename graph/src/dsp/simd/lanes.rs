@@ -1,26 +1,26 @@
-//! Eight doubles at once: what the wavefront of filters is written in. The compiler finds these vectors by itself only
-//! sometimes, so they are written out.
+//! Vectors of eight doubles, for the wavefront of filters. They are written explicitly, because the compiler does not
+//! always vectorise such code.
 
 use crate::dsp::simd::mul_add;
 
-/// How many there are.
+/// Number of lanes.
 pub const LANES: usize = 8;
 
-/// Eight doubles, in whatever the processor has.
+/// A vector of eight doubles, in the registers of the processor.
 pub trait Eight: Copy {
-    /// From memory.
+    /// Loads it from memory.
     fn of(values: &[f64; LANES]) -> Self;
-    /// To memory.
+    /// Stores it to memory.
     fn values(self) -> [f64; LANES];
-    /// self * b + c, with one rounding where the processor can.
+    /// self * b + c; with a single rounding if the processor can.
     fn mul_add(self, b: Self, c: Self) -> Self;
     /// self * b.
     fn times(self, b: Self) -> Self;
     /// self - b.
     fn minus(self, b: Self) -> Self;
-    /// Each lane takes what the one before it holds, the first takes `first`.
+    /// Shifts each lane to the next one; the first lane becomes `first`.
     fn shift(self, first: f64) -> Self;
-    /// Of each lane whose bit is set in `lanes` this, of the others `other`.
+    /// The lanes of `self` whose bit is set in `lanes`, and those of `other` else.
     fn or(self, other: Self, lanes: u8) -> Self;
 }
 
@@ -65,19 +65,19 @@ impl Eight for Plain {
     }
 }
 
-/// AVX2 with FMA, and AVX-512. Only [`super::Vectors`] can name these types, and it chooses them after it has asked the
-/// processor.
+/// AVX2 with FMA, and AVX-512. Only [`super::Vectors`] can name these types, and it selects them only if the processor has
+/// them.
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86 {
     use super::{Eight, LANES};
     use std::arch::x86_64::*;
     use std::mem::transmute;
 
-    /// Two times four doubles.
+    /// Two vectors of four doubles.
     #[derive(Clone, Copy)]
     pub(in crate::dsp::simd) struct Avx2([__m256d; 2]);
 
-    /// Eight doubles.
+    /// One vector of eight doubles.
     #[derive(Clone, Copy)]
     pub(in crate::dsp::simd) struct Avx512(__m512d);
 
@@ -121,7 +121,7 @@ pub(super) mod x86 {
             let [low, high] = self.0;
             // SAFETY: see above.
             unsafe {
-                // Lanes 0, 0, 1, 2 of each; then the first lane comes from elsewhere.
+                // Lanes 0, 0, 1, 2 of each half; then the first lane is replaced.
                 let (down, up) = (_mm256_permute4x64_pd::<0x90>(low), _mm256_permute4x64_pd::<0x90>(high));
                 let carried = _mm256_permute4x64_pd::<0x03>(low);
                 Self([_mm256_blend_pd::<1>(down, _mm256_set1_pd(first)), _mm256_blend_pd::<1>(up, carried)])

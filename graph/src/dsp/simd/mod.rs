@@ -1,4 +1,4 @@
-//! Which vectors the processor has. What runs on them is written once and compiled for each.
+//! Selection of the processor's vector instructions. Code that uses them is written once and compiled for each.
 
 mod lanes;
 
@@ -7,7 +7,7 @@ use lanes::Plain;
 use lanes::x86;
 pub use lanes::{Eight, LANES};
 
-/// Vectors that this processor has: only [`Vectors::all`] makes those that not every processor has, after it has asked.
+/// Vector instructions of this processor. Only [`Vectors::all`] creates values for optional instructions, after a check.
 ///
 /// ```compile_fail
 /// let widest = lacquer_graph::dsp::simd::Vectors::PORTABLE.0;
@@ -15,37 +15,37 @@ pub use lanes::{Eight, LANES};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vectors(Set);
 
-/// Private, so that no code can ask for instructions that the processor lacks.
+/// Private, so that no other code can select instructions that the processor lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
-    /// Those that every processor of its kind has.
+    /// Those of every processor of the architecture.
     Portable,
-    /// Four doubles, and multiplications fused with additions.
+    /// Vectors of four doubles, and fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// Eight doubles, likewise.
+    /// Vectors of eight doubles, and fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
 
-/// Work that is written for eight doubles at once.
+/// Work that uses vectors of eight doubles.
 pub trait InLanes {
-    /// What comes of it.
+    /// Its result.
     type Result;
-    /// Does it. To be inlined always: only so is it compiled for the vectors.
+    /// Does the work. It must be inlined always, to be compiled for the selected instructions.
     fn run<E: Eight>(self) -> Self::Result;
 }
 
 impl Vectors {
-    /// Those that every processor has.
+    /// Instructions of every processor.
     pub const PORTABLE: Self = Self(Set::Portable);
 
-    /// `[control]` The widest that the processor has.
+    /// `[control]` The widest vectors of the processor.
     pub fn detect() -> Self {
         Self::all().pop().unwrap_or(Self::PORTABLE)
     }
 
-    /// `[control]` All that it has, the widest last.
+    /// `[control]` All vectors of the processor, the widest last.
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self::PORTABLE];
         #[cfg(target_arch = "x86_64")]
@@ -61,14 +61,14 @@ impl Vectors {
         all
     }
 
-    /// Whether a multiplication and an addition may be asked for as one, with one rounding. Without hardware for it
-    /// that is exact, too, and a hundred times slower.
+    /// Whether fused multiply-add (with a single rounding) is available. Without hardware support it would be exact too, but
+    /// a hundred times slower.
     pub fn fuse(self) -> bool {
         self != Self::PORTABLE
     }
 
-    /// `[audio]` Runs `work`, compiled for these vectors where it is inlined. Neither its result nor its
-    /// rounding depends on them: nothing is fused that is not written so.
+    /// `[audio]` Runs `work`, compiled for these vectors if it is inlined. Its result does not depend on them, bit for bit,
+    /// because the compiler does not fuse operations by itself.
     #[inline]
     pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
         match self.0 {
@@ -82,7 +82,7 @@ impl Vectors {
         }
     }
 
-    /// `[audio]` Runs `work` with the eight doubles that these vectors hold, as [`run`](Self::run) does.
+    /// `[audio]` Runs `work` with the vectors of eight doubles, as [`run`](Self::run) does.
     #[inline]
     pub fn run_in_lanes<W: InLanes>(self, work: W) -> W::Result {
         match self.0 {
@@ -113,7 +113,7 @@ fn with_avx512<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// a b + c, with one rounding where `FUSED`.
+/// a b + c; with a single rounding if `FUSED`.
 #[inline(always)]
 pub(in crate::dsp) fn mul_add<const FUSED: bool>(a: f64, b: f64, c: f64) -> f64 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }

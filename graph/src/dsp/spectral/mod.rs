@@ -1,4 +1,4 @@
-//! Short-time spectra: noise, its profile, and voices.
+//! Short-time spectra: noise estimation, noise profiles, noise suppression, voice isolation.
 
 pub mod noise_floor;
 pub mod noise_profile;

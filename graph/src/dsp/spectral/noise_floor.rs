@@ -1,9 +1,9 @@
-//! The noise under a programme, found while it plays: what each band does not fall below for two seconds, where it sounds
-//! like noise then.
+//! Estimation of the noise under a programme: the level that each band does not fall below for two seconds, if it has
+//! the statistics of noise then.
 //!
-//! The powers of noise in the lines of a band, and from one spectrum to the next, are spread as those of Gaussian noise are:
-//! their arithmetic mean lies above their geometric one by exp(Euler's constant), 2.5 dB. Tones lie far from that over
-//! frequency, notes and beats over time, whatever is soft in them.
+//! The powers of noise, over the bins of a band and from one spectrum to the next, have the distribution of Gaussian
+//! noise: their arithmetic mean exceeds their geometric mean by exp(Euler's constant), 2.5 dB. Tones differ from that
+//! over frequency, notes and beats over time, even in their quiet parts.
 //!
 //! Sources: R. Martin, *Noise power spectral density estimation based on optimal smoothing and minimum statistics*, IEEE Trans.
 //! Speech Audio Process. 9(5), 2001, for the minimum and its bias, here of bands and measured; J. D. Johnston, *Transform
@@ -11,62 +11,62 @@
 
 use crate::dsp::spectral::noise_profile::{BANDS, Bands};
 
-/// Parts of the window in which a minimum is looked for, and spectra in each.
+/// Parts of the window of the minimum search, and spectra in each part.
 const PARTS: usize = 8;
 const PART: usize = 24;
-/// Smoothing from one spectrum to the next.
+/// Smoothing factor from one spectrum to the next.
 const SMOOTHING: f64 = 0.9;
-/// Spectra at the beginning whose frames began before it.
+/// Spectra at the beginning that are skipped, because their frames begin before it.
 const BEFORE: usize = 4;
-/// Spectra after which there is an answer.
+/// Smallest number of spectra for an estimate.
 const FEWEST: usize = 10;
-/// Least lines on each side of a band's middle.
+/// Smallest number of bins on each side of the centre of a band.
 const SIDE: usize = 6;
-/// Mean of ln(mean / x) for the power x of a line of noise, and how far from it noise is taken for noise.
+/// Mean of ln(mean / x) for the power x of a bin of noise; and the tolerance within which a band counts as noise.
 const SPREAD: f64 = 0.577_215_664_901_532_9;
 const TOLERANCE: f64 = 0.2;
-/// Parts that must agree, as a ratio of their lowest powers, and how many.
+/// Parts with similar minima: largest ratio to the lowest minimum, and smallest number of such parts.
 const AGREEMENT: f64 = 1.8;
 const AGREEING: usize = 3;
-/// Mean power of a line below which nothing plays: silence says nothing of the noise under a programme.
+/// Mean power of a bin below which there is no programme: silence is not a measure of the noise under it.
 const SILENCE: f64 = 1e-14;
 
-/// See the module.
+/// The noise estimator, common to all channels.
 #[derive(Clone, Copy)]
 pub struct NoiseFloor {
-    /// Mean power of a line and mean logarithm of it in each band, smoothed.
+    /// Mean power of a bin, and mean logarithm of it, in each band, smoothed.
     mean: [f64; BANDS],
     log: [f64; BANDS],
-    /// Lowest power in the parts of the window: of all spectra, and of those that were noise.
-    all: [Lowest; BANDS],
-    noise: [Lowest; BANDS],
-    /// Power of the noise when it was heard last.
-    held: [f64; BANDS],
-    /// The part under way, the spectra in it, those that were heard at all, and those left out at the beginning.
+    /// Minimum power in each part of the window: of all spectra, and of those that are noise.
+    all: [Minima; BANDS],
+    noise: [Minima; BANDS],
+    /// Last estimate of the noise power.
+    last_known: [f64; BANDS],
+    /// Index of the current part, number of spectra in it, number of spectra in all, and number of skipped ones.
     part: usize,
     count: usize,
-    heard: usize,
+    analysed: usize,
     skipped: usize,
 }
 
-/// Lowest of each part of the window.
+/// Minimum of each part of the window.
 #[derive(Clone, Copy)]
-struct Lowest([f64; PARTS]);
+struct Minima([f64; PARTS]);
 
-impl Lowest {
+impl Minima {
     const NONE: Self = Self([f64::INFINITY; PARTS]);
 
-    fn note(&mut self, part: usize, power: f64) {
+    fn update(&mut self, part: usize, power: f64) {
         self.0[part] = self.0[part].min(power);
     }
 
-    fn get(&self) -> f64 {
+    fn minimum(&self) -> f64 {
         self.0.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
-    /// The same, where so many parts have about as little: what is soft only once is no noise.
-    fn agreed(&self, parts: usize) -> Option<f64> {
-        let lowest = self.get();
+    /// The minimum, if at least `parts` parts have similar minima: a level that occurs only once is not noise.
+    fn agreed_minimum(&self, parts: usize) -> Option<f64> {
+        let lowest = self.minimum();
         let agree = self.0.iter().filter(|other| **other < AGREEMENT * lowest).count();
         (agree >= parts).then_some(lowest)
     }
@@ -77,20 +77,20 @@ impl Default for NoiseFloor {
         Self {
             mean: [0.0; BANDS],
             log: [0.0; BANDS],
-            all: [Lowest::NONE; BANDS],
-            noise: [Lowest::NONE; BANDS],
-            held: [f64::INFINITY; BANDS],
+            all: [Minima::NONE; BANDS],
+            noise: [Minima::NONE; BANDS],
+            last_known: [f64::INFINITY; BANDS],
             part: 0,
             count: 0,
-            heard: 0,
+            analysed: 0,
             skipped: 0,
         }
     }
 }
 
 impl NoiseFloor {
-    /// `[audio]` Takes the power of every line.
-    pub fn listen(&mut self, power: &[f64], bands: &Bands) {
+    /// `[audio]` Adds a spectrum: the power of each bin.
+    pub fn add_spectrum(&mut self, power: &[f64], bands: &Bands) {
         if power.iter().sum::<f64>() < SILENCE * power.len() as f64 {
             return;
         }
@@ -105,9 +105,9 @@ impl NoiseFloor {
             parts.for_each(|lowest| lowest.0[self.part] = f64::INFINITY);
         }
         self.count += 1;
-        // A true mean at first.
-        let smoothing = SMOOTHING.min(self.heard as f64 / (self.heard + 1) as f64);
-        self.heard = (self.heard + 1).min(PARTS * PART);
+        // A plain mean at first.
+        let smoothing = SMOOTHING.min(self.analysed as f64 / (self.analysed + 1) as f64);
+        self.analysed = (self.analysed + 1).min(PARTS * PART);
         for band in 0..BANDS {
             let lines = &power[bands.around(band, SIDE)];
             let share = 1.0 / lines.len() as f64;
@@ -115,28 +115,28 @@ impl NoiseFloor {
             let log = share * lines.iter().map(|x| (x + SILENCE).ln()).sum::<f64>();
             self.mean[band] = mean + smoothing * (self.mean[band] - mean);
             self.log[band] = log + smoothing * (self.log[band] - log);
-            if self.heard >= FEWEST {
+            if self.analysed >= FEWEST {
                 let power = (self.log[band] + SPREAD).exp();
-                self.all[band].note(self.part, power);
+                self.all[band].update(self.part, power);
                 if ((self.mean[band] / power).ln()).abs() < TOLERANCE {
-                    self.noise[band].note(self.part, power);
+                    self.noise[band].update(self.part, power);
                 }
             }
         }
     }
 
-    /// `[audio]` Mean power of a line of the noise in each band; zero where none was heard.
+    /// `[audio]` Mean noise power of a bin in each band; 0 if no noise is detected.
     pub fn densities(&mut self, bands: &Bands) -> [f64; BANDS] {
-        let bias = |band: usize, heard: usize| bias(bands.around(band, SIDE).len(), heard);
+        let bias = |band: usize, analysed: usize| bias(bands.around(band, SIDE).len(), analysed);
         for band in 0..BANDS {
-            if let Some(found) = self.noise[band].agreed(AGREEING.min(self.heard.div_ceil(PART))) {
-                self.held[band] = found * bias(band, self.heard);
+            if let Some(found) = self.noise[band].agreed_minimum(AGREEING.min(self.analysed.div_ceil(PART))) {
+                self.last_known[band] = found * bias(band, self.analysed);
             }
         }
-        // No more than there is in all bands around, for the spectrum of noise has no steps.
+        // No more than the neighbouring bands allow, because the spectrum of noise has no steps.
         let mut most = [f64::INFINITY; BANDS];
         for (band, most) in most.iter_mut().enumerate() {
-            *most = self.all[band].get() * bias(band, self.heard);
+            *most = self.all[band].minimum() * bias(band, self.analysed);
         }
         for band in (0..BANDS - 1).rev() {
             most[band] = most[band].min(most[band + 1] * bands.step(band));
@@ -144,10 +144,10 @@ impl NoiseFloor {
         for band in 1..BANDS {
             most[band] = most[band].min(most[band - 1] * bands.step(band - 1));
         }
-        // Where none was heard ever, noise is as dense as in the nearest band where it was.
+        // A band without an estimate gets the density of the nearest band that has one.
         let mut densities = [0.0; BANDS];
         for (band, density) in densities.iter_mut().enumerate() {
-            let known = |other: &usize| self.held[*other].is_finite();
+            let known = |other: &usize| self.last_known[*other].is_finite();
             let below = (0..band).rev().find(known);
             let above = (band..BANDS).find(known);
             let nearest = match (below, above) {
@@ -156,15 +156,15 @@ impl NoiseFloor {
                 (_, Some(above)) => above,
                 (None, None) => return [0.0; BANDS],
             };
-            *density = self.held[nearest].min(most[band]);
+            *density = self.last_known[nearest].min(most[band]);
         }
         densities
     }
 }
 
-/// By how much the mean power is above the lowest in `heard` spectra of `lines` lines: measured on white noise.
-fn bias(lines: usize, heard: usize) -> f64 {
-    let along = (heard as f64 / FEWEST as f64).ln() / ((PARTS * PART) as f64 / FEWEST as f64).ln();
+/// Ratio of mean power to minimum in `analysed` spectra of `lines` bins, measured with white noise.
+fn bias(lines: usize, analysed: usize) -> f64 {
+    let along = (analysed as f64 / FEWEST as f64).ln() / ((PARTS * PART) as f64 / FEWEST as f64).ln();
     (along * 1.13 / (lines as f64).sqrt()).exp()
 }
 
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::dsp::spectral::stft::Stft;
 
-    /// Levels in dB of the floor that is found in white noise with a mean square of 1, after so many spectra.
+    /// Levels in dB of the estimate for white noise with a mean square of 1, after each number of spectra in `after`.
     fn found(mut seed: u64, after: &[usize]) -> Vec<f64> {
         let mut stft = Stft::new(512, 1);
         let bands = Bands::new(stft.lines(), 48_000.0);
@@ -189,7 +189,7 @@ mod tests {
             stft.advance(512);
             stft.analyse(0);
             stft.power(0, &mut power);
-            floor.listen(&power, &bands);
+            floor.add_spectrum(&power, &bands);
             if after.contains(&spectrum) {
                 let mean = floor.densities(&bands).iter().sum::<f64>() / BANDS as f64;
                 levels.push(10.0 * (mean / stft.noise_gain()).log10());

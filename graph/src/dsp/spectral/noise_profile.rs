@@ -1,15 +1,15 @@
-//! A noise's spectrum in few numbers: its level in bands as wide as the ear's, the same at every sample rate.
+//! A noise profile: the noise level in bands of equal width on the ERB scale, independent of the sample rate.
 //!
 //! Source: B. R. Glasberg, B. C. J. Moore, *Derivation of auditory filter shapes from notched-noise data*, Hearing Research
 //! 47, 1990: the number of ERBs below a frequency.
 
-/// Bands of a profile, from 0 Hz to [`HIGHEST_HZ`], each as many ERBs wide.
+/// Number of bands, from 0 Hz to [`HIGHEST_HZ`], all of the same width in ERBs.
 pub const BANDS: usize = 40;
-/// Where the last band ends; what lies above is taken for as dense as that band.
+/// Upper edge of the last band; noise above it has the density of that band.
 const HIGHEST_HZ: f64 = 20_000.0;
-/// Slope that the spectrum of noise has at most, as a power of the frequency: 4 dB an octave.
+/// Steepest slope of a noise spectrum, as an exponent of the frequency: 4 dB per octave.
 const STEEPEST: f64 = 1.33;
-/// Power that is none: -200 dB.
+/// Lowest power: -200 dB.
 const LEAST: f64 = 1e-20;
 
 fn erbs(freq_hz: f64) -> f64 {
@@ -22,16 +22,17 @@ fn edge(band: usize) -> f64 {
     (10.0_f64.powf(erbs / 21.4) - 1.0) / 0.004_37
 }
 
-/// How the lines of a spectrum and the bands lie to each other.
+/// Relation between the bins of a spectrum and the bands.
 pub struct Bands {
-    /// Lower edge of each band, in lines, and the upper edge of the last.
+    /// Lower edge of each band, in bins, and the upper edge of the last one.
     edges: [f64; BANDS + 1],
-    /// For each line the band whose middle is the last below it, and how far it is to the next.
+    /// For each bin, the last band whose centre is below it, and the position between that centre and the next one,
+    /// 0..1.
     places: Box<[(usize, f64)]>,
 }
 
 impl Bands {
-    /// `[control]` For `lines` lines from 0 Hz to half of `sample_rate`.
+    /// `[control]` For `lines` bins from 0 Hz to half of `sample_rate`.
     pub fn new(lines: usize, sample_rate: f64) -> Self {
         let step = sample_rate / 2.0 / (lines - 1) as f64;
         let place = |line: usize| {
@@ -43,30 +44,30 @@ impl Bands {
         Self { edges: std::array::from_fn(|band| edge(band) / step), places: (0..lines).map(place).collect() }
     }
 
-    /// The lines around the middle of a band, at least `side` on each side, 0 Hz left out.
+    /// The bins around the centre of a band, at least `side` on each side, without 0 Hz.
     pub fn around(&self, band: usize, side: usize) -> std::ops::Range<usize> {
         let (low, high) = (self.edges[band], self.edges[band + 1]);
         let middle = (0.5 * (low + high)) as usize;
         let side = side.max((0.5 * (high - low)) as usize);
-        // The line of 0 Hz has no mirror, and what offset there is.
+        // The bin of 0 Hz has no mirror image, and contains the DC offset.
         let last = self.places.len().saturating_sub(2 * side + 1);
         let from = middle.saturating_sub(side).min(last).max(1);
         from..(from + 2 * side + 1).min(self.places.len())
     }
 
-    /// By what factor the power of a line changes from a band to the next at most, in noise.
+    /// Largest ratio of the power of a bin from a band to the next one, in noise.
     pub fn step(&self, band: usize) -> f64 {
         let middle = |band: usize| 0.5 * (self.edges[band] + self.edges[band + 1]);
         (middle(band + 1) / middle(band)).powf(STEEPEST)
     }
 
-    /// `[audio]` Mean power of a line in each band. A band above all lines is as dense as the one below it.
+    /// `[audio]` Mean power of a bin in each band. A band above all bins gets the density of the one below.
     pub fn densities(&self, power: &[f64]) -> [f64; BANDS] {
         let mut densities = [0.0; BANDS];
         for band in 0..BANDS {
             let (low, high) = (self.edges[band], self.edges[band + 1]);
             let (mut sum, mut width) = (0.0, 0.0);
-            // A line stands for half a step on each side of it.
+            // A bin covers half a step on each side.
             let lines = (low.round() as usize).max(1)..(high.round() as usize + 1).min(power.len());
             for line in lines {
                 let middle = line as f64;
@@ -82,7 +83,8 @@ impl Bands {
         densities
     }
 
-    /// `[audio]` Power of each line, by what a line has in the middle of each band: straight lines in dB over the ear's scale.
+    /// `[audio]` Power of each bin, interpolated linearly in dB on the ERB scale from the densities at the band
+    /// centres.
     pub fn spread(&self, densities: &[f64; BANDS], power: &mut [f64]) {
         let logs = densities.map(|density| density.max(LEAST).ln());
         for (power, (band, share)) in power.iter_mut().zip(&self.places) {
@@ -90,18 +92,18 @@ impl Bands {
         }
     }
 
-    /// Levels of the bands in dBFS (mean square re a full-scale square wave) by the power of a line in each, where `gain` is
-    /// the mean power of a line of white noise with a mean square of 1.
+    /// Levels of the bands in dBFS (mean square relative to a full-scale square wave) from the power of a bin in each.
+    /// `gain` is the mean power of a bin for white noise with a mean square of 1.
     pub fn levels(&self, densities: &[f64; BANDS], gain: f64) -> [f64; BANDS] {
         std::array::from_fn(|band| 10.0 * (densities[band] * self.share(band) / gain).max(LEAST).log10())
     }
 
-    /// The power of a line in each band by their levels.
+    /// Power of a bin in each band from the levels of the bands, the inverse of [`Self::levels`].
     pub fn by_levels(&self, levels: &[f64; BANDS], gain: f64) -> [f64; BANDS] {
         std::array::from_fn(|band| 10.0_f64.powf(levels[band] / 10.0) * gain / self.share(band))
     }
 
-    /// How much of the whole spectrum a band is: 1 from 0 Hz to half the rate.
+    /// Share of a band in the whole spectrum: 1 from 0 Hz to half the sample rate.
     fn share(&self, band: usize) -> f64 {
         (self.edges[band + 1] - self.edges[band]) / (self.places.len() - 1) as f64
     }
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_profile_means_the_same_at_every_rate() {
-        // Noise of one density: what lies in a band is its share of the 24 kHz.
+        // Noise of constant density: the level of a band is its share of the 24 kHz.
         for (lines, rate) in [(1_025, 48_000.0), (1_025, 44_100.0), (2_049, 96_000.0), (4_097, 192_000.0)] {
             let bands = Bands::new(lines, rate);
             let gain = 3.0;

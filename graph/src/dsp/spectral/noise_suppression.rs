@@ -1,7 +1,7 @@
-//! How much of each line of a spectrum is programme, and so the gain that takes noise away and leaves it.
+//! Noise suppression: the gain of each bin from its power and that of the noise.
 //!
-//! The SNR is followed over time, which is steady but late by a frame; a second step takes it anew from what the first would
-//! leave of the frame itself, so that onsets are met when they come and a held tone keeps its edges.
+//! A first estimate of the SNR is smoothed over time, which is steady but one frame late; a second step estimates it
+//! again from the output of the first for the same frame, so that onsets are on time and tones keep their edges.
 //!
 //! Sources: Y. Ephraim, D. Malah, *Speech enhancement using a minimum mean-square error short-time spectral amplitude
 //! estimator*, IEEE Trans. Acoust. Speech Signal Process. 32(6), 1984, eq. 51, for the decision-directed SNR; C. Plapous, C.
@@ -9,105 +9,109 @@
 //! Process. 14(6), 2006, for the second step; T. Esch, P. Vary, *Efficient musical noise suppression for speech enhancement
 //! systems*, ICASSP 2009, on gains that are smoothed over frequency where there is no programme.
 
-/// Highest SNR that is believed in: what has no noise is left as it is to -120 dB.
+/// Highest SNR: without noise, the signal is unchanged to -120 dB.
 const HIGHEST_SNR: f64 = 1e6;
 
-/// What a frame asks for.
+/// Settings of a frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
-    /// Factor on the noise's power.
+pub struct FrameSettings {
+    /// Factor of the noise power.
     pub factor: f64,
     /// Lowest gain.
     pub floor: f64,
-    /// Weight of the frame before in the SNR, 0..1.
+    /// Weight of the previous frame in the SNR, 0..1.
     pub memory: f64,
-    /// Lines on each side over which gains are smoothed: at 0 Hz, and how many more for each line above it.
+    /// Bins on each side over which gains are smoothed: at 0 Hz, and the increase per bin.
     pub width: (f64, f64),
 }
 
-/// See the module.
+/// The suppressor, common to all channels.
 pub struct Suppressor {
-    /// Power of the programme in each line, as of the frame before.
+    /// Power of the programme in each bin of the previous frame.
     past: Box<[f64]>,
-    /// Gains, and how unsure it is that each is programme's.
+    /// Gains, and the probability that each bin is noise.
     gains: Box<[f64]>,
-    unsure: Box<[f64]>,
-    /// Sums of gains by how unsure they are, and of that, below each line.
+    noise_probability: Box<[f64]>,
+    /// Running sums below each bin: of gains times that probability, and of the probability.
     sums: Box<[[f64; 2]]>,
 }
 
 impl Suppressor {
-    /// `[control]` For `lines` lines.
+    /// `[control]` For spectra of `lines` bins.
     pub fn new(lines: usize) -> Self {
         let zeros = || vec![0.0; lines].into_boxed_slice();
         Self {
             past: zeros(),
             gains: zeros(),
-            unsure: zeros(),
+            noise_probability: zeros(),
             sums: vec![[0.0; 2]; lines + 1].into_boxed_slice(),
         }
     }
 
-    /// `[audio]` Gains of the lines by their power and that of the noise in them.
-    pub fn weigh(&mut self, power: &[f64], noise: &[f64], wish: &Wish) {
-        let heard = power.iter().zip(noise).zip(&mut self.past);
-        let found = self.gains.iter_mut().zip(&mut self.unsure);
-        for (((power, noise), past), (gain, unsure)) in heard.zip(found) {
-            let noise = noise * wish.factor;
+    /// `[audio]` Computes the gains from the power of each bin and that of the noise.
+    pub fn compute_gains(&mut self, power: &[f64], noise: &[f64], settings: &FrameSettings) {
+        let bins = power.iter().zip(noise).zip(&mut self.past);
+        let results = self.gains.iter_mut().zip(&mut self.noise_probability);
+        for (((power, noise), past), (gain, noise_probability)) in bins.zip(results) {
+            let noise = noise * settings.factor;
             let post = power / noise;
             let fresh = (post - 1.0).max(0.0);
-            let first = share(fresh + wish.memory * (*past / noise - fresh));
+            let first = share(fresh + settings.memory * (*past / noise - fresh));
             let second = share(first * first * post);
             *past = second * second * power;
-            *gain = second.max(wish.floor);
-            *unsure = (1.0 - first).powi(3);
+            *gain = second.max(settings.floor);
+            *noise_probability = (1.0 - first).powi(3);
         }
     }
 
-    /// `[audio]` Smooths the gains over frequency where they are not sure, by others that are not, and gives them.
-    pub fn smooth(&mut self, wish: &Wish) -> &[f64] {
-        let (least, share) = wish.width;
+    /// `[audio]` Smooths the gains over frequency where bins are probably noise, and returns them.
+    pub fn smooth_gains(&mut self, settings: &FrameSettings) -> &[f64] {
+        let (least, share) = settings.width;
         let mut sum = [0.0; 2];
-        for (total, (gain, unsure)) in self.sums[1..].iter_mut().zip(self.gains.iter().zip(&self.unsure)) {
-            sum = [sum[0] + unsure * gain, sum[1] + unsure];
+        for (total, (gain, noise_probability)) in
+            self.sums[1..].iter_mut().zip(self.gains.iter().zip(&self.noise_probability))
+        {
+            sum = [sum[0] + noise_probability * gain, sum[1] + noise_probability];
             *total = sum;
         }
         let count = self.gains.len();
-        for (line, (gain, unsure)) in self.gains.iter_mut().zip(&self.unsure).enumerate() {
+        for (line, (gain, noise_probability)) in
+            self.gains.iter_mut().zip(&self.noise_probability).enumerate()
+        {
             let side = (least + share * line as f64) as usize;
             let (low, high) = (self.sums[line.saturating_sub(side)], self.sums[(line + side + 1).min(count)]);
             let mean = (high[0] - low[0]) / (high[1] - low[1]).max(1e-12);
-            *gain += unsure * (mean - *gain);
+            *gain += noise_probability * (mean - *gain);
         }
         &self.gains
     }
 
-    /// `[audio]` All gains are 1, whatever comes.
-    pub fn pass(&mut self) {
+    /// `[audio]` Sets all gains to 1.
+    pub fn set_unity(&mut self) {
         self.gains.fill(1.0);
     }
 
-    /// The gains as they are.
+    /// The current gains.
     pub fn gains(&self) -> &[f64] {
         &self.gains
     }
 
-    /// `[audio]` Forgets the past.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
         self.past.fill(0.0);
         self.gains.fill(0.0);
-        self.unsure.fill(0.0);
+        self.noise_probability.fill(0.0);
     }
 
-    /// `[audio]` Takes over the state of another of as many lines.
+    /// `[audio]` Adopts the state of another one with the same number of bins.
     pub fn adopt(&mut self, old: &Self) {
         self.past.copy_from_slice(&old.past);
         self.gains.copy_from_slice(&old.gains);
-        self.unsure.copy_from_slice(&old.unsure);
+        self.noise_probability.copy_from_slice(&old.noise_probability);
     }
 }
 
-/// Share of a line's power that is programme: Wiener's gain.
+/// Wiener gain: the share of programme in the power of a bin.
 fn share(snr: f64) -> f64 {
     let snr = snr.min(HIGHEST_SNR);
     snr / (1.0 + snr)

@@ -1,56 +1,57 @@
-//! Work on short-time spectra: frames under a Hann window, each a fifth further, transformed, changed, put back under the
-//! same window and added up. What is not changed comes back as it was, to rounding, six hops late: one is left for the work
-//! on a frame, so that it can be spread.
+//! Short-time Fourier transform: frames with a Hann window and a hop of a fifth are transformed, processed,
+//! transformed back, windowed again and added. Without processing, the output equals the input to rounding, six hops
+//! late: one hop is for the processing of a frame, so that it can be spread over time.
 //!
 //! Source: J. B. Allen, L. R. Rabiner, *A unified approach to short-time Fourier analysis and synthesis*, Proc. IEEE 65(11),
-//! 1977. The Hann window on both ways, rather than its root, keeps loud tones out of the quiet beside them.
+//! 1977. The Hann window for both analysis and synthesis, rather than its square root, keeps loud tones out of quiet
+//! bins.
 
 use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
-/// Hops in a frame, and in what is held: a frame and the hop in which it is worked on.
+/// Hops in a frame; and in the ring buffers: a frame and the hop during which it is processed.
 const OVERLAP: usize = 5;
 const HELD: usize = OVERLAP + 1;
 
-/// Frames from input to output, with spectra every `hop` of them.
+/// Latency in frames, for a hop of `hop` frames.
 pub fn latency(hop: usize) -> usize {
     (OVERLAP + 1) * hop
 }
 
-/// See the module.
+/// The transforms of all channels.
 pub struct Stft {
     hop: usize,
     forward: Arc<dyn RealToComplex<f64>>,
     inverse: Arc<dyn ComplexToReal<f64>>,
     window: Box<[f64]>,
-    /// Undoes the gain of both windows, of the overlap and of the transforms.
+    /// Compensates the gain of both windows, the overlap and the transforms.
     scale: f64,
-    tracks: Box<[Track]>,
-    /// Place in the rings: which hop of them, and how far into it.
+    channels: Box<[Channel]>,
+    /// Position in the rings: index of the hop, and frames in it.
     block: usize,
     at: usize,
     frame: Box<[f64]>,
     scratch: Box<[Complex64]>,
 }
 
-/// One channel: two rings, and the lines of the frame that is worked on.
-struct Track {
-    past: Box<[f64]>,
+/// State of one channel: two ring buffers, and the spectrum of the frame in progress.
+struct Channel {
+    input: Box<[f64]>,
     sum: Box<[f64]>,
     lines: Box<[Complex64]>,
 }
 
 impl Stft {
-    /// `[control]` Spectra every `hop` frames.
+    /// `[control]` Transforms with a hop of `hop` frames, for `channels` channels.
     pub fn new(hop: usize, channels: usize) -> Self {
         let size = OVERLAP * hop;
         let mut planner = RealFftPlanner::new();
         let (forward, inverse) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
         let window: Box<[f64]> =
             (0..size).map(|n| 0.5 - 0.5 * (TAU * n as f64 / size as f64).cos()).collect();
-        // At every place the squares of the windows above it add up to the same.
+        // The sum of the squared windows is the same at every sample.
         let gain: f64 = window.iter().map(|w| w * w).sum::<f64>() / hop as f64;
         let ring = || vec![0.0; HELD * hop].into_boxed_slice();
         let lines = || vec![Complex64::default(); size / 2 + 1].into_boxed_slice();
@@ -58,7 +59,7 @@ impl Stft {
         Self {
             hop,
             scale: 1.0 / (gain * size as f64),
-            tracks: (0..channels).map(|_| Track { past: ring(), sum: ring(), lines: lines() }).collect(),
+            channels: (0..channels).map(|_| Channel { input: ring(), sum: ring(), lines: lines() }).collect(),
             block: 0,
             at: 0,
             frame: vec![0.0; size].into_boxed_slice(),
@@ -74,34 +75,34 @@ impl Stft {
         self.hop
     }
 
-    /// Lines of a spectrum, from 0 Hz to half the rate.
+    /// Number of bins, from 0 Hz to half the sample rate.
     pub fn lines(&self) -> usize {
         self.window.len() / 2 + 1
     }
 
-    /// Mean |line|² of white noise with a mean square of 1.
+    /// Mean squared magnitude of a bin for white noise with a mean square of 1.
     pub fn noise_gain(&self) -> f64 {
         self.window.iter().map(|w| w * w).sum()
     }
 
-    /// How far the hop under way has come: 0 where a frame has just become whole.
+    /// Frames so far in the current hop: 0 if a frame has just become complete.
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// `[audio]` Replaces samples of a channel by those that are due, and writes the input of the same time to `dry`. No
-    /// further than to the end of the hop; the same for every channel, then [`Self::advance`].
+    /// `[audio]` Replaces samples of a channel by output samples, and writes the input of the same time to `dry`. Not
+    /// beyond the end of the hop. To be called for every channel, then [`Self::advance`].
     pub fn exchange(&mut self, channel: usize, samples: &mut [f64], dry: &mut [f64]) {
         let start = self.block * self.hop + self.at;
-        let Track { past, sum, .. } = &mut self.tracks[channel];
-        let places = past[start..].iter_mut().zip(&mut sum[start..]);
-        for ((sample, dry), (past, sum)) in samples.iter_mut().zip(dry).zip(places) {
-            *dry = std::mem::replace(past, *sample);
+        let Channel { input, sum, .. } = &mut self.channels[channel];
+        let places = input[start..].iter_mut().zip(&mut sum[start..]);
+        for ((sample, dry), (input, sum)) in samples.iter_mut().zip(dry).zip(places) {
+            *dry = std::mem::replace(input, *sample);
             *sample = std::mem::take(sum);
         }
     }
 
-    /// `[audio]` Moves on.
+    /// `[audio]` Advances by `frames`.
     pub fn advance(&mut self, frames: usize) {
         self.at += frames;
         if self.at >= self.hop {
@@ -110,32 +111,32 @@ impl Stft {
         }
     }
 
-    /// `[audio]` Transforms the newest whole frame of a channel.
+    /// `[audio]` Transforms the newest complete frame of a channel.
     pub fn analyse(&mut self, channel: usize) {
-        let Track { past, lines, .. } = &mut self.tracks[channel];
+        let Channel { input, lines, .. } = &mut self.channels[channel];
         for (i, part) in self.frame.chunks_exact_mut(self.hop).enumerate() {
             let from = (self.block + 1 + i) % HELD * self.hop;
-            part.copy_from_slice(&past[from..from + self.hop]);
+            part.copy_from_slice(&input[from..from + self.hop]);
         }
         self.frame.iter_mut().zip(&self.window).for_each(|(sample, window)| *sample *= window);
-        // It refuses only buffers of another length.
+        // It fails only for buffers of another length.
         let done = self.forward.process_with_scratch(&mut self.frame, lines, &mut self.scratch);
         debug_assert!(done.is_ok());
     }
 
-    /// `[audio]` Mean |line|² over the channels, for lines `from` and up.
+    /// `[audio]` Mean squared magnitude over the channels, for bins `from` and up.
     pub fn power(&self, from: usize, power: &mut [f64]) {
         power.fill(0.0);
-        let share = 1.0 / self.tracks.len() as f64;
-        for track in &self.tracks {
-            let lines = &track.lines[from..];
+        let share = 1.0 / self.channels.len() as f64;
+        for channel_state in &self.channels {
+            let lines = &channel_state.lines[from..];
             power.iter_mut().zip(lines).for_each(|(power, line)| *power += share * line.norm_sqr());
         }
     }
 
-    /// `[audio]` Multiplies the lines of a channel by `gains`, and adds the frame to what is due.
+    /// `[audio]` Multiplies the bins of a channel by `gains`, and adds the frame to the output.
     pub fn synthesise(&mut self, channel: usize, gains: &[f64]) {
-        let Track { sum, lines, .. } = &mut self.tracks[channel];
+        let Channel { sum, lines, .. } = &mut self.channels[channel];
         lines.iter_mut().zip(gains).for_each(|(line, gain)| *line *= gain * self.scale);
         let done = self.inverse.process_with_scratch(lines, &mut self.frame, &mut self.scratch);
         debug_assert!(done.is_ok());
@@ -149,23 +150,23 @@ impl Stft {
         }
     }
 
-    /// `[audio]` Forgets the past.
+    /// `[audio]` Clears the state.
     pub fn reset(&mut self) {
         (self.block, self.at) = (0, 0);
-        for track in &mut self.tracks {
-            track.past.fill(0.0);
-            track.sum.fill(0.0);
-            track.lines.fill(Complex64::default());
+        for channel_state in &mut self.channels {
+            channel_state.input.fill(0.0);
+            channel_state.sum.fill(0.0);
+            channel_state.lines.fill(Complex64::default());
         }
     }
 
-    /// `[audio]` Takes over the state of another of the same size.
+    /// `[audio]` Adopts the state of another one of the same size.
     pub fn adopt(&mut self, old: &Self) {
         (self.block, self.at) = (old.block, old.at);
-        for (track, old) in self.tracks.iter_mut().zip(&old.tracks) {
-            track.past.copy_from_slice(&old.past);
-            track.sum.copy_from_slice(&old.sum);
-            track.lines.copy_from_slice(&old.lines);
+        for (channel_state, old) in self.channels.iter_mut().zip(&old.channels) {
+            channel_state.input.copy_from_slice(&old.input);
+            channel_state.sum.copy_from_slice(&old.sum);
+            channel_state.lines.copy_from_slice(&old.lines);
         }
     }
 }

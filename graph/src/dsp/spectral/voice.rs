@@ -1,89 +1,91 @@
-//! A voice without what is around it, by a recurrent network that has heard many: one channel, at any sample rate.
+//! Voice isolation by a recurrent neural network: one channel, at any sample rate.
 //!
-//! Source: J.-M. Valin, *A Hybrid DSP/Deep Learning Approach to Real-Time Full-Band Speech Enhancement*, MMSP 2018; the network
-//! is that of RNNoise, run by nnnoiseless. It works on frames of 10 ms at 48 kHz, each at once; the frames of several channels
-//! are worked on one after another. At other rates it is fed and heard through filters; nothing above 20 kHz comes through.
+//! Source: J.-M. Valin, *A Hybrid DSP/Deep Learning Approach to Real-Time Full-Band Speech Enhancement*, MMSP 2018;
+//! the network is RNNoise, run by nnnoiseless. It processes frames of 10 ms at 48 kHz; the frames of several channels
+//! are processed at different times. Other rates are converted; nothing above 20 kHz passes.
 
 use crate::dsp::window::lowpass;
 use nnnoiseless::DenoiseState;
 use std::sync::Arc;
 
-/// Its rate in Hz, its frames, and what full scale is to it.
+/// Sample rate of the network in Hz, its frame length, and its full scale.
 const RATE: u64 = 48_000;
 const FRAME: usize = DenoiseState::FRAME_SIZE;
 const FULL: f64 = 32_768.0;
-/// Loudest that it is given, as an amplitude.
+/// Highest input amplitude.
 const LOUDEST: f64 = 8.0;
-/// Frames between the work on one channel and on the next.
+/// Frames between the processing of one channel and of the next.
 const APART: usize = 64;
-/// Zeros of the filters between the rates on each side, places between two samples, and shape of the window.
+/// Zeros of the conversion filters on each side, tabulated positions between two samples, and shape of the window.
 const ZEROS: usize = 32;
 const PLACES: usize = 256;
 const BETA: f64 = 8.0;
-/// Corner of the filters, as a share of half the lower rate.
+/// Cutoff of the filters, as a share of half the lower rate.
 const CORNER: f64 = 0.94;
 
-/// See the module.
+/// Voice isolation of one channel.
 pub struct Voice {
-    /// Between the rates, where there are two.
-    ways: Option<[Converter; 2]>,
+    /// Sample rate converters to and from the network, if needed.
+    converters: Option<[Converter; 2]>,
     network: Network,
 }
 
 impl Voice {
-    /// `[control]` Channels of a programme, at `sample_rate` Hz.
+    /// `[control]` One for each of `channels` channels, at `sample_rate` Hz.
     pub fn all(sample_rate: f64, channels: usize) -> Box<[Self]> {
         let rate = sample_rate.round() as u64;
         let late = 2 * FRAME + APART * (channels - 1);
-        // Sample n of what comes back is the one of `latency` before; the network gives it `late` samples after its own.
+        // Output sample n corresponds to input sample n - `latency`; the network outputs it `late` samples after its
+        // input.
         let start = (late as u64 * rate) as i64 - (latency(sample_rate, channels) as u64 * RATE) as i64;
-        let ways = (rate != RATE).then(|| [Converter::new(rate, RATE, 0), Converter::new(RATE, rate, start)]);
+        let converters =
+            (rate != RATE).then(|| [Converter::new(rate, RATE, 0), Converter::new(RATE, rate, start)]);
         let voice = |channel| Self {
-            ways: ways.clone(),
+            converters: converters.clone(),
             network: Network::new(APART * channel, APART * (channels - 1)),
         };
         (0..channels).map(voice).collect()
     }
 
-    /// `[audio]` Takes a sample and gives the one that is due.
+    /// `[audio]` Processes a sample; returns the delayed output.
     pub fn tick(&mut self, sample: f64) -> f64 {
-        // What is no number would stay in the network for good.
+        // NaN and infinity would stay in the network.
         let sample = if sample.is_finite() { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 };
-        let Self { ways, network, .. } = self;
-        let Some([there, back]) = ways else { return network.tick(sample) };
-        there.push(sample);
-        while there.has_next() {
-            back.push(network.tick(there.pull()));
+        let Self { converters, network, .. } = self;
+        let Some([to_network, from_network]) = converters else { return network.tick(sample) };
+        to_network.push(sample);
+        while to_network.has_next() {
+            from_network.push(network.tick(to_network.pull()));
         }
-        debug_assert!(back.has_next());
-        back.pull()
+        debug_assert!(from_network.has_next());
+        from_network.pull()
     }
 
-    /// `[audio]` Forgets what is under way. What the network remembers of the voice it keeps: it cannot be made new without
-    /// allocating, and forgets by itself.
+    /// `[audio]` Clears the buffers. The state of the network is kept: it cannot be reset without allocating, and it
+    /// decays.
     pub fn reset(&mut self) {
         self.network.reset();
-        self.ways.iter_mut().flatten().for_each(Converter::reset);
+        self.converters.iter_mut().flatten().for_each(Converter::reset);
     }
 }
 
-/// Frames from input to output of each of `channels` channels at `sample_rate` Hz.
+/// Latency in frames for each of `channels` channels at `sample_rate` Hz.
 pub fn latency(sample_rate: f64, channels: usize) -> usize {
     let rate = sample_rate.round() as u64;
     let own = 2 * FRAME + APART * (channels - 1);
     if rate == RATE {
         return own;
     }
-    // Both filters look ahead, and the network has its samples only one by one.
+    // Both filters look ahead, and the network receives its samples one by one.
     side(rate, RATE) + ((own + side(RATE, rate) + 1) as u64 * rate).div_ceil(RATE) as usize
 }
 
-/// The network, and its frames: two that come in, two that go out.
+/// The network and its frames: two for input, two for output.
 struct Network {
     state: Box<DenoiseState<'static>>,
     input: [f32; 2 * FRAME],
     output: [f32; 2 * FRAME],
-    /// Samples so far, in the two frames; when in a frame it works; how much later than the first channel all are heard.
+    /// Sample index in the two frames; index in a frame at which the network runs; delay that aligns all channels.
     at: usize,
     due: usize,
     wait: usize,
@@ -91,7 +93,7 @@ struct Network {
 
 impl Network {
     fn new(due: usize, wait: usize) -> Self {
-        // What nnnoiseless makes at its first frame is made here, not on the audio thread.
+        // nnnoiseless initialises tables at its first frame, which must not happen on the audio thread.
         DenoiseState::new().process_frame(&mut [0.0; FRAME], &[0.0; FRAME]);
         let frames = [0.0; 2 * FRAME];
         Self { state: DenoiseState::new(), input: frames, output: frames, at: 0, due, wait }
@@ -99,15 +101,15 @@ impl Network {
 
     fn tick(&mut self, sample: f64) -> f64 {
         if self.at % FRAME == self.due {
-            // The frame before this one; what comes out belongs to the one before that.
+            // The previous frame; the output belongs to the one before it.
             let half = (1 - self.at / FRAME) * FRAME;
             let other = FRAME - half;
             self.state.process_frame(&mut self.output[other..other + FRAME], &self.input[half..half + FRAME]);
         }
         self.input[self.at] = (sample * FULL) as f32;
-        let heard = self.output[(self.at + 2 * FRAME - self.wait) % (2 * FRAME)];
+        let output = self.output[(self.at + 2 * FRAME - self.wait) % (2 * FRAME)];
         self.at = (self.at + 1) % (2 * FRAME);
-        f64::from(heard) / FULL
+        f64::from(output) / FULL
     }
 
     fn reset(&mut self) {
@@ -117,29 +119,29 @@ impl Network {
     }
 }
 
-/// Samples on each side that a filter from one rate to another sees.
+/// Samples on each side that the filter from one rate to another needs.
 fn side(from: u64, to: u64) -> usize {
     (ZEROS as u64 * from).div_ceil(from.min(to)) as usize
 }
 
-/// From one sample rate to another: a windowed sinc between the samples.
+/// Sample rate conversion by windowed-sinc interpolation.
 #[derive(Clone)]
 struct Converter {
     from: i64,
     to: i64,
     side: usize,
-    /// The filter for every place between two samples, and one more, so that each has a next.
+    /// The filters for all tabulated positions, and one more, so that each has a next one.
     rows: Arc<[f64]>,
-    /// The newest samples, twice, so that they lie in a row wherever they begin.
+    /// The newest samples, stored twice, so that they are always contiguous.
     past: Box<[f64]>,
     next: usize,
-    /// Where the next sample lies, in `to`-ths of a sample after the newest that has a whole side after it.
+    /// Position of the next output sample, in 1/`to` samples after the newest sample with a complete side after it.
     ahead: i64,
     start: i64,
 }
 
 impl Converter {
-    /// The first sample lies `start` / `to` samples after the first that comes in.
+    /// The first output sample lies `start` / `to` samples after the first input sample.
     fn new(from: u64, to: u64, start: i64) -> Self {
         let side = side(from, to);
         let corner = CORNER * (to as f64 / from as f64).min(1.0);
@@ -150,7 +152,7 @@ impl Converter {
             let sum: f64 = taps.iter().sum();
             taps.into_iter().map(move |tap| tap / sum)
         };
-        // Samples come in handfuls: some more are held than a filter sees.
+        // Input samples can come in groups, so more are stored than a filter needs.
         let held = 2 * side + 2 * from.div_ceil(to) as usize + 4;
         let start = start + (side as i64 + 1) * to as i64;
         Self {
@@ -172,7 +174,7 @@ impl Converter {
         self.ahead -= self.to;
     }
 
-    /// Whether all is there that the next sample needs.
+    /// Whether all input samples for the next output sample are there.
     fn has_next(&self) -> bool {
         self.ahead < self.to
     }
@@ -210,7 +212,7 @@ mod tests {
         for rate in [8_000, 22_050, 44_100, 88_200, 96_000, 192_000] {
             let start = -(latency(rate as f64, 1) as i64 * RATE as i64) + 960 * rate as i64;
             let (mut there, mut back) = (Converter::new(rate, RATE, 0), Converter::new(RATE, rate, start));
-            // As late as the network makes it.
+            // The delay of the network.
             let mut network = std::collections::VecDeque::from(vec![0.0; 2 * FRAME]);
             let latency = latency(rate as f64, 1);
             let turns = 0.37 * rate.min(RATE) as f64 / rate as f64;
@@ -223,9 +225,9 @@ mod tests {
                     back.push(network.pop_front().unwrap_or(0.0));
                 }
                 assert!(back.has_next(), "{rate} Hz: frame {n} is not there");
-                let heard = back.pull();
+                let output = back.pull();
                 if n > latency + 1_000 {
-                    worst = worst.max((heard - wave(n - latency)).abs());
+                    worst = worst.max((output - wave(n - latency)).abs());
                 }
             }
             println!("{rate} Hz: latency {latency}, off by {:.1} dB", 20.0 * worst.log10());

@@ -1,5 +1,5 @@
-//! A node that does what no node should: for tests, and in development builds alone. It is in no catalogue, schema or
-//! list; a chain file that names it finds it.
+//! A node that causes faults, for tests in development builds only. It is in no catalogue, schema or list; a chain
+//! file can name it.
 
 use crate::block::Block;
 use crate::node::{Node, NodeType, Params, Setup};
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 const WHAT: Param = Param::new(0, "what", Unit::Choice(&["none", "panic", "loop", "nan", "slow"]))
     .ramp_ms(0.0)
-    .help("What goes wrong.");
+    .help("Fault to cause.");
 const SHARE: Param = Param::new(1, "share", Unit::Percent)
     .range(0.0, 1000.0)
     .default(300.0)
-    .help("How much of real time it takes when it is slow.");
+    .help("CPU load of `slow`, as a share of real time.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType =
-    NodeType::new("fault", "Goes wrong on demand.", &[WHAT, SHARE], |setup: &Setup<'_>| {
+    NodeType::new("fault", "Causes faults on purpose, for tests.", &[WHAT, SHARE], |setup: &Setup<'_>| {
         Box::new(Fault { rate: setup.sample_rate })
     });
 
@@ -49,7 +49,7 @@ impl Node for Fault {
     fn adopt(&mut self, _old: &dyn Node) {}
 }
 
-#[expect(clippy::disallowed_methods, reason = "to be slow takes a clock; no node that is played has one")]
+#[expect(clippy::disallowed_methods, reason = "a slow fault needs a clock; no other node has one")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -1,5 +1,4 @@
-//! What several node types share: rows of their tables, the loop of those that repair, long workloads for benches, and a
-//! node that fails on purpose, for tests.
+//! Shared by several node types: rows of their tables, and a node that causes faults, for tests.
 
 #[cfg(debug_assertions)]
 pub(crate) mod fault;

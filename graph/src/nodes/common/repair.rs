@@ -5,7 +5,7 @@
 //! [`repair_line`]: crate::dsp::restore::repair_line
 
 use crate::block::Block;
-use crate::dsp::dynamics::tally::Tally;
+use crate::dsp::dynamics::count_per_second::CountPerSecond;
 use crate::dsp::restore::repair_line::{Line, Schedule, Turn};
 use crate::node::{Node, Params, Setup, same};
 use crate::reading::Readings;
@@ -60,7 +60,7 @@ pub(crate) struct Lines<C> {
     pub schedule: Schedule,
     pub channels: Box<[Channel<C>]>,
     /// Faults and samples in the last second.
-    tallies: [Tally; 2],
+    tallies: [CountPerSecond; 2],
 }
 
 impl<C> Lines<C> {
@@ -90,7 +90,7 @@ impl<M: Method> Repairer<M> {
     ) -> Self {
         let channel = |_| Channel { line: Line::new(&schedule, most), own: own() };
         let channels = (0..setup.channels).map(channel).collect();
-        let tallies = [Tally::default(); 2];
+        let tallies = [CountPerSecond::default(); 2];
         Self { method, lines: Lines { rate: setup.sample_rate, schedule, channels, tallies } }
     }
 
@@ -128,7 +128,7 @@ impl<M: Method> Node for Repairer<M> {
 
     fn reset(&mut self) {
         self.lines.schedule.reset();
-        self.lines.tallies = [Tally::default(); 2];
+        self.lines.tallies = [CountPerSecond::default(); 2];
         for Channel { line, own } in &mut self.lines.channels {
             line.reset();
             M::reset(own);

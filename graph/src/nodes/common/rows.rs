@@ -1,15 +1,15 @@
-//! Rows that several kinds have in their tables: one knob, one name, one range everywhere.
+//! Table rows that several node types share: the same parameter has the same name and range everywhere.
 
 use crate::dsp::dynamics::side_chain::{Detector, KeyValues, Shape, Values};
 use crate::param::{Param, Unit};
 
-/// What each detector is called, in the order of [`detector_of`].
+/// Names of the detectors, in the order of [`Detector`].
 const DETECTORS: [&str; 3] = ["peak", "rms", "program"];
 
-/// How far filters of linear phase reach.
+/// Half length of linear-phase filters.
 pub const fn reach(slot: usize) -> Param {
     Param::new(slot, "reach", Unit::Ms).range(20.0, 400.0).default(170.0).log().setting().help(
-        "How far linear phase reaches to both sides, and so its latency; the longer, the lower and narrower it is exact.",
+        "Half the length of the linear-phase filter; sets its latency. Longer: more accurate at low frequencies and in narrow bands.",
     )
 }
 
@@ -18,7 +18,7 @@ pub const fn threshold(slot: usize) -> Param {
     Param::new(slot, "threshold", Unit::Dbfs)
         .range(-60.0, 0.0)
         .default(-18.0)
-        .help("Level above which the level is reduced, or below which it is raised.")
+        .help("Level above which gain is reduced (downward), or below which it is raised (upward).")
 }
 
 /// Ratio of a compressor.
@@ -28,7 +28,7 @@ pub const fn ratio(slot: usize) -> Param {
         .default(2.0)
         .log()
         .top("inf")
-        .help("How many dB in make one dB out beyond the threshold.")
+        .help("Compression ratio beyond the threshold: input change to output change, in dB. inf: limiting.")
 }
 
 /// Knee of a compressor.
@@ -36,7 +36,7 @@ pub const fn knee(slot: usize) -> Param {
     Param::new(slot, "knee", Unit::Db)
         .range(0.0, 24.0)
         .default(6.0)
-        .help("Width of the bend around the threshold.")
+        .help("Width of the soft knee, centred on the threshold.")
 }
 
 /// Attack of a compressor.
@@ -45,7 +45,7 @@ pub const fn attack(slot: usize) -> Param {
         .range(0.05, 250.0)
         .default(10.0)
         .log()
-        .help("Time to reduce by 63 % of what is wanted.")
+        .help("Attack time: 63 % of a step in gain reduction (dB).")
 }
 
 /// Release of a compressor.
@@ -55,12 +55,12 @@ pub const fn release(slot: usize) -> Param {
         .default(150.0)
         .log()
         .top("auto")
-        .help("Time to let go by 63 %; auto lets peaks go fast and dense passages slowly.")
+        .help("Release time constant (63 %). auto: program-dependent, two stages.")
 }
 
 /// Make-up gain of a compressor.
 pub const fn makeup(slot: usize) -> Param {
-    Param::new(slot, "makeup", Unit::Gain).range(-12.0, 24.0).help("Gain after the reduction.")
+    Param::new(slot, "makeup", Unit::Gain).range(-12.0, 24.0).help("Make-up gain, after the gain reduction.")
 }
 
 /// Range of a compressor.
@@ -69,54 +69,55 @@ pub const fn range(slot: usize) -> Param {
         .range(0.0, 60.0)
         .default(60.0)
         .top("off")
-        .help("Most that the level is reduced, or raised.")
+        .help("Maximum gain reduction (downward) or gain increase (upward).")
 }
 
 /// Hold of a compressor.
 pub const fn hold(slot: usize) -> Param {
     Param::new(slot, "hold", Unit::Ms)
         .range(0.0, 500.0)
-        .help("Time that a reduction is held before it is let go.")
+        .help("Hold time of the gain reduction, before the release.")
 }
 
 /// Detector of a compressor.
 pub const fn detector(slot: usize) -> Param {
     Param::new(slot, "detector", Unit::Choice(&DETECTORS)).setting().help(
-        "What counts: each peak, the root mean square (a sine reads 3 dB less), or peaks with times that shorten as the crest factor grows.",
+        "Level detection. peak; rms (a sine reads 3 dB lower); program: peak, with times that shorten as the crest factor grows.",
     )
 }
 
-/// Averaging time of an RMS detector.
+/// Time constant of the RMS detector.
 pub const fn rms_window(slot: usize) -> Param {
     Param::new(slot, "rms_window", Unit::Ms)
         .range(1.0, 500.0)
         .default(30.0)
         .log()
-        .help("Time over which the rms detector averages.")
+        .help("Time constant of the RMS detector.")
 }
 
-/// Link of channels.
+/// Channel link of a compressor.
 pub const fn link(slot: usize) -> Param {
     Param::new(slot, "link", Unit::Percent)
         .range(0.0, 100.0)
         .default(100.0)
-        .help("How far the channels are reduced together: 100 % keeps the stereo image.")
+        .help("Channel link. 100 %: the same gain on all channels, which keeps the stereo image; 0 %: independent channels.")
 }
 
 /// Direction of a compressor.
 pub const fn mode(slot: usize) -> Param {
     Param::new(slot, "mode", Unit::Choice(&["downward", "upward"])).setting().help(
-        "Downward lowers what is above the threshold; upward raises what is below it, by 24 dB at most, ever less below -60 dBFS and nothing below -80.",
+        "downward: reduces levels above the threshold; upward: raises levels below it by up to 24 dB, less from -60 dBFS down, nothing below -80 dBFS.",
     )
 }
 
-/// The shape that a compressor's settings give.
+/// The structure of a gain computer, from the values of the settings.
 pub fn shape(detector: f64, mode: f64, feedback: bool) -> Shape {
     let detector = [Detector::Peak, Detector::Rms, Detector::Program][(detector as usize).min(2)];
     Shape { detector, upward: mode > 0.0, feedback }
 }
 
-/// What a compressor's rows give, in the order threshold, ratio, knee, range, attack, release, hold, rms_window, link.
+/// The parameters of a gain computer from row values, in the order threshold, ratio, knee, range, attack, release,
+/// hold, rms_window, link.
 pub fn values([threshold, ratio, knee, range, attack, release, hold, rms_window, link]: [f64; 9]) -> Values {
     Values {
         threshold,

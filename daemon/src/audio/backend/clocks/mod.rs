@@ -302,7 +302,7 @@ impl Draw {
     fn jump(&mut self) {
         self.left.copy_from_slice(&self.last);
         self.level = Fade::new(self.level.frames(), false);
-        self.level.aim(true);
+        self.level.set_target(true);
         self.settling = if self.resampler.is_some() { TAPS } else { 0 };
     }
 

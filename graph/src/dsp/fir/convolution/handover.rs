@@ -1,19 +1,19 @@
-//! What a convolution remembers, handed over to another while both play the same programme.
+//! Adopting the state of another convolution while both play the same programme.
 //!
-//! It may be seconds of spectra, so it goes over in pieces. Both keep step meanwhile: what one writes, the other writes at the
-//! same place at the same time, so a piece that went over stays what it is. Impulses need not be the same; what was under
-//! way in the newcomer when the last piece came must be past before it is heard.
+//! The state can be seconds of spectra, so it is copied in pieces. Meanwhile both receive the same input and write at the same
+//! index at the same time, so a copied piece stays valid. The impulse responses may differ. Output that the new convolution
+//! computed before the last piece was copied must have left it before it is audible.
 
 use crate::dsp::fir::convolution::level::Level;
 use crate::dsp::fir::convolution::{Convolution, TICK};
 
-/// Samples that go over for each frame.
+/// Samples that are copied per frame.
 pub(super) const SHARE: usize = 64;
 
-/// Frames that it still takes while there is more to go over: beyond the block that comes next.
+/// Frames to report while the copy is not complete: more than the next block.
 const AT_LEAST: usize = TICK + 1;
 
-/// How far it has come.
+/// Progress of the copy.
 pub(super) struct Handover {
     level: usize,
     stage: Stage,
@@ -21,19 +21,18 @@ pub(super) struct Handover {
 
 #[derive(Clone, Copy)]
 enum Stage {
-    /// The blocks in the time domain: so many samples have gone over.
+    /// Copying the blocks in the time domain; number of samples copied.
     Blocks(usize),
-    /// The block that is being transformed is taken over, too, once its spectrum is there.
+    /// Waiting for the spectrum of the block that is being transformed.
     Wait,
-    /// Spectra: so many groups of lines have gone over.
+    /// Copying the spectra; number of groups of bins copied.
     Spectra(usize),
-    /// All is there.
+    /// The level is complete.
     Done,
 }
 
 impl Convolution {
-    /// `[audio]` Begins to take over what `old` remembers. This one must be new. It is complete when [`Self::adopt_more`]
-    /// says so.
+    /// `[audio]` Begins to adopt the state of `old`. This one must be new. [`Self::adopt_more`] completes it.
     pub fn adopt(&mut self, old: &Self) {
         if self.past.len() != old.past.len() {
             return;
@@ -41,32 +40,32 @@ impl Convolution {
         (self.tick, self.at) = (old.tick, old.at);
         self.past.copy_from_slice(&old.past);
         for (at, level) in self.levels.iter_mut().enumerate() {
-            level.know_from(level.block(self.tick));
+            level.clear_before(level.block(self.tick));
             if let Some(old) = old.levels.get(at) {
-                // What it would make of blocks that it does not know yet is worth no work.
-                (level.unknown, level.first, level.first_heard) = (old.unknown, usize::MAX, usize::MAX);
+                // Blocks that are not copied yet are not worth computing.
+                (level.unknown, level.first, level.first_complete) = (old.unknown, usize::MAX, usize::MAX);
             }
         }
         self.handover = Some(Handover { level: 0, stage: Stage::Blocks(0) });
     }
 
-    /// `[audio]` Takes over as much as is due after `frames` more frames that both have played, and gives how many frames it
-    /// still takes, at least, until this one sounds as if it had heard all that `old` has.
+    /// `[audio]` Adopts more of the state, after `frames` more frames that both have played. Returns the least number of frames
+    /// until the output is the same as if this one had received all the input of `old`.
     pub fn adopt_more(&mut self, old: &Self, frames: usize) -> usize {
         let Some(handover) = &mut self.handover else { return 0 };
         if (self.tick, self.at) != (old.tick, old.at) {
-            // One of them was reset: there is nothing to keep step with.
+            // One of them was reset: they are no longer synchronous.
             self.handover = None;
             for level in &mut self.levels {
                 let next = level.block(self.tick) + 1;
-                (level.first, level.first_heard) = (level.first.min(next), level.first_heard.min(next));
+                (level.first, level.first_complete) = (level.first.min(next), level.first_complete.min(next));
             }
             return 0;
         }
         let mut budget = frames * SHARE;
         let mut pairs = self.levels.iter_mut().zip(&old.levels).skip(handover.level);
         for (level, old) in &mut pairs {
-            handover.stage.go_on(level, old, self.tick, &mut budget);
+            handover.stage.adopt_level(level, old, self.tick, &mut budget);
             if !matches!(handover.stage, Stage::Done) {
                 return AT_LEAST;
             }
@@ -83,7 +82,7 @@ impl Convolution {
 }
 
 impl Stage {
-    fn go_on(&mut self, level: &mut Level, old: &Level, tick: usize, budget: &mut usize) {
+    fn adopt_level(&mut self, level: &mut Level, old: &Level, tick: usize, budget: &mut usize) {
         if let Self::Blocks(at) = *self {
             let end = level.blocks.len().min(at + *budget);
             level.blocks[at..end].copy_from_slice(&old.blocks[at..end]);
@@ -94,7 +93,7 @@ impl Stage {
                 *self = Self::Wait;
             }
         }
-        if matches!(self, Self::Wait) && (level.block(tick) >= level.first || old.has_heard(tick)) {
+        if matches!(self, Self::Wait) && (level.block(tick) >= level.first || old.is_transformed(tick)) {
             *self = Self::Spectra(0);
         }
         if let Self::Spectra(from) = *self {
@@ -108,7 +107,7 @@ impl Stage {
             if group == level.groups() {
                 let common = level.partitions.min(old.partitions);
                 level.unknown = old.unknown.max(level.block(tick).saturating_sub(common));
-                level.first_heard = level.block(tick) + 1;
+                level.first_complete = level.block(tick) + 1;
                 *self = Self::Done;
             }
         }

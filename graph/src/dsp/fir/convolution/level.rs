@@ -1,79 +1,79 @@
-//! The partitions of one size: a stretch of the impulse response, convolved by transforms of twice their length.
+//! The partitions of one length: a section of the impulse response, convolved by transforms of twice that length.
 //!
 //! Every `ticks` ticks (64 frames each) a block of input is complete, and its job begins: transform it, multiply it and the
-//! blocks before it with their partitions, and transform the sum back. The job is a list of small units, handed out
-//! evenly over the ticks until the next block is complete; what it makes is heard from the last of them on.
+//! previous blocks with their partitions, and transform the sum back. The job is a list of small units, spread evenly over
+//! the ticks until the next block is complete; its output is played from the last of them on.
 
 use crate::dsp::fft::split_real::{Group, LANES, Place, Transform};
 use crate::dsp::fir::convolution::{Path, Shape, TICK};
 use crate::dsp::simd::{self, Eight, InLanes, Vectors};
 
-/// What is heard, and what is made.
+/// Output blocks: the one that is played, and the one that is computed.
 const SIDES: usize = 2;
-/// The block before, the one that is transformed with it, and the one that comes in.
+/// Input blocks: the previous one, the one that is transformed with it, and the incoming one.
 const BLOCKS: usize = 3;
 
 /// A part of a job.
 #[derive(Clone, Copy, Debug)]
 enum Unit {
-    /// Transform a way of an input.
+    /// Transforms a way of an input: every n-th sample (see `split_real`).
     Forward { input: usize, way: usize },
-    /// Join a step of it.
+    /// Joins the ways of an input, one step of it.
     Join { input: usize, step: usize },
-    /// Multiply a group of lines of all blocks, for all paths.
+    /// Multiplies a group of bins of all blocks, for all paths.
     Multiply { group: usize },
-    /// Part a step of an output.
+    /// Splits the spectrum of an output into ways, one step of it.
     Part { output: usize, step: usize },
-    /// Transform a way of it back.
+    /// Transforms a way of an output back.
     Inverse { output: usize, way: usize },
 }
 
-/// See the module.
+/// The partitions of one length.
 pub(super) struct Level {
     /// Ticks in a block.
     pub ticks: usize,
-    /// How many partitions it has.
+    /// Number of partitions.
     pub partitions: usize,
     inputs: usize,
     outputs: usize,
     transform: Transform,
-    /// What comes in: for each input three blocks in turn, for each way its samples.
+    /// Input: for each input three blocks in rotation, for each way its samples.
     pub blocks: Box<[f64]>,
-    /// What has been: for each group of lines, for each of the newest blocks, from new to old, for each input.
+    /// Spectra of the newest blocks: for each group of bins, for each block from new to old, for each input.
     pub history: Box<[Group]>,
-    /// The impulses: for each of them, for each group of lines, for each partition.
+    /// Spectra of the impulse responses: for each of them, for each group of bins, for each partition.
     taps: Box<[Group]>,
-    /// The sums of a job: for each output, for each group of lines.
+    /// Sums of a job: for each output, for each group of bins.
     sums: Box<[Group]>,
-    /// What goes out: for each side, for each output, for each way its samples.
-    made: Box<[f64]>,
+    /// Output blocks: for each of the two, for each output, for each way its samples.
+    output_blocks: Box<[f64]>,
     units: Box<[Unit]>,
-    /// Where the units of each tick end.
+    /// End of the units of each tick.
     due: Box<[usize]>,
-    /// The block before the first that it knows of. Blocks are counted from 1.
+    /// The block before the first with input. Blocks are counted from 1.
     pub unknown: usize,
-    /// The first block that it transforms, and the first whose whole job it does.
+    /// The first block that is transformed, and the first whose whole job is done.
     pub first: usize,
-    pub first_heard: usize,
-    /// The tick from which on it sounds as if it had heard all that it took over.
+    pub first_complete: usize,
+    /// The tick from which the output includes all adopted input.
     pub complete: usize,
     pub vectors: Vectors,
 }
 
-/// What a level is built of.
-pub(super) struct Stretch {
+/// The partitions of one length.
+pub(super) struct Partitioning {
     /// Ticks in a block.
     pub ticks: usize,
     /// The first tap.
     pub start: usize,
-    /// How many partitions there are.
+    /// Number of partitions.
     pub partitions: usize,
 }
 
 impl Level {
-    /// `[control]` The level of a stretch of `impulses`.
-    pub fn new(stretch: &Stretch, impulses: &[&[f64]], shape: &Shape, paths: usize) -> Self {
-        let Stretch { ticks, start, partitions } = *stretch;
+    /// `[control]` The level of a section of `impulses`.
+    pub fn new(partitioning: &Partitioning, impulses: &[&[f64]], shape: &Shape, paths: usize) -> Self {
+        let Partitioning { ticks, start, partitions } = *partitioning;
         let Shape { inputs, outputs } = *shape;
         let size = ticks * TICK;
         let mut transform = Transform::new(2 * size);
@@ -96,7 +96,7 @@ impl Level {
                 (0..transform.steps()).for_each(|step| transform.join(step, &mut lines, place));
             }
         }
-        let (units, due) = schedule(&transform, stretch, shape, paths);
+        let (units, due) = schedule(&transform, partitioning, shape, paths);
         Self {
             ticks,
             partitions,
@@ -106,13 +106,13 @@ impl Level {
             history: room(groups * partitions * inputs),
             taps: lines,
             sums: room(outputs * groups),
-            made: room(SIDES * outputs * size),
+            output_blocks: room(SIDES * outputs * size),
             transform,
             units,
             due,
             unknown: 0,
             first: 1,
-            first_heard: 1,
+            first_complete: 1,
             complete: 0,
             vectors: Vectors::detect(),
         }
@@ -122,13 +122,13 @@ impl Level {
         self.ticks * TICK
     }
 
-    /// Groups of lines of a spectrum.
+    /// Number of groups of bins of a spectrum.
     pub fn groups(&self) -> usize {
         self.size() / LANES
     }
 
-    /// `[audio]` Takes the frames of input `input` that came in before tick `tick`, counted from 1.
-    pub fn take(&mut self, tick: usize, input: usize, samples: &[f64; TICK]) {
+    /// `[audio]` Adds the samples of input `input` before tick `tick`, counted from 1.
+    pub fn push_input(&mut self, tick: usize, input: usize, samples: &[f64; TICK]) {
         let (size, ways) = (self.size(), self.transform.ways());
         let before = tick - 1;
         let block = (input * BLOCKS + (before / self.ticks + 1) % BLOCKS) * size;
@@ -140,10 +140,10 @@ impl Level {
         }
     }
 
-    /// `[audio]` Knows nothing of block `block` and those before it.
-    pub fn know_from(&mut self, block: usize) {
+    /// `[audio]` Discards the input up to block `block`.
+    pub fn clear_before(&mut self, block: usize) {
         self.unknown = block;
-        (self.first, self.first_heard) = (block + 1, block + 1);
+        (self.first, self.first_complete) = (block + 1, block + 1);
     }
 
     /// The block whose job is done at tick `tick`.
@@ -151,7 +151,7 @@ impl Level {
         tick / self.ticks
     }
 
-    /// `[audio]` Does the units that are due at tick `tick`.
+    /// `[audio]` Does the units of tick `tick`.
     pub fn work(&mut self, tick: usize, paths: &[Path]) {
         let (block, phase) = (self.block(tick), tick % self.ticks);
         if block >= self.first {
@@ -164,14 +164,15 @@ impl Level {
         let (size, ways) = (self.size(), self.transform.ways());
         let share = size / ways;
         match unit {
-            Unit::Multiply { .. } | Unit::Part { .. } | Unit::Inverse { .. } if block < self.first_heard => {}
+            Unit::Multiply { .. } | Unit::Part { .. } | Unit::Inverse { .. }
+                if block < self.first_complete => {}
             Unit::Forward { input, way } => {
                 let part = |block: usize| {
                     let from = (input * BLOCKS + block % BLOCKS) * size + way * share;
                     &self.blocks[from..from + share]
                 };
                 let (before, now) = (part(block - 1), part(block));
-                // Before the first block there was silence, whatever lies there.
+                // Before the first block there is silence.
                 let is_first = block == self.unknown + 1;
                 self.transform.forward(way, |samples| {
                     let (first, second) = samples.split_at_mut(share);
@@ -197,12 +198,12 @@ impl Level {
             }
             Unit::Inverse { output, way } => {
                 let from = ((block % SIDES) * self.outputs + output) * size + way * share;
-                self.made[from..from + share].copy_from_slice(&self.transform.inverse(way)[share..]);
+                self.output_blocks[from..from + share].copy_from_slice(&self.transform.inverse(way)[share..]);
             }
         }
     }
 
-    /// Where the lines of a block lie among those of the others; the blocks before it follow.
+    /// Index of the spectrum of a block; those of the previous blocks follow it.
     pub fn newest(&self, block: usize) -> usize {
         (self.partitions - block % self.partitions) % self.partitions
     }
@@ -217,7 +218,7 @@ impl Level {
             let mut sums = [E::of(&[0.0; simd::LANES]); 6];
             for path in paths.iter().filter(|path| path.output == output) {
                 let taps = &self.taps[(path.impulse * groups + group) * partitions..][..known];
-                // From the newest block to the end of the row, and on from its beginning.
+                // From the newest block to the end of the row, then from its beginning.
                 let (early, late) = taps.split_at(known.min(partitions - newest));
                 for (taps, first) in [(early, newest), (late, 0)] {
                     let lines = row[first * inputs + path.input..].iter().step_by(inputs);
@@ -230,18 +231,18 @@ impl Level {
                 sum[at * simd::LANES..][..simd::LANES].copy_from_slice(&part.values());
             }
             if group == 0 {
-                // The lowest and the highest frequency are two real lines.
+                // The lowest and the highest frequency are two real bins.
                 (sum[0], sum[LANES]) = (rr0.values()[0], ii0.values()[0]);
             }
         }
     }
 
-    /// Whether the newest block's transform is among the others.
-    pub fn has_heard(&self, tick: usize) -> bool {
+    /// Whether the spectrum of the newest block is complete.
+    pub fn is_transformed(&self, tick: usize) -> bool {
         self.due[tick % self.ticks] >= self.inputs * (self.transform.ways() + self.transform.steps())
     }
 
-    /// `[audio]` Takes over a group of lines of all blocks, and gives how many samples that are.
+    /// `[audio]` Copies a group of bins of all blocks. Returns the number of samples copied.
     pub fn adopt_group(&mut self, old: &Self, group: usize, tick: usize) -> usize {
         let (inputs, block) = (self.inputs, self.block(tick));
         let [mine, theirs] = [&*self, old].map(|level| (level.partitions, level.newest(block)));
@@ -256,14 +257,14 @@ impl Level {
         common * inputs * 2 * LANES
     }
 
-    /// `[audio]` Adds what is heard of `output` from tick `tick` on.
-    pub fn give(&self, tick: usize, output: usize, samples: &mut [f64; TICK]) {
+    /// `[audio]` Adds the output from tick `tick` on to `samples`.
+    pub fn add_output(&self, tick: usize, output: usize, samples: &mut [f64; TICK]) {
         let (size, ways) = (self.size(), self.transform.ways());
         // The newest block whose job is done.
         let Some(block) = (tick + 1).checked_div(self.ticks).and_then(|jobs| jobs.checked_sub(1)) else {
             return;
         };
-        if block < self.first_heard {
+        if block < self.first_complete {
             return;
         }
         let at = (tick + 1) % self.ticks * TICK / ways;
@@ -271,12 +272,12 @@ impl Level {
         for way in 0..ways {
             let from = side + way * size / ways + at;
             let places = samples[way..].iter_mut().step_by(ways);
-            places.zip(&self.made[from..from + TICK / ways]).for_each(|(to, x)| *to += x);
+            places.zip(&self.output_blocks[from..from + TICK / ways]).for_each(|(to, x)| *to += x);
         }
     }
 }
 
-/// What a group of lines makes of the blocks so far, for each output.
+/// Multiplies a group of bins of all blocks, for each output.
 struct Multiply<'a> {
     level: &'a mut Level,
     group: usize,
@@ -293,7 +294,7 @@ impl InLanes for Multiply<'_> {
     }
 }
 
-/// Adds the products of two groups of lines: of real parts, of imaginary parts, and of both crosswise.
+/// Adds the products of two groups of bins: of real parts, of imaginary parts, and of one with the other.
 #[inline(always)]
 fn add_products<E: Eight>(sums: &mut [E; 6], taps: &Group, lines: &Group) {
     let (a, b) = (taps.as_chunks().0, lines.as_chunks().0);
@@ -305,23 +306,23 @@ fn add_products<E: Eight>(sums: &mut [E; 6], taps: &Group, lines: &Group) {
     }
 }
 
-/// About how long it takes, in ns: a transform of a piece for each sample and each halving...
+/// Approximate cost in ns: of a transform, for each sample and each factor of two in its length ...
 const TRANSFORM_NS: f64 = 0.16;
-/// ... a line that is joined or parted, and for each doubling of the ways, where the caches hold something else...
+/// ... of joining or splitting a bin, and for each factor of two in the number of ways, because of cache misses ...
 const JOIN_NS: (f64, f64) = (1.7, 2.0);
-/// ... and a line that is multiplied.
+/// ... and of multiplying a bin.
 const MULTIPLY_NS: f64 = 1.0;
-/// Where a level has more lines to be multiplied than this, the nearer caches do not hold them ...
+/// A level with more bins to multiply than this exceeds the fast caches ...
 const NEAR_LINES: usize = 65_536;
-/// ... and what reads or writes there takes so many times as long.
+/// ... and access to them takes longer by this factor.
 const FAR: f64 = 1.5;
 
 fn join_ns(ways: usize) -> f64 {
     JOIN_NS.0 + JOIN_NS.1 * f64::from(ways.ilog2())
 }
 
-impl Stretch {
-    /// About how long a tick of it takes, in ns.
+impl Partitioning {
+    /// Approximate cost of a tick in ns.
     pub fn cost(&self, shape: &Shape, paths: usize) -> f64 {
         let size = 2 * self.ticks * TICK;
         let ways = Transform::ways_of(size);
@@ -331,15 +332,15 @@ impl Stretch {
     }
 }
 
-/// The units of a job, and where those of each tick end.
+/// The units of a job, and the end of those of each tick.
 fn schedule(
     transform: &Transform,
-    stretch: &Stretch,
+    partitioning: &Partitioning,
     shape: &Shape,
     paths: usize,
 ) -> (Box<[Unit]>, Box<[usize]>) {
     let (ways, steps) = (transform.ways(), transform.steps());
-    let size = stretch.ticks * TICK;
+    let size = partitioning.ticks * TICK;
     let mut units = Vec::new();
     for input in 0..shape.inputs {
         units.extend((0..ways).map(|way| Unit::Forward { input, way }));
@@ -351,19 +352,19 @@ fn schedule(
         units.extend((0..ways).map(|way| Unit::Inverse { output, way }));
     }
     let piece = transform.piece() as f64;
-    let is_far = size * stretch.partitions * paths > NEAR_LINES;
+    let is_far = size * partitioning.partitions * paths > NEAR_LINES;
     let far = if is_far { FAR } else { 1.0 };
     let step = join_ns(ways) * size as f64 / steps as f64;
     let cost = |unit: &Unit| match unit {
         Unit::Forward { .. } => far * TRANSFORM_NS * piece * piece.log2(),
         Unit::Inverse { .. } => TRANSFORM_NS * piece * piece.log2(),
-        // Where the first input's lines go is near from then on: those of the others lie beside them.
+        // The bins of the first input bring those of the other inputs into the cache.
         Unit::Join { input: 0, .. } => far * step,
         Unit::Join { .. } | Unit::Part { .. } => step,
-        Unit::Multiply { .. } => far * MULTIPLY_NS * (LANES * stretch.partitions * paths) as f64,
+        Unit::Multiply { .. } => far * MULTIPLY_NS * (LANES * partitioning.partitions * paths) as f64,
     };
-    let share = units.iter().map(cost).sum::<f64>() / stretch.ticks as f64;
-    // A unit belongs to the tick in which its middle falls.
+    let share = units.iter().map(cost).sum::<f64>() / partitioning.ticks as f64;
+    // A unit belongs to the tick that contains its middle.
     let mut done = 0.0;
     let middles: Vec<f64> = units
         .iter()
@@ -372,12 +373,13 @@ fn schedule(
             done - cost(unit) / 2.0
         })
         .collect();
-    let due = (1..=stretch.ticks).map(|tick| middles.partition_point(|middle| *middle < share * tick as f64));
+    let due =
+        (1..=partitioning.ticks).map(|tick| middles.partition_point(|middle| *middle < share * tick as f64));
     let due = due.collect();
     (units.into(), due)
 }
 
-/// Room that the audio thread need not wait for: every page of it has been touched.
+/// Memory without page faults on the audio thread: every page has been touched.
 fn room<T: Copy + Default>(count: usize) -> Box<[T]> {
     let mut room = vec![T::default(); count].into_boxed_slice();
     std::hint::black_box(&mut room).fill(T::default());

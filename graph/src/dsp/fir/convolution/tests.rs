@@ -1,8 +1,8 @@
-//! Against direct convolution, cut in every way, and handed over.
+//! Comparison with direct convolution, for all block sizes, and with adopted state.
 
 use super::*;
 
-/// Noise that falls away, the same each time.
+/// Decaying noise, the same each time.
 fn noise(seed: u64, count: usize, fall: f64) -> Vec<f64> {
     let mut bits = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let next = |n: usize| {
@@ -23,17 +23,17 @@ fn planes(signals: &[Vec<f64>], from: usize, frames: usize) -> Vec<[f64; TICK]> 
     signals.iter().map(plane).collect()
 }
 
-/// What `convolution` makes of `signals` in blocks of `block`, from frame `from` to frame `to`.
+/// Output of `convolution` for the frames `range` of `signals`, in blocks of `block`.
 fn play(
     convolution: &mut Convolution,
     signals: &[Vec<f64>],
     range: std::ops::Range<usize>,
     block: usize,
 ) -> Vec<Vec<f64>> {
-    let mut out = vec![Vec::new(); convolution.ahead.len()];
+    let mut out = vec![Vec::new(); convolution.level_output.len()];
     let mut from = range.start;
     while from < range.end {
-        // As the seat does: what is longer than a quantum is cut.
+        // Like the engine, cut longer blocks into sub-blocks.
         let whole = from + block.min(range.end - from);
         while from < whole {
             let frames = (whole - from).min(TICK);
@@ -46,7 +46,7 @@ fn play(
     out
 }
 
-/// The definition, for a few frames, in sums that round little.
+/// Direct convolution at one frame, with compensated summation.
 fn direct(signal: &[f64], impulse: &[f64], at: usize) -> f64 {
     let (mut sum, mut rest) = (0.0, 0.0);
     for (age, tap) in impulse.iter().enumerate().take(at + 1) {
@@ -110,7 +110,7 @@ fn every_path_leads_from_its_input_by_its_impulse_to_its_output() {
 }
 
 #[test]
-fn it_does_not_matter_how_the_signal_is_cut() {
+fn the_output_does_not_depend_on_the_block_size() {
     let signals = [noise(30, 60_000, 0.0), noise(31, 60_000, 0.0)];
     let whole = play(&mut true_stereo(32, 70_000), &signals, 0..60_000, 64);
     for block in [1, 63, 480, 1024] {
@@ -148,7 +148,7 @@ fn after_a_reset_it_is_as_new() {
     );
 }
 
-/// Plays both in step until the newcomer is complete; gives the frame of it.
+/// Plays both until the new one is complete; returns the frame of that.
 fn hand_over(
     old: &mut Convolution,
     new: &mut Convolution,
@@ -169,7 +169,7 @@ fn hand_over(
 }
 
 #[test]
-fn a_newcomer_takes_over_all_that_was_heard_to_the_bit() {
+fn a_new_convolution_adopts_all_input_bit_for_bit() {
     let signals = [noise(50, 400_000, 0.0), noise(51, 400_000, 0.0)];
     for (taps, from, block) in
         [(70_000, 150_000, 64), (70_000, 16_384, 17), (300, 1_000, 64), (480_000, 200_011, 64)]
@@ -219,7 +219,7 @@ fn no_call_hands_over_much_more_than_its_share() {
         let count = |samples: &[f64]| samples.iter().filter(|x| x.is_nan()).count();
         new.levels.iter().map(|level| count(&level.blocks) + count(level.history.as_flattened())).sum()
     };
-    // A group of lines goes over as a whole.
+    // A group of bins is copied as a whole.
     let group = |level: &level::Level| level.history.as_flattened().len() / level.groups();
     let most = 64 * handover::SHARE + new.levels.iter().map(group).max().unwrap_or(0);
     let whole = missing(&new);

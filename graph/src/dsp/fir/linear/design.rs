@@ -1,12 +1,12 @@
-//! Filters of finite length from a curve, designed a piece at a time while others play.
+//! Design of FIR filters from a frequency response, a piece at a time while other filters play.
 //!
-//! The curve is sampled on a grid of frequencies, transformed back, and cut by a window: frequency sampling (L. R. Rabiner,
+//! The response is sampled at a grid of frequencies, inverse-transformed and windowed: frequency sampling (L. R. Rabiner,
 //! B. Gold, C. A. McGonegal, *An Approach to the Approximation Problem for Nonrecursive Digital Filters*, IEEE Trans. Audio
-//! Electroacoust. 18(2), 1970). The window is flat over most of its length and falls as Kaiser's does: what a narrow low
-//! band needs stays whole, and only what is left at the ends is rounded off.
+//! Electroacoust. 18(2), 1970). The window is flat over most of its length, with Kaiser slopes at the ends, so that narrow
+//! bands at low frequencies stay accurate.
 
 use crate::dsp::fft::split_real::{Group, LANES, Place, Transform};
-use crate::dsp::fir::linear::bank::{Bank, block_frames};
+use crate::dsp::fir::linear::fir_bank::{FirBank, block_frames};
 use crate::dsp::window;
 use num_complex::Complex64;
 use std::f64::consts::PI;
@@ -68,11 +68,11 @@ impl Reach {
 /// What filters are designed for.
 pub trait Curve {
     /// Work that a bin at `freq` Hz is, about as many ns.
-    fn effort(&self, freq: f64) -> usize;
+    fn cost(&self, freq: f64) -> usize;
 
     /// The responses of filters 2 `pair` and 2 `pair` + 1, without the delay of their middle, at some places: their
     /// frequency in Hz and sin²(ω/2).
-    fn respond(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]);
+    fn write_responses(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]);
 }
 
 /// The design under way.
@@ -139,7 +139,7 @@ impl Design {
     }
 
     /// Whether there is nothing to do.
-    pub fn is_at_rest(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         matches!(self.step, Step::Rest)
     }
 
@@ -154,14 +154,14 @@ impl Design {
     }
 
     /// `[audio]` Does a piece. When all is done, `bank` fades to the new filters.
-    pub fn work(&mut self, curve: &impl Curve, bank: &mut Bank) {
+    pub fn work(&mut self, curve: &impl Curve, bank: &mut FirBank) {
         self.step = match self.step {
             Step::Rest => Step::Rest,
             Step::Sample { pair, bin } => {
                 let (mut until, mut effort) = (bin, 0);
                 while until < self.places.len() && effort < EFFORT {
                     self.sample(curve, pair, until);
-                    effort += BINS * curve.effort(self.places[until].0);
+                    effort += BINS * curve.cost(self.places[until].0);
                     until += BINS;
                 }
                 if until < self.places.len() {
@@ -182,7 +182,7 @@ impl Design {
                 } else if 2 * pair + 2 < self.filters {
                     Step::Sample { pair: pair + 1, bin: 0 }
                 } else {
-                    bank.fade();
+                    bank.begin_fade();
                     Step::Rest
                 }
             }
@@ -192,7 +192,7 @@ impl Design {
     fn sample(&mut self, curve: &impl Curve, pair: usize, bin: usize) {
         let places = &self.places[bin..self.places.len().min(bin + BINS)];
         let mut responses = [[Complex64::ZERO; 2]; BINS];
-        curve.respond(pair, places, &mut responses[..places.len()]);
+        curve.write_responses(pair, places, &mut responses[..places.len()]);
         for (filter, spectrum) in self.spectra.iter_mut().enumerate() {
             if bin == LANES * spectrum.len() {
                 // The highest line is real, and lies beside the lowest.
@@ -234,7 +234,7 @@ impl Design {
         (units < all || pieces + 1 < count).then_some(units)
     }
 
-    fn load(&self, pair: usize, part: usize, bank: &mut Bank) {
+    fn load(&self, pair: usize, part: usize, bank: &mut FirBank) {
         let Reach { taps, middle, is_mixed, .. } = self.reach;
         let size = 2 * (self.places.len() - 1);
         for filter in 0..(self.filters - 2 * pair).min(2) {
@@ -262,14 +262,14 @@ mod tests {
     }
 
     impl Curve for Dear {
-        fn effort(&self, freq: f64) -> usize {
+        fn cost(&self, freq: f64) -> usize {
             if freq < 400.0 { 500 } else { 20 }
         }
 
-        fn respond(&self, _: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
+        fn write_responses(&self, _: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
             responses.fill([Complex64::ONE; 2]);
             self.bins.set(self.bins.get() + places.len());
-            let effort: usize = places.iter().map(|(freq, _)| self.effort(*freq)).sum();
+            let effort: usize = places.iter().map(|(freq, _)| self.cost(*freq)).sum();
             self.effort.set(self.effort.get() + effort);
         }
     }
@@ -279,9 +279,9 @@ mod tests {
         const RATE: f64 = 48_000.0;
         let (curve, reach) = (Dear::default(), Reach::linear(RATE, 8_160));
         let mut design = Design::new(RATE, reach, 2);
-        let mut bank = Bank::new(RATE, reach.taps, 1, 2, vec![Box::from([(0, 0)])]);
+        let mut bank = FirBank::new(RATE, reach.taps, 1, 2, vec![Box::from([(0, 0)])]);
         design.begin();
-        while !design.is_at_rest() {
+        while !design.is_idle() {
             curve.effort.set(0);
             design.work(&curve, &mut bank);
             let effort = curve.effort.get();

@@ -1,40 +1,40 @@
-//! The bands of an equaliser as filters of finite length: their magnitude, in linear or mixed phase.
+//! The bands of an equaliser as FIR filters with linear or mixed phase.
 //!
-//! Mixed phase is that of the bands below 100 Hz and linear above 400 Hz; between, less and less of the bands' phase is in
-//! it. So nothing low rings long before it sounds, and nothing higher is turned in phase.
+//! Mixed phase is the minimum phase of the bands below 100 Hz and linear phase above 400 Hz, with a gradual transition. So
+//! low frequencies have no long pre-ringing, and higher ones no phase shift.
 //!
-//! Bands that work on the left or the right, or on the middle or the side, need a filter for each; where an equaliser has
-//! both, each of the first two channels comes from both. All-passes are left out: they have no magnitude.
+//! Bands on left or right, or on mid or side, need a filter for each channel. If an equaliser has both kinds, each of the
+//! first two output channels is the sum of two filters. All-passes are left out, because their magnitude is flat.
 
-use crate::dsp::filter::band_shape::{Form, Made, Place, Shape, UNMADE};
+use crate::dsp::filter::band_shape::{BandFilter, BandValues, Place, Shape, UNSET};
 use crate::dsp::filter::matched::Matcher;
 use crate::dsp::filter::svf::Ratio;
 use crate::dsp::fir::linear::Linear;
-use crate::dsp::fir::linear::bank::Sources;
 use crate::dsp::fir::linear::design::{BINS, Curve, Reach};
+use crate::dsp::fir::linear::fir_bank::Sources;
 use crate::dsp::simd::Vectors;
 use num_complex::Complex64;
 use std::f64::consts::PI;
 
-/// Below the first frequency mixed phase is minimum, above the second linear, in Hz.
+/// Mixed phase: minimum phase below the first frequency, linear phase above the second, in Hz.
 const MIXED_HZ: [f64; 2] = [100.0, 400.0];
 
-/// See the module.
+/// An equaliser with linear or mixed phase.
 pub struct Equaliser {
     linear: Linear,
     bands: Bands,
     matcher: Matcher,
     rate: f64,
-    /// The band whose sections are made next, for the design that comes.
+    /// The next band to be designed, before the filters are.
     next: Option<usize>,
-    /// Whether the first two inputs are the middle and the side.
+    /// Whether the first two inputs are mid and side.
     is_mid_side: bool,
 }
 
 struct Bands {
     bands: Box<[Band]>,
     is_mixed: bool,
-    /// Filters 0 and 1 stand for what comes in left, 2 and 3 for what comes in right.
+    /// Filters 0 and 1 have the left channel as input, 2 and 3 the right.
     is_crossed: bool,
     /// The pair of filters for the channels after the first two.
     others: Option<usize>,
@@ -42,23 +42,23 @@ struct Bands {
 }
 
 struct Band {
-    form: Form,
+    filter: BandFilter,
     place: Place,
-    wanted: Made,
-    made: Made,
+    target: BandValues,
+    values: BandValues,
     sections: Box<[Ratio]>,
-    /// Sections that are no wires.
+    /// Number of sections that do not pass the signal unchanged.
     used: usize,
 }
 
 impl Equaliser {
-    /// `[control]` For `channels` channels at `rate` Hz; `bands` are made for `wanted`.
+    /// `[control]` For `channels` channels at `rate` Hz; `target` gives the values of each of `bands`.
     pub fn new(
         rate: f64,
         reach: Reach,
         channels: usize,
-        bands: &[(Form, Place)],
-        wanted: &impl Fn(usize) -> Made,
+        bands: &[(BandFilter, Place)],
+        target: &impl Fn(usize) -> BandValues,
     ) -> Self {
         let has = |is: fn(Place) -> bool| bands.iter().any(|(_, place)| is(*place));
         let has_mid_side = channels > 1 && has(Place::is_mid_side);
@@ -78,11 +78,11 @@ impl Equaliser {
             (true, others) => first + usize::from(others),
         };
         let matcher = Matcher::new(rate);
-        let band = |(index, (form, place)): (usize, &(Form, Place))| {
-            let sections = vec![Ratio::default(); form.sections()].into_boxed_slice();
-            let wanted = wanted(index);
-            let mut band = Band { form: *form, place: *place, wanted, made: UNMADE, sections, used: 0 };
-            band.make(rate, &matcher);
+        let band = |(index, (filter, place)): (usize, &(BandFilter, Place))| {
+            let sections = vec![Ratio::default(); filter.sections()].into_boxed_slice();
+            let target = target(index);
+            let mut band = Band { filter: *filter, place: *place, target, values: UNSET, sections, used: 0 };
+            band.design(rate, &matcher);
             band
         };
         let bands = Bands {
@@ -108,8 +108,8 @@ impl Equaliser {
         }
     }
 
-    /// `[audio]` Filters samples, a slice a channel. `wanted` tells what each band is to be made for.
-    pub fn process(&mut self, channels: &mut [&mut [f64]], wanted: impl Fn(usize) -> Made) {
+    /// `[audio]` Filters samples, one slice per channel. `target` gives the values of each band.
+    pub fn process(&mut self, channels: &mut [&mut [f64]], target: impl Fn(usize) -> BandValues) {
         let frames = channels.first().map_or(0, |samples| samples.len());
         for frame in 0..frames {
             for (channel, samples) in channels.iter().enumerate() {
@@ -118,10 +118,10 @@ impl Equaliser {
                     (true, 1) => 0.5 * (channels[0][frame] - samples[frame]),
                     _ => samples[frame],
                 };
-                self.linear.bank.put(channel, sample);
+                self.linear.bank.set_input(channel, sample);
             }
             for (channel, samples) in channels.iter_mut().enumerate() {
-                let get = |channel| self.linear.bank.get(channel);
+                let get = |channel| self.linear.bank.output(channel);
                 samples[frame] = match (self.is_mid_side, channel) {
                     (true, 0) => get(0) + get(1),
                     (true, 1) => get(0) - get(1),
@@ -129,20 +129,20 @@ impl Equaliser {
                 };
             }
             if self.linear.bank.advance() {
-                self.work(&wanted);
+                self.work(&target);
             }
         }
     }
 
-    fn work(&mut self, wanted: &impl Fn(usize) -> Made) {
+    fn work(&mut self, target: &impl Fn(usize) -> BandValues) {
         let bands = &mut self.bands.bands;
         if self.next.is_none() && self.linear.is_free() {
-            bands.iter_mut().enumerate().for_each(|(index, band)| band.wanted = wanted(index));
+            bands.iter_mut().enumerate().for_each(|(index, band)| band.target = target(index));
             self.next = bands.iter().position(Band::is_stale);
         }
         if let Some(next) = self.next {
-            // One at a time: a steep one takes long.
-            bands[next].make(self.rate, &self.matcher);
+            // One at a time, because a steep filter takes long.
+            bands[next].design(self.rate, &self.matcher);
             self.next = bands.iter().position(Band::is_stale);
             if self.next.is_none() {
                 self.linear.begin();
@@ -151,23 +151,23 @@ impl Equaliser {
         self.linear.work(&self.bands);
     }
 
-    /// `[audio]` Forgets what came in.
+    /// `[audio]` Clears the input history.
     pub fn reset(&mut self) {
-        // A design that is left off is begun again.
+        // A cancelled design must be restarted.
         if self.next.take().is_some() || !self.linear.is_free() {
-            self.bands.bands.iter_mut().for_each(|band| band.made = UNMADE);
+            self.bands.bands.iter_mut().for_each(|band| band.values = UNSET);
         }
         self.linear.reset();
     }
 
-    /// `[audio]` Begins to take over what came in to another of the same shape.
+    /// `[audio]` Begins to adopt the input history of another one of the same structure.
     pub fn adopt(&mut self, old: &Self) {
         if (self.is_mid_side, self.bands.is_crossed) == (old.is_mid_side, old.bands.is_crossed) {
             self.linear.bank.adopt(&old.linear.bank);
         }
     }
 
-    /// `[audio]` Goes on with it: see `Bank::adopt_more`.
+    /// `[audio]` Adopts more of it: see `FirBank::adopt_more`.
     pub fn adopt_more(&mut self, old: &Self) -> usize {
         self.linear.bank.adopt_more(&old.linear.bank)
     }
@@ -175,19 +175,19 @@ impl Equaliser {
 
 impl Band {
     fn is_stale(&self) -> bool {
-        self.form.shape != Shape::AllPass && self.made != self.wanted
+        self.filter.shape != Shape::AllPass && self.values != self.target
     }
 
-    /// Makes its sections as they are wanted.
-    fn make(&mut self, rate: f64, matcher: &Matcher) {
-        self.made = self.wanted;
+    /// Designs its sections for the target values.
+    fn design(&mut self, rate: f64, matcher: &Matcher) {
+        self.values = self.target;
         self.used = 0;
-        if self.form.shape == Shape::AllPass {
+        if self.filter.shape == Shape::AllPass {
             return;
         }
-        let Self { form, sections, used, .. } = self;
-        form.make(rate, matcher, self.made, |_, coeffs| {
-            if !coeffs.is_wire() {
+        let Self { filter, sections, used, .. } = self;
+        filter.design(rate, matcher, self.values, |_, coeffs| {
+            if !coeffs.is_identity() {
                 sections[*used] = coeffs.ratio();
                 *used += 1;
             }
@@ -196,14 +196,14 @@ impl Band {
 }
 
 impl Curve for Bands {
-    fn effort(&self, freq: f64) -> usize {
+    fn cost(&self, freq: f64) -> usize {
         let sections: usize = self.bands.iter().map(|band| band.used).sum();
-        // A root for each band; where there is a phase of its own, two angles for each section and a turn for each band.
+        // A square root for each band; with minimum phase, two angles for each section and a rotation for each band too.
         let (bands, phases) = (3 * self.bands.len(), 40 * sections + 30 * self.bands.len());
         5 + bands + 2 * sections + if self.phase_share(freq) > 0.0 { phases } else { 0 }
     }
 
-    fn respond(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
+    fn write_responses(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
         let is_others = self.others == Some(pair);
         let start = match (self.is_crossed && !is_others, pair) {
             (true, 0) => [1.0, 0.0],
@@ -217,7 +217,7 @@ impl Curve for Bands {
         let mut is_mid_side = false;
         for band in self.bands.iter().filter(|band| !is_others || band.place == Place::Stereo) {
             if self.is_crossed && !is_others && band.place != Place::Stereo {
-                turn(&mut is_mid_side, band.place.is_mid_side(), responses);
+                set_mid_side(&mut is_mid_side, band.place.is_mid_side(), responses);
             }
             let sections = &band.sections[..band.used];
             let mut powers = [1.0; BINS];
@@ -243,12 +243,12 @@ impl Curve for Bands {
                 response[sides.clone()].iter_mut().for_each(|side| *side *= factor);
             }
         }
-        turn(&mut is_mid_side, false, responses);
+        set_mid_side(&mut is_mid_side, false, responses);
     }
 }
 
 impl Bands {
-    /// How much of the bands' own phase is in the filters at a frequency.
+    /// Share of the bands' minimum phase at a frequency, 0 (linear) to 1.
     fn phase_share(&self, freq: f64) -> f64 {
         let [low, high] = MIXED_HZ;
         match (self.is_mixed, freq) {
@@ -260,10 +260,10 @@ impl Bands {
     }
 }
 
-/// Left and right to middle and side, or back, where that is not what they are already.
-fn turn(is_mid_side: &mut bool, wanted: bool, responses: &mut [[Complex64; 2]]) {
-    if std::mem::replace(is_mid_side, wanted) != wanted {
-        let scale = if wanted { 0.5 } else { 1.0 };
+/// Converts left and right to mid and side, or back, unless they are so already.
+fn set_mid_side(is_mid_side: &mut bool, target: bool, responses: &mut [[Complex64; 2]]) {
+    if std::mem::replace(is_mid_side, target) != target {
+        let scale = if target { 0.5 } else { 1.0 };
         for [one, other] in responses {
             (*one, *other) = ((*one + *other) * scale, (*one - *other) * scale);
         }

@@ -1,25 +1,25 @@
-//! Linear phase: filters of finite length for a curve that may change while they play.
+//! Linear-phase FIR filters whose response can change while they play.
 //!
-//! A new curve is sampled, transformed and cut into a filter a piece at a time (`design`), and the old filter fades over to
-//! it (`bank`). Nothing is allocated for it, and no piece takes long.
+//! A new response is sampled, transformed and windowed a piece at a time (`design`), then the output is crossfaded from the
+//! old filter to the new one (`fir_bank`). Nothing is allocated, and every piece of the work is short.
 
-pub mod bank;
+pub mod crossover;
 pub mod design;
 pub mod equaliser;
-pub mod split;
+pub mod fir_bank;
 
-use bank::{Bank, Sources};
 use design::{Curve, Design, Reach};
+use fir_bank::{FirBank, Sources};
 
-/// A bank of filters and their design.
+/// FIR filters and their design.
 pub struct Linear {
-    /// Where samples go in and come out.
-    pub bank: Bank,
+    /// The filters.
+    pub bank: FirBank,
     design: Design,
 }
 
 impl Linear {
-    /// `[control]` `filters` that have the responses of `curve`, at `rate` Hz.
+    /// `[control]` Filters with the responses of `curve`, at `rate` Hz.
     pub fn new(
         rate: f64,
         reach: Reach,
@@ -27,32 +27,32 @@ impl Linear {
         outputs: Vec<Sources>,
         curve: &impl Curve,
     ) -> Self {
-        let bank = Bank::new(rate, reach.taps, inputs, filters, outputs);
+        let bank = FirBank::new(rate, reach.taps, inputs, filters, outputs);
         let mut linear = Self { bank, design: Design::new(rate, reach, filters) };
         linear.begin();
-        while !linear.design.is_at_rest() {
+        while !linear.design.is_idle() {
             linear.work(curve);
         }
-        linear.bank.jump();
+        linear.bank.switch();
         linear
     }
 
     /// Whether a new design may begin.
     pub fn is_free(&self) -> bool {
-        self.design.is_at_rest() && !self.bank.is_fading()
+        self.design.is_idle() && !self.bank.is_fading()
     }
 
-    /// `[audio]` Begins a new design. The curve must stay as it is until [`Self::is_free`].
+    /// `[audio]` Begins a new design. The curve must not change until [`Self::is_free`].
     pub fn begin(&mut self) {
         self.design.begin();
     }
 
-    /// `[audio]` Does a piece of the design, to be called on every tick of the bank.
+    /// `[audio]` Computes a piece of the design. To be called on every tick of the filters.
     pub fn work(&mut self, curve: &impl Curve) {
         self.design.work(curve, &mut self.bank);
     }
 
-    /// `[audio]` Forgets what came in. The filters stay; a design under way is left off.
+    /// `[audio]` Clears the input history. The filters stay; a running design is cancelled.
     pub fn reset(&mut self) {
         self.design.cancel();
         self.bank.reset();

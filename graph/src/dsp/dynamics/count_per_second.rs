@@ -1,23 +1,23 @@
-//! How much there was in the last second.
+//! A count over the last second, such as repaired clicks.
 
-/// Slices of a second.
+/// Slices per second.
 const SLICES: usize = 8;
 
-/// Sums of a sliding second, in slices.
+/// A count over a sliding window of one second, in slices.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Tally {
+pub struct CountPerSecond {
     slices: [u32; SLICES],
     at: usize,
     frames: usize,
 }
 
-impl Tally {
-    /// Adds `count`.
+impl CountPerSecond {
+    /// `[audio]` Adds `count` events.
     pub fn add(&mut self, count: usize) {
         self.slices[self.at] += count as u32;
     }
 
-    /// Goes on by `frames` of `rate` a second.
+    /// `[audio]` Advances the window by `frames`, at `rate` Hz.
     pub fn advance(&mut self, frames: usize, rate: f64) {
         self.frames += frames;
         let slice = rate as usize / SLICES;
@@ -28,7 +28,7 @@ impl Tally {
         }
     }
 
-    /// The sum of the last second, to an eighth.
+    /// The count of the last second; the window is accurate to an eighth of a second.
     pub fn sum(&self) -> f64 {
         f64::from(self.slices.iter().sum::<u32>())
     }

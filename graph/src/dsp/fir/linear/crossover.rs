@@ -1,8 +1,8 @@
-//! A crossover of linear phase whose bands add up to what came in, late, and to nothing else.
+//! A linear-phase crossover whose bands sum exactly to the delayed input.
 //!
-//! Its filters are the sums of the bands below each split; a band is what one sum has more than the sum below it, and the
-//! highest is what the delayed input has more than all. The curves are those of the Linkwitz-Riley crossover
-//! (`dsp/crossover.rs`): there, too, the magnitudes of low and high add up to one, so that no phase is needed.
+//! Each filter gives the sum of all bands below a split. A band is the difference of two such sums; the highest band is the
+//! delayed input minus the last sum. The magnitudes are those of the Linkwitz-Riley crossover
+//! (`dsp/filter/crossover.rs`), where the magnitudes of low and high sum to one too.
 //!
 //! Source: S. P. Lipshitz, J. Vanderkooy, *A Family of Linear-Phase Crossover Networks of High Slope Derived by Time
 //! Delay*, JAES 31(1), 1983: high as the delayed input minus low.
@@ -15,25 +15,25 @@ use num_complex::Complex64;
 use std::f64::consts::PI;
 
 /// Splits channels into bands.
-pub struct Splitter {
+pub struct LinearCrossover {
     linear: Linear,
-    /// The input, as late as the filters.
+    /// The input, delayed by the latency of the filters.
     delays: Box<[Delay]>,
-    splits: Splits,
-    wanted: [f64; SPLITS],
+    splits: SplitCurves,
+    target: [f64; SPLITS],
 }
 
-/// What the filters are designed for.
-struct Splits {
+/// The responses of the filters.
+struct SplitCurves {
     rate: f64,
     freqs: [f64; SPLITS],
     count: usize,
-    /// Half of the order of each split.
+    /// Half the order of each split.
     power: i32,
 }
 
-impl Splitter {
-    /// `[control]` `bands` (2 to 6) at `freqs` Hz for `channels` channels; `steep` is 48 dB/oct in place of 24.
+impl LinearCrossover {
+    /// `[control]` `bands` (2 to 6) at `freqs` Hz for `channels` channels; `steep` is 48 dB/oct instead of 24.
     pub fn new(
         rate: f64,
         reach: Reach,
@@ -43,32 +43,34 @@ impl Splitter {
         freqs: impl IntoIterator<Item = f64>,
     ) -> Self {
         let count = bands.clamp(2, BANDS) - 1;
-        let splits = Splits { rate, freqs: rising(freqs, count), count, power: if steep { 4 } else { 2 } };
+        let splits =
+            SplitCurves { rate, freqs: sorted(freqs, count), count, power: if steep { 4 } else { 2 } };
         let outputs = (0..channels).flat_map(|channel| (0..count).map(move |split| [(channel, split)]));
         let outputs = outputs.map(Box::from).map(|sources: Box<[_; 1]>| sources as Box<[_]>).collect();
         Self {
             linear: Linear::new(rate, reach, [channels, count], outputs, &splits),
             delays: vec![Delay::new(reach.latency); channels].into_boxed_slice(),
-            wanted: splits.freqs,
+            target: splits.freqs,
             splits,
         }
     }
 
-    /// `[audio]` Splits at `freqs` Hz as soon as may be, in order; one that lies below the one before it counts as that.
+    /// `[audio]` Sets the crossover frequencies in Hz, from low to high; the filters follow as soon as possible. A frequency
+    /// below the previous one is raised to it.
     pub fn tune(&mut self, freqs: impl IntoIterator<Item = f64>) {
-        self.wanted = rising(freqs, self.splits.count);
+        self.target = sorted(freqs, self.splits.count);
     }
 
-    /// `[audio]` Takes the next sample of a channel, and gives what is due; the lowest band comes first.
+    /// `[audio]` Splits the next sample of a channel; returns the delayed bands from low to high.
     #[inline]
     pub fn tick(&mut self, channel: usize, sample: f64) -> [f64; BANDS] {
-        let Self { linear: Linear { bank, .. }, delays, splits: Splits { count, .. }, .. } = self;
+        let Self { linear: Linear { bank, .. }, delays, splits: SplitCurves { count, .. }, .. } = self;
         let count = *count;
-        bank.put(channel, sample);
+        bank.set_input(channel, sample);
         let mut bands = [0.0; BANDS];
         let mut below = 0.0;
         for (split, band) in bands[..count].iter_mut().enumerate() {
-            let sum = bank.get(channel * count + split);
+            let sum = bank.output(channel * count + split);
             *band = sum - below;
             below = sum;
         }
@@ -76,29 +78,29 @@ impl Splitter {
         bands
     }
 
-    /// `[audio]` Ends the frame, once all channels have had their sample.
+    /// `[audio]` Ends the frame, after the samples of all channels.
     #[inline]
     pub fn advance(&mut self) {
         if self.linear.bank.advance() {
-            if self.wanted != self.splits.freqs && self.linear.is_free() {
-                self.splits.freqs = self.wanted;
+            if self.target != self.splits.freqs && self.linear.is_free() {
+                self.splits.freqs = self.target;
                 self.linear.begin();
             }
             self.linear.work(&self.splits);
         }
     }
 
-    /// `[audio]` Forgets what came in.
+    /// `[audio]` Clears the input history.
     pub fn reset(&mut self) {
         if !self.linear.is_free() {
-            // A design that is left off is begun again.
+            // A cancelled design must be restarted.
             self.splits.freqs = [f64::NAN; SPLITS];
         }
         self.linear.reset();
         self.delays.iter_mut().for_each(Delay::reset);
     }
 
-    /// `[audio]` Begins to take over what came in to another of the same shape.
+    /// `[audio]` Begins to adopt the input history of another one of the same structure.
     pub fn adopt(&mut self, old: &Self) {
         if (self.splits.count, self.splits.power) == (old.splits.count, old.splits.power) {
             self.linear.bank.adopt(&old.linear.bank);
@@ -106,32 +108,32 @@ impl Splitter {
         }
     }
 
-    /// `[audio]` Goes on with it: see `Bank::adopt_more`.
+    /// `[audio]` Adopts more of it: see `FirBank::adopt_more`.
     pub fn adopt_more(&mut self, old: &Self) -> usize {
         self.linear.bank.adopt_more(&old.linear.bank)
     }
 }
 
-/// The first `count` frequencies, none below the one before it; the rest is 0.
-fn rising(freqs: impl IntoIterator<Item = f64>, count: usize) -> [f64; SPLITS] {
-    let mut rising = [0.0; SPLITS];
+/// The first `count` frequencies, each at least the previous one; the rest is 0.
+fn sorted(freqs: impl IntoIterator<Item = f64>, count: usize) -> [f64; SPLITS] {
+    let mut sorted = [0.0; SPLITS];
     let mut lowest: f64 = 0.0;
-    for (place, freq) in rising[..count].iter_mut().zip(freqs) {
+    for (place, freq) in sorted[..count].iter_mut().zip(freqs) {
         lowest = lowest.max(freq);
         *place = lowest;
     }
-    rising
+    sorted
 }
 
-impl Curve for Splits {
-    fn effort(&self, _freq: f64) -> usize {
+impl Curve for SplitCurves {
+    fn cost(&self, _freq: f64) -> usize {
         4 + 12 * self.count
     }
 
-    fn respond(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
+    fn write_responses(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]) {
         let squares = self.freqs.map(|freq| (PI * (freq / self.rate).min(0.499)).tan().powi(2));
         for ((_, phi), response) in places.iter().zip(responses) {
-            // What the high-passes leave of all that is above a split.
+            // Product of the high-passes so far.
             let mut above = 1.0;
             let mut sums = [0.0; BANDS];
             for (square, sum) in squares[..self.count].iter().zip(&mut sums) {
@@ -152,13 +154,13 @@ mod tests {
 
     const RATE: f64 = 48_000.0;
 
-    fn splitter(freqs: &[f64], steep: bool) -> (Splitter, usize) {
+    fn splitter(freqs: &[f64], steep: bool) -> (LinearCrossover, usize) {
         let reach = Reach::linear(RATE, 4_080);
-        (Splitter::new(RATE, reach, freqs.len() + 1, steep, 1, freqs.iter().copied()), reach.latency)
+        (LinearCrossover::new(RATE, reach, freqs.len() + 1, steep, 1, freqs.iter().copied()), reach.latency)
     }
 
     #[test]
-    fn each_band_has_the_curve_of_its_linkwitz_riley_twin() {
+    fn each_band_has_the_curve_of_the_linkwitz_riley_crossover() {
         let mut worst: f64 = 0.0;
         for steep in [false, true] {
             for freqs in
@@ -178,13 +180,13 @@ mod tests {
                 let twin: Vec<_> = (0..48_000).map(|n| twin.tick(0, impulse(n))).collect();
                 for band in 0..=freqs.len() {
                     for freq in (0..=60).map(|i| 20.0 * 1_000.0_f64.powf(f64::from(i) / 60.0)) {
-                        let [got, wanted] =
+                        let [got, target] =
                             [&linear, &twin].map(|all| level(all.iter().map(|bands| bands[band]), freq));
-                        if wanted > -60.0 {
-                            worst = worst.max((got - wanted).abs());
+                        if target > -60.0 {
+                            worst = worst.max((got - target).abs());
                             assert!(
-                                (got - wanted).abs() < 0.1,
-                                "{freqs:?}, steep {steep}, band {band}: {got:.3} dB, not {wanted:.3} dB at {freq:.1} Hz"
+                                (got - target).abs() < 0.1,
+                                "{freqs:?}, steep {steep}, band {band}: {got:.3} dB, not {target:.3} dB at {freq:.1} Hz"
                             );
                         }
                     }

@@ -1,9 +1,9 @@
-//! Filters of finite length that can be exchanged while they run: uniformly partitioned convolution by overlap-save, the
-//! spectra of the input shared by all filters.
+//! FIR filters that can be replaced while they run: uniformly partitioned convolution by overlap-save, with shared spectra
+//! of the inputs.
 //!
-//! What comes out is two blocks late. A block is worked on while the next one comes in, a part every [`TICK`] frames, so
-//! no call takes much longer than another. Each filter has a second set of coefficients, which are written while the first
-//! is heard; then the outputs of both are faded over.
+//! The output is two blocks late. A block is processed while the next one comes in, a part every [`TICK`] frames, so that
+//! all calls take about the same time. Each filter has a second set of coefficients, which is written while the first is
+//! active; then the output is crossfaded from one to the other.
 //!
 //! Sources: T. G. Stockham, *High-speed Convolution and Correlation*, AFIPS 28, 1966; F. Wefers, *Partitioned Convolution
 //! Algorithms for Real-time Auralization*, RWTH Aachen, 2015, chapter 5 (uniform partitions, one transform an input).
@@ -15,11 +15,11 @@ use std::f64::consts::PI;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Work is done whenever so many frames are past.
+/// Frames from one part of the work to the next.
 pub const TICK: usize = 64;
-/// Bins that are summed together.
+/// Bins that are computed in parallel.
 const LANES: usize = 8;
-/// Time of a fade, at least, in ms.
+/// Shortest time of a crossfade, in ms.
 const FADE_MS: f64 = 30.0;
 
 /// Frames of a block at `rate` Hz, a power of two: 5.3 ms at 48 kHz and its multiples.
@@ -27,11 +27,11 @@ pub fn block_frames(rate: f64) -> usize {
     (1 << (rate * 256.0 / 48_000.0).log2().round().max(0.0) as u32).max(TICK)
 }
 
-/// What an output is the sum of: inputs, and the filter that each goes through.
+/// The sources of an output, which are summed: an input and its filter each.
 pub type Sources = Box<[(usize, usize)]>;
 
-/// See the module.
-pub struct Bank {
+/// Some FIR filters between inputs and outputs, and a second set to crossfade to.
+pub struct FirBank {
     block: usize,
     parts: usize,
     /// Floats of one spectrum: real parts, then imaginary ones, each filled up to whole lanes.
@@ -40,27 +40,27 @@ pub struct Bank {
     inputs: Box<[Input]>,
     /// Spectra of both sets, filter after filter, part after part.
     sets: [Box<[f64]>; 2],
-    /// Which set is heard.
+    /// The active set.
     live: usize,
-    /// Blocks of the fade to the other set that have begun.
+    /// Number of blocks of the crossfade to the other set that have begun.
     fade: Option<usize>,
-    /// How much of the other set is heard in each frame of a fade.
+    /// Share of the other set in each frame of a crossfade.
     curve: Box<[f64]>,
     outputs: Box<[Output]>,
-    /// Place of the newest spectrum of each input.
+    /// Index of the newest spectrum of each input.
     newest: usize,
-    /// Blocks that there are spectra of.
+    /// Number of blocks with a spectrum.
     filled: usize,
-    /// Frames of the block that comes in.
+    /// Frames so far of the incoming block.
     at: usize,
     handover: Option<Handover>,
     vectors: Vectors,
 }
 
-/// How far another bank's past has been taken over.
+/// Progress of adopting another bank's input history.
 #[derive(Clone, Copy)]
 struct Handover {
-    /// The tick for which the spectra are there, and the newest spectrum before it.
+    /// The tick for which the spectra are complete, and the newest spectrum before it.
     ready: Option<(usize, usize)>,
     /// Ticks that still need more.
     left: usize,
@@ -76,7 +76,7 @@ struct Transforms {
 
 #[derive(Clone)]
 struct Input {
-    /// The block before, and the one that comes in.
+    /// The previous block, and the incoming one.
     samples: Box<[f64]>,
     /// Spectra of the last blocks, a ring.
     spectra: Box<[f64]>,
@@ -84,9 +84,9 @@ struct Input {
 
 struct Output {
     sources: Sources,
-    /// What the set that is heard, and the other, have given so far of the block that is worked on.
+    /// Sums so far of the block in progress: of the active set, and of the other.
     sums: [Box<[f64]>; 2],
-    /// The block that is heard, and the one after it.
+    /// The block that is played, and the next one.
     blocks: [Box<[f64]>; 2],
 }
 
@@ -94,8 +94,8 @@ fn zeros(count: usize) -> Box<[f64]> {
     vec![0.0; count].into_boxed_slice()
 }
 
-impl Bank {
-    /// `[control]` Silent `filters` of at most `taps` coefficients, at `rate` Hz.
+impl FirBank {
+    /// `[control]` `filters` filters of at most `taps` coefficients, all 0, at `rate` Hz.
     pub fn new(rate: f64, taps: usize, inputs: usize, filters: usize, outputs: Vec<Sources>) -> Self {
         let block = block_frames(rate);
         let parts = taps.div_ceil(block).max(1);
@@ -126,17 +126,17 @@ impl Bank {
         }
     }
 
-    /// Parts that a filter has.
+    /// Number of partitions of a filter.
     pub fn parts(&self) -> usize {
         self.parts
     }
 
-    /// Coefficients of a part.
+    /// Number of coefficients of a partition.
     pub fn part_taps(&self) -> usize {
         self.block
     }
 
-    /// `[audio]` Writes a part of a filter; it is not heard before the next fade.
+    /// `[audio]` Writes a partition of a filter of the inactive set.
     pub fn load(&mut self, filter: usize, part: usize, tap: impl Fn(usize) -> f64) {
         let Self { block, parts, width, transforms, sets, live, .. } = self;
         let (taps, padding) = transforms.samples.split_at_mut(*block);
@@ -148,36 +148,36 @@ impl Bank {
         transforms.forward(spectrum(&mut sets[1 - *live], *width, filter * *parts + part));
     }
 
-    /// `[audio]` Fades to what was loaded, from the next block on.
-    pub fn fade(&mut self) {
+    /// `[audio]` Crossfades to the set that was loaded, from the next block on.
+    pub fn begin_fade(&mut self) {
         self.fade = Some(0);
     }
 
-    /// `[audio]` What was loaded is heard at once.
-    pub fn jump(&mut self) {
+    /// `[audio]` Ends a crossfade at once: the set that was loaded becomes active.
+    pub fn switch(&mut self) {
         if self.fade.take().is_some() {
             self.live = 1 - self.live;
         }
     }
 
-    /// Whether the filters are exchanged just now, or are about to be.
+    /// Whether a crossfade is running or about to begin.
     pub fn is_fading(&self) -> bool {
         self.fade.is_some()
     }
 
-    /// `[audio]` Takes a sample of an input.
+    /// `[audio]` Sets the current sample of an input.
     #[inline]
-    pub fn put(&mut self, input: usize, sample: f64) {
+    pub fn set_input(&mut self, input: usize, sample: f64) {
         self.inputs[input].samples[self.block + self.at] = sample;
     }
 
-    /// The sample of an output that is due.
+    /// The current sample of an output.
     #[inline]
-    pub fn get(&self, output: usize) -> f64 {
+    pub fn output(&self, output: usize) -> f64 {
         self.outputs[output].blocks[0][self.at]
     }
 
-    /// `[audio]` Ends the frame. Whether a tick is due; the bank has done its own work on it.
+    /// `[audio]` Ends the frame, and does the work of a tick. Returns whether there was one.
     #[inline]
     pub fn advance(&mut self) -> bool {
         self.at += 1;
@@ -193,7 +193,7 @@ impl Bank {
         // The tick that ends a block is the first of the work on it.
         let tick = self.at / TICK % ticks;
         if tick == 0 {
-            self.begin();
+            self.begin_block();
         }
         self.sum(tick * self.parts / ticks..(tick + 1) * self.parts / ticks);
         if tick + 1 == ticks {
@@ -201,8 +201,8 @@ impl Bank {
         }
     }
 
-    /// A block has come in.
-    fn begin(&mut self) {
+    /// Starts the work on a complete block.
+    fn begin_block(&mut self) {
         let Self { block, parts, width, transforms, inputs, outputs, newest, filled, .. } = self;
         self.at = 0;
         *newest = (*newest + *parts - 1) % *parts;
@@ -212,9 +212,9 @@ impl Bank {
             transforms.forward(spectrum(spectra, *width, *newest));
             samples.copy_within(*block.., 0);
         }
-        for Output { sums, blocks: [heard, next], .. } in outputs {
+        for Output { sums, blocks: [current, next], .. } in outputs {
             sums.iter_mut().for_each(|sum| sum.fill(0.0));
-            std::mem::swap(heard, next);
+            std::mem::swap(current, next);
         }
         self.fade = match self.fade {
             Some(begun) if begun * *block == self.curve.len() => {
@@ -225,12 +225,12 @@ impl Bank {
         };
     }
 
-    /// Whether the block that is worked on goes through both sets.
+    /// Whether the block in progress is filtered with both sets.
     fn is_double(&self) -> bool {
         self.fade.is_some_and(|begun| begun > 0)
     }
 
-    /// Adds what some parts of the filters give.
+    /// Adds the output of some partitions.
     fn sum(&mut self, part_range: Range<usize>) {
         let is_double = self.is_double();
         let Self { parts, width, inputs, sets, live, outputs, newest, filled, vectors, .. } = self;
@@ -240,15 +240,16 @@ impl Bank {
                 sums.iter_mut().zip([&sets[*live], &sets[1 - *live]]).take(1 + usize::from(is_double))
             {
                 for (input, filter) in sources.iter() {
-                    // Of what has not come in yet nothing comes out.
+                    // Blocks before the first are silence.
                     for part in part_range.start..part_range.end.min(*filled) {
                         let taps = &set[(filter * *parts + part) * *width..][..*width];
-                        let heard = &inputs[*input].spectra[(*newest + part) % *parts * *width..][..*width];
+                        let input_spectrum =
+                            &inputs[*input].spectra[(*newest + part) % *parts * *width..][..*width];
                         vectors.run(
                             #[inline(always)]
                             || match fuse {
-                                true => multiply_add::<true>(sum, taps, heard),
-                                false => multiply_add::<false>(sum, taps, heard),
+                                true => multiply_add::<true>(sum, taps, input_spectrum),
+                                false => multiply_add::<false>(sum, taps, input_spectrum),
                             },
                         );
                     }
@@ -257,7 +258,7 @@ impl Bank {
         }
     }
 
-    /// The block that was worked on becomes samples.
+    /// Transforms the sums of the block back to samples.
     fn finish(&mut self) {
         let is_double = self.is_double();
         let Self { block, transforms, outputs, fade, curve, .. } = self;
@@ -275,9 +276,9 @@ impl Bank {
         }
     }
 
-    /// `[audio]` Forgets what came in. The filters stay; a fade is at its end.
+    /// `[audio]` Clears the input history. The filters stay; a crossfade is ended.
     pub fn reset(&mut self) {
-        self.jump();
+        self.switch();
         (self.filled, self.newest, self.at, self.handover) = (0, 0, 0, None);
         self.inputs.iter_mut().for_each(|input| input.samples.fill(0.0));
         for Output { sums, blocks, .. } in &mut self.outputs {
@@ -285,8 +286,8 @@ impl Bank {
         }
     }
 
-    /// `[audio]` Takes over what came in to another bank of the same shape; the filters stay. It sounds at once as if it had
-    /// heard all of it, if [`Self::adopt_more`] follows now and after each tick.
+    /// `[audio]` Adopts the input history of another bank of the same structure; the filters stay. The history is effective
+    /// at once if [`Self::adopt_more`] is called immediately and after each tick.
     pub fn adopt(&mut self, old: &Self) {
         let shape = |bank: &Self| (bank.block, bank.parts, bank.inputs.len(), bank.outputs.len());
         if shape(self) != shape(old) {
@@ -300,18 +301,17 @@ impl Bank {
             output.sums[0].copy_from_slice(&old.sums[0]);
             output.blocks.iter_mut().zip(&old.blocks).for_each(|(block, old)| block.copy_from_slice(old));
         }
-        // One more than a block has: from one block to the next all spectra grow older by a place.
+        // One more than a block has, because all spectra move by one index from block to block.
         self.handover = (self.filled > 0).then_some(Handover { ready: None, left: self.block / TICK + 1 });
     }
 
-    /// `[audio]` Takes over the spectra that the next tick works on, and gives the frames until there may be more.
+    /// `[audio]` Adopts the spectra that the next tick needs. Returns the frames until the next call; 0 when all is adopted.
     ///
-    /// Both keep step meanwhile: what one writes, the other writes at the same place, so a spectrum that went over stays
-    /// what it is.
+    /// Meanwhile both receive the same input and write their spectra at the same index, so an adopted spectrum stays valid.
     pub fn adopt_more(&mut self, old: &Self) -> usize {
         let place = |bank: &Self| (bank.newest, bank.filled, bank.at);
         let Some(Handover { ready, left }) = self.handover.filter(|_| place(self) == place(old)) else {
-            // There is nothing to keep step with.
+            // The two are no longer synchronous.
             self.handover = None;
             return 0;
         };
@@ -320,7 +320,7 @@ impl Bank {
         if ready == Some((next, self.newest)) {
             return TICK;
         }
-        // The first tick of a block has a spectrum of its own before those that there are.
+        // The first tick of a block computes a newer spectrum itself.
         let shift = usize::from(next == 0);
         for part in (next * self.parts / ticks).max(shift)..(next + 1) * self.parts / ticks {
             let at = (self.newest + part - shift) % self.parts * self.width;
@@ -365,7 +365,7 @@ impl Transforms {
         for ((bin, re), im) in bins.iter_mut().zip(re).zip(im) {
             *bin = Complex64::new(*re, *im);
         }
-        // These two are real, to the bit.
+        // These two are real.
         let last = bins.len() - 1;
         (bins[0].im, bins[last].im) = (0.0, 0.0);
         let done = back.process_with_scratch(bins, samples, scratch);

@@ -1,4 +1,4 @@
-//! Against direct convolution, at rest and while filters are exchanged, and handed over.
+//! Comparison with direct convolution, at rest and during a crossfade of filters, and with adopted state.
 
 use super::*;
 
@@ -8,30 +8,30 @@ fn noise(seed: usize, count: usize) -> Vec<f64> {
     (0..count).map(|n| ((n * n * 7_919 + n * 31 + seed * 104_729) % 2_001) as f64 / 1_000.0 - 1.0).collect()
 }
 
-/// Two inputs and two filters crosswise, and straight.
-fn bank(filters: &[Vec<f64>; 2]) -> Bank {
+/// Two inputs and two filters; each output is the sum of both inputs, each through one filter.
+fn bank(filters: &[Vec<f64>; 2]) -> FirBank {
     let sources = [[(0, 0), (1, 1)], [(0, 1), (1, 0)]].map(Box::from).to_vec();
-    let mut bank = Bank::new(RATE, filters[0].len(), 2, 2, sources);
+    let mut bank = FirBank::new(RATE, filters[0].len(), 2, 2, sources);
     load(&mut bank, filters);
-    bank.jump();
+    bank.switch();
     bank
 }
 
-fn load(bank: &mut Bank, filters: &[Vec<f64>; 2]) {
+fn load(bank: &mut FirBank, filters: &[Vec<f64>; 2]) {
     for (at, filter) in filters.iter().enumerate() {
         (0..bank.parts()).for_each(|part| {
             bank.load(at, part, |n| filter.get(n).copied().unwrap_or(0.0));
         });
     }
-    bank.fade();
+    bank.begin_fade();
 }
 
-fn play(bank: &mut Bank, inputs: &[Vec<f64>; 2]) -> [Vec<f64>; 2] {
+fn play(bank: &mut FirBank, inputs: &[Vec<f64>; 2]) -> [Vec<f64>; 2] {
     let mut out = [Vec::new(), Vec::new()];
     for (left, right) in inputs[0].iter().zip(&inputs[1]) {
-        bank.put(0, *left);
-        bank.put(1, *right);
-        (0..2).for_each(|at| out[at].push(bank.get(at)));
+        bank.set_input(0, *left);
+        bank.set_input(1, *right);
+        (0..2).for_each(|at| out[at].push(bank.output(at)));
         bank.advance();
     }
     out
@@ -41,10 +41,10 @@ fn play(bank: &mut Bank, inputs: &[Vec<f64>; 2]) -> [Vec<f64>; 2] {
 fn direct(filters: &[Vec<f64>; 2], inputs: &[Vec<f64>; 2], output: usize) -> Vec<f64> {
     let late = 2 * block_frames(RATE);
     let sample = |n: usize| {
-        let heard = |input: usize, filter: usize| -> f64 {
+        let filtered = |input: usize, filter: usize| -> f64 {
             (0..filters[filter].len().min(n + 1)).map(|k| filters[filter][k] * inputs[input][n - k]).sum()
         };
-        heard(0, output) + heard(1, 1 - output)
+        filtered(0, output) + filtered(1, 1 - output)
     };
     (0..inputs[0].len()).map(|n| n.checked_sub(late).map_or(0.0, sample)).collect()
 }
@@ -67,7 +67,7 @@ fn it_is_direct_convolution_two_blocks_late() {
 }
 
 #[test]
-fn filters_are_exchanged_by_a_fade_between_what_both_give() {
+fn filters_are_replaced_by_a_crossfade_of_their_outputs() {
     let (old, new) = ([noise(1, 700), noise(2, 700)], [noise(5, 700), noise(6, 700)]);
     let inputs = [noise(3, 6_000), noise(4, 6_000)];
     let halves = |from: usize| [0, 1].map(|at: usize| inputs[at][from..(from + 1_000).min(6_000)].to_vec());
@@ -79,7 +79,7 @@ fn filters_are_exchanged_by_a_fade_between_what_both_give() {
     }
     assert!(!bank.is_fading());
     let (before, after) = (direct(&old, &inputs, 0), direct(&new, &inputs, 0));
-    // What comes in from the block at 768 on is heard through both; its answer is due two blocks later.
+    // The input from the block at 768 on passes both filters; its output follows two blocks later.
     let (from, frames) = (768 + 2 * 256, 1_536);
     for n in 0..6_000_usize {
         let share = match n.checked_sub(from) {
@@ -93,7 +93,7 @@ fn filters_are_exchanged_by_a_fade_between_what_both_give() {
 }
 
 #[test]
-fn a_newcomer_takes_over_all_that_was_heard_to_the_bit() {
+fn a_new_bank_adopts_all_input_bit_for_bit() {
     for taps in [100, 700, 20_000] {
         let filters = [noise(1, taps), noise(2, taps)];
         let inputs = [noise(3, 60_000), noise(4, 60_000)];

@@ -1,32 +1,32 @@
-//! What takes another signal's place without a click: the step between the two dies away.
+//! Click-free switching from one signal to another: the step between the two decays exponentially.
 
-/// One channel of it.
+/// One channel.
 #[derive(Clone, Copy, Debug)]
-pub struct Slip {
-    /// The last sample that left.
+pub struct Splice {
+    /// The last output sample.
     last: f64,
-    /// How much of the step is left.
+    /// The remaining step.
     step: f64,
     factor: f64,
 }
 
-impl Slip {
-    /// At `rate` Hz: a step is down by 60 dB within 5 ms.
+impl Splice {
+    /// `[control]` At `rate` Hz. A step decays by 60 dB within 5 ms.
     pub fn new(rate: f64) -> Self {
         Self { last: 0.0, step: 0.0, factor: 0.001_f64.powf(1000.0 / (5.0 * rate)) }
     }
 
-    /// The next sample is another signal's, and is `first`.
-    pub fn jump(&mut self, first: f64) {
+    /// `[audio]` Switches to another signal, whose first sample is `first`.
+    pub fn switch(&mut self, first: f64) {
         self.step = self.last - first;
     }
 
-    /// Goes on where another one was.
-    pub fn adopt(&mut self, old: &Slip) {
+    /// `[audio]` Adopts the state of another one.
+    pub fn adopt(&mut self, old: &Splice) {
         (self.last, self.step) = (old.last, old.step);
     }
 
-    /// Lets what is left of a step into at least one sample, and remembers the last.
+    /// `[audio]` Adds the decaying step to the samples, in place.
     pub fn process(&mut self, samples: &mut [f64]) {
         if self.step != 0.0 {
             for sample in &mut *samples {
