@@ -270,12 +270,12 @@ fn a_full_disk_is_said_once_and_the_state_is_written_when_there_is_room() {
         client.hear_for(Duration::from_millis(50));
     }
     daemon.logged("No space left on device");
-    assert_eq!(daemon.log().matches("is not kept").count(), 1, "{}", daemon.log());
+    assert_eq!(daemon.log().matches("state not saved").count(), 1, "{}", daemon.log());
     plays(&client);
     assert_eq!(fs::read(&state).unwrap(), before, "the old state is whole");
     let start = Instant::now();
     fs::remove_file(&new).unwrap();
-    daemon.logged("is kept again");
+    daemon.logged("state is saved again");
     println!("a full disk: kept again {:?} after there was room; nothing was lost", start.elapsed());
     let kept: serde_json::Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
     assert!(kept["values"]["a"].to_string().contains("[\"/level/gain\",-20.0,-3.0]"), "{kept}");

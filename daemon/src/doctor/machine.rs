@@ -70,7 +70,7 @@ impl Machine {
         let none = Io { inputs: Vec::new(), outputs: Vec::new() };
         let system = Jack::default();
         let client = "lacquer-doctor";
-        let wanted = jack::Wanted { jack: &system, station: client, client, io: &none, midi: &[] };
+        let wanted = jack::ClientConfig { jack: &system, station: client, client, io: &none, midi: &[] };
         let jack = has_jack.then(|| jack::open(&wanted).ok()).flatten();
         let settings = || {
             let mut command = Command::new("pw-metadata");

@@ -1,4 +1,5 @@
-//! rtkit, over D-Bus: a service that gives real time to processes without a right to it, within bounds.
+//! rtkit, over D-Bus: a service that gives real-time priority, within limits, to processes that may not set it
+//! themselves.
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, setrlimit};
@@ -10,20 +11,20 @@ use zbus::{Connection, DynamicType, OwnedVariant, fdo};
 
 const NAME: &str = "org.freedesktop.RealtimeKit1";
 const PATH: &str = "/org/freedesktop/RealtimeKit1";
-/// So long the bus and rtkit may take: it may have to be started, and asks polkit itself.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for the bus and rtkit together: rtkit may have to be started, and asks polkit itself.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Asks for real time for a thread of this process, at `priority` or what rtkit gives at most. Blocks.
+/// Asks rtkit to give a thread of this process real-time `priority`, or the highest that rtkit allows. Blocks.
 ///
 /// # Errors
-/// Why there is none, in words.
-pub fn ask(thread: Pid, priority: u32) -> Result<(), String> {
+/// Why the request failed.
+pub fn request_priority(thread: Pid, priority: u32) -> Result<(), String> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    let asked = runtime.block_on(async { timeout(PATIENCE, give(thread, priority)).await });
-    asked.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+    let result = runtime.block_on(async { timeout(TIMEOUT, request(thread, priority)).await });
+    result.unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
 }
 
-async fn give(thread: Pid, priority: u32) -> Result<(), String> {
+async fn request(thread: Pid, priority: u32) -> Result<(), String> {
     let bus = Connection::system().await.map_err(|error| format!("no system bus: {error}"))?;
     let longest = property(&bus, "RTTimeUSecMax").await?;
     let highest = property(&bus, "MaxRealtimePriority").await?;
@@ -42,12 +43,12 @@ async fn call<B: serde::Serialize + DynamicType>(
 ) -> Result<Message, String> {
     let answer = bus.call_method(Some(NAME), PATH, Some(interface), method, body).await;
     answer.map_err(|error| {
-        let zbus::Error::FDO(said) = &error else { return error.to_string() };
-        match **said {
+        let zbus::Error::FDO(reply) = &error else { return error.to_string() };
+        match **reply {
             fdo::Error::ServiceUnknown(_) => "it is not installed".to_owned(),
-            // Which of the two it is, it does not say.
+            // The reply does not say which of the two.
             fdo::Error::AccessDenied(_) => {
-                "refused: by polkit, which lets users with a session only, or it has given all it has"
+                "refused: polkit allows only users with a session, or rtkit's limit of threads is reached"
                     .to_owned()
             }
             _ => error.to_string(),
@@ -55,7 +56,7 @@ async fn call<B: serde::Serialize + DynamicType>(
     })
 }
 
-/// A property of rtkit's that is a number.
+/// A property of rtkit that is a number.
 async fn property(bus: &Connection, name: &str) -> Result<i64, String> {
     let answer = call(bus, "org.freedesktop.DBus.Properties", "Get", &(NAME, name)).await?;
     let value: OwnedVariant = answer.body().deserialize().map_err(|error| format!("{name}: {error}"))?;
@@ -63,8 +64,8 @@ async fn property(bus: &Connection, name: &str) -> Result<i64, String> {
     number.map_err(|error| format!("{name}: {error}"))
 }
 
-/// Limits the time that a real-time thread may run without a rest, in µs: rtkit helps nobody who has not done so. At
-/// half of it the thread is let go; at all of it the kernel would end the process.
+/// Limits the time that a real-time thread may run without sleeping, in µs: rtkit refuses processes without this limit.
+/// At half of it the thread loses its priority (SIGXCPU); at the whole of it the kernel would end the process.
 fn limit_time(longest_us: u64) -> Result<(), Errno> {
     let limit = getrlimit(Resource::Rttime);
     let within = |limit: Option<u64>, most: u64| Some(limit.unwrap_or(most).min(most));

@@ -1,11 +1,11 @@
-//! Meters of a tap: what `graph/src/metering` measures, as lines for the surfaces.
+//! Meters of a tap: the readings of `graph/src/metering`, as updates for the surfaces.
 
 use crate::audio::taps::Tap;
 use lacquer_control::update::Update;
 pub use lacquer_graph::metering::FLOOR;
 use lacquer_graph::metering::{self, Measurement};
 
-/// A reading as people read it: what is at the floor is nothing.
+/// A reading as text. A level at the floor is shown as minus infinity.
 pub fn text(value: f64, unit: &str) -> String {
     if value <= FLOOR && unit.starts_with(['d', 'L']) {
         return "\u{2212}\u{221e}".to_owned();
@@ -32,14 +32,14 @@ impl<'a> Meters<'a> {
         Self { tap, meters }
     }
 
-    /// Takes what has come since the last look, and tells what it shows.
+    /// Measures the audio since the last call, and returns the readings.
     pub fn look(&mut self) -> Measurement {
         let Self { tap, meters } = self;
         tap.drain(|samples| meters.add_interleaved(samples.iter().map(|sample| f64::from(*sample))));
         meters.look()
     }
 
-    /// What they show, as lines under `/meter/TAP`.
+    /// The readings as updates under `/meter/TAP`.
     pub fn lines(&self, reading: &Measurement) -> Vec<Update> {
         let lines = |(name, value, unit): (&str, f64, &str)| {
             let path = format!("/meter/{}/{name}", self.tap.name);
