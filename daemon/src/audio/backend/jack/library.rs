@@ -104,7 +104,9 @@ fn find(library: &Library) -> Result<Loaded, String> {
     if is_other {
         let found: Vec<_> = mapped.iter().map(|file| file.display().to_string()).collect();
         let (place, found) = (place.display(), found.join(" and "));
-        return Err(format!("{place} is not used as {JACK_LIB}, but {found}; name a file called {JACK_LIB}"));
+        return Err(format!(
+            "{place} cannot serve as {JACK_LIB}: {found} would be loaded instead; name a file called {JACK_LIB}"
+        ));
     }
     let file = mapped.first().map_or_else(|| place.to_string_lossy(), |file| file.to_string_lossy());
     info!("JACK library {file}, version {}", loaded.version);
