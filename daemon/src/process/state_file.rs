@@ -55,22 +55,22 @@ pub type KeptValue = (String, ParamValue, ParamValue);
 
 /// The state folder: the one that systemd assigns (`STATE_DIRECTORY`), or the user's.
 pub fn folder() -> Option<PathBuf> {
-    given("STATE_DIRECTORY")
-        .or_else(|| set("XDG_STATE_HOME").map(|folder| PathBuf::from(folder).join("lacquer")))
-        .or_else(|| set("HOME").map(|user| PathBuf::from(user).join(".local/state/lacquer")))
+    systemd_folder("STATE_DIRECTORY")
+        .or_else(|| variable("XDG_STATE_HOME").map(|folder| PathBuf::from(folder).join("lacquer")))
+        .or_else(|| variable("HOME").map(|user| PathBuf::from(user).join(".local/state/lacquer")))
 }
 
 /// The log folder that systemd assigns (`LOGS_DIRECTORY`), if it does.
 pub fn logs() -> Option<PathBuf> {
-    given("LOGS_DIRECTORY")
+    systemd_folder("LOGS_DIRECTORY")
 }
 
 /// A folder that systemd assigns. It lists several with colons; the first is ours.
-fn given(name: &str) -> Option<PathBuf> {
-    set(name).map(|list| PathBuf::from(list.to_string_lossy().split(':').next().unwrap_or_default()))
+fn systemd_folder(name: &str) -> Option<PathBuf> {
+    variable(name).map(|list| PathBuf::from(list.to_string_lossy().split(':').next().unwrap_or_default()))
 }
 
-fn set(name: &str) -> Option<OsString> {
+fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 

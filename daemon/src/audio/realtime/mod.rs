@@ -1,7 +1,7 @@
 //! What the audio thread needs from the machine: real-time priority, processors of its own, locked memory, and
 //! denormals flushed to zero.
 //!
-//! The audio thread only records its [`ThreadId`]; the rest is done on the control side, by [`Scheduling`].
+//! The audio thread only records its [`ThreadId`]; everything else is done on the control side, by [`Scheduling`].
 
 mod rtkit;
 pub mod sched;

@@ -140,7 +140,7 @@ impl Thread {
                 }
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => {
-                    let why = format!("{why}; rtkit could not be asked");
+                    let why = format!("{why}; the request to rtkit failed");
                     self.settle(Err(why));
                 }
             },

@@ -68,10 +68,10 @@ impl Tap {
             if bridge.is_empty() {
                 process(second);
             } else {
-                let rest = self.channels - bridge.len();
-                bridge.extend(&second[..rest]);
+                let missing = self.channels - bridge.len();
+                bridge.extend(&second[..missing]);
                 process(&bridge);
-                process(&second[rest..]);
+                process(&second[missing..]);
             }
             chunk.commit_all();
         }
