@@ -116,7 +116,7 @@ fn a_thread_that_runs_too_long_loses_real_time_and_plays_on() {
 #[test]
 fn nobody_wants_real_time_for_a_free_clock_or_where_the_station_says_off() {
     for (audio, wanted) in [
-        ("backend: null, null: {clock: free}", "not wanted: a clock that runs free"),
+        ("backend: null, null: {clock: free}", "not wanted: a free-running clock"),
         ("backend: null, realtime: {priority: off}", "not wanted: the station says priority: off"),
     ] {
         let station = Station::new("nobody", audio);
