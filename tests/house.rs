@@ -59,9 +59,9 @@ fn every_file_in_nodes_is_in_the_catalogue() {
 #[test]
 fn the_callback_sees_only_the_engine_the_commands_and_the_audio_end_of_the_queues() {
     let allowed = [
-        "crate::audio::backend::Ports;",
         "crate::audio::load::LoadMeter;",
-        "crate::audio::realtime::{Mark, guarded};",
+        "crate::audio::ports::Ports;",
+        "crate::audio::realtime::{ThreadId, guarded};",
         "crate::audio::taps::Probe;",
         "lacquer_control::message::{FromAudio, Load, ToAudio};",
         "lacquer_control::queues::AudioEnd;",

@@ -3,8 +3,8 @@
 //! Nothing here allocates, frees, locks, blocks, logs or makes a system call. A backend (a JACK server, a timer, a
 //! file) calls [`Callback::block`] and nothing else.
 
-use crate::audio::backend::Ports;
 use crate::audio::load::LoadMeter;
+use crate::audio::ports::Ports;
 use crate::audio::realtime::{ThreadId, guarded};
 use crate::audio::taps::Probe;
 use lacquer_control::message::{FromAudio, Load, ToAudio};

@@ -5,6 +5,7 @@ pub mod callback;
 pub mod load;
 pub mod midi_ports;
 pub mod panics;
+pub mod ports;
 pub mod realtime;
 pub mod session;
 pub mod taps;

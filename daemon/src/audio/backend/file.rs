@@ -1,7 +1,7 @@
 //! The file backend: the same callback, driven block by block from memory.
 
-use crate::audio::backend::Ports;
 use crate::audio::callback::Callback;
+use crate::audio::ports::Ports;
 
 /// One block in memory: planar, all channels of all groups in a row.
 #[derive(Clone, Debug, Default)]

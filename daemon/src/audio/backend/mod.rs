@@ -10,14 +10,6 @@ pub mod null;
 
 use thiserror::Error;
 
-/// `[audio]` The host's buffers for one block: all channels of all groups in a row.
-pub trait Ports {
-    /// Copies samples of an input channel, from frame `from` of the block on.
-    fn read(&mut self, channel: usize, from: usize, into: &mut [f64]);
-    /// Copies samples to an output channel, from frame `from` of the block on.
-    fn write(&mut self, channel: usize, from: usize, samples: &[f64]);
-}
-
 /// What changes in a backend while it runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BackendEvent {

@@ -1,8 +1,8 @@
 //! The null backend: a timer drives the blocks in real time, or as fast as possible. No sound card, no server.
 
-use crate::audio::backend::Ports;
 use crate::audio::backend::demo_signal::Programme;
 use crate::audio::callback::Callback;
+use crate::audio::ports::Ports;
 use crate::audio::realtime::minimise_timer_slack;
 use crate::process::supervise;
 use crate::station::Null;

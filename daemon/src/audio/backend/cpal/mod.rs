@@ -6,9 +6,10 @@
 pub mod devices;
 mod samples;
 
+use crate::audio::backend::BackendError;
 use crate::audio::backend::clocks::{Draw, Feed, Gauge, Join, State, join};
-use crate::audio::backend::{BackendError, Ports};
 use crate::audio::callback::Callback;
+use crate::audio::ports::Ports;
 use crate::audio::realtime::{ThreadId, guarded};
 use crate::station::cpal::{Cpal, Format};
 use cpal::traits::{DeviceTrait, StreamTrait};

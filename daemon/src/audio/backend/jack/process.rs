@@ -1,9 +1,10 @@
 //! `[audio]` The JACK client on the audio thread: samples and MIDI bytes in and out.
 
+use crate::audio::backend::BackendEvent;
 use crate::audio::backend::jack::calls::Calls;
-use crate::audio::backend::{BackendEvent, Ports};
 use crate::audio::callback::Callback;
 use crate::audio::midi_ports::{PortEnd, Raw};
+use crate::audio::ports::Ports;
 use crate::audio::realtime::guarded;
 use crossbeam_channel::Sender;
 use jack::{
