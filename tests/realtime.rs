@@ -264,7 +264,8 @@ fn a_control_group_without_real_time_is_named() {
         through(command, "sh", &["-c", &enter, "sh"], NO_BUS);
     });
     let text = told(&daemon, |text| text.contains("rtkit:"));
-    let wanted = format!("although RLIMIT_RTPRIO allows it: the control group /{name} has no real-time budget");
+    let wanted =
+        format!("although RLIMIT_RTPRIO allows it: the control group /{name} has no real-time budget");
     assert!(text.contains(&wanted), "{text}");
     drop(daemon);
 }
