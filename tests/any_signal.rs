@@ -345,13 +345,13 @@ fn a_live_tap_counts_what_is_a_nan_and_a_high_number_is_none() {
     let mut meters = meters::Meters::new(&mut tap);
     let mut planes = [[0.25; SUBBLOCK]; 2];
     (planes[0][3], planes[1][9]) = (f64::NAN, f64::INFINITY);
-    probe.take(&planes, SUBBLOCK);
+    probe.copy(&planes, SUBBLOCK);
     let reading = meters.measure();
     assert_eq!((reading.nonfinite, reading.peak), (2.0, 20.0 * 0.25_f64.log10()));
     let lines = meters.lines(&reading);
     assert!(lines.iter().any(|line| line.address == "/meter/input/nonfinite"));
     // An infinity for 32-bit floats, but no infinity.
-    probe.take(&[[1e300; SUBBLOCK]; 2], SUBBLOCK);
+    probe.copy(&[[1e300; SUBBLOCK]; 2], SUBBLOCK);
     let reading = meters.measure();
     assert_eq!(reading.nonfinite, 2.0);
     near(reading.peak, 770.64, 0.01, "peak");

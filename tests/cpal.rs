@@ -214,7 +214,7 @@ fn a_station_plays_through_a_pulseaudio_server() {
         command.args(["run", station.to_str().unwrap()]).env("PULSE_COOKIE", cookie).output().unwrap()
     };
     let refused = String::from_utf8(run("/nonexistent").stderr).unwrap();
-    assert!(refused.contains("pactl info makes its cookie"), "{refused}");
+    assert!(refused.contains("`pactl info` makes its cookie"), "{refused}");
     let cookie = desk.folder.write("cookie", &"c".repeat(256));
     let daemon = Daemon::start_with(&station, desk.port, |command| {
         command.env("PULSE_COOKIE", &cookie);
@@ -262,15 +262,14 @@ fn a_device_that_is_not_there_is_waited_for_and_one_that_cannot_is_told() {
         folder.write("station.yaml", &yaml)
     };
     let daemon = Daemon::start(&write("device: \"hw:CARD=NoSuchCard*\""), port);
-    daemon.logged(
-        "hw:CARD=NoSuchCard*: no such output device; lacquer devices lists what there is; it is looked for",
-    );
+    daemon
+        .logged("hw:CARD=NoSuchCard*: no such output device; `lacquer devices` lists all; it is looked for");
     assert_eq!(words(&status(&daemon, "audio")), "waiting for the server");
     drop(daemon);
     let out = lacquer(&["doctor", folder.at("station.yaml").to_str().unwrap()]);
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
     let found = said.lines().find(|line| line.contains("sound devices")).unwrap();
-    assert!(found.starts_with("mend") && found.contains("no such output device"), "{said}");
+    assert!(found.starts_with("fix ") && found.contains("no such output device"), "{said}");
     let station = write("device: \"null\", host: asio");
     let out = lacquer(&["run", station.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -1,8 +1,9 @@
-//! `lacquer doctor`: every finding, both fine and not, on pictures of machines; and this machine, whatever it is like.
+//! `lacquer doctor`: every finding, both fine and not, on copies of machines' files; and this machine, whatever it is
+//! like.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer::doctor::station::room;
+use lacquer::doctor::station::folder_with_space;
 use lacquer::doctor::{Answers, Finding, Machine};
 use lacquer_tests::daemon::{Daemon, Folder, eventually, free_port, lacquer};
 use lacquer_tests::jackd::{Server, alone};
@@ -52,21 +53,21 @@ fn of<'a>(findings: &'a [Finding], what: &str) -> &'a Finding {
     found.unwrap_or_else(|| panic!("nothing of {what} in {findings:#?}"))
 }
 
-/// Looks at a machine, and holds what it finds at one point against what is wanted, and what to do about it.
+/// Checks a machine, and asserts one finding and its fix.
 #[track_caller]
-fn wrong(machine: Machine, what: &str, found: &str, mend: &str) {
-    let findings = machine.look();
+fn wrong(machine: Machine, what: &str, found: &str, fix: &str) {
+    let findings = machine.check();
     let finding = of(&findings, what);
-    let told = finding.mend.as_deref().unwrap_or_else(|| panic!("{what} is fine: {}", finding.found));
+    let told = finding.fix.as_deref().unwrap_or_else(|| panic!("{what} is fine: {}", finding.found));
     assert_eq!(finding.found, found, "{what}");
-    assert!(told.contains(mend), "{what}: {told}");
+    assert!(told.contains(fix), "{what}: {told}");
 }
 
 #[track_caller]
 fn fine(machine: Machine, what: &str, found: &str) {
-    let findings = machine.look();
+    let findings = machine.check();
     let finding = of(&findings, what);
-    assert_eq!((finding.found.as_str(), &finding.mend), (found, &None), "{what}");
+    assert_eq!((finding.found.as_str(), &finding.fix), (found, &None), "{what}");
 }
 
 #[test]
@@ -76,16 +77,16 @@ fn rights_and_limits() {
     let may = |priority, locked| Machine::under(root, priority, locked);
     wrong(may(Some(20), None), "real-time priority", "up to 20", "@audio - rtprio 95");
     fine(may(Some(95), None), "real-time priority", "up to 95");
-    fine(may(None, None), "real-time priority", "without limit");
+    fine(may(None, None), "real-time priority", "unlimited");
     wrong(may(None, Some(8 << 20)), "locked memory", "up to 8 MiB", "@audio - memlock unlimited");
     fine(may(None, Some(4 << 30)), "locked memory", "up to 4096 MiB");
     // Whoever has no right of his own needs rtkit.
-    wrong(may(Some(0), None), "rtkit", "not there", "sudo apt install rtkit");
-    fine(may(None, None), "rtkit", "not there; not needed");
+    wrong(may(Some(0), None), "rtkit", "not installed", "sudo apt install rtkit");
+    fine(may(None, None), "rtkit", "not installed; not needed");
     picture.write("usr/libexec/rtkit-daemon", "");
-    wrong(may(Some(0), None), "rtkit", "there, but no system bus to reach it by", "sudo apt install dbus");
+    wrong(may(Some(0), None), "rtkit", "installed, but there is no system bus", "sudo apt install dbus");
     picture.write("run/dbus/system_bus_socket", "");
-    fine(may(Some(0), None), "rtkit", "there");
+    fine(may(Some(0), None), "rtkit", "installed");
     picture.write("proc/sys/kernel/sched_rt_runtime_us", "0\n");
     wrong(picture.machine(), "real-time share", "0 ms a second", "sysctl kernel.sched_rt_runtime_us=950000");
     picture.write("proc/sys/kernel/sched_rt_runtime_us", "-1\n");
@@ -93,10 +94,10 @@ fn rights_and_limits() {
     picture.write("proc/self/cgroup", "4:cpu,cpuacct:/studio\n0::/\n");
     let budget = "sys/fs/cgroup/cpu,cpuacct/studio/cpu.rt_runtime_us";
     picture.write(budget, "0\n");
-    let mend = format!("| sudo tee /{budget}");
-    wrong(picture.machine(), "control group", "/studio has no real-time budget", &mend);
+    let fix = format!("| sudo tee /{budget}");
+    wrong(picture.machine(), "control group", "/studio has no real-time budget", &fix);
     picture.write(budget, "400000\n");
-    fine(picture.machine(), "control group", "has real time");
+    fine(picture.machine(), "control group", "may use real time");
 }
 
 #[test]
@@ -113,31 +114,31 @@ fn the_limits_of_a_station_that_runs_as_a_service() {
     picture.write("proc/77/cmdline", "lacquer\0run\0/etc/lacquer/studio.yaml\0");
     picture.write("proc/77/cgroup", "0::/system.slice/system-lacquer.slice/lacquer@studio.service\n");
     limits("0", "8388608");
-    let words = "process 77 may neither have real time nor lock its memory";
-    let mend = "/etc/systemd/system/lacquer@studio.service.d/limits.conf; sudo systemctl daemon-reload; \
+    let words = "process 77: RLIMIT_RTPRIO and RLIMIT_MEMLOCK too low";
+    let fix = "/etc/systemd/system/lacquer@studio.service.d/limits.conf; sudo systemctl daemon-reload; \
                 sudo systemctl restart lacquer@studio.service";
-    wrong(picture.machine(), "stations that run", words, mend);
+    wrong(picture.machine(), "stations that run", words, fix);
     limits("95", "8388608");
     wrong(
         picture.machine(),
         "stations that run",
-        "process 77 may not lock its memory",
+        "process 77: RLIMIT_MEMLOCK too low",
         "LimitMEMLOCK=infinity",
     );
     // A user's unit cannot have more than its user.
     picture
         .write("proc/77/cgroup", "0::/user.slice/user@1000.service/session.slice/lacquer@studio.service\n");
     limits("0", "unlimited");
-    wrong(picture.machine(), "stations that run", "process 77 may not have real time", "limits of its user");
+    wrong(picture.machine(), "stations that run", "process 77: RLIMIT_RTPRIO too low", "limits of its user");
     limits("95", "unlimited");
-    fine(picture.machine(), "stations that run", "process 77 may have all");
+    fine(picture.machine(), "stations that run", "process 77: limits are sufficient");
     // A capability goes beyond the limits.
     limits("0", "unlimited");
     picture.write("proc/77/status", "Name:\tlacquer\nCapEff:\t0000000000800000\n");
-    fine(picture.machine(), "stations that run", "process 77 may have all");
+    fine(picture.machine(), "stations that run", "process 77: limits are sufficient");
     // Other commands of ours are no stations.
     picture.write("proc/77/cmdline", "lacquer\0doctor\0");
-    assert!(picture.machine().look().iter().all(|finding| finding.what != "stations that run"));
+    assert!(picture.machine().check().iter().all(|finding| finding.what != "stations that run"));
 }
 
 #[test]
@@ -152,20 +153,30 @@ fn kernel_processors_and_memory() {
     version("PREEMPT_DYNAMIC");
     fine(picture.machine(), "kernel", "6.1.0-42-amd64, preemption chosen at boot");
     picture.write("boot/config-6.1.0-42-amd64", "CONFIG_PREEMPT_VOLUNTARY=y\nCONFIG_PREEMPT_DYNAMIC=y\n");
-    wrong(picture.machine(), "kernel", "6.1.0-42-amd64, preemptible, but not booted so", "preempt=full");
+    wrong(
+        picture.machine(),
+        "kernel",
+        "6.1.0-42-amd64, preemptible, but booted without preempt=full",
+        "preempt=full",
+    );
     picture.write("sys/kernel/debug/sched/preempt", "none voluntary (full)\n");
     fine(picture.machine(), "kernel", "6.1.0-42-amd64, preemptible");
     picture.write("sys/kernel/debug/sched/preempt", "none (voluntary) full\n");
-    wrong(picture.machine(), "kernel", "6.1.0-42-amd64, preemptible, but not booted so", "sudo update-grub");
+    wrong(
+        picture.machine(),
+        "kernel",
+        "6.1.0-42-amd64, preemptible, but booted without preempt=full",
+        "sudo update-grub",
+    );
     picture.remove("sys/kernel/debug/sched/preempt");
-    wrong(picture.machine(), "interrupts", "not in threads", "/&threadirqs /");
+    wrong(picture.machine(), "interrupts", "not threaded", "/&threadirqs /");
     picture.write("proc/cmdline", "quiet preempt=full threadirqs\n");
     fine(picture.machine(), "kernel", "6.1.0-42-amd64, preemptible");
-    fine(picture.machine(), "interrupts", "in threads");
+    fine(picture.machine(), "interrupts", "threaded");
     picture.write("proc/cmdline", "quiet\n");
     version("PREEMPT_RT");
     fine(picture.machine(), "kernel", "6.1.0-42-amd64, real-time");
-    fine(picture.machine(), "interrupts", "in threads");
+    fine(picture.machine(), "interrupts", "threaded");
 
     fine(picture.machine(), "processor clock", "fixed");
     let frequency = |file: &str, text: &str| {
@@ -177,15 +188,15 @@ fn kernel_processors_and_memory() {
     fine(picture.machine(), "processor clock", "performance");
     frequency("scaling_max_freq", "1200000\n");
     frequency("cpuinfo_max_freq", "4200000\n");
-    let held = "performance, but cpu0 is held to 1200 of 4200 MHz";
+    let held = "performance, but cpu0 is limited to 1200 of 4200 MHz";
     wrong(picture.machine(), "processor clock", held, "sudo tee $cpu/scaling_max_freq");
     frequency("scaling_max_freq", "4200000\n");
     fine(picture.machine(), "processor clock", "performance");
     picture.write("sys/devices/system/cpu/online", "0-3\n");
     picture.write("sys/devices/system/cpu/isolated", "\n");
-    fine(picture.machine(), "processors", "0-3; kept free of other work: none");
+    fine(picture.machine(), "processors", "0-3; isolated: none");
     picture.write("sys/devices/system/cpu/isolated", "2-3\n");
-    fine(picture.machine(), "processors", "0-3; kept free of other work: 2-3");
+    fine(picture.machine(), "processors", "0-3; isolated: 2-3");
 
     let clock = "sys/devices/system/clocksource/clocksource0";
     picture.write(&format!("{clock}/current_clocksource"), "hpet\n");
@@ -224,9 +235,9 @@ fn cards_and_who_has_them() {
     fine(picture.machine(), "cards in use", "card0 by pipewire (500)");
 
     picture.write("dev/snd/controlC0", "");
-    wrong(picture.machine(), "ALSA sequencer", "not there", "sudo modprobe snd-seq");
+    wrong(picture.machine(), "ALSA sequencer", "not loaded", "sudo modprobe snd-seq");
     picture.write("dev/snd/seq", "");
-    fine(picture.machine(), "ALSA sequencer", "there");
+    fine(picture.machine(), "ALSA sequencer", "loaded");
 }
 
 #[test]
@@ -236,29 +247,29 @@ fn audio_servers() {
     picture.write("dev/shm/jack_default_1000_0", "");
     fine(picture.machine(), "audio server", "JACK");
     picture.write("run/user/1000/pipewire-0", "");
-    let both = "JACK and PipeWire: both want the card";
+    let both = "JACK and PipeWire: both use the sound card";
     wrong(picture.machine(), "audio server", both, "systemctl --user mask --now pipewire.socket");
 
     picture.process(200, "jackd", 0, 0);
     let jack = |rate: f64, block: usize| Answers { jack: Some((rate, block)), pipewire: None };
-    let slow = "48000 Hz, blocks of 1024 = 21.3 ms, without real time";
-    wrong(picture.machine().answering(jack(48_000.0, 1_024)), "JACK", slow, "jackd -R");
+    let slow = "48000 Hz, blocks of 1024 = 21.3 ms, no real-time priority";
+    wrong(picture.machine().with_answers(jack(48_000.0, 1_024)), "JACK", slow, "jackd -R");
     picture.process(200, "jackd", 1, 70);
     let good = "44100 Hz, blocks of 64 = 1.5 ms, SCHED_FIFO 70";
-    fine(picture.machine().answering(jack(44_100.0, 64)), "JACK", good);
-    fine(picture.machine(), "JACK", "it does not answer you: it may be another user's, SCHED_FIFO 70");
+    fine(picture.machine().with_answers(jack(44_100.0, 64)), "JACK", good);
+    fine(picture.machine(), "JACK", "does not answer; it may run for another user, SCHED_FIFO 70");
     picture.remove("dev/shm/jack_default_1000_0");
     picture.remove("proc/200");
     fine(picture.machine(), "audio server", "PipeWire");
 
     picture.process(300, "pipewire", 0, 0);
-    wrong(picture.machine(), "PipeWire", "without real time", "usermod -aG pipewire $USER");
+    wrong(picture.machine(), "PipeWire", "no real-time priority", "usermod -aG pipewire $USER");
     // rtkit's SCHED_RR, and the flag that children do not inherit it.
     picture.process(300, "pipewire", 0x4000_0002, 20);
     fine(picture.machine(), "PipeWire", "SCHED_RR 20");
-    wrong(picture.machine(), "PipeWire's JACK library", "not there", "sudo apt install pipewire-jack");
+    wrong(picture.machine(), "PipeWire's JACK library", "not installed", "sudo apt install pipewire-jack");
     picture.write("usr/lib/x86_64-linux-gnu/pipewire-0.3/jack/libjack.so.0", "");
-    fine(picture.machine(), "PipeWire's JACK library", "there");
+    fine(picture.machine(), "PipeWire's JACK library", "installed");
     let settings = |quantum: u32, force: u32| {
         let line =
             |key: &str, value: &str| format!("update: id:0 key:'clock.{key}' value:'{value}' type:''\n");
@@ -272,17 +283,17 @@ fn audio_servers() {
         Answers { jack: None, pipewire: Some(format!("Found \"settings\" metadata 32\n{text}")) }
     };
     let good = "1024 frames at 48000 Hz, 32 to 8192; rates [ 44100 48000 ]";
-    fine(picture.machine().answering(settings(1_024, 0)), "PipeWire's quantum", good);
+    fine(picture.machine().with_answers(settings(1_024, 0)), "PipeWire's quantum", good);
     let long = "8192 frames at 48000 Hz, 32 to 8192; rates [ 44100 48000 ]";
-    let mend = "pw-metadata -n settings 0 clock.force-quantum 1024";
-    wrong(picture.machine().answering(settings(1_024, 8_192)), "PipeWire's quantum", long, mend);
+    let fix = "pw-metadata -n settings 0 clock.force-quantum 1024";
+    wrong(picture.machine().with_answers(settings(1_024, 8_192)), "PipeWire's quantum", long, fix);
 }
 
 #[test]
 fn stations_of_a_user_that_should_play_with_nobody_logged_in() {
     let picture = Picture::new("doctor-linger");
-    let asked = || picture.machine().asked_by("studio", Path::new("home/studio"));
-    assert!(asked().look().iter().all(|finding| finding.what != "linger"));
+    let asked = || picture.machine().with_user("studio", Path::new("home/studio"));
+    assert!(asked().check().iter().all(|finding| finding.what != "linger"));
     picture.write("home/studio/.config/systemd/user/default.target.wants/lacquer@studio.service", "");
     let off = "off: the stations of studio play only while studio is logged in";
     wrong(asked(), "linger", off, "loginctl enable-linger studio");
@@ -293,16 +304,16 @@ fn stations_of_a_user_that_should_play_with_nobody_logged_in() {
 #[test]
 fn the_place_of_the_state() {
     let folder = Folder::new("doctor-room");
-    let fine = room(&folder.at("state"), 1 << 20);
-    assert!(fine.mend.is_none() && fine.found.ends_with("MiB free"), "{fine:?}");
-    let full = room(&folder.at("state"), u64::MAX);
-    assert!(full.mend.is_some_and(|mend| mend.starts_with("make room on that disk: df -h")));
-    let in_the_way = room(&folder.write("file", ""), 0);
+    let fine = folder_with_space(&folder.at("state"), 1 << 20);
+    assert!(fine.fix.is_none() && fine.found.ends_with("MiB free"), "{fine:?}");
+    let full = folder_with_space(&folder.at("state"), u64::MAX);
+    assert!(full.fix.is_some_and(|fix| fix.starts_with("free space on that disk: df -h")));
+    let in_the_way = folder_with_space(&folder.write("file", ""), 0);
     assert!(in_the_way.found.contains("File exists"), "{in_the_way:?}");
-    assert!(in_the_way.mend.is_some_and(|mend| mend.contains("sudo chown $USER:")));
+    assert!(in_the_way.fix.is_some_and(|fix| fix.contains("sudo chown $USER:")));
     // Not even root writes here.
-    let closed = room(Path::new("/proc/self"), 0);
-    assert!(closed.mend.is_some(), "{closed:?}");
+    let closed = folder_with_space(Path::new("/proc/self"), 0);
+    assert!(closed.fix.is_some(), "{closed:?}");
 }
 
 /// What the command finds for a station, as its JSON says it, and its exit code.
@@ -319,7 +330,8 @@ fn doctor(studio: &Studio, change: impl FnOnce(&mut Command)) -> (Vec<serde_json
 fn said<'a>(findings: &'a [serde_json::Value], what: &str) -> (&'a str, Option<&'a str>) {
     let found = findings.iter().find(|finding| finding["what"] == what);
     let finding = found.unwrap_or_else(|| panic!("nothing of {what} in {findings:#?}"));
-    (finding["found"].as_str().unwrap(), finding["mend"].as_str())
+    assert_eq!(finding["mend"], finding["fix"], "the old name of the key still works");
+    (finding["found"].as_str().unwrap(), finding["fix"].as_str())
 }
 
 #[test]
@@ -334,15 +346,18 @@ fn ports_that_are_free_taken_and_ours() {
         assert_eq!(said(&findings, what), (format!("{osc} is free").as_str(), None));
     }
     assert_eq!(said(&findings, "web port"), (format!("{web_at} is free").as_str(), None));
-    let has_to_mend = findings.iter().any(|finding| !finding["mend"].is_null());
-    assert_eq!(code, Some(i32::from(has_to_mend)));
+    let must_fix = findings.iter().any(|finding| !finding["fix"].is_null());
+    assert_eq!(code, Some(i32::from(must_fix)));
 
     let taken = UdpSocket::bind(&osc).unwrap();
     let listener = std::net::TcpListener::bind(&web_at).unwrap();
     let (findings, code) = doctor(&studio, |_| {});
-    let (found, mend) = said(&findings, "OSC port (UDP)");
+    let (found, fix) = said(&findings, "OSC port (UDP)");
     assert!(found.contains("in use"), "{found}");
-    assert_eq!(mend, Some(format!("see who has it: sudo ss -lpn 'sport = :{}'", studio.port).as_str()));
+    assert_eq!(
+        fix,
+        Some(format!("find the program that uses it: sudo ss -lpn 'sport = :{}'", studio.port).as_str())
+    );
     assert!(said(&findings, "web port").1.is_some());
     assert_eq!(code, Some(1));
     drop((taken, listener));
@@ -354,31 +369,32 @@ fn ports_that_are_free_taken_and_ours() {
         (!said(&findings, "audio thread").0.contains("no block")).then_some(())
     });
     for what in ["OSC port (UDP)", "OSC port (TCP)", "web port"] {
-        let (found, mend) = said(&findings, what);
-        assert!(found.ends_with("a station plays there already") && mend.is_none(), "{found}");
+        let (found, fix) = said(&findings, what);
+        assert!(found.ends_with("is used by a running station") && fix.is_none(), "{found}");
     }
-    let (found, mend) = said(&findings, "audio thread");
-    assert_eq!(found.starts_with("SCHED_"), mend.is_none(), "{found}");
+    let (found, fix) = said(&findings, "audio thread");
+    assert_eq!(found.starts_with("SCHED_"), fix.is_none(), "{found}");
     drop(daemon);
-    // What nobody wants is not to be mended; what could not be had is.
+    // What nobody wants is not to be fixed; what could not be had is.
     let yaml = fs::read_to_string(&studio.station).unwrap();
     fs::write(&studio.station, yaml.replace("backend: none,", "backend: none, realtime: {priority: off},"))
         .unwrap();
     let daemon = studio.start();
     eventually("it is not wanted", || {
         let (findings, _) = doctor(&studio, |_| {});
-        let (found, mend) = said(&findings, "audio thread");
-        (found.starts_with("not wanted") && mend.is_none()).then_some(())
+        let (found, fix) = said(&findings, "audio thread");
+        (found.starts_with("not wanted") && fix.is_none()).then_some(())
     });
     drop(daemon);
     fs::write(&studio.station, yaml).unwrap();
     let _daemon = Daemon::start_with(&studio.station, studio.port, |command| {
         without_rights(command, NO_BUS);
     });
-    eventually("it is to be mended", || {
+    eventually("it is to be fixed", || {
         let (findings, _) = doctor(&studio, |_| {});
-        let (found, mend) = said(&findings, "audio thread");
-        (found.contains("; rtkit: ") && mend.is_some_and(|mend| mend.contains("rights"))).then_some(())
+        let (found, fix) = said(&findings, "audio thread");
+        (found.contains("; rtkit: ") && fix.is_some_and(|fix| fix.contains("real-time priority")))
+            .then_some(())
     });
 }
 
@@ -391,9 +407,9 @@ fn processors_that_a_station_wants() {
     };
     write("[1000]");
     let (findings, code) = doctor(&studio, |_| {});
-    let (found, mend) = said(&findings, "audio processors");
+    let (found, fix) = said(&findings, "audio processors");
     assert_eq!((found, code), ("no processor 1000", Some(1)));
-    assert!(mend.unwrap().contains("audio.realtime.cpus"));
+    assert!(fix.unwrap().contains("audio.realtime.cpus"));
     write("[0]");
     // Whatever the machine lets this test have, the first processor is the one the doctor runs on.
     let (findings, _) = doctor(&studio, |command| {
@@ -402,7 +418,7 @@ fn processors_that_a_station_wants() {
         *command = Command::new("taskset");
         command.args(["-c", "0"]).arg(program).args(args).env("XDG_STATE_HOME", studio.folder.at("state"));
     });
-    assert_eq!(said(&findings, "audio processors"), ("there", None));
+    assert_eq!(said(&findings, "audio processors"), ("available", None));
 }
 
 #[test]
@@ -421,14 +437,14 @@ fn a_jack_server_that_runs_is_asked() {
 fn this_machine_in_words() {
     let out = lacquer(&["doctor", "configs/demo.yaml"]);
     let text = String::from_utf8_lossy(&out.stdout);
-    let has_to_mend = text.lines().any(|line| line.starts_with("mend"));
-    assert_eq!(out.status.code(), Some(i32::from(has_to_mend)), "{text}");
+    let must_fix = text.lines().any(|line| line.starts_with("fix "));
+    assert_eq!(out.status.code(), Some(i32::from(must_fix)), "{text}");
     for what in ["real-time priority", "rtkit", "state folder", "OSC port (UDP)"] {
         assert!(text.contains(what), "{text}");
     }
-    // What is to be mended is followed by how.
+    // What is to be fixed is followed by how.
     let lines: Vec<&str> = text.lines().collect();
-    for pair in lines.windows(2).filter(|pair| pair[0].starts_with("mend")) {
+    for pair in lines.windows(2).filter(|pair| pair[0].starts_with("fix ")) {
         assert!(pair[1].starts_with("      "), "{text}");
     }
 }

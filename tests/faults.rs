@@ -269,12 +269,12 @@ fn a_state_that_cannot_be_written_is_said_once_and_is_written_when_it_can_be() {
         client.hear_for(Duration::from_millis(50));
     }
     daemon.logged("No such file or directory");
-    assert_eq!(daemon.log().matches("is not kept").count(), 1, "{}", daemon.log());
+    assert_eq!(daemon.log().matches("state not saved").count(), 1, "{}", daemon.log());
     plays(&client);
     assert_eq!(fs::read(away.join(state.file_name().unwrap())).unwrap(), before, "the old state is whole");
     let start = Instant::now();
     fs::rename(&away, folder).unwrap();
-    daemon.logged("is kept again");
+    daemon.logged("state is saved again");
     println!("a disk that was gone: kept again {:?} after it came back; nothing was lost", start.elapsed());
     let kept: serde_json::Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
     assert!(kept["values"]["a"].to_string().contains("[\"/level/gain\",-20.0,-3.0]"), "{kept}");

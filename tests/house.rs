@@ -61,7 +61,7 @@ fn the_callback_sees_only_the_engine_the_commands_and_the_audio_end_of_the_queue
     let allowed = [
         "crate::audio::load::LoadMeter;",
         "crate::audio::ports::Ports;",
-        "crate::audio::realtime::{Mark, guarded};",
+        "crate::audio::realtime::{ThreadId, guarded};",
         "crate::audio::taps::Probe;",
         "lacquer_control::message::{FromAudio, Load, ToAudio};",
         "lacquer_control::queues::AudioEnd;",

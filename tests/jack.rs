@@ -146,7 +146,7 @@ fn without_a_server_it_says_what_to_do_and_plays_once_there_is_one() {
     assert_eq!(client.ask_for("/status", "/status/audio").values, [text("waiting for the server")]);
     let _server = Server::start(128);
     daemon.logged("line is on air");
-    daemon.logged("late:in: no such port; it is connected when it comes");
+    daemon.logged("late:in: no such port; will be connected when it appears");
     // A pattern means all that fit; what comes later is connected when it comes.
     let probe = Client::new("probe", ClientOptions::NO_START_SERVER).unwrap().0;
     assert_eq!(cables(&probe, "under-test:master_1"), ["system:playback_1", "system:playback_2"]);

@@ -131,7 +131,7 @@ fn two_daemons_of_one_name_keep_apart_over_a_restart() {
     };
     let one = start(0, "master: [\"system:playback_1\"]");
     let two = start(1, "master: [\"system:playback_1\"]");
-    two.logged("same is the name of another client: this one is same-01");
+    two.logged("client name same is used by another client; this one is called same-01");
     assert!(!one.log().contains("another client"));
     let wanted = [
         ("same:master_1", "system:playback_1"),
@@ -206,7 +206,7 @@ fn a_library_that_is_none_is_refused_and_none_is_taken_in_its_place() {
     let libc = maps.lines().find_map(|line| line.split_whitespace().find(|word| word.ends_with("libc.so.6")));
     let (code, said) = run(libc.unwrap());
     assert_eq!(code, 3, "{said}");
-    assert!(said.contains("does not stand for libjack.so.0"), "{said}");
+    assert!(said.contains("cannot serve as libjack.so.0"), "{said}");
     let (code, said) = run("pipewir");
     assert_eq!(code, 78, "{said}");
     assert!(said.contains("pipewire"), "{said}");

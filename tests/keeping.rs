@@ -125,7 +125,7 @@ fn a_damaged_or_foreign_state_file_is_set_aside_and_said() {
             matches!(&client.ask("/swap", vec![]).values[..], [Value::Text(name)] if name == "a" || name == "b")
         );
         if case < 6 {
-            daemon.logged("set aside as");
+            daemon.logged("renamed to");
             assert!(kept(&studio, ".damaged-").is_some());
         }
         assert!(daemon.is_running());
@@ -170,7 +170,7 @@ fn a_full_disk_is_said_and_the_programme_plays_on() {
     let mut daemon = studio.start();
     let client = daemon.client();
     client.say(GAIN, vec![Value::Number(1.0)]);
-    daemon.logged("is not kept");
+    daemon.logged("state not saved");
     assert_eq!(number(&client.ask(GAIN, vec![])), 1.0);
     assert!(daemon.is_running());
 }

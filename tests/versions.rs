@@ -128,7 +128,7 @@ fn what_version_1_kept_is_restored_whole() {
     let (_ear, port) = ear();
     let daemon = place.start();
     let client = daemon.client();
-    assert!(!daemon.log().contains("set aside"), "{}", daemon.log());
+    assert!(!daemon.log().contains("renamed to"), "{}", daemon.log());
 
     // What is on air, and what is compared with it.
     client.say("/subscribe", vec![Value::Number(600.0), text("meters 0")]);

@@ -58,12 +58,12 @@ plays() { # what the controller does and shows, each time that it is there
     kill $dump
 }
 
-wait_for 20 "the controller is found" logged "is box" 1
+wait_for 20 "the controller is found" logged "with the map box" 1
 plays
 echo snd_virmidi.0 >/sys/bus/platform/drivers/snd_virmidi/unbind
-wait_for 20 "it is missed" logged "has gone" 1
+wait_for 20 "it is missed" logged "disconnected; retrying" 1
 echo snd_virmidi.0 >/sys/bus/platform/drivers/snd_virmidi/bind
-wait_for 20 "it is found again" logged "is box" 2
+wait_for 20 "it is found again" logged "with the map box" 2
 card=$(sed -n 's/^ *\([0-9]*\) \[VirMIDI.*/\1/p' /proc/asound/cards)
 plays
 echo "all well"

@@ -31,7 +31,7 @@ if systemctl cat lacquer@studio 2>/dev/null; then fail "systemd still knows the 
 [ -d /var/lib/lacquer ] && [ -s /etc/lacquer/studio.yaml ] || fail "a removal takes away what stations kept"
 echo "ok: a removal ends the stations and keeps what is theirs"
 dpkg --purge lacquer | tee purge
-grep -q "your stations in /etc/lacquer stay" purge && grep -q "the user lacquer stays" purge || fail "the purge does not say what stays"
+grep -q "your stations in /etc/lacquer are not deleted" purge && grep -q "the user lacquer is not deleted" purge || fail "the purge does not say what is not deleted"
 rm purge
 [ "$(left)" = /etc/lacquer ] || fail "left after the purge: $(left)"
 rm -r /etc/lacquer

@@ -1,15 +1,15 @@
-//! Load: how much of its deadline the callback takes.
+//! Load: the share of its deadline that the callback uses.
 
 use lacquer_control::message::{LOAD_BARS, Load, Missed};
 use std::time::{Duration, Instant};
 
-/// How often the load is reported, a second.
+/// Reports a second.
 const REPORTS: f64 = 4.0;
 
-/// `[audio]` Adds up the time of callbacks.
+/// `[audio]` Measures the time of callbacks.
 pub struct LoadMeter {
     rate: f64,
-    now: Load,
+    current: Load,
     sum: f64,
     frames: usize,
     /// When the next callback has to begin.
@@ -19,13 +19,13 @@ pub struct LoadMeter {
 impl LoadMeter {
     /// A meter at `rate` Hz.
     pub fn new(rate: f64) -> Self {
-        // The first callback is told at once: sound flows.
-        Self { rate, now: Load::default(), sum: 0.0, frames: (rate / REPORTS) as usize, due: None }
+        // The first callback is reported at once: it shows that audio runs.
+        Self { rate, current: Load::default(), sum: 0.0, frames: (rate / REPORTS) as usize, due: None }
     }
 
-    /// Looks whether a callback of `frames` missed its deadline. One that is late because the one before it was too
+    /// Checks whether a callback of `frames` missed its deadline. One that began late because the one before took too
     /// long does not count as late.
-    pub fn missed(&mut self, begin: Instant, spent: Duration, frames: usize) -> Option<Missed> {
+    pub fn check_deadline(&mut self, begin: Instant, spent: Duration, frames: usize) -> Option<Missed> {
         let block = Duration::from_secs_f64(frames as f64 / self.rate);
         let late = self.due.is_some_and(|due| begin > due + block).then_some(Missed::Late);
         let own = (spent > block).then_some(Missed::Own);
@@ -33,20 +33,20 @@ impl LoadMeter {
         own.or(late)
     }
 
-    /// Notes a callback of `frames` that took `spent`; gives the load when a report is due.
-    pub fn note(&mut self, spent: Duration, frames: usize) -> Option<Load> {
+    /// Records a callback of `frames` that took `spent`; returns the load when a report is due.
+    pub fn record(&mut self, spent: Duration, frames: usize) -> Option<Load> {
         let share = spent.as_secs_f64() * self.rate / frames.max(1) as f64;
-        self.now.callbacks += 1;
+        self.current.callbacks += 1;
         self.sum += share;
-        self.now.peak = self.now.peak.max(share as f32);
+        self.current.peak = self.current.peak.max(share as f32);
         let bar = (share * (LOAD_BARS - 1) as f64) as usize;
-        self.now.histogram[bar.min(LOAD_BARS - 1)] += 1;
+        self.current.histogram[bar.min(LOAD_BARS - 1)] += 1;
         self.frames += frames;
         if (self.frames as f64) < self.rate / REPORTS {
             return None;
         }
-        let mean = (self.sum / f64::from(self.now.callbacks)) as f32;
+        let mean = (self.sum / f64::from(self.current.callbacks)) as f32;
         (self.sum, self.frames) = (0.0, 0);
-        Some(Load { mean, ..std::mem::take(&mut self.now) })
+        Some(Load { mean, ..std::mem::take(&mut self.current) })
     }
 }

@@ -1,15 +1,16 @@
-//! The MIDI ports that JACK plays in its callback: raw bytes cross on two rings a controller.
+//! JACK's MIDI ports, which are read and written in the audio callback: raw bytes cross to the MIDI thread on two rings
+//! for each controller.
 
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Messages that may be under way each way.
+/// Messages that each ring has room for.
 const MESSAGES: usize = 1_024;
-/// Longest message that passes, in bytes: the longest of a Mackie Control's displays and more.
+/// Longest message, in bytes: longer than any display message of a Mackie Control.
 pub const LONGEST: usize = 127;
 
-/// One message as it crosses to and from the audio thread.
+/// One MIDI message, on its way to or from the audio thread.
 #[derive(Clone, Copy)]
 pub struct Raw {
     length: u8,
@@ -17,7 +18,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// `[audio]` A message, if it is not too long.
+    /// `[audio]` A message; `None` if it is longer than [`LONGEST`].
     pub fn new(message: &[u8]) -> Option<Self> {
         let mut bytes = [0; LONGEST];
         bytes.get_mut(..message.len())?.copy_from_slice(message);
@@ -39,13 +40,13 @@ pub struct Port {
 
 /// The audio thread's end of a pair of ports.
 pub struct PortEnd {
-    /// What comes in.
+    /// Messages from the device.
     pub input: Producer<Raw>,
-    /// What goes out.
+    /// Messages to the device.
     pub output: Consumer<Raw>,
 }
 
-/// A pair of ports. `connections` counts how often anything was connected.
+/// Both ends of a pair of ports. `connections` counts how often another port was connected.
 pub fn port(connections: &Arc<AtomicU64>) -> (Port, PortEnd) {
     let (from_device, input) = RingBuffer::new(MESSAGES);
     let (output, to_device) = RingBuffer::new(MESSAGES);
@@ -55,18 +56,18 @@ pub fn port(connections: &Arc<AtomicU64>) -> (Port, PortEnd) {
 
 impl Port {
     /// The next message from the controller.
-    pub fn hear(&mut self) -> Option<Vec<u8>> {
+    pub fn receive(&mut self) -> Option<Vec<u8>> {
         self.input.pop().ok().map(|raw| raw.bytes().to_vec())
     }
 
-    /// Sends a message to the controller; without room it is lost, as on a cable.
-    pub fn say(&mut self, message: &[u8]) {
+    /// Sends a message to the controller. If the ring is full, the message is lost.
+    pub fn send(&mut self, message: &[u8]) {
         if let Some(raw) = Raw::new(message) {
             self.output.push(raw).ok();
         }
     }
 
-    /// How often anything was connected.
+    /// How often another port was connected.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }

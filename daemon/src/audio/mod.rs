@@ -1,4 +1,4 @@
-//! Audio: the callback, the session that a backend runs it in, real-time scheduling, taps.
+//! Audio: the callback, the session that runs it on a backend, real-time scheduling, taps.
 
 pub mod backend;
 pub mod callback;

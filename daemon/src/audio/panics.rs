@@ -1,10 +1,10 @@
-//! Panics on the audio thread: what is thrown may take memory, nothing else there may.
+//! The allocation guard of development builds and tests, which lets a panic on the audio thread allocate its message.
 
 #[cfg(debug_assertions)]
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// The allocator of development builds and tests: where [`crate::audio::realtime::guarded`] forbids memory, it ends the
-/// process. While a thread panics it may have memory all the same, for what is thrown lies there.
+/// The allocator of development builds and tests: it ends the process if memory is allocated or freed inside
+/// [`crate::audio::realtime::guarded`]. A thread that panics may allocate, for the panic's message.
 #[cfg(debug_assertions)]
 pub struct Guard;
 
@@ -13,7 +13,7 @@ pub struct Guard;
 #[cfg(debug_assertions)]
 unsafe impl GlobalAlloc for Guard {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`.
         unsafe {
             if std::thread::panicking() {
                 System.alloc(layout)
@@ -24,7 +24,7 @@ unsafe impl GlobalAlloc for Guard {
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`.
         unsafe {
             if std::thread::panicking() {
                 System.dealloc(memory, layout);

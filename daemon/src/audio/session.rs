@@ -1,12 +1,12 @@
-//! The link between the conductor and the audio thread: backend, wire, taps. It is made anew when a server
-//! comes back or changes its rate; chains and values stay with the conductor.
+//! A session: an open backend, the queues between the conductor and the audio thread, taps. It is opened again when a
+//! server returns, and rebuilt when the server changes its rate; chains and values stay with the conductor.
 
 use crate::audio::backend::clocks::State;
-use crate::audio::backend::connections::{Cable, Patch};
+use crate::audio::backend::connections::{Connection, Connections};
 use crate::audio::backend::{BackendError, BackendEvent, cpal, jack, null};
 use crate::audio::callback::Callback;
 use crate::audio::midi_ports::{Port, port};
-use crate::audio::realtime::{Giver, Mark, Scheduling};
+use crate::audio::realtime::{RealtimeBy, Scheduling, ThreadId};
 use crate::audio::taps::thread::spawn;
 use crate::audio::taps::{self, Tap};
 use crate::process::supervise;
@@ -23,62 +23,62 @@ use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Happenings and measurements that may wait for the conductor.
+/// Backend events and meter updates that the conductor's channels have room for.
 const WAITING: usize = 256;
 
-/// Between two looks at the server's ports where some have come or gone, and else.
-const TRY: Duration = Duration::from_millis(100);
-const LOOK: Duration = Duration::from_secs(1);
-/// So long an input device may give nothing before that is told.
+/// Time between two checks of the server's ports: after ports were added or removed, and otherwise.
+const RETRY_PORTS: Duration = Duration::from_millis(100);
+const CHECK_PORTS: Duration = Duration::from_secs(1);
+/// An input device that delivers nothing for this long is reported.
 const SILENT: Duration = Duration::from_secs(1);
 
-/// A running link.
+/// A running session.
 pub struct Session {
-    /// The conductor's end of the wire.
-    pub wire: ControlEnd,
-    /// What happens to the backend.
-    pub happenings: Receiver<BackendEvent>,
-    /// What the meters show.
-    pub measured: Receiver<Vec<Update>>,
-    measures: Sender<Vec<Update>>,
+    /// The conductor's end of the queues.
+    pub queues: ControlEnd,
+    /// Events of the backend.
+    pub events: Receiver<BackendEvent>,
+    /// The taps' meters.
+    pub meters: Receiver<Vec<Update>>,
+    meter_sender: Sender<Vec<Update>>,
     /// Hz.
     pub rate: f64,
-    /// Frames in the host's blocks.
+    /// Frames in a block of the host.
     pub block: usize,
-    /// Where the callback is.
+    /// Shows which node the callback is in.
     pub trace: Arc<Trace>,
-    /// What went wrong without being in the way: connections that could not be made.
+    /// Connections that could not be made; the session runs without them.
     pub failures: Vec<String>,
     running: Running,
     scheduling: Scheduling,
-    mark: Mark,
-    /// How often ports had come or gone when all was connected last.
+    thread: ThreadId,
+    /// The server's count of port changes when all connections were made last.
     ports_seen: u64,
-    looked: Instant,
-    /// Since when the input device has given nothing, and whether that was told.
+    last_check: Instant,
+    /// Since when the input device has delivered nothing, and whether that was reported.
     silent: Option<(Instant, bool)>,
-    patch: Patch,
+    connections: Connections,
     taps: (Sender<()>, JoinHandle<()>),
 }
 
-/// What a new link is to be connected with: the MIDI controllers of a station and where their ports go, and what was
-/// connected before.
+/// What a new session needs for its ports: the station's MIDI controllers, who receives their ports, and the
+/// connections of the session before.
 #[derive(Clone, Default)]
-pub struct Cabling {
+pub struct PortSetup {
     /// The controllers.
     pub entries: Vec<Controller>,
-    /// Takes the ports, in the order of the controllers that are on JACK.
+    /// Receives the ports, in the order of the controllers that are on JACK.
     pub ports: Option<Sender<Vec<Port>>>,
-    /// The connections of the link before.
-    pub kept: BTreeSet<Cable>,
+    /// The connections of the session before.
+    pub kept: BTreeSet<Connection>,
     /// The name of the station.
     pub station: String,
-    /// The name that the first link had on the server. Where several clients want one name, each asks for the one that it
-    /// had: what others are connected with by name stays the same.
+    /// The client name that the first session had on the server. Several clients may want one name: if each asks for
+    /// the name that it had, connections by name stay valid.
     pub client: Option<String>,
 }
 
-impl Cabling {
+impl PortSetup {
     /// The controllers that are reached through JACK.
     fn on_jack(&self) -> impl Iterator<Item = &Controller> {
         self.entries.iter().filter(|entry| entry.is_jack)
@@ -91,204 +91,206 @@ enum Running {
     Null(null::Running),
 }
 
-/// What lies between the ports, made for one rate.
-struct Inside {
-    wire: ControlEnd,
+/// The parts of a session that are made for one rate.
+struct RateParts {
+    queues: ControlEnd,
     trace: Arc<Trace>,
     taps: Vec<Tap>,
 }
 
-impl Inside {
-    /// With the callback that is its other half, which leaves its thread at `mark`.
-    fn new(audio: &Audio, rate: f64, mark: &Mark) -> (Callback, Self) {
+impl RateParts {
+    /// The parts, and the callback that belongs to them, which records its thread in `thread`.
+    fn new(audio: &Audio, rate: f64, thread: &ThreadId) -> (Callback, Self) {
         let first = |groups: &[Group]| groups.first().map_or(1, |group| group.channels);
         let (before, input) = taps::tap(taps::TAPS[0], first(&audio.io.inputs), rate);
         let (after, output) = taps::tap(taps::TAPS[1], first(&audio.io.outputs), rate);
-        let (wire, end) = queues();
-        let seat = Engine::new(&audio.io, rate);
-        let trace = Arc::clone(seat.trace());
-        let callback = Callback::new(end, seat, rate, Some((before, after))).marked(mark.clone());
-        (callback, Self { wire, trace, taps: vec![input, output] })
+        let (queues, end) = queues();
+        let engine = Engine::new(&audio.io, rate);
+        let trace = Arc::clone(engine.trace());
+        let callback = Callback::new(end, engine, rate, Some((before, after))).with_thread(thread.clone());
+        (callback, Self { queues, trace, taps: vec![input, output] })
     }
 }
 
-/// A link that is being opened.
+/// A session that is being opened.
 pub type Opening = Receiver<Result<Session, BackendError>>;
 
-/// Opens a link on a thread of its own: a server that stands still may take for ever to answer. Where this process takes
-/// the place of another one (`is_anew`), a server may have to forget that first.
-pub fn opening(audio: &Audio, cabling: &Cabling, is_anew: bool) -> std::io::Result<Opening> {
-    let (audio, cabling) = (audio.clone(), cabling.clone());
+/// Opens a session on a thread of its own: a server that hangs may never answer. After the daemon has executed itself
+/// again (`is_restart`), the server may first have to remove the old client.
+pub fn open_in_background(audio: &Audio, setup: &PortSetup, is_restart: bool) -> std::io::Result<Opening> {
+    let (audio, setup) = (audio.clone(), setup.clone());
     let (opened, opening) = bounded(1);
     let open = move || {
-        if let (true, Backend::Jack(jack)) = (is_anew, &audio.backend) {
+        if let (true, Backend::Jack(jack)) = (is_restart, &audio.backend) {
             jack::wait_for_name(jack);
         }
-        opened.send(Session::open(&audio, &cabling)).ok();
+        opened.send(Session::open(&audio, &setup)).ok();
     };
     supervise::run_once("opening", open)?;
     Ok(opening)
 }
 
 impl Session {
-    /// Opens the backend and starts the callback, silent until it is told to start a chain.
-    pub fn open(audio: &Audio, cabling: &Cabling) -> Result<Self, BackendError> {
-        let (told, happenings) = bounded(WAITING);
-        let (measures, measured) = bounded(WAITING);
-        let giver = match &audio.backend {
-            Backend::Jack { .. } => Giver::Server,
+    /// Opens the backend and starts the callback. It plays silence until it receives `ToAudio::Start`.
+    pub fn open(audio: &Audio, setup: &PortSetup) -> Result<Self, BackendError> {
+        let (event_sender, events) = bounded(WAITING);
+        let (meter_sender, meters) = bounded(WAITING);
+        let by = match &audio.backend {
+            Backend::Jack { .. } => RealtimeBy::Server,
             Backend::Null(null) if null.free => {
-                Giver::Nobody("a clock that runs free would leave nothing for anybody else")
+                RealtimeBy::Nobody("a free-running clock would leave no time for other programs")
             }
-            Backend::Cpal(_) | Backend::Null(_) => Giver::Us,
+            Backend::Cpal(_) | Backend::Null(_) => RealtimeBy::Daemon,
         };
-        let mut scheduling = Scheduling::new(&audio.realtime, giver);
-        let mark = scheduling.mark();
-        let mut patch = Patch::new(cabling.kept.clone());
-        let (rate, block, running, inside, failures) = match &audio.backend {
+        let mut scheduling = Scheduling::new(&audio.realtime, by);
+        let thread = scheduling.add_thread();
+        let mut connections = Connections::new(setup.kept.clone());
+        let (rate, block, running, parts, failures) = match &audio.backend {
             Backend::Jack(config) => {
                 let controller = |entry: &Controller| jack::Controller {
                     port: entry.port_name(),
                     name: entry.map.name.clone(),
                     patterns: entry.patterns(),
                 };
-                let controllers: Vec<_> = cabling.on_jack().map(controller).collect();
-                let opened = jack::open(&jack::Wanted {
+                let controllers: Vec<_> = setup.on_jack().map(controller).collect();
+                let opened = jack::open(&jack::ClientConfig {
                     jack: config,
-                    station: &cabling.station,
-                    client: cabling.client.as_ref().unwrap_or(&config.client),
+                    station: &setup.station,
+                    client: setup.client.as_ref().unwrap_or(&config.client),
                     io: &audio.io,
                     midi: &controllers,
                 })?;
                 let (rate, block) = (opened.rate(), opened.block());
-                let (callback, inside) = Inside::new(audio, rate, &mark);
-                let connections = Arc::new(AtomicU64::new(0));
-                let (ports, ends) = controllers.iter().map(|_| port(&connections)).unzip();
-                let running = opened.start(callback, told, ends, &connections)?;
-                let mut failures = running.look(&mut patch);
-                failures.extend(running.missing(&patch));
-                if let Some(to) = &cabling.ports {
+                let (callback, parts) = RateParts::new(audio, rate, &thread);
+                let midi_connections = Arc::new(AtomicU64::new(0));
+                let (ports, ends) = controllers.iter().map(|_| port(&midi_connections)).unzip();
+                let running = opened.start(callback, event_sender, ends, &midi_connections)?;
+                let mut failures = running.connect_ports(&mut connections);
+                failures.extend(running.missing_ports(&connections));
+                if let Some(to) = &setup.ports {
                     to.try_send(ports).ok();
                 }
-                (rate, block, Running::Jack(running), inside, failures)
+                (rate, block, Running::Jack(running), parts, failures)
             }
             Backend::Cpal(config) => {
                 let opened = cpal::open(config)?;
                 if !opened.are_cards() {
-                    let why = "a server plays behind the device, and this thread would keep it from running";
-                    scheduling.set_giver(Giver::Nobody(why));
+                    let why =
+                        "the device is a server's, which a real-time thread here would keep from running";
+                    scheduling.set_by(RealtimeBy::Nobody(why));
                 }
                 let rate = opened.rate();
-                let (callback, inside) = Inside::new(audio, rate, &mark);
-                let running = opened.start(callback, scheduling.mark())?;
-                (rate, running.block, Running::Cpal(running), inside, Vec::new())
+                let (callback, parts) = RateParts::new(audio, rate, &thread);
+                let running = opened.start(callback, scheduling.add_thread())?;
+                (rate, running.block, Running::Cpal(running), parts, Vec::new())
             }
             Backend::Null(config) => {
-                let (callback, inside) = Inside::new(audio, config.rate, &mark);
+                let (callback, parts) = RateParts::new(audio, config.rate, &thread);
                 let running = null::start(*config, audio.io.input_channels(), callback)?;
-                (config.rate, config.block, Running::Null(running), inside, Vec::new())
+                (config.rate, config.block, Running::Null(running), parts, Vec::new())
             }
         };
         let (end, ended) = bounded(0);
-        let taps = (end, spawn(inside.taps, measures.clone(), ended)?);
+        let taps = (end, spawn(parts.taps, meter_sender.clone(), ended)?);
         Ok(Self {
-            wire: inside.wire,
-            happenings,
-            measured,
-            measures,
+            queues: parts.queues,
+            events,
+            meters,
+            meter_sender,
             rate,
             block,
-            trace: inside.trace,
+            trace: parts.trace,
             failures,
             running,
             scheduling,
-            mark,
+            thread,
             ports_seen: 0,
-            looked: Instant::now(),
+            last_check: Instant::now(),
             silent: None,
-            patch,
+            connections,
             taps,
         })
     }
 
-    /// Makes all between the ports anew for another rate; the client stays, with its ports and connections. Silent until it
-    /// is told to start a chain. False where that cannot be: then the link is to be opened anew.
-    pub fn renew(&mut self, audio: &Audio, rate: f64) -> bool {
+    /// Rebuilds everything that depends on the rate; the JACK client stays, with its ports and connections. Silent
+    /// until it receives `ToAudio::Start`. If this returns false, the session must be closed and opened again.
+    pub fn change_rate(&mut self, audio: &Audio, rate: f64) -> bool {
         let Running::Jack(running) = &mut self.running else { return false };
-        let (callback, inside) = Inside::new(audio, rate, &self.mark);
+        let (callback, parts) = RateParts::new(audio, rate, &self.thread);
         let (end, ended) = bounded(0);
-        let Ok(thread) = spawn(inside.taps, self.measures.clone(), ended) else { return false };
-        if !running.renew(callback) {
+        let Ok(thread) = spawn(parts.taps, self.meter_sender.clone(), ended) else { return false };
+        if !running.replace_callback(callback) {
             return false;
         }
-        (self.rate, self.wire, self.trace) = (rate, inside.wire, inside.trace);
-        // The thread before sees that its end is closed, and goes.
+        (self.rate, self.queues, self.trace) = (rate, parts.queues, parts.trace);
+        // This closes the channel of the old taps' thread, which then ends.
         self.taps = (end, thread);
         true
     }
 
-    /// Tells the host how many frames lie between inputs and outputs.
+    /// Reports the latency between inputs and outputs to the server, in frames.
     pub fn set_latency(&self, frames: usize) {
         if let Running::Jack(running) = &self.running {
             running.set_latency(frames);
         }
     }
 
-    /// Connects what has come on the server, and notes what somebody has connected there: true where that is new. Gives
-    /// the audio thread real time once it runs.
-    pub fn look(&mut self, now: Instant) -> bool {
-        self.scheduling.look(now);
+    /// Regular work: connects new ports on the server, records connections that users have made (true if these have
+    /// changed), updates the audio threads' scheduling.
+    pub fn update(&mut self, now: Instant) -> bool {
+        self.scheduling.update(now);
         let Running::Jack(running) = &mut self.running else { return false };
-        running.tend();
+        running.maintain();
         let changed = running.ports_changed();
-        let wait = if changed == self.ports_seen { LOOK } else { TRY };
-        if now < self.looked + wait {
+        let wait = if changed == self.ports_seen { CHECK_PORTS } else { RETRY_PORTS };
+        if now < self.last_check + wait {
             return false;
         }
-        self.looked = now;
-        let before = self.patch.kept().clone();
-        if running.look(&mut self.patch).is_empty() {
+        self.last_check = now;
+        let before = self.connections.kept().clone();
+        if running.connect_ports(&mut self.connections).is_empty() {
             self.ports_seen = changed;
         }
-        before != *self.patch.kept()
+        before != *self.connections.kept()
     }
 
-    /// How long the audio thread has run, waiting apart.
-    pub fn ran(&self) -> Option<Duration> {
-        self.scheduling.ran()
+    /// How long the audio thread has run, by the kernel's count.
+    pub fn run_time(&self) -> Option<Duration> {
+        self.scheduling.run_time()
     }
 
-    /// Whether the input device gives nothing any more, or again something; `None` where that is no news.
-    pub fn input_fell_silent(&mut self, now: Instant) -> Option<bool> {
-        let is_silent = self.joined().is_some_and(|join| !join.is_running);
+    /// `Some(true)` when the input device has stopped to deliver audio, `Some(false)` when it delivers again, each
+    /// once.
+    pub fn input_silence_changed(&mut self, now: Instant) -> Option<bool> {
+        let is_silent = self.join_state().is_some_and(|join| !join.is_running);
         let since = self.silent.get_or_insert((now, false));
         if is_silent {
             let is_news = !since.1 && now.duration_since(since.0) > SILENT;
             since.1 |= is_news;
             return is_news.then_some(true);
         }
-        self.silent.take().filter(|(_, is_told)| *is_told).map(|_| false)
+        self.silent.take().filter(|(_, is_reported)| *is_reported).map(|_| false)
     }
 
     /// How the audio thread is scheduled: "SCHED_FIFO 70", or "none" or "not wanted" and why.
-    pub fn realtime(&self) -> String {
+    pub fn realtime_status(&self) -> String {
         self.scheduling.text()
     }
 
-    /// What is connected, or will be when it comes back.
-    pub fn cables(&self) -> &BTreeSet<Cable> {
-        self.patch.kept()
+    /// The connections, also those whose other port is not there at the moment.
+    pub fn connections(&self) -> &BTreeSet<Connection> {
+        self.connections.kept()
     }
 
-    /// Notes for the next link what this one has on the server.
-    pub fn keep(&self, cabling: &mut Cabling) {
-        cabling.kept.clone_from(self.cables());
+    /// Stores this session's connections and client name for the next session.
+    pub fn store_ports(&self, setup: &mut PortSetup) {
+        setup.kept.clone_from(self.connections());
         if let Running::Jack(running) = &self.running {
-            cabling.client.get_or_insert_with(|| running.name().to_owned());
+            setup.client.get_or_insert_with(|| running.name().to_owned());
         }
     }
 
-    /// Deadlines missed since the link was opened.
+    /// Deadlines missed since the session was opened.
     pub fn missed(&self) -> u64 {
         match &self.running {
             Running::Jack(running) => running.missed(),
@@ -297,27 +299,29 @@ impl Session {
         }
     }
 
-    /// What has gone, if the server or a device has.
-    pub fn gone(&self) -> Option<String> {
+    /// Why the session cannot continue, if its server or a device has disappeared.
+    pub fn failure(&self) -> Option<String> {
         match &self.running {
-            Running::Jack(running) => running.is_gone().then(|| "the server has shut down".to_owned()),
-            Running::Cpal(running) => running.gone().map(|device| format!("{device} is gone")),
+            Running::Jack(running) => running.is_shut_down().then(|| "the server has shut down".to_owned()),
+            Running::Cpal(running) => {
+                running.lost_device().map(|device| format!("device {device} was removed"))
+            }
             Running::Null(_) => None,
         }
     }
 
-    /// What it plays through, where there is more to say than the backend's name.
-    pub fn told(&self) -> Option<&str> {
+    /// The devices in use, in words, for a backend that has devices.
+    pub fn devices(&self) -> Option<&str> {
         match &self.running {
-            Running::Cpal(running) => Some(&running.told),
+            Running::Cpal(running) => Some(&running.devices),
             Running::Jack(_) | Running::Null(_) => None,
         }
     }
 
-    /// How the input device is joined to the output device.
-    pub fn joined(&self) -> Option<State> {
+    /// The clock join between input and output device, if there is one.
+    pub fn join_state(&self) -> Option<State> {
         match &self.running {
-            Running::Cpal(running) => running.joined(),
+            Running::Cpal(running) => running.join_state(),
             Running::Jack(_) | Running::Null(_) => None,
         }
     }

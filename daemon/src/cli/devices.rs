@@ -1,7 +1,7 @@
 //! `lacquer devices`: the sound devices that the cpal backend can play through.
 
 use super::{Outcome, complain, print};
-use crate::audio::backend::cpal::devices::{Listed, Offer, Way, list, shown};
+use crate::audio::backend::cpal::devices::{Listed, Offer, Way, describe_offers, list};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::stdio::{dup2_stderr, stderr};
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(super) fn run(as_json: bool) -> Outcome {
         lines.push(format!("{}  {}: {}", device.name, device.host.to_lowercase(), device.description));
         for (way, offers) in device.ways {
             let can = match offers {
-                Ok(offers) => shown(&offers),
+                Ok(offers) => describe_offers(&offers),
                 Err(why) => format!("not to be had now: {why}"),
             };
             lines.push(format!("    {:6}  {can}", word(way)));

@@ -1,4 +1,4 @@
-//! `lacquer doctor`: what of this machine stands in the way, and what to do.
+//! `lacquer doctor`: checks the machine, and a station, for real-time audio; shows what to fix, and how.
 
 use super::{Outcome, complain, print};
 use crate::doctor::{Finding, Machine, station};
@@ -6,19 +6,19 @@ use crate::station::load;
 use std::path::Path;
 
 pub(super) fn run(path: Option<&Path>, as_json: bool) -> Outcome {
-    let mut findings = Machine::here().look();
-    findings.push(station::place());
+    let mut findings = Machine::here().check();
+    findings.push(station::state_folder());
     if let Some(path) = path {
         match load::station(path, None) {
-            Ok(loaded) => findings.extend(station::look(&loaded.station)),
+            Ok(loaded) => findings.extend(station::check(&loaded.station)),
             Err(reports) => {
                 return reports.iter().fold(Outcome::Done, |_, report| complain(report, Outcome::Wrong));
             }
         }
     }
-    let told = if as_json { json(&findings) } else { text(&findings) };
-    match print(&told) {
-        Outcome::Done if findings.iter().any(|finding| finding.mend.is_some()) => Outcome::Wrong,
+    let output = if as_json { json(&findings) } else { text(&findings) };
+    match print(&output) {
+        Outcome::Done if findings.iter().any(|finding| finding.fix.is_some()) => Outcome::Wrong,
         outcome => outcome,
     }
 }
@@ -27,14 +27,19 @@ fn text(findings: &[Finding]) -> String {
     let wide = findings.iter().map(|finding| finding.what.len()).max().unwrap_or(0);
     let mut lines = Vec::new();
     for finding in findings {
-        let word = if finding.mend.is_some() { "mend" } else { "fine" };
+        let word = if finding.fix.is_some() { "fix " } else { "fine" };
         lines.push(format!("{word}  {:wide$}  {}", finding.what, finding.found));
-        lines.extend(finding.mend.iter().map(|mend| format!("      {mend}")));
+        lines.extend(finding.fix.iter().map(|fix| format!("      {fix}")));
     }
     lines.join("\n")
 }
 
-/// A list of what was looked at, what was found, and what to do, where something is.
+/// A list of objects: what was checked, what was found, and how to fix it, or null. `mend` is the old name of `fix`;
+/// scripts that read it work for one more release.
 fn json(findings: &[Finding]) -> String {
-    format!("{:#}", serde_json::json!(findings))
+    let object = |finding: &Finding| {
+        let Finding { what, found, fix } = finding;
+        serde_json::json!({"what": what, "found": found, "fix": fix, "mend": fix})
+    };
+    format!("{:#}", serde_json::Value::Array(findings.iter().map(object).collect()))
 }

@@ -1,13 +1,13 @@
 //! `lacquer run`: the daemon, in the foreground.
 
 use super::{Outcome, complain};
-use crate::audio::session::Cabling;
-use crate::audio::{realtime, session};
+use crate::audio::realtime;
+use crate::audio::session::{self, PortSetup};
 use crate::conductor::chains::Chains;
 use crate::conductor::on_air::OnAir;
 use crate::conductor::{Conductor, Desk};
 use crate::process::named::shown;
-use crate::process::restart::Note;
+use crate::process::restart::HangRecord;
 use crate::process::{log, state_file, state_writer, supervise};
 use crate::station::load;
 use crate::station::load::Loaded;
@@ -36,7 +36,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     };
     let mut screen = Screen::new(report_seconds);
     log::start(&screen.bars, &loaded.station.name);
-    supervise::obey_stdin();
+    supervise::read_faults_from_stdin();
     tracing::info!("{}", realtime::lock_memory());
     realtime::raise_open_files();
     let (asks, asked) = bounded(ASKED);
@@ -60,17 +60,17 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     };
     let (ports, new_ports) = bounded(4);
     let station = loaded.station.name.clone();
-    let mut cabling =
-        Cabling { entries: loaded.midi.clone(), ports: Some(ports), station, ..Cabling::default() };
+    let mut port_setup =
+        PortSetup { entries: loaded.midi.clone(), ports: Some(ports), station, ..PortSetup::default() };
     let files = state_writer::Files::of(path);
     let kept = files.as_ref().and_then(|files| state_file::read(&files.state));
     // A process that takes the place of one that hung goes on where that was.
-    let note = Note::read();
+    let note = HangRecord::read();
     let goes_on = note.is_some() || loaded.station.starts_where_it_ended();
     if let Some(kept) = kept.as_ref().filter(|_| goes_on) {
-        cabling.kept = kept.cables.iter().cloned().collect();
+        port_setup.kept = kept.cables.iter().cloned().collect();
     }
-    let opening = match session::opening(&loaded.station.audio, &cabling, note.is_some()) {
+    let opening = match session::open_in_background(&loaded.station.audio, &port_setup, note.is_some()) {
         Ok(opening) => opening,
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
@@ -80,7 +80,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let link = match opened {
         Ok(Ok(link)) => Some(link),
         // The conductor says so, and looks for it.
-        Ok(Err(error)) if error.may_pass() => None,
+        Ok(Err(error)) if error.is_transient() => None,
         Ok(Err(error)) => return complain(&format!("{}: {error}", shown(path)), Outcome::Refused),
         Err(_) => None,
     };
@@ -98,8 +98,8 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
     let (midi_notices, told) = bounded(osc::NOTICES);
-    let midi_thread = (!cabling.entries.is_empty())
-        .then(|| midi_thread::spawn(cabling.entries.clone(), asks.clone(), told, new_ports));
+    let midi_thread = (!port_setup.entries.is_empty())
+        .then(|| midi_thread::spawn(port_setup.entries.clone(), asks.clone(), told, new_ports));
     let midi_thread = match midi_thread.transpose() {
         Ok(thread) => thread.map(|thread| (midi_notices, thread)),
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
@@ -137,7 +137,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         keeps,
         kept,
         note,
-        cabling,
+        port_setup,
         opening,
     };
     Conductor::new(air, link, collector, desk).run(&start);

@@ -2,8 +2,8 @@
 //! every surface shows what is out.
 
 use super::Conductor;
-use crate::process::restart::{self, Hung, Note};
-use crate::process::state_writer::Keep;
+use crate::process::restart::{self, HangRecord, Hung};
+use crate::process::state_writer::WriteRequest;
 use crate::process::systemd;
 use crossbeam_channel::bounded;
 use lacquer_control::address::Target;
@@ -145,7 +145,7 @@ impl Conductor {
     pub(super) fn look_for_hang(&mut self, now: Instant) {
         let Some(link) = &self.link else { return };
         let blocks = Duration::from_secs_f64(BLOCKS * link.block as f64 / link.rate);
-        if self.watch.look(link.trace.callback(), || link.ran(), now) >= HANGS + blocks {
+        if self.watch.look(link.trace.callback(), || link.run_time(), now) >= HANGS + blocks {
             self.hung();
         }
     }
@@ -163,9 +163,9 @@ impl Conductor {
         };
         error!("{what}: starting again without it");
         self.tell_event("fault", &[node.as_deref().unwrap_or("chain"), "does not come back; starting again"]);
-        systemd::status(&format!("{what}: starting again without it"));
+        systemd::set_status(&format!("{what}: starting again without it"));
         let hung = node.map_or(Hung::Chain, Hung::Node);
-        match Note::next(self.note.as_ref(), &chain, hung) {
+        match HangRecord::next(self.note.as_ref(), &chain, hung) {
             Some(note) => self.start_again(&note),
             None => error!("{what}, however often it is started"),
         }
@@ -176,7 +176,7 @@ impl Conductor {
     /// The library of the audio server does not let this process go, so it cannot be used again: only a process anew can.
     pub(super) fn held_by_server(&mut self) {
         let what = "the library of the audio server does not let go";
-        let Some(note) = Note::next(self.note.as_ref(), &self.air.next(), Hung::Server) else {
+        let Some(note) = HangRecord::next(self.note.as_ref(), &self.air.next(), Hung::Server) else {
             return error!("{what}, however often this is started");
         };
         error!("{what}: starting again");
@@ -189,14 +189,14 @@ impl Conductor {
     }
 
     /// Has all written and told, and takes the place of this process. Comes back where that fails.
-    fn start_again(&mut self, note: &Note) {
+    fn start_again(&mut self, note: &HangRecord) {
         self.write_last();
         let until = Instant::now() + TOLD;
-        self.surfaces.iter().for_each(|ear| ear.end(until));
+        self.surfaces.iter().for_each(|surface| surface.end(until));
         if self.ending.is_some() {
             std::process::exit(0);
         }
-        error!("{}", restart::start(note));
+        error!("{}", restart::execute_again(note));
     }
 
     /// Has the last state written, and waits for it a little.
@@ -205,14 +205,14 @@ impl Conductor {
         let kept = self.kept();
         let (done, is_done) = bounded(1);
         let Some(keeps) = self.keeps() else { return };
-        for keep in [Keep::State(Box::new(kept)), Keep::Done(done)] {
+        for keep in [WriteRequest::State(Box::new(kept)), WriteRequest::Flush(done)] {
             keeps.send_timeout(keep, LAST).ok();
         }
         is_done.recv_timeout(LAST).ok();
     }
 
     /// Takes out what hung in the process before this one.
-    pub(super) fn resume(&mut self, note: &Note) {
+    pub(super) fn resume(&mut self, note: &HangRecord) {
         let chain = note.chain.as_str();
         let ids = match (&note.what, self.air.shelf.plan(chain)) {
             (Hung::Node(id), _) => vec![id.clone()],

@@ -18,18 +18,18 @@ mod scenes;
 pub(crate) mod session;
 pub(crate) mod status;
 
-use crate::audio::session::{Cabling, Opening, Session};
+use crate::audio::session::{Opening, PortSetup, Session};
 use crate::conductor::on_air::OnAir;
 use crate::conductor::readings::NodeReadings;
 use crate::conductor::report::Health;
-use crate::process::restart::Note;
+use crate::process::restart::HangRecord;
 use crate::process::state_file::Kept;
-use crate::process::state_writer::Keep;
+use crate::process::state_writer::WriteRequest;
 use crate::process::supervise::{Pulse, Report, Watcher};
 use crate::process::systemd;
 use crate::station::Station;
 use crate::station::cues::Cue;
-use crate::surfaces::osc::Ear;
+use crate::surfaces::osc::SurfaceSender;
 use crate::surfaces::watcher::Watched;
 use basedrop::Collector;
 use compare::Compare;
@@ -80,13 +80,13 @@ pub struct Desk {
     /// The cue list.
     pub cues: Vec<Cue>,
     /// Where what is to be kept goes.
-    pub keeps: Option<Sender<Keep>>,
+    pub keeps: Option<Sender<WriteRequest>>,
     /// What was kept when the station ended.
     pub kept: Option<Kept>,
     /// What hung, where this process takes the place of one that did.
-    pub note: Option<Note>,
+    pub note: Option<HangRecord>,
     /// What the audio is to be connected with.
-    pub cabling: Cabling,
+    pub port_setup: PortSetup,
     /// The link that is still being opened.
     pub opening: Option<Opening>,
 }
@@ -105,7 +105,7 @@ pub struct Conductor {
     collector: Collector,
     asked: Receiver<RequestBundle>,
     asks: Sender<RequestBundle>,
-    surfaces: Vec<Ear>,
+    surfaces: Vec<SurfaceSender>,
     watched: Option<Watched>,
     /// Files that changed, and when they may be read.
     changed: BTreeMap<PathBuf, Instant>,
@@ -120,10 +120,10 @@ pub struct Conductor {
     compare: Compare,
     cues: Cues,
     keeper: Keeper,
-    cabling: Cabling,
+    port_setup: PortSetup,
     health: Health,
     /// What hung before.
-    note: Option<Note>,
+    note: Option<HangRecord>,
     watch: Watch,
     /// What the house has taken out.
     out: Vec<Out>,
@@ -143,7 +143,8 @@ impl Conductor {
     /// A conductor for a station that plays over `link`, or looks for one.
     pub fn new(air: OnAir, link: Option<Session>, collector: Collector, desk: Desk) -> Self {
         let now = Instant::now();
-        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, note, cabling, opening } = desk;
+        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, note, port_setup, opening } =
+            desk;
         let mut conductor = Self {
             path,
             station,
@@ -155,7 +156,7 @@ impl Conductor {
             collector,
             asked,
             asks,
-            surfaces: surfaces.into_iter().map(Ear::new).collect(),
+            surfaces: surfaces.into_iter().map(SurfaceSender::new).collect(),
             watched: None,
             changed: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -167,14 +168,14 @@ impl Conductor {
             compare: Compare::new(now),
             cues: Cues::new(cues),
             keeper: Keeper::new(keeps, now),
-            cabling,
+            port_setup,
             health: Health::new(now),
             note,
             watch: Watch::new(now),
             out: Vec::new(),
             strain: Strain::new(now),
             learning: Learning::default(),
-            watchdog: systemd::watchdog().map(|every| (every, now)),
+            watchdog: systemd::watchdog_interval().map(|every| (every, now)),
             threads: Watcher::new(now),
             readings: NodeReadings::default(),
             next_meters: now,
@@ -202,7 +203,7 @@ impl Conductor {
         let pulse = Pulse::new("conductor");
         while !self.ended {
             // A mistake of ours in what one client asks for must not end the programme.
-            if pulse.guard(|| self.turn(&pulse)).is_none() {
+            if pulse.catch_panic(|| self.turn(&pulse)).is_none() {
                 std::thread::sleep(TICK);
             }
         }
@@ -217,7 +218,7 @@ impl Conductor {
     fn turn(&mut self, pulse: &Pulse) {
         pulse.beat();
         let (measured, happenings) = match &self.link {
-            Some(link) => (link.measured.clone(), link.happenings.clone()),
+            Some(link) => (link.meters.clone(), link.events.clone()),
             None => (never(), never()),
         };
         select! {
@@ -231,10 +232,10 @@ impl Conductor {
 
     /// Reports what has happened to the threads. What one held that was started again it is given anew.
     fn look_after_threads(&mut self, now: Instant) {
-        for Report { thread, text, is_restart } in self.threads.look(now) {
+        for Report { thread, text, is_restart } in self.threads.check(now) {
             self.tell_event("fault", &[&format!("thread {thread}"), &text]);
             if is_restart {
-                self.surfaces.iter().for_each(Ear::knows_nothing);
+                self.surfaces.iter().for_each(SurfaceSender::mark_missed);
                 self.keeper.touch();
             }
         }
@@ -251,11 +252,11 @@ impl Conductor {
         let now = Instant::now();
         self.listen(now);
         if let Some(link) = &mut self.link {
-            link.wire.flush();
-            if link.look(now) {
+            link.queues.flush();
+            if link.update(now) {
                 self.keeper.touch();
             }
-            let (missed, gone, silent) = (link.missed(), link.gone(), link.input_fell_silent(now));
+            let (missed, gone, silent) = (link.missed(), link.failure(), link.input_silence_changed(now));
             self.count_missed(missed, now);
             self.input_fell_silent(silent);
             if let Some(why) = gone {
@@ -293,14 +294,14 @@ impl Conductor {
 
     fn order(&mut self, order: ToAudio) {
         if let Some(link) = &mut self.link {
-            link.wire.enqueue(order);
+            link.queues.enqueue(order);
         }
     }
 
     /// Tells everything to surfaces that have missed something.
     fn catch_up(&self) {
-        for ear in self.surfaces.iter().filter(|ear| ear.may_catch_up()) {
-            self.introduction().iter().for_each(|notice| ear.tell(notice));
+        for surface in self.surfaces.iter().filter(|surface| surface.take_missed()) {
+            self.introduction().iter().for_each(|notice| surface.send(notice));
         }
     }
 
@@ -354,7 +355,7 @@ impl Conductor {
         }
         // All that was asked together is heard together.
         if let Some(link) = &mut self.link {
-            link.wire.flush();
+            link.queues.flush();
         }
     }
 
@@ -410,7 +411,7 @@ impl Conductor {
     }
 
     fn note_all(&self, notice: &SurfaceMessage) {
-        self.surfaces.iter().for_each(|ear| ear.tell(notice));
+        self.surfaces.iter().for_each(|surface| surface.send(notice));
     }
 
     /// A chain that somebody asked for: other values than the ones that were compared are heard then.

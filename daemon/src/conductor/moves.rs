@@ -121,7 +121,7 @@ impl Conductor {
     }
 
     pub(super) fn learn(&self, by: Peer, address: String) {
-        if self.cabling.entries.is_empty() {
+        if self.port_setup.entries.is_empty() {
             return self.refuse(
                 by,
                 "/learn",

@@ -3,7 +3,7 @@
 use super::Conductor;
 use crate::audio::session::Session;
 use crate::process::state_file::Kept;
-use crate::process::state_writer::Keep;
+use crate::process::state_writer::WriteRequest;
 use crossbeam_channel::{Sender, TrySendError};
 use lacquer_control::desk::history::Gesture;
 use lacquer_control::peer::Peer;
@@ -18,7 +18,7 @@ const _: () = assert!(2 * EVERY.as_millis() < 1_000);
 
 /// What is to be written, and when.
 pub struct Keeper {
-    keeps: Option<Sender<Keep>>,
+    keeps: Option<Sender<WriteRequest>>,
     is_touched: bool,
     next: Instant,
     lost: u64,
@@ -26,7 +26,7 @@ pub struct Keeper {
 
 impl Keeper {
     /// A keeper that hands over to `keeps`, if anything is kept at all.
-    pub fn new(keeps: Option<Sender<Keep>>, now: Instant) -> Self {
+    pub fn new(keeps: Option<Sender<WriteRequest>>, now: Instant) -> Self {
         Self { keeps, is_touched: true, next: now, lost: 0 }
     }
 
@@ -35,11 +35,11 @@ impl Keeper {
         self.is_touched = true;
     }
 
-    fn hand_over(&mut self, keep: Keep) -> bool {
+    fn hand_over(&mut self, keep: WriteRequest) -> bool {
         let Some(keeps) = &self.keeps else { return true };
         match keeps.try_send(keep) {
             Ok(()) => true,
-            Err(TrySendError::Full(Keep::Audit(_))) => {
+            Err(TrySendError::Full(WriteRequest::Audit(_))) => {
                 self.lost += 1;
                 false
             }
@@ -57,7 +57,7 @@ impl Conductor {
         if self.keeper.is_touched && now >= self.keeper.next && self.keeper.keeps.is_some() {
             let kept = self.kept();
             // A disk that is busy gets the next one, which is newer.
-            self.keeper.is_touched = !self.keeper.hand_over(Keep::State(Box::new(kept)));
+            self.keeper.is_touched = !self.keeper.hand_over(WriteRequest::State(Box::new(kept)));
             self.keeper.next = now + EVERY;
             let lost = std::mem::take(&mut self.keeper.lost);
             if lost > 0 {
@@ -71,12 +71,12 @@ impl Conductor {
         self.end_gesture();
         let kept = self.kept();
         if let Some(keeps) = self.keeper.keeps.take() {
-            keeps.send_timeout(Keep::State(Box::new(kept)), Duration::from_secs(1)).ok();
+            keeps.send_timeout(WriteRequest::State(Box::new(kept)), Duration::from_secs(1)).ok();
         }
     }
 
     /// Where what is to be kept goes.
-    pub(super) fn keeps(&self) -> Option<&Sender<Keep>> {
+    pub(super) fn keeps(&self) -> Option<&Sender<WriteRequest>> {
         self.keeper.keeps.as_ref()
     }
 
@@ -99,7 +99,13 @@ impl Conductor {
             b: self.compare.b,
             matched: self.compare.matched,
             other: self.compare.other.clone(),
-            cables: self.link.as_ref().map_or(&self.cabling.kept, Session::cables).iter().cloned().collect(),
+            cables: self
+                .link
+                .as_ref()
+                .map_or(&self.port_setup.kept, Session::connections)
+                .iter()
+                .cloned()
+                .collect(),
             scenes: self.scenes.all().to_vec(),
             values: shelf.names().map(chain).filter(|(_, moved)| !moved.is_empty()).collect(),
         }
@@ -140,7 +146,7 @@ impl Conductor {
         // A text must not look like another line or column.
         let [chain, what, from, to] = [chain, what, from, to].map(printable);
         let line = format!("{when}\t{by}\t{chain}\t{what}\t{from}\t{to}\n");
-        self.keeper.hand_over(Keep::Audit(line));
+        self.keeper.hand_over(WriteRequest::Audit(line));
     }
 
     /// Ends the gesture under way, and writes it down.

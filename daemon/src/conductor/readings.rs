@@ -70,7 +70,7 @@ impl Conductor {
 
     /// Takes all that the audio thread has told.
     pub(super) fn listen(&mut self, now: Instant) {
-        while let Some(reading) = self.link.as_mut().and_then(|link| link.wire.next_event()) {
+        while let Some(reading) = self.link.as_mut().and_then(|link| link.queues.next_event()) {
             match reading {
                 FromAudio::Engine(event) => self.event(event),
                 FromAudio::Load(load) => {
@@ -80,7 +80,7 @@ impl Conductor {
                     }
                 }
                 FromAudio::Missed(why) => {
-                    self.health.xruns.seen(why, now);
+                    self.health.xruns.record_reason(why, now);
                     if why == Missed::Own {
                         self.strain.own_miss();
                     }
@@ -88,18 +88,18 @@ impl Conductor {
             }
         }
         // What was thrown is freed here.
-        while let Some(panicked) = self.link.as_mut().and_then(|link| link.wire.next_panic()) {
+        while let Some(panicked) = self.link.as_mut().and_then(|link| link.queues.next_panic()) {
             self.panicked(&panicked);
         }
     }
 
     /// Counts the deadlines that were missed since the link was opened.
     pub(super) fn count_missed(&mut self, missed: u64, now: Instant) {
-        self.health.xruns.missed(missed, now);
-        let Some(why) = self.health.xruns.explained(now) else { return };
+        self.health.xruns.record_count(missed, now);
+        let Some(why) = self.health.xruns.take_reason(now) else { return };
         let xruns = self.health.xruns.sum();
         if self.health.speaks_of_xruns(now) {
-            warn!(xruns, "{xruns} xruns so far: {}", self.health.xruns.plain());
+            warn!(xruns, "{xruns} xruns so far: {}", self.health.xruns.summary());
         }
         let values = vec![Value::Number(xruns as f64), Value::Text(REASONS[why].to_owned())];
         self.tell(Recipients::All, vec![Update::new("/event/xrun", values)]);
@@ -120,7 +120,7 @@ impl Conductor {
                 self.learning.only(generation);
                 let name = self.air.heard().map(|airing| airing.name.clone()).unwrap_or_default();
                 info!(chain = name, "{name} is on air");
-                systemd::status(&self.status_line());
+                systemd::set_status(&self.status_line());
                 self.tell_event("swap", &["done", &name]);
                 if let Some(next) = next {
                     self.swap(Peer::Station, &next);

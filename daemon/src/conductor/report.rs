@@ -95,7 +95,7 @@ impl Health {
     /// A new link counts from 0, and is given time to begin. A free one has no deadlines.
     pub fn new_link(&mut self, is_free: bool) {
         self.freewheels = false;
-        self.xruns.new_link(is_free);
+        self.xruns.start_session(is_free);
         self.give_time();
     }
 

@@ -2,7 +2,7 @@
 
 use super::Conductor;
 use super::faults::Watch;
-use crate::audio::session::{Opening, Session, opening};
+use crate::audio::session::{Opening, Session, open_in_background};
 use crate::process::{supervise, systemd};
 use crate::station::Backend;
 use crossbeam_channel::{Receiver, TryRecvError};
@@ -67,7 +67,7 @@ impl Conductor {
                     std::mem::take(&mut link.failures)
                         .iter()
                         .for_each(|failure| warn!("not connected: {failure}"));
-                    link.told().iter().for_each(|told| info!("{told}"));
+                    link.devices().iter().for_each(|devices| info!("{devices}"));
                     link.set_latency(latency);
                     let (rate, block) = (link.rate, link.block);
                     let ms = latency as f64 * 1000.0 / rate;
@@ -79,7 +79,7 @@ impl Conductor {
                 }
                 self.order(order);
                 self.order(ToAudio::Bypass(self.bypass));
-                systemd::status(&self.status_line());
+                systemd::set_status(&self.status_line());
                 self.introduce();
             }
             Err(why) => error!(chain = name, "{name} cannot start: {why}"),
@@ -100,13 +100,13 @@ impl Conductor {
         let Some((every, next)) = &mut self.watchdog else { return };
         if now >= *next && (self.link.is_none() || self.health.has_progress(*every)) {
             *next = now + *every / 2;
-            systemd::alive();
+            systemd::notify_watchdog();
         }
     }
 
     pub(super) fn close(&mut self) {
         if let Some(link) = self.link.take() {
-            link.keep(&mut self.cabling);
+            link.store_ports(&mut self.port_setup);
             link.close();
         }
     }
@@ -117,7 +117,7 @@ impl Conductor {
         let no_readings = self.no_readings();
         let Some(link) = self.link.take() else { return };
         self.tell(Recipients::All, no_readings);
-        link.keep(&mut self.cabling);
+        link.store_ports(&mut self.port_setup);
         let left = supervise::run_once("leaving", move || link.close());
         match left {
             Ok(thread) => self.search.leaving.push((thread, Instant::now())),
@@ -168,7 +168,7 @@ impl Conductor {
     }
 
     pub(super) fn wait_for_audio(&mut self) {
-        systemd::status(&self.status_line());
+        systemd::set_status(&self.status_line());
         (self.search.next, self.search.waits) = (Instant::now() + RETRY, RETRY);
     }
 
@@ -181,7 +181,7 @@ impl Conductor {
             None => {
                 search.waits = (search.waits * 2).min(RETRY_MOST);
                 search.next = now + search.waits;
-                match opening(&self.station.audio, &self.cabling, false) {
+                match open_in_background(&self.station.audio, &self.port_setup, false) {
                     Ok(opening) => search.opening = Some(opening),
                     Err(error) => warn!("threads: {error}"),
                 }
@@ -219,7 +219,7 @@ impl Conductor {
         info!("the server runs at {rate} Hz from now on");
         self.tell_event("connection", &["sample rate", &rate.to_string()]);
         let audio = &self.station.audio;
-        if self.link.as_mut().is_some_and(|link| link.renew(audio, rate)) {
+        if self.link.as_mut().is_some_and(|link| link.change_rate(audio, rate)) {
             self.take_up();
         } else {
             self.leave();

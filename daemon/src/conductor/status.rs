@@ -72,17 +72,17 @@ impl Conductor {
             words("swapping_to", &name(self.air.newest().filter(|_| self.air.is_swapping()))),
             words("backend", self.station.audio.backend.name()),
             words("audio", audio),
-            words("realtime", &self.link.as_ref().map_or_else(String::new, Session::realtime)),
+            words("realtime", &self.link.as_ref().map_or_else(String::new, Session::realtime_status)),
             number("rate_hz", shelf.rate()),
             number("block_frames", self.link.as_ref().map_or(0, |link| link.block) as f64),
             number("latency_frames", shelf.latency() as f64),
             number("latency_ms", shelf.latency() as f64 * 1000.0 / shelf.rate()),
             Update::new("/status/bypass", vec![Value::Switch(self.bypass)]),
         ];
-        if let Some(told) = self.link.as_ref().and_then(Session::told) {
+        if let Some(told) = self.link.as_ref().and_then(Session::devices) {
             lines.push(words("devices", told));
         }
-        if let Some(join) = self.link.as_ref().and_then(Session::joined) {
+        if let Some(join) = self.link.as_ref().and_then(Session::join_state) {
             let state = if join.is_running { "running" } else { "waiting for the input" };
             lines.extend([words("join", state), number("join_slips", join.slips as f64)]);
         }
@@ -102,7 +102,7 @@ impl Conductor {
 
     /// How the input device is joined to the output device.
     fn join(&self) -> impl Iterator<Item = (&'static Reading, f64)> {
-        let join = self.link.as_ref().and_then(Session::joined);
+        let join = self.link.as_ref().and_then(Session::join_state);
         let values =
             join.map(|join| [join.fill_ms, join.drift_ppm, join.ratio, join.nonfinite as f64]).into_iter();
         values.flat_map(|values| {

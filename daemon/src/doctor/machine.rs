@@ -1,4 +1,5 @@
-//! The machine that is looked at, or a picture of one: its files, its processes, and what its audio servers answer.
+//! The machine to check: its files, its processes, and what its audio servers answer. A test gives a folder with a copy
+//! of these files.
 
 use super::Finding;
 use crate::audio::backend::jack;
@@ -10,14 +11,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The machine, or a picture of one under another root.
+/// The machine, or a copy of its files under another root.
 pub struct Machine {
     pub(super) root: PathBuf,
-    /// The most that real-time priority and locked memory, in bytes, may be raised to; `None` is without limit.
+    /// Highest real-time priority, and most locked memory in bytes, that a process may have; `None` is unlimited.
     pub(super) priority: Option<u64>,
     pub(super) locked: Option<u64>,
     pub(super) answers: Answers,
-    /// Who asks, and where that user is at home under the root.
+    /// The user who runs the check, and that user's home folder under the root.
     pub(super) user: Option<(String, PathBuf)>,
 }
 
@@ -43,7 +44,7 @@ impl Machine {
         let mut machine = Self::under(Path::new("/"), priority, locked);
         let word = |name: &str| std::env::var(name).ok().filter(|word| !word.is_empty());
         machine.user = word("USER").zip(word("HOME").map(PathBuf::from));
-        machine.answers = machine.ask();
+        machine.answers = machine.query_servers();
         machine
     }
 
@@ -52,25 +53,25 @@ impl Machine {
         Self { root: root.to_owned(), priority, locked, answers: Answers::default(), user: None }
     }
 
-    /// The same, whose audio servers answer so.
-    pub fn answering(self, answers: Answers) -> Self {
+    /// The same, with these answers of the audio servers.
+    pub fn with_answers(self, answers: Answers) -> Self {
         Self { answers, ..self }
     }
 
-    /// The same, asked by this user, whose home lies there under the root.
-    pub fn asked_by(self, user: &str, home: &Path) -> Self {
-        Self { user: Some((user.to_owned(), home.to_owned())), ..self }
+    /// The same, checked by this user, with this home folder under the root.
+    pub fn with_user(self, user: &str, folder: &Path) -> Self {
+        Self { user: Some((user.to_owned(), folder.to_owned())), ..self }
     }
 
-    /// Asks the servers that seem to run.
-    fn ask(&self) -> Answers {
-        let (has_jack, mut has_pipewire) = self.servers_there();
-        // Its socket may lie elsewhere.
+    /// Queries the audio servers that seem to run.
+    fn query_servers(&self) -> Answers {
+        let (has_jack, mut has_pipewire) = self.running_servers();
+        // Its socket may be in another folder.
         has_pipewire |= self.process(&["pipewire"]).is_some();
         let none = Io { inputs: Vec::new(), outputs: Vec::new() };
         let system = Jack::default();
         let client = "lacquer-doctor";
-        let wanted = jack::Wanted { jack: &system, station: client, client, io: &none, midi: &[] };
+        let wanted = jack::ClientConfig { jack: &system, station: client, client, io: &none, midi: &[] };
         let jack = has_jack.then(|| jack::open(&wanted).ok()).flatten();
         let settings = || {
             let mut command = Command::new("pw-metadata");
@@ -83,9 +84,9 @@ impl Machine {
         }
     }
 
-    /// All that is looked at, in this order.
-    pub fn look(&self) -> Vec<Finding> {
-        let looks = [
+    /// Runs all checks, in this order.
+    pub fn check(&self) -> Vec<Finding> {
+        let checks = [
             Self::real_time,
             Self::locked_memory,
             Self::share,
@@ -99,7 +100,7 @@ impl Machine {
             Self::clock,
             Self::swapping,
             Self::cards,
-            Self::others,
+            Self::cards_in_use,
             Self::sequencer,
             Self::servers,
             Self::jack,
@@ -108,10 +109,10 @@ impl Machine {
             Self::quantum,
             Self::linger,
         ];
-        looks.iter().filter_map(|look| look(self)).collect()
+        checks.iter().filter_map(|check| check(self)).collect()
     }
 
-    /// A text file without the space around it.
+    /// A text file, without leading and trailing white space.
     pub(super) fn read(&self, path: &str) -> Option<String> {
         let text = fs::read_to_string(self.root.join(path)).ok()?;
         Some(text.trim().to_owned())
@@ -130,19 +131,20 @@ impl Machine {
         names
     }
 
-    /// The processes that can be seen.
+    /// The processes that this user can see.
     pub(super) fn processes(&self) -> impl Iterator<Item = Process> {
         let pids = self.list("proc").into_iter().filter_map(|name| name.parse().ok());
         pids.filter_map(|pid: u32| Some(Process { pid, name: self.read(&format!("proc/{pid}/comm"))? }))
     }
 
-    /// The highest of the real-time policies of a process's threads; `None` where it cannot be seen.
+    /// The highest real-time policy of a process's threads; `None` if this user cannot see it.
     pub(super) fn real_time_of(&self, process: &Process) -> Option<Policy> {
         let pid = process.pid;
         let threads = self.list(format!("proc/{pid}/task")).into_iter();
         let policies = threads.filter_map(|thread| {
             let stat = self.read(&format!("proc/{pid}/task/{thread}/stat"))?;
-            // The name, in brackets, may hold anything; proc(5): fields 40 and 41, of which the third follows it.
+            // The name, in brackets, may contain anything. Field 3 follows it; priority and policy are fields 40 and 41
+            // (proc(5)).
             let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(37);
             let (priority, policy) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
             Some(Policy::of(policy, priority))

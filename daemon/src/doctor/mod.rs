@@ -1,4 +1,4 @@
-//! What of this machine stands in the way of real-time audio, and the command that mends it.
+//! Checks the machine for real-time audio. Each finding that is not fine comes with the command that fixes it.
 
 mod kernel;
 pub mod machine;
@@ -8,22 +8,20 @@ pub mod station;
 
 pub use machine::{Answers, Machine};
 
-use serde::Serialize;
-
 /// Real-time priority that the audio thread should be able to have.
 pub const PRIORITY: u64 = 70;
 
-/// What was found at one point.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The result of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub what: &'static str,
     /// What was found.
     pub found: String,
-    /// What to do, where something should be done.
-    pub mend: Option<String>,
+    /// How to fix it, if it is not fine.
+    pub fix: Option<String>,
 }
 
-fn finding(what: &'static str, found: impl Into<String>, is_fine: bool, mend: impl Into<String>) -> Finding {
-    Finding { what, found: found.into(), mend: (!is_fine).then(|| mend.into()) }
+fn finding(what: &'static str, found: impl Into<String>, is_fine: bool, fix: impl Into<String>) -> Finding {
+    Finding { what, found: found.into(), fix: (!is_fine).then(|| fix.into()) }
 }

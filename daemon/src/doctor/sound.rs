@@ -1,11 +1,11 @@
-//! Sound cards, who has them, and the audio servers.
+//! Sound cards, the processes that use them, and the audio servers.
 
 use super::machine::{Machine, Process};
 use super::{Finding, finding};
 
 /// Most frames a PipeWire cycle should have: 43 ms at 48 kHz.
 const QUANTUM: u32 = 2_048;
-/// Who may have a card: the audio servers, and a station itself.
+/// The processes that may use a card: the audio servers, and a station itself.
 const SERVERS: [&str; 6] = ["jackd", "jackdbus", "pipewire", "wireplumber", "pulseaudio", "lacquer"];
 
 impl Machine {
@@ -16,12 +16,12 @@ impl Machine {
             .filter_map(|line| line.split('[').nth(1)?.split(']').next().map(str::trim))
             .collect();
         let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        // A station on a network or on the null backend has none, and needs none.
+        // Always fine: a station on a network or on the null backend needs no card.
         Some(finding("sound cards", found, true, ""))
     }
 
-    /// Who has which card: nobody else gets it then.
-    pub(super) fn others(&self) -> Option<Finding> {
+    /// The processes that use cards: no other process can open them meanwhile.
+    pub(super) fn cards_in_use(&self) -> Option<Finding> {
         let mut owners: Vec<(u32, String, String)> = Vec::new();
         for card in self.list("proc/asound").into_iter().filter(|name| name.starts_with("card")) {
             for pcm in self.list(format!("proc/asound/{card}")) {
@@ -51,14 +51,14 @@ impl Machine {
             .map(|owner| owner.0)
             .collect();
         let pids: Vec<_> = foreign.iter().map(u32::to_string).collect();
-        let mend = format!(
-            "it shuts others out; end it, or let it play through the audio server: kill {}",
+        let fix = format!(
+            "no other program can use the card; end this one, or set it to play through the audio server: kill {}",
             pids.join(" ")
         );
-        Some(finding("cards in use", found.join(", "), foreign.is_empty(), mend))
+        Some(finding("cards in use", found.join(", "), foreign.is_empty(), fix))
     }
 
-    /// The process that a thread, which is what owns a card, belongs to, and its name.
+    /// The process of a thread (a card's owner is a thread), and its name.
     fn process_of(&self, thread: u32) -> (u32, String) {
         let status = self.read(&format!("proc/{thread}/status")).unwrap_or_default();
         let group = status.lines().find_map(|line| line.strip_prefix("Tgid:")).map(str::trim);
@@ -68,14 +68,14 @@ impl Machine {
     }
 
     pub(super) fn sequencer(&self) -> Option<Finding> {
-        let is_there = self.has("dev/snd/seq");
-        let found = if is_there { "there" } else { "not there" };
-        let mend = "for MIDI controllers on ALSA: sudo modprobe snd-seq; echo snd-seq | sudo tee /etc/modules-load.d/snd-seq.conf";
-        Some(finding("ALSA sequencer", found, is_there || !self.has("dev/snd"), mend))
+        let is_loaded = self.has("dev/snd/seq");
+        let found = if is_loaded { "loaded" } else { "not loaded" };
+        let fix = "needed for MIDI controllers on ALSA: sudo modprobe snd-seq; echo snd-seq | sudo tee /etc/modules-load.d/snd-seq.conf";
+        Some(finding("ALSA sequencer", found, is_loaded || !self.has("dev/snd"), fix))
     }
 
-    /// Whether JACK, and PipeWire, have left signs of life.
-    pub(super) fn servers_there(&self) -> (bool, bool) {
+    /// Whether JACK and PipeWire seem to run: their shared memory or socket exists.
+    pub(super) fn running_servers(&self) -> (bool, bool) {
         let is_jack = |name: &String| name.starts_with("jack_") || name.starts_with("jack-shm");
         let has_jack = self.list("dev/shm").iter().any(is_jack);
         let of_user = |user: &String| self.has(&format!("run/user/{user}/pipewire-0"));
@@ -83,16 +83,16 @@ impl Machine {
     }
 
     pub(super) fn servers(&self) -> Option<Finding> {
-        let (has_jack, has_pipewire) = self.servers_there();
+        let (has_jack, has_pipewire) = self.running_servers();
         let found = match (has_jack, has_pipewire) {
-            (true, true) => "JACK and PipeWire: both want the card",
+            (true, true) => "JACK and PipeWire: both use the sound card",
             (true, false) => "JACK",
             (false, true) => "PipeWire",
             (false, false) => "none",
         };
-        let mend = "let one of them have it: systemctl --user mask --now pipewire.socket pipewire wireplumber, \
+        let fix = "stop one of them: systemctl --user mask --now pipewire.socket pipewire wireplumber, \
                     or jack_control exit (jackd by hand: pkill -x jackd)";
-        Some(finding("audio server", found, !(has_jack && has_pipewire), mend))
+        Some(finding("audio server", found, !(has_jack && has_pipewire), fix))
     }
 
     /// The first process of one of these names.
@@ -107,32 +107,35 @@ impl Machine {
         if let Some((rate, block)) = self.answers.jack {
             words.push(format!("{rate} Hz, blocks of {block} = {:.1} ms", block as f64 * 1_000.0 / rate));
         } else if process.is_some() {
-            words.push("it does not answer you: it may be another user's".to_owned());
+            words.push("does not answer; it may run for another user".to_owned());
         }
         words.extend(policy.map(|policy| match policy.is_real_time() {
             true => policy.to_string(),
-            false => "without real time".to_owned(),
+            false => "no real-time priority".to_owned(),
         }));
         let is_fine = policy.is_none_or(|policy| policy.is_real_time());
-        let mend = "sudo dpkg-reconfigure -p high jackd2 (answer yes), log in anew, and start it with -R: jackd -R -P 75 -d alsa";
-        (!words.is_empty()).then(|| finding("JACK", words.join(", "), is_fine, mend))
+        let fix = "sudo dpkg-reconfigure -p high jackd2 (answer yes), log in again, and start it with -R: jackd -R -P 75 -d alsa";
+        (!words.is_empty()).then(|| finding("JACK", words.join(", "), is_fine, fix))
     }
 
     pub(super) fn pipewire(&self) -> Option<Finding> {
         let policy = self.real_time_of(&self.process(&["pipewire"])?)?;
-        let found = if policy.is_real_time() { policy.to_string() } else { "without real time".to_owned() };
-        let mend = "sudo usermod -aG pipewire $USER; log in anew (or: sudo apt install rtkit; systemctl --user restart pipewire)";
-        Some(finding("PipeWire", found, policy.is_real_time(), mend))
+        let found =
+            if policy.is_real_time() { policy.to_string() } else { "no real-time priority".to_owned() };
+        let fix = "sudo usermod -aG pipewire $USER; log in again (or: sudo apt install rtkit; systemctl --user restart pipewire)";
+        Some(finding("PipeWire", found, policy.is_real_time(), fix))
     }
 
-    /// Stations reach PipeWire through its JACK library.
+    /// Stations connect to PipeWire through its JACK library.
     pub(super) fn library(&self) -> Option<Finding> {
-        let (_, has_pipewire) = self.servers_there();
-        let there = |folder: &String| self.has(&format!("usr/lib/{folder}/pipewire-0.3/jack"));
-        let is_there = self.list("usr/lib").iter().any(there) || self.has("usr/lib/pipewire-0.3/jack");
-        let found = if is_there { "there" } else { "not there" };
-        has_pipewire
-            .then(|| finding("PipeWire's JACK library", found, is_there, "sudo apt install pipewire-jack"))
+        let (_, has_pipewire) = self.running_servers();
+        let has_library = |folder: &String| self.has(&format!("usr/lib/{folder}/pipewire-0.3/jack"));
+        let is_installed =
+            self.list("usr/lib").iter().any(has_library) || self.has("usr/lib/pipewire-0.3/jack");
+        let found = if is_installed { "installed" } else { "not installed" };
+        has_pipewire.then(|| {
+            finding("PipeWire's JACK library", found, is_installed, "sudo apt install pipewire-jack")
+        })
     }
 
     pub(super) fn quantum(&self) -> Option<Finding> {
@@ -152,14 +155,14 @@ impl Machine {
         if let Some(rates) = value("clock.allowed-rates") {
             found += &format!("; rates {rates}");
         }
-        let mend = "pw-metadata -n settings 0 clock.force-quantum 1024";
-        Some(finding("PipeWire's quantum", found, quantum <= QUANTUM, mend))
+        let fix = "pw-metadata -n settings 0 clock.force-quantum 1024";
+        Some(finding("PipeWire's quantum", found, quantum <= QUANTUM, fix))
     }
 
-    /// A user's services end with the last session, and start with the first, unless told otherwise.
+    /// Without lingering, a user's services run only while the user is logged in.
     pub(super) fn linger(&self) -> Option<Finding> {
-        let (user, home) = self.user.as_ref()?;
-        let units = self.list(home.join(".config/systemd/user/default.target.wants"));
+        let (user, folder) = self.user.as_ref()?;
+        let units = self.list(folder.join(".config/systemd/user/default.target.wants"));
         let is_ours = |unit: &String| unit.starts_with("lacquer@");
         let is_on = self.has(&format!("var/lib/systemd/linger/{user}"));
         let found = match is_on {

@@ -1,3 +1,3 @@
-//! What works on files, off the air.
+//! Commands' work on files, without an audio backend.
 
 pub mod plot;

@@ -1,5 +1,5 @@
-//! Where the log goes: to the journal, with fields to search by, where stderr is the journal's; else to stderr, and around
-//! the meters where a terminal shows them.
+//! The log: to the journal, with fields to search by, if stderr is connected to it; else to stderr, above the meters if
+//! a terminal shows them.
 
 use crate::process::named::lines;
 use indicatif::MultiProgress;
@@ -13,11 +13,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// What lines carry for the journal (`CHAIN=`, `NODE=` ...), which has `STATION=` in all of them. On stderr they are left
-/// out: the words say the same.
+/// Fields that go to the journal only (`CHAIN=`, `NODE=` ...); each of its lines has `STATION=` as well. On stderr they
+/// are omitted: the message contains the same.
 const FIELDS: [&str; 5] = ["chain", "node", "backend", "latency", "xruns"];
 
-/// Starts the log of a station. `LACQUER_LOG` chooses what is logged, as in `LACQUER_LOG=debug`; else it is `info`.
+/// Starts the log of a station. `LACQUER_LOG` sets the level, for example `LACQUER_LOG=debug`; the default is `info`.
 pub fn start(screen: &MultiProgress, station: &str) {
     let filter = EnvFilter::try_from_env("LACQUER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let is_journal = is_journal();
@@ -45,11 +45,11 @@ pub fn start(screen: &MultiProgress, station: &str) {
             tracing_subscriber::registry().with(filter).with(log).try_init()
         }
     };
-    // A second log in one process: the first one goes on.
+    // A process that has a log already keeps it.
     started.ok();
 }
 
-/// Whether stderr leads to the journal: systemd names it by its device and inode.
+/// Whether stderr is connected to the journal: systemd puts its device and inode into the environment.
 fn is_journal() -> bool {
     let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(io::stderr()).is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
@@ -63,7 +63,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
     }
 }
 
-/// Writes text so that nothing in it can command a terminal.
+/// Writes text with its control characters escaped, so that no name or file can send commands to the terminal.
 struct Plain<'a, 'b>(&'a mut Writer<'b>);
 
 impl fmt::Write for Plain<'_, '_> {
@@ -72,7 +72,7 @@ impl fmt::Write for Plain<'_, '_> {
     }
 }
 
-/// Writes to stderr while the meters are out of the way.
+/// Writes to stderr; the meters are hidden while it writes.
 #[derive(Clone)]
 struct Around(MultiProgress);
 

@@ -1,4 +1,4 @@
-//! The process: its threads, its log, systemd, restarts, and the files it keeps.
+//! The process: threads, log, systemd, restarts, state file and audit log.
 
 pub(crate) mod log;
 pub(crate) mod named;

@@ -1,8 +1,8 @@
-//! An error of the operating system in plain words.
+//! Errors of the operating system, in plain words.
 
 use std::io;
 
-/// An error of the system in words.
+/// The text of an error of the operating system: lower case, without its number for the common ones.
 pub fn plain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),

@@ -1,4 +1,4 @@
-//! Panics that are caught and must not be printed.
+//! Panics that are caught, and must not be printed: printing takes a lock, memory and a system call.
 
 use std::cell::Cell;
 use std::panic::{set_hook, take_hook};
@@ -7,7 +7,7 @@ thread_local! {
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs the callback; a panic in it prints nothing. Panics of this thread print again once it has returned or unwound.
+/// Runs the callback. A panic in it is not printed; later panics of this thread are.
 pub(crate) fn quietly<T>(callback: impl FnOnce() -> T) -> T {
     struct Restore(bool);
     impl Drop for Restore {
@@ -19,7 +19,7 @@ pub(crate) fn quietly<T>(callback: impl FnOnce() -> T) -> T {
     callback()
 }
 
-/// Makes the hook that prints panics look whether it may: to print takes a lock, memory and a system call.
+/// Installs a panic hook that prints nothing while [`quietly`] runs.
 pub fn install() {
     let print = take_hook();
     set_hook(Box::new(move |panic| {

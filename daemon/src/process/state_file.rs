@@ -1,7 +1,7 @@
-//! The state file: what is on air, and what was left of every chain, kept for the next start.
+//! The state file: the chain on air, and the live values of every chain, for the next start.
 //!
-//! It is JSON, and written whole beside the old one before it takes its place: whenever the machine stops, one of
-//! the two is there.
+//! It is JSON. A new file is written beside the old one and then renamed: if the machine stops at any time, one of the
+//! two is complete.
 
 use crate::process::named;
 use crate::process::named::shown;
@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::warn;
 
-/// The format that this version writes; it reads no newer one.
+/// The format that this version writes. It does not read other formats.
 pub const FORMAT: u32 = 1;
 /// Largest state file that is read, in bytes.
 const MOST: u64 = 32 << 20;
 
-/// What is kept.
+/// What a station saves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
     /// [`FORMAT`].
@@ -32,52 +32,53 @@ pub struct Kept {
     pub station: String,
     /// The chain on air.
     pub chain: String,
-    /// The scene that is on.
+    /// The active scene.
     pub scene: Option<String>,
-    /// Whether the whole chain is in bypass.
+    /// Whether the whole chain is bypassed.
     pub bypass: bool,
-    /// Whether bypass is made as loud.
+    /// Whether bypass is matched in loudness.
     pub bypass_matched: bool,
-    /// Whether B is heard.
+    /// Whether B is active.
     pub b: bool,
-    /// Whether A and B are made equally loud.
+    /// Whether A and B are matched in loudness.
     pub matched: bool,
-    /// The one of A and B that is not heard.
+    /// The inactive one of A and B.
     pub other: Option<CompareState>,
     /// The scenes.
     pub scenes: Vec<Scene>,
-    /// What was connected on the audio server: ours, theirs.
+    /// The connections on the audio server: our port, the other port.
     #[serde(default)]
     pub cables: Vec<(String, String)>,
-    /// What was moved away from the files, by chain.
+    /// The live values that differ from the chain files, by chain.
     pub values: BTreeMap<String, Vec<KeptValue>>,
 }
 
-/// A value that was moved: its path, its value, and that of the file at that time.
+/// A live value: its path, the value, and the file's value at that time.
 pub type KeptValue = (String, ParamValue, ParamValue);
 
-/// Where things of a station are kept: the folder that systemd gives, or that of the user.
+/// The state folder: the one that systemd assigns (`STATE_DIRECTORY`), or the user's.
 pub fn folder() -> Option<PathBuf> {
-    given("STATE_DIRECTORY")
-        .or_else(|| set("XDG_STATE_HOME").map(|home| PathBuf::from(home).join("lacquer")))
-        .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".local/state/lacquer")))
+    systemd_folder("STATE_DIRECTORY")
+        .or_else(|| variable("XDG_STATE_HOME").map(|folder| PathBuf::from(folder).join("lacquer")))
+        .or_else(|| variable("HOME").map(|user| PathBuf::from(user).join(".local/state/lacquer")))
 }
 
-/// Where the logs of a station are kept: the folder that systemd gives for them, if it does.
+/// The log folder that systemd assigns (`LOGS_DIRECTORY`), if it does.
 pub fn logs() -> Option<PathBuf> {
-    given("LOGS_DIRECTORY")
+    systemd_folder("LOGS_DIRECTORY")
 }
 
-/// A folder that systemd gives. It lists several with colons; the first is ours.
-fn given(name: &str) -> Option<PathBuf> {
-    set(name).map(|list| PathBuf::from(list.to_string_lossy().split(':').next().unwrap_or_default()))
+/// A folder that systemd assigns. It lists several with colons; the first is ours.
+fn systemd_folder(name: &str) -> Option<PathBuf> {
+    variable(name).map(|list| PathBuf::from(list.to_string_lossy().split(':').next().unwrap_or_default()))
 }
 
-fn set(name: &str) -> Option<OsString> {
+fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// What the files of a station begin with: its own name, and something of its path, since two may share the name.
+/// What the names of a station's files begin with: the station's name, and a hash of its path, because two stations may
+/// have the same name.
 pub fn stem(station: &Path) -> String {
     let whole = station.canonicalize().unwrap_or_else(|_| station.to_owned());
     // FNV-1a, 32 bits.
@@ -89,20 +90,20 @@ pub fn stem(station: &Path) -> String {
     format!("{stem}-{hash:08x}")
 }
 
-/// Reads a state file. One that is damaged or foreign is set aside, and that is said.
+/// Reads a state file. A damaged file, or one of another format, is renamed, and a warning is logged.
 pub fn read(path: &Path) -> Option<Kept> {
     let bytes = match named::read(path, MOST) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
-            warn!("{}: {error}; starting without it", shown(path));
+            warn!("cannot read {}: {error}; starting without saved state", shown(path));
             return None;
         }
     };
     let why = match serde_json::from_slice::<Kept>(&bytes) {
         _ if bytes.len() as u64 > MOST => format!("larger than {MOST} bytes"),
         Ok(kept) if kept.lacquer != FORMAT => {
-            format!("format {}, and this version writes {FORMAT}", kept.lacquer)
+            format!("format {}; this version reads format {FORMAT}", kept.lacquer)
         }
         Ok(kept) => return Some(kept),
         Err(error) => error.to_string(),
@@ -110,8 +111,15 @@ pub fn read(path: &Path) -> Option<Kept> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let aside = path.with_extension(format!("damaged-{seconds}"));
     match fs::rename(path, &aside) {
-        Ok(()) => warn!("{}: {why}; set aside as {}", shown(path), shown(&aside)),
-        Err(error) => warn!("{}: {why}; it cannot be set aside: {error}", shown(path)),
+        Ok(()) => warn!(
+            "{} is not usable: {why}; renamed to {}; starting without saved state",
+            shown(path),
+            shown(&aside)
+        ),
+        Err(error) => warn!(
+            "{} is not usable: {why}; cannot rename it: {error}; starting without saved state",
+            shown(path)
+        ),
     }
     None
 }

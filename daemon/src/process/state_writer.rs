@@ -1,4 +1,4 @@
-//! The keeper's thread: writes the state file and the audit log, so that nobody else waits for a disk.
+//! The thread `keeper`: writes the state file and the audit log, so that no other thread waits for a disk.
 
 use crate::process::named::shown;
 use crate::process::state_file::Kept;
@@ -14,26 +14,26 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
-/// What may wait for the disk.
+/// Most requests that wait to be written.
 const WAITING: usize = 1_024;
-/// At this size the audit log is put aside, and a new one begun, in bytes.
+/// At this size the audit log is renamed and a new one is begun, in bytes.
 const FULL: u64 = 16 << 20;
-/// Between two attempts to write a state that could not be written.
-const AGAIN: Duration = Duration::from_secs(1);
-/// Between two complaints about the disk.
+/// Time between attempts to write, after one failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// Time between two warnings about the disk.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// What is to be kept.
-pub enum Keep {
-    /// The state, in place of the one before.
+/// What is to be written.
+pub enum WriteRequest {
+    /// The state; replaces the one before.
     State(Box<Kept>),
     /// A line of the audit log.
     Audit(String),
-    /// Say when all that came before is written, as far as it can be.
-    Done(Sender<()>),
+    /// Answer when all requests before this one are written, or have failed.
+    Flush(Sender<()>),
 }
 
-/// Where a station's things are kept.
+/// The files of a station.
 #[derive(Clone, Debug)]
 pub struct Files {
     /// The state file.
@@ -43,17 +43,17 @@ pub struct Files {
 }
 
 impl Files {
-    /// The files of a station in the state folder, its audit log in the log folder where systemd gives one; `None`
-    /// where there is no state folder, which is said.
+    /// The files of a station: in the state folder; the audit log in systemd's log folder, if there is one. `None`,
+    /// with a warning, if there is no state folder.
     pub fn of(station: &Path) -> Option<Self> {
         let Some(folder) = state_file::folder() else {
             warn!(
-                "nothing is kept for the next start: neither STATE_DIRECTORY, XDG_STATE_HOME nor HOME is set"
+                "no folder for state and audit log, not saved: STATE_DIRECTORY, XDG_STATE_HOME, HOME are unset"
             );
             return None;
         };
         if let Err(error) = fs::create_dir_all(&folder) {
-            warn!("nothing is kept for the next start: {}: {error}", shown(&folder));
+            warn!("cannot make {}: {error}; state and audit log are not saved", shown(&folder));
             return None;
         }
         let stem = state_file::stem(station);
@@ -66,54 +66,56 @@ impl Files {
 }
 
 /// Starts the thread. It ends when its sender is dropped and all is written.
-pub fn spawn(files: Files) -> io::Result<(Sender<Keep>, JoinHandle<()>)> {
-    let (keeps, kept) = bounded(WAITING);
+pub fn spawn(files: Files) -> io::Result<(Sender<WriteRequest>, JoinHandle<()>)> {
+    let (to_writer, requests) = bounded(WAITING);
     let thread = supervise::keep_running("keeper", move |pulse| {
-        run(&files, &kept, pulse);
+        run(&files, &requests, pulse);
         Ok(())
     })?;
-    Ok((keeps, thread))
+    Ok((to_writer, thread))
 }
 
-fn run(files: &Files, kept: &Receiver<Keep>, pulse: &Pulse) {
-    let mut complained: Option<Instant> = None;
+fn run(files: &Files, requests: &Receiver<WriteRequest>, pulse: &Pulse) {
+    let mut warned: Option<Instant> = None;
     // The newest state, until it is written.
-    let mut newest = None;
+    let mut newest_state = None;
     let mut failed = false;
     loop {
-        pulse.waits();
-        let first = if failed { kept.recv_timeout(AGAIN) } else { kept.recv().map_err(Into::into) };
+        pulse.set_waiting();
+        let first = if failed { requests.recv_timeout(RETRY) } else { requests.recv().map_err(Into::into) };
         pulse.beat();
         if matches!(first, Err(RecvTimeoutError::Disconnected)) {
             return;
         }
         let mut lines = String::new();
-        let mut wait = Vec::new();
-        // Of states that have piled up only the newest counts.
-        for keep in first.into_iter().chain(kept.try_iter()) {
-            match keep {
-                Keep::State(state) => newest = Some(state),
-                Keep::Audit(line) => lines += &line,
-                Keep::Done(done) => wait.push(done),
+        let mut flushes = Vec::new();
+        // Of several states only the newest is written.
+        for request in first.into_iter().chain(requests.try_iter()) {
+            match request {
+                WriteRequest::State(state) => newest_state = Some(state),
+                WriteRequest::Audit(line) => lines += &line,
+                WriteRequest::Flush(done) => flushes.push(done),
             }
         }
         let audited = if lines.is_empty() { Ok(()) } else { append(&files.audit, &lines) };
-        let written = newest.as_deref().map_or(Ok(()), |state| state_file::write(&files.state, state));
+        let written = newest_state.as_deref().map_or(Ok(()), |state| state_file::write(&files.state, state));
         if written.is_ok() {
-            newest = None;
+            newest_state = None;
             if failed {
-                info!("{}: what is on air is kept again", shown(&files.state));
+                info!("{}: state is saved again", shown(&files.state));
             }
         }
         failed = written.is_err();
-        for (path, result) in [(&files.audit, audited), (&files.state, written)] {
+        for (path, result, lost) in
+            [(&files.audit, audited, "audit lines lost"), (&files.state, written, "state not saved")]
+        {
             let Err(error) = result else { continue };
-            if complained.is_none_or(|before| before.elapsed() > QUIET) {
-                complained = Some(Instant::now());
-                warn!("{}: {error}; what is on air plays on, but is not kept", shown(path));
+            if warned.is_none_or(|before| before.elapsed() > QUIET) {
+                warned = Some(Instant::now());
+                warn!("cannot write {}: {error}; audio unaffected, {lost}", shown(path));
             }
         }
-        wait.iter().for_each(|done| _ = done.try_send(()));
+        flushes.iter().for_each(|done| _ = done.try_send(()));
     }
 }
 

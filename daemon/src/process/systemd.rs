@@ -1,54 +1,56 @@
-//! What systemd is told. Without systemd every call does nothing.
+//! Notifications to systemd (sd_notify). Without systemd every call does nothing.
 
 use sd_notify::NotifyState;
 use std::time::Duration;
 
 /// The station plays.
 pub fn ready() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-/// What `systemctl status` shows: the first line of `text`.
-pub fn status(text: &str) {
-    tell(&[NotifyState::Status(line(text))]);
+/// Sets what `systemctl status` shows: the first line of `text`.
+pub fn set_status(text: &str) {
+    notify(&[NotifyState::Status(line(text))]);
 }
 
 /// The files are about to be read again; [`reloaded`] must follow.
 pub fn reloading() {
-    // The time tells systemd which of its questions this is the answer to.
+    // By the time systemd knows which of its requests this answers.
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!("systemd is not told of the reload: no monotonic clock: {error}"),
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => {
+            tracing::warn!("cannot read the monotonic clock: {error}; systemd does not see the reload")
+        }
     }
 }
 
-/// The files were read again; the first line of `text` says what came of it.
+/// The files were read again; the first line of `text` says with which result.
 pub fn reloaded(text: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(line(text))]);
+    notify(&[NotifyState::Ready, NotifyState::Status(line(text))]);
 }
 
-/// A second line would be another word to systemd.
+/// Only the first line: systemd would read a second one as another assignment.
 fn line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// How often the watchdog wants to hear that all is well, if there is one: half of its time.
-pub fn watchdog() -> Option<Duration> {
+/// How often systemd's watchdog is to be notified, if there is one: twice in its time limit.
+pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|every| every / 2)
 }
 
-/// All is well: the callback makes progress.
-pub fn alive() {
-    tell(&[NotifyState::Watchdog]);
+/// Notifies the watchdog: the callback makes progress.
+pub fn notify_watchdog() {
+    notify(&[NotifyState::Watchdog]);
 }
 
 /// The station ends.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-fn tell(states: &[NotifyState]) {
+fn notify(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!("systemd does not listen: {error}");
+        tracing::debug!("cannot notify systemd: {error}");
     }
 }

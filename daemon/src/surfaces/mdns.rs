@@ -1,16 +1,16 @@
-//! The station makes itself known on the network, so that apps find it: mDNS with DNS-SD (RFC 6762, RFC 6763).
+//! Announces the station on the network, so that apps find it: mDNS with DNS-SD (RFC 6762, RFC 6763).
 
 use crate::station::control::Control;
 use mdns_sd::{ServiceDaemon, ServiceInfo};
 use tracing::{info, warn};
 
-/// A station that is announced until this is dropped.
+/// The announcement of a station, until it is dropped.
 pub struct Announced {
     daemon: ServiceDaemon,
     names: Vec<String>,
 }
 
-/// Announces what a station listens for. What does not work is said, and nothing else depends on it.
+/// Announces the station's OSC and web ports. A failure is logged and has no other effect.
 pub fn announce(name: &str, control: &Control) -> Option<Announced> {
     if !control.is_announced() {
         return None;
@@ -18,7 +18,7 @@ pub fn announce(name: &str, control: &Control) -> Option<Announced> {
     let daemon = match ServiceDaemon::new() {
         Ok(daemon) => daemon,
         Err(error) => {
-            warn!("not announced on the network: {error}");
+            warn!("cannot start mDNS: {error}; station not announced on the network");
             return None;
         }
     };
@@ -40,28 +40,28 @@ pub fn announce(name: &str, control: &Control) -> Option<Announced> {
             daemon.register(service).map(|()| name)
         }) {
             Ok(name) => names.push(name),
-            Err(error) => warn!("{kind} is not announced on the network: {error}"),
+            Err(error) => warn!("cannot announce {kind}: {error}; apps do not find the station by it"),
         }
     }
     info!("announced as \"{name}\" on the network");
     Some(Announced { daemon, names })
 }
 
-/// A host name of our own beside the machine's, so that two responders do not answer for the same name.
+/// A host name of our own beside the machine's name, so that no two mDNS responders answer for one name.
 fn host() -> String {
-    let name = machine();
+    let name = machine_name();
     let name = name.split('.').next().unwrap_or_default();
     format!("lacquer-{}.local.", if name.is_empty() { "host" } else { name })
 }
 
-/// The machine's name, with its domain where it is given with one.
-fn machine() -> String {
+/// The machine's name, with its domain if it is configured with one.
+fn machine_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
-/// All names by which this machine may be reached: as it is called, in its network, and by mDNS.
+/// All names of this machine: its own, with its domain, and by mDNS.
 pub fn names() -> Vec<String> {
-    let full = machine();
+    let full = machine_name();
     let short = full.split('.').next().unwrap_or_default().to_owned();
     let mut names = vec![host()];
     if !short.is_empty() {
@@ -73,7 +73,7 @@ pub fn names() -> Vec<String> {
 impl Drop for Announced {
     fn drop(&mut self) {
         for name in &self.names {
-            // The goodbye goes out before the daemon ends.
+            // Wait until the goodbye packet is sent.
             if let Ok(done) = self.daemon.unregister(name) {
                 done.recv_timeout(std::time::Duration::from_millis(500)).ok();
             }

@@ -1,4 +1,5 @@
-//! The threads and tasks of the surfaces: each turns bytes of the outside world into requests, and updates into bytes.
+//! The threads and tasks of the surfaces: each decodes bytes into requests for the conductor, and encodes updates into
+//! bytes.
 
 pub mod mdns;
 pub mod midi;

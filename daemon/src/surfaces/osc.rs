@@ -1,4 +1,5 @@
-//! The surfaces' threads: one that listens for OSC, one that tells.
+//! The OSC surface over UDP: one thread receives, one sends. Also how the conductor sends to a surface, and the start
+//! of the TCP surfaces' thread.
 
 use crate::process::supervise::{self, Pulse};
 use crate::station::control as config;
@@ -17,49 +18,49 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a thread waits before it looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(100);
-/// Bytes that the kernel may keep for us.
-const QUEUE: usize = 4 << 20;
-/// How long what came too fast waits at a time.
-const TURN: Duration = Duration::from_millis(5);
-/// Notices that may wait for a surface.
+/// How often a thread that waits checks whether it is to end.
+const CHECK: Duration = Duration::from_millis(100);
+/// The socket's receive buffer in the kernel, in bytes.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// How often requests that exceeded the rate limit are passed on.
+const THROTTLE: Duration = Duration::from_millis(5);
+/// Messages that a surface's channel has room for.
 pub const NOTICES: usize = 4096;
 
-/// How the conductor reaches a surface.
-pub struct Ear {
-    notices: Sender<SurfaceMessage>,
+/// The conductor's channel to a surface.
+pub struct SurfaceSender {
+    messages: Sender<SurfaceMessage>,
     has_missed: Cell<bool>,
 }
 
-impl Ear {
-    /// The ear behind a channel.
-    pub fn new(notices: Sender<SurfaceMessage>) -> Self {
-        Self { notices, has_missed: Cell::new(false) }
+impl SurfaceSender {
+    /// Sends to this channel.
+    pub fn new(messages: Sender<SurfaceMessage>) -> Self {
+        Self { messages, has_missed: Cell::new(false) }
     }
 
-    /// Tells a surface something. One that cannot keep up misses it, which is remembered.
-    pub fn tell(&self, notice: &SurfaceMessage) {
-        if self.notices.try_send(notice.clone()).is_err() {
+    /// Sends a message. If the channel is full the surface misses it; then it needs the whole state later.
+    pub fn send(&self, message: &SurfaceMessage) {
+        if self.messages.try_send(message.clone()).is_err() {
             self.has_missed.set(true);
         }
     }
 
-    /// The surface was started again and knows nothing: as if it had missed something.
-    pub fn knows_nothing(&self) {
+    /// The surface was restarted: it needs the whole state.
+    pub fn mark_missed(&self) {
         self.has_missed.set(true);
     }
 
-    /// Whether it has missed something, and has room again; it is forgotten then.
-    pub fn may_catch_up(&self) -> bool {
-        self.has_missed.get() && self.notices.len() < NOTICES / 4 && self.has_missed.replace(false)
+    /// True, once, when the surface has missed something and its channel has room again.
+    pub fn take_missed(&self) -> bool {
+        self.has_missed.get() && self.messages.len() < NOTICES / 4 && self.has_missed.replace(false)
     }
 
-    /// Has the surface tell what is left and end; waits for that until then.
+    /// Lets the surface send what is left and end; waits for that, at most until `until`.
     pub fn end(&self, until: Instant) {
-        let is_there =
-            || !matches!(self.notices.try_send(SurfaceMessage::End), Err(TrySendError::Disconnected(_)));
-        while is_there() && Instant::now() < until {
+        let is_running =
+            || !matches!(self.messages.try_send(SurfaceMessage::End), Err(TrySendError::Disconnected(_)));
+        while is_running() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -67,103 +68,103 @@ impl Ear {
 
 /// A running OSC surface.
 pub struct Osc {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// What it is to tell.
+    /// Its messages.
     pub notices: Sender<SurfaceMessage>,
-    ends: Arc<AtomicBool>,
+    is_ending: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// Binds the socket of `config` and starts both threads.
-pub fn osc(config: &config::Osc, asked: Sender<RequestBundle>) -> io::Result<Osc> {
+pub fn osc(config: &config::Osc, requests: Sender<RequestBundle>) -> io::Result<Osc> {
     let socket = osc::bind(config.listen)?;
-    // A flood from one peer must not push what the others send out of the kernel's queue. It gives what it may.
-    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, QUEUE).ok();
+    // So that packets of other peers are not dropped while one peer floods. The kernel may give less.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER).ok();
     let address = socket.local_addr()?;
     let (out, reply_port, rules) = (socket.try_clone()?, config.reply_port, config.rules.clone());
-    let ends = Arc::new(AtomicBool::new(false));
-    let (notices, told) = bounded(NOTICES);
-    let is_ending = Arc::clone(&ends);
-    let listen = supervise::keep_running("osc-in", move |pulse| {
-        listen(&socket, Access::new(rules.clone()), &asked, &is_ending, pulse);
+    let is_ending = Arc::new(AtomicBool::new(false));
+    let (notices, messages) = bounded(NOTICES);
+    let must_end = Arc::clone(&is_ending);
+    let receiver = supervise::keep_running("osc-in", move |pulse| {
+        receive(&socket, Access::new(rules.clone()), &requests, &must_end, pulse);
         Ok(())
     })?;
-    let tell = supervise::keep_running("osc-out", move |pulse| {
-        tell(osc::Outlet::new(out.try_clone()?, reply_port), &told, pulse);
+    let sender = supervise::keep_running("osc-out", move |pulse| {
+        send(osc::Outlet::new(out.try_clone()?, reply_port), &messages, pulse);
         Ok(())
     })?;
-    Ok(Osc { address, notices, ends, threads: vec![listen, tell] })
+    Ok(Osc { address, notices, is_ending, threads: vec![receiver, sender] })
 }
 
-fn listen(
+fn receive(
     socket: &UdpSocket,
-    mut gate: Access,
-    asked: &Sender<RequestBundle>,
-    is_ending: &AtomicBool,
+    mut access: Access,
+    requests: &Sender<RequestBundle>,
+    must_end: &AtomicBool,
     pulse: &Pulse,
 ) {
     let mut datagram = vec![0; 65_536];
-    let (mut waits, mut turn) = (Duration::ZERO, Instant::now());
-    while !is_ending.load(Ordering::Relaxed) {
+    let (mut timeout, mut next_due) = (Duration::ZERO, Instant::now());
+    while !must_end.load(Ordering::Relaxed) {
         pulse.beat();
-        let wait = if gate.is_waiting() { TURN } else { LOOK };
-        if wait != std::mem::replace(&mut waits, wait) {
+        let wait = if access.is_waiting() { THROTTLE } else { CHECK };
+        if wait != std::mem::replace(&mut timeout, wait) {
             socket.set_read_timeout(Some(wait)).ok();
         }
-        // What fails is a time-out, or a peer that is gone: neither is a reason to stop.
+        // An error is a time-out, or a peer whose port is closed: neither ends the thread.
         let received = socket.recv_from(&mut datagram);
         let now = Instant::now();
-        let mut through = Vec::new();
+        let mut admitted = Vec::new();
         if let Ok((length, from)) = received {
             let packets = osc::decode(&datagram[..length], Peer::Osc(from));
-            through.extend(packets.into_iter().filter_map(|packet| gate.admit(packet, from.ip(), now)));
+            admitted.extend(packets.into_iter().filter_map(|packet| access.admit(packet, from.ip(), now)));
         }
-        if now >= turn {
-            turn = now + TURN;
-            through.extend(gate.due(now));
+        if now >= next_due {
+            next_due = now + THROTTLE;
+            admitted.extend(access.due(now));
         }
-        for packet in through {
-            if asked.send(packet).is_err() {
+        for packet in admitted {
+            if requests.send(packet).is_err() {
                 return;
             }
         }
     }
 }
 
-fn tell(mut outlet: osc::Outlet, told: &Receiver<SurfaceMessage>, pulse: &Pulse) {
+fn send(mut outlet: osc::Outlet, messages: &Receiver<SurfaceMessage>, pulse: &Pulse) {
     let mut next: Option<Instant> = None;
     loop {
         pulse.beat();
-        let wait = next.map_or(LOOK, |next| next.saturating_duration_since(Instant::now()));
-        match told.recv_timeout(wait) {
+        let wait = next.map_or(CHECK, |next| next.saturating_duration_since(Instant::now()));
+        match messages.recv_timeout(wait) {
             Ok(SurfaceMessage::End) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(notice) => outlet.take(notice, Instant::now()),
+            Ok(message) => outlet.take(message, Instant::now()),
             Err(RecvTimeoutError::Timeout) => {}
         }
         next = outlet.tick(Instant::now());
     }
 }
 
-/// Starts the thread of all that is listened for over TCP.
+/// Starts the thread of the TCP surfaces.
 pub fn net(
     bound: net::Bound,
     name: &str,
     control: &config::Control,
-    asks: Sender<RequestBundle>,
+    requests: Sender<RequestBundle>,
 ) -> io::Result<(Sender<SurfaceMessage>, JoinHandle<()>)> {
-    let (notices, told) = bounded(NOTICES);
+    let (notices, messages) = bounded(NOTICES);
     let (name, control) = (name.to_owned(), control.clone());
     let thread = supervise::keep_running("net", move |pulse| {
-        net::run(&bound, &name, &control, asks.clone(), &told, pulse)
+        net::run(&bound, &name, &control, requests.clone(), &messages, pulse)
     })?;
     Ok((notices, thread))
 }
 
 impl Osc {
-    /// Tells what is left and ends both threads.
+    /// Sends what is left and ends both threads.
     pub fn end(self) {
-        self.ends.store(true, Ordering::Relaxed);
+        self.is_ending.store(true, Ordering::Relaxed);
         self.notices.send(SurfaceMessage::End).ok();
         for thread in self.threads {
             thread.join().ok();

@@ -1,4 +1,5 @@
-//! The signals' thread: SIGHUP reloads, SIGTERM and SIGINT end, SIGUSR1 writes the status to the log.
+//! The thread for signals: SIGHUP reloads the files, SIGTERM and SIGINT end the daemon, SIGUSR1 writes the status to
+//! the log.
 
 use crate::process::supervise;
 use crossbeam_channel::Sender;
@@ -9,18 +10,18 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use std::thread::JoinHandle;
 
-/// Starts the thread. It lives as long as the process.
-pub fn spawn(asked: Sender<RequestBundle>) -> std::io::Result<JoinHandle<()>> {
+/// Starts the thread. It runs until the process ends.
+pub fn spawn(requests: Sender<RequestBundle>) -> std::io::Result<JoinHandle<()>> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
     let mut is_ending = false;
     supervise::keep_running("signals", move |pulse| {
-        pulse.waits();
+        pulse.set_waiting();
         for signal in signals.forever() {
             pulse.beat();
             let request = match signal {
                 SIGHUP => Request::Reload { reset: false },
                 SIGUSR1 => Request::Dump,
-                // Whoever asks twice does not want to wait for the fade.
+                // A second signal ends the process at once, without the fade.
                 _ if is_ending => {
                     emulate_default_handler(signal).ok();
                     continue;
@@ -30,10 +31,11 @@ pub fn spawn(asked: Sender<RequestBundle>) -> std::io::Result<JoinHandle<()>> {
                     Request::Quit
                 }
             };
-            if asked.send(RequestBundle { by: Peer::Signal, requests: vec![request], due: None }).is_err() {
+            if requests.send(RequestBundle { by: Peer::Signal, requests: vec![request], due: None }).is_err()
+            {
                 break;
             }
-            pulse.waits();
+            pulse.set_waiting();
         }
         Ok(())
     })

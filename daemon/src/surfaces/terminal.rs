@@ -1,4 +1,4 @@
-//! What `run` shows: live meters on a terminal, plain lines in a pipe. A surface that only listens.
+//! The display of `lacquer run`: live meters on a terminal, plain lines in a pipe. A surface that only receives.
 
 use crate::process::named::shown;
 use crate::process::supervise::{self, Pulse};
@@ -19,40 +19,47 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::info;
 
-/// How often the meters are drawn a second.
+/// Frames of the meters a second.
 const FRAMES: u8 = 20;
 /// Width of a meter in characters.
 const WIDTH: usize = 40;
 
-/// The screen, or the plain lines that take its place.
+/// The live meters, or plain lines instead.
 pub struct Screen {
-    /// Where the log writes around the meters.
+    /// The log hides these while it writes.
     pub bars: MultiProgress,
     notices: Option<Sender<SurfaceMessage>>,
-    told: Receiver<SurfaceMessage>,
+    messages: Receiver<SurfaceMessage>,
     is_live: bool,
     every: Option<Duration>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Screen {
-    /// Live on a terminal; else a plain line every `report_seconds`, or nothing for 0.
+    /// Live meters on a terminal; else a plain line every `report_seconds`, or none for 0.
     pub fn new(report_seconds: u32) -> Self {
         let is_live = io::stderr().is_terminal() && io::stdout().is_terminal();
         let target =
             if is_live { ProgressDrawTarget::stderr_with_hz(FRAMES) } else { ProgressDrawTarget::hidden() };
         let every = (report_seconds > 0).then(|| Duration::from_secs(u64::from(report_seconds)));
-        let (notices, told) = bounded(NOTICES);
+        let (notices, messages) = bounded(NOTICES);
         let notices = (is_live || every.is_some()).then_some(notices);
-        Self { bars: MultiProgress::with_draw_target(target), notices, told, is_live, every, thread: None }
+        Self {
+            bars: MultiProgress::with_draw_target(target),
+            notices,
+            messages,
+            is_live,
+            every,
+            thread: None,
+        }
     }
 
-    /// Where the conductor tells what is to be shown.
+    /// The conductor's channel to it, if it shows anything.
     pub fn notices(&self) -> Option<Sender<SurfaceMessage>> {
         self.notices.clone()
     }
 
-    /// Begins to show.
+    /// Starts the display.
     pub fn start(&mut self, loaded: &Loaded, osc: Option<SocketAddr>, path: &Path) {
         if self.notices.is_none() {
             return;
@@ -66,7 +73,7 @@ impl Screen {
             ),
             None => "control   no \"osc:\" in the station file; kill -HUP reloads the files; Ctrl-C fades out and ends".to_owned(),
         };
-        let (told, every) = (self.told.clone(), self.every);
+        let (messages, every) = (self.messages.clone(), self.every);
         let bar = self.is_live.then(|| {
             let bar = self.bars.add(ProgressBar::new_spinner());
             if let Ok(style) = ProgressStyle::with_template("{msg}") {
@@ -77,14 +84,14 @@ impl Screen {
         let chain = loaded.start().to_owned();
         let show = move |pulse: &Pulse| {
             let seen = Seen { chain: chain.clone(), ..Seen::default() };
-            show(&told, seen, bar.as_ref(), every, [&head, &help], pulse);
+            show(&messages, seen, bar.as_ref(), every, [&head, &help], pulse);
             Ok(())
         };
-        // Without the thread there are no meters; the station plays all the same.
+        // Without the thread there are no meters; the station is unaffected.
         self.thread = supervise::keep_running("screen", show).ok();
     }
 
-    /// Takes the meters away.
+    /// Ends the display.
     pub fn end(self) {
         if let Some(notices) = self.notices {
             notices.send(SurfaceMessage::End).ok();
@@ -95,7 +102,7 @@ impl Screen {
     }
 }
 
-/// What was told last.
+/// The values that were received last.
 #[derive(Default)]
 struct Seen {
     chain: String,
@@ -106,7 +113,7 @@ struct Seen {
 }
 
 fn show(
-    told: &Receiver<SurfaceMessage>,
+    messages: &Receiver<SurfaceMessage>,
     mut seen: Seen,
     bar: Option<&ProgressBar>,
     every: Option<Duration>,
@@ -115,11 +122,11 @@ fn show(
 ) {
     let mut drawn = Instant::now();
     loop {
-        pulse.waits();
-        let Ok(notice) = told.recv() else { break };
+        pulse.set_waiting();
+        let Ok(message) = messages.recv() else { break };
         pulse.beat();
-        match notice {
-            SurfaceMessage::Tell { lines, .. } => lines.iter().for_each(|line| seen.take(line)),
+        match message {
+            SurfaceMessage::Tell { lines, .. } => lines.iter().for_each(|line| seen.update(line)),
             SurfaceMessage::End => break,
             _ => {}
         }
@@ -139,7 +146,7 @@ fn show(
 }
 
 impl Seen {
-    fn take(&mut self, line: &Update) {
+    fn update(&mut self, line: &Update) {
         match (line.address.as_str(), line.values.as_slice()) {
             ("/event/swap", [Value::Text(phase), Value::Text(name), ..]) => {
                 if phase == "done" {
@@ -174,7 +181,7 @@ impl Seen {
         })
     }
 
-    /// The meters as a block of lines.
+    /// The live meters, several lines.
     fn picture(&self) -> String {
         let mut text = format!("on air    {}", self.chain);
         if self.bypass {
@@ -237,7 +244,7 @@ impl Seen {
     }
 }
 
-/// Rounded to what is shown, so that nothing reads -0.0.
+/// Rounds to one decimal, as displayed; never -0.0.
 fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0 + 0.0
 }
@@ -254,7 +261,7 @@ fn reduction_bar(db: f64) -> String {
     format!("{}{}", "·".repeat(WIDTH - filled), "▒".repeat(filled))
 }
 
-/// A value with one decimal, as meters have it; nothing is a dash.
+/// A value with one decimal; a dash at the floor.
 fn number(value: f64) -> String {
     if value <= FLOOR { "    —".to_owned() } else { format!("{value:>5.1}") }
 }
@@ -271,7 +278,7 @@ mod tests {
             let rows = node_type(id).map_or(&[][..], |node_type| node_type.readings);
             for row in rows.iter().filter(|row| row.name == name) {
                 let lines = Update::reading(&format!("node/{id}/{name}"), row, value);
-                lines.iter().for_each(|line| seen.take(line));
+                lines.iter().for_each(|line| seen.update(line));
             }
             seen.picture()
         };

@@ -1,4 +1,4 @@
-//! The watcher: tells the conductor when a chain file, or an impulse of one, changes on disk.
+//! Watches files: sends the conductor a request when a chain file, or an impulse file of a chain, changes on disk.
 
 use crate::process::supervise::Pulse;
 use crossbeam_channel::Sender;
@@ -8,14 +8,14 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// Watches folders. Watching ends when it is dropped; the thread is `notify`'s own.
+/// Watches folders until it is dropped. The thread belongs to the crate `notify`.
 pub struct Watched {
-    /// Which.
+    /// The folders.
     pub folders: BTreeSet<PathBuf>,
     _watcher: RecommendedWatcher,
 }
 
-/// The folders of `files`: editors put a new file in the place of the old one.
+/// The folders of `files`. Folders are watched because editors replace a file by a new one.
 pub fn folders(files: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
     let folder = |file: PathBuf| match file.parent()? {
         folder if folder.as_os_str().is_empty() => Some(PathBuf::from(".")),
@@ -25,9 +25,9 @@ pub fn folders(files: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
 }
 
 /// Watches `folders`.
-pub fn watch(folders: BTreeSet<PathBuf>, asked: Sender<RequestBundle>) -> notify::Result<Watched> {
+pub fn watch(folders: BTreeSet<PathBuf>, requests: Sender<RequestBundle>) -> notify::Result<Watched> {
     let pulse = Pulse::new("watcher");
-    pulse.waits();
+    pulse.set_waiting();
     let beat = pulse.clone();
     let changed = move |event: notify::Result<Event>| {
         beat.beat();
@@ -35,14 +35,14 @@ pub fn watch(folders: BTreeSet<PathBuf>, asked: Sender<RequestBundle>) -> notify
         if event.kind.is_access() {
             return;
         }
-        let requests = event.paths.into_iter().map(Request::Changed).collect();
-        // A conductor that is flooded sees the next change.
-        asked.try_send(RequestBundle { by: Peer::Files, requests, due: None }).ok();
+        let changes = event.paths.into_iter().map(Request::Changed).collect();
+        // If the conductor's channel is full, a later change reloads the file.
+        requests.try_send(RequestBundle { by: Peer::Files, requests: changes, due: None }).ok();
     };
-    // What panicked there would end the thread of `notify`, which nobody starts again.
+    // A panic would end the thread of `notify`, which is not restarted.
     let mut watcher = notify::recommended_watcher(move |event| {
-        pulse.guard(|| changed(event));
-        pulse.waits();
+        pulse.catch_panic(|| changed(event));
+        pulse.set_waiting();
     })?;
     folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
     Ok(Watched { folders, _watcher: watcher })

@@ -1,8 +1,7 @@
-//! A made, music-like programme: something to master where there is no source.
+//! A synthetic, music-like programme: something to master where there is no source.
 //!
-//! Drums, bass, chords and a melody at 96 beats a minute, in sections of changing level, tone and width,
-//! for ever and with variations. The same from every start, whatever the block size. Peaks stay below
-//! −1.4 dBFS.
+//! Drums, bass, chords and a melody at 96 beats a minute, in sections of changing level, tone and width, without end
+//! and with variations. The same after every start, whatever the block size. Peaks stay below −1.4 dBFS.
 
 /// Beats a minute.
 const TEMPO: f64 = 96.0;
@@ -20,7 +19,7 @@ const CHORDS: [[f64; 4]; 8] = [
     [53.0, 57.0, 60.0, 65.0],
     [55.0, 59.0, 62.0, 67.0],
 ];
-/// What the melody is made of, above the chord's root.
+/// The melody's notes, in semitones above the chord's root.
 const SCALE: [f64; 6] = [12.0, 14.0, 15.0, 19.0, 22.0, 24.0];
 
 /// A part of the piece.
@@ -41,7 +40,7 @@ const SECTIONS: [Section; 5] = [
     Section { bars: 4, level: 0.26, brightness: 0.7, width: 0.7, drums: 0.9, melody: 0.8 },
 ];
 
-/// An oscillator of a few harmonics, its level gliding to where it is wanted.
+/// An oscillator of a few harmonics; its level glides to `wanted`.
 #[derive(Clone, Copy, Default)]
 struct Voice {
     phase: f64,
@@ -58,7 +57,7 @@ impl Voice {
         self.phase -= self.phase.floor();
         let (mut sum, mut gain) = (0.0, 1.0);
         for harmonic in 1..=harmonics {
-            // What lies too near to Nyquist would come back as something else.
+            // Harmonics near Nyquist would alias.
             if self.step * harmonic as f64 > 0.45 {
                 break;
             }
@@ -69,7 +68,7 @@ impl Voice {
     }
 }
 
-/// About sin(2 pi x), without the cost: a parabola, bent once.
+/// An approximation of sin(2 pi x) that costs less: a parabola with one correction.
 fn sine(turns: f64) -> f64 {
     let x = turns - turns.round();
     let y = 8.0 * x - 16.0 * x * x.abs();
@@ -89,14 +88,14 @@ pub struct Programme {
     bass: Voice,
     melody: Voice,
     vibrato: f64,
-    /// Levels of kick, snare and hat, falling, and where the snare and hat rise to.
+    /// Decaying levels of kick, snare and hat; snare and hat have a target to which they rise.
     kick: f64,
     kick_phase: f64,
     snare: [f64; 2],
     hat: [f64; 2],
-    /// Last noise, to make it brighter.
+    /// The last noise sample, for a high-pass.
     hiss: f64,
-    /// Level, brightness, width and drums, gliding, and where they go.
+    /// Level, brightness, width and drums, which glide to `wanted`.
     now: [f64; 4],
     wanted: [f64; 4],
 }
@@ -136,7 +135,7 @@ impl Programme {
         440.0 * 2.0_f64.powf((note - 69.0) / 12.0) / self.rate
     }
 
-    /// What happens on a sixteenth.
+    /// Plays the notes and drums of one sixteenth.
     fn play_step(&mut self) {
         let in_bar = self.step % (STEPS * BEATS);
         let bar = self.step / (STEPS * BEATS);

@@ -1,4 +1,4 @@
-//! Backends: who calls the callback.
+//! Backends: a JACK server, sound devices, a timer or a file, which call the callback.
 
 pub mod clocks;
 pub(crate) mod connections;
@@ -10,21 +10,21 @@ pub(crate) mod null;
 
 use thiserror::Error;
 
-/// What happens to a backend while it runs.
+/// What changes in a backend while it runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BackendEvent {
-    /// The host's blocks have this many frames from now on.
+    /// From now on the host's blocks have this many frames.
     BlockSize(usize),
-    /// The host runs at this rate from now on, in Hz.
+    /// From now on the host runs at this rate, in Hz.
     SampleRate(f64),
-    /// The host runs as fast as it can, or no longer.
+    /// Freewheel begins (the host runs as fast as it can) or ends.
     Freewheel(bool),
 }
 
 impl BackendError {
-    /// Whether waiting may mend it.
-    pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, BackendError::NoServer { .. } | BackendError::Device { passes: true, .. })
+    /// Whether it may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, BackendError::NoServer { .. } | BackendError::Device { is_transient: true, .. })
     }
 }
 
@@ -32,16 +32,16 @@ impl BackendError {
 #[derive(Debug, Error)]
 pub enum BackendError {
     /// No JACK server answers.
-    #[error("no {server}: {why}; {mend}")]
+    #[error("no {server}: {why}; {fix}")]
     NoServer {
         /// What does not answer.
         server: &'static str,
         /// What the library says.
         why: String,
         /// What to do.
-        mend: String,
+        fix: String,
     },
-    /// There is no libjack, or not the one that is wanted.
+    /// There is no libjack, or not the one that the station names.
     #[error("no JACK library: {0}")]
     NoLibrary(String),
     /// The server refuses.
@@ -52,15 +52,15 @@ pub enum BackendError {
         /// The server's answer.
         why: String,
     },
-    /// A sound device is not there, or refuses.
+    /// A sound device does not exist, or refuses.
     #[error("{device}: {why}")]
     Device {
-        /// Its name, or the pattern that was to find it.
+        /// Its name, or the pattern that the station has for it.
         device: String,
         /// What is wrong.
         why: String,
-        /// Whether waiting may mend it.
-        passes: bool,
+        /// Whether it may succeed later.
+        is_transient: bool,
     },
     /// The system refuses.
     #[error("{0}")]

@@ -1,9 +1,9 @@
-//! The null backend: a timer drives blocks in real time, or as fast as they go. No sound card, no server.
+//! The null backend: a timer drives the blocks in real time, or as fast as possible. No sound card, no server.
 
 use crate::audio::backend::demo_signal::Programme;
 use crate::audio::callback::Callback;
 use crate::audio::ports::Ports;
-use crate::audio::realtime::wake_exactly;
+use crate::audio::realtime::minimise_timer_slack;
 use crate::process::supervise;
 use crate::station::Null;
 use std::io;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// A running null backend.
 pub struct Running {
-    ends: Arc<AtomicBool>,
+    is_ending: Arc<AtomicBool>,
     missed: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
@@ -25,8 +25,8 @@ struct Buffers {
 }
 
 impl Buffers {
-    /// Makes the next block's input: the programme on the first two channels, silence on the rest.
-    fn make(&mut self, frames: usize) {
+    /// Fills the next block's inputs: the demo programme on the first two channels, silence on the others.
+    fn fill_inputs(&mut self, frames: usize) {
         let Some(programme) = &mut self.programme else { return };
         for frame in 0..frames {
             for (channel, sample) in self.inputs.iter_mut().zip(programme.frame()) {
@@ -46,19 +46,19 @@ impl Ports for Buffers {
 
 /// Starts the thread that calls `callback`.
 pub fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<Running> {
-    let ends = Arc::new(AtomicBool::new(false));
+    let is_ending = Arc::new(AtomicBool::new(false));
     let missed = Arc::new(AtomicU64::new(0));
-    let (is_ending, count) = (Arc::clone(&ends), Arc::clone(&missed));
+    let (must_end, count) = (Arc::clone(&is_ending), Arc::clone(&missed));
     let mut buffers = Buffers {
         inputs: vec![vec![0.0; config.block]; inputs],
         programme: config.programme.then(|| Programme::new(config.rate)),
     };
     let thread = supervise::run_once("audio", move || {
-        wake_exactly();
+        minimise_timer_slack();
         let period = Duration::from_secs_f64(config.block as f64 / config.rate);
         let mut due = Instant::now();
-        while !is_ending.load(Ordering::Relaxed) {
-            buffers.make(config.block);
+        while !must_end.load(Ordering::Relaxed) {
+            buffers.fill_inputs(config.block);
             callback.block(config.block, &mut buffers);
             if config.free {
                 continue;
@@ -66,10 +66,11 @@ pub fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<
             due += period;
             match due.checked_duration_since(Instant::now()) {
                 Some(early) => std::thread::sleep(early),
-                // A block late is what a sound card's buffer hides; two are not.
+                // A sound card's buffer hides a delay of one block, but not of two.
                 None if due.elapsed() > 2 * period => {
                     count.fetch_add(1, Ordering::Relaxed);
-                    // Nor does a card play on at once; at a real-time priority, all else would wait for ever.
+                    // A card does not continue at once either; and without a pause a real-time thread would keep all
+                    // others from running.
                     std::thread::sleep(period);
                     due = Instant::now();
                 }
@@ -77,7 +78,7 @@ pub fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<
             }
         }
     })?;
-    Ok(Running { ends, missed, thread })
+    Ok(Running { is_ending, missed, thread })
 }
 
 impl Running {
@@ -88,7 +89,7 @@ impl Running {
 
     /// Ends the thread.
     pub fn stop(self) {
-        self.ends.store(true, Ordering::Relaxed);
+        self.is_ending.store(true, Ordering::Relaxed);
         self.thread.join().ok();
     }
 }

@@ -1,4 +1,5 @@
-//! rtkit, over D-Bus: a service that gives real time to processes without a right to it, within bounds.
+//! rtkit, over D-Bus: a service that gives real-time priority, within limits, to processes that may not set it
+//! themselves.
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, setrlimit};
@@ -12,31 +13,31 @@ use zbus::{Connection, DynamicType, OwnedVariant, fdo};
 
 const NAME: &str = "org.freedesktop.RealtimeKit1";
 const PATH: &str = "/org/freedesktop/RealtimeKit1";
-/// So long the bus and rtkit may take: it may have to be started, and asks polkit itself.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit for the bus and rtkit together: rtkit may have to be started, and asks polkit itself.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why rtkit gave no real time.
+/// Why rtkit gave no real-time priority.
 #[derive(Debug, Error)]
 pub enum RtkitError {
-    /// There is no thread or no descriptor to ask with.
+    /// No thread or file descriptor could be made for the request.
     #[error(transparent)]
     System(#[from] io::Error),
-    /// It did not answer in time.
-    #[error("no answer within {} s", PATIENCE.as_secs())]
+    /// No answer within the time limit.
+    #[error("no answer within {} s", TIMEOUT.as_secs())]
     NoAnswer,
-    /// The machine has no system bus, or it refuses.
+    /// There is no system bus, or it refuses.
     #[error("no system bus: {0}")]
     NoBus(zbus::Error),
-    /// The time a thread may run cannot be limited, which rtkit wants first.
+    /// RLIMIT_RTTIME cannot be set, which rtkit requires.
     #[error("RLIMIT_RTTIME: {0}")]
     Limit(Errno),
     /// There is no rtkit.
     #[error("it is not installed")]
     NotInstalled,
-    /// Which of the two it is, it does not say.
-    #[error("refused: by polkit, which lets users with a session only, or it has given all it has")]
+    /// The reply does not say which of the two.
+    #[error("refused: polkit allows only users with a session, or rtkit's limit of threads is reached")]
     Refused,
-    /// It does not say what it gives at most.
+    /// Its highest priority cannot be read.
     #[error("{name}: {why}")]
     Property {
         /// The property that was asked for.
@@ -52,14 +53,14 @@ pub enum RtkitError {
 /// Asks for real time for a thread of this process, at `priority` or what rtkit gives at most. Blocks.
 ///
 /// # Errors
-/// Why there is none.
-pub fn ask(thread: Pid, priority: u32) -> Result<(), RtkitError> {
+/// Why the request failed.
+pub fn request_priority(thread: Pid, priority: u32) -> Result<(), RtkitError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let asked = runtime.block_on(async { timeout(PATIENCE, give(thread, priority)).await });
-    asked.unwrap_or(Err(RtkitError::NoAnswer))
+    let result = runtime.block_on(async { timeout(TIMEOUT, request(thread, priority)).await });
+    result.unwrap_or(Err(RtkitError::NoAnswer))
 }
 
-async fn give(thread: Pid, priority: u32) -> Result<(), RtkitError> {
+async fn request(thread: Pid, priority: u32) -> Result<(), RtkitError> {
     let bus = Connection::system().await.map_err(RtkitError::NoBus)?;
     let longest = property(&bus, "RTTimeUSecMax").await?;
     let highest = property(&bus, "MaxRealtimePriority").await?;
@@ -78,8 +79,8 @@ async fn call<B: serde::Serialize + DynamicType>(
 ) -> Result<Message, RtkitError> {
     let answer = bus.call_method(Some(NAME), PATH, Some(interface), method, body).await;
     answer.map_err(|error| {
-        let zbus::Error::FDO(said) = &error else { return RtkitError::Bus(error) };
-        match **said {
+        let zbus::Error::FDO(reply) = &error else { return RtkitError::Bus(error) };
+        match **reply {
             fdo::Error::ServiceUnknown(_) => RtkitError::NotInstalled,
             fdo::Error::AccessDenied(_) => RtkitError::Refused,
             _ => RtkitError::Bus(error),
@@ -99,8 +100,8 @@ async fn property(bus: &Connection, name: &str) -> Result<i64, RtkitError> {
     number.map_err(|error| property(&error))
 }
 
-/// Limits the time that a real-time thread may run without a rest, in µs: rtkit helps nobody who has not done so. At
-/// half of it the thread is let go; at all of it the kernel would end the process.
+/// Limits the time that a real-time thread may run without sleeping, in µs: rtkit refuses processes without this limit.
+/// At half of it the thread loses its priority (SIGXCPU); at the whole of it the kernel would end the process.
 fn limit_time(longest_us: u64) -> Result<(), Errno> {
     let limit = getrlimit(Resource::Rttime);
     let within = |limit: Option<u64>, most: u64| Some(limit.unwrap_or(most).min(most));

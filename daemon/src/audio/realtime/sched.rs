@@ -18,21 +18,21 @@ use thiserror::Error;
 pub enum Policy {
     /// First in, first out, at this priority.
     Fifo(u32),
-    /// The same, with turns among equals.
+    /// The same; threads of equal priority take turns.
     RoundRobin(u32),
-    /// Before every priority, within a budget.
+    /// SCHED_DEADLINE: before every priority, within a budget.
     Deadline,
-    /// It shares time with all else.
+    /// No real-time policy: it shares time with all other threads.
     Shared,
 }
 
 impl Policy {
-    /// Whether it goes before all that shares time.
+    /// Whether it is a real-time policy.
     pub fn is_real_time(self) -> bool {
         self != Policy::Shared
     }
 
-    /// By the kernel's numbers.
+    /// The policy with the kernel's numbers.
     pub fn of(policy: i32, priority: u32) -> Self {
         match policy & !libc::SCHED_RESET_ON_FORK {
             libc::SCHED_FIFO => Policy::Fifo(priority),
@@ -54,8 +54,8 @@ impl fmt::Display for Policy {
     }
 }
 
-/// How long a thread of this process has run, as against waited for its turn; `None` where the kernel does not say.
-pub fn ran(thread: Pid) -> Option<Duration> {
+/// How long a thread of this process has run, time in the run queue excluded; `None` where the kernel does not say.
+pub fn run_time(thread: Pid) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
     Some(Duration::from_nanos(stat.split(' ').next()?.parse().ok()?))
 }
@@ -63,11 +63,11 @@ pub fn ran(thread: Pid) -> Option<Duration> {
 /// How a thread of this process is scheduled.
 ///
 /// # Errors
-/// The thread is gone.
+/// The thread has ended.
 pub fn policy(thread: Pid) -> io::Result<Policy> {
     let thread = thread.as_raw_pid();
     let mut param = libc::sched_param { sched_priority: 0 };
-    // SAFETY: only looks, by number; the pointer is to a live value of the type that is wanted.
+    // SAFETY: both calls only read, by thread number; the pointer is to a live value of the expected type.
     let policy = unsafe {
         libc::sched_getparam(thread, &raw mut param);
         libc::sched_getscheduler(thread)
@@ -81,7 +81,8 @@ fn last_error() -> Errno {
 
 fn set(thread: i32, policy: i32, priority: u32) -> io::Result<()> {
     let param = libc::sched_param { sched_priority: priority.cast_signed() };
-    // SAFETY: the kernel checks all of it, and what the number names is at most no thread; the pointer is to a live value.
+    // SAFETY: the kernel checks all arguments, and a number without a thread is an error; the pointer is to a live
+    // value.
     let refused = unsafe { libc::sched_setscheduler(thread, policy, &raw const param) };
     if refused == 0 { Ok(()) } else { Err(last_error()) }
 }
@@ -95,17 +96,17 @@ pub enum TakeError {
     /// The process may have none.
     #[error("RLIMIT_RTPRIO is 0")]
     Limit,
-    /// The limits let it, and the control group does not.
-    #[error("{refused} although the limits let it: the control group {group} has no real-time budget")]
+    /// RLIMIT_RTPRIO allows it, and the control group does not.
+    #[error("{refused} although RLIMIT_RTPRIO allows it: the control group {group} has no real-time budget")]
     Budget {
         /// What the system says.
         refused: Errno,
         /// The control group.
         group: String,
     },
-    /// The limits let it, and something else does not.
+    /// RLIMIT_RTPRIO allows it, and something else does not.
     #[error(
-        "{0} although the limits let it: RestrictRealtime= of a unit, or a kernel with RT_GROUP_SCHED, forbids it"
+        "{0} although RLIMIT_RTPRIO allows it: RestrictRealtime= of the unit, or a kernel with RT_GROUP_SCHED, forbids it"
     )]
     Forbidden(Errno),
 }
@@ -114,8 +115,8 @@ pub enum TakeError {
 /// itself does not inherit it.
 ///
 /// # Errors
-/// Why it was refused.
-pub fn take(thread: Pid, priority: u32) -> Result<(), TakeError> {
+/// Why the kernel refused.
+pub fn set_fifo(thread: Pid, priority: u32) -> Result<(), TakeError> {
     let fifo = |priority| set(thread.as_raw_pid(), libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, priority);
     let limit = most(Resource::Rtprio);
     let mut refused = match fifo(priority) {
@@ -140,8 +141,8 @@ pub fn take(thread: Pid, priority: u32) -> Result<(), TakeError> {
     })
 }
 
-/// The control group of this process, where a kernel with RT_GROUP_SCHED gives it no real time whatever its limits are.
-/// `root` is where the machine's files lie.
+/// The control group of this process, if a kernel with RT_GROUP_SCHED gives it no real-time budget: then the limits do
+/// not matter. `root` is the machine's root folder.
 pub fn group_without_budget(root: &Path) -> Option<String> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     // Only the first version of control groups shows a budget: "4:cpu,cpuacct:/group".
@@ -155,10 +156,10 @@ pub fn group_without_budget(root: &Path) -> Option<String> {
     })
 }
 
-/// Keeps a thread to these processors. Gives those of them that it may use.
+/// Restricts a thread to these processors. Returns those of them that it may use.
 ///
 /// # Errors
-/// None of them is there.
+/// None of them exists.
 pub fn pin(thread: Pid, cpus: &[usize]) -> io::Result<Vec<usize>> {
     let mut wanted = CpuSet::new();
     cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| wanted.set(*cpu));
@@ -167,39 +168,41 @@ pub fn pin(thread: Pid, cpus: &[usize]) -> io::Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| got.is_set(*cpu)).collect())
 }
 
-// A thread that runs on and on -------------------------------------------------------------------------
+// A thread that runs too long at once -------------------------------------------------------------------------
 
-/// Threads that lose real time when one of them has taken more of it at once than RLIMIT_RTTIME lets.
-static BOUNDED: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
+/// The threads that lose their real-time priority when one of them runs longer at once than RLIMIT_RTTIME allows.
+static WATCHED: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
 static HAS_OVERRUN: AtomicBool = AtomicBool::new(false);
 
-/// Bounds a thread: SIGXCPU takes its real time away, where it would else end the process.
-pub fn bound(thread: Pid) {
-    static LISTENS: Once = Once::new();
-    for place in &BOUNDED {
+/// From now on SIGXCPU takes the thread's real-time priority away. Without this it would end the process.
+pub fn demote_on_overrun(thread: Pid) {
+    static REGISTER: Once = Once::new();
+    for place in &WATCHED {
         if place.compare_exchange(0, thread.as_raw_pid(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             break;
         }
     }
-    LISTENS.call_once(|| {
-        // SAFETY: `let_go` reads and writes atomics and makes system calls, which a signal handler may.
-        if let Err(error) = unsafe { signal_hook::low_level::register(SIGXCPU, let_go) } {
-            tracing::warn!("signals: {error}");
+    REGISTER.call_once(|| {
+        // SAFETY: `demote_all` uses atomics and system calls only, which is allowed in a signal handler.
+        if let Err(error) = unsafe { signal_hook::low_level::register(SIGXCPU, demote_all) } {
+            tracing::warn!(
+                "cannot catch SIGXCPU: {error}; a block that exceeds RLIMIT_RTTIME ends the process"
+            );
         }
     });
 }
 
-/// The thread is no more.
-pub fn unbound(thread: Pid) {
-    for place in &BOUNDED {
+/// The thread has ended.
+pub fn forget(thread: Pid) {
+    for place in &WATCHED {
         place.compare_exchange(thread.as_raw_pid(), 0, Ordering::Relaxed, Ordering::Relaxed).ok();
     }
 }
 
-/// Runs as a signal handler, most likely on the thread that has run too long.
-fn let_go() {
+/// The signal handler; the kernel runs it on the thread that has run too long, most likely.
+fn demote_all() {
     HAS_OVERRUN.store(true, Ordering::Relaxed);
-    for place in &BOUNDED {
+    for place in &WATCHED {
         let thread = place.load(Ordering::Relaxed);
         if thread != 0 {
             set(thread, libc::SCHED_OTHER, 0).ok();
@@ -207,7 +210,7 @@ fn let_go() {
     }
 }
 
-/// Whether threads were let go for that since this was last asked.
-pub fn has_overrun() -> bool {
+/// Whether threads have lost their priority that way since the last call.
+pub fn take_overrun() -> bool {
     HAS_OVERRUN.swap(false, Ordering::Relaxed)
 }

@@ -1,8 +1,8 @@
-//! `[control]` The scheduling of the audio threads of a link: given where it is ours to give, watched, and told.
+//! `[control]` The scheduling of a session's audio threads: set where it is the daemon's task, checked, and reported.
 
-use super::mark::Mark;
 use super::rtkit::RtkitError;
 use super::sched::TakeError;
+use super::thread_id::ThreadId;
 use super::{rtkit, sched};
 use crate::process::supervise;
 use crate::station::realtime::Realtime;
@@ -11,92 +11,93 @@ use rustix::process::Pid;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
-/// So long a server may take to give its thread real time; PipeWire asks somebody else for it first.
-const SERVER: Duration = Duration::from_secs(2);
-/// Between two looks whether a thread still has it.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time limit for a server to give its thread real-time priority; PipeWire itself asks another service first.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time between two checks that a thread still has its priority.
+const CHECK: Duration = Duration::from_secs(1);
 
-/// Who gives real time to the threads.
+/// Who gives the threads real-time priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Giver {
-    /// This process: they are its own.
-    Us,
+pub enum RealtimeBy {
+    /// The daemon: they are its own threads.
+    Daemon,
     /// The audio server's library.
     Server,
     /// Nobody, and why.
     Nobody(&'static str),
 }
 
-/// The audio threads of a link, and how they are scheduled.
+/// The audio threads of a session, and how they are scheduled.
 pub struct Scheduling {
-    wish: Realtime,
-    giver: Giver,
+    config: Realtime,
+    by: RealtimeBy,
     threads: Vec<Thread>,
-    looked: Option<Instant>,
+    last_check: Option<Instant>,
 }
 
 struct Thread {
-    mark: Mark,
+    id: ThreadId,
     state: State,
-    /// Where it is kept to some processors: which.
-    place: String,
+    /// The processors that it is restricted to, as text: " on CPU 2", or empty.
+    cpus: String,
 }
 
 enum State {
     /// It has not run yet.
-    Awaited,
-    /// Its server has not given it real time yet.
-    OfServer { since: Instant },
-    /// rtkit is being asked; why it has to be.
-    Asked { answer: Receiver<Result<(), RtkitError>>, why: TakeError },
-    /// It is to share time with all else, and why.
+    NotStarted,
+    /// The server is to give it real-time priority.
+    WaitingForServer { since: Instant },
+    /// rtkit was asked; `why` the daemon could not set the priority itself.
+    WaitingForRtkit { answer: Receiver<Result<(), RtkitError>>, why: TakeError },
+    /// It is to have no real-time priority, and why.
     NotWanted(&'static str),
-    /// It has real time, and from whom; or why it has none.
+    /// It has real-time priority, and by whom (" by rtkit"); or why it has none.
     Settled(Result<&'static str, String>),
 }
 
 impl Scheduling {
-    /// For threads that are still to come.
-    pub fn new(wish: &Realtime, giver: Giver) -> Self {
-        Self { wish: wish.clone(), giver, threads: Vec::new(), looked: None }
+    /// No threads yet.
+    pub fn new(config: &Realtime, by: RealtimeBy) -> Self {
+        Self { config: config.clone(), by, threads: Vec::new(), last_check: None }
     }
 
-    /// Somebody else gives it, as is known only now.
-    pub fn set_giver(&mut self, giver: Giver) {
-        self.giver = giver;
+    /// Changes who gives the priority: for a device that turns out to be a server's.
+    pub fn set_by(&mut self, by: RealtimeBy) {
+        self.by = by;
     }
 
-    /// A mark for one more thread.
-    pub fn mark(&mut self) -> Mark {
-        let mark = Mark::default();
-        self.threads.push(Thread { mark: mark.clone(), state: State::Awaited, place: String::new() });
-        mark
+    /// Adds a thread, which is to record its id in the result.
+    pub fn add_thread(&mut self) -> ThreadId {
+        let id = ThreadId::default();
+        self.threads.push(Thread { id: id.clone(), state: State::NotStarted, cpus: String::new() });
+        id
     }
 
-    /// How long the thread of the callback has run.
-    pub fn ran(&self) -> Option<Duration> {
-        sched::ran(self.threads.first()?.mark.thread()?)
+    /// How long the callback's thread has run, by the kernel's count.
+    pub fn run_time(&self) -> Option<Duration> {
+        sched::run_time(self.threads.first()?.id.get()?)
     }
 
-    /// Gives real time to the threads that have begun, and looks whether the others still have it. Does not block.
-    pub fn look(&mut self, now: Instant) {
-        let is_due = self.looked.is_none_or(|looked| now >= looked + LOOK);
-        let has_overrun = is_due && sched::has_overrun();
+    /// Gives the threads that have started their priority, and checks that the others still have theirs. Does not
+    /// block.
+    pub fn update(&mut self, now: Instant) {
+        let is_due = self.last_check.is_none_or(|last| now >= last + CHECK);
+        let has_overrun = is_due && sched::take_overrun();
         for thread in &mut self.threads {
-            let Some(id) = thread.mark.thread() else { continue };
+            let Some(id) = thread.id.get() else { continue };
             match &thread.state {
                 State::Settled(_) | State::NotWanted(_) if !is_due => continue,
-                State::Awaited => thread.place = pin(id, &self.wish.cpus),
+                State::NotStarted => thread.cpus = pin(id, &self.config.cpus),
                 _ => {}
             }
-            thread.advance(id, now, &self.wish, self.giver, has_overrun);
+            thread.advance(id, now, &self.config, self.by, has_overrun);
         }
         if is_due {
-            self.looked = Some(now);
+            self.last_check = Some(now);
         }
     }
 
-    /// How they are scheduled, as of now: "SCHED_FIFO 70", or "none" or "not wanted" and why.
+    /// How they are scheduled now: "SCHED_FIFO 70", or "none" or "not wanted" and why.
     pub fn text(&self) -> String {
         let mut texts: Vec<String> = self.threads.iter().map(Thread::text).collect();
         texts.dedup();
@@ -106,34 +107,34 @@ impl Scheduling {
 
 impl Drop for Scheduling {
     fn drop(&mut self) {
-        self.threads.iter().filter_map(|thread| thread.mark.thread()).for_each(sched::unbound);
+        self.threads.iter().filter_map(|thread| thread.id.get()).for_each(sched::forget);
     }
 }
 
 impl Thread {
-    fn advance(&mut self, id: Pid, now: Instant, wish: &Realtime, giver: Giver, has_overrun: bool) {
+    fn advance(&mut self, id: Pid, now: Instant, config: &Realtime, by: RealtimeBy, has_overrun: bool) {
         let is_real_time = sched::policy(id).is_ok_and(sched::Policy::is_real_time);
         match &self.state {
-            State::Awaited => match giver {
-                Giver::Us if wish.priority == 0 => {
+            State::NotStarted => match by {
+                RealtimeBy::Daemon if config.priority == 0 => {
                     self.state = State::NotWanted("the station says priority: off");
                 }
-                Giver::Us => match sched::take(id, wish.priority) {
+                RealtimeBy::Daemon => match sched::set_fifo(id, config.priority) {
                     Ok(()) => {
-                        sched::bound(id);
+                        sched::demote_on_overrun(id);
                         self.settle(Ok(""));
                     }
-                    Err(why) => self.ask_rtkit(id, wish.priority, why),
+                    Err(why) => self.ask_rtkit(id, config.priority, why),
                 },
-                Giver::Server => self.state = State::OfServer { since: now },
-                Giver::Nobody(why) => self.state = State::NotWanted(why),
+                RealtimeBy::Server => self.state = State::WaitingForServer { since: now },
+                RealtimeBy::Nobody(why) => self.state = State::NotWanted(why),
             },
-            State::OfServer { .. } if is_real_time => self.settle(Ok(" by the server")),
-            State::OfServer { since } if now >= *since + SERVER => {
-                self.settle(Err("the audio server runs without it".to_owned()));
+            State::WaitingForServer { .. } if is_real_time => self.settle(Ok(" by the server")),
+            State::WaitingForServer { since } if now >= *since + SERVER_TIMEOUT => {
+                self.settle(Err("the audio server itself runs without it".to_owned()));
             }
-            State::OfServer { .. } => {}
-            State::Asked { answer, why } => match answer.try_recv() {
+            State::WaitingForServer { .. } => {}
+            State::WaitingForRtkit { answer, why } => match answer.try_recv() {
                 Ok(Ok(())) => self.settle(Ok(" by rtkit")),
                 Ok(Err(refused)) => {
                     let why = format!("{why}; rtkit: {refused}");
@@ -141,15 +142,17 @@ impl Thread {
                 }
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => {
-                    let why = format!("{why}; rtkit could not be asked");
+                    let why = format!("{why}; the request to rtkit failed");
                     self.settle(Err(why));
                 }
             },
-            // A server takes it away itself while it runs as fast as it can.
-            State::Settled(Ok(_)) if giver == Giver::Us && !is_real_time => {
+            // In freewheel a server removes the priority itself, which is no fault.
+            State::Settled(Ok(_)) if by == RealtimeBy::Daemon && !is_real_time => {
                 let why = match has_overrun {
-                    true => "a block took longer than RLIMIT_RTTIME lets one take",
-                    false => "it was taken away (by rtkit, where the machine no longer answered, or by hand)",
+                    true => "a block took longer than RLIMIT_RTTIME allows",
+                    false => {
+                        "it was removed (by rtkit, because the machine did not respond, or by an administrator)"
+                    }
                 };
                 self.settle(Err(why.to_owned()));
             }
@@ -157,14 +160,14 @@ impl Thread {
         }
     }
 
-    /// In a thread of its own: the bus may take its time.
+    /// On a thread of its own: the bus may take seconds to answer.
     fn ask_rtkit(&mut self, id: Pid, priority: u32, why: TakeError) {
-        // It takes effect with the answer at the earliest.
-        sched::bound(id);
-        let (tell, answer) = bounded(1);
-        match supervise::run_once("rtkit", move || _ = tell.send(rtkit::ask(id, priority))) {
-            Ok(_) => self.state = State::Asked { answer, why },
-            Err(error) => self.settle(Err(format!("{why}; threads: {error}"))),
+        // Before rtkit can have given the priority.
+        sched::demote_on_overrun(id);
+        let (sender, answer) = bounded(1);
+        match supervise::run_once("rtkit", move || _ = sender.send(rtkit::request_priority(id, priority))) {
+            Ok(_) => self.state = State::WaitingForRtkit { answer, why },
+            Err(error) => self.settle(Err(format!("{why}; cannot start a thread to ask rtkit: {error}"))),
         }
     }
 
@@ -173,7 +176,7 @@ impl Thread {
         match &self.state {
             State::Settled(Err(why)) => {
                 warn!(
-                    "no real time for the audio thread: {why}; it is late where others keep the machine busy: see lacquer doctor"
+                    "audio thread has no real-time priority ({why}); expect xruns under load; run `lacquer doctor`"
                 );
             }
             _ => info!("audio thread: {}", self.text()),
@@ -181,23 +184,23 @@ impl Thread {
     }
 
     fn text(&self) -> String {
-        let policy = self.mark.thread().and_then(|id| sched::policy(id).ok());
-        let place = &self.place;
+        let policy = self.id.get().and_then(|id| sched::policy(id).ok());
+        let cpus = &self.cpus;
         match (policy.filter(|policy| policy.is_real_time()), &self.state) {
-            (Some(policy), State::Settled(Ok(giver))) => format!("{policy}{giver}{place}"),
-            (Some(policy), _) => format!("{policy}{place}"),
-            (None, State::NotWanted(why)) => format!("not wanted: {why}{place}"),
-            (None, State::Settled(Err(why))) => format!("none: {why}{place}"),
-            (None, State::Settled(Ok(_))) => format!("none: it was taken away{place}"),
-            (None, State::Awaited) => "none: no block has been played yet".to_owned(),
-            (None, State::OfServer { .. } | State::Asked { .. }) => {
-                format!("none: it has been asked for{place}")
+            (Some(policy), State::Settled(Ok(by))) => format!("{policy}{by}{cpus}"),
+            (Some(policy), _) => format!("{policy}{cpus}"),
+            (None, State::NotWanted(why)) => format!("not wanted: {why}{cpus}"),
+            (None, State::Settled(Err(why))) => format!("none: {why}{cpus}"),
+            (None, State::Settled(Ok(_))) => format!("none: it was removed{cpus}"),
+            (None, State::NotStarted) => "none: no block has been processed yet".to_owned(),
+            (None, State::WaitingForServer { .. } | State::WaitingForRtkit { .. }) => {
+                format!("none: it has been requested{cpus}")
             }
         }
     }
 }
 
-/// Keeps a thread to the processors that are wanted. Gives what to tell of it.
+/// Restricts a thread to the processors of `audio.realtime.cpus`. Returns a text for the status.
 fn pin(id: Pid, cpus: &[usize]) -> String {
     if cpus.is_empty() {
         return String::new();
@@ -207,13 +210,13 @@ fn pin(id: Pid, cpus: &[usize]) -> String {
         Ok(got) => {
             let missing: Vec<usize> = cpus.iter().copied().filter(|cpu| !got.contains(cpu)).collect();
             if !missing.is_empty() {
-                warn!("audio.realtime.cpus: this process has no processor {}", list(&missing));
+                warn!("audio.realtime.cpus: this process has no processor {}; ignored", list(&missing));
             }
             format!(" on CPU {}", list(&got))
         }
         Err(error) => {
             warn!(
-                "audio.realtime.cpus: the audio thread cannot be kept to {}: {error}; see lacquer doctor",
+                "audio.realtime.cpus: cannot restrict the audio thread to {}: {error}; it may use all; run `lacquer doctor`",
                 list(cpus)
             );
             String::new()

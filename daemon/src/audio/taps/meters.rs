@@ -1,4 +1,4 @@
-//! Meters of a tap: what `graph/src/metering` measures, as lines for the surfaces.
+//! Meters of a tap: the readings of `graph/src/metering`, as updates for the surfaces.
 
 use crate::audio::taps::Tap;
 use lacquer_control::update::Update;
@@ -28,8 +28,8 @@ impl<'a> Meters<'a> {
         Self { meters, spectrum, planes: vec![Vec::new(); tap.channels], looks: 0, tap }
     }
 
-    /// Takes what has come since the last look, and tells what it shows.
-    pub fn look(&mut self) -> Measurement {
+    /// Measures the audio since the last call, and returns the readings.
+    pub fn measure(&mut self) -> Measurement {
         let Self { tap, meters, spectrum, planes, looks } = self;
         *looks = looks.wrapping_add(1);
         let channels = tap.channels;

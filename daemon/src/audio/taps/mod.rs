@@ -1,4 +1,5 @@
-//! Taps: copies of the audio at one point of the station, for what must not hold up the audio thread.
+//! Taps: audio copied off the audio thread at one point of the station, for meters and everything that must not delay
+//! it.
 
 pub mod meters;
 pub(crate) mod thread;
@@ -13,14 +14,14 @@ pub const TAPS: [&str; 2] = ["input", "output"];
 /// How much audio a tap can hold back, in seconds.
 const SECONDS: f64 = 1.0;
 
-/// `[audio]` Where a tap takes its copy: the first channels of a point.
+/// `[audio]` The audio thread's end of a tap: copies the first channels of its point.
 pub struct Probe {
     ring: Producer<f32>,
     channels: usize,
     lost: u64,
 }
 
-/// The other end: interleaved samples, whole frames.
+/// The reading end: interleaved samples, whole frames.
 pub struct Tap {
     /// Its name in addresses.
     pub name: &'static str,
@@ -38,8 +39,8 @@ pub fn tap(name: &'static str, channels: usize, rate: f64) -> (Probe, Tap) {
 }
 
 impl Probe {
-    /// `[audio]` Copies a quantum; without room the tap loses it, never the programme.
-    pub fn take(&mut self, planes: &[Plane], frames: usize) {
+    /// `[audio]` Copies a sub-block. If the ring is full, the tap loses it; the programme is unaffected.
+    pub fn copy(&mut self, planes: &[Plane], frames: usize) {
         let planes = &planes[..self.channels];
         match self.ring.write_chunk_uninit(frames * self.channels) {
             Ok(chunk) => {
@@ -58,22 +59,22 @@ impl Probe {
 }
 
 impl Tap {
-    /// Hands on all whole frames that have come.
-    pub fn drain(&mut self, mut take: impl FnMut(&[f32])) {
+    /// Calls `process` with all whole frames in the ring.
+    pub fn drain(&mut self, mut process: impl FnMut(&[f32])) {
         let count = self.ring.slots() / self.channels * self.channels;
         if let Ok(chunk) = self.ring.read_chunk(count) {
             let (first, second) = chunk.as_slices();
-            // A frame may lie across the ring's end.
+            // A frame may wrap around the ring's end.
             let whole = first.len() / self.channels * self.channels;
-            take(&first[..whole]);
+            process(&first[..whole]);
             let mut bridge: Vec<f32> = first[whole..].to_vec();
             if bridge.is_empty() {
-                take(second);
+                process(second);
             } else {
-                let rest = self.channels - bridge.len();
-                bridge.extend(&second[..rest]);
-                take(&bridge);
-                take(&second[rest..]);
+                let missing = self.channels - bridge.len();
+                bridge.extend(&second[..missing]);
+                process(&bridge);
+                process(&second[missing..]);
             }
             chunk.commit_all();
         }

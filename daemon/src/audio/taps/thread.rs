@@ -1,4 +1,4 @@
-//! The taps' thread: looks at the meters and tells the conductor.
+//! The taps' thread: measures what the taps deliver, and sends the readings to the conductor.
 
 use crate::audio::taps::Tap;
 use crate::audio::taps::meters::Meters;
@@ -8,13 +8,13 @@ use lacquer_control::update::Update;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Time between two looks: EBU Tech 3341 wants at least ten a second.
+/// Time between two updates: EBU Tech 3341 requires at least ten a second.
 const EVERY: Duration = Duration::from_millis(50);
 
 /// Starts the thread. It ends when `end` is closed.
 pub fn spawn(
     mut taps: Vec<Tap>,
-    told: Sender<Vec<Update>>,
+    updates: Sender<Vec<Update>>,
     end: Receiver<()>,
 ) -> std::io::Result<JoinHandle<()>> {
     supervise::keep_running("taps", move |pulse| {
@@ -25,8 +25,8 @@ pub fn spawn(
                 let levels = meters.measure();
                 let mut lines = meters.lines(&levels);
                 lines.extend(meters.arrays());
-                // A conductor that is busy gets the next ones.
-                told.try_send(lines).ok();
+                // If the conductor's channel is full, it receives the next ones.
+                updates.try_send(lines).ok();
             }
         }
         Ok(())

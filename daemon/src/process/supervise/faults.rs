@@ -1,24 +1,24 @@
-//! Faults of threads on demand, for tests: development builds with `LACQUER_FAULTS=stdin` read them from the standard
-//! input, a line each: `panic NAME`, `hang NAME`, `go NAME`. Others have none.
+//! Faults of threads on request, for tests: a development build with `LACQUER_FAULTS=stdin` reads them from standard
+//! input, one a line: `panic NAME`, `hang NAME`, `go NAME`. Release builds have none of this.
 
 #[cfg(debug_assertions)]
-pub use development::{Wanted, obey_stdin};
+pub use development::{InjectedFaults, read_faults_from_stdin};
 #[cfg(not(debug_assertions))]
-pub use none::{Wanted, obey_stdin};
+pub use none::{InjectedFaults, read_faults_from_stdin};
 
 #[cfg(not(debug_assertions))]
 mod none {
-    /// Nothing is wanted.
+    /// No faults in release builds.
     #[derive(Default)]
-    pub struct Wanted;
+    pub struct InjectedFaults;
 
-    impl Wanted {
+    impl InjectedFaults {
         #[inline]
-        pub fn obey(&self, _name: &str) {}
+        pub fn inject(&self, _name: &str) {}
     }
 
     /// Reads nothing.
-    pub fn obey_stdin() {}
+    pub fn read_faults_from_stdin() {}
 }
 
 #[cfg(debug_assertions)]
@@ -29,16 +29,16 @@ mod development {
     use std::thread;
     use std::time::Duration;
 
-    /// What a thread is to do wrong.
+    /// The faults that were requested for a thread.
     #[derive(Default)]
-    pub struct Wanted {
+    pub struct InjectedFaults {
         panics: AtomicBool,
         hangs: AtomicBool,
     }
 
-    impl Wanted {
-        /// Does it.
-        pub fn obey(&self, name: &str) {
+    impl InjectedFaults {
+        /// Panics or hangs, as requested.
+        pub fn inject(&self, name: &str) {
             assert!(!self.panics.swap(false, Ordering::Relaxed), "thread {name} was asked to panic");
             while self.hangs.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(5));
@@ -46,8 +46,8 @@ mod development {
         }
     }
 
-    /// Reads faults on a thread of its own, where they are wanted.
-    pub fn obey_stdin() {
+    /// Reads faults on a thread of its own, if `LACQUER_FAULTS` asks for it.
+    pub fn read_faults_from_stdin() {
         if std::env::var("LACQUER_FAULTS").is_ok_and(|from| from == "stdin") {
             thread::spawn(|| {
                 std::io::stdin().lock().lines().map_while(Result::ok).for_each(|line| read(&line))
@@ -60,9 +60,9 @@ mod development {
         let threads = lock(&THREADS);
         for thread in threads.iter().filter(|thread| thread.name == name) {
             match what {
-                "panic" => thread.wanted.panics.store(true, Ordering::Relaxed),
-                "hang" => thread.wanted.hangs.store(true, Ordering::Relaxed),
-                _ => thread.wanted.hangs.store(false, Ordering::Relaxed),
+                "panic" => thread.faults.panics.store(true, Ordering::Relaxed),
+                "hang" => thread.faults.hangs.store(true, Ordering::Relaxed),
+                _ => thread.faults.hangs.store(false, Ordering::Relaxed),
             }
         }
     }

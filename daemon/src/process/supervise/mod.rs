@@ -1,14 +1,14 @@
-//! Every thread of the daemon is started here: it has a name, one that ends unasked is started again and reported, and
-//! one that stops making progress is reported.
+//! Every thread of the daemon is started here. It has a name; if it ends by a fault, that is reported and it is
+//! restarted; if it makes no progress, that is reported.
 //!
-//! A thread that is to be restarted stays the same thread of the system: its work is called again, with the channels
-//! and sockets that it had. What the work itself held (meters, subscribers) begins anew.
+//! A restarted thread stays the same thread of the system: its work is called again, with the same channels and
+//! sockets. What the work itself owned (meters, subscribers) is lost.
 
 mod doing;
 mod faults;
 
-use faults::Wanted;
-pub use faults::obey_stdin;
+use faults::InjectedFaults;
+pub use faults::read_faults_from_stdin;
 use rustix::thread::{Pid, gettid};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -20,28 +20,29 @@ use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
 use tracing::{error, info};
 
-/// Before a thread is started again: the first pause, and the longest. It doubles.
+/// The pause before a restart: the first, and the longest. It doubles each time.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// A thread that has run this long has recovered from what ended it before.
+/// After running this long the pause is the first one again.
 const RECOVERED: Duration = Duration::from_secs(60);
-/// A thread that has made no progress for so long is reported.
+/// A thread without progress for this long is reported.
 const LATE: Duration = Duration::from_secs(10);
-/// Most of the time between two looks that counts: where the watching thread did not run, others may not have either.
-const COUNTS: Duration = Duration::from_millis(200);
-/// Reports of one thread that wait to be read.
+/// Most of the time between two checks that counts. If the checking thread was not scheduled (suspend, overload), the
+/// others may not have been either.
+const LONGEST_STEP: Duration = Duration::from_millis(200);
+/// Most reports of one thread that wait to be read.
 const REPORTS: usize = 8;
 
-/// What is known of one thread.
+/// The state of one thread, shared with the watcher.
 struct Record {
     name: &'static str,
     /// Which one of the system it is, once it has made progress.
     id: OnceLock<Pid>,
     progress: AtomicU64,
-    /// Whether it waits for work without a limit of time.
-    waits: AtomicBool,
+    /// Whether it waits for work, without a time limit.
+    is_waiting: AtomicBool,
     reports: Mutex<VecDeque<Report>>,
-    wanted: Wanted,
+    faults: InjectedFaults,
 }
 
 /// Something that happened to a thread.
@@ -49,63 +50,63 @@ struct Record {
 pub struct Report {
     /// Its name.
     pub thread: &'static str,
-    /// What happened, and what follows.
+    /// What happened, why, and what follows.
     pub text: String,
-    /// Whether it was started again, and so has lost what it held.
+    /// Whether it was restarted, and so has lost what it owned.
     pub is_restart: bool,
 }
 
-/// All that run, and those that have ended until the watcher has seen that.
+/// All threads that run, and those that ended since the watcher's last check.
 static THREADS: Mutex<Vec<Arc<Record>>> = Mutex::new(Vec::new());
-/// Most that are known, should nobody look.
-const MOST: usize = 256;
+/// Most threads in the list, in case there is no watcher.
+const MOST_THREADS: usize = 256;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A list that a panic interrupted is still a list.
+    // A panic while the lock was held leaves the list usable.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How a thread shows that it makes progress.
+/// A thread's sign of life: it shows that the thread makes progress.
 #[derive(Clone)]
 pub struct Pulse(Arc<Record>);
 
 impl Pulse {
-    /// A pulse for a thread that is not started here, under a name.
+    /// The pulse of a thread that is not started here.
     pub fn new(name: &'static str) -> Self {
         let record = Arc::new(Record {
             name,
             id: OnceLock::new(),
             progress: AtomicU64::new(0),
-            waits: AtomicBool::new(false),
+            is_waiting: AtomicBool::new(false),
             reports: Mutex::default(),
-            wanted: Wanted::default(),
+            faults: InjectedFaults::default(),
         });
         let mut threads = lock(&THREADS);
-        if threads.len() == MOST {
+        if threads.len() == MOST_THREADS {
             threads.remove(0);
         }
         threads.push(Arc::clone(&record));
         Self(record)
     }
 
-    /// The thread makes progress. To be called at least once a second.
+    /// The thread makes progress. Call this at least once a second.
     pub fn beat(&self) {
-        self.0.waits.store(false, Ordering::Relaxed);
+        self.0.is_waiting.store(false, Ordering::Relaxed);
         self.0.progress.fetch_add(1, Ordering::Relaxed);
         self.0.id.get_or_init(gettid);
-        self.0.wanted.obey(self.0.name);
+        self.0.faults.inject(self.0.name);
     }
 
-    /// The thread waits for work, which may take for ever; until the next [`beat`](Self::beat) it is not late.
-    pub fn waits(&self) {
-        self.0.waits.store(true, Ordering::Relaxed);
+    /// The thread waits for work, with no time limit: it is not late until the next [`beat`](Self::beat).
+    pub fn set_waiting(&self) {
+        self.0.is_waiting.store(true, Ordering::Relaxed);
     }
 
-    /// Runs `work`; a panic in it is reported as one after which the thread goes on, and gives `None`.
-    pub fn guard<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        // What is half done is given up by whoever calls this.
+    /// Runs `work`. A panic in it is reported, and the result is `None`; the thread continues.
+    pub fn catch_panic<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        // The caller discards what the work left incomplete.
         catch_unwind(AssertUnwindSafe(work))
-            .map_err(|thrown| self.report(&format!("panicked: {}; it goes on", message(&*thrown)), true))
+            .map_err(|thrown| self.report(&format!("panicked: {}; it continues", message(&*thrown)), true))
             .ok()
     }
 
@@ -120,17 +121,17 @@ impl Pulse {
     }
 }
 
-/// What was thrown, in words.
+/// The message of a panic.
 fn message(thrown: &(dyn Any + Send)) -> &str {
     let text = thrown.downcast_ref::<&str>().copied();
     text.or_else(|| thrown.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-/// Starts a thread that calls `work` until that returns `Ok`, which it does only where it was asked to end. After a panic
-/// or an `Err`, which says why, that is reported and it is called again after a pause.
+/// Starts a thread that calls `work` until it returns `Ok`, which means that the thread is to end. After a panic or an
+/// `Err` (which says why), that is reported, and `work` is called again after a pause.
 ///
 /// # Errors
-/// The system has no thread left.
+/// The system cannot start a thread.
 pub fn keep_running(
     name: &'static str,
     mut work: impl FnMut(&Pulse) -> io::Result<()> + Send + 'static,
@@ -146,83 +147,85 @@ pub fn keep_running(
                 Err(thrown) => format!("panicked: {}", message(&*thrown)),
             };
             pause = if begin.elapsed() > RECOVERED { PAUSE } else { (2 * pause).min(LONGEST_PAUSE) };
-            pulse.report(&format!("{why}; it is started again"), true);
+            pulse.report(&format!("{why}; restarting"), true);
             thread::sleep(pause);
         }
     })
 }
 
-/// Starts a thread that does one thing and ends. A panic is reported; whoever waits for its result sees that none comes.
+/// Starts a thread that does one thing and ends. A panic is reported; the thread's channel closes without a result.
 ///
 /// # Errors
-/// The system has no thread left.
+/// The system cannot start a thread.
 pub fn run_once(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let pulse = Pulse::new(name);
-    pulse.waits();
+    pulse.set_waiting();
     Builder::new().name(name.to_owned()).spawn(move || {
         if let Err(thrown) = catch_unwind(AssertUnwindSafe(work)) {
-            pulse.report(&format!("panicked: {}; it has ended", message(&*thrown)), false);
+            pulse.report(&format!("panicked: {}; not restarted", message(&*thrown)), false);
         }
     })
 }
 
-/// Looks after all threads, for the one that notifies the surfaces.
+/// Checks all threads, for the conductor, which notifies the surfaces.
 pub struct Watcher {
-    looked: Instant,
-    seen: Vec<Seen>,
+    last_check: Instant,
+    watched: Vec<Watched>,
     restarts: u64,
 }
 
-struct Seen {
+/// One thread, as of the last check.
+struct Watched {
     thread: Arc<Record>,
     progress: u64,
-    still: Duration,
-    /// How much it had run when it had been still for half of [`LATE`].
+    /// Time without progress.
+    stalled: Duration,
+    /// How long it had run when it had been stalled for half of [`LATE`].
     ran: Option<doing::Seen>,
     is_late: bool,
 }
 
 impl Watcher {
-    /// A watcher that has seen nothing yet.
+    /// A watcher before its first check.
     pub fn new(now: Instant) -> Self {
-        Self { looked: now, seen: Vec::new(), restarts: 0 }
+        Self { last_check: now, watched: Vec::new(), restarts: 0 }
     }
 
-    /// How often a thread was started again.
+    /// How often threads were restarted.
     pub fn restarts(&self) -> u64 {
         self.restarts
     }
 
-    /// The names of the threads that make no progress.
+    /// The names of the threads without progress.
     pub fn late(&self) -> Vec<&'static str> {
-        self.seen.iter().filter(|seen| seen.is_late).map(|seen| seen.thread.name).collect()
+        self.watched.iter().filter(|watched| watched.is_late).map(|watched| watched.thread.name).collect()
     }
 
-    /// What has happened since the last look.
-    pub fn look(&mut self, now: Instant) -> Vec<Report> {
-        let passed = now.duration_since(std::mem::replace(&mut self.looked, now)).min(COUNTS);
+    /// Reads the reports since the last check, and looks for threads without progress.
+    pub fn check(&mut self, now: Instant) -> Vec<Report> {
+        let passed = now.duration_since(std::mem::replace(&mut self.last_check, now)).min(LONGEST_STEP);
         let mut reports = Vec::new();
         let mut threads = lock(&THREADS);
         for thread in threads.iter() {
-            if !self.seen.iter().any(|seen| Arc::ptr_eq(&seen.thread, thread)) {
+            if !self.watched.iter().any(|watched| Arc::ptr_eq(&watched.thread, thread)) {
                 let thread = Arc::clone(thread);
-                self.seen.push(Seen {
+                self.watched.push(Watched {
                     thread,
                     progress: 0,
-                    still: Duration::ZERO,
+                    stalled: Duration::ZERO,
                     ran: None,
                     is_late: false,
                 });
             }
         }
-        self.seen.retain_mut(|seen| {
-            // The list's and this one's: the thread has ended, and reports nothing from now on.
-            let has_ended = Arc::strong_count(&seen.thread) == 2;
-            reports.extend(lock(&seen.thread.reports).drain(..));
+        self.watched.retain_mut(|watched| {
+            // Only the list and the watcher own the record: the thread has ended and reports no more.
+            let has_ended = Arc::strong_count(&watched.thread) == 2;
+            reports.extend(lock(&watched.thread.reports).drain(..));
             if has_ended {
-                threads.retain(|thread| !Arc::ptr_eq(thread, &seen.thread));
+                threads.retain(|thread| !Arc::ptr_eq(thread, &watched.thread));
             } else {
-                reports.extend(seen.lateness(passed));
+                reports.extend(watched.check_progress(passed));
             }
             !has_ended
         });
@@ -232,30 +235,30 @@ impl Watcher {
     }
 }
 
-impl Seen {
-    fn lateness(&mut self, passed: Duration) -> Option<Report> {
+impl Watched {
+    /// Adds the time that `passed`; gives a report when the thread becomes late, and when it is no longer.
+    fn check_progress(&mut self, passed: Duration) -> Option<Report> {
         let name = self.thread.name;
         let report = |text: String| Report { thread: name, text, is_restart: false };
         let progress = self.thread.progress.load(Ordering::Relaxed);
-        if self.thread.waits.load(Ordering::Relaxed) || progress != self.progress {
-            (self.progress, self.still, self.ran) = (progress, Duration::ZERO, None);
+        if self.thread.is_waiting.load(Ordering::Relaxed) || progress != self.progress {
+            (self.progress, self.stalled, self.ran) = (progress, Duration::ZERO, None);
             let was_late = std::mem::take(&mut self.is_late);
             return was_late.then(|| {
                 info!("thread {name} makes progress again");
                 report("makes progress again".to_owned())
             });
         }
-        self.still += passed;
+        self.stalled += passed;
         let id = self.thread.id.get().copied();
-        if self.ran.is_none() && self.still >= LATE / 2 {
+        if self.ran.is_none() && self.stalled >= LATE / 2 {
             self.ran = doing::look(id);
         }
-        if self.is_late || self.still < LATE {
+        if self.is_late || self.stalled < LATE {
             return None;
         }
         self.is_late = true;
-        let text =
-            format!("has made no progress for {} s; what it shows or does is out of date", LATE.as_secs());
+        let text = format!("has made no progress for {} s; what it shows may be out of date", LATE.as_secs());
         error!("thread {name} {text}{}", doing::since(self.ran, id));
         Some(report(text))
     }
@@ -266,22 +269,22 @@ mod tests {
     use super::*;
     use crossbeam_channel::bounded;
 
-    /// There is one list of threads, so one watcher looks at a time.
+    /// There is one list of threads for the whole process, so these tests run one after another.
     static ALONE: Mutex<()> = Mutex::new(());
 
-    /// The reports about one thread that come within so many looks.
-    fn reports(watcher: &mut Watcher, name: &str, looks: u32) -> Vec<Report> {
+    /// The reports about one thread in so many checks.
+    fn reports(watcher: &mut Watcher, name: &str, checks: u32) -> Vec<Report> {
         let mut now = Instant::now();
         let mut all = Vec::new();
-        for _ in 0..looks {
+        for _ in 0..checks {
             now += Duration::from_secs(1);
-            all.extend(watcher.look(now).into_iter().filter(|report| report.thread == name));
+            all.extend(watcher.check(now).into_iter().filter(|report| report.thread == name));
         }
         all
     }
 
     #[test]
-    fn work_that_panics_or_fails_is_called_again_until_it_is_asked_to_end() {
+    fn work_that_panics_or_fails_is_called_again_until_it_returns_ok() {
         let _alone = lock(&ALONE);
         let mut watcher = Watcher::new(Instant::now());
         let mut calls = 0;
@@ -296,7 +299,7 @@ mod tests {
         assert!(thread.is_ok_and(|thread| thread.join().is_ok()));
         let all = reports(&mut watcher, "test-again", 1);
         let texts: Vec<&str> = all.iter().map(|report| report.text.as_str()).collect();
-        assert_eq!(texts, ["panicked: once; it is started again", "ended: twice; it is started again"]);
+        assert_eq!(texts, ["panicked: once; restarting", "ended: twice; restarting"]);
         assert!(reports(&mut watcher, "test-again", 100).is_empty(), "it has ended, and is not late");
     }
 
@@ -310,11 +313,11 @@ mod tests {
             goes.recv().ok();
             pulse.beat();
             goes.recv().ok();
-            pulse.waits();
+            pulse.set_waiting();
             goes.recv().ok();
             Ok(())
         });
-        let late = "has made no progress for 10 s; what it shows or does is out of date";
+        let late = "has made no progress for 10 s; what it shows may be out of date";
         let texts = |reports: Vec<Report>| reports.into_iter().map(|report| report.text).collect::<Vec<_>>();
         assert_eq!(texts(reports(&mut watcher, "test-late", 100)), [late]);
         assert_eq!(watcher.late(), ["test-late"]);
@@ -326,7 +329,7 @@ mod tests {
         assert_eq!(texts(again), ["makes progress again"]);
         // One that waits for work is never late.
         assert!(go.send(()).is_ok());
-        while !watcher.seen.iter().any(|seen| seen.thread.waits.load(Ordering::Relaxed)) {
+        while !watcher.watched.iter().any(|watched| watched.thread.is_waiting.load(Ordering::Relaxed)) {
             thread::yield_now();
         }
         assert!(reports(&mut watcher, "test-late", 100).is_empty());
@@ -335,13 +338,13 @@ mod tests {
     }
 
     #[test]
-    fn what_does_one_thing_is_not_started_again() {
+    fn a_thread_that_does_one_thing_is_not_restarted() {
         let _alone = lock(&ALONE);
         let mut watcher = Watcher::new(Instant::now());
         let pulse = Pulse::new("test-guard");
-        assert_eq!(pulse.guard(|| 1), Some(1));
+        assert_eq!(pulse.catch_panic(|| 1), Some(1));
         assert_eq!(
-            pulse.guard(|| if true {
+            pulse.catch_panic(|| if true {
                 panic!("within")
             }),
             None
@@ -352,10 +355,10 @@ mod tests {
             panic!("gone");
         });
         let guarded = reports(&mut watcher, "test-guard", 1);
-        assert_eq!(guarded[0].text, "panicked: within; it goes on");
+        assert_eq!(guarded[0].text, "panicked: within; it continues");
         drop(go);
         assert!(thread.is_ok_and(|thread| thread.join().is_ok()));
         let once = reports(&mut watcher, "test-once", 1);
-        assert_eq!((once[0].text.as_str(), once[0].is_restart), ("panicked: gone; it has ended", false));
+        assert_eq!((once[0].text.as_str(), once[0].is_restart), ("panicked: gone; not restarted", false));
     }
 }

@@ -1,4 +1,4 @@
-//! The MIDI thread: controllers on the ALSA sequencer and on JACK's ports, each with its map.
+//! The MIDI thread: controllers on the ALSA sequencer and on JACK's MIDI ports, each with its map.
 
 mod alsa;
 
@@ -25,60 +25,62 @@ use std::time::{Duration, Instant, SystemTime};
 use thiserror::Error;
 use tracing::{info, warn};
 
-/// Between two looks at what is due, and at JACK's ports.
-const LOOK: Duration = Duration::from_millis(3);
-/// Between two looks for controllers that have come or gone, and for maps that have changed.
+/// Time between two checks of what is due, and of JACK's ports.
+const CHECK: Duration = Duration::from_millis(3);
+/// Time between two scans for controllers, and for changed map files.
 const SCAN: Duration = Duration::from_secs(1);
 
-/// Starts the thread. `ports` brings the ports of each new connection to JACK, in the order of `entries`.
+/// Starts the thread. `ports` delivers the ports of each new session on JACK, in the order of `entries`.
 pub fn spawn(
     entries: Vec<Controller>,
-    asks: Sender<RequestBundle>,
-    told: Receiver<SurfaceMessage>,
+    requests: Sender<RequestBundle>,
+    messages: Receiver<SurfaceMessage>,
     ports: Receiver<Vec<Port>>,
 ) -> io::Result<JoinHandle<()>> {
-    // Those of JACK come once a link, so they outlive a restart.
-    let mut at_hand: Vec<Option<Port>> = entries.iter().map(|_| None).collect();
+    // JACK's ports come once in a session, so they are kept when this thread is restarted.
+    let mut jack_ports: Vec<Option<Port>> = entries.iter().map(|_| None).collect();
     let mut has_run = false;
     supervise::keep_running("midi", move |pulse| {
-        // What was learned since is in the files.
+        // What was learned since then is in the map files.
         let is_restart = std::mem::replace(&mut has_run, true);
         let slots = entries.iter().cloned().map(|entry| Slot::new(entry, is_restart)).collect();
-        run(slots, &asks, &told, &ports, &mut at_hand, pulse);
+        run(slots, &requests, &messages, &ports, &mut jack_ports, pulse);
         Ok(())
     })
 }
 
-/// A controller: its map, and the ways to it.
+/// A controller and its map.
 struct Slot {
     entry: Controller,
     device: Device,
+    /// How often its JACK ports were connected.
     connections: u64,
+    /// When the map file that was read had been changed.
     read: Option<SystemTime>,
 }
 
 fn run(
     mut slots: Vec<Slot>,
-    asks: &Sender<RequestBundle>,
-    told: &Receiver<SurfaceMessage>,
+    requests: &Sender<RequestBundle>,
+    messages: &Receiver<SurfaceMessage>,
     new_ports: &Receiver<Vec<Port>>,
     ports: &mut [Option<Port>],
     pulse: &Pulse,
 ) {
     let wants_alsa = slots.iter().any(|slot| !slot.entry.is_jack);
-    let (hears, heard) = bounded(4_096);
-    let mut alsa = wants_alsa.then(|| Alsa::new(hears));
+    let (from_alsa, received) = bounded(4_096);
+    let mut alsa = wants_alsa.then(|| Alsa::new(from_alsa));
     let mut learner: Option<Peer> = None;
     let mut next_scan = Instant::now();
     loop {
         pulse.beat();
         select! {
-            recv(heard) -> bytes => if let Ok((at, bytes)) = bytes {
-                hear(asks, &mut slots[at], at, &bytes);
+            recv(received) -> bytes => if let Ok((at, bytes)) = bytes {
+                receive(requests, &mut slots[at], at, &bytes);
             },
-            recv(told) -> notice => match notice {
+            recv(messages) -> message => match message {
                 Ok(SurfaceMessage::End) | Err(_) => return,
-                Ok(notice) => take(&mut slots, &mut learner, notice),
+                Ok(message) => update(&mut slots, &mut learner, message),
             },
             recv(new_ports) -> new => if let Ok(new) = new {
                 let on_jack = slots.iter_mut().zip(&mut *ports).filter(|(slot, _)| slot.entry.is_jack);
@@ -87,7 +89,7 @@ fn run(
                     slot.device.refresh();
                 }
             },
-            default(LOOK) => {}
+            default(CHECK) => {}
         }
         let now = Instant::now();
         if now >= next_scan {
@@ -100,43 +102,44 @@ fn run(
             }
         }
         for at in 0..slots.len() {
-            while let Some(bytes) = ports[at].as_mut().and_then(Port::hear) {
-                hear(asks, &mut slots[at], at, &bytes);
+            while let Some(bytes) = ports[at].as_mut().and_then(Port::receive) {
+                receive(requests, &mut slots[at], at, &bytes);
             }
             let connections = ports[at].as_ref().map_or(0, Port::connections);
             if connections != std::mem::replace(&mut slots[at].connections, connections) {
                 slots[at].device.refresh();
             }
-            let (heard, messages) = slots[at].device.tick(now);
-            ask(asks, at, due(&mut slots, at, heard, &mut learner));
-            for message in messages {
+            let (heard, replies) = slots[at].device.tick(now);
+            send(requests, at, due(&mut slots, at, heard, &mut learner));
+            for bytes in replies {
                 match &mut ports[at] {
-                    Some(port) => port.say(&message),
-                    None => alsa.iter_mut().for_each(|alsa| alsa.say(at, &message)),
+                    Some(port) => port.send(&bytes),
+                    None => alsa.iter_mut().for_each(|alsa| alsa.send(at, &bytes)),
                 }
             }
         }
     }
 }
 
-fn hear(asks: &Sender<RequestBundle>, slot: &mut Slot, at: usize, bytes: &[u8]) {
-    ask(asks, at, slot.device.hear(bytes, Instant::now()));
+/// Passes a controller's message to its map, and the resulting requests to the conductor.
+fn receive(to: &Sender<RequestBundle>, slot: &mut Slot, at: usize, bytes: &[u8]) {
+    send(to, at, slot.device.hear(bytes, Instant::now()));
 }
 
-fn ask(asks: &Sender<RequestBundle>, at: usize, requests: Vec<Request>) {
+fn send(to: &Sender<RequestBundle>, at: usize, requests: Vec<Request>) {
     if !requests.is_empty() {
-        asks.send(RequestBundle { by: Peer::Midi(at), requests, due: None }).ok();
+        to.send(RequestBundle { by: Peer::Midi(at), requests, due: None }).ok();
     }
 }
 
-/// What the controller at `at` asks for by now.
+/// The requests of controller `at` that are due; ends learning if it has learned a control.
 fn due(slots: &mut [Slot], at: usize, heard: Heard, learner: &mut Option<Peer>) -> Vec<Request> {
     let mut requests = heard.requests;
     if let Some(learned) = heard.learned {
-        // One control is wanted, wherever it is.
+        // One control is learned, on whichever controller: the others stop to learn.
         slots.iter_mut().for_each(|slot| slot.device.learn(None));
         let what = match slots[at].write(&learned) {
-            Ok(()) => format!("{} of {} moves it", learned.what, slots[at].entry.map.name),
+            Ok(()) => format!("bound to {} of {}", learned.what, slots[at].entry.map.name),
             Err(why) => format!("not bound: {}: {why}", shown(&slots[at].entry.path)),
         };
         info!("{}: {what}", learned.address);
@@ -147,8 +150,9 @@ fn due(slots: &mut [Slot], at: usize, heard: Heard, learner: &mut Option<Peer>) 
     requests
 }
 
-fn take(slots: &mut [Slot], learner: &mut Option<Peer>, notice: SurfaceMessage) {
-    match notice {
+/// Updates the controllers with a message from the conductor.
+fn update(slots: &mut [Slot], learner: &mut Option<Peer>, message: SurfaceMessage) {
+    match message {
         SurfaceMessage::Places(places) => slots.iter_mut().for_each(|slot| slot.device.set_places(&places)),
         SurfaceMessage::Tell { to, lines } => {
             for (at, slot) in slots.iter_mut().enumerate() {
@@ -167,7 +171,8 @@ fn take(slots: &mut [Slot], learner: &mut Option<Peer>, notice: SurfaceMessage) 
     }
 }
 
-fn changed(path: &Path) -> Option<SystemTime> {
+/// When a file was changed.
+fn change_time(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|meta| meta.modified()).ok()
 }
 
@@ -185,15 +190,15 @@ enum WriteError {
 }
 
 impl Slot {
-    /// Its map is read again where its file may have changed since the entry was made.
+    /// If the map file `may_have_changed` since the entry was made, the first scan reads it again.
     fn new(entry: Controller, may_have_changed: bool) -> Self {
-        let read = changed(&entry.path).filter(|_| !may_have_changed);
+        let read = change_time(&entry.path).filter(|_| !may_have_changed);
         Self { device: Device::new(entry.map.clone()), read, entry, connections: 0 }
     }
 
-    /// Takes the map over where its file has changed; one with mistakes changes nothing.
+    /// Reads the map file again if it has changed. If the file has mistakes, the previous map stays active.
     fn reread(&mut self) {
-        let time = changed(&self.entry.path);
+        let time = change_time(&self.entry.path);
         if time == self.read {
             return;
         }
@@ -201,14 +206,14 @@ impl Slot {
         let path = shown(&self.entry.path);
         match load::read(&self.entry.path).map(|bytes| Map::parse(&bytes)) {
             Ok((Some(map), mistakes)) if mistakes.is_empty() => {
-                info!("{path} read again");
+                info!("{path}: MIDI map read again");
                 self.set_map(map);
             }
             Ok((_, mistakes)) => {
                 let first = mistakes.first().map_or_else(String::new, |mistake| mistake.problem.to_string());
-                warn!("{path} is not taken over, the map plays on as it was: {first}");
+                warn!("{path}: MIDI map has errors: {first}; the previous map stays active");
             }
-            Err(report) => warn!("{report}; the map plays on as it was"),
+            Err(report) => warn!("{report}; the previous map stays active"),
         }
     }
 
@@ -226,7 +231,7 @@ impl Slot {
         }
         let text = insert(std::str::from_utf8(&bytes)?, learned)?;
         replace(path, text.as_bytes())?;
-        self.read = changed(path);
+        self.read = change_time(path);
         if let (Some(map), _) = Map::parse(text.as_bytes()) {
             self.set_map(map);
         }

@@ -1,5 +1,5 @@
-//! Who may connect over TCP: asked at accept, before anything is read. No client keeps the others out, and all of them
-//! together leave files that can be opened to the audio, to what is kept, and to all else.
+//! Which clients may connect over TCP: checked at accept, before anything is read. No client can keep others out, and
+//! the limits leave enough open files for audio, state and everything else.
 
 use lacquer_control::subscribe::access::Rules;
 use rustix::net::sockopt;
@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, info, warn};
 
-/// How long a client may read nothing of what it is sent.
+/// A client that reads nothing of what it is sent for this long is disconnected.
 pub const STALLED: Duration = Duration::from_secs(10);
-/// Bytes that the system keeps for one client that it has not taken yet.
+/// Bytes that the system buffers for one client.
 const UNSENT: usize = 128 << 10;
-/// How long it waits where the system refuses new connections.
+/// Pause after the system has refused a new connection.
 const BACK_OFF: Duration = Duration::from_millis(250);
-/// Between two complaints about too many connections.
-const COMPLAIN: Duration = Duration::from_secs(60);
+/// Time between two warnings about too many connections.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A port that is listened on, and who is connected there.
+/// A listening port and its connections.
 pub struct Port {
     name: &'static str,
     rules: Rules,
@@ -32,19 +32,19 @@ pub struct Port {
 struct Open {
     all: usize,
     each: HashMap<IpAddr, usize>,
-    complained: Option<Instant>,
+    warned: Option<Instant>,
 }
 
-/// A connection; dropped, another may come.
+/// A connection; it counts until it is dropped.
 pub struct Connection {
-    /// Who is connected.
+    /// The client's address.
     pub from: SocketAddr,
     port: Arc<Port>,
 }
 
 impl Port {
-    /// A port that lets in whom the `rules` do, and `most` connections at once: of each address a quarter of them, and
-    /// half of them of this machine, where a proxy or a forwarded port may stand for many.
+    /// A port that admits clients by the `rules`, and at most `most` connections at once: a quarter of them from one
+    /// address, half of them from this machine, where a proxy may serve many clients.
     pub fn new(name: &'static str, rules: Rules, most: usize) -> Arc<Self> {
         Arc::new(Self { name, rules, most: most.max(4), open: Mutex::default() })
     }
@@ -53,30 +53,30 @@ impl Port {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a client in, or says why not.
+    /// Admits a client, or returns why not.
     fn admit(self: &Arc<Self>, from: SocketAddr) -> Result<Connection, &'static str> {
         if !self.rules.lets_in(from.ip()) {
             return Err("is not in \"allow\"");
         }
-        let who = client(from.ip());
-        let most = if who.is_loopback() { self.most / 2 } else { self.most / 4 };
+        let client = client_of(from.ip());
+        let most = if client.is_loopback() { self.most / 2 } else { self.most / 4 };
         let mut open = self.open();
-        let of_it = open.each.get(&who).copied().unwrap_or_default();
-        if open.all >= self.most || of_it >= most {
+        let count = open.each.get(&client).copied().unwrap_or_default();
+        if open.all >= self.most || count >= most {
             let now = Instant::now();
-            if open.complained.is_none_or(|before| now >= before + COMPLAIN) {
-                open.complained = Some(now);
+            if open.warned.is_none_or(|before| now >= before + WARN_INTERVAL) {
+                open.warned = Some(now);
                 let Self { name, most, .. } = self.as_ref();
                 warn!(
-                    "{name}: {from} is refused: {of_it} connections from its address are open, {} in all (at most {most}); \
-                     more of these may follow without a word",
+                    "{name}: {from} refused: {count} connections from its address are open, {} in all (at most {most}); \
+                     further refusals are not logged for a minute",
                     open.all
                 );
             }
             return Err("has too many connections");
         }
         open.all += 1;
-        *open.each.entry(who).or_default() += 1;
+        *open.each.entry(client).or_default() += 1;
         drop(open);
         Ok(Connection { from, port: Arc::clone(self) })
     }
@@ -86,34 +86,34 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let mut open = self.port.open();
         open.all -= 1;
-        let who = client(self.from.ip());
-        if let Some(count) = open.each.get_mut(&who) {
+        let client = client_of(self.from.ip());
+        if let Some(count) = open.each.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
-                open.each.remove(&who);
+                open.each.remove(&client);
             }
         }
     }
 }
 
-/// The address that counts; this machine has many, and is one.
-fn client(address: IpAddr) -> IpAddr {
+/// The address that identifies a client: all addresses of this machine count as one.
+fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         address if address.is_loopback() => Ipv4Addr::LOCALHOST.into(),
         address => address,
     }
 }
 
-/// Takes clients for ever, each with a task of its own.
+/// Accepts clients for ever, each on a task of its own.
 pub async fn accept<F>(socket: TcpListener, port: Arc<Port>, serve: impl Fn(TcpStream, Connection) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut is_short = false;
+    let mut is_refused = false;
     loop {
         match socket.accept().await {
             Ok((stream, from)) => {
-                if std::mem::take(&mut is_short) {
+                if std::mem::take(&mut is_refused) {
                     info!("{}: connections are accepted again", port.name);
                 }
                 match port.admit(from) {
@@ -124,15 +124,12 @@ where
                     Err(why) => debug!("{}: {from} {why}", port.name),
                 }
             }
-            // It went before it was accepted.
+            // The client closed before it was accepted.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                // Too many files are open, or there is no memory: what waits is accepted once others have closed.
-                if !std::mem::replace(&mut is_short, true) {
-                    warn!(
-                        "{}: no connection can be accepted: {error}; trying again until one can",
-                        port.name
-                    );
+                // Too many open files, or no memory: waiting clients are accepted once others have closed.
+                if !std::mem::replace(&mut is_refused, true) {
+                    warn!("{}: cannot accept connections: {error}; retrying", port.name);
                 }
                 tokio::time::sleep(BACK_OFF).await;
             }
@@ -140,8 +137,8 @@ where
     }
 }
 
-/// What is sent goes out at once, and little of it waits where it is not taken. A client may have nothing to say for hours: one whose machine has gone is noticed by
-/// the system, within a minute.
+/// Sends without delay, limits the buffer for a client that does not read, and detects within a minute that a client's
+/// machine has disappeared: a client may be silent for hours.
 fn prepare(stream: &TcpStream) {
     stream.set_nodelay(true).ok();
     sockopt::set_socket_send_buffer_size(stream, UNSENT).ok();
@@ -162,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn no_address_keeps_the_others_out_and_who_goes_makes_room() {
+    fn no_address_keeps_others_out_and_a_closed_connection_makes_room() {
         let port = Port::new("web", Rules::default(), 16);
         let one = admit(&port, "10.0.0.1", 100);
         assert_eq!(one.len(), 4);
@@ -177,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_in_the_list_takes_no_room() {
+    fn a_client_that_is_not_allowed_does_not_count() {
         let rules = Rules { allow: vec![Net::parse("10.0.0.0/24").unwrap()], ..Rules::default() };
         let port = Port::new("web", rules, 16);
         assert!(admit(&port, "127.0.0.1", 100).is_empty());

@@ -31,38 +31,38 @@ use tokio::sync::mpsc;
 use tokio_io_timeout::TimeoutStream;
 use tracing::{debug, warn};
 
-/// Most addresses that one client listens to.
+/// Most addresses that one client can LISTEN to.
 const MOST: usize = 16_384;
-/// Longest address that it may name, in bytes: all of ours are far shorter.
+/// Longest address in a LISTEN, in bytes: all of ours are far shorter.
 const LONGEST: usize = 256;
-/// Largest message of a client, and most of its requests that is read ahead, in bytes.
+/// Largest message of a client, and largest HTTP head, in bytes.
 const LARGEST: usize = 65_536;
-/// How long the head of a request may take, and how long a connection is kept for the next one.
-const QUIET: Duration = Duration::from_secs(5);
-/// What takes longer than this to write out makes the next one wait as long.
+/// Time limit for the head of a request, and for the next request on a connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// If writing a part of the tree takes longer than this, the next one waits for the same time.
 const SHORT: Duration = Duration::from_millis(1);
 
-/// A connection: shared by its requests, and by the websocket that it may become.
-struct Visit {
+/// An HTTP connection: shared by its requests, and by the websocket that it may become.
+struct HttpConnection {
     connection: Connection,
-    /// The address of this machine at which it came.
+    /// The address of this machine that the client connected to.
     at: IpAddr,
 }
 
-/// Serves a client until one of both ends it.
+/// Serves a client until either side closes the connection.
 pub async fn serve(stream: TcpStream, connection: Connection, net: Arc<Net>) {
     let Ok(at) = stream.local_addr() else { return };
     let from = connection.from;
-    let visit = Arc::new(Visit { connection, at: at.ip() });
+    let http = Arc::new(HttpConnection { connection, at: at.ip() });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(STALLED));
     let service = service_fn(|request: Request<Incoming>| {
-        let (visit, net) = (Arc::clone(&visit), Arc::clone(&net));
-        async move { Ok::<_, Infallible>(answer(request.into_parts().0, visit, net).await) }
+        let (http, net) = (Arc::clone(&http), Arc::clone(&net));
+        async move { Ok::<_, Infallible>(answer(request.into_parts().0, http, net).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(QUIET)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(LARGEST)
         .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .with_upgrades();
@@ -71,19 +71,19 @@ pub async fn serve(stream: TcpStream, connection: Connection, net: Arc<Net>) {
     }
 }
 
-async fn answer(mut request: Parts, visit: Arc<Visit>, net: Arc<Net>) -> Response {
-    if let Some(refused) = refuse(&request, &visit, &net) {
+async fn answer(mut request: Parts, http: Arc<HttpConnection>, net: Arc<Net>) -> Response {
+    if let Some(refused) = refuse(&request, &http, &net) {
         return refused;
     }
     if ![Method::GET, Method::HEAD].contains(&request.method) {
-        let why = "only GET and HEAD are answered; what sets values is the websocket\n";
+        let why = "only GET and HEAD are allowed; use the websocket to set values\n";
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], why).into_response();
     }
     if let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut request, &()).await {
         if !net.clients().has_room() {
             return (StatusCode::SERVICE_UNAVAILABLE, "too many websockets are open\n").into_response();
         }
-        return upgrade.max_message_size(LARGEST).on_upgrade(move |socket| client(socket, visit, net));
+        return upgrade.max_message_size(LARGEST).on_upgrade(move |socket| client(socket, http, net));
     }
     let uri = &request.uri;
     let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy().into_owned();
@@ -104,16 +104,17 @@ fn json(tree: String) -> Response {
     (headers, Body::from(tree)).into_response()
 }
 
-/// What a request is told that is not for this station: a browser must not be led to a mixing desk by any page.
-fn refuse(request: &Parts, visit: &Visit, net: &Net) -> Option<Response> {
+/// The refusal of a request that is not for this station's names: another site's page in a browser must not reach the
+/// station (DNS rebinding, cross-site requests).
+fn refuse(request: &Parts, http: &HttpConnection, net: &Net) -> Option<Response> {
     let all = |name: HeaderName| request.headers.get_all(name).into_iter();
-    // What is no text is no name either.
+    // A value that is not text is no name either.
     let texts = |name| all(name).map(|value| value.to_str().unwrap_or_default()).collect::<Vec<_>>();
     let (mut hosts, origins) = (texts(header::HOST), texts(header::ORIGIN));
     let refusal = match hosts.len() {
         1 => {
             hosts.extend(request.uri.authority().map(|authority| authority.as_str()));
-            net.names.check(&hosts, &origins, visit.at)
+            net.names.check(&hosts, &origins, http.at)
         }
         _ => Err(Refusal::Unclear),
     };
@@ -124,26 +125,25 @@ fn refuse(request: &Parts, visit: &Visit, net: &Net) -> Option<Response> {
             return Some((StatusCode::BAD_REQUEST, why).into_response());
         }
         Refusal::Name(name) => {
-            let why =
-                format!("\"{name}\" is no name of this station, and may be another site's: refused; {add}");
+            let why = format!("\"{name}\" is no name of this station: refused; {add}");
             (name, why)
         }
         Refusal::Page(page) => {
-            let why = format!("a page of \"{page}\" is no page of this station: refused; {add}");
+            let why = format!("a page of \"{page}\" may not use this station: refused; {add}");
             (page, why)
         }
     };
-    if net.clients().is_news(&what) {
-        warn!("web {}: {why}", visit.connection.from);
+    if net.clients().remember_refused(&what) {
+        warn!("web {}: {why}", http.connection.from);
     }
     Some((StatusCode::FORBIDDEN, why + "\n").into_response())
 }
 
 impl Net {
-    /// A part of the tree, written out. That takes long for a large one, and all clients of this thread wait: so it is
-    /// done for one client at a time, in the order in which they came, and at most half of the time.
+    /// A part of the tree as JSON. A large one takes long to write, and all clients of this thread wait meanwhile: so
+    /// it is done for one client at a time, in order, and for at most half of the time.
     async fn tree(&self, path: &str, attribute: Option<&str>) -> Result<String, NoAnswer> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = Arc::clone(&self.tree_turn).acquire_owned().await;
         let begin = Instant::now();
         let answer = self.clients().query.answer(path, attribute).map(|tree| tree.to_string());
         let took = begin.elapsed();
@@ -157,27 +157,27 @@ impl Net {
     }
 }
 
-/// A websocket client and what it listens to.
+/// A websocket client, and the addresses that it listens to.
 pub struct Listener {
     addresses: HashSet<String>,
-    wish: Subscription,
-    mail: Outbox,
+    subscription: Subscription,
+    outbox: Outbox,
     out: mpsc::Sender<Message>,
     is_open: bool,
 }
 
 impl Listener {
     fn new(out: mpsc::Sender<Message>) -> Self {
-        let wish = Subscription { text: true, arrays: true, ..Subscription::default() };
-        Self { addresses: HashSet::new(), wish, mail: Outbox::default(), out, is_open: true }
+        let subscription = Subscription { text: true, arrays: true, ..Subscription::default() };
+        Self { addresses: HashSet::new(), subscription, outbox: Outbox::default(), out, is_open: true }
     }
 
     fn send(&mut self, message: Message) {
         self.is_open &= self.out.try_send(message).is_ok();
     }
 
-    /// Takes what is told, as far as it listens to it.
-    pub fn take(&mut self, peer: Peer, to: Recipients, lines: &[Update], now: Instant) {
+    /// Receives updates, and sends those that the client listens to.
+    pub fn receive(&mut self, peer: Peer, to: Recipients, lines: &[Update], now: Instant) {
         let is_answer = to == Recipients::One(peer);
         if matches!(to, Recipients::One(_)) && !is_answer {
             return;
@@ -188,41 +188,41 @@ impl Listener {
             return;
         }
         if is_answer {
-            return self.tell(&wanted);
+            return self.send_lines(&wanted);
         }
         if to == Recipients::Others(peer) {
-            return self.mail.own(wanted, &self.wish, now);
+            return self.outbox.own(wanted, &self.subscription, now);
         }
-        let at_once = self.mail.put(wanted, &self.wish, now);
-        self.tell(&at_once);
+        let at_once = self.outbox.put(wanted, &self.subscription, now);
+        self.send_lines(&at_once);
     }
 
-    fn tell(&mut self, lines: &[Update]) {
+    fn send_lines(&mut self, lines: &[Update]) {
         for packet in datagrams(lines) {
             self.send(Message::Binary(packet.into()));
         }
     }
 
-    /// Sends what is due; false where the client has gone or does not keep up.
+    /// Sends what is due. False if the client has closed or does not keep up.
     pub fn tick(&mut self, now: Instant) -> bool {
-        // One packet a value: not every client takes bundles apart.
-        for line in self.mail.due(&self.wish, now) {
-            self.tell(std::slice::from_ref(&line));
+        // One packet a value: not every client reads bundles.
+        for line in self.outbox.due(&self.subscription, now) {
+            self.send_lines(std::slice::from_ref(&line));
         }
         self.is_open
     }
 
-    /// Another chain has other addresses.
+    /// Sends PATH_CHANGED: another chain has other addresses.
     pub fn path_changed(&mut self) {
         let changed = json!({"COMMAND": "PATH_CHANGED", "DATA": "/"});
         self.send(Message::Text(changed.to_string().into()));
     }
 }
 
-async fn client(mut socket: WebSocket, visit: Arc<Visit>, net: Arc<Net>) {
-    let from = visit.connection.from;
+async fn client(mut socket: WebSocket, http: Arc<HttpConnection>, net: Arc<Net>) {
+    let from = http.connection.from;
     let peer = Peer::Web(from);
-    let (out, mut told) = mpsc::channel(super::WAITING * 8);
+    let (out, mut messages) = mpsc::channel(super::WAITING * 8);
     {
         let mut clients = net.clients();
         if !clients.has_room() {
@@ -232,18 +232,18 @@ async fn client(mut socket: WebSocket, visit: Arc<Visit>, net: Arc<Net>) {
     }
     loop {
         tokio::select! {
-            heard = socket.recv() => match heard {
+            received = socket.recv() => match received {
                 Some(Ok(Message::Text(text))) => command(&net, peer, &text),
                 Some(Ok(Message::Binary(packet))) => {
-                    for mut asked in decode(&packet, peer) {
-                        asked.requests.retain(|request| !matches!(request, request::Request::Subscribe(_)));
-                        net.ask(RequestBundle { by: peer, ..asked }, from.ip()).await;
+                    for mut bundle in decode(&packet, peer) {
+                        bundle.requests.retain(|request| !matches!(request, request::Request::Subscribe(_)));
+                        net.enqueue(RequestBundle { by: peer, ..bundle }, from.ip()).await;
                     }
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
             },
-            message = told.recv() => {
+            message = messages.recv() => {
                 let Some(message) = message else { break };
                 if socket.send(message).await.is_err() {
                     break;
@@ -251,20 +251,21 @@ async fn client(mut socket: WebSocket, visit: Arc<Visit>, net: Arc<Net>) {
             }
         }
     }
-    net.leave(peer);
+    net.remove_client(peer);
 }
 
-/// `{"COMMAND": "LISTEN", "DATA": "/node/ceiling/ceiling"}`: from now on its changes, and what it is now.
+/// Executes LISTEN or IGNORE, as in `{"COMMAND": "LISTEN", "DATA": "/node/ceiling/ceiling"}`: the client receives the
+/// current value, and then each change.
 fn command(net: &Net, peer: Peer, text: &str) {
-    let Ok(asked) = serde_json::from_str::<Json>(text) else { return };
-    let (Some(command), Some(path)) = (asked["COMMAND"].as_str(), asked["DATA"].as_str()) else { return };
+    let Ok(parsed) = serde_json::from_str::<Json>(text) else { return };
+    let (Some(command), Some(path)) = (parsed["COMMAND"].as_str(), parsed["DATA"].as_str()) else { return };
     let mut clients = net.clients();
     let now = clients.query.value(path).map(|values| Update::new(path, values.to_vec()));
     let Some(listener) = clients.listeners.get_mut(&peer) else { return };
     match command {
         "LISTEN" if listener.addresses.len() < MOST && path.len() <= LONGEST => {
             listener.addresses.insert(path.to_owned());
-            listener.tell(now.as_slice());
+            listener.send_lines(now.as_slice());
         }
         "IGNORE" => _ = listener.addresses.remove(path),
         _ => {}

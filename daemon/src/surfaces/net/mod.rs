@@ -1,5 +1,5 @@
-//! What is listened for over TCP: OSC on streams, and OSCQuery with its websocket. One thread, one runtime; whatever
-//! is slow here waits for itself.
+//! The TCP surfaces: OSC on streams, and OSCQuery with its websocket. One thread and one runtime of their own, so a
+//! slow client delays no other part of the daemon.
 
 mod accept;
 mod http;
@@ -30,48 +30,48 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-/// Between two looks at what is to be told.
-const LOOK: Duration = Duration::from_millis(5);
-/// Packets that may wait for one client.
+/// Time between two updates of the clients.
+const UPDATE: Duration = Duration::from_millis(5);
+/// Packets that a client's channel has room for.
 const WAITING: usize = 1_024;
-/// With fewer intents than this before it the conductor has room for what had to wait.
-const LATE: usize = 1_024;
+/// Requests that exceeded the rate limit are passed on while fewer than this wait for the conductor.
+const NOT_BUSY: usize = 1_024;
 /// Most streams at once.
 const STREAMS: usize = 64;
 /// Most connections to the web port at once, and most of them that are websockets.
 const WEB: usize = 128;
 const SOCKETS: usize = 64;
-/// Of the files that may be open at once this share is for the web port's clients, and half as many for streams.
+/// One in this many of the open files allowed is for the web port's clients, and half as many for streams.
 const SHARE: usize = 8;
-/// Refused names that are remembered, so that each is said once.
+/// Refused names that are remembered, so that each is logged once.
 const REFUSED: usize = 64;
 
 /// What all connections share.
 pub struct Net {
-    asks: Sender<RequestBundle>,
-    /// Who the host is.
+    requests: Sender<RequestBundle>,
+    /// Name and OSC port for OSCQuery's HOST_INFO.
     host: Host,
-    /// By which names it is reached.
+    /// The names of this station for the Host header.
     names: Names,
-    /// Whose turn it is to have a part of the tree written out.
-    turns: Arc<Semaphore>,
+    /// Held by the client for which a part of the tree is being written.
+    tree_turn: Arc<Semaphore>,
     clients: Mutex<Clients>,
 }
 
-/// What changes while it runs.
+/// The clients, and the values that they receive.
 struct Clients {
     streams: Access,
     webs: Access,
-    audience: Subscribers,
+    subscribers: Subscribers,
     query: Query,
-    /// Where the packets of each stream go.
+    /// The channel to each stream's task.
     outs: HashMap<Peer, mpsc::Sender<Vec<Update>>>,
     listeners: HashMap<Peer, Listener>,
-    /// What was asked for and is not ours.
+    /// Names that were asked for and are not this station's.
     refused: HashSet<String>,
 }
 
-/// The sockets, bound before anything plays, so that what is wrong with them is said at once.
+/// The sockets. They are bound before audio starts, so that an error is reported at once.
 pub struct Bound {
     osc: Option<std::net::TcpListener>,
     web: Option<std::net::TcpListener>,
@@ -104,16 +104,16 @@ pub fn bind(control: &Control) -> Result<Option<Bound>, BindError> {
     Ok((osc.is_some() || web.is_some()).then_some(Bound { osc, web }))
 }
 
-/// Serves until the house closes.
+/// Serves until [`SurfaceMessage::End`] is received.
 ///
 /// # Errors
-/// What the system refuses.
+/// The system refuses a runtime or a socket.
 pub fn run(
     bound: &Bound,
     name: &str,
     control: &Control,
-    asks: Sender<RequestBundle>,
-    told: &Receiver<SurfaceMessage>,
+    requests: Sender<RequestBundle>,
+    messages: &Receiver<SurfaceMessage>,
     pulse: &Pulse,
 ) -> io::Result<()> {
     let rules = |rules: Option<&Rules>| rules.cloned().unwrap_or_default();
@@ -121,11 +121,11 @@ pub fn run(
     let web = rules(control.web.as_ref().map(|web| &web.rules));
     let added = control.web.as_ref().map_or(&[][..], |web| &web.names);
     let host = Host { name: name.to_owned(), osc: control.osc.as_ref().map(|osc| osc.listen) };
-    let net = Arc::new(Net::new(asks, host, added, &osc, &web));
+    let net = Arc::new(Net::new(requests, host, added, &osc, &web));
     let share = realtime::raise_open_files() / SHARE;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // The sockets themselves outlive a restart: clients that come meanwhile are taken afterwards.
+        // The sockets are kept when this thread is restarted: clients that connect meanwhile are accepted afterwards.
         let mut serving = JoinSet::new();
         if let Some(socket) = &bound.osc {
             let (port, net) = (Port::new("osc.tcp", osc, STREAMS.min(share / 2)), Arc::clone(&net));
@@ -137,16 +137,16 @@ pub fn run(
             let serve = move |stream, connection| http::serve(stream, connection, Arc::clone(&net));
             serving.spawn(accept(TcpListener::from_std(socket.try_clone()?)?, port, serve));
         }
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = tokio::time::interval(UPDATE);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            looks.tick().await;
+            ticks.tick().await;
             pulse.beat();
             if let Some(ended) = serving.try_join_next() {
                 let why = ended.map_or_else(|error| error.to_string(), |()| "it returned".to_owned());
                 return Err(io::Error::other(format!("a listener ended: {why}")));
             }
-            if !net.look(told) {
+            if !net.update(messages) {
                 return Ok(());
             }
         }
@@ -155,16 +155,16 @@ pub fn run(
 
 impl Net {
     /// Nobody is connected yet. `added` are names by which the host is reached besides its own.
-    fn new(asks: Sender<RequestBundle>, host: Host, added: &[String], osc: &Rules, web: &Rules) -> Self {
+    fn new(requests: Sender<RequestBundle>, host: Host, added: &[String], osc: &Rules, web: &Rules) -> Self {
         Self {
-            asks,
+            requests,
             host,
             names: Names::new(mdns::names(), added),
-            turns: Arc::new(Semaphore::new(1)),
+            tree_turn: Arc::new(Semaphore::new(1)),
             clients: Mutex::new(Clients {
                 streams: Access::new(osc.clone()),
                 webs: Access::new(web.clone()),
-                audience: Subscribers::new(|peer| matches!(peer, Peer::Stream(_))),
+                subscribers: Subscribers::new(|peer| matches!(peer, Peer::Stream(_))),
                 query: Query::default(),
                 outs: HashMap::new(),
                 listeners: HashMap::new(),
@@ -174,68 +174,67 @@ impl Net {
     }
 
     fn clients(&self) -> MutexGuard<'_, Clients> {
-        // What a panic left behind is still the truth about who is connected.
+        // A panic while the lock was held leaves the list of clients correct.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells what is to be told, for as long as it has until the next look, and asks what had to wait: with many clients
-    /// to tell it to, more may come meanwhile, and all else on this thread has its turn. False where the house closes.
-    fn look(&self, told: &Receiver<SurfaceMessage>) -> bool {
+    /// Sends what is due to the clients, and passes on requests that had to wait. False after [`SurfaceMessage::End`].
+    fn update(&self, messages: &Receiver<SurfaceMessage>) -> bool {
         let now = Instant::now();
         let mut clients = self.clients();
-        for notice in told.try_iter() {
-            if notice == SurfaceMessage::End {
+        for message in messages.try_iter() {
+            if message == SurfaceMessage::End {
                 return false;
             }
-            clients.take(notice, now);
-            if now.elapsed() >= LOOK {
+            clients.update(message, now);
+            if now.elapsed() >= UPDATE {
                 break;
             }
         }
-        let Clients { audience, outs, listeners, .. } = &mut *clients;
-        for (peer, lines) in audience.due(now) {
+        let Clients { subscribers, outs, listeners, .. } = &mut *clients;
+        for (peer, lines) in subscribers.due(now) {
             send(outs, peer, lines);
         }
         listeners.retain(|_, listener| listener.tick(now));
-        // What had to wait is the last of its value: it stays where it is until the conductor has room for all.
-        if self.asks.len() < LATE {
-            for asked in clients.streams.due(now).into_iter().chain(clients.webs.due(now)) {
-                self.asks.try_send(asked).ok();
+        // Requests that had to wait are each the newest of their address, so they wait until the conductor has room.
+        if self.requests.len() < NOT_BUSY {
+            for bundle in clients.streams.due(now).into_iter().chain(clients.webs.due(now)) {
+                self.requests.try_send(bundle).ok();
             }
         }
         true
     }
 
-    /// Asks the conductor; waits where it has much to do.
-    async fn ask(&self, asked: RequestBundle, address: IpAddr) {
+    /// Sends a client's requests to the conductor, if they are admitted; waits while the channel is full.
+    async fn enqueue(&self, bundle: RequestBundle, address: IpAddr) {
         let admitted = {
             let mut clients = self.clients();
-            let gate =
-                if matches!(asked.by, Peer::Web(_)) { &mut clients.webs } else { &mut clients.streams };
-            gate.admit(asked, address, Instant::now())
+            let access =
+                if matches!(bundle.by, Peer::Web(_)) { &mut clients.webs } else { &mut clients.streams };
+            access.admit(bundle, address, Instant::now())
         };
-        let Some(mut asked) = admitted else { return };
+        let Some(mut bundle) = admitted else { return };
         loop {
-            match self.asks.try_send(asked) {
+            match self.requests.try_send(bundle) {
                 Ok(()) | Err(TrySendError::Disconnected(_)) => return,
-                Err(TrySendError::Full(again)) => asked = again,
+                Err(TrySendError::Full(returned)) => bundle = returned,
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// A client comes on a stream.
-    fn join(&self, peer: Peer) -> mpsc::Receiver<Vec<Update>> {
+    /// Adds a stream's client; its packets come from the result.
+    fn add_stream(&self, peer: Peer) -> mpsc::Receiver<Vec<Update>> {
         let (out, lines) = mpsc::channel(WAITING);
         self.clients().outs.insert(peer, out);
         lines
     }
 
-    fn leave(&self, peer: Peer) {
+    fn remove_client(&self, peer: Peer) {
         let mut clients = self.clients();
         clients.outs.remove(&peer);
         clients.listeners.remove(&peer);
-        clients.audience.leave(peer);
+        clients.subscribers.leave(peer);
     }
 }
 
@@ -244,13 +243,14 @@ impl Clients {
         self.listeners.len() < SOCKETS
     }
 
-    /// Whether this is asked for the first time, of what is no name of ours.
-    fn is_news(&mut self, name: &str) -> bool {
+    /// Remembers a name that was refused. True the first time.
+    fn remember_refused(&mut self, name: &str) -> bool {
         self.refused.len() < REFUSED && self.refused.insert(name.to_owned())
     }
 
-    fn take(&mut self, notice: SurfaceMessage, now: Instant) {
-        match &notice {
+    /// Updates the clients with a message from the conductor.
+    fn update(&mut self, message: SurfaceMessage, now: Instant) {
+        match &message {
             SurfaceMessage::Places(places) => {
                 self.query.set_places(Arc::clone(places));
                 self.listeners.values_mut().for_each(Listener::path_changed);
@@ -260,18 +260,19 @@ impl Clients {
                     self.query.take(lines);
                 }
                 for (peer, listener) in &mut self.listeners {
-                    listener.take(*peer, *to, lines, now);
+                    listener.receive(*peer, *to, lines, now);
                 }
             }
             _ => {}
         }
-        for (peer, lines) in self.audience.take(notice, now) {
+        for (peer, lines) in self.subscribers.take(message, now) {
             send(&mut self.outs, peer, lines);
         }
     }
 }
 
-/// A client that does not keep up is let go: it comes back, and has everything then.
+/// Sends to a stream's client. One that does not keep up is disconnected; it receives everything when it connects
+/// again.
 fn send(outs: &mut HashMap<Peer, mpsc::Sender<Vec<Update>>>, peer: Peer, lines: Vec<Update>) {
     if let Some(out) = outs.get(&peer)
         && out.try_send(lines).is_err()
@@ -302,11 +303,11 @@ mod tests {
         for _ in 0..NOTICES {
             tell.send(SurfaceMessage::Tell { to: Recipients::All, lines: lines.clone() }).unwrap();
         }
-        assert!(net.look(&told));
+        assert!(net.update(&told));
         assert!(!told.is_empty(), "one look took all");
         let mut left = told.len();
         while left > 0 {
-            assert!(net.look(&told));
+            assert!(net.update(&told));
             assert!(told.len() < left, "each look takes some");
             left = told.len();
         }

@@ -1,4 +1,4 @@
-//! OSC over TCP: each client in the framing that it speaks itself.
+//! OSC over TCP: each client is answered in the framing that it uses.
 
 use super::Net;
 use super::accept::{Connection, STALLED};
@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
-/// Serves a client until one of both ends it.
+/// Serves a client until either side closes the connection.
 pub async fn serve(mut stream: TcpStream, connection: Connection, net: Arc<Net>) {
     let from = connection.from;
     let peer = Peer::Stream(from);
-    let mut lines = net.join(peer);
+    let mut lines = net.add_stream(peer);
     let (mut from_client, mut to_client) = stream.split();
     let mut unwrap = Unwrap::default();
     let mut bytes = [0; 16_384];
@@ -25,8 +25,8 @@ pub async fn serve(mut stream: TcpStream, connection: Connection, net: Arc<Net>)
                 let Ok(length @ 1..) = read else { break };
                 match unwrap.push(&bytes[..length]) {
                     Ok(packets) => {
-                        for asked in packets.iter().flat_map(|packet| decode(packet, peer)) {
-                            net.ask(asked, from.ip()).await;
+                        for bundle in packets.iter().flat_map(|packet| decode(packet, peer)) {
+                            net.enqueue(bundle, from.ip()).await;
                         }
                     }
                     Err(why) => {
@@ -35,17 +35,17 @@ pub async fn serve(mut stream: TcpStream, connection: Connection, net: Arc<Net>)
                     }
                 }
             }
-            told = lines.recv() => {
-                let Some(told) = told else { break };
+            updates = lines.recv() => {
+                let Some(updates) = updates else { break };
                 let framing = unwrap.framing().unwrap_or(Framing::Size);
-                let packets: Vec<u8> = datagrams(&told).iter().flat_map(|packet| framing.wrap(packet)).collect();
-                // It gives what comes too late as an error, and what fails as an error in that.
+                let packets: Vec<u8> = datagrams(&updates).iter().flat_map(|packet| framing.wrap(packet)).collect();
+                // `Err` is a time-out, `Ok(Err)` a failed write.
                 if !matches!(timeout(STALLED, to_client.write_all(&packets)).await, Ok(Ok(()))) {
-                    debug!("osc.tcp {from}: it does not read what it is sent");
+                    debug!("osc.tcp {from}: does not read its updates; disconnected");
                     break;
                 }
             }
         }
     }
-    net.leave(peer);
+    net.remove_client(peer);
 }

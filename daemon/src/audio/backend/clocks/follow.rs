@@ -1,47 +1,47 @@
-//! Follows a device's clock by the times at which it says how far it has come.
+//! Estimates a device's clock from the times of its blocks.
 //!
-//! A second-order delay-locked loop: what is late or early by chance is averaged out, what is lasting is followed.
+//! A second-order delay-locked loop: jitter is averaged out, drift is followed.
 //!
 //! Source: F. Adriaensen, *Using a DLL to filter time*, Linux Audio Conference, 2005.
 
 use std::f64::consts::{SQRT_2, TAU};
 
-/// Bandwidth at first and in the end, in Hz.
+/// Bandwidth at first, and when settled, in Hz.
 const WIDE: f64 = 1.0;
 const NARROW: f64 = 0.05;
-/// What is later or earlier than this is no jitter: the device has stood still, in seconds.
+/// A larger error than this is not jitter, the device has stopped for a while; in seconds.
 const LOST: f64 = 0.25;
-/// Farthest that a device's rate may be from its nominal one.
+/// Largest deviation of a device's rate from its nominal rate, as a factor.
 const FARTHEST: f64 = 0.002;
 
 /// `[audio]` A device's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// Seconds a frame, by name and as heard.
+    /// Seconds a frame: nominal, and as measured.
     nominal: f64,
     period: f64,
     /// The filtered time, in seconds, at which `frames` had passed.
     at: f64,
     frames: u64,
-    /// For how long it has been followed, in seconds.
+    /// For how long the clock has been followed, in seconds.
     age: f64,
     is_known: bool,
 }
 
 impl Clock {
-    /// Nothing is known yet of a clock of `rate` Hz.
+    /// A clock of nominally `rate` Hz, before the first block.
     pub fn new(rate: f64) -> Self {
         let nominal = 1.0 / rate;
         Self { nominal, period: nominal, at: 0.0, frames: 0, age: 0.0, is_known: false }
     }
 
-    /// `[audio]` The device says at `at` seconds that `frames` have passed in all.
-    pub fn note(&mut self, at: f64, frames: u64) {
+    /// `[audio]` Records that at `at` seconds `frames` frames had passed in all.
+    pub fn record(&mut self, at: f64, frames: u64) {
         let step = frames.saturating_sub(self.frames) as f64;
         let spent = step * self.period;
         let error = at - (self.at + spent);
         if !self.is_known || error.abs() > LOST {
-            // Its rate is what it was; only its place is new.
+            // The estimated rate stays; only the position is set.
             (self.at, self.frames, self.is_known, self.age) = (at, frames, true, 0.0);
             return;
         }
@@ -55,22 +55,22 @@ impl Clock {
         }
     }
 
-    /// Whether the device has said anything yet.
+    /// Whether there was a block yet.
     pub fn is_known(&self) -> bool {
         self.is_known
     }
 
-    /// The filtered time of what was noted last, in seconds.
+    /// The filtered time of the last record, in seconds.
     pub fn at(&self) -> f64 {
         self.at
     }
 
-    /// How many frames more than `from` have passed at `at` seconds, in parts of frames.
+    /// How many frames beyond `from` have passed at `at` seconds; a fraction.
     pub fn since(&self, from: u64, at: f64) -> f64 {
         self.frames as i64 as f64 - from as i64 as f64 + (at - self.at) / self.period
     }
 
-    /// How many frames pass in a second.
+    /// The estimated rate, in Hz.
     pub fn rate(&self) -> f64 {
         1.0 / self.period
     }

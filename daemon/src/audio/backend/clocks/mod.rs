@@ -1,4 +1,4 @@
-//! Joins what one device takes in to what another one plays.
+//! Joins an input device to an output device.
 //!
 //! ```text
 //!   input device ──► Feed ═══ samples, times ═══► Draw ──► output device's callback
@@ -6,9 +6,9 @@
 //!                                                Gauge ──► conductor
 //! ```
 //!
-//! Where both run by one clock the samples pass as they are. Where each has its own, they are resampled (rubato) at a
-//! ratio that follows the drift between the two, so that the latency stays. If the input fails to come in time there is
-//! silence until enough lies waiting again; every jump dies away within some milliseconds instead of clicking.
+//! If both run by one clock, samples pass unchanged. If each has its own, they are resampled (rubato) at a ratio that
+//! follows the drift, so that the latency stays. If the input is late there is silence until the ring is filled again;
+//! every discontinuity fades within some milliseconds, without a click.
 
 mod follow;
 mod steer;
@@ -32,17 +32,18 @@ const CHUNK: usize = 64;
 const TAPS: usize = 256;
 /// How far the ratio may leave its nominal value, as a factor.
 const MOST_RATIO: f64 = 1.01;
-/// Times of the input that may be under way.
+/// Block times of the input that the queue has room for.
 const TIMES: usize = 256;
-/// What was before a jump dies away by 60 dB in this time, and what comes after it comes up in this one, in seconds.
-const DIES: f64 = 0.005;
-const RISES: f64 = 0.010;
-/// More than the wanted latency and this, in seconds, is not drawn in by speed but left out.
+/// At a discontinuity: the old signal's last value decays by 60 dB in this time, and the new signal fades in in this
+/// time, in seconds.
+const DECAY: f64 = 0.005;
+const FADE_IN: f64 = 0.010;
+/// Input that exceeds the target latency by more than this, in seconds, is skipped instead of read faster.
 const EXCESS: f64 = 0.05;
-/// The devices' blocks may come this much late, in seconds.
+/// Blocks of the devices may be this late, in seconds.
 const LATE: f64 = 0.001;
 
-/// What is to be joined.
+/// The two devices to join.
 #[derive(Clone, Copy, Debug)]
 pub struct Join {
     /// Channels.
@@ -55,10 +56,10 @@ pub struct Join {
     pub is_one_clock: bool,
 }
 
-/// A time at which the input had come so far.
+/// A time in seconds, and how many frames the input had delivered by then.
 type Time = (f64, u64);
 
-/// The input device's end.
+/// The input device's end: writes the ring.
 pub struct Feed {
     samples: Producer<f64>,
     times: Producer<Time>,
@@ -67,7 +68,7 @@ pub struct Feed {
     gauge: Arc<Gauge>,
 }
 
-/// The output device's end.
+/// The output device's end: reads the ring.
 pub struct Draw {
     samples: Consumer<f64>,
     times: Consumer<Time>,
@@ -76,35 +77,35 @@ pub struct Draw {
     output: Clock,
     steer: Steer,
     resampler: Option<Resampled>,
-    /// Frames taken from the ring, and frames given.
+    /// Frames read from the ring, and frames delivered to the output.
     read: u64,
-    given: u64,
+    delivered: u64,
     is_running: bool,
-    /// After a jump: frames until the resampler has forgotten what was before, then it comes up.
+    /// After a discontinuity: frames until the resampler's filter holds only new input; then it fades in.
     settling: usize,
-    level: Fade,
-    /// The last frame; what is left of the one before a jump, and how fast that dies away.
+    fade_in: Fade,
+    /// The last frame; the decaying last frame before a discontinuity, and its decay a frame.
     last: Box<[f64]>,
-    left: Box<[f64]>,
-    dies: f64,
+    remainder: Box<[f64]>,
+    decay: f64,
     gauge: Arc<Gauge>,
 }
 
-/// The resampler and what lies between it and the ring.
+/// The resampler and its buffers.
 struct Resampled {
     rubato: Async<f64>,
     gathered: Vec<Vec<f64>>,
     chunk: Vec<Vec<f64>>,
-    /// Where in the chunk the next frame lies.
+    /// Position of the next frame in the chunk.
     next: usize,
-    /// How much further the resampler is in the input than what it has taken.
+    /// How far the resampler's position is ahead of the input that it has read, in frames.
     lead: f64,
     /// Input frames an output frame, at the end of the last chunk and from then on.
     step: f64,
     wanted: f64,
 }
 
-/// What the conductor may look at.
+/// The join's state, which the conductor may read.
 #[derive(Debug, Default)]
 pub struct Gauge {
     /// Seconds, parts in 1, parts in 1: floating-point numbers, as bits.
@@ -118,25 +119,25 @@ pub struct Gauge {
     is_running: AtomicBool,
 }
 
-/// How a join is.
+/// The state of a join.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct State {
-    /// Whether sound passes.
+    /// Whether audio passes.
     pub is_running: bool,
-    /// How much lies between the devices, in ms.
+    /// Audio between the devices, in ms.
     pub fill_ms: f64,
     /// How much faster the input's clock is than the output's, in parts per million.
     pub drift_ppm: f64,
     /// Output frames an input frame.
     pub ratio: f64,
-    /// How often sound was missing, or was left out.
+    /// How often input was missing, or was skipped.
     pub slips: u64,
-    /// Samples that were a NaN or an infinity; silence has taken their place.
+    /// Samples that were NaN or infinite, and were replaced by silence.
     pub nonfinite: u64,
 }
 
 impl Gauge {
-    /// `[control]` The devices' blocks, in frames, which say how much must lie waiting.
+    /// `[control]` Sets the devices' blocks, in frames, which decide the target fill.
     pub fn set_blocks(&self, input: usize, output: usize) {
         self.blocks[0].store(input as u64, Ordering::Relaxed);
         self.blocks[1].store(output as u64, Ordering::Relaxed);
@@ -150,7 +151,7 @@ impl Gauge {
         to.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// How it is.
+    /// The current state.
     pub fn state(&self) -> State {
         State {
             is_running: self.is_running.load(Ordering::Relaxed),
@@ -163,48 +164,48 @@ impl Gauge {
     }
 }
 
-/// `[control]` Both ends of a join, and what shows how it is.
+/// `[control]` Both ends of a join, and its gauge.
 ///
 /// # Errors
 /// What rubato says of the ratio of the two rates.
 pub fn join(join: Join) -> Result<(Feed, Draw, Arc<Gauge>), ResamplerConstructionError> {
     // A second: more than any device's buffer.
-    let (samples, drawn) = RingBuffer::new(join.input_rate as usize * join.channels);
-    let (times, told) = RingBuffer::new(TIMES);
+    let (samples, samples_end) = RingBuffer::new(join.input_rate as usize * join.channels);
+    let (times, times_end) = RingBuffer::new(TIMES);
     let gauge = Arc::new(Gauge::default());
     let resampler = if join.is_one_clock { None } else { Some(Resampled::new(&join)?) };
     let feed = Feed { samples, times, channels: join.channels, frames: 0, gauge: Arc::clone(&gauge) };
     let zeros = || vec![0.0; join.channels].into_boxed_slice();
     let draw = Draw {
-        samples: drawn,
-        times: told,
+        samples: samples_end,
+        times: times_end,
         join,
         input: Clock::new(join.input_rate),
         output: Clock::new(join.output_rate),
         steer: Steer::new(join.input_rate),
         resampler,
         read: 0,
-        given: 0,
+        delivered: 0,
         is_running: false,
         settling: 0,
-        level: Fade::new((RISES * join.output_rate) as u32, false),
+        fade_in: Fade::new((FADE_IN * join.output_rate) as u32, false),
         last: zeros(),
-        left: zeros(),
-        dies: 0.001_f64.powf(1.0 / (DIES * join.output_rate)),
+        remainder: zeros(),
+        decay: 0.001_f64.powf(1.0 / (DECAY * join.output_rate)),
         gauge: Arc::clone(&gauge),
     };
     Ok((feed, draw, gauge))
 }
 
 impl Feed {
-    /// `[audio]` The input's thread has so many frames at `now` seconds: `sample(frame, channel)` gives each. Without room
-    /// they are lost, and counted.
+    /// `[audio]` Writes a block of the input at `now` seconds; `sample(frame, channel)` returns each sample. If the
+    /// ring is full, the block is lost and counted.
     pub fn push(&mut self, frames: usize, now: f64, sample: impl Fn(usize, usize) -> f64) {
         let channels = self.channels;
         match self.samples.write_chunk_uninit(frames * channels) {
             Ok(chunk) => {
                 let all = (0..frames).flat_map(|frame| (0..channels).map(move |channel| (frame, channel)));
-                // A NaN would stay: in the resampler's filter, and in what dies away after a jump.
+                // A NaN would stay in the resampler's filter, and in the decaying remainder.
                 let mut nonfinite = 0;
                 chunk.fill_from_iter(all.map(|(frame, channel)| {
                     let sample = sample(frame, channel);
@@ -218,27 +219,27 @@ impl Feed {
                 self.gauge.slips.fetch_add(1, Ordering::Relaxed);
             }
         }
-        // Without room the output stands still: a later time will do.
+        // If the queue is full, the output has stopped: a later time is enough.
         self.times.push((now, self.frames)).ok();
     }
 }
 
 impl Draw {
-    /// `[audio]` The output's thread begins a block of so many frames, at `now` seconds.
+    /// `[audio]` Begins a block of the output, at `now` seconds.
     pub fn begin(&mut self, frames: usize, now: f64) {
         while let Ok((at, frames)) = self.times.pop() {
-            self.input.note(at, frames);
+            self.input.record(at, frames);
         }
-        self.output.note(now, self.given);
-        self.given += frames as u64;
-        let wanted = self.wanted();
+        self.output.record(now, self.delivered);
+        self.delivered += frames as u64;
+        let target = self.target();
         let waiting = self.waiting();
         let rate = self.join.input_rate;
-        if self.is_running && waiting > wanted + EXCESS * rate {
+        if self.is_running && waiting > target + EXCESS * rate {
             self.gauge.slips.fetch_add(1, Ordering::Relaxed);
-            self.leave_out(waiting - wanted);
-        } else if !self.is_running && waiting >= wanted && self.has_come(wanted) {
-            self.leave_out(waiting - wanted);
+            self.skip(waiting - target);
+        } else if !self.is_running && waiting >= target && self.has_buffered(target) {
+            self.skip(waiting - target);
             self.is_running = true;
         }
         let mut speed = 1.0;
@@ -246,7 +247,7 @@ impl Draw {
             && let Some(resampled) = &mut self.resampler
         {
             let spent = frames as f64 / self.join.output_rate;
-            speed = self.steer.turn(waiting - wanted, spent);
+            speed = self.steer.update(waiting - target, spent);
             resampled.wanted = speed * rate / self.join.output_rate;
         }
         let gauge = &self.gauge;
@@ -257,7 +258,7 @@ impl Draw {
         gauge.is_running.store(self.is_running, Ordering::Relaxed);
     }
 
-    /// `[audio]` The block's next frames, on each of `planes`.
+    /// `[audio]` Fills `planes` with the block's next frames.
     pub fn fill(&mut self, planes: &mut [Plane], frames: usize) {
         for frame in 0..frames {
             self.frame(planes, frame);
@@ -265,16 +266,16 @@ impl Draw {
     }
 
     fn frame(&mut self, planes: &mut [Plane], frame: usize) {
-        if self.is_running && !self.is_there() {
+        if self.is_running && !self.prepare_next() {
             self.is_running = false;
             self.gauge.slips.fetch_add(1, Ordering::Relaxed);
-            self.jump();
+            self.begin_fade();
         }
         let gain = match self.settling {
             _ if !self.is_running => 0.0,
-            0 => self.level.tick(),
-            more => {
-                self.settling = more - 1;
+            0 => self.fade_in.tick(),
+            frames => {
+                self.settling = frames - 1;
                 0.0
             }
         };
@@ -284,10 +285,10 @@ impl Draw {
                 Some(resampled) => resampled.chunk[channel][resampled.next],
                 None => self.samples.pop().unwrap_or(0.0),
             };
-            let left = &mut self.left[channel];
-            // At full level, and with nothing left, not a bit changes.
-            let out = gain * sample + *left;
-            *left = if left.abs() < 1e-9 { 0.0 } else { *left * self.dies };
+            let remainder = &mut self.remainder[channel];
+            // With a gain of 1 and no remainder the output is bit-identical.
+            let out = gain * sample + *remainder;
+            *remainder = if remainder.abs() < 1e-9 { 0.0 } else { *remainder * self.decay };
             (plane[frame], self.last[channel]) = (out, out);
         }
         if self.is_running {
@@ -298,22 +299,22 @@ impl Draw {
         }
     }
 
-    /// What comes next does not follow what was heard last, which dies away.
-    fn jump(&mut self) {
-        self.left.copy_from_slice(&self.last);
-        self.level = Fade::new(self.level.frames(), false);
-        self.level.set_target(true);
+    /// A discontinuity follows: the last frame decays, and what comes next fades in.
+    fn begin_fade(&mut self) {
+        self.remainder.copy_from_slice(&self.last);
+        self.fade_in = Fade::new(self.fade_in.frames(), false);
+        self.fade_in.set_target(true);
         self.settling = if self.resampler.is_some() { TAPS } else { 0 };
     }
 
-    /// Whether there is another frame; makes it where it is not made yet.
-    fn is_there(&mut self) -> bool {
+    /// Resamples the next chunk if the last one is used up. False if there is too little input.
+    fn prepare_next(&mut self) -> bool {
         match &mut self.resampler {
             None => self.samples.slots() >= self.join.channels,
             Some(resampled) if resampled.next < CHUNK => true,
-            Some(resampled) => match resampled.make(&mut self.samples) {
-                Some(taken) => {
-                    self.read += taken as u64;
+            Some(resampled) => match resampled.process(&mut self.samples) {
+                Some(read) => {
+                    self.read += read as u64;
                     true
                 }
                 None => false,
@@ -321,38 +322,38 @@ impl Draw {
         }
     }
 
-    /// Input frames that should lie between the two: a block of each, and room for what comes late.
-    fn wanted(&self) -> f64 {
+    /// The target fill between the devices, in input frames: a block of each, and a reserve for late blocks.
+    fn target(&self) -> f64 {
         let [input, output] = [0, 1].map(|at| self.gauge.blocks[at].load(Ordering::Relaxed) as f64);
         let (rate, output) = (self.join.input_rate, output * self.join.input_rate / self.join.output_rate);
         input + output + 0.5 * input.max(output) + LATE * rate + CHUNK as f64
     }
 
-    /// Whether so many frames have really come, but for the block that is under way.
-    fn has_come(&self, frames: f64) -> bool {
+    /// Whether the ring holds so many frames, less one block of the input.
+    fn has_buffered(&self, frames: f64) -> bool {
         let block = self.gauge.blocks[0].load(Ordering::Relaxed) as f64;
         self.input.is_known() && (self.samples.slots() / self.join.channels) as f64 >= frames - block
     }
 
-    /// Input frames that lie between the two at the time of this block, by their clocks.
+    /// Input frames between the devices at the time of this block, by their clocks.
     fn waiting(&self) -> f64 {
         let inside = self.resampler.as_ref().map_or(0.0, Resampled::ahead);
         self.input.since(self.read, self.output.at()) + inside
     }
 
-    /// Leaves out so many frames, and begins anew behind them.
-    fn leave_out(&mut self, frames: f64) {
-        let there = self.samples.slots() / self.join.channels;
-        let left_out = (frames.max(0.0) as usize).min(there);
-        if let Ok(chunk) = self.samples.read_chunk(left_out * self.join.channels) {
+    /// Skips so many frames and starts again behind them.
+    fn skip(&mut self, frames: f64) {
+        let available = self.samples.slots() / self.join.channels;
+        let skipped = (frames.max(0.0) as usize).min(available);
+        if let Ok(chunk) = self.samples.read_chunk(skipped * self.join.channels) {
             chunk.commit_all();
-            self.read += left_out as u64;
+            self.read += skipped as u64;
         }
         if let Some(resampled) = &mut self.resampler {
-            resampled.begin_again();
+            resampled.reset();
         }
-        self.steer.begin_again();
-        self.jump();
+        self.steer.reset();
+        self.begin_fade();
     }
 }
 
@@ -375,10 +376,10 @@ impl Resampled {
         })
     }
 
-    /// `[audio]` Makes the next chunk. Gives how many frames it took; `None` where there are too few.
-    fn make(&mut self, samples: &mut Consumer<f64>) -> Option<usize> {
+    /// `[audio]` Resamples the next chunk. Returns how many input frames it used; `None` if there are too few.
+    fn process(&mut self, samples: &mut Consumer<f64>) -> Option<usize> {
         let channels = self.gathered.len();
-        // The ratio lies within bounds that the steering keeps.
+        // The controller keeps the ratio within the bounds.
         self.rubato.set_resample_ratio(1.0 / self.wanted, true).ok();
         let need = self.rubato.input_frames_next();
         let chunk = samples.read_chunk(need * channels).ok()?;
@@ -388,19 +389,19 @@ impl Resampled {
         let input = SequentialSliceOfVecs::new(&self.gathered, channels, need).ok()?;
         let mut output = SequentialSliceOfVecs::new_mut(&mut self.chunk, channels, CHUNK).ok()?;
         self.rubato.process_into_buffer(&input, &mut output, None).ok()?;
-        // It goes from one step to the other in equal parts, the first of which comes at once.
+        // rubato moves from the old step to the new one in equal parts, beginning with the first frame.
         let (frames, change) = (CHUNK as f64, self.wanted - self.step);
         self.lead += frames * self.step + 0.5 * change * (frames + 1.0) - need as f64;
         (self.step, self.next) = (self.wanted, 0);
         Some(need)
     }
 
-    /// Input frames that it has taken and not yet given.
+    /// Input frames that it has read and not yet delivered.
     fn ahead(&self) -> f64 {
         (CHUNK - self.next) as f64 * self.step - self.lead
     }
 
-    fn begin_again(&mut self) {
+    fn reset(&mut self) {
         self.rubato.reset();
         (self.next, self.lead) = (CHUNK, 0.0);
         self.rubato.set_resample_ratio(1.0 / self.step, false).ok();

@@ -1,20 +1,20 @@
-//! Steers how fast the input is drawn, so that always as much of it lies waiting as there should.
+//! Controls the speed at which the input is read, so that the ring's fill stays at its target.
 //!
-//! A proportional and integral controller behind a low-pass. It begins quick, to find the drift, and ends so slow that
-//! nothing of it can be heard: with blocks told up to 1 ms late the pitch wanders by a hundredth of a cent.
+//! A PI controller behind a low-pass. It begins fast, to find the drift, and becomes so slow that it is inaudible: with
+//! blocks reported up to 1 ms late the pitch varies by a hundredth of a cent.
 
 use std::f64::consts::TAU;
 
-/// The loop's natural frequency at first and in the end, in Hz.
-const QUICK: f64 = 0.3;
+/// The loop's natural frequency at first, and when settled, in Hz.
+const FAST: f64 = 0.3;
 const SLOW: f64 = 0.02;
-/// It is as slow as can be after this many seconds.
+/// The loop is at its slowest after this many seconds.
 const SETTLED: f64 = 15.0;
-/// The low-pass lies this far above the loop.
+/// The low-pass frequency, as a multiple of the loop's.
 const ABOVE: f64 = 8.0;
-/// An error above this, in seconds, makes the loop quick again.
+/// An error above this, in seconds, makes the loop fast again.
 const FAR: f64 = 0.001;
-/// Farthest from the nominal speed.
+/// Largest deviation from the nominal speed, as a factor.
 const FARTHEST: f64 = 0.001;
 
 /// `[audio]` The controller.
@@ -29,17 +29,17 @@ pub struct Steer {
 }
 
 impl Steer {
-    /// Nothing is known of the drift of an input of `rate` Hz.
+    /// For an input of `rate` Hz, of which the drift is unknown.
     pub fn new(rate: f64) -> Self {
         Self { rate, smoothed: 0.0, drift: 0.0, age: 0.0 }
     }
 
-    /// `[audio]` So many frames more than there should be lie waiting, and `spent` seconds have passed since it was asked last.
-    /// Gives the speed at which the input is to be drawn: 1 is nominal.
-    pub fn turn(&mut self, excess: f64, spent: f64) -> f64 {
+    /// `[audio]` The ring holds `excess` frames more than its target, `spent` seconds after the last update. Returns
+    /// the speed at which the input is to be read: 1 is nominal.
+    pub fn update(&mut self, excess: f64, spent: f64) -> f64 {
         self.age = if self.smoothed.abs() > FAR * self.rate { 0.0 } else { self.age + spent };
         let nearness = (self.age / SETTLED).min(1.0);
-        let w = TAU * QUICK * (SLOW / QUICK).powf(nearness);
+        let w = TAU * FAST * (SLOW / FAST).powf(nearness);
         self.smoothed += (excess - self.smoothed) * (ABOVE * w * spent).min(0.5);
         self.drift += w * w * self.smoothed / self.rate * spent;
         self.drift = self.drift.clamp(-FARTHEST, FARTHEST);
@@ -47,8 +47,8 @@ impl Steer {
         1.0 + now.clamp(-FARTHEST, FARTHEST)
     }
 
-    /// `[audio]` The waiting input was set to what it should be: the drift is what it was.
-    pub fn begin_again(&mut self) {
+    /// `[audio]` The ring's fill was set to its target: only the drift is kept.
+    pub fn reset(&mut self) {
         (self.smoothed, self.age) = (0.0, 0.0);
     }
 }

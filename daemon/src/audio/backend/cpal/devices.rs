@@ -1,4 +1,4 @@
-//! The devices that there are, and the one that is meant.
+//! Lists the sound devices, and chooses the one that a station names.
 
 use crate::audio::backend::BackendError;
 use crate::station::cpal::{ALL_FORMATS, Cpal, Format};
@@ -10,12 +10,12 @@ use lacquer_control::surface::midi::map::matches;
 use lacquer_graph::param::hint::Hint;
 use thiserror::Error;
 
-/// The best first, where the station does not say: nothing is lost by any but the last.
+/// Formats in order of preference, if the station names none: only the last one loses bits.
 const BEST: [Format; 5] = [Format::Int32, Format::Float, Format::Int24, Format::Float64, Format::Int16];
-/// ALSA's words for a device itself, and for it with conversions: preferred in this order.
+/// ALSA's prefixes for a device itself, and for the device with conversions: preferred in this order.
 pub const DIRECT: [&str; 2] = ["hw:", "plughw:"];
 
-/// Which way sound goes.
+/// The direction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// In.
@@ -30,9 +30,9 @@ pub struct Chosen {
     pub device: Device,
     /// Its name.
     pub name: String,
-    /// What the host is asked for.
+    /// The configuration to ask the host for.
     pub config: StreamConfig,
-    /// The samples.
+    /// The sample format.
     pub format: Format,
 }
 
@@ -40,9 +40,9 @@ pub struct Chosen {
 pub struct Listed {
     /// The host.
     pub host: &'static str,
-    /// Its name, as a station file has it.
+    /// Its name, as in a station file.
     pub name: String,
-    /// What it is, in words.
+    /// A description for people.
     pub description: String,
     /// What it can, each way; an error where it could not be asked.
     pub ways: Vec<(Way, Result<Vec<Offer>, cpal::Error>)>,
@@ -56,17 +56,17 @@ pub struct NoHost(String);
 /// What a device can at some number of channels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Offer {
-    /// The format's word in station files.
+    /// The formats, as in station files.
     pub formats: Vec<&'static str>,
     /// Fewest and most channels.
     pub channels: (u16, u16),
     /// Lowest and highest rate, in Hz.
     pub rates: (u32, u32),
-    /// Smallest and largest block, in frames, where it says so.
+    /// Smallest and largest block, in frames, if the device reports them.
     pub blocks: Option<(u32, u32)>,
 }
 
-/// The host of a station: ALSA where none is named.
+/// The host of a station: ALSA if it names none.
 ///
 /// # Errors
 /// There is no such host, or it does not answer.
@@ -74,23 +74,23 @@ pub fn host(name: Option<&str>) -> Result<Host, BackendError> {
     let name = name.unwrap_or("alsa");
     let known = cpal::ALL_HOSTS.iter().find(|id| id.name().eq_ignore_ascii_case(name));
     let names: Vec<String> = cpal::ALL_HOSTS.iter().map(|id| id.name().to_lowercase()).collect();
-    let refuse = |why: String| BackendError::Device { device: name.to_owned(), why, passes: false };
+    let refuse = |why: String| BackendError::Device { device: name.to_owned(), why, is_transient: false };
     let id = known.ok_or_else(|| {
         let hint = Hint::nearest(name, names.iter().map(String::as_str));
         refuse(format!("no such host{hint}; this build has {}", names.join(", ")))
     })?;
     cpal::host_from_id(*id).map_err(|error| match error.kind() {
-        // A PulseAudio server that was shown no cookie.
+        // A PulseAudio server refuses a client without its cookie.
         ErrorKind::InvalidInput => {
-            refuse(format!("{error}; where its server runs, pactl info makes its cookie"))
+            refuse(format!("{error}; if its server runs, `pactl info` makes its cookie"))
         }
         _ => failed(name, "asking the host", &error),
     })
 }
 
-/// An error of cpal as one of ours.
+/// Converts an error of cpal.
 pub fn failed(device: &str, doing: &str, error: &cpal::Error) -> BackendError {
-    let passes = matches!(
+    let is_transient = matches!(
         error.kind(),
         ErrorKind::DeviceBusy
             | ErrorKind::DeviceNotAvailable
@@ -99,13 +99,13 @@ pub fn failed(device: &str, doing: &str, error: &cpal::Error) -> BackendError {
     );
     let what = match error.kind() {
         ErrorKind::PermissionDenied => "no permission; add the user to the group audio".to_owned(),
-        ErrorKind::DeviceBusy => "somebody else has it; see lacquer doctor".to_owned(),
+        ErrorKind::DeviceBusy => "another program uses it; run `lacquer doctor`".to_owned(),
         _ => error.to_string(),
     };
-    BackendError::Device { device: device.to_owned(), why: format!("{doing}: {what}"), passes }
+    BackendError::Device { device: device.to_owned(), why: format!("{doing}: {what}"), is_transient }
 }
 
-/// The name of a device, as a station file has it.
+/// The name of a device, as in a station file.
 fn name_of(device: &Device) -> String {
     device.id().map(|id| id.id().to_owned()).unwrap_or_default()
 }
@@ -115,8 +115,8 @@ fn description_of(device: &Device) -> String {
     description.map(|description| description.name().to_owned()).unwrap_or_default()
 }
 
-/// The devices that a pattern means, the best first.
-fn meant(host: &Host, pattern: &str, way: Way) -> Result<Vec<Device>, BackendError> {
+/// The devices that match a pattern, the best first.
+fn matching_devices(host: &Host, pattern: &str, way: Way) -> Result<Vec<Device>, BackendError> {
     if pattern == "default" {
         let default = match way {
             Way::Input => host.default_input_device(),
@@ -141,33 +141,33 @@ fn meant(host: &Host, pattern: &str, way: Way) -> Result<Vec<Device>, BackendErr
     Ok(by_id.into_iter().chain(meant).collect())
 }
 
-/// The configurations that a device can, this way.
-fn can(device: &Device, way: Way) -> Result<Vec<SupportedStreamConfigRange>, cpal::Error> {
+/// The configurations that a device supports in this direction.
+fn supported_configs(device: &Device, way: Way) -> Result<Vec<SupportedStreamConfigRange>, cpal::Error> {
     match way {
         Way::Input => device.supported_input_configs().map(Iterator::collect),
         Way::Output => device.supported_output_configs().map(Iterator::collect),
     }
 }
 
-/// The device that a station means, with the best configuration for it.
+/// Chooses the device that a station names, with the best configuration for it.
 ///
 /// # Errors
-/// There is no such device, it cannot be asked, or it cannot what is wanted.
+/// There is no such device, it does not answer, or it does not support what the station asks for.
 pub fn choose(host: &Host, wanted: &Cpal, pattern: &str, way: Way) -> Result<Chosen, BackendError> {
     let channels = match way {
         Way::Input => &wanted.inputs,
         Way::Output => &wanted.outputs,
     };
     let least = channels.iter().max().map_or(1, |most| most + 1);
-    let meant = meant(host, pattern, way)?;
+    let devices = matching_devices(host, pattern, way)?;
     let direction = if way == Way::Input { "input" } else { "output" };
     let mut first_error = None;
-    for device in meant {
+    for device in devices {
         let name = name_of(&device);
-        let offers = match can(&device, way) {
+        let offers = match supported_configs(&device, way) {
             Ok(offers) => offers,
             Err(error) => {
-                first_error.get_or_insert(failed(&name, "asking what it can", &error));
+                first_error.get_or_insert(failed(&name, "reading its configurations", &error));
                 continue;
             }
         };
@@ -190,24 +190,25 @@ pub fn choose(host: &Host, wanted: &Cpal, pattern: &str, way: Way) -> Result<Cho
                 return Ok(Chosen { device, name, config, format });
             }
             None => {
-                let format = wanted.format.map_or(String::new(), |format| format!(" in {}", word(format)));
+                let format =
+                    wanted.format.map_or(String::new(), |format| format!(" in {}", format_name(format)));
                 let why = format!(
-                    "as {direction} it cannot {} Hz with {least} channels{format}; it can {}",
+                    "as {direction} it does not support {} Hz with {least} channels{format}; it supports {}",
                     wanted.rate,
-                    shown(&offered(&offers))
+                    describe_offers(&merge_offers(&offers))
                 );
-                first_error.get_or_insert(BackendError::Device { device: name, why, passes: false });
+                first_error.get_or_insert(BackendError::Device { device: name, why, is_transient: false });
             }
         }
     }
     Err(first_error.unwrap_or_else(|| BackendError::Device {
         device: pattern.to_owned(),
-        why: format!("no such {direction} device; lacquer devices lists what there is"),
-        passes: true,
+        why: format!("no such {direction} device; `lacquer devices` lists all"),
+        is_transient: true,
     }))
 }
 
-/// The buffer nearest to what is wanted.
+/// The buffer size nearest to the wanted one.
 fn buffer(can: SupportedBufferSize, wanted: u32) -> BufferSize {
     match can {
         SupportedBufferSize::Range { min, max } => BufferSize::Fixed(wanted.clamp(min, max.max(min))),
@@ -215,8 +216,8 @@ fn buffer(can: SupportedBufferSize, wanted: u32) -> BufferSize {
     }
 }
 
-/// The word of a format in station files.
-pub fn word(format: Format) -> &'static str {
+/// The name of a format, as in station files.
+pub fn format_name(format: Format) -> &'static str {
     match format {
         Format::Int16 => "16-bit",
         Format::Int24 => "24-bit",
@@ -226,12 +227,12 @@ pub fn word(format: Format) -> &'static str {
     }
 }
 
-/// What a device can, gathered: one offer for each range of rates.
-fn offered(can: &[SupportedStreamConfigRange]) -> Vec<Offer> {
+/// Merges a device's configurations: one offer for each range of rates.
+fn merge_offers(configs: &[SupportedStreamConfigRange]) -> Vec<Offer> {
     let mut offers: Vec<Offer> = Vec::new();
-    for one in can {
+    for one in configs {
         let known = ALL_FORMATS.iter().find(|format| format.of_device() == one.sample_format());
-        let Some(format) = known.map(|format| word(*format)) else { continue };
+        let Some(format) = known.map(|format| format_name(*format)) else { continue };
         let rates = (one.min_sample_rate(), one.max_sample_rate());
         let blocks = match one.buffer_size() {
             SupportedBufferSize::Range { min, max } => Some((*min, *max)),
@@ -261,9 +262,9 @@ fn offered(can: &[SupportedStreamConfigRange]) -> Vec<Offer> {
 }
 
 /// Offers in words.
-pub fn shown(offers: &[Offer]) -> String {
+pub fn describe_offers(offers: &[Offer]) -> String {
     if offers.is_empty() {
-        return "nothing that is known here".to_owned();
+        return "no format that lacquer knows".to_owned();
     }
     let range =
         |least: u32, most: u32| if least == most { format!("{least}") } else { format!("{least} to {most}") };
@@ -278,7 +279,7 @@ pub fn shown(offers: &[Offer]) -> String {
     offers.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// All devices of all hosts, a host that does not answer left out.
+/// All devices of all hosts; a host that does not answer is omitted.
 ///
 /// # Errors
 /// None answers.
@@ -293,7 +294,7 @@ pub fn list() -> Result<Vec<Listed>, NoHost> {
             }
         };
         for device in devices {
-            // ALSA names some twice.
+            // ALSA lists some twice.
             if listed.iter().any(|one: &Listed| one.host == id.name() && one.name == name_of(&device)) {
                 continue;
             }
@@ -302,7 +303,7 @@ pub fn list() -> Result<Vec<Listed>, NoHost> {
                 [(Way::Input, device.supports_input()), (Way::Output, device.supports_output())]
             {
                 if is_there {
-                    ways.push((way, can(&device, way).map(|can| offered(&can))));
+                    ways.push((way, supported_configs(&device, way).map(|configs| merge_offers(&configs))));
                 }
             }
             let (name, description) = (name_of(&device), description_of(&device));

@@ -1,6 +1,6 @@
 //! The cpal backend: the system's own sound devices, on Linux by ALSA.
 //!
-//! The output's callback is the station's; what comes in by the other device, or the same one, crosses from its thread by
+//! The output device drives the station's callback. Audio from the input device crosses from its own thread by
 //! [`clocks`](crate::audio::backend::clocks).
 
 pub mod devices;
@@ -10,7 +10,7 @@ use crate::audio::backend::BackendError;
 use crate::audio::backend::clocks::{Draw, Feed, Gauge, Join, State, join};
 use crate::audio::callback::Callback;
 use crate::audio::ports::Ports;
-use crate::audio::realtime::{Mark, guarded};
+use crate::audio::realtime::{ThreadId, guarded};
 use crate::station::cpal::{Cpal, Format};
 use cpal::traits::{DeviceTrait, StreamTrait};
 use cpal::{Data, ErrorKind, Stream};
@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often a device is asked whether it is still there, while it says nothing.
-const ASKED: Duration = Duration::from_millis(500);
-/// A device that fails so often without a block between is gone.
+/// Time after which cpal polls a silent device again.
+const POLL: Duration = Duration::from_millis(500);
+/// A device that fails this often without a block between counts as removed.
 const FAILURES: u64 = 100;
 
 /// The devices of a station, not yet running.
@@ -36,55 +36,55 @@ pub struct Opened {
 /// Running devices.
 pub struct Running {
     streams: Vec<Stream>,
-    signs: Vec<Arc<Signs>>,
+    states: Vec<Arc<DeviceState>>,
     gauge: Option<Arc<Gauge>>,
-    /// What is to be told of the devices.
-    pub told: String,
+    /// The devices in words.
+    pub devices: String,
     /// Frames in the output's blocks.
     pub block: usize,
 }
 
-/// What a device's thread leaves for the conductor.
-struct Signs {
+/// What a device's thread reports to the conductor.
+struct DeviceState {
     name: String,
-    is_gone: AtomicBool,
+    is_lost: AtomicBool,
     missed: AtomicU64,
     /// Failures since the last block.
     failures: AtomicU64,
 }
 
-impl Signs {
+impl DeviceState {
     fn of(chosen: &Chosen) -> Arc<Self> {
         let name = chosen.name.clone();
         Arc::new(Self {
             name,
-            is_gone: AtomicBool::new(false),
+            is_lost: AtomicBool::new(false),
             missed: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         })
     }
 
-    /// `[audio]` What cpal complains of.
-    fn note(&self, error: &cpal::Error) {
+    /// `[audio]` Records an error of cpal.
+    fn record(&self, error: &cpal::Error) {
         match error.kind() {
             ErrorKind::Xrun => {
                 self.missed.fetch_add(1, Ordering::Relaxed);
             }
             ErrorKind::DeviceNotAvailable | ErrorKind::StreamInvalidated => {
-                self.is_gone.store(true, Ordering::Relaxed);
+                self.is_lost.store(true, Ordering::Relaxed);
             }
             _ if self.failures.fetch_add(1, Ordering::Relaxed) >= FAILURES => {
-                self.is_gone.store(true, Ordering::Relaxed);
+                self.is_lost.store(true, Ordering::Relaxed);
             }
             _ => {}
         }
     }
 }
 
-/// Looks for the devices that a station means.
+/// Finds the devices that a station names.
 ///
 /// # Errors
-/// A device is not there, or cannot what is wanted.
+/// A device does not exist, or does not support what the station asks for.
 pub fn open(cpal: &Cpal) -> Result<Opened, BackendError> {
     let host = host(cpal.host.as_deref())?;
     let output = choose(&host, cpal, &cpal.output, Way::Output)?;
@@ -98,7 +98,7 @@ impl Opened {
         f64::from(self.cpal.rate)
     }
 
-    /// Whether sound goes straight to cards: behind ALSA's other devices there may be a server.
+    /// Whether both devices are sound cards: behind ALSA's other devices there may be a server.
     pub fn are_cards(&self) -> bool {
         let is_card = |chosen: &Chosen| devices::DIRECT.iter().any(|prefix| chosen.name.starts_with(prefix));
         is_card(&self.output) && self.input.as_ref().is_none_or(is_card)
@@ -110,94 +110,94 @@ impl Opened {
         format!("{input}to {}", self.output.name)
     }
 
-    /// Begins to play by `callback`; the input's thread leaves its id at `mark`.
+    /// Starts both devices; the output calls `callback`, the input's thread records its id in `thread`.
     ///
     /// # Errors
     /// A device refuses.
-    pub fn start(self, callback: Callback, mark: Mark) -> Result<Running, BackendError> {
+    pub fn start(self, callback: Callback, thread: ThreadId) -> Result<Running, BackendError> {
         let Self { input, output, cpal } = self;
         let (epoch, rate) = (Instant::now(), f64::from(cpal.rate));
         let is_one_clock =
             cpal.is_one_clock.unwrap_or(input.as_ref().is_some_and(|input| input.name == output.name));
-        let (mut streams, mut signs) = (Vec::new(), Vec::new());
-        let mut told = String::new();
+        let (mut streams, mut states) = (Vec::new(), Vec::new());
+        let mut devices = String::new();
         let (mut draw, mut gauge) = (None, None);
         let mut input_block = 0;
         if let Some(input) = input {
             let channels = cpal.inputs.len();
             let wanted = Join { channels, input_rate: rate, output_rate: rate, is_one_clock };
-            let (feed, end, shown) = join(wanted).map_err(|why| BackendError::Device {
+            let (feed, end, input_gauge) = join(wanted).map_err(|why| BackendError::Device {
                 device: input.name.clone(),
                 why: why.to_string(),
-                passes: false,
+                is_transient: false,
             })?;
-            let stream = capture(&input, &cpal, feed, mark, epoch, &mut signs)?;
+            let stream = capture(&input, &cpal, feed, thread, epoch, &mut states)?;
             input_block = stream.buffer_size().unwrap_or(cpal.block) as usize;
             let clocks = if is_one_clock { "one clock" } else { "two clocks" };
-            told = format!("from {}, {}; ", described(&input, input_block), clocks);
+            devices = format!("from {}, {}; ", described(&input, input_block), clocks);
             streams.push(stream);
-            (draw, gauge) = (Some(end), Some(shown));
+            (draw, gauge) = (Some(end), Some(input_gauge));
         }
-        let stream = play(&output, &cpal, draw, callback, epoch, &mut signs)?;
+        let stream = play(&output, &cpal, draw, callback, epoch, &mut states)?;
         let block = stream.buffer_size().unwrap_or(cpal.block) as usize;
         if let Some(gauge) = &gauge {
             gauge.set_blocks(input_block, block);
         }
-        told += &format!("to {}", described(&output, block));
+        devices += &format!("to {}", described(&output, block));
         streams.push(stream);
-        let running = Running { streams, signs, gauge, told, block };
-        for (stream, signs) in running.streams.iter().zip(&running.signs) {
-            stream.play().map_err(|error| failed(&signs.name, "starting it", &error))?;
+        let running = Running { streams, states, gauge, devices, block };
+        for (stream, state) in running.streams.iter().zip(&running.states) {
+            stream.play().map_err(|error| failed(&state.name, "starting it", &error))?;
         }
         Ok(running)
     }
 }
 
 fn described(chosen: &Chosen, block: usize) -> String {
-    let (channels, word) = (chosen.config.channels, devices::word(chosen.format));
-    format!("{} ({channels} channels, {word}, blocks of {block})", chosen.name)
+    let (channels, format) = (chosen.config.channels, devices::format_name(chosen.format));
+    format!("{} ({channels} channels, {format}, blocks of {block})", chosen.name)
 }
 
-/// The stream of the input device.
+/// Opens the stream of the input device.
 fn capture(
     chosen: &Chosen,
     cpal: &Cpal,
     mut feed: Feed,
-    mark: Mark,
+    thread: ThreadId,
     epoch: Instant,
-    all: &mut Vec<Arc<Signs>>,
+    states: &mut Vec<Arc<DeviceState>>,
 ) -> Result<Stream, BackendError> {
-    let signs = Signs::of(chosen);
-    all.push(Arc::clone(&signs));
+    let state = DeviceState::of(chosen);
+    states.push(Arc::clone(&state));
     let (format, width, map) = (chosen.format, usize::from(chosen.config.channels), cpal.inputs.clone());
-    let complaints = Arc::clone(&signs);
-    let take = move |data: &Data, _: &cpal::InputCallbackInfo| {
-        mark.here();
+    let errors = Arc::clone(&state);
+    let on_block = move |data: &Data, _: &cpal::InputCallbackInfo| {
+        thread.record();
         guarded(|| {
-            signs.failures.store(0, Ordering::Relaxed);
+            state.failures.store(0, Ordering::Relaxed);
             let now = epoch.elapsed().as_secs_f64();
             let sample =
                 |frame: usize, channel: usize| format.read(data.bytes(), frame * width + map[channel]);
             feed.push(data.len() / width, now, sample);
         });
     };
-    let complain = move |error| complaints.note(&error);
+    let on_error = move |error| errors.record(&error);
     let format = chosen.format.of_device();
-    let stream = chosen.device.build_input_stream_raw(chosen.config, format, take, complain, Some(ASKED));
+    let stream = chosen.device.build_input_stream_raw(chosen.config, format, on_block, on_error, Some(POLL));
     stream.map_err(|error| failed(&chosen.name, "opening it as input", &error))
 }
 
-/// The stream of the output device, with the callback.
+/// Opens the stream of the output device, which calls the callback.
 fn play(
     chosen: &Chosen,
     cpal: &Cpal,
     draw: Option<Draw>,
     callback: Callback,
     epoch: Instant,
-    all: &mut Vec<Arc<Signs>>,
+    states: &mut Vec<Arc<DeviceState>>,
 ) -> Result<Stream, BackendError> {
-    let signs = Signs::of(chosen);
-    all.push(Arc::clone(&signs));
+    let state = DeviceState::of(chosen);
+    states.push(Arc::clone(&state));
     let dither = |channel| samples::dither(chosen.format, cpal.depth, channel);
     let mut player = Player {
         callback,
@@ -208,14 +208,14 @@ fn play(
         map: cpal.outputs.clone().into_boxed_slice(),
         dither: (0..cpal.outputs.len()).map(dither).collect(),
     };
-    let complaints = Arc::clone(&signs);
-    let give = move |data: &mut Data, _: &cpal::OutputCallbackInfo| {
-        signs.failures.store(0, Ordering::Relaxed);
+    let errors = Arc::clone(&state);
+    let on_block = move |data: &mut Data, _: &cpal::OutputCallbackInfo| {
+        state.failures.store(0, Ordering::Relaxed);
         player.block(data, epoch.elapsed().as_secs_f64());
     };
-    let complain = move |error| complaints.note(&error);
+    let on_error = move |error| errors.record(&error);
     let format = chosen.format.of_device();
-    let stream = chosen.device.build_output_stream_raw(chosen.config, format, give, complain, Some(ASKED));
+    let stream = chosen.device.build_output_stream_raw(chosen.config, format, on_block, on_error, Some(POLL));
     stream.map_err(|error| failed(&chosen.name, "opening it as output", &error))
 }
 
@@ -227,7 +227,7 @@ struct Player {
     format: Format,
     /// The device's channels.
     width: usize,
-    /// The device's channel of each of ours.
+    /// For each of our channels, the device's channel.
     map: Box<[usize]>,
     dither: Box<[Option<Quantiser>]>,
 }
@@ -258,7 +258,7 @@ struct Cycle<'a> {
 
 impl Ports for Cycle<'_> {
     fn read(&mut self, channel: usize, _from: usize, into: &mut [f64]) {
-        // Channels come in order, and the first brings the rest.
+        // Channels are read in order: the first call fills all of them.
         if let (0, Some(draw)) = (channel, &mut self.draw) {
             draw.fill(self.planes, into.len());
         }
@@ -266,29 +266,29 @@ impl Ports for Cycle<'_> {
     }
 
     fn write(&mut self, channel: usize, from: usize, samples: &[f64]) {
-        let (place, dither) = (self.map[channel], &mut self.dither[channel]);
+        let (to, dither) = (self.map[channel], &mut self.dither[channel]);
         for (frame, sample) in samples.iter().enumerate() {
             let sample = samples::dithered(dither, *sample);
-            self.format.write(self.bytes, (from + frame) * self.width + place, sample);
+            self.format.write(self.bytes, (from + frame) * self.width + to, sample);
         }
     }
 }
 
 impl Running {
-    /// Deadlines missed, on either device, and input that did not come or found no room.
+    /// Deadlines missed on either device, and input that came too late or found the ring full.
     pub fn missed(&self) -> u64 {
         let slips = self.gauge.as_ref().map_or(0, |gauge| gauge.state().slips);
-        slips + self.signs.iter().map(|signs| signs.missed.load(Ordering::Relaxed)).sum::<u64>()
+        slips + self.states.iter().map(|state| state.missed.load(Ordering::Relaxed)).sum::<u64>()
     }
 
-    /// The device that is gone, if one is.
-    pub fn gone(&self) -> Option<&str> {
-        let gone = self.signs.iter().find(|signs| signs.is_gone.load(Ordering::Relaxed));
-        gone.map(|signs| signs.name.as_str())
+    /// The device that was removed, if one was.
+    pub fn lost_device(&self) -> Option<&str> {
+        let lost = self.states.iter().find(|state| state.is_lost.load(Ordering::Relaxed));
+        lost.map(|state| state.name.as_str())
     }
 
-    /// How the two devices are joined, where there are two ways.
-    pub fn joined(&self) -> Option<State> {
+    /// The state of the join between input and output device, if there is an input.
+    pub fn join_state(&self) -> Option<State> {
         self.gauge.as_ref().map(|gauge| gauge.state())
     }
 

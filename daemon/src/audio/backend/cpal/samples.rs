@@ -1,15 +1,15 @@
-//! Samples as devices have them, in the machine's own order of bytes.
+//! The sample formats of devices, in native byte order.
 
 use crate::station::cpal::Format;
 use cpal::SampleFormat;
 use lacquer_graph::block::to_f32;
 use lacquer_graph::dsp::dither::{FLAT, Noise, Quantiser};
 
-/// From this depth on, in bits, nothing is dithered: a triangular dither would lie below -180 dBFS.
-const DEEP: u32 = 32;
+/// From this depth on, in bits, nothing is dithered: triangular dither would be below -180 dBFS.
+const NO_DITHER: u32 = 32;
 
 impl Format {
-    /// What cpal calls it.
+    /// cpal's name for it.
     pub fn of_device(self) -> SampleFormat {
         match self {
             Format::Int16 => SampleFormat::I16,
@@ -25,7 +25,7 @@ impl Format {
         self.of_device().sample_size()
     }
 
-    /// Bits that it holds of an integer.
+    /// Bits of an integer that it holds exactly.
     pub fn bits(self) -> u32 {
         match self {
             Format::Int16 => 16,
@@ -34,50 +34,50 @@ impl Format {
         }
     }
 
-    /// `[audio]` Sample `at` of `bytes`; silence where there is none.
+    /// `[audio]` Reads sample `at` of `bytes`; silence beyond the end.
     #[inline]
     pub fn read(self, bytes: &[u8], at: usize) -> f64 {
-        fn take<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+        fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
             bytes.get(at * N..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
         }
         match self {
-            Format::Int16 => f64::from(i16::from_ne_bytes(take(bytes, at))) / 32_768.0,
-            // What the highest byte holds is nobody's business.
-            Format::Int24 => f64::from(i32::from_ne_bytes(take(bytes, at)) << 8) / 2_147_483_648.0,
-            Format::Int32 => f64::from(i32::from_ne_bytes(take(bytes, at))) / 2_147_483_648.0,
-            Format::Float => f64::from(f32::from_ne_bytes(take(bytes, at))),
-            Format::Float64 => f64::from_ne_bytes(take(bytes, at)),
+            Format::Int16 => f64::from(i16::from_ne_bytes(bytes_at(bytes, at))) / 32_768.0,
+            // The highest byte is undefined: it is shifted out.
+            Format::Int24 => f64::from(i32::from_ne_bytes(bytes_at(bytes, at)) << 8) / 2_147_483_648.0,
+            Format::Int32 => f64::from(i32::from_ne_bytes(bytes_at(bytes, at))) / 2_147_483_648.0,
+            Format::Float => f64::from(f32::from_ne_bytes(bytes_at(bytes, at))),
+            Format::Float64 => f64::from_ne_bytes(bytes_at(bytes, at)),
         }
     }
 
-    /// `[audio]` Writes sample `at` of `bytes`, if it is there; never beyond full scale where that is the end.
+    /// `[audio]` Writes sample `at` of `bytes`, nothing beyond the end; integers are clipped to full scale.
     #[inline]
     pub fn write(self, bytes: &mut [u8], at: usize, sample: f64) {
         let integer = |scale: f64| (sample * scale).round().clamp(-scale, scale - 1.0) as i32;
-        fn put<const N: usize>(bytes: &mut [u8], at: usize, sample: [u8; N]) {
+        fn write_at<const N: usize>(bytes: &mut [u8], at: usize, sample: [u8; N]) {
             if let Some(place) = bytes.get_mut(at * N..(at + 1) * N) {
                 place.copy_from_slice(&sample);
             }
         }
         match self {
-            Format::Int16 => put(bytes, at, (integer(32_768.0) as i16).to_ne_bytes()),
-            Format::Int24 => put(bytes, at, integer(8_388_608.0).to_ne_bytes()),
-            Format::Int32 => put(bytes, at, integer(2_147_483_648.0).to_ne_bytes()),
-            Format::Float => put(bytes, at, to_f32(sample).to_ne_bytes()),
-            Format::Float64 => put(bytes, at, sample.to_ne_bytes()),
+            Format::Int16 => write_at(bytes, at, (integer(32_768.0) as i16).to_ne_bytes()),
+            Format::Int24 => write_at(bytes, at, integer(8_388_608.0).to_ne_bytes()),
+            Format::Int32 => write_at(bytes, at, integer(2_147_483_648.0).to_ne_bytes()),
+            Format::Float => write_at(bytes, at, to_f32(sample).to_ne_bytes()),
+            Format::Float64 => write_at(bytes, at, sample.to_ne_bytes()),
         }
     }
 }
 
-/// `[control]` What dithers a channel for a device of this format, with so many bits; `None` where nothing need be.
+/// `[control]` The dither for a channel of a device of this format and depth in bits; `None` where none is needed.
 pub fn dither(format: Format, depth: u32, channel: usize) -> Option<Quantiser> {
     let is_float = matches!(format, Format::Float | Format::Float64);
     let bits = if is_float { depth } else { depth.min(format.bits()) };
-    (bits < DEEP).then(|| Quantiser::new(bits, Noise::Triangular, FLAT, channel))
+    (bits < NO_DITHER).then(|| Quantiser::new(bits, Noise::Triangular, FLAT, channel))
 }
 
-/// `[audio]` A sample as the device can have it. What has no more bits already passes as it is: silence, and what the chain
-/// has dithered itself.
+/// `[audio]` Dithers a sample for the device. A sample that fits its depth passes unchanged: silence, and what the
+/// chain has dithered.
 #[inline]
 pub fn dithered(quantiser: &mut Option<Quantiser>, sample: f64) -> f64 {
     match quantiser {
@@ -102,7 +102,7 @@ mod tests {
                 let step = 0.5_f64.powi(format.bits() as i32 - 1);
                 assert!((format.read(&bytes, at) - wanted).abs() <= step, "{format:?} {sample}");
             }
-            // Beyond its end there is nothing.
+            // Beyond the end there is silence.
             format.write(&mut bytes, 100, 1.0);
             assert_eq!(format.read(&bytes, 100), 0.0);
         }

@@ -1,40 +1,41 @@
-//! Who is inside one of our callbacks.
+//! Counts the calls of our callbacks, so that a client is closed only while none of them runs.
 //!
-//! jackd's library ends its threads by cancelling them wherever they are. One that is in the midst of an allocation keeps
-//! its lock for ever, and one that is in our code ends the process with it. So a client is left only once its threads have
-//! been out of our code for a while. A server that runs sees to that itself as far as audio goes; one that ends does not.
+//! jackd's library cancels its threads wherever they are. A thread that is cancelled inside an allocation keeps the
+//! allocator's lock for ever, and one that is cancelled inside our code ends the process. So a client is closed only
+//! after its threads have been outside our code for a while. A running server takes care of its audio thread itself; a
+//! server that ends does not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// So long nothing has been called before it is taken that nothing will be: some blocks of a usual size.
+/// After this time without a call no more calls are expected: some blocks of usual size.
 const QUIET: Duration = Duration::from_millis(30);
-/// A look each.
-const LOOK: Duration = Duration::from_millis(1);
-/// Not longer than that: a callback that hangs never ends.
-const MOST: Duration = Duration::from_millis(500);
+/// Time between two checks.
+const CHECK: Duration = Duration::from_millis(1);
+/// Time limit: a callback that hangs never ends.
+const LONGEST: Duration = Duration::from_millis(500);
 
-/// Counts the calls of one thread.
+/// The calls of one thread.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     begun: AtomicU64,
     ended: AtomicU64,
 }
 
-/// A call, until it is dropped. Never the last to hold the count.
+/// One call, until it is dropped. It never owns the last reference to its `Calls`, so dropping it frees nothing.
 pub(super) struct Call(Arc<Calls>);
 
 impl Calls {
-    /// `[audio]` One has begun.
+    /// `[audio]` Counts the begin of a call.
     pub(super) fn begin(self: &Arc<Self>) -> Call {
         self.begun.fetch_add(1, Ordering::AcqRel);
         Call(Arc::clone(self))
     }
 
-    /// The number of calls, unless one is under way.
-    fn done(&self) -> Option<u64> {
+    /// The number of calls; `None` while one runs.
+    fn completed(&self) -> Option<u64> {
         let ended = self.ended.load(Ordering::Acquire);
         (self.begun.load(Ordering::Acquire) == ended).then_some(ended)
     }
@@ -46,14 +47,14 @@ impl Drop for Call {
     }
 }
 
-/// Waits until nobody has been inside for a while.
-pub(super) fn wait(all: &[Arc<Calls>]) {
-    let look = || all.iter().map(|calls| calls.done()).collect::<Option<Vec<u64>>>();
+/// Waits until there was no call for a while.
+pub(super) fn wait_until_quiet(all: &[Arc<Calls>]) {
+    let count = || all.iter().map(|calls| calls.completed()).collect::<Option<Vec<u64>>>();
     let begin = Instant::now();
-    let (mut seen, mut since) = (look(), begin);
-    while since.elapsed() < QUIET && begin.elapsed() < MOST {
-        thread::sleep(LOOK);
-        let now = look();
+    let (mut seen, mut since) = (count(), begin);
+    while since.elapsed() < QUIET && begin.elapsed() < LONGEST {
+        thread::sleep(CHECK);
+        let now = count();
         if now.is_none() || now != seen {
             (seen, since) = (now, Instant::now());
         }
@@ -65,23 +66,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_that_is_under_way_is_waited_for() {
+    fn a_running_call_is_waited_for() {
         let all = [Arc::new(Calls::default()), Arc::new(Calls::default())];
         let call = all[1].begin();
         let thread = thread::spawn(move || {
             thread::sleep(2 * QUIET);
             drop(call);
         });
-        wait(&all);
-        assert_eq!(all[1].done(), Some(1));
+        wait_until_quiet(&all);
+        assert_eq!(all[1].completed(), Some(1));
         assert!(thread.join().is_ok());
     }
 
     #[test]
-    fn one_that_hangs_is_left_in_the_end() {
+    fn a_call_that_hangs_is_waited_for_only_for_a_limited_time() {
         let all = [Arc::new(Calls::default())];
         let _call = all[0].begin();
-        wait(&all);
-        assert_eq!(all[0].done(), None);
+        wait_until_quiet(&all);
+        assert_eq!(all[0].completed(), None);
     }
 }

@@ -1,7 +1,7 @@
-//! Which JACK library is loaded: it decides whose server is reached. Once loaded it stays until the process ends.
+//! Loads the JACK library, which decides whose server is reached. It stays loaded until the process ends.
 //!
-//! The `jack` crate loads `libjack.so.0` by that name. What has been loaded under the name before, from wherever, is what
-//! it is then given.
+//! The `jack` crate loads `libjack.so.0` by that name. If a library of that name has been loaded before, from any
+//! place, the crate gets that one.
 
 use crate::audio::backend::BackendError;
 use crate::process::named::shown;
@@ -15,8 +15,8 @@ use std::sync::OnceLock;
 use std::{env, fs};
 use tracing::info;
 
-/// Where packages put PipeWire's; the linker fills in what `$LIB` is on this machine. Last the system's own: it may be
-/// PipeWire's.
+/// Where packages install PipeWire's library; the linker replaces `$LIB`. The last one is the system's own, which may
+/// be PipeWire's.
 const PIPEWIRE: [&str; 6] = [
     "/usr/$LIB/pipewire-0.3/jack/libjack.so.0",
     "/usr/lib64/pipewire-0.3/jack/libjack.so.0",
@@ -26,40 +26,38 @@ const PIPEWIRE: [&str; 6] = [
     JACK_LIB,
 ];
 
-/// The library that is loaded.
+/// The loaded library.
 pub(super) struct Loaded {
     version: String,
 }
 
 impl Loaded {
-    /// Whether it leads to PipeWire.
+    /// Whether it is PipeWire's.
     pub(super) fn is_pipewire(&self) -> bool {
         self.version.contains("PipeWire")
     }
 
-    /// No server answers: what is missing, and what to do.
+    /// The error for a server that does not answer: what is missing, and what to do.
     pub(super) fn no_server(&self, why: String) -> BackendError {
         if self.is_pipewire() {
-            let mend = "start it (systemctl --user start pipewire wireplumber), or set XDG_RUNTIME_DIR";
-            return BackendError::NoServer { server: "PipeWire", why, mend: mend.to_owned() };
+            let fix = "start it (systemctl --user start pipewire wireplumber), or set XDG_RUNTIME_DIR";
+            return BackendError::NoServer { server: "PipeWire", why, fix: fix.to_owned() };
         }
-        let mut mend = "start one (for example \"jackd -d alsa\"), or set JACK_DEFAULT_SERVER".to_owned();
-        if is_pipewire_there() {
-            mend.push_str(
-                "; PipeWire runs here: \"jack: {library: pipewire}\" in the station plays through it",
-            );
+        let mut fix = "start one (for example \"jackd -d alsa\"), or set JACK_DEFAULT_SERVER".to_owned();
+        if pipewire_runs() {
+            fix.push_str("; or use PipeWire, which runs here: \"jack: {library: pipewire}\" in the station");
         }
-        BackendError::NoServer { server: "JACK server", why, mend }
+        BackendError::NoServer { server: "JACK server", why, fix }
     }
 }
 
-/// Whether PipeWire can be reached by this user.
-fn is_pipewire_there() -> bool {
+/// Whether PipeWire runs for this user.
+fn pipewire_runs() -> bool {
     let folders = ["PIPEWIRE_RUNTIME_DIR", "XDG_RUNTIME_DIR"].into_iter().filter_map(env::var_os);
     folders.map(PathBuf::from).any(|folder| folder.join("pipewire-0").exists())
 }
 
-/// Loads the library that the station wants, or gives the one that is loaded.
+/// Loads the library that the station names, or returns the one that is loaded.
 pub(super) fn load(library: &Library) -> Result<&'static Loaded, BackendError> {
     static LOADED: OnceLock<Result<Loaded, String>> = OnceLock::new();
     let loaded = LOADED.get_or_init(|| find(library));
@@ -98,7 +96,7 @@ fn find(library: &Library) -> Result<Loaded, String> {
     }
     jack::jack_sys::library().map_err(|error| error.to_string())?;
     let mapped = mapped();
-    // The same name may have been loaded from elsewhere before, or the file may not bear it.
+    // A library of that name may have been loaded before, or the file may have another name.
     let is_other = match library {
         Library::System => false,
         Library::Pipewire => mapped.len() > 1,
@@ -108,7 +106,7 @@ fn find(library: &Library) -> Result<Loaded, String> {
         let found: Vec<_> = mapped.iter().map(|file| shown(file)).collect();
         let (place, found) = (shown(Path::new(place)), found.join(" and "));
         return Err(format!(
-            "{place} does not stand for {JACK_LIB}: {found} would be used; name a {JACK_LIB}"
+            "{place} cannot serve as {JACK_LIB}: {found} would be loaded instead; name a file called {JACK_LIB}"
         ));
     }
     let file = mapped.first().map_or_else(|| place.to_string_lossy(), |file| file.to_string_lossy());
@@ -128,13 +126,13 @@ fn mapped() -> Vec<PathBuf> {
     files
 }
 
-/// Loads a library for good. Gives the version that it says it is.
+/// Loads a library, never to be unloaded. Returns its version.
 fn open(place: &OsStr) -> Result<Option<String>, String> {
-    // SAFETY: what runs at loading is what runs in every program that uses this JACK library; the file is the
-    // system's, PipeWire's, or the one that the station names for it.
+    // SAFETY: loading runs the same code as in every program that uses this JACK library; the file is the system's,
+    // PipeWire's, or the one that the station names.
     let library = unsafe { unix::Library::open(Some(place), unix::RTLD_NOW | unix::RTLD_LOCAL) }
         .map_err(|error| error.source().map_or_else(|| error.to_string(), ToString::to_string))?;
-    // SAFETY: JACK's interface declares it as a function of nothing that gives a string which is never freed.
+    // SAFETY: JACK's interface declares it as a function without arguments that returns a string which is never freed.
     let version = unsafe {
         library
             .get::<unsafe extern "C" fn() -> *const c_char>("jack_get_version_string")

@@ -1,4 +1,5 @@
-//! The JACK backend: real ports, connected as the station says; also PipeWire through its JACK library.
+//! The JACK backend: a client of a JACK server, its ports connected as the station says; also of PipeWire, through its
+//! JACK library.
 
 mod calls;
 mod library;
@@ -8,7 +9,7 @@ mod process;
 mod raw;
 mod semaphores;
 
-use crate::audio::backend::connections::{Cable, Other, Own, Patch};
+use crate::audio::backend::connections::{Connection, Connections, OtherPort, OwnPort};
 use crate::audio::backend::{BackendError, BackendEvent};
 use crate::audio::callback::Callback;
 use crate::audio::midi_ports::PortEnd;
@@ -18,8 +19,8 @@ use crossbeam_channel::Sender;
 use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, MidiIn, MidiOut, Port, PortFlags};
 use lacquer_graph::plan::{Group, Io};
 use notifications::Notifications;
-use process::{Process, Wires};
-use raw::{Latency, listen, recompute};
+use process::{MidiPorts, Process};
+use raw::{Latency, recompute, register};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,13 +28,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing::warn;
 
-/// What is wanted of a server.
-pub struct Wanted<'a> {
-    /// What the station says of JACK.
+/// The client to open.
+pub struct ClientConfig<'a> {
+    /// The station's `audio.jack`.
     pub jack: &'a Jack,
     /// The station's name.
     pub station: &'a str,
-    /// The name to ask for.
+    /// The client name to ask for.
     pub client: &'a str,
     /// The groups of channels: each has a port, `GROUP_N`.
     pub io: &'a Io,
@@ -41,20 +42,20 @@ pub struct Wanted<'a> {
     pub midi: &'a [Controller],
 }
 
-/// A MIDI controller that is reached through ports.
+/// A MIDI controller that is connected through JACK ports.
 pub struct Controller {
-    /// What its ports are named after.
+    /// The stem of its ports' names.
     pub port: String,
-    /// What people call it.
+    /// Its name for people.
     pub name: String,
-    /// The patterns of its device's ports.
+    /// Patterns for the names of its device's ports.
     pub patterns: Vec<String>,
 }
 
-/// How long a server may hold the name of a client that was.
-const NAME: Duration = Duration::from_millis(500);
+/// How long to wait for a server to free the name of an old client.
+const NAME_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How often a client is opened anew because another one left in the midst of it.
+/// How often a client is opened again because another one closed meanwhile.
 const TRIES: u32 = 10;
 
 /// A client with its ports, not yet running.
@@ -63,7 +64,7 @@ pub struct Opened {
     inputs: Vec<Port<AudioIn>>,
     outputs: Vec<Port<AudioOut>>,
     midi: Vec<(Port<MidiIn>, Port<MidiOut>)>,
-    own: Vec<Own>,
+    own: Vec<OwnPort>,
     station: String,
     is_pipewire: bool,
 }
@@ -71,26 +72,26 @@ pub struct Opened {
 /// A running client.
 pub struct Running {
     client: AsyncClient<Notifications, Process>,
-    own: Vec<Own>,
-    /// How often ports have come or gone.
-    ports: Arc<AtomicU64>,
-    /// The ports that have come since the last look.
-    come: Arc<Mutex<Vec<String>>>,
+    own: Vec<OwnPort>,
+    /// How often ports were added or removed.
+    port_changes: Arc<AtomicU64>,
+    /// The ports that were added since the last update.
+    added: Arc<Mutex<Vec<String>>>,
     latency: Arc<Latency>,
-    gone: Arc<AtomicBool>,
+    is_shut_down: Arc<AtomicBool>,
     missed: Arc<AtomicU64>,
-    /// What the server tells, and audio.
+    /// Calls of the notifications, and of the process callback.
     calls: [Arc<Calls>; 2],
-    /// Callbacks on their way to the audio thread, and from there.
-    fresh: Producer<Box<Callback>>,
+    /// Callbacks on their way to the audio thread, and back.
+    next: Producer<Box<Callback>>,
     old: Consumer<Box<Callback>>,
 }
 
-/// Callbacks that can be under way at once.
+/// Callbacks that each of these queues has room for.
 const CALLBACKS: usize = 4;
 
-/// Waits until a server has forgotten the client of a process that took itself anew, so that its name can be had again. Not
-/// for long.
+/// After the daemon has executed itself again: waits, for a limited time, until the server has removed the old client,
+/// so that its name is free.
 pub fn wait_for_name(jack: &Jack) {
     if library::load(&jack.library).is_err() {
         return;
@@ -98,27 +99,26 @@ pub fn wait_for_name(jack: &Jack) {
     jack::set_logger(jack::LoggerType::None);
     let exact = || ClientOptions::NO_START_SERVER | ClientOptions::USE_EXACT_NAME;
     let begin = Instant::now();
-    while Client::new(&jack.client, exact()).is_err() && begin.elapsed() < NAME {
+    while Client::new(&jack.client, exact()).is_err() && begin.elapsed() < NAME_TIMEOUT {
         thread::sleep(Duration::from_millis(10));
     }
 }
 
 /// Opens a client and registers its ports.
-pub fn open(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
+pub fn open(config: &ClientConfig<'_>) -> Result<Opened, BackendError> {
     for _ in 0..TRIES {
-        let opened = open_once(wanted)?;
-        // The server has answered since, so it has done with any client that was leaving.
+        let opened = open_once(config)?;
+        // The server has answered requests since then, so it has removed all clients that were closing.
         if !semaphores::are_stale() {
             return Ok(opened);
         }
     }
-    open_once(wanted)
+    open_once(config)
 }
-
-fn open_once(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
-    let Wanted { jack, station, client: name, io, midi } = wanted;
+fn open_once(config: &ClientConfig<'_>) -> Result<Opened, BackendError> {
+    let ClientConfig { jack, station, client: name, io, midi } = config;
     let library = library::load(&jack.library)?;
-    // libjack writes to stderr on its own; what matters comes back as errors.
+    // libjack would print to stderr; its functions return the errors that matter.
     jack::set_logger(jack::LoggerType::None);
     let (client, _) = Client::new(name, ClientOptions::NO_START_SERVER).map_err(|error| match error {
         jack::Error::LibraryError(why) => BackendError::NoLibrary(why),
@@ -127,16 +127,16 @@ fn open_once(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
     if client.name() != *name {
         let is = client.name();
         warn!(
-            "{name} is the name of another client: this one is {is}; give each station a client of its own"
+            "client name {name} is used by another client; this one is called {is}; give each station its own `jack: {{client: ...}}`"
         );
     }
-    let named = |groups: &[Group], is_input: bool| -> Vec<Own> {
+    let named = |groups: &[Group], is_input: bool| -> Vec<OwnPort> {
         let channels = groups.iter().flat_map(|group| (0..group.channels).map(move |at| (group, at)));
         let own = |(group, at): (&Group, usize)| {
-            let told = jack.connect.iter().find(|(name, _)| *name == group.name);
-            let patterns = told.and_then(|(_, ports)| ports.get(at)).cloned().into_iter().collect();
+            let entry = jack.connect.iter().find(|(name, _)| *name == group.name);
+            let patterns = entry.and_then(|(_, ports)| ports.get(at)).cloned().into_iter().collect();
             let (name, pretty) = (format!("{}_{}", group.name, at + 1), format!("{} {}", group.name, at + 1));
-            Own { name, pretty: self::pretty(station, &pretty), is_midi: false, is_input, patterns }
+            OwnPort { name, pretty: self::pretty(station, &pretty), is_midi: false, is_input, patterns }
         };
         channels.map(own).collect()
     };
@@ -150,7 +150,7 @@ fn open_once(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
     own.extend(outs);
     let mut pairs = Vec::new();
     for controller in *midi {
-        let end = |ending: &str, is_input| Own {
+        let end = |ending: &str, is_input| OwnPort {
             name: format!("{}_{ending}", controller.port),
             pretty: pretty(station, &format!("{} {ending}", controller.name)),
             is_midi: true,
@@ -170,7 +170,7 @@ fn open_once(wanted: &Wanted<'_>) -> Result<Opened, BackendError> {
     Ok(Opened { client, inputs, outputs, midi: pairs, own, station, is_pipewire })
 }
 
-/// What people call a port.
+/// A port's name for people.
 fn pretty(station: &str, port: &str) -> String {
     if station.is_empty() { port.to_owned() } else { format!("{station}: {port}") }
 }
@@ -190,11 +190,12 @@ impl Opened {
         self.client.buffer_size() as usize
     }
 
-    /// Starts to call `callback`. Nothing is connected yet: see [`Running::look`].
+    /// Activates the client, which calls `callback` from now on. Nothing is connected yet: see
+    /// [`Running::connect_ports`].
     pub fn start(
         self,
         callback: Callback,
-        happenings: Sender<BackendEvent>,
+        events: Sender<BackendEvent>,
         ends: Vec<PortEnd>,
         connections: &Arc<AtomicU64>,
     ) -> Result<Running, BackendError> {
@@ -202,25 +203,25 @@ impl Opened {
             inputs: self.inputs.iter().map(Port::clone_unowned).collect(),
             outputs: self.outputs.iter().map(Port::clone_unowned).collect(),
             frames: AtomicU32::new(0),
-            is_later: self.is_pipewire,
-            asked: AtomicBool::new(false),
+            is_deferred: self.is_pipewire,
+            is_due: AtomicBool::new(false),
         });
-        listen(&self.client, &latency)?;
-        let (gone, missed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        // The ports that are there already count as one change.
-        let ports = Arc::new(AtomicU64::new(1));
-        let come = Arc::new(Mutex::new(Vec::new()));
+        register(&self.client, &latency)?;
+        let (is_shut_down, missed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        // The ports that exist already count as one change.
+        let port_changes = Arc::new(AtomicU64::new(1));
+        let added = Arc::new(Mutex::new(Vec::new()));
         let rate = self.client.sample_rate();
         let calls = [(); 2].map(|()| Arc::new(Calls::default()));
         let notifications = Notifications {
             calls: Arc::clone(&calls[0]),
-            happenings: happenings.clone(),
-            gone: Arc::clone(&gone),
+            events: events.clone(),
+            is_shut_down: Arc::clone(&is_shut_down),
             missed: Arc::clone(&missed),
             rate,
             is_free: false,
-            ports: Arc::clone(&ports),
-            come: Arc::clone(&come),
+            port_changes: Arc::clone(&port_changes),
+            added: Arc::clone(&added),
             connections: Arc::clone(connections),
             midi: self
                 .own
@@ -229,56 +230,67 @@ impl Opened {
                 .map(|own| full(&self.client, &own.name))
                 .collect(),
         };
-        let midi = self.midi.into_iter().zip(ends).map(|((input, output), end)| Wires { input, output, end });
-        let (fresh, to_come) = RingBuffer::new(CALLBACKS);
-        let (to_free, old) = RingBuffer::new(CALLBACKS);
+        let midi =
+            self.midi.into_iter().zip(ends).map(|((input, output), end)| MidiPorts { input, output, end });
+        let (next, next_end) = RingBuffer::new(CALLBACKS);
+        let (old_end, old) = RingBuffer::new(CALLBACKS);
         let process = Process {
             calls: Arc::clone(&calls[1]),
             midi: midi.collect(),
             inputs: self.inputs.into_boxed_slice(),
             outputs: self.outputs.into_boxed_slice(),
             callback: Box::new(callback),
-            fresh: to_come,
-            old: to_free,
-            happenings,
+            next: next_end,
+            old: old_end,
+            events,
             block: self.client.buffer_size(),
         };
         let client = self
             .client
             .activate_async(notifications, process)
             .map_err(|error| failed("activating", error))?;
-        names::tell(client.as_client(), &self.station, &self.own);
-        Ok(Running { client, own: self.own, ports, come, latency, gone, missed, calls, fresh, old })
+        names::set(client.as_client(), &self.station, &self.own);
+        Ok(Running {
+            client,
+            own: self.own,
+            port_changes,
+            added,
+            latency,
+            is_shut_down,
+            missed,
+            calls,
+            next,
+            old,
+        })
     }
 }
 
-/// The full name of a port of ours.
+/// The full name of one of our ports.
 fn full(client: &Client, name: &str) -> String {
     format!("{}:{name}", client.name())
 }
 
 impl Running {
-    /// Tells the server how many frames lie between inputs and outputs.
+    /// Reports the latency between inputs and outputs to the server, in frames.
     pub fn set_latency(&self, frames: usize) {
         self.latency.frames.store(frames as u32, Ordering::Relaxed);
-        if self.latency.is_later {
-            self.latency.asked.store(true, Ordering::Relaxed);
+        if self.latency.is_deferred {
+            self.latency.is_due.store(true, Ordering::Relaxed);
         } else {
             recompute(self.client.as_client());
         }
     }
 
-    /// Calls `callback` from the next block on, in place of the one before. False where the audio thread has not taken
-    /// the last ones.
-    pub fn renew(&mut self, callback: Callback) -> bool {
-        self.tend();
-        self.fresh.push(Box::new(callback)).is_ok()
+    /// Replaces the callback from the next block on. False if the audio thread has not yet received the last ones.
+    pub fn replace_callback(&mut self, callback: Callback) -> bool {
+        self.maintain();
+        self.next.push(Box::new(callback)).is_ok()
     }
 
-    /// Frees what the audio thread has given back, and answers what the server has asked.
-    pub fn tend(&mut self) {
+    /// Regular work: frees replaced callbacks, and answers a deferred latency request.
+    pub fn maintain(&mut self) {
         while self.old.pop().is_ok() {}
-        self.latency.answer();
+        self.latency.answer_deferred();
     }
 
     /// The client's name, which the server may have made unique.
@@ -286,13 +298,13 @@ impl Running {
         self.client.as_client().name()
     }
 
-    /// How often ports have come or gone.
+    /// How often ports were added or removed.
     pub fn ports_changed(&self) -> u64 {
-        self.ports.load(Ordering::Relaxed)
+        self.port_changes.load(Ordering::Relaxed)
     }
 
-    /// Looks at the server's ports, and connects what `patch` says. Gives what could not be, and why.
-    pub fn look(&self, patch: &mut Patch) -> Vec<String> {
+    /// Reads the server's ports and makes the connections that `stored` asks for. Returns those that failed, and why.
+    pub fn connect_ports(&self, stored: &mut Connections) -> Vec<String> {
         let client = self.client.as_client();
         let mine = format!("{}:", client.name());
         let mut others = Vec::new();
@@ -303,61 +315,61 @@ impl Running {
                 others.extend(names.map(|name| {
                     let port = client.port_by_name(&name);
                     let aliases = port.and_then(|port| port.aliases().ok()).unwrap_or_default();
-                    Other { name, aliases, is_midi, is_input }
+                    OtherPort { name, aliases, is_midi, is_input }
                 }));
             }
         }
-        let connections = |own: &Own| {
+        let connections = |own: &OwnPort| {
             let port = client.port_by_name(&full(client, &own.name));
             let theirs = port.map(|port| port.get_connections()).unwrap_or_default();
-            theirs.into_iter().map(|theirs| (own.name.clone(), theirs)).collect::<Vec<Cable>>()
+            theirs.into_iter().map(|theirs| (own.name.clone(), theirs)).collect::<Vec<Connection>>()
         };
         let connected = self.own.iter().flat_map(connections).collect();
-        // One that went and came between two looks has come all the same.
-        let come = std::mem::take(&mut *self.come.lock().unwrap_or_else(PoisonError::into_inner));
-        come.iter().for_each(|port| patch.come(port));
+        // A port that was removed and added between two updates counts as added.
+        let added = std::mem::take(&mut *self.added.lock().unwrap_or_else(PoisonError::into_inner));
+        added.iter().for_each(|port| stored.add_port(port));
         let mut failures = Vec::new();
-        for cable in patch.look(&self.own, &others, &connected) {
-            let Some(own) = self.own.iter().find(|own| own.name == cable.0) else { continue };
+        for pair in stored.update(&self.own, &others, &connected) {
+            let Some(own) = self.own.iter().find(|own| own.name == pair.0) else { continue };
             let ours = full(client, &own.name);
-            let (from, to) = if own.is_input { (&cable.1, &ours) } else { (&ours, &cable.1) };
+            let (from, to) = if own.is_input { (&pair.1, &ours) } else { (&ours, &pair.1) };
             match client.connect_ports_by_name(from, to) {
                 Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {}
                 Err(error) => {
-                    // A client that has just come may not be active yet.
-                    patch.again(&cable);
-                    failures.push(format!("{ours} with {}: {error:?}", cable.1));
+                    // A new client may not be active yet.
+                    stored.retry(&pair);
+                    failures.push(format!("{ours} with {}: {error:?}", pair.1));
                 }
             }
         }
         failures
     }
 
-    /// The ports of the station that have nothing to be connected with yet.
-    pub fn missing(&self, patch: &Patch) -> Vec<String> {
+    /// The station's connections whose other port does not exist yet, in words.
+    pub fn missing_ports(&self, stored: &Connections) -> Vec<String> {
         let client = self.client.as_client();
-        let missing = patch.missing(&self.own);
-        let told = |(own, pattern): (&str, &str)| {
-            format!("{} with {pattern}: no such port; it is connected when it comes", full(client, own))
+        let missing = stored.unmatched(&self.own);
+        let text = |(own, pattern): (&str, &str)| {
+            format!("{} with {pattern}: no such port; will be connected when it appears", full(client, own))
         };
-        missing.into_iter().map(told).collect()
+        missing.into_iter().map(text).collect()
     }
 
-    /// Deadlines that the server says were missed.
+    /// The server's count of missed deadlines.
     pub fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }
 
-    /// Whether the server is gone.
-    pub fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed)
+    /// Whether the server has shut down.
+    pub fn is_shut_down(&self) -> bool {
+        self.is_shut_down.load(Ordering::Relaxed)
     }
 
-    /// Leaves the server.
+    /// Closes the client.
     pub fn stop(self) {
-        // A server that runs lets the audio thread end its call.
-        calls::wait(if self.is_gone() { &self.calls } else { &self.calls[..1] });
-        // Without a server there is nothing left to leave.
+        // A running server lets the audio thread finish its call.
+        calls::wait_until_quiet(if self.is_shut_down() { &self.calls } else { &self.calls[..1] });
+        // This fails if the server has shut down, which does not matter.
         self.client.deactivate().ok();
     }
 }

@@ -1,9 +1,10 @@
-//! What people read in a patch bay: names and order of our ports, as JACK's metadata; and an alias, `STATION:PORT`.
+//! Names and order of our ports for patch bays, as JACK metadata; and an alias, `STATION:PORT`.
 //!
-//! Servers forget it with the ports, so it is told each time anew. One that has no metadata shows plain names.
+//! A server deletes them with the ports, so they are set for every client. A server without metadata shows the ports'
+//! own names.
 
 use super::raw::uuid;
-use crate::audio::backend::connections::Own;
+use crate::audio::backend::connections::OwnPort;
 use jack::{Client, Property};
 
 const PRETTY_NAME: &str = "http://jackaudio.org/metadata/pretty-name";
@@ -11,8 +12,8 @@ const ORDER: &str = "http://jackaudio.org/metadata/order";
 const TEXT: &str = "text/plain";
 const INT: &str = "http://www.w3.org/2001/XMLSchema#int";
 
-/// Tells the server what the client and its ports are called, and in which order the ports stand.
-pub(super) fn tell(client: &Client, station: &str, own: &[Own]) {
+/// Sets the names of the client and its ports, and the order of the ports.
+pub(super) fn set(client: &Client, station: &str, own: &[OwnPort]) {
     let text = |text: &str| Property::new(text.replace('\0', ""), Some(TEXT.to_owned()));
     if let Ok(uuid) = client.uuid_string().parse()
         && !station.is_empty()
@@ -21,7 +22,7 @@ pub(super) fn tell(client: &Client, station: &str, own: &[Own]) {
     }
     for (at, own) in own.iter().enumerate() {
         let Some(mut port) = client.port_by_name(&super::full(client, &own.name)) else { continue };
-        // One name that stays, whatever number the server adds to the client's.
+        // A name that stays the same, whatever number the server adds to the client's name.
         if !station.is_empty() {
             port.set_alias(&format!("{}:{}", station.replace([':', '\0'], " "), own.name)).ok();
         }

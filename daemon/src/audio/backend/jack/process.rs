@@ -1,4 +1,4 @@
-//! `[audio]` The JACK client's half on the audio thread: samples and MIDI bytes in and out.
+//! `[audio]` The JACK client on the audio thread: samples and MIDI bytes in and out.
 
 use crate::audio::backend::BackendEvent;
 use crate::audio::backend::jack::calls::Calls;
@@ -14,49 +14,49 @@ use lacquer_graph::block::to_f32;
 use rtrb::{Consumer, Producer};
 use std::sync::Arc;
 
-/// What the callback works with.
+/// Everything that the process callback owns.
 pub(super) struct Process {
     pub(super) calls: Arc<Calls>,
     pub(super) inputs: Box<[Port<AudioIn>]>,
     pub(super) outputs: Box<[Port<AudioOut>]>,
     pub(super) callback: Box<Callback>,
-    /// Where one for another rate comes from, and where the one before it goes to be freed.
-    pub(super) fresh: Consumer<Box<Callback>>,
+    /// Brings a callback for another rate; the one that it replaces goes back, to be freed.
+    pub(super) next: Consumer<Box<Callback>>,
     pub(super) old: Producer<Box<Callback>>,
-    pub(super) happenings: Sender<BackendEvent>,
+    pub(super) events: Sender<BackendEvent>,
     pub(super) block: Frames,
-    pub(super) midi: Box<[Wires]>,
+    pub(super) midi: Box<[MidiPorts]>,
 }
 
 impl Process {
-    /// `[audio]` Takes the callback that is to take the place of this one.
-    fn renew(&mut self) {
+    /// `[audio]` Replaces the callback, if another one is waiting.
+    fn replace_callback(&mut self) {
         if self.old.slots() > 0
-            && let Ok(fresh) = self.fresh.pop()
+            && let Ok(next) = self.next.pop()
         {
-            let old = std::mem::replace(&mut self.callback, fresh);
+            let old = std::mem::replace(&mut self.callback, next);
             self.old.push(old).ok();
         }
     }
 }
 
-/// A pair of MIDI ports, and the rings behind them.
-pub(super) struct Wires {
+/// A controller's MIDI ports, and its rings.
+pub(super) struct MidiPorts {
     pub(super) input: Port<MidiIn>,
     pub(super) output: Port<MidiOut>,
     pub(super) end: PortEnd,
 }
 
-impl Wires {
-    /// `[audio]` Copies bytes from and to the ports; what they mean is not looked at here.
-    fn pass(&mut self, scope: &ProcessScope) {
+impl MidiPorts {
+    /// `[audio]` Copies bytes from and to the ports; they are interpreted on the MIDI thread.
+    fn copy(&mut self, scope: &ProcessScope) {
         for message in self.input.iter(scope) {
             if let Some(raw) = Raw::new(message.bytes) {
-                // Without room it is lost: the MIDI thread has stood still for a thousand messages.
+                // If the ring is full the message is lost: the MIDI thread has not read a thousand messages.
                 self.end.input.push(raw).ok();
             }
         }
-        // The writer clears what was written in the last cycle.
+        // Making the writer clears the port's buffer, so it is made in every cycle.
         let mut writer = self.output.writer(scope);
         while let Ok(raw) = self.end.output.peek() {
             if writer.write(&RawMidi { time: 0, bytes: raw.bytes() }).is_err() {
@@ -88,16 +88,16 @@ impl Ports for Cycle<'_> {
 impl ProcessHandler for Process {
     fn process(&mut self, _: &Client, scope: &ProcessScope) -> Control {
         let _call = self.calls.begin();
-        guarded(|| self.renew());
+        guarded(|| self.replace_callback());
         let mut cycle = Cycle { inputs: &self.inputs, outputs: &mut self.outputs, scope };
         self.callback.block(scope.n_frames() as usize, &mut cycle);
-        guarded(|| self.midi.iter_mut().for_each(|wires| wires.pass(scope)));
+        guarded(|| self.midi.iter_mut().for_each(|ports| ports.copy(scope)));
         Control::Continue
     }
 
     fn buffer_size(&mut self, _: &Client, size: Frames) -> Control {
         if std::mem::replace(&mut self.block, size) != size {
-            self.happenings.try_send(BackendEvent::BlockSize(size as usize)).ok();
+            self.events.try_send(BackendEvent::BlockSize(size as usize)).ok();
         }
         Control::Continue
     }

@@ -1,4 +1,4 @@
-//! What the `jack` crate has no word for: the latency callback, and a port's number for metadata.
+//! Functions of JACK that the `jack` crate does not have: the latency callback, and a port's UUID for metadata.
 
 use crate::audio::backend::BackendError;
 use jack::{Client, LatencyType, Port, Unowned};
@@ -6,30 +6,29 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// What the latency callback knows.
+/// The latency callback's data.
 pub(super) struct Latency {
     pub(super) inputs: Vec<Port<Unowned>>,
     pub(super) outputs: Vec<Port<Unowned>>,
-    /// Frames between them.
+    /// The latency between them, in frames.
     pub(super) frames: AtomicU32,
-    /// Whether the answer has to come later, from another thread: PipeWire asks while it holds a lock that a change of its
-    /// quantum takes too, and an answer at once may have its loop wait for itself for ever (seen in 0.3.65).
-    pub(super) is_later: bool,
-    /// Whether it was asked for and is still to come.
-    pub(super) asked: AtomicBool,
+    /// Whether to answer later, from another thread: PipeWire calls while it holds a lock that a change of its quantum
+    /// also takes. An answer inside the call may deadlock its loop (seen in 0.3.65).
+    pub(super) is_deferred: bool,
+    /// Whether an answer is still due.
+    pub(super) is_due: AtomicBool,
 }
 
 impl Latency {
-    /// Answers what was asked and could not be answered at once.
-    pub(super) fn answer(&self) {
-        if self.asked.swap(false, Ordering::Relaxed) {
-            [LatencyType::Capture, LatencyType::Playback].into_iter().for_each(|mode| self.tell(mode));
+    /// Gives the answer that is due, if one is.
+    pub(super) fn answer_deferred(&self) {
+        if self.is_due.swap(false, Ordering::Relaxed) {
+            [LatencyType::Capture, LatencyType::Playback].into_iter().for_each(|mode| self.set_ranges(mode));
         }
     }
 
-    /// Sound that is captured is this much older at our outputs; sound that is to be played is this much
-    /// longer under way from our inputs.
-    fn tell(&self, mode: LatencyType) {
+    /// Sets our ports' latency ranges: those of the other side's ports, plus our latency.
+    fn set_ranges(&self, mode: LatencyType) {
         let (from, to) = match mode {
             LatencyType::Capture => (&self.inputs, &self.outputs),
             LatencyType::Playback => (&self.outputs, &self.inputs),
@@ -44,21 +43,21 @@ impl Latency {
 extern "C" fn on_latency(mode: jack::jack_sys::jack_latency_callback_mode_t, latency: *mut c_void) {
     let mode =
         if mode == jack::jack_sys::JackCaptureLatency { LatencyType::Capture } else { LatencyType::Playback };
-    // SAFETY: the pointer is the one that `listen` registered, made of an `Arc` that is never given back, so
-    // what it points to outlives every call; it is only ever shared.
+    // SAFETY: the pointer is the one that `register` passed, from an `Arc` whose count is never released, so it is
+    // valid for every call; it is only shared, never mutated.
     let latency = unsafe { &*latency.cast::<Latency>() };
-    if latency.is_later {
-        latency.asked.store(true, Ordering::Relaxed);
+    if latency.is_deferred {
+        latency.is_due.store(true, Ordering::Relaxed);
     } else {
-        latency.tell(mode);
+        latency.set_ranges(mode);
     }
 }
 
-/// Registers the latency callback, which the `jack` crate has no word for. Must come before activation.
-pub(super) fn listen(client: &Client, latency: &Arc<Latency>) -> Result<(), BackendError> {
+/// Registers the latency callback. Call it before activation.
+pub(super) fn register(client: &Client, latency: &Arc<Latency>) -> Result<(), BackendError> {
     let pointer = Arc::into_raw(Arc::clone(latency)).cast_mut().cast();
-    // SAFETY: the client is open and not active, and the pointer stays valid for ever: its count is leaked,
-    // some hundred bytes for each connection to a server.
+    // SAFETY: the client is open and not active, and the pointer stays valid for ever: its count is leaked, some
+    // hundred bytes for each session.
     let refused =
         unsafe { jack::jack_sys::jack_set_latency_callback(client.raw(), Some(on_latency), pointer) };
     if refused == 0 {
@@ -68,14 +67,14 @@ pub(super) fn listen(client: &Client, latency: &Arc<Latency>) -> Result<(), Back
     }
 }
 
-/// Has the server ask for all latencies anew.
+/// Asks the server to compute all latencies again.
 pub(super) fn recompute(client: &Client) {
     // SAFETY: the client is open: it is borrowed from an `AsyncClient`, which closes it only when dropped.
     unsafe { jack::jack_sys::jack_recompute_total_latencies(client.raw()) };
 }
 
-/// The number by which metadata knows a port.
+/// A port's UUID, by which metadata refers to it.
 pub(super) fn uuid(port: &Port<Unowned>) -> jack::jack_sys::jack_uuid_t {
-    // SAFETY: the port was just found by a client that is open; asking for its number changes nothing.
+    // SAFETY: the port was just found by a client that is open; reading its UUID changes nothing.
     unsafe { jack::jack_sys::jack_port_uuid(port.raw()) }
 }
