@@ -80,7 +80,7 @@ bench-counts: setup-test ## count instructions; 3 % more than approved fails; AP
 
 golden: setup-test ## rewrite the approved texts and schemas; look at the diff
 	$(CARGO) build --workspace
-	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test configs --test graph --test sessions --test touchosc
+	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test configs --test graph --test house --test sessions --test touchosc
 
 golden-audio: setup-test ## rewrite the approved sound in tests/golden/audio; look at the diff
 	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test golden

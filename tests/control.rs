@@ -226,8 +226,8 @@ fn an_address_alone_is_read() {
         ("/chain/c", "no chain \"c\""),
         ("/scene/0", "numbered from 1 to 128"),
         ("/scene/129/name", "numbered from 1 to 128"),
-        ("/scene/1/save", "takes 1, as a button that is pressed sends it; nothing was saved"),
-        ("/scene/save", "takes a name"),
+        ("/scene/1/save", "takes 1, as a button sends it when it is pressed"),
+        ("/scene/save", "takes the name or number of a scene"),
         ("/who", "takes the address of a value"),
         ("/status/nothing", "nothing to tell"),
         ("/cues/go", "no such address"),
@@ -393,7 +393,7 @@ fn a_bundle_is_done_in_order_and_answered() {
         line("/node/glue/threshold", -15.0),
         Update::new("/node/glue/threshold", vec![]),
     ];
-    client.0.ask(&lines).unwrap();
+    client.0.send(&lines).unwrap();
     assert_eq!(number(&client.hear("the answer", |line| line.address == "/node/glue/threshold")), -15.0);
     assert_eq!(number(&client.ask("/node/glue/ratio", vec![])), 4.0);
 }

@@ -57,8 +57,15 @@ const GAIN: &str = "/norm/tone/band/1/gain";
 fn every_shipped_map_is_right_and_binds_what_there_is() {
     for name in MAPS {
         let device = device(shipped(name));
-        assert_eq!(device.unknown().into_iter().collect::<Vec<_>>(), [""; 0], "{name}");
+        assert_eq!(device.unknown_addresses().into_iter().collect::<Vec<_>>(), [""; 0], "{name}");
     }
+    let wrong = ["/undoo", "/chains", "/node/nobody/gain", "/nonsense/1"];
+    let lines: String =
+        wrong.iter().zip(1..).map(|(to, n)| format!("  - {{note: {n}, to: {to}}}\n")).collect();
+    let fine =
+        "  - {note: 90, to: /undo}\n  - {note: 91, to: /chain/any}\n  - {note: 92, to: /norm/bypass}\n";
+    let device = device(map(&(lines + fine)));
+    assert_eq!(device.unknown_addresses(), wrong.into());
     let files = fs::read_dir(root().join("configs/midi")).unwrap();
     assert_eq!(files.count(), MAPS.len(), "each shipped map is tested");
 }

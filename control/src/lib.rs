@@ -1,11 +1,11 @@
-//! The words: what people ask, what crosses to the audio thread, and how both look on each surface.
+//! The station's model: requests, updates, the messages to and from the audio thread, and how they look on each surface.
 //!
 //! ```text
-//!  surface/* --intent--> [conductor: address, values] --message--> wire ==> audio thread
-//!  surface/* <--notice-- [conductor]                  <--message-- wire <== audio thread
+//!  surface/* --request--> [conductor: address, desk] --ToAudio----> queues ==> audio thread
+//!  surface/* <--update--- [conductor]                <--FromAudio-- queues <== audio thread
 //! ```
 //!
-//! A surface turns bytes into intents and notices into bytes; it never sees the wire.
+//! A surface turns bytes into requests and updates into bytes; it never sees the queues.
 
 #![forbid(unsafe_code)]
 

@@ -12,7 +12,7 @@ const ESC: u8 = 0xDB;
 const ESC_END: u8 = 0xDC;
 const ESC_ESC: u8 = 0xDD;
 
-/// How packets are told apart.
+/// How packets are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// The size before each packet: OSC 1.0.
@@ -46,7 +46,7 @@ impl Framing {
     }
 }
 
-/// What has come of a stream, taken apart into packets.
+/// Splits a stream into packets.
 #[derive(Debug, Default)]
 pub struct Unwrap {
     framing: Option<Framing>,
@@ -55,15 +55,15 @@ pub struct Unwrap {
 }
 
 impl Unwrap {
-    /// How the client tells packets apart; `None` until something has come.
+    /// The framing that the client uses; `None` until it has sent something.
     pub fn framing(&self) -> Option<Framing> {
         self.framing
     }
 
-    /// Takes what has come; gives the packets that are whole now.
+    /// Receives bytes; returns the packets that are complete now.
     ///
     /// # Errors
-    /// What no OSC client sends, in words: the stream cannot be understood any further.
+    /// Why the bytes are not OSC: the rest of the stream cannot be read.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         let Some(first) = bytes.first() else { return Ok(Vec::new()) };
         let framing = match (self.framing, first) {
@@ -71,7 +71,7 @@ impl Unwrap {
             (None, 0) => Framing::Size,
             // Some leave the first END out: a message begins with / then, a bundle with #.
             (None, &END | b'/' | b'#') => Framing::Slip,
-            (None, _) => return Err("the stream does not begin as OSC does".to_owned()),
+            (None, _) => return Err("the stream does not begin with an OSC packet".to_owned()),
         };
         self.framing = Some(framing);
         match framing {

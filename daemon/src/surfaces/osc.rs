@@ -122,7 +122,7 @@ fn listen(
         }
         if now >= turn {
             turn = now + TURN;
-            through.extend(gate.due(now));
+            through.extend(gate.drain_due(now));
         }
         for packet in through {
             if asked.send(packet).is_err() {
@@ -139,10 +139,10 @@ fn tell(mut outlet: osc::Outlet, told: &Receiver<SurfaceMessage>, pulse: &Pulse)
         let wait = next.map_or(LOOK, |next| next.saturating_duration_since(Instant::now()));
         match told.recv_timeout(wait) {
             Ok(SurfaceMessage::End) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(notice) => outlet.take(notice, Instant::now()),
+            Ok(notice) => outlet.receive(notice, Instant::now()),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        next = outlet.tick(Instant::now());
+        next = outlet.send_due(Instant::now());
     }
 }
 

@@ -117,7 +117,7 @@ fn show(
         let Ok(notice) = told.recv() else { break };
         pulse.beat();
         match notice {
-            SurfaceMessage::Tell { lines, .. } => lines.iter().for_each(|line| seen.take(line)),
+            SurfaceMessage::Updates { updates: lines, .. } => lines.iter().for_each(|line| seen.take(line)),
             SurfaceMessage::End => break,
             _ => {}
         }

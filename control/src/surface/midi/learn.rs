@@ -5,17 +5,17 @@ use super::message::Message;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// How long is listened after the first message.
-const LISTEN: Duration = Duration::from_millis(600);
+/// How long messages are collected after the first one.
+const COLLECT: Duration = Duration::from_millis(600);
 
 /// A control that was learned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Learned {
-    /// What it moves.
+    /// The address that it sets.
     pub address: String,
-    /// The line of the map.
+    /// Its line of the map.
     pub line: String,
-    /// What it sends, for people.
+    /// What it sends, as text.
     pub what: String,
     source: Source,
 }
@@ -24,28 +24,28 @@ pub struct Learned {
 #[derive(Clone, Debug)]
 pub struct Learner {
     address: String,
-    heard: Vec<Message>,
+    received: Vec<Message>,
     until: Option<Instant>,
 }
 
 impl Learner {
-    /// Waits for the control that is to move `address`.
+    /// Waits for the control that is to set `address`.
     pub fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), heard: Vec::new(), until: None }
+        Self { address: address.to_owned(), received: Vec::new(), until: None }
     }
 
-    /// Takes a message of the controller's.
-    pub fn hear(&mut self, message: Message, now: Instant) {
-        self.until.get_or_insert(now + LISTEN);
-        if self.heard.len() < 4_096 {
-            self.heard.push(message);
+    /// Receives a message of the controller.
+    pub fn receive(&mut self, message: Message, now: Instant) {
+        self.until.get_or_insert(now + COLLECT);
+        if self.received.len() < 4_096 {
+            self.received.push(message);
         }
     }
 
-    /// What was moved, once that is clear.
+    /// The control that was moved, once that is known.
     pub fn learned(&self, now: Instant) -> Option<Learned> {
         self.until.filter(|until| now >= *until)?;
-        let (source, act) = meant(&self.heard)?;
+        let (source, act) = recognise(&self.received)?;
         let (key, number, channel) = match source {
             Source::Cc(channel, number) => ("cc", number.to_string(), channel),
             Source::Cc14(channel, number) => ("cc14", number.to_string(), channel),
@@ -61,16 +61,16 @@ impl Learner {
     }
 }
 
-/// The control that these messages come from, and what the map says of how it acts.
-fn meant(heard: &[Message]) -> Option<(Source, &'static str)> {
-    let first = *heard.first()?;
+/// The control that these messages come from, and the keys for its kind in the map.
+fn recognise(received: &[Message]) -> Option<(Source, &'static str)> {
+    let first = *received.first()?;
     Some(match first {
         Message::Note { channel, number, .. } => (Source::Note(channel, number), ", as: toggle, light: true"),
         Message::Program { channel, .. } => (Source::Program(channel), ""),
         Message::Bend { channel, .. } => (Source::Bend(channel), ""),
         Message::Control { channel, number, .. } => {
             let values = |wanted: u8| {
-                heard.iter().filter_map(move |message| match message {
+                received.iter().filter_map(move |message| match message {
                     Message::Control { channel: on, number, value }
                         if (*on, *number) == (channel, wanted) =>
                     {
@@ -107,10 +107,10 @@ fn meant(heard: &[Message]) -> Option<(Source, &'static str)> {
     })
 }
 
-/// The text of a map file with a learned control: what else stands in it stays as it is, to the byte.
+/// The text of a map file with a learned control added: all else in it stays byte for byte.
 ///
 /// # Errors
-/// Why the file cannot take it, in words.
+/// Why the control cannot be added.
 pub fn insert(file: &str, learned: &Learned) -> Result<String, String> {
     let (map, mistakes) = Map::parse(file.as_bytes());
     let map = match (map, mistakes.first()) {
@@ -124,7 +124,7 @@ pub fn insert(file: &str, learned: &Learned) -> Result<String, String> {
     if let Some(line) = known.and_then(|control| lines.get_mut(control.at.line.saturating_sub(1)))
         && let (Some(dash), true) = (line.find("- {"), line.contains('}'))
     {
-        // The same control again: its line gives way, what stands behind it stays.
+        // The same control again: its line is replaced, a comment behind it stays.
         let rest = line.rfind('}').map(|end| line[end + 1..].to_owned()).unwrap_or_default();
         *line = format!("{}- {}{rest}", &line[..dash], learned.line);
         return checked(lines.concat());
@@ -167,7 +167,7 @@ pub fn insert(file: &str, learned: &Learned) -> Result<String, String> {
     checked(lines.concat())
 }
 
-/// The text, where it is a map without mistakes.
+/// The text, if it is a map without mistakes.
 fn checked(text: String) -> Result<String, String> {
     match Map::parse(text.as_bytes()).1.first() {
         None => Ok(text),

@@ -320,7 +320,7 @@ fn control(value: &Yaml, common: &Common, mistakes: &mut Vec<Mistake>) -> Option
         found
     };
     let touch = part(&mut fields, "touch", mistakes);
-    let send = fields.text("send", mistakes).map(|(text, _)| crate::surface::client::typed(text));
+    let send = fields.text("send", mistakes).map(|(text, _)| crate::surface::client::parse_value(text));
     let targets = match fields.take("to") {
         Some(entry) => match &entry.value.item {
             Item::List(list) => {

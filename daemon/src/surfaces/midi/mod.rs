@@ -13,7 +13,7 @@ use lacquer_control::request::{Request, RequestBundle};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::surface::midi::learn::{Learned, insert};
 use lacquer_control::surface::midi::map::Map;
-use lacquer_control::surface::midi::{Device, Heard};
+use lacquer_control::surface::midi::{Device, Outcome};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -116,7 +116,7 @@ fn run(
 }
 
 fn hear(asks: &Sender<RequestBundle>, slot: &mut Slot, at: usize, bytes: &[u8]) {
-    ask(asks, at, slot.device.hear(bytes, Instant::now()));
+    ask(asks, at, slot.device.receive_bytes(bytes, Instant::now()));
 }
 
 fn ask(asks: &Sender<RequestBundle>, at: usize, requests: Vec<Request>) {
@@ -126,7 +126,7 @@ fn ask(asks: &Sender<RequestBundle>, at: usize, requests: Vec<Request>) {
 }
 
 /// What the controller at `at` asks for by now.
-fn due(slots: &mut [Slot], at: usize, heard: Heard, learner: &mut Option<Peer>) -> Vec<Request> {
+fn due(slots: &mut [Slot], at: usize, heard: Outcome, learner: &mut Option<Peer>) -> Vec<Request> {
     let mut requests = heard.requests;
     if let Some(learned) = heard.learned {
         // One control is wanted, wherever it is.
@@ -146,11 +146,11 @@ fn due(slots: &mut [Slot], at: usize, heard: Heard, learner: &mut Option<Peer>) 
 fn take(slots: &mut [Slot], learner: &mut Option<Peer>, notice: SurfaceMessage) {
     match notice {
         SurfaceMessage::Places(places) => slots.iter_mut().for_each(|slot| slot.device.set_places(&places)),
-        SurfaceMessage::Tell { to, lines } => {
+        SurfaceMessage::Updates { to, updates: lines } => {
             for (at, slot) in slots.iter_mut().enumerate() {
                 match to {
                     Recipients::One(peer) if peer != Peer::Midi(at) => {}
-                    _ => slot.device.take(&lines, to == Recipients::Others(Peer::Midi(at))),
+                    _ => slot.device.receive_updates(&lines, to == Recipients::Others(Peer::Midi(at))),
                 }
             }
         }

@@ -191,9 +191,9 @@ impl Listener {
             return self.tell(&wanted);
         }
         if to == Recipients::Others(peer) {
-            return self.mail.own(wanted, &self.wish, now);
+            return self.mail.record_own_change(wanted, &self.wish, now);
         }
-        let at_once = self.mail.put(wanted, &self.wish, now);
+        let at_once = self.mail.enqueue(wanted, &self.wish, now);
         self.tell(&at_once);
     }
 
@@ -206,7 +206,7 @@ impl Listener {
     /// Sends what is due; false where the client has gone or does not keep up.
     pub fn tick(&mut self, now: Instant) -> bool {
         // One packet a value: not every client takes bundles apart.
-        for line in self.mail.due(&self.wish, now) {
+        for line in self.mail.drain_due(&self.wish, now) {
             self.tell(std::slice::from_ref(&line));
         }
         self.is_open

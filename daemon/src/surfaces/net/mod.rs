@@ -183,13 +183,13 @@ impl Net {
             }
         }
         let Clients { audience, outs, listeners, .. } = &mut *clients;
-        for (peer, lines) in audience.due(now) {
+        for (peer, lines) in audience.drain_due(now) {
             send(outs, peer, lines);
         }
         listeners.retain(|_, listener| listener.tick(now));
         // What had to wait is the last of its value: it stays where it is until the conductor has room for all.
         if self.asks.len() < LATE {
-            for asked in clients.streams.due(now).into_iter().chain(clients.webs.due(now)) {
+            for asked in clients.streams.drain_due(now).into_iter().chain(clients.webs.drain_due(now)) {
                 self.asks.try_send(asked).ok();
             }
         }
@@ -225,7 +225,7 @@ impl Net {
         let mut clients = self.clients();
         clients.outs.remove(&peer);
         clients.listeners.remove(&peer);
-        clients.audience.leave(peer);
+        clients.audience.unsubscribe(peer);
     }
 }
 
@@ -245,9 +245,9 @@ impl Clients {
                 self.query.set_places(Arc::clone(places));
                 self.listeners.values_mut().for_each(Listener::path_changed);
             }
-            SurfaceMessage::Tell { to, lines } => {
+            SurfaceMessage::Updates { to, updates: lines } => {
                 if !matches!(to, Recipients::One(_)) {
-                    self.query.take(lines);
+                    self.query.receive(lines);
                 }
                 for (peer, listener) in &mut self.listeners {
                     listener.take(*peer, *to, lines, now);
@@ -255,7 +255,7 @@ impl Clients {
             }
             _ => {}
         }
-        for (peer, lines) in self.audience.take(notice, now) {
+        for (peer, lines) in self.audience.receive(notice, now) {
             send(&mut self.outs, peer, lines);
         }
     }
@@ -290,7 +290,7 @@ mod tests {
         let (tell, told) = bounded(NOTICES);
         let lines: Vec<_> = (0..50).map(|at| Update::number(format!("/node/n{at}/gain"), 1.0)).collect();
         for _ in 0..NOTICES {
-            tell.send(SurfaceMessage::Tell { to: Recipients::All, lines: lines.clone() }).unwrap();
+            tell.send(SurfaceMessage::Updates { to: Recipients::All, updates: lines.clone() }).unwrap();
         }
         assert!(net.look(&told));
         assert!(!told.is_empty(), "one look took all");
