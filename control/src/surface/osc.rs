@@ -16,7 +16,7 @@ use std::time::{Instant, SystemTime};
 
 /// Largest datagram that is sent, in bytes: it passes any network in one piece.
 const DATAGRAM: usize = 1400;
-/// Most nested bundles and arrays that are read; a decoder must not be led down without end.
+/// Most nested bundles and arrays that are read: the decoder is recursive.
 const MOST_NESTED: usize = 64;
 
 const BAD_ADDRESS: &str = "not OSC: an address begins with \"/\"";
@@ -26,8 +26,8 @@ const NO_ADDRESS: &str = "Invalid message address or bundle tag";
 /// 1970 in the seconds of OSC, which begin in 1900.
 const UNIX_EPOCH: u32 = 2_208_988_800;
 
-/// What a packet from `by` asks for: all that is due at one time together. Arbitrary bytes are an [`Request::Wrong`] at
-/// worst.
+/// The requests of a packet from `by`, those that are due at one time in one bundle. Bytes that are not OSC become a
+/// [`Request::Wrong`].
 pub fn decode(datagram: &[u8], by: Peer) -> Vec<RequestBundle> {
     let wrong = |why: String| {
         vec![RequestBundle { by, requests: vec![Request::Wrong { address: "/".to_owned(), why }], due: None }]
@@ -43,13 +43,13 @@ pub fn decode(datagram: &[u8], by: Peer) -> Vec<RequestBundle> {
             collect(packet, by, None, &mut bundles);
             bundles
         }
-        // The first packet of the bundle that is none stands behind its size.
+        // The first invalid packet of the bundle follows its size.
         Ok((rest, _))
             if datagram.first() == Some(&b'#') && rest.get(4).is_some_and(|sign| !b"/#".contains(sign)) =>
         {
             wrong(BAD_ADDRESS.to_owned())
         }
-        Ok(_) => wrong("not OSC: bytes are left over behind the packet".to_owned()),
+        Ok(_) => wrong("not OSC: bytes follow the packet".to_owned()),
         Err(OscError::BadPacket(NO_ADDRESS)) => wrong(BAD_ADDRESS.to_owned()),
         Err(error) => wrong(format!("not OSC: {error}")),
     }
@@ -62,8 +62,8 @@ fn collect(packet: OscPacket, by: Peer, due: Option<SystemTime>, bundles: &mut V
             None => bundles.push(RequestBundle { by, requests: vec![request_for(message)], due }),
         },
         OscPacket::Bundle(OscBundle { timetag, content }) => {
-            // "Immediately" is written as a time long ago, and what is long ago has no place in the system's time. A
-            // bundle within another is never due before it.
+            // "Immediately" is a time before 1970, which the system's time cannot hold. A bundle within another is never
+            // due before it.
             let own = (timetag.seconds > UNIX_EPOCH).then(|| SystemTime::from(timetag));
             let due = due.max(own);
             content.into_iter().for_each(|packet| collect(packet, by, due, bundles));
@@ -92,7 +92,7 @@ fn value(arg: &OscType) -> Option<Value> {
     })
 }
 
-/// The double that a person meant by a float: −0.1 stays −0.1, not −0.10000000149.
+/// The double with the decimal digits of a float: −0.1 stays −0.1, not −0.10000000149.
 fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
@@ -130,14 +130,14 @@ impl Outlet {
                 to.set_port(port);
             }
             for datagram in datagrams(&lines) {
-                // What the network refuses is lost, as datagrams are; a client that is gone lapses by itself.
+                // A datagram that cannot be sent is dropped; the subscription of a client that is gone lapses.
                 self.socket.send_to(&datagram, to).ok();
             }
         }
     }
 }
 
-/// Lines as OSC datagrams: one alone is a message, several are bundles that keep within a datagram.
+/// Updates as OSC datagrams: one alone is a message, several are bundles of at most a datagram each.
 pub fn datagrams(lines: &[Update]) -> Vec<Vec<u8>> {
     let mut packed = Vec::new();
     let mut bundle = Vec::new();
@@ -173,7 +173,7 @@ fn pack(mut content: Vec<OscPacket>) -> Option<Vec<u8>> {
 
 fn arg(value: &Value) -> OscType {
     match value {
-        // Floats are what every client understands.
+        // Every client understands floats.
         Value::Number(number) => OscType::Float(*number as f32),
         Value::Switch(on) => OscType::Bool(*on),
         Value::Text(text) => OscType::String(text.replace('\0', " ")),

@@ -116,7 +116,7 @@ impl Query {
         }
     }
 
-    /// All that lies at or below `path`: address and attributes.
+    /// The addresses at and below `path`, with their attributes.
     fn leaves(&self, path: &str) -> Vec<(String, Map<String, Json>)> {
         let path = path.trim_end_matches('/');
         let is_wanted = |address: &str| {
@@ -147,11 +147,11 @@ impl Query {
         leaves.into_iter().collect()
     }
 
-    /// The commands with their addresses: those that stand for themselves; of those that have numbers or names, the ones
-    /// that were sent, what lies below them, and the one at `path`.
+    /// The commands by their addresses. Of a row with a number or a name: the addresses that were sent, those below them,
+    /// and the one at `path`.
     fn commands(&self, path: &str) -> BTreeMap<String, &'static Command> {
         let mut found = BTreeMap::new();
-        // Which chains there are was sent.
+        // The chains that there are were sent.
         let is_there = |command: &Command, part: &str| match command.address {
             address if address.contains("/NAME") => false,
             address if address.contains("/N") => {
@@ -183,7 +183,7 @@ impl Query {
 fn of_command(command: &Command) -> Map<String, Json> {
     let is_norm = command.address.starts_with("/norm/");
     let takes: String = command.arguments.iter().map(Argument::tag).collect();
-    // What is read-only and takes arguments all the same is no value: it answers.
+    // A read-only command that takes arguments has an answer, and no value.
     let is_value = command.nature.bare() == Bare::Reads && (command.nature.is_set() || takes.is_empty());
     let is_sent = command.nature.is_set() || !takes.is_empty();
     let tags = match (command.reads, takes.as_str()) {

@@ -1,8 +1,8 @@
 //! OSC over a stream: where each packet begins and ends.
 //!
 //! OSC 1.0 puts the size of a packet before it (32 bits, big-endian); OSC 1.1 wraps it in SLIP (RFC 1055) with an END
-//! at both ends. Which of the two a client speaks shows in its first byte: a size below 16 MiB begins with 0. Nothing else is
-//! read: a page in a browser can send HTTP here, and packets in the body of it.
+//! at both ends. The first byte shows which one a client uses: a size below 16 MiB begins with 0. Any other
+//! first byte ends the stream: a page in a browser could send HTTP with packets in its body.
 
 /// Largest packet that is read, in bytes.
 const LARGEST: usize = 65_536;

@@ -130,7 +130,7 @@ pub fn insert(file: &str, learned: &Learned) -> Result<String, String> {
         return checked(lines.concat());
     }
     if known.is_some() {
-        return Err("that control has an entry of several lines already: change it there".to_owned());
+        return Err("that control has an entry of several lines already; change it there".to_owned());
     }
     let head = lines.iter().position(|line| line.starts_with("controls:"));
     let at = match head {
@@ -147,9 +147,9 @@ pub fn insert(file: &str, learned: &Learned) -> Result<String, String> {
             match rest.as_str() {
                 "" => {}
                 "[]" => lines[head] = lines[head].replacen("[]", "", 1),
-                _ => return Err("its controls stand on one line: write them one a line".to_owned()),
+                _ => return Err("its controls are on one line; write one control a line".to_owned()),
             }
-            // Behind the last line of the list; what stands behind that is another matter.
+            // After the last line of the list, before comments and keys that follow it.
             let is_inside = |line: &String| line.starts_with([' ', '-', '#', '\n', '\r']);
             let is_of_list = |line: &String| !line.trim().is_empty() && !line.trim_start().starts_with('#');
             let inside = lines[head + 1..].iter().take_while(|line| is_inside(line));

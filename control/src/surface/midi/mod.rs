@@ -47,7 +47,7 @@ pub struct Device {
     texts: HashMap<String, String>,
     places: HashMap<String, Place>,
     learner: Option<Learner>,
-    /// What each display shows: strip, whether it is the lower line.
+    /// The text of each display line: strip, whether it is the lower one.
     shown: HashMap<(usize, bool), String>,
     next_meters: Option<Instant>,
     is_fresh: bool,
@@ -57,11 +57,11 @@ pub struct Device {
 #[derive(Clone, Debug, Default)]
 struct ControlState {
     pickups: Vec<Pickup>,
-    /// Where the values of its targets are kept.
+    /// The keys of its targets in `values`.
     keys: Vec<String>,
     moved: Option<Instant>,
     is_touched: bool,
-    /// Clicks that have not made a step yet.
+    /// Clicks since the last step.
     clicks: f64,
     /// What it shows, and since when.
     shows: Option<(Vec<Vec<u8>>, Instant)>,
@@ -146,7 +146,7 @@ impl Device {
                 }
                 _ => continue,
             };
-            // Values in their units are known by their places on the taper.
+            // Values in their own units are kept along their tapers.
             if !line.address.starts_with("/node/") {
                 self.current.insert(line.address.clone(), value);
                 if !is_own {
@@ -228,7 +228,7 @@ impl Device {
                     let steps = place.filter(|place| place.row.is_whole());
                     let by = match steps.map(|place| place.row.max - place.row.min) {
                         Some(steps) if steps < 43.0 => {
-                            // Too few steps for a click each: so many clicks make one.
+                            // Few steps: several clicks make one.
                             state.clicks += clicks;
                             let whole = (state.clicks / CLICKS_A_STEP).trunc();
                             state.clicks -= whole * CLICKS_A_STEP;
@@ -358,7 +358,7 @@ fn place<'a>(places: &'a HashMap<String, Place>, address: &str) -> Option<&'a Pl
     places.get(address.strip_prefix("/node")?)
 }
 
-/// Where the value behind an address is kept: on its taper.
+/// The key of an address in `values`: its address along the taper, where it has one.
 fn key(address: &str) -> String {
     let norm = format!("/norm{}", address.strip_prefix("/node").unwrap_or(address));
     let has_norm = address.starts_with("/node/") || commands::find(&norm).is_some();
@@ -432,7 +432,7 @@ impl Travel<'_> {
     }
 }
 
-/// How many clicks up an encoder has gone.
+/// By how many clicks an encoder was turned.
 fn clicks(encoding: Encoding, raw: u8) -> f64 {
     let raw = f64::from(raw);
     match encoding {
@@ -461,7 +461,7 @@ fn clicks(encoding: Encoding, raw: u8) -> f64 {
     }
 }
 
-/// How much farther a fast turn goes: up to `1 + acceleration` times.
+/// The factor for a fast turn: up to `1 + acceleration`.
 fn acceleration_factor(acceleration: f64, since: Option<Duration>) -> f64 {
     let since = since.map_or(1.0, |since| since.as_secs_f64() / FAST.as_secs_f64());
     1.0 + acceleration * (1.0 - since).max(0.0)
