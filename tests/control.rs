@@ -229,7 +229,7 @@ fn an_address_alone_is_read() {
         ("/scene/1/save", "takes 1, as a button sends it when it is pressed"),
         ("/scene/save", "takes the name or number of a scene"),
         ("/who", "takes the address of a value"),
-        ("/status/nothing", "nothing to tell"),
+        ("/status/nothing", "there is no value"),
         ("/cues/go", "no such address"),
     ] {
         assert!(why(&client.ask(address, vec![])).contains(reason), "{address}");

@@ -66,8 +66,8 @@ fn ctl_set_of_a_pattern_prints_what_it_set_or_one_reason() {
         (0, "/node/glue/threshold -30", ""),
         "all else has other units"
     );
-    let acts = "the pattern means only what acts, which its plain address alone reaches; nothing was done";
-    let told = "the pattern means only what is told, never set; nothing was done";
+    let acts = "the pattern matches only commands, which need their plain address; nothing was done";
+    let told = "the pattern matches only read-only addresses; nothing was done";
     for (pattern, why) in [
         ("/und*", acts),
         ("/chain/*", acts),

@@ -72,7 +72,7 @@ pub struct Command {
 }
 
 const CHAIN: Argument = Argument::new("CHAIN", "the name of a chain", Kind::Text);
-const ON: Argument = Argument::new("SWITCH", "true or false", Kind::Switch);
+const ON: Argument = Argument::new("ON", "true or false", Kind::Switch);
 const SIDE: Argument = Argument::new("STATE", "a or b", Kind::Side);
 const PRESS: Argument = Argument::new("1", "1, as a button sends it when it is pressed", Kind::Press);
 const MAYBE_PRESS: Argument = PRESS.count(Count::Optional);
@@ -180,7 +180,7 @@ pub const COMMANDS: [Command; 39] = [
         .example("/learn /node/tone/band/1/gain").ctl("learn ADDRESS")
         .request(|given| Request::Learn { address: given.text(0) }),
     row("/reload", Action, "Reads the station and its chains again; true resets all values to those of the files.")
-        .takes(&[Argument::new("SWITCH", "true to reset all values", Kind::Switch).count(Count::Optional)])
+        .takes(&[Argument::new("RESET", "true to reset all values", Kind::Switch).count(Count::Optional)])
         .example("/reload").ctl("reload")
         .request(|given| Request::Reload { reset: given.is_on(0) }),
     row("/subscribe", Action, "Sends the sender the full state, then changes of others, events and meters, for 10 s or so many.")
@@ -231,6 +231,12 @@ impl Command {
         Self { request: Some(request), ..self }
     }
 
+    /// Its address with `part` in place of the word in capitals.
+    pub fn address_with(&self, part: &str) -> String {
+        let words = self.address.split('/').map(|word| if is_variable(word) { part } else { word });
+        words.collect::<Vec<_>>().join("/")
+    }
+
     /// How a message to it is written: `/scene/recall SCENE [SECONDS]`.
     pub fn usage(&self) -> String {
         let arguments = self.arguments.iter().map(|argument| match argument.count {
@@ -279,6 +285,11 @@ impl Command {
     }
 }
 
+/// Whether a word of a row's address stands for others.
+fn is_variable(word: &str) -> bool {
+    matches!(word, "N" | "NAME" | "KEY")
+}
+
 /// The command behind a plain address, and the part that stands where its row has `N`, `NAME` or `KEY`.
 pub fn find(address: &str) -> Option<(&'static Command, &str)> {
     let address = trimmed(address);
@@ -296,7 +307,7 @@ fn variable_part<'a>(row: &str, address: &'a str) -> Option<&'a str> {
             (None, None) => return Some(found),
             (Some("N"), Some(part)) if is_number(part) => found = part,
             (Some("NAME" | "KEY"), Some(part)) if !part.is_empty() => found = part,
-            (Some("N" | "NAME" | "KEY"), _) => return None,
+            (Some(word), _) if is_variable(word) => return None,
             (Some(word), Some(part)) if word == part => {}
             _ => return None,
         }

@@ -270,10 +270,7 @@ fn ctl_words(command: &Command, part: &str) -> Option<String> {
         return Some(command.ctl.to_owned());
     }
     let value = command.example.split_once(' ').map(|(_, value)| value)?;
-    Some(format!(
-        "set {} {value}",
-        command.address.replace("/NAME", &format!("/{part}")).replace("/N", &format!("/{part}"))
-    ))
+    Some(format!("set {} {value}", command.address_with(part)))
 }
 
 /// The addresses and what they do, as `lacquer ctl --help` lists them.

@@ -34,10 +34,10 @@ impl Conductor {
                 let is_unmatched = matches!(error, SetError::Address(AddressError::NoMatch(_)));
                 let why = match is_unmatched.then(|| self.not_set(address)).flatten() {
                     Some(NotSet::Acts) => {
-                        "the pattern means only what acts, which its plain address alone reaches; nothing was done"
+                        "the pattern matches only commands, which need their plain address; nothing was done"
                     }
                     Some(NotSet::ReadOnly) => {
-                        "the pattern means only what is told, never set; nothing was done"
+                        "the pattern matches only read-only addresses; nothing was done"
                     }
                     None => &error.to_string(),
                 };
@@ -147,12 +147,12 @@ impl Conductor {
         match commands::find(address) {
             Some((command, name)) if command.address == "/chain/NAME" => self.air.shelf.check(name),
             Some((command, _)) if command.nature.is_set() => Ok(()),
-            Some(_) => Err(format!("\"{address}\" is told, never set")),
+            Some(_) => Err(format!("\"{address}\" is read-only")),
             None => {
                 let newest = self.air.newest().ok_or("no chain is on air")?;
                 let found = newest.addresses.find(address).map_err(|error| error.to_string())?;
                 match found.iter().any(|(place, _)| place.is_text()) {
-                    true => Err("a text is nothing that a control could move".to_owned()),
+                    true => Err("a text cannot be bound to a MIDI control".to_owned()),
                     false => Ok(()),
                 }
             }

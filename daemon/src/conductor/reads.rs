@@ -45,7 +45,7 @@ impl Conductor {
             "/swap" if self.air.newest().is_none() => return Err("no chain is on air".to_owned()),
             _ => self.station_lines().into_iter().filter(|line| line.address == address).collect(),
         };
-        if lines.is_empty() { Err("there is nothing to tell".to_owned()) } else { Ok(lines) }
+        if lines.is_empty() { Err("there is no value".to_owned()) } else { Ok(lines) }
     }
 
     fn read_values(&self, address: &str) -> Result<Vec<Update>, String> {
@@ -72,15 +72,15 @@ impl Conductor {
         }
         match lines.is_empty() {
             false => Ok(lines),
-            true if self.not_set(address) == Some(NotSet::Acts) => {
-                Err("the pattern means only what acts; without a value it reads, so nothing was done"
-                    .to_owned())
-            }
+            true if self.not_set(address) == Some(NotSet::Acts) => Err(
+                "the pattern matches only commands that act; without a value it reads, so nothing was done"
+                    .to_owned(),
+            ),
             true => Err("no address that can be read matches".to_owned()),
         }
     }
 
-    /// What a pattern means, and does not set.
+    /// What a pattern matches and does not set.
     pub(super) fn not_set(&self, address: &str) -> Option<NotSet> {
         let pattern = Pattern::new(address).ok()?;
         let lines = [self.station_lines(), self.status()].concat();
