@@ -163,7 +163,7 @@ fn a_pattern_reaches_switches_and_nothing_that_acts() {
     ] {
         for value in [Value::Number(1.0), text("b")] {
             let error = client.ask(pattern, vec![value]);
-            assert!(why(&error).contains("its plain address alone"), "{pattern}: {}", why(&error));
+            assert!(why(&error).contains("need their plain address"), "{pattern}: {}", why(&error));
         }
     }
     // Without a value a pattern reads, whatever it means.

@@ -3,8 +3,6 @@
 use crate::request::Subscription;
 use crate::value::Value;
 
-/// Highest rate at which meters are sent, a second.
-const FASTEST_METERS: f64 = 60.0;
 /// Longest subscription, in seconds.
 const LONGEST_SUBSCRIPTION: f64 = 86_400.0;
 
@@ -213,8 +211,8 @@ impl<'a> Given<'a> {
                 text.split_once(' ').map_or((text.as_str(), ""), |(word, number)| (word, number.trim()));
             let known = SUBSCRIBE_WORDS.iter().find(|known| known.word == word);
             if !known.is_some_and(|known| known.apply(number, &mut subscription)) {
-                let words = SUBSCRIBE_WORDS.map(|known| format!("\"{}\"", known.usage()));
-                return Err(format!("\"{text}\" is not understood; there are {}", words.join(", ")));
+                let words = SUBSCRIBE_WORDS.map(|known| known.describe()).join(", ");
+                return Err(format!("\"{text}\" is not understood; there are {words}"));
             }
         }
         Ok(subscription)
@@ -226,47 +224,61 @@ impl<'a> Given<'a> {
 pub struct SubscribeWord {
     /// The word.
     pub word: &'static str,
-    /// The name of the number behind it; empty where there is none.
-    pub number: &'static str,
+    /// The number behind it: its name, the least and the most.
+    pub number: Option<(&'static str, f64, f64)>,
     /// What it does.
     pub help: &'static str,
-    /// Changes a subscription; false where the number is out of range.
-    set: fn(&mut Subscription, f64) -> bool,
+    /// Changes a subscription.
+    set: fn(&mut Subscription, f64),
 }
 
 /// The words of `/subscribe`.
-#[rustfmt::skip]
 pub const SUBSCRIBE_WORDS: [SubscribeWord; 4] = [
-    SubscribeWord { word: "text", number: "", help: "the /text tree too", set: |subscription, _| {
-        subscription.text = true;
-        true
-    }},
-    SubscribeWord { word: "echo", number: "", help: "the sender's own changes too", set: |subscription, _| {
-        subscription.echo = true;
-        true
-    }},
-    SubscribeWord { word: "meters", number: "HZ", help: "meters so often a second, 0 to 60", set: |subscription, hz| {
-        subscription.meters_hz = hz;
-        (0.0..=FASTEST_METERS).contains(&hz)
-    }},
-    SubscribeWord { word: "port", number: "N", help: "sent to this port of the sender", set: |subscription, port| {
-        subscription.port = Some(port as u16);
-        port.fract() == 0.0 && (1.0..=65_535.0).contains(&port)
-    }},
+    SubscribeWord {
+        word: "text",
+        number: None,
+        help: "the /text tree too",
+        set: |subscription, _| subscription.text = true,
+    },
+    SubscribeWord {
+        word: "echo",
+        number: None,
+        help: "the sender's own changes too",
+        set: |subscription, _| subscription.echo = true,
+    },
+    SubscribeWord {
+        word: "meters",
+        number: Some(("HZ", 0.0, 60.0)),
+        help: "how often meters are sent, a second",
+        set: |subscription, hz| subscription.meters_hz = hz,
+    },
+    SubscribeWord {
+        word: "port",
+        number: Some(("N", 1.0, 65_535.0)),
+        help: "everything is sent to this port of the sender",
+        set: |subscription, port| subscription.port = Some(port as u16),
+    },
 ];
 
 impl SubscribeWord {
     /// How it is written: `meters HZ`.
     pub fn usage(&self) -> String {
-        format!("{} {}", self.word, self.number).trim_end().to_owned()
+        self.number.map_or_else(|| self.word.to_owned(), |(name, ..)| format!("{} {name}", self.word))
     }
 
-    /// Changes a subscription; false where `number`, a text, is none that the word takes.
-    fn apply(&self, number: &str, subscription: &mut Subscription) -> bool {
-        match number.parse() {
-            Ok(number) if !self.number.is_empty() => (self.set)(subscription, number),
-            _ => self.number.is_empty() && number.is_empty() && (self.set)(subscription, 0.0),
-        }
+    /// How it is written, with the limits of its number: `"meters HZ" (0 to 60)`.
+    fn describe(&self) -> String {
+        let limits = self.number.map_or_else(String::new, |(_, min, max)| format!(" ({min} to {max})"));
+        format!("\"{}\"{limits}", self.usage())
+    }
+
+    /// Changes a subscription; false where the text behind the word is not what it takes.
+    fn apply(&self, behind: &str, subscription: &mut Subscription) -> bool {
+        let number = match self.number {
+            None => behind.is_empty().then_some(0.0),
+            Some((_, min, max)) => behind.parse().ok().filter(|number| (min..=max).contains(number)),
+        };
+        number.map(|number| (self.set)(subscription, number)).is_some()
     }
 }
 
@@ -331,13 +343,13 @@ mod tests {
             "meters x",
             "port 0",
             "port 70000",
-            "port 1.5",
+            "port x",
             "text 1",
             "x",
             "",
         ] {
             let why = subscribe(&[text(wrong)]).unwrap_err();
-            let all = "there are \"text\", \"echo\", \"meters HZ\", \"port N\"";
+            let all = "there are \"text\", \"echo\", \"meters HZ\" (0 to 60), \"port N\" (1 to 65535)";
             assert_eq!(why, format!("\"{wrong}\" is not understood; {all}"));
         }
         for wrong in [Value::Number(0.0), Value::Number(f64::NAN), Value::Number(1e6), Value::Switch(true)] {
