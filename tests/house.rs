@@ -140,7 +140,10 @@ fn commands_markdown() -> String {
         let (usage, help, example) = (command.usage(), command.help, command.example);
         text += &format!("| `{usage}` | {bare} | {help} | `{example}` |\n");
     }
-    let words = SUBSCRIBE_WORDS.map(|word| format!("`{}` ({})", word.usage(), word.help));
+    let limits = |(_, min, max): (&str, f64, f64)| format!(", {min} to {max}");
+    let words = SUBSCRIBE_WORDS.map(|word| {
+        format!("`{}` ({}{})", word.usage(), word.help, word.number.map(limits).unwrap_or_default())
+    });
     text + &format!("\nThe options of `/subscribe` are a number of seconds and {}.\n", words.join(", "))
 }
 

@@ -206,7 +206,7 @@ enum Command {
 /// What a file is rendered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Quality {
-    /// As the chain sounds in real time
+    /// What would be heard live
     Live,
     /// Better and slower
     Best,
