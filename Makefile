@@ -80,7 +80,7 @@ bench-counts: setup-test ## count instructions; fails at 3 % more than approved;
 
 golden: setup-test ## rewrite the approved texts and schemas; review the diff
 	$(CARGO) build --workspace
-	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test configs --test graph --test sessions --test touchosc
+	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test configs --test graph --test house --test sessions --test touchosc
 
 golden-audio: setup-test ## rewrite the approved audio in tests/golden/audio; review the diff
 	LACQUER_APPROVE=1 $(CARGO) test --package lacquer-tests --test golden

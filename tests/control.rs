@@ -163,7 +163,7 @@ fn a_pattern_reaches_switches_and_nothing_that_acts() {
     ] {
         for value in [Value::Number(1.0), text("b")] {
             let error = client.ask(pattern, vec![value]);
-            assert!(why(&error).contains("its plain address alone"), "{pattern}: {}", why(&error));
+            assert!(why(&error).contains("need their plain address"), "{pattern}: {}", why(&error));
         }
     }
     // Without a value a pattern reads, whatever it means.
@@ -226,10 +226,10 @@ fn an_address_alone_is_read() {
         ("/chain/c", "no chain \"c\""),
         ("/scene/0", "numbered from 1 to 128"),
         ("/scene/129/name", "numbered from 1 to 128"),
-        ("/scene/1/save", "takes 1, as a button that is pressed sends it; nothing was saved"),
-        ("/scene/save", "takes a name"),
+        ("/scene/1/save", "takes 1, as a button sends it when it is pressed"),
+        ("/scene/save", "takes the name or number of a scene"),
         ("/who", "takes the address of a value"),
-        ("/status/nothing", "nothing to tell"),
+        ("/status/nothing", "there is no value"),
         ("/cues/go", "no such address"),
     ] {
         assert!(why(&client.ask(address, vec![])).contains(reason), "{address}");
@@ -393,7 +393,7 @@ fn a_bundle_is_done_in_order_and_answered() {
         line("/node/glue/threshold", -15.0),
         Update::new("/node/glue/threshold", vec![]),
     ];
-    client.0.ask(&lines).unwrap();
+    client.0.send(&lines).unwrap();
     assert_eq!(number(&client.hear("the answer", |line| line.address == "/node/glue/threshold")), -15.0);
     assert_eq!(number(&client.ask("/node/glue/ratio", vec![])), 4.0);
 }

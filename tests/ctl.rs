@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+use lacquer_control::address::commands::COMMANDS;
 use lacquer_control::surface::osc::datagrams;
 use lacquer_control::update::Update;
-use lacquer_tests::daemon::lacquer;
+use lacquer_tests::daemon::{Folder, lacquer};
 use lacquer_tests::studio::Studio;
+use std::fs;
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -21,8 +23,8 @@ fn ctl_names_what_was_written_and_says_why_it_is_no_address() {
         (&["get", "/node/glue/nothing/"], "/node/glue/nothing/: no such address in chain \"a\""),
         (&["set", "//", "1"], "//: no such address; there are "),
         (&["set", "/node//", "1"], "/node//: no such address"),
-        (&["set", "/undo/", "x"], "/undo/: takes nothing, or 1 where a button is pressed"),
-        (&["set", "/status/chain/", "1"], "/status/chain/: is told, never set"),
+        (&["set", "/undo/", "x"], "/undo/: takes 1, as a button sends it when it is pressed, or nothing"),
+        (&["set", "/status/chain/", "1"], "/status/chain/: is read-only: takes no arguments"),
         (&["get", "chains"], "\"chains\": an address begins with \"/\", did you mean \"/chains\"?"),
         (
             &["get", "undo"],
@@ -66,8 +68,8 @@ fn ctl_set_of_a_pattern_prints_what_it_set_or_one_reason() {
         (0, "/node/glue/threshold -30", ""),
         "all else has other units"
     );
-    let acts = "the pattern means only what acts, which its plain address alone reaches; nothing was done";
-    let told = "the pattern means only what is told, never set; nothing was done";
+    let acts = "the pattern matches only commands, which need their plain address; nothing was done";
+    let told = "the pattern matches only read-only addresses; nothing was done";
     for (pattern, why) in [
         ("/und*", acts),
         ("/chain/*", acts),
@@ -87,6 +89,24 @@ fn ctl_set_of_a_pattern_prints_what_it_set_or_one_reason() {
     // What is told alone holds what it held, and is no answer to what was to be set.
     let (code, out, err) = studio.ctl(&["set", "/status/chain", "b"]);
     assert_eq!((code, out.as_str()), (1, ""), "{err}");
+}
+
+#[test]
+fn the_help_and_the_manual_page_list_every_command_of_the_table() {
+    let folder = Folder::new("ctlpages");
+    let help = lacquer(&["ctl", "--help"]);
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(lacquer(&["generate", folder.0.to_str().unwrap()]).status.success());
+    let page = fs::read_to_string(folder.at("man1/lacquer-ctl.1")).unwrap().replace('\\', "");
+    let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (help, page) = (joined(&help), joined(&page));
+    for command in &COMMANDS {
+        for text in [&command.usage(), command.help] {
+            assert!(help.contains(text), "--help: {text}");
+            assert!(page.contains(text), "lacquer-ctl.1: {text}");
+        }
+        assert!(page.contains(command.example), "lacquer-ctl.1: {}", command.example);
+    }
 }
 
 /// A station whose answers come apart, as on a machine that has much to do.

@@ -374,7 +374,7 @@ fn a_and_b_are_two_full_states_and_can_be_equally_loud() {
     client.swap_phase("done", "b");
     client.say("/ab", vec![text("c")]);
     let error = client.hear("the error", |line| line.address == "/error");
-    assert!(why(&error).contains("there are /ab with a or b"));
+    assert!(why(&error).contains("takes a or b, or nothing to read it"));
     assert!(heard(&daemon, "peak") < 0.0);
 }
 

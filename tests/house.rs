@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+use lacquer_control::address::arguments::SUBSCRIBE_WORDS;
+use lacquer_control::address::commands::{Bare, COMMANDS};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_tests::daemon::root;
 use std::fs;
@@ -123,11 +125,40 @@ fn every_node_type_and_address_is_in_the_readme() {
     for node_type in CATALOGUE {
         assert!(readme.contains(&format!("`{}`", node_type.name)), "{}", node_type.name);
     }
-    for address in
-        ["/swap", "/chains", "/status", "/ping", "/bypass", "/reload", "/subscribe", "/unsubscribe", "/error"]
-    {
-        assert!(readme.contains(&format!("`{address}`")), "{address}");
+    assert!(readme.contains("`/error`"));
+}
+
+/// The part of the README that lists the commands.
+fn commands_markdown() -> String {
+    let mut text = "| message | without arguments | does | example |\n| --- | --- | --- | --- |\n".to_owned();
+    for command in &COMMANDS {
+        let bare = match command.nature.bare() {
+            Bare::Reads => "reads",
+            Bare::Acts => "acts",
+            Bare::Refused => "",
+        };
+        let (usage, help, example) = (command.usage(), command.help, command.example);
+        text += &format!("| `{usage}` | {bare} | {help} | `{example}` |\n");
     }
+    let limits = |(_, min, max): (&str, f64, f64)| format!(", {min} to {max}");
+    let words = SUBSCRIBE_WORDS.map(|word| {
+        format!("`{}` ({}{})", word.usage(), word.help, word.number.map(limits).unwrap_or_default())
+    });
+    text + &format!("\nThe options of `/subscribe` are a number of seconds and {}.\n", words.join(", "))
+}
+
+#[test]
+fn the_readme_lists_the_commands_as_the_table_has_them() {
+    const MARKS: [&str; 2] = ["<!-- commands -->\n", "<!-- /commands -->"];
+    let path = root().join("README.md");
+    let readme = read(&path);
+    let (before, rest) = readme.split_once(MARKS[0]).unwrap();
+    let (_, after) = rest.split_once(MARKS[1]).unwrap();
+    let wanted = [before, MARKS[0], &commands_markdown(), MARKS[1], after].concat();
+    if std::env::var_os("LACQUER_APPROVE").is_some() {
+        fs::write(&path, &wanted).unwrap();
+    }
+    assert!(read(&path) == wanted, "the commands in README.md are old: make golden");
 }
 
 // No test asserts a time -----------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ fn device(map: Map) -> Device {
     let mut device = Device::new(map);
     device.set_places(&places);
     let lines: Vec<Update> = places.iter().flat_map(|place| place.lines(&place.default())).collect();
-    device.take(&lines, false);
+    device.receive_updates(&lines, false);
     device
 }
 
@@ -57,8 +57,15 @@ const GAIN: &str = "/norm/tone/band/1/gain";
 fn every_shipped_map_is_right_and_binds_what_there_is() {
     for name in MAPS {
         let device = device(shipped(name));
-        assert_eq!(device.unknown().into_iter().collect::<Vec<_>>(), [""; 0], "{name}");
+        assert_eq!(device.unknown_addresses().into_iter().collect::<Vec<_>>(), [""; 0], "{name}");
     }
+    let wrong = ["/undoo", "/chains", "/node/nobody/gain", "/nonsense/1"];
+    let lines: String =
+        wrong.iter().zip(1..).map(|(to, n)| format!("  - {{note: {n}, to: {to}}}\n")).collect();
+    let fine =
+        "  - {note: 90, to: /undo}\n  - {note: 91, to: /chain/any}\n  - {note: 92, to: /norm/bypass}\n";
+    let device = device(map(&(lines + fine)));
+    assert_eq!(device.unknown_addresses(), wrong.into());
     let files = fs::read_dir(root().join("configs/midi")).unwrap();
     assert_eq!(files.count(), MAPS.len(), "each shipped map is tested");
 }
@@ -88,8 +95,8 @@ fn fourteen_bits_make_16384_values() {
         let mut device = device(map(&format!("  - {control}\n")));
         let mut seen = BTreeSet::new();
         for n in 0..16_384 {
-            let value =
-                asked(&device.hear(&bytes(n), now), GAIN).unwrap_or_else(|| panic!("{control} at {n}"));
+            let value = asked(&device.receive_bytes(&bytes(n), now), GAIN)
+                .unwrap_or_else(|| panic!("{control} at {n}"));
             assert!((value - f64::from(n) / 16_383.0).abs() < 1e-12);
             seen.insert(value.to_bits());
         }
@@ -102,7 +109,7 @@ fn a_coarse_half_without_its_fine_half_arrives_all_the_same() {
     let mut device = device(map("  - {cc14: 3, pickup: false, to: /node/tone/band/1/gain}\n"));
     let now = Instant::now();
     for (coarse, value) in [(0, 0.0), (64, 8_192.0 / 16_383.0), (127, 1.0)] {
-        assert_eq!(asked(&device.hear(&[0xB0, 3, coarse], now), GAIN), None);
+        assert_eq!(asked(&device.receive_bytes(&[0xB0, 3, coarse], now), GAIN), None);
         let (heard, _) = device.tick(now + Duration::from_millis(10));
         assert_eq!(asked(&heard.requests, GAIN), Some(value));
     }
@@ -112,15 +119,15 @@ fn a_coarse_half_without_its_fine_half_arrives_all_the_same() {
 fn a_fader_without_a_motor_waits_until_it_meets_the_value() {
     let mut device = device(map("  - {cc: 7, to: /node/tone/band/1/gain}\n"));
     let now = Instant::now();
-    device.take(&[Update::number(GAIN, 0.8)], false);
+    device.receive_updates(&[Update::number(GAIN, 0.8)], false);
     for value in 0..95 {
-        assert_eq!(device.hear(&[0xB0, 7, value], now), [], "at {value} it is still far away");
+        assert_eq!(device.receive_bytes(&[0xB0, 7, value], now), [], "at {value} it is still far away");
     }
-    assert!(asked(&device.hear(&[0xB0, 7, 103], now), GAIN).is_some(), "it has crossed it");
-    assert!(asked(&device.hear(&[0xB0, 7, 20], now), GAIN).is_some(), "and holds it");
+    assert!(asked(&device.receive_bytes(&[0xB0, 7, 103], now), GAIN).is_some(), "it has crossed it");
+    assert!(asked(&device.receive_bytes(&[0xB0, 7, 20], now), GAIN).is_some(), "and holds it");
     // Another hand takes it away.
-    device.take(&[Update::number(GAIN, 0.9)], false);
-    assert_eq!(device.hear(&[0xB0, 7, 21], now), []);
+    device.receive_updates(&[Update::number(GAIN, 0.9)], false);
+    assert_eq!(device.receive_bytes(&[0xB0, 7, 21], now), []);
 }
 
 #[test]
@@ -141,7 +148,7 @@ fn encoders_of_every_kind_reach_both_ends() {
                     turns += 1;
                     assert!(turns < 2_000, "{kind} comes to {value}, not to {end}");
                     let now = start + Duration::from_millis(turns * 100);
-                    for request in device.hear(&[0xB0, 16, byte], now) {
+                    for request in device.receive_bytes(&[0xB0, 16, byte], now) {
                         let Request::Nudge { by, .. } = request else { panic!("{request:?}") };
                         value = (value + by).clamp(0.0, 1.0);
                         value = steps.map_or(value, |steps| (value * steps).round() / steps);
@@ -158,7 +165,8 @@ fn a_fast_turn_goes_farther() {
     let way = |every: u64| {
         let mut device = device(map("  - {cc: 16, as: signed-bit, to: /node/tone/band/1/gain}\n"));
         let start = Instant::now();
-        let by = |n| match device.hear(&[0xB0, 16, 1], start + Duration::from_millis(n * every))[..] {
+        let by = |n| match device.receive_bytes(&[0xB0, 16, 1], start + Duration::from_millis(n * every))[..]
+        {
             [Request::Nudge { by, .. }] => by,
             _ => panic!("one nudge a click"),
         };
@@ -180,12 +188,12 @@ fn ranges_tapers_and_several_targets() {
         addresses.at(path).unwrap().row.from_norm(norm).unwrap()
     };
     for (byte, gain, freq) in [(0, -12.0, 1_000.0), (127, 3.0, 100.0)] {
-        let requests = device.hear(&[0xB0, 1, byte], now);
+        let requests = device.receive_bytes(&[0xB0, 1, byte], now);
         assert_eq!(requests.len(), 2, "what the chain lacks is idle");
         assert!((unit(&requests, "/tone/band/1/gain") - gain).abs() < 1e-9);
         assert!((unit(&requests, "/tone/band/2/freq") - freq).abs() < 1e-6);
     }
-    let middle = device.hear(&[0xB0, 1, 64], now);
+    let middle = device.receive_bytes(&[0xB0, 1, 64], now);
     assert!((unit(&middle, "/tone/band/2/freq") - (1_000.0 - 900.0 * 64.0 / 127.0)).abs() < 1e-6);
 }
 
@@ -196,13 +204,16 @@ fn buttons_toggle_hold_and_trigger() {
     ));
     let now = Instant::now();
     let enabled = "/norm/glue/enabled";
-    assert_eq!(asked(&device.hear(&[0x90, 1, 127], now), enabled), Some(0.0));
-    assert_eq!(device.hear(&[0x80, 1, 0], now), [], "let go");
-    assert_eq!(asked(&device.hear(&[0x90, 1, 1], now), enabled), Some(1.0));
-    assert_eq!(device.hear(&[0x90, 2, 127, 2, 0], now), [Request::Bypass(true), Request::Bypass(false)]);
-    assert_eq!(device.hear(&[0x90, 3, 127, 3, 0], now), [Request::Swap("night".to_owned())]);
-    assert_eq!(device.hear(&[0xC0, 4], now), [Request::ChainNumber(5)]);
-    assert_eq!(device.hear(&[0xB0, 9, 127, 9, 0], now), [Request::Undo]);
+    assert_eq!(asked(&device.receive_bytes(&[0x90, 1, 127], now), enabled), Some(0.0));
+    assert_eq!(device.receive_bytes(&[0x80, 1, 0], now), [], "let go");
+    assert_eq!(asked(&device.receive_bytes(&[0x90, 1, 1], now), enabled), Some(1.0));
+    assert_eq!(
+        device.receive_bytes(&[0x90, 2, 127, 2, 0], now),
+        [Request::Bypass(true), Request::Bypass(false)]
+    );
+    assert_eq!(device.receive_bytes(&[0x90, 3, 127, 3, 0], now), [Request::Swap("night".to_owned())]);
+    assert_eq!(device.receive_bytes(&[0xC0, 4], now), [Request::ChainNumber(5)]);
+    assert_eq!(device.receive_bytes(&[0xB0, 9, 127, 9, 0], now), [Request::Undo]);
 }
 
 #[test]
@@ -213,7 +224,7 @@ fn random_bytes_never_harm() {
         let mut device = device(shipped(name));
         for round in 0..3_000 {
             let bytes: Vec<u8> = (0..random.below(64)).map(|_| random.bits() as u8).collect();
-            let mut requests = device.hear(&bytes, now + Duration::from_millis(round));
+            let mut requests = device.receive_bytes(&bytes, now + Duration::from_millis(round));
             let (heard, out) = device.tick(now + Duration::from_millis(round));
             requests.extend(heard.requests);
             for request in requests {
@@ -252,7 +263,7 @@ fn learning_keeps_the_file_and_knows_what_was_moved() {
         let mut device = device(map("  []\n"));
         device.learn(Some("/node/glue/ratio"));
         let now = Instant::now();
-        assert_eq!(device.hear(&bytes, now), [], "what is learned does nothing yet");
+        assert_eq!(device.receive_bytes(&bytes, now), [], "what is learned does nothing yet");
         assert!(device.tick(now + Duration::from_millis(300)).0.learned.is_none(), "it listens a while");
         let learned = device.tick(now + Duration::from_millis(700)).0.learned.unwrap();
         assert_eq!(learned.line, line);

@@ -61,11 +61,11 @@ fn ctl_gets_sets_swaps_and_fails_with_the_right_code() {
 
 /// All that is told until this is done: the answers, and what a subscriber hears meanwhile.
 fn told(client: &Listener, address: &str) -> Vec<Update> {
-    client.0.ask(&[Update::new(address, vec![]), Update::new("/ping", vec![])]).unwrap();
+    client.0.send(&[Update::new(address, vec![]), Update::new("/ping", vec![])]).unwrap();
     let deadline = Instant::now() + PATIENCE;
     let mut told = Vec::new();
     while told.iter().all(|line: &Update| line.address != "/pong") {
-        told.extend(client.0.answer(deadline).unwrap().expect("an answer"));
+        told.extend(client.0.receive(deadline).unwrap().expect("an answer"));
     }
     // What comes by itself tells nothing.
     let is_own =
@@ -148,7 +148,7 @@ fn ctl_get_reads_and_never_acts_whatever_it_is_given() {
             (code == 0) == err.is_empty() && (code == 0) != out.is_empty(),
             "{address}: {code} {out} {err}"
         );
-        if commands::of(address).is_some_and(|(command, _)| command.nature.bare() == Bare::Reads) {
+        if commands::find(address).is_some_and(|(command, _)| command.nature.bare() == Bare::Reads) {
             assert_eq!(code, 0, "{address}: {err}");
         }
     }
@@ -256,7 +256,7 @@ fn ctl_keeps_scenes_compares_undoes_and_says_who_it_was() {
     for (args, why) in [
         (&["scene", "recall", "loud"][..], "no scene \"loud\"; there are soft"),
         (&["cue", "weather"], "no cue \"weather\"; there are news"),
-        (&["ab", "c"], "there are /ab with a or b"),
+        (&["ab", "c"], "takes a or b, or nothing to read it"),
         (&["learn", gain], "no MIDI controller"),
     ] {
         let (code, _, err) = studio.ctl(args);

@@ -392,7 +392,11 @@ fn best_quality_takes_what_the_chain_leaves_open_to_its_better_settings() {
     );
     let given = "  - limiter: {id: final, ceiling: -9 dBTP, lookahead: 1.5 ms}\n";
     let (same, said) = over(given, &["--quality", "best"]);
-    assert_eq!((said.as_str(), same), ("", over(given, &[]).0));
+    assert_eq!(
+        (said.as_str(), same),
+        ("", over(given, &["--quality", "live"]).0),
+        "live is what is not said"
+    );
 }
 
 #[test]

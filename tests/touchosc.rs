@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::address::Addresses;
+use lacquer_control::address::commands::{self, Bare};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::plan::Plan;
@@ -210,6 +211,32 @@ fn every_parameter_of_every_chain_has_its_control_and_its_label() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_commands_of_a_layout_are_in_the_table() {
+    for name in STATIONS {
+        let layout = read(&root().join(format!("configs/touchosc/{name}.tosc")));
+        let mut count = 0;
+        for message in layout.all().iter().flat_map(|control| &control.messages) {
+            let address = &message.address;
+            let is_measured = ["/meter/", "/text/meter/"].iter().any(|tree| address.starts_with(tree));
+            let is_command = address == "/norm/bypass" || address == "/norm/ab";
+            let is_value = ["/node/", "/norm/", "/text/"].iter().any(|tree| address.starts_with(tree));
+            if is_measured || is_value && !is_command {
+                continue;
+            }
+            let found = commands::find(address);
+            let (command, _) = found.unwrap_or_else(|| panic!("{name}: {address} is in no row"));
+            assert!(!message.sends || command.nature.is_set(), "{name}: {address} is sent");
+            assert!(
+                !message.receives || command.nature.bare() == Bare::Reads,
+                "{name}: {address} is received"
+            );
+            count += 1;
+        }
+        assert!(count > 30, "{name}: {count} commands");
     }
 }
 

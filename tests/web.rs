@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+use lacquer_control::address::commands::{Bare, COMMANDS};
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, eventually, text};
 use lacquer_tests::rights::{NO_BUS, through};
 use lacquer_tests::sockets::{closed, connect_from, limit_open_files, pong, request, websocket};
 use lacquer_tests::studio::{Studio, number};
+use serde_json::json;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,6 +23,52 @@ fn chain(daemon: &Daemon) -> Value {
 fn whole_tree(web: u16) {
     let host = "Host: 127.0.0.1\r\n";
     eventually("the tree", || request(web, "GET /node", host).1.contains("threshold").then_some(()));
+}
+
+#[test]
+fn every_command_is_in_the_tree_with_what_it_does_and_is_answered_over_http() {
+    let (studio, web) = Studio::with_web("commands", "");
+    let _daemon = studio.start();
+    let host = "Host: 127.0.0.1\r\n";
+    whole_tree(web);
+    let node = |address: &str| -> serde_json::Value {
+        let (status, answer) = request(web, &format!("GET {address}"), host);
+        assert_eq!(status, 200, "{address}");
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    for command in &COMMANDS {
+        let address = command.address.replace("/NAME", "/b").replace("/N", "/100").replace("/KEY", "/chain");
+        let (node, told) = (node(&address), |what: &str| format!("{address}: {what}"));
+        assert_eq!(node["FULL_PATH"], address.as_str());
+        assert_eq!(node["DESCRIPTION"], command.help, "{}", told("what it does"));
+        let access = node["ACCESS"].as_u64().unwrap();
+        let is_read = command.nature.bare() == Bare::Reads && address != "/ping";
+        assert_eq!(access & 1 != 0, is_read, "{}", told("whether it is read"));
+        let is_sent = command.nature.is_set() || !command.arguments.is_empty();
+        assert_eq!(access & 2 != 0, is_sent, "{}", told("whether it is sent"));
+        assert!(is_read || node.get("VALUE").is_none(), "{}", told("no value"));
+    }
+    for (address, attribute, value) in [
+        ("/swap", "VALUE", json!(["a"])),
+        ("/ab", "RANGE", json!([{"VALS": ["a", "b"]}])),
+        ("/norm/bypass", "RANGE", json!([{"MIN": 0.0, "MAX": 1.0}])),
+        ("/program/chain", "RANGE", json!([{"MIN": 1.0}])),
+        ("/scene/recall", "TYPE", json!("sf")),
+        ("/scene/recall", "RANGE", json!([null, {"MIN": 0.0, "MAX": 3600.0}])),
+        ("/who", "ACCESS", json!(2)),
+        ("/undo", "TYPE", json!("N")),
+    ] {
+        assert_eq!(node(address)[attribute], value, "{address}");
+    }
+    // The tree of a client that reads all of it has them too, slot by slot.
+    let tree = node("/");
+    for address in ["program/chain", "who", "status", "chains", "ping", "cues", "scene/1/save", "chain/b"] {
+        let path = format!("/CONTENTS/{}", address.replace('/', "/CONTENTS/"));
+        assert!(tree.pointer(&path).is_some_and(|node| node["DESCRIPTION"].is_string()), "{address}");
+    }
+    for nothing in ["/chain/c", "/scene/129", "/scene/1/nothing", "/cue/nothing", "/scene/N", "/chain/NAME"] {
+        assert_eq!(request(web, &format!("GET {nothing}"), host).0, 404, "{nothing}");
+    }
 }
 
 #[test]

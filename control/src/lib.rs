@@ -1,8 +1,8 @@
-//! The words: what people ask, what crosses to the audio thread, and how both look on each surface.
+//! The station's model: requests, updates, the messages to and from the audio thread, and how they look on each surface.
 //!
 //! ```text
-//!  surface/* --request--> [conductor: address, values] --ToAudio---> queues ==> audio thread
-//!  surface/* <--update--- [conductor]                  <-FromAudio-- queues <== audio thread
+//!  surface/* --request--> [conductor: address, desk] --ToAudio----> queues ==> audio thread
+//!  surface/* <--update--- [conductor]                <--FromAudio-- queues <== audio thread
 //! ```
 //!
 //! A surface turns bytes into requests and updates into bytes; it never sees the queues.

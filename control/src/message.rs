@@ -4,45 +4,45 @@ use basedrop::Owned;
 use lacquer_graph::Chain;
 use lacquer_graph::run::engine::Event;
 
-/// What the conductor tells the audio thread.
+/// A command for the audio thread.
 pub enum ToAudio {
-    /// Put this chain on air from silence.
+    /// Start this chain from silence.
     Start(Owned<Chain>),
-    /// Swap this chain in.
+    /// Swap to this chain.
     Swap {
         /// The chain.
         chain: Owned<Chain>,
-        /// Frames that it runs unheard.
+        /// Frames of warm-up.
         warmup: u32,
-        /// Frames that the crossfade takes.
+        /// Frames of crossfade.
         fade: u32,
     },
-    /// Move a row of a node to an audio value.
+    /// Set a parameter of a node to an audio value.
     Set {
-        /// Whose.
+        /// The parameter.
         target: Row,
         /// The audio value.
         value: f64,
     },
-    /// Take a node out of bypass, or into it.
+    /// End the bypass of a node, or bypass it.
     Enable {
         /// Which chain.
         generation: u64,
         /// Which node.
         node: u32,
-        /// Whether it is to be heard.
+        /// Whether the node processes.
         on: bool,
     },
-    /// Turn what a chain gives, and the dry signal beside it, down or up by a factor.
+    /// Set the gains of a chain's output and of the dry signal.
     Trim {
         /// Which chain.
         generation: u64,
-        /// The factor of what the chain gives.
+        /// The gain of the chain's output, linear.
         chain: f64,
-        /// The factor of the dry signal.
+        /// The gain of the dry signal, linear.
         dry: f64,
     },
-    /// Take the whole chain into bypass, or out of it.
+    /// Bypass the whole chain, or end the bypass.
     Bypass(bool),
     /// Fade the output out, or in.
     Mute(bool),
@@ -59,12 +59,12 @@ pub struct Row {
     pub row: u32,
 }
 
-/// What the audio thread tells the conductor.
+/// An event from the audio thread.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FromAudio {
-    /// What the seat has to tell.
+    /// An event of the engine.
     Engine(Event),
-    /// How the time was spent since the last such reading.
+    /// The load since the last such event.
     Load(Load),
     /// A callback that missed its deadline.
     Missed(Missed),
@@ -93,8 +93,8 @@ pub struct Load {
     pub peak: f32,
     /// Callbacks by share: below 10 %, below 20 %, ..., 100 % and above.
     pub histogram: [u32; LOAD_BARS],
-    /// Frames that a tap had no room for, since the start.
+    /// Frames that were dropped because a tap's ring was full, since the start.
     pub tap_lost: u64,
-    /// Readings that found no room, since the start.
+    /// Readings that were dropped because their queue was full, since the start.
     pub readings_lost: u64,
 }

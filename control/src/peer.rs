@@ -1,9 +1,9 @@
-//! Who asks: a client, a controller, a file, or the station itself.
+//! Where a request comes from: a client, a controller, a file, or the station itself.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-/// Who asked.
+/// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// An OSC client, by its address.

@@ -1,89 +1,89 @@
-//! What a person asked for, in their units, before it is an order.
+//! What a person or a program asks for, in their units.
 
 use crate::peer::Peer;
 use crate::value::Value;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// One thing asked for.
+/// One request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// Set the value that the address stands for, or all values and switches that a pattern means.
+    /// Set the value at an address, or all values and switches that a pattern matches.
     Set {
         /// The address or pattern.
         address: String,
         /// The value.
         value: Value,
     },
-    /// Move what the address stands for by a part of its taper, from wherever it is.
+    /// Change the value at an address by a part of its taper.
     Nudge {
         /// The address, under `/node` or `/norm`.
         address: String,
-        /// How far, in parts of the whole way.
+        /// By how much; 1 is the whole range.
         by: f64,
     },
-    /// Bind the MIDI control that is moved next to this address; an empty one calls that off.
+    /// Bind the MIDI control that is moved next to this address; an empty one cancels.
     Learn {
         /// The address.
         address: String,
     },
     /// A control was bound to an address.
     Learned {
-        /// Who wanted it.
+        /// The client that asked.
         to: Peer,
         /// The address.
         address: String,
-        /// What was bound, or why it was not.
+        /// The control that was bound, or why none was.
         what: String,
     },
-    /// Tell what holds at an address, or at all that a pattern means. It changes nothing.
+    /// Read the value at an address, or all that a pattern matches.
     Get {
         /// The address or pattern.
         address: String,
     },
-    /// Tell who moved the value behind an address last.
+    /// Answer who changed the value at an address last.
     Who {
         /// The address.
         address: String,
     },
-    /// Take back the last move, or what was moved last.
+    /// Undo the last change.
     Undo,
-    /// Do again what was taken back.
+    /// Redo the change that was undone last.
     Redo,
-    /// Something with scenes.
+    /// Save, recall or delete a scene.
     Scene(SceneRequest),
-    /// Something with the cue list.
+    /// Run or select a cue.
     Cue(CueRequest),
-    /// Something with the two states that are compared.
+    /// Change the states A and B.
     Compare(CompareRequest),
-    /// Swap to the chain of this number, as a program change counts: from 1.
+    /// Swap to the chain of this number, counted from 1.
     ChainNumber(usize),
     /// Swap to this chain.
     Swap(String),
-    /// Take the whole chain into bypass or out of it.
+    /// Bypass the whole chain, or end the bypass.
     Bypass(bool),
-    /// Whether bypass is made as loud as the chain is.
+    /// Match the loudness of the bypass to the chain, or stop doing so.
     BypassMatched(bool),
     /// Send every change and the meters for some time.
     Subscribe(Subscription),
-    /// Stop doing so.
+    /// End the subscription.
     Unsubscribe,
-    /// A button was let go that does something only when it is pressed.
+    /// A button was released that acts only when it is pressed.
     Released,
-    /// Say that you are there.
+    /// Answer `/pong`.
     Ping,
-    /// Read station and chains again; `reset` takes all values from the files.
+    /// Read the station and its chains again.
     Reload {
-        /// Whether live values are given up.
+        /// Whether all values are reset to those of the files.
         reset: bool,
     },
     /// A file changed on disk.
     Changed(PathBuf),
     /// Write the status to the log.
     Dump,
-    /// Fade out and end.
+    /// Fade out and end the daemon.
     Quit,
-    /// Something that cannot be done, to be answered with why.
+    /// A message that is no valid request, to be answered with the reason.
     Wrong {
         /// The address it came to.
         address: String,
@@ -92,55 +92,63 @@ pub enum Request {
     },
 }
 
-/// Something with scenes. They go by name, or by the number of their slot.
+/// Most scenes of a station: as many as there are MIDI programs.
+pub const MOST_SCENES: usize = 128;
+
+/// What to do with a scene. A scene is named by its name, or by the number of its slot.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SceneRequest {
-    /// Keep the values of the chain on air, or of some of its nodes.
+    /// Save the values of the chain on air, or of some of its nodes.
     Save {
         /// The name.
         name: String,
-        /// The nodes; all where there are none.
+        /// The nodes; all where none is named.
         nodes: Vec<String>,
     },
-    /// Bring its values back, gliding for so many seconds.
+    /// Restore its values.
     Recall {
         /// The name.
         name: String,
-        /// Seconds.
+        /// The seconds in which the values glide.
         morph: f64,
     },
-    /// Take it away.
+    /// Delete it.
     Delete(String),
 }
 
-/// Something with the cue list.
+/// What to do with the cue list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CueRequest {
-    /// Do the next one, and go on to the one behind it.
+    /// Run the next cue, and advance.
     Go,
-    /// Go on to the one behind the next, without doing anything.
+    /// Advance without running a cue.
     Next,
-    /// Go back by one, without doing anything.
+    /// Go back by one without running a cue.
     Previous,
-    /// Do this one.
+    /// Run this cue.
     Do(String),
 }
 
-/// Something with the two states, A and B, that are compared.
+/// What to do with the two full states, A and B, that are compared.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CompareRequest {
-    /// Hear A, or B where set.
-    Hear(bool),
-    /// Make the one that is not heard the same as the one that is.
+    /// Make A active, or B where set.
+    Select(bool),
+    /// Copy the active one to the other.
     Copy,
-    /// Make the one that is not heard this chain, as it was left.
+    /// Give the other one this chain, with its current values.
     Chain(String),
-    /// Whether the louder one is turned down to the other.
+    /// Turn the louder one down to the other, or stop doing so.
     Match(bool),
 }
 
 impl Request {
-    /// Whether it only wants to know something.
+    /// The answer to a message that is no valid request.
+    pub fn wrong(address: &str, why: impl Into<String>) -> Self {
+        Request::Wrong { address: address.to_owned(), why: why.into() }
+    }
+
+    /// Whether it changes nothing of the station.
     pub fn is_read(&self) -> bool {
         matches!(
             self,
@@ -155,31 +163,31 @@ impl Request {
     }
 }
 
-/// What one peer asked in one go: it happens together, in this order.
+/// Requests of one peer that are executed together, in this order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestBundle {
-    /// Who.
+    /// The peer.
     pub by: Peer,
-    /// What.
+    /// The requests.
     pub requests: Vec<Request>,
-    /// When it is to happen; at once where that is past, or not said.
+    /// When they are executed; at once where this is past or absent.
     pub due: Option<SystemTime>,
 }
 
-/// What a subscriber wants to hear.
+/// What a subscriber is sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscription {
     /// For so many seconds, unless it is renewed.
     pub seconds: u32,
-    /// How often the meters are told, a second; never for 0.
+    /// How often meters are sent, a second; never for 0.
     pub meters_hz: f64,
-    /// Whether values are told as text too, under `/text`.
+    /// Whether the tree `/text` is sent too.
     pub text: bool,
     /// Whether readings that are arrays are sent too.
     pub arrays: bool,
     /// Whether its own moves come back to it at once.
     pub echo: bool,
-    /// The port at which it listens, where that is not the one it sends from.
+    /// The port that it receives at, where that is not the one it sends from.
     pub port: Option<u16>,
 }
 

@@ -1,4 +1,4 @@
-//! What the conductor tells the surfaces: lines of address and values, which each surface writes its own way.
+//! What subscribers are sent: addresses with values, which each surface writes its own way.
 
 use crate::value::Value;
 use lacquer_graph::reading::Reading;

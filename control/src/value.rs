@@ -1,8 +1,8 @@
-//! Values: as surfaces give and take them, and as the station keeps them.
+//! Values: as surfaces send and receive them, and as the station keeps them.
 
 use serde::{Deserialize, Serialize};
 
-/// A value as a surface gives and takes it.
+/// A value as a surface sends and receives it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A number, in the unit of its address.

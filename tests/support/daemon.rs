@@ -229,7 +229,7 @@ pub struct Listener(pub Client, RefCell<Vec<Update>>);
 
 impl Listener {
     pub fn say(&self, address: &str, values: Vec<Value>) {
-        self.0.ask(&[Update::new(address, values)]).unwrap();
+        self.0.send(&[Update::new(address, values)]).unwrap();
     }
 
     /// All lines that come within `time`.
@@ -237,7 +237,7 @@ impl Listener {
         let deadline = Instant::now() + time;
         let mut heard = self.1.take();
         // A refused port shows as an error: nobody listens yet.
-        while let Ok(Some(lines)) = self.0.answer(deadline) {
+        while let Ok(Some(lines)) = self.0.receive(deadline) {
             heard.extend(lines);
         }
         heard
@@ -266,7 +266,7 @@ impl Listener {
                 return lines.remove(at);
             }
             others.extend(lines.into_iter().filter(|line| !line.address.starts_with("/meter/")));
-            let Some(more) = self.0.answer(deadline).unwrap() else { break };
+            let Some(more) = self.0.receive(deadline).unwrap() else { break };
             lines = more;
         }
         panic!("in vain: {what}; heard {others:?}");

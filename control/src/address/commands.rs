@@ -1,31 +1,34 @@
-//! Every address that is no value of a node, and what a message to it means: the one table of them.
+//! The one table of commands: every address that is not a value of a node.
 
+use crate::address::arguments::{Argument, Count, Given, Kind};
 use crate::address::pattern::{Pattern, trimmed};
-use Nature::{Action, Question, Reading, State, Switch, ToAudio};
+use crate::request::{CompareRequest, CueRequest, MOST_SCENES, Request, SceneRequest};
+use crate::value::Value;
+use Nature::{Action, ActionWithValue, Question, Reading, State, Switch};
 
 /// What an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nature {
     /// A state. A pattern with a value sets it too.
     Switch,
-    /// A state. To set it is so much that only its plain address does.
+    /// A state with such an effect that only its plain address sets it.
     State,
-    /// Told, never set.
+    /// Read-only.
     Reading,
-    /// Answered, where a value says what is asked.
+    /// Answered; an argument says what is asked.
     Question,
-    /// Does something, with a value or without.
+    /// Acts, with a value or without.
     Action,
-    /// Does something, with a value only.
-    ToAudio,
+    /// Acts, with a value only.
+    ActionWithValue,
 }
 
 /// What a message without values does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bare {
-    /// It is answered with what holds, and changes nothing.
+    /// It is answered with the current state, and changes nothing.
     Reads,
-    /// It does what the address says.
+    /// It acts.
     Acts,
     /// It is refused.
     Refused,
@@ -37,7 +40,7 @@ impl Nature {
         match self {
             Nature::Switch | Nature::State | Nature::Reading => Bare::Reads,
             Nature::Action => Bare::Acts,
-            Nature::Question | Nature::ToAudio => Bare::Refused,
+            Nature::Question | Nature::ActionWithValue => Bare::Refused,
         }
     }
 
@@ -47,281 +50,423 @@ impl Nature {
     }
 }
 
-/// An address.
+/// A command: one row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Command {
-    /// Itself. `N` stands for the number of a slot, `NAME` for a chain, `KEY` for a word.
+    /// Its address. `N` stands for the number of a scene, `NAME` for a chain, `KEY` for a word.
     pub address: &'static str,
     /// What it is.
     pub nature: Nature,
-    /// The OSC type of its value where OSCQuery shows it, else nothing.
-    pub tags: &'static str,
+    /// What it takes.
+    pub arguments: &'static [Argument],
+    /// The OSC types of what is read, where that is not what it takes.
+    pub reads: &'static str,
     /// What it does.
     pub help: &'static str,
+    /// A message that it understands.
+    pub example: &'static str,
+    /// The words behind `lacquer ctl` that do the same; where there are none, `set` does.
+    pub ctl: &'static str,
+    /// How checked arguments become a request.
+    request: Option<fn(&Given<'_>) -> Request>,
 }
+
+const CHAIN: Argument = Argument::new("CHAIN", "the name of a chain", Kind::Text);
+const ON: Argument = Argument::new("ON", "true or false", Kind::Switch);
+const SIDE: Argument = Argument::new("STATE", "a or b", Kind::Side);
+const PRESS: Argument = Argument::new("1", "1, as a button sends it when it is pressed", Kind::Press);
+const MAYBE_PRESS: Argument = PRESS.count(Count::Optional);
+const SCENE: Argument = Argument::new("SCENE", "the name or number of a scene", Kind::Name);
+const SCENES: f64 = MOST_SCENES as f64;
 
 /// All of them.
 #[rustfmt::skip]
 pub const COMMANDS: [Command; 39] = [
-    row("/swap", State, "s", "The chain on air; a name swaps to it."),
-    row("/chain/NAME", State, "", "Whether the chain is on air; 1 swaps to it."),
-    row("/chains", Reading, "", "The names of the chains."),
-    row("/program/chain", State, "", "The number of the chain on air; a number swaps to it."),
-    row("/program/scene", State, "", "The number of the scene that is on; a number recalls it."),
-    row("/bypass", Switch, "T", "The whole chain in bypass, latency kept."),
-    row("/bypass/match", Switch, "T", "Bypass is as loud as the chain."),
-    row("/bypass/trim", Reading, "f", "What the dry signal is turned down or up by, in dB."),
-    row("/norm/bypass", Switch, "f", "The whole chain in bypass: 0 or 1."),
-    row("/ab", State, "s", "Which of the two states is heard: a or b."),
-    row("/norm/ab", State, "f", "Which of the two states is heard: 0 or 1."),
-    row("/ab/match", Switch, "T", "The louder of A and B is turned down to the other."),
-    row("/ab/trim", Reading, "f", "What the chain is turned down by, in dB."),
-    row("/ab/copy", Action, "N", "Makes the one that is not heard the same."),
-    row("/ab/chain", State, "s", "The chain of the one that is not heard; a name makes it this chain."),
-    row("/undo", Action, "N", "Takes the last move back."),
-    row("/redo", Action, "N", "Does again what was taken back."),
-    row("/who", Question, "", "Who moved the value at an address last."),
-    row("/scene", Reading, "", "The scene that is on, and all scenes."),
-    row("/scenes", Reading, "", "The same."),
-    row("/scene/save", ToAudio, "s", "Keeps the values under a name."),
-    row("/scene/recall", ToAudio, "sf", "Brings the values of a scene back, within so many seconds."),
-    row("/scene/delete", ToAudio, "s", "Takes a scene away."),
-    row("/scene/N", State, "", "Whether the scene is on; 1 recalls it."),
-    row("/scene/N/name", Reading, "", "The name of the scene."),
-    row("/scene/N/save", ToAudio, "", "1 keeps the values in this slot."),
-    row("/cue", State, "", "The cue list; a name does that cue."),
-    row("/cues", Reading, "", "The cue list."),
-    row("/cue/go", Action, "N", "Does the next cue."),
-    row("/cue/next", Action, "N", "Goes on by one cue without doing it."),
-    row("/cue/previous", Action, "N", "Goes back by one cue without doing it."),
-    row("/cue/name", Reading, "s", "The cue that comes next."),
-    row("/learn", Action, "s", "Binds the MIDI control that is moved next to this address."),
-    row("/reload", Action, "T", "Reads station and chains again; true takes all values from the files."),
-    row("/subscribe", Action, "i", "Sends every change and the meters to the sender for so many seconds."),
-    row("/unsubscribe", Action, "N", "Stops doing so."),
-    row("/status", Reading, "", "How the station is."),
-    row("/status/KEY", Reading, "", "One line of it."),
-    row("/ping", Reading, "", "Answered with /pong."),
+    row("/swap", State, "The chain on air; a name swaps to it.")
+        .takes(&[CHAIN]).example("/swap streaming").ctl("swap CHAIN")
+        .request(|given| Request::Swap(given.text(0))),
+    row("/chain/NAME", State, "1 for the chain on air, 0 for the others; 1 swaps to it. For a button and its light.")
+        .takes(&[PRESS]).example("/chain/streaming 1")
+        .request(|given| Request::Swap(given.part.to_owned())),
+    row("/chains", Reading, "The names of the chains.")
+        .reads("s").example("/chains").ctl("chains"),
+    row("/program/chain", State, "The number of the chain on air, 0 for none; a number swaps to that chain.")
+        .takes(&[Argument::new("NUMBER", "the number of a chain", Kind::Counted { min: 1.0, max: f64::INFINITY })])
+        .example("/program/chain 2")
+        .request(|given| Request::ChainNumber(given.number(0) as usize)),
+    row("/program/scene", State, "The number of the active scene, 0 for none; a number recalls that scene.")
+        .takes(&[Argument::new("NUMBER", "the number of a scene", Kind::Counted { min: 1.0, max: SCENES })])
+        .example("/program/scene 3")
+        .request(|given| recall((given.number(0) as usize).to_string(), 0.0)),
+    row("/bypass", Switch, "Bypass of the whole chain, click-free; its latency stays.")
+        .takes(&[ON]).example("/bypass true").ctl("bypass true")
+        .request(|given| Request::Bypass(given.is_on(0))),
+    row("/bypass/match", Switch, "Matched bypass: the dry signal is as loud as the chain, as far as its peaks leave room.")
+        .takes(&[ON]).example("/bypass/match true")
+        .request(|given| Request::BypassMatched(given.is_on(0))),
+    row("/bypass/trim", Reading, "The level change of the dry signal by /bypass/match, in dB.")
+        .reads("f").example("/bypass/trim"),
+    row("/norm/bypass", Switch, "Bypass of the whole chain as a number, 0 or 1.")
+        .takes(&[ON]).reads("f").example("/norm/bypass 1")
+        .request(|given| Request::Bypass(given.is_on(0))),
+    row("/ab", State, "Which of the two full states A and B is active.")
+        .takes(&[SIDE]).example("/ab b").ctl("ab b")
+        .request(|given| Request::Compare(CompareRequest::Select(given.is_on(0)))),
+    row("/norm/ab", State, "Which of the states A and B is active, as a number, 0 or 1.")
+        .takes(&[SIDE]).reads("f").example("/norm/ab 1")
+        .request(|given| Request::Compare(CompareRequest::Select(given.is_on(0)))),
+    row("/ab/match", Switch, "Matched comparison: the louder of A and B is turned down to the other, by short-term loudness.")
+        .takes(&[ON]).example("/ab/match true").ctl("ab match")
+        .request(|given| Request::Compare(CompareRequest::Match(given.is_on(0)))),
+    row("/ab/trim", Reading, "The level change of the chain by /ab/match, in dB.")
+        .reads("f").example("/ab/trim"),
+    row("/ab/copy", Action, "Copies the active state to the other one.")
+        .takes(&[MAYBE_PRESS]).example("/ab/copy").ctl("ab copy")
+        .request(|_| Request::Compare(CompareRequest::Copy)),
+    row("/ab/chain", State, "The chain of the state that is not active; a name sets it.")
+        .takes(&[CHAIN]).example("/ab/chain broadcast").ctl("ab chain CHAIN")
+        .request(|given| Request::Compare(CompareRequest::Chain(given.text(0)))),
+    row("/undo", Action, "Undoes the last change on the chain on air, whoever made it.")
+        .takes(&[MAYBE_PRESS]).example("/undo").ctl("undo")
+        .request(|_| Request::Undo),
+    row("/redo", Action, "Redoes the change that was undone last.")
+        .takes(&[MAYBE_PRESS]).example("/redo").ctl("redo")
+        .request(|_| Request::Redo),
+    row("/who", Question, "Answers who changed a value last, and how many seconds ago.")
+        .takes(&[Argument::new("ADDRESS", "the address of a value", Kind::Text)])
+        .example("/who /node/ceiling/ceiling").ctl("who ADDRESS")
+        .request(|given| Request::Who { address: given.text(0) }),
+    row("/scene", Reading, "The active scene, and all scenes.")
+        .reads("s").example("/scene"),
+    row("/scenes", Reading, "The active scene, and all scenes.")
+        .reads("s").example("/scenes").ctl("scene list"),
+    row("/scene/save", ActionWithValue, "Saves the values of the chain on air, or of some of its nodes, as a scene.")
+        .takes(&[SCENE, Argument::new("NODE", "the ids of the nodes to save", Kind::Name).count(Count::Any)])
+        .example("/scene/save night tone glue").ctl("scene save NAME")
+        .request(|given| Request::Scene(SceneRequest::Save { name: given.text(0), nodes: given.texts_from(1) })),
+    row("/scene/recall", ActionWithValue, "Restores the values of a scene, gliding along their tapers; touching a control removes its parameter from the glide.")
+        .takes(&[SCENE, Argument::new("SECONDS", "the seconds to glide", Kind::Number { min: 0.0, max: 3_600.0 }).count(Count::Optional)])
+        .example("/scene/recall night 2.5").ctl("scene recall NAME")
+        .request(|given| recall(given.text(0), given.number(1))),
+    row("/scene/delete", ActionWithValue, "Deletes a scene.")
+        .takes(&[SCENE]).example("/scene/delete night").ctl("scene delete NAME")
+        .request(|given| Request::Scene(SceneRequest::Delete(given.text(0)))),
+    row("/scene/N", State, "1 while the scene of this number is active, else 0; 1 recalls it. For a button and its light.")
+        .takes(&[PRESS]).example("/scene/3 1")
+        .request(|given| recall(given.part.to_owned(), 0.0)),
+    row("/scene/N/name", Reading, "The name of the scene of this number.")
+        .reads("s").example("/scene/3/name"),
+    row("/scene/N/save", ActionWithValue, "Saves the values of the chain on air as the scene of this number.")
+        .takes(&[PRESS]).example("/scene/3/save 1")
+        .request(|given| Request::Scene(SceneRequest::Save { name: given.part.to_owned(), nodes: Vec::new() })),
+    row("/cue", State, "The cue list; a name runs that cue.")
+        .takes(&[Argument::new("CUE", "the name of a cue", Kind::Name)]).example("/cue news").ctl("cue CUE")
+        .request(|given| Request::Cue(CueRequest::Do(given.text(0)))),
+    row("/cues", Reading, "The cue list.")
+        .reads("s").example("/cues").ctl("cue"),
+    row("/cue/go", Action, "Runs the next cue and advances to the one after it.")
+        .takes(&[MAYBE_PRESS]).example("/cue/go").ctl("cue go")
+        .request(|_| Request::Cue(CueRequest::Go)),
+    row("/cue/next", Action, "Advances by one cue without running it.")
+        .takes(&[MAYBE_PRESS]).example("/cue/next").ctl("cue next")
+        .request(|_| Request::Cue(CueRequest::Next)),
+    row("/cue/previous", Action, "Goes back by one cue without running it.")
+        .takes(&[MAYBE_PRESS]).example("/cue/previous").ctl("cue previous")
+        .request(|_| Request::Cue(CueRequest::Previous)),
+    row("/cue/name", Reading, "The name of the next cue.")
+        .reads("s").example("/cue/name"),
+    row("/learn", Action, "Binds the MIDI control that is moved next to an address; without an address it cancels.")
+        .takes(&[Argument::new("ADDRESS", "the address to bind", Kind::Text).count(Count::Optional)])
+        .example("/learn /node/tone/band/1/gain").ctl("learn ADDRESS")
+        .request(|given| Request::Learn { address: given.text(0) }),
+    row("/reload", Action, "Reads the station and its chains again; true resets all values to those of the files.")
+        .takes(&[Argument::new("RESET", "true to reset all values", Kind::Switch).count(Count::Optional)])
+        .example("/reload").ctl("reload")
+        .request(|given| Request::Reload { reset: given.is_on(0) }),
+    row("/subscribe", Action, "Sends the sender the full state, then changes of others, events and meters, for 10 s or so many.")
+        .takes(&[Argument::new("OPTION", "a number of seconds, or words", Kind::SubscribeOption).count(Count::Any)])
+        .example("/subscribe 60 text").ctl("watch")
+        .request(|given| match given.subscription() {
+            Ok(subscription) => Request::Subscribe(subscription),
+            Err(why) => Request::wrong(given.address, why),
+        }),
+    row("/unsubscribe", Action, "Ends the subscription of the sender.")
+        .example("/unsubscribe")
+        .request(|_| Request::Unsubscribe),
+    row("/status", Reading, "The state of the station: chain, audio, latency, load, xruns, faults.")
+        .example("/status").ctl("status"),
+    row("/status/KEY", Reading, "One line of the state of the station.")
+        .example("/status/chain"),
+    row("/ping", Reading, "Answers /pong.")
+        .takes(&[Argument::new("ANY", "anything", Kind::Ignored).count(Count::Any)]).example("/ping")
+        .request(|_| Request::Ping),
 ];
 
-const fn row(address: &'static str, nature: Nature, tags: &'static str, help: &'static str) -> Command {
-    Command { address, nature, tags, help }
+const fn row(address: &'static str, nature: Nature, help: &'static str) -> Command {
+    Command { address, nature, arguments: &[], reads: "", help, example: "", ctl: "", request: None }
+}
+
+fn recall(name: String, morph: f64) -> Request {
+    Request::Scene(SceneRequest::Recall { name, morph })
+}
+
+impl Command {
+    const fn takes(self, arguments: &'static [Argument]) -> Self {
+        Self { arguments, ..self }
+    }
+
+    const fn reads(self, reads: &'static str) -> Self {
+        Self { reads, ..self }
+    }
+
+    const fn example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
+    const fn ctl(self, ctl: &'static str) -> Self {
+        Self { ctl, ..self }
+    }
+
+    const fn request(self, request: fn(&Given<'_>) -> Request) -> Self {
+        Self { request: Some(request), ..self }
+    }
+
+    /// Its address with `part` in place of the word in capitals.
+    pub fn address_with(&self, part: &str) -> String {
+        let words = self.address.split('/').map(|word| if is_variable(word) { part } else { word });
+        words.collect::<Vec<_>>().join("/")
+    }
+
+    /// How a message to it is written: `/scene/recall SCENE [SECONDS]`.
+    pub fn usage(&self) -> String {
+        let arguments = self.arguments.iter().map(|argument| match argument.count {
+            Count::One if self.nature.bare() == Bare::Reads => format!(" [{}]", argument.name),
+            Count::One => format!(" {}", argument.name),
+            Count::Optional => format!(" [{}]", argument.name),
+            Count::Any => format!(" [{}...]", argument.name),
+        });
+        self.address.to_owned() + &arguments.collect::<String>()
+    }
+
+    /// What it takes, as an error says it.
+    pub fn describe_arguments(&self) -> String {
+        let (required, optional): (Vec<_>, Vec<_>) =
+            self.arguments.iter().partition(|argument| argument.count == Count::One);
+        let all = |arguments: &[&Argument]| {
+            arguments.iter().map(|argument| argument.describe()).collect::<Vec<_>>().join(", ")
+        };
+        match (required.as_slice(), optional.as_slice()) {
+            ([], []) if self.nature == Reading => "is read-only: takes no arguments".to_owned(),
+            ([], []) => "takes no arguments".to_owned(),
+            ([], optional) => format!("takes {}, or nothing", all(optional)),
+            (required, []) if self.nature.bare() == Bare::Reads => {
+                format!("takes {}, or nothing to read it", all(required))
+            }
+            (required, []) => format!("takes {}", all(required)),
+            (required, optional) => format!("takes {}, and optionally {}", all(required), all(optional)),
+        }
+    }
+
+    /// What a message to it asks for; `part` is the part of the address where the row has a word in capitals.
+    pub fn request_for(&self, address: &str, part: &str, values: &[Value]) -> Request {
+        let is_read = values.is_empty() && self.nature.bare() == Bare::Reads;
+        match (self.request, Given::check(address, part, self.arguments, values)) {
+            (Some(_), Some(given)) if self.is_release(&given) => Request::Released,
+            (Some(request), Some(given)) => request(&given),
+            _ if is_read => Request::Get { address: address.to_owned() },
+            _ => Request::wrong(address, self.describe_arguments()),
+        }
+    }
+
+    /// Whether a button was released.
+    fn is_release(&self, given: &Given<'_>) -> bool {
+        let is_press = self.arguments.first().is_some_and(|argument| argument.kind == Kind::Press);
+        is_press && given.values.first() == Some(&Value::Switch(false))
+    }
+}
+
+/// Whether a word of a row's address stands for others.
+fn is_variable(word: &str) -> bool {
+    matches!(word, "N" | "NAME" | "KEY")
 }
 
 /// The command behind a plain address, and the part that stands where its row has `N`, `NAME` or `KEY`.
-pub fn of(address: &str) -> Option<(&'static Command, &str)> {
+pub fn find(address: &str) -> Option<(&'static Command, &str)> {
     let address = trimmed(address);
-    COMMANDS.iter().find_map(|command| Some((command, fitted(command.address, address)?)))
+    COMMANDS.iter().find_map(|command| Some((command, variable_part(command.address, address)?)))
 }
 
-/// The part of an address that stands for the row's word in capitals; `None` where the address is another one.
-fn fitted<'a>(row: &str, address: &'a str) -> Option<&'a str> {
+/// The part of an address that stands for the row's word in capitals, empty where it has none; `None` where the
+/// address is another one.
+fn variable_part<'a>(row: &str, address: &'a str) -> Option<&'a str> {
     let (mut rows, mut parts) = (row.split('/'), address.split('/'));
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let mut fitted = "";
+    let mut found = "";
     loop {
         match (rows.next(), parts.next()) {
-            (None, None) => return Some(fitted),
-            (Some("N"), Some(part)) if is_number(part) => fitted = part,
-            (Some("NAME" | "KEY"), Some(part)) if !part.is_empty() => fitted = part,
-            (Some("N" | "NAME" | "KEY"), _) => return None,
+            (None, None) => return Some(found),
+            (Some("N"), Some(part)) if is_number(part) => found = part,
+            (Some("NAME" | "KEY"), Some(part)) if !part.is_empty() => found = part,
+            (Some(word), _) if is_variable(word) => return None,
             (Some(word), Some(part)) if word == part => {}
             _ => return None,
         }
     }
 }
 
-/// The switches that a pattern means.
+/// The address of a row, given back as it is; that there is such a row is checked when it is compiled: write
+/// `const UNDO: &str = known("/undo");`.
+///
+/// # Panics
+/// Where there is no such row.
+pub const fn known(address: &'static str) -> &'static str {
+    let mut at = 0;
+    while at < COMMANDS.len() {
+        if is_same(COMMANDS[at].address.as_bytes(), address.as_bytes()) {
+            return address;
+        }
+        at += 1;
+    }
+    panic!("no row of COMMANDS has this address")
+}
+
+/// What the command of a row does, without the last stop, as a line of `--help` is; empty where there is no such row.
+pub fn about(address: &str) -> &'static str {
+    let command = COMMANDS.iter().find(|command| command.address == address);
+    command.map_or("", |command| command.help.trim_end_matches('.'))
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+/// The addresses of the rows that are `wanted`, shortened: `/scene, /scene/...`.
+pub fn overview(wanted: impl Fn(&Command) -> bool) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    for command in COMMANDS.iter().filter(|command| wanted(command)) {
+        let below = command.address.match_indices('/').nth(1).map(|(at, _)| &command.address[..at]);
+        let address = match below {
+            Some("/norm") => continue,
+            Some(group) => format!("{group}/..."),
+            None => command.address.to_owned(),
+        };
+        if !shown.contains(&address) {
+            shown.push(address);
+        }
+    }
+    shown.join(", ")
+}
+
+/// The switches that a pattern matches.
 pub fn switches(pattern: &Pattern) -> impl Iterator<Item = &'static str> {
     let switches = COMMANDS.iter().filter(|command| command.nature == Switch);
     switches.map(|command| command.address).filter(|address| pattern.matches(address))
 }
 
-/// What a pattern means, and does not set.
+/// What a pattern matches and does not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beyond {
-    /// Something that acts, or is so much that only its plain address sets it.
+pub enum NotSet {
+    /// A command that acts, or a state that only its plain address sets.
     Acts,
-    /// Only what is told, and never set.
-    Told,
+    /// Only what is read-only.
+    ReadOnly,
 }
 
-/// What a pattern means beside what it sets, of the table and of the `told` addresses of a station.
-pub fn beyond<'a>(pattern: &Pattern, told: impl IntoIterator<Item = &'a str>) -> Option<Beyond> {
+/// What a pattern matches beside what it sets, of the table and of the addresses that a station `has`.
+pub fn not_set<'a>(pattern: &Pattern, has: impl IntoIterator<Item = &'a str>) -> Option<NotSet> {
     let rows = COMMANDS.iter().map(|command| (command.address, command.nature));
-    let told = told.into_iter().filter_map(|address| Some((address, of(address)?.0.nature)));
-    let meant = rows.chain(told).filter(|(address, _)| pattern.matches(address));
-    let mut beyond = None;
-    for (_, nature) in meant {
+    let has = has.into_iter().filter_map(|address| Some((address, find(address)?.0.nature)));
+    let matched = rows.chain(has).filter(|(address, _)| pattern.matches(address));
+    let mut found = None;
+    for (_, nature) in matched {
         match nature {
-            Action | ToAudio | State | Question => return Some(Beyond::Acts),
-            Reading => beyond = Some(Beyond::Told),
+            Action | ActionWithValue | State | Question => return Some(NotSet::Acts),
+            Reading => found = Some(NotSet::ReadOnly),
             Switch => {}
         }
     }
-    beyond
+    found
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
-    use crate::address::router::request_for;
-    use crate::request::Request;
-    use crate::value::Value;
-
-    /// Each address with something in place of its word in capitals, and with what nothing looks at.
-    fn all() -> impl Iterator<Item = (&'static Command, String)> {
-        COMMANDS.iter().flat_map(|command| {
-            let address = command.address.replace("NAME", "loud").replace("/N", "/3").replace("KEY", "chain");
-            // `/NAME` holds an `/N` as well.
-            let address = address.replace("/3AME", "/loud");
-            [address.clone(), format!("{address}/")].map(|address| (command, address))
-        })
-    }
 
     #[test]
-    fn a_message_without_values_does_what_the_table_says() {
-        for (command, address) in all() {
-            let (found, _) = of(&address).unwrap();
-            assert_eq!(found.address, command.address, "{address}");
-            let request = request_for(&address, vec![]);
-            match command.nature.bare() {
-                Bare::Reads if address.starts_with("/ping") => assert_eq!(request, Request::Ping),
-                Bare::Reads => assert_eq!(request, Request::Get { address }),
-                Bare::Refused => assert!(matches!(request, Request::Wrong { .. }), "{address}: {request:?}"),
-                Bare::Acts => {
-                    let is_own = matches!(request, Request::Subscribe(_) | Request::Unsubscribe);
-                    assert!(is_own || !request.is_read(), "{address}: {request:?}");
-                    assert!(!matches!(request, Request::Wrong { .. } | Request::Get { .. }), "{address}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_only_told_takes_no_value_and_who_may_only_look_reaches_nothing() {
-        let values = [Value::Number(1.0), Value::Text("a".to_owned()), Value::Switch(true)];
-        for (command, address) in all().filter(|(command, _)| !command.nature.is_set()) {
-            for value in &values {
-                let request = request_for(&address, vec![value.clone()]);
-                assert!(request.is_read(), "{}: {request:?}", command.address);
-            }
-        }
-        // Whatever else there is does something with one of them.
-        for (command, address) in all().filter(|(command, _)| command.nature.is_set()) {
-            let is_act = |value: &Value| !request_for(&address, vec![value.clone()]).is_read();
-            let is_own = command.address.ends_with("subscribe");
-            let takes_two = command.address == "/unsubscribe";
-            assert!(is_own || takes_two || values.iter().any(is_act), "{}", command.address);
-        }
-    }
-
-    #[test]
-    fn a_pattern_without_values_reads_whatever_it_means() {
-        for pattern in ["/undo*", "/und?", "/{undo,redo}", "/scene/[1-3]/save", "/cue/*", "//*", "/c*/go/"] {
-            let request = request_for(pattern, vec![]);
-            assert!(matches!(request, Request::Get { .. }), "{pattern}: {request:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_as_it_was_written() {
-        for address in ["/", "//", "///", "/node//", "/chain/", "/nonsense//", "/scene//", "/cue/o/"] {
-            for values in [vec![], vec![Value::Number(1.0)]] {
-                match request_for(address, values) {
-                    Request::Wrong { address: named, .. } => assert_eq!(named, address),
-                    Request::Get { address: named } | Request::Set { address: named, .. } => {
-                        assert_eq!(named, address);
-                    }
-                    other => panic!("{address}: {other:?}"),
-                }
-            }
-        }
-        for (address, values) in [
-            ("/swap//", vec![Value::Number(1.0)]),
-            ("/scene/save/", vec![]),
-            ("/status/chain/", vec![Value::Number(1.0)]),
-        ] {
-            let request = request_for(address, values);
-            assert!(
-                matches!(&request, Request::Wrong { address: named, .. } if named == address),
-                "{request:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn who_reads_what_is_not_there_is_advised_of_nothing_that_acts() {
-        let mut wrong = vec!["/".to_owned(), "//".to_owned(), "/u".to_owned(), "/cue/g".to_owned()];
-        for command in &COMMANDS {
-            let address = command.address;
-            wrong.extend([&address[..address.len() - 1], &format!("{address}x")].map(str::to_owned));
-        }
-        for address in wrong {
-            let Request::Wrong { why, .. } = request_for(&address, vec![]) else { continue };
-            for word in why.split(|sign: char| " ,;?\"".contains(sign)).filter(|word| word.starts_with('/')) {
-                let command = COMMANDS.iter().find(|command| command.address == word);
-                let command = command.or_else(|| of(word).map(|(command, _)| command));
-                let reads = command.is_none_or(|command| command.nature.bare() == Bare::Reads);
-                assert!(reads, "{address}: {word} acts: {why}");
-            }
-        }
-        for address in ["/", "//"] {
-            let Request::Wrong { why, .. } = request_for(address, vec![]) else {
-                panic!("{address} is read")
-            };
-            assert!(!why.contains("did you mean"), "{address}: {why}");
-        }
-        // With a value an action is meant.
-        let Request::Wrong { why, .. } = request_for("/und", vec![Value::Number(1.0)]) else {
-            panic!("is one")
-        };
-        assert!(why.contains("did you mean \"/undo\"?"), "{why}");
-    }
-
-    #[test]
-    fn what_a_pattern_means_and_does_not_set_acts_or_is_told() {
-        let told = ["/status/chain", "/scene/1", "/scene/1/name", "/chain/a", "/ab/trim"];
+    fn what_a_pattern_matches_and_does_not_set_acts_or_is_read_only() {
+        let has = ["/status/chain", "/scene/1", "/scene/1/name", "/chain/a", "/ab/trim"];
         for (pattern, what) in [
-            ("/status/c*", Some(Beyond::Told)),
-            ("/scene/*/name", Some(Beyond::Told)),
-            ("/*/trim", Some(Beyond::Told)),
-            ("/scene/[1-8]", Some(Beyond::Acts)),
-            ("/chain/*", Some(Beyond::Acts)),
-            ("/und*", Some(Beyond::Acts)),
-            ("/s*", Some(Beyond::Acts)),
+            ("/status/c*", Some(NotSet::ReadOnly)),
+            ("/scene/*/name", Some(NotSet::ReadOnly)),
+            ("/*/trim", Some(NotSet::ReadOnly)),
+            ("/scene/[1-8]", Some(NotSet::Acts)),
+            ("/chain/*", Some(NotSet::Acts)),
+            ("/und*", Some(NotSet::Acts)),
+            ("/s*", Some(NotSet::Acts)),
             ("/bypas?", None),
             ("/x*", None),
         ] {
-            assert_eq!(beyond(&Pattern::new(pattern).unwrap(), told), what, "{pattern}");
+            assert_eq!(not_set(&Pattern::new(pattern).unwrap(), has), what, "{pattern}");
         }
     }
 
     #[test]
-    fn what_is_no_number_switches_nothing() {
-        for address in ["/bypass", "/norm/bypass", "/bypass/match", "/ab", "/ab/match", "/undo", "/reload"] {
-            for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-                let request = request_for(address, vec![Value::Number(value)]);
-                assert!(matches!(request, Request::Wrong { .. }), "{address} {value}: {request:?}");
-            }
+    fn every_row_has_help_that_is_a_sentence_and_an_example_that_it_understands() {
+        for command in &COMMANDS {
+            assert!(command.help.ends_with('.') && !command.help.contains('|'), "{}", command.address);
+            let mut words = command.example.split(' ');
+            let address = words.next().unwrap();
+            let (found, part) = find(address).unwrap();
+            assert_eq!(found.address, command.address);
+            let values: Vec<Value> = words
+                .map(|word| match word.parse() {
+                    Ok(number) => Value::Number(number),
+                    Err(_) => Value::Text(word.to_owned()),
+                })
+                .collect();
+            let request = command.request_for(address, part, &values);
+            assert!(!matches!(request, Request::Wrong { .. } | Request::Released), "{}", command.example);
+            let is_read = matches!(request, Request::Get { .. } | Request::Ping);
+            assert_eq!(is_read, command.nature == Reading, "{}", command.example);
         }
     }
 
     #[test]
-    fn only_an_address_is_one() {
+    fn usage_and_errors_are_made_of_the_row() {
+        for (address, usage, takes) in [
+            ("/swap", "/swap [CHAIN]", "takes the name of a chain, or nothing to read it"),
+            ("/undo", "/undo [1]", "takes 1, as a button sends it when it is pressed, or nothing"),
+            (
+                "/scene/recall",
+                "/scene/recall SCENE [SECONDS]",
+                "takes the name or number of a scene, and optionally the seconds to glide (0 to 3600)",
+            ),
+            ("/who", "/who ADDRESS", "takes the address of a value"),
+            ("/chains", "/chains", "is read-only: takes no arguments"),
+            ("/unsubscribe", "/unsubscribe", "takes no arguments"),
+            (
+                "/scene/save",
+                "/scene/save SCENE [NODE...]",
+                "takes the name or number of a scene, and optionally the ids of the nodes to save",
+            ),
+        ] {
+            let (command, _) = find(address).unwrap();
+            assert_eq!((command.usage().as_str(), command.describe_arguments().as_str()), (usage, takes));
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_row_is_no_command() {
         for address in
             ["undo", "xchain/loud", "?chain/loud/x", "", "/", "//", "/chain", "/chain/", "/chain/a/b", "/N"]
         {
-            assert!(of(address).is_none(), "{address}");
+            assert!(find(address).is_none(), "{address}");
         }
-        for address in
-            ["xchain/loud", "xscene/1", "undo", "/scenes/1", "/scenes/1/save", "/cues/go", "/scene/+1"]
-        {
-            for values in [vec![], vec![Value::Number(1.0)]] {
-                let request = request_for(address, values);
-                assert!(matches!(request, Request::Wrong { .. }), "{address}: {request:?}");
-            }
-        }
+        assert_eq!(known("/undo"), "/undo");
     }
 }

@@ -1,5 +1,6 @@
 //! `/node/glue/threshold` <-> (node, row): the only place that knows names.
 
+pub mod arguments;
 pub mod commands;
 pub mod pattern;
 pub mod router;
@@ -16,9 +17,11 @@ use std::collections::HashMap;
 use std::path::{Component, Path};
 use thiserror::Error;
 
-/// The name of the parameter that every node has besides its table.
+/// The name of the parameter that every node has beside its table.
 pub(crate) const ENABLED: &str = "enabled";
-const ENABLED_ROW: Param = Param::new(0, ENABLED, Unit::Switch).default(1.0).help("Out of bypass.");
+const ENABLED_ROW: Param = Param::new(0, ENABLED, Unit::Switch)
+    .default(1.0)
+    .help("On: the node processes. Off: it is bypassed, its latency stays.");
 
 /// The path and the row of value `at` of a node that has `count` of them.
 pub(crate) fn path_of(node_type: &NodeType, id: &str, at: usize, count: usize) -> Option<(String, Param)> {
@@ -50,10 +53,10 @@ pub enum Target {
     Text {
         /// The node, by its place in the plan.
         node: usize,
-        /// The text, by its place in its kind's.
+        /// The text, by its place in the texts of its type.
         text: usize,
     },
-    /// Whether a node is out of bypass.
+    /// Whether a node is enabled: not bypassed.
     Enabled {
         /// The node, by its place in the plan.
         node: usize,
@@ -69,14 +72,14 @@ impl Target {
     }
 }
 
-/// The three trees in which every value stands. Where one hand means a value in several, the first of them counts.
+/// The three trees that hold every value. A pattern that matches a value in several sets it in the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tree {
     /// In the value's own unit: `/node`.
     Node,
     /// 0..1 along the taper: `/norm`.
     Norm,
-    /// As people read it: `/text`.
+    /// As text with its unit: `/text`.
     Text,
 }
 
@@ -136,12 +139,12 @@ impl Place {
         if self.is_text() { &[Tree::Node, Tree::Text] } else { &[Tree::Node, Tree::Norm, Tree::Text] }
     }
 
-    /// A value in all its trees.
+    /// The updates of a value in all its trees.
     pub fn lines(&self, value: &ParamValue) -> Vec<Update> {
         self.trees().iter().map(|tree| self.line(*tree, value)).collect()
     }
 
-    /// A value as a line of one tree.
+    /// The update of a value in one tree.
     pub fn line(&self, tree: Tree, value: &ParamValue) -> Update {
         let value = match (tree, value) {
             (Tree::Norm, ParamValue::Number(number)) => Value::Number(self.row.to_norm(*number)),
@@ -151,7 +154,7 @@ impl Place {
         Update::new(self.address_in(tree), vec![value])
     }
 
-    /// A value as people read it.
+    /// A value as text with its unit.
     pub fn text(&self, value: &ParamValue) -> String {
         match value {
             ParamValue::Number(number) => self.row.text(*number),
@@ -159,12 +162,12 @@ impl Place {
         }
     }
 
-    /// The value where nothing is written.
+    /// The value where the file writes none.
     pub fn default(&self) -> ParamValue {
         if self.is_text() { ParamValue::Text(String::new()) } else { self.row.default.into() }
     }
 
-    /// The nearest value that it can hold; `None` for what is none of it.
+    /// The nearest value in range; `None` where the type does not fit.
     pub fn clip(&self, value: &ParamValue) -> Option<ParamValue> {
         match value {
             ParamValue::Number(number) if !self.is_text() => self.row.clip(*number).map(ParamValue::Number),
@@ -173,8 +176,8 @@ impl Place {
         }
     }
 
-    /// The value that a surface's value means; numbers are clipped to the range. A surface may name files only in the
-    /// chain file's folder and below: it may be anybody's.
+    /// The value that a surface sent, in this row's form; numbers are clipped to the range. A surface may name files only
+    /// in the chain file's folder and below, for anybody may use it.
     pub fn read(&self, value: &Value, tree: Tree) -> Result<ParamValue, AddressError> {
         if let Unit::Text(form) = self.row.unit {
             return match value {
@@ -196,7 +199,7 @@ impl Place {
         self.row.clip(number).map(ParamValue::Number).ok_or(AddressError::NotANumber)
     }
 
-    /// A value as surfaces show it.
+    /// A value as surfaces send it.
     pub fn value(&self, value: &ParamValue) -> Value {
         match (value, self.row.unit) {
             (ParamValue::Number(number), Unit::Switch) => Value::Switch(*number >= 0.5),
@@ -213,7 +216,7 @@ pub enum AddressError {
     /// There is no such address.
     #[error("no such address in chain \"{chain}\"{hint}")]
     Unknown {
-        /// The chain that was asked.
+        /// The chain on air.
         chain: String,
         /// The nearest address.
         hint: Hint,
@@ -221,19 +224,19 @@ pub enum AddressError {
     /// The pattern matches nothing.
     #[error("no address in chain \"{0}\" matches")]
     NoMatch(String),
-    /// The pattern is none.
+    /// The pattern is not valid.
     #[error("not a pattern: {0}")]
     BadPattern(#[from] PatternError),
     /// A number for a text, or a step of it.
     #[error("takes a text")]
     IsText,
-    /// A path that a surface may not name.
+    /// A path that a surface must not name.
     #[error("\"{0}\" lies outside the chain file's folder; only the file itself may name that")]
     Outside(String),
     /// NaN or infinite.
     #[error("not a finite number")]
     NotANumber,
-    /// The text is no value of the row.
+    /// The text is not a value of the row.
     #[error(transparent)]
     Value(#[from] ValueError),
 }
@@ -286,7 +289,7 @@ impl Addresses {
     /// The places that an address or pattern stands for, each with its tree. Never an empty list.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is no such place.
     pub fn find(&self, address: &str) -> Result<Vec<(&Place, Tree)>, AddressError> {
         if is_pattern(address) {
             let found = self.matching(&Pattern::new(address)?);
@@ -301,7 +304,7 @@ impl Addresses {
         found.map(|found| vec![found]).ok_or_else(|| self.unknown(address))
     }
 
-    /// The places that a pattern means, tree by tree.
+    /// The places that a pattern matches, tree by tree.
     pub fn matching(&self, pattern: &Pattern) -> Vec<(&Place, Tree)> {
         let mut found = Vec::new();
         for tree in Tree::ALL {

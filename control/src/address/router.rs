@@ -1,247 +1,189 @@
-//! What each address means, whatever surface it comes from.
+//! From an address and its values, whatever surface they come from, to a request.
 
-use crate::address::commands;
-use crate::address::commands::{Bare, COMMANDS, Nature};
+use crate::address::commands::{self, Bare, COMMANDS, Command, Nature};
 use crate::address::pattern::{is_pattern, trimmed};
-use crate::request::{CompareRequest, CueRequest, Request, SceneRequest, Subscription};
+use crate::request::Request;
 use crate::value::Value;
 use lacquer_graph::param::hint::Hint;
 
-/// Fastest that meters are told, a second.
-const FASTEST_METERS: f64 = 60.0;
-/// Longest that values glide, in seconds.
-const LONGEST_MORPH: f64 = 3_600.0;
-
-/// What `address` with these values asks for. Without values a state is asked for, and so is all that a pattern means.
-/// What is answered names it as it was written.
+/// What `address` with these values asks for. Without values a state is read, and so is all that a pattern matches.
+/// An answer names the address as it was written.
 pub fn request_for(written: &str, values: Vec<Value>) -> Request {
     let address = trimmed(written);
-    if is_pattern(address) {
-        return value(written, values);
+    // Of these trees only `/norm` has commands too.
+    if is_pattern(address) || ["/node/", "/text/"].iter().any(|tree| address.starts_with(tree)) {
+        return value_request(written, values);
     }
-    // Of these trees only `/norm` holds anything else.
-    if ["/node/", "/text/"].iter().any(|tree| address.starts_with(tree)) {
-        return value(written, values);
-    }
-    match commands::of(address) {
-        Some((command, _)) if values.is_empty() && command.address == "/ping" => Request::Ping,
-        Some((command, _)) if values.is_empty() && command.nature.bare() == Bare::Reads => {
-            Request::Get { address: written.to_owned() }
-        }
-        Some((command, part)) => asked(command.address, written, part, &values),
-        None if address.starts_with("/norm/") => value(written, values),
-        None => wrong(written, &unknown(address, values.is_empty())),
+    match commands::find(address) {
+        Some((command, part)) => command.request_for(written, part, &values),
+        None if address.starts_with("/norm/") => value_request(written, values),
+        None => Request::wrong(written, unknown_address(address, values.is_empty())),
     }
 }
 
-/// Why there is nothing at an address. Who only reads is told of nothing that acts when it is sent alone.
-fn unknown(address: &str, is_read: bool) -> String {
-    let is_meant = |nature: Nature| match is_read {
-        true => nature.bare() == Bare::Reads,
-        false => nature != Nature::Reading,
+/// Why there is nothing at an address. Without values, no command is named that would then act.
+fn unknown_address(address: &str, is_read: bool) -> String {
+    let is_meant = |command: &Command| match is_read {
+        true => command.nature.bare() == Bare::Reads,
+        false => command.nature != Nature::Reading,
     };
-    let rows = COMMANDS.iter().filter(|row| is_meant(row.nature)).map(|row| row.address);
+    let rows = COMMANDS.iter().filter(|command| is_meant(command)).map(|command| command.address);
     // Slashes alone are like every address.
     let hint = if address.is_empty() { Hint::default() } else { Hint::nearest(address, rows) };
-    let there_is = match is_read {
-        true => {
-            "what can be read is /node/ID/PARAMETER, /norm/..., /text/..., /swap, /chains, /chain/NAME, /bypass, \
-             /scenes, /scene/N, /cues, /ab, /status"
-        }
-        false => {
-            "there are /node/ID/PARAMETER, /norm/..., /text/..., /swap, /chains, /chain/NAME, /bypass, /scene/..., \
-             /cue/..., /ab, /undo, /redo, /who, /learn, /status, /reload, /subscribe, /unsubscribe, /ping"
-        }
-    };
-    format!("no such address{hint}; {there_is}")
+    let begin = if is_read { "what can be read is" } else { "there are" };
+    let trees = "/node/ID/PARAMETER, /norm/..., /text/...";
+    format!("no such address{hint}; {begin} {trees}, {}", commands::overview(is_meant))
 }
 
-/// What is asked of a value of a node, or of all that a pattern means.
-fn value(address: &str, mut values: Vec<Value>) -> Request {
+/// What is asked of a value of a node, or of all that a pattern matches.
+fn value_request(address: &str, mut values: Vec<Value>) -> Request {
     let address = address.to_owned();
     match values.len() {
         0 => Request::Get { address },
         1 => Request::Set { address, value: values.remove(0) },
-        _ => wrong(&address, "takes one value, or none to ask for it"),
+        _ => Request::wrong(&address, "takes one value, or nothing to read it"),
     }
 }
 
-/// What is asked of the command of this row; `part` is what stands for its word in capitals.
-fn asked(row: &str, address: &str, part: &str, values: &[Value]) -> Request {
-    match (row, values) {
-        ("/swap", [Value::Text(name)]) => Request::Swap(name.clone()),
-        ("/swap", _) => wrong(address, "takes the name of a chain, or nothing to ask for it"),
-        ("/chain/NAME", _) => trigger(address, values, Request::Swap(part.to_owned())),
-        ("/program/chain", [Value::Number(number)]) => Request::ChainNumber(*number as usize),
-        ("/program/scene", [Value::Number(number)]) => {
-            Request::Scene(SceneRequest::Recall { name: (*number as usize).to_string(), morph: 0.0 })
-        }
-        ("/program/chain" | "/program/scene", _) => {
-            wrong(address, "takes a number, counted from 1, or nothing to ask for it")
-        }
-        ("/bypass" | "/norm/bypass", [value]) => match switch(value) {
-            Some(on) => Request::Bypass(on),
-            None => wrong(address, "takes true or false, or nothing to ask for it"),
-        },
-        ("/bypass/match", [value]) => match switch(value) {
-            Some(on) => Request::BypassMatched(on),
-            None => wrong(address, "takes true or false, or nothing to ask for it"),
-        },
-        ("/ab" | "/norm/ab" | "/ab/match" | "/ab/chain" | "/ab/copy", _) => compare(row, address, values),
-        ("/undo", _) => trigger(address, values, Request::Undo),
-        ("/redo", _) => trigger(address, values, Request::Redo),
-        ("/who", [Value::Text(address)]) => Request::Who { address: address.clone() },
-        ("/who", _) => wrong(address, "takes the address of a value"),
-        ("/scene/save" | "/scene/recall" | "/scene/delete", _) => scene(row, address, values),
-        ("/scene/N", _) => {
-            let recall = SceneRequest::Recall { name: part.to_owned(), morph: 0.0 };
-            trigger(address, values, Request::Scene(recall))
-        }
-        ("/scene/N/save", []) => {
-            wrong(address, "takes 1, as a button that is pressed sends it; nothing was saved")
-        }
-        ("/scene/N/save", _) => {
-            let save = SceneRequest::Save { name: part.to_owned(), nodes: Vec::new() };
-            trigger(address, values, Request::Scene(save))
-        }
-        ("/cue", [cue]) if name(cue).is_some() => Request::Cue(CueRequest::Do(name(cue).unwrap_or_default())),
-        ("/cue", _) => wrong(address, "takes the name of a cue, or nothing to ask for the list"),
-        ("/cue/go", _) => trigger(address, values, Request::Cue(CueRequest::Go)),
-        ("/cue/next", _) => trigger(address, values, Request::Cue(CueRequest::Next)),
-        ("/cue/previous", _) => trigger(address, values, Request::Cue(CueRequest::Previous)),
-        ("/learn", [Value::Text(address)]) => Request::Learn { address: address.clone() },
-        ("/learn", []) => Request::Learn { address: String::new() },
-        ("/learn", _) => wrong(address, "takes the address to bind, or nothing to call it off"),
-        ("/subscribe", values) => match wish(values) {
-            Ok(wish) => Request::Subscribe(wish),
-            Err(why) => wrong(address, &why),
-        },
-        ("/unsubscribe", []) => Request::Unsubscribe,
-        ("/unsubscribe", _) => wrong(address, "takes no values"),
-        ("/ping", _) => Request::Ping,
-        ("/reload", []) => Request::Reload { reset: false },
-        ("/reload", [value]) => match switch(value) {
-            Some(reset) => Request::Reload { reset },
-            None => wrong(address, "takes true to take all values from the files, or nothing"),
-        },
-        ("/reload", _) => wrong(address, "takes true to take all values from the files, or nothing"),
-        _ => wrong(address, "is told, never set: takes no values"),
-    }
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
 
-/// `/subscribe [seconds] [words]`: `text`, `arrays`, `echo`, `meters HZ`, `port N`.
-fn wish(values: &[Value]) -> Result<Subscription, String> {
-    let mut wish = Subscription::default();
-    for value in values {
-        let text = match value {
-            Value::Number(seconds) if (1.0..=86_400.0).contains(seconds) => {
-                wish.seconds = *seconds as u32;
-                continue;
+    /// Each address with something in place of its word in capitals, and with what nothing looks at.
+    fn all() -> impl Iterator<Item = (&'static Command, String)> {
+        COMMANDS.iter().flat_map(|command| {
+            let address = command.address.replace("NAME", "loud").replace("/N", "/3").replace("KEY", "chain");
+            // `/NAME` holds an `/N` as well.
+            let address = address.replace("/3AME", "/loud");
+            [address.clone(), format!("{address}/")].map(|address| (command, address))
+        })
+    }
+
+    #[test]
+    fn a_message_without_values_does_what_the_table_says() {
+        for (command, address) in all() {
+            let (found, _) = commands::find(&address).unwrap();
+            assert_eq!(found.address, command.address, "{address}");
+            let request = request_for(&address, vec![]);
+            match command.nature.bare() {
+                Bare::Reads if address.starts_with("/ping") => assert_eq!(request, Request::Ping),
+                Bare::Reads => assert_eq!(request, Request::Get { address }),
+                Bare::Refused => assert!(matches!(request, Request::Wrong { .. }), "{address}: {request:?}"),
+                Bare::Acts => {
+                    let is_own = matches!(request, Request::Subscribe(_) | Request::Unsubscribe);
+                    assert!(is_own || !request.is_read(), "{address}: {request:?}");
+                    assert!(!matches!(request, Request::Wrong { .. } | Request::Get { .. }), "{address}");
+                }
             }
-            Value::Text(text) => text.as_str(),
-            _ => return Err("takes a number of seconds, 1 to 86400, or nothing for 10".to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_is_only_told_takes_no_value_and_who_may_only_look_reaches_nothing() {
+        let values = [Value::Number(1.0), Value::Text("a".to_owned()), Value::Switch(true)];
+        for (command, address) in all().filter(|(command, _)| !command.nature.is_set()) {
+            for value in &values {
+                let request = request_for(&address, vec![value.clone()]);
+                assert!(request.is_read(), "{}: {request:?}", command.address);
+            }
+        }
+        // Whatever else there is does something with one of them.
+        for (command, address) in all().filter(|(command, _)| command.nature.is_set()) {
+            let is_act = |value: &Value| !request_for(&address, vec![value.clone()]).is_read();
+            let is_own = command.address.ends_with("subscribe");
+            let takes_two = command.address == "/unsubscribe";
+            assert!(is_own || takes_two || values.iter().any(is_act), "{}", command.address);
+        }
+    }
+
+    #[test]
+    fn a_pattern_without_values_reads_whatever_it_means() {
+        for pattern in ["/undo*", "/und?", "/{undo,redo}", "/scene/[1-3]/save", "/cue/*", "//*", "/c*/go/"] {
+            let request = request_for(pattern, vec![]);
+            assert!(matches!(request, Request::Get { .. }), "{pattern}: {request:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_as_it_was_written() {
+        for address in ["/", "//", "///", "/node//", "/chain/", "/nonsense//", "/scene//", "/cue/o/"] {
+            for values in [vec![], vec![Value::Number(1.0)]] {
+                match request_for(address, values) {
+                    Request::Wrong { address: named, .. } => assert_eq!(named, address),
+                    Request::Get { address: named } | Request::Set { address: named, .. } => {
+                        assert_eq!(named, address);
+                    }
+                    other => panic!("{address}: {other:?}"),
+                }
+            }
+        }
+        for (address, values) in [
+            ("/swap//", vec![Value::Number(1.0)]),
+            ("/scene/save/", vec![]),
+            ("/status/chain/", vec![Value::Number(1.0)]),
+        ] {
+            let request = request_for(address, values);
+            assert!(
+                matches!(&request, Request::Wrong { address: named, .. } if named == address),
+                "{request:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_reads_what_is_not_there_is_advised_of_nothing_that_acts() {
+        let mut wrong = vec!["/".to_owned(), "//".to_owned(), "/u".to_owned(), "/cue/g".to_owned()];
+        for command in &COMMANDS {
+            let address = command.address;
+            wrong.extend([&address[..address.len() - 1], &format!("{address}x")].map(str::to_owned));
+        }
+        for address in wrong {
+            let Request::Wrong { why, .. } = request_for(&address, vec![]) else { continue };
+            for word in why.split(|sign: char| " ,;?\"".contains(sign)).filter(|word| word.starts_with('/')) {
+                let command = COMMANDS.iter().find(|command| command.address == word);
+                let command = command.or_else(|| commands::find(word).map(|(command, _)| command));
+                let reads = command.is_none_or(|command| command.nature.bare() == Bare::Reads);
+                assert!(reads, "{address}: {word} acts: {why}");
+            }
+        }
+        for address in ["/", "//"] {
+            let Request::Wrong { why, .. } = request_for(address, vec![]) else {
+                panic!("{address} is read")
+            };
+            assert!(!why.contains("did you mean"), "{address}: {why}");
+        }
+        // With a value an action is meant.
+        let Request::Wrong { why, .. } = request_for("/und", vec![Value::Number(1.0)]) else {
+            panic!("is one")
         };
-        let (word, number) = text.split_once(' ').map_or((text, ""), |(word, number)| (word, number.trim()));
-        match (word, number.parse::<f64>()) {
-            ("text", _) if number.is_empty() => wish.text = true,
-            ("arrays", _) if number.is_empty() => wish.arrays = true,
-            ("echo", _) if number.is_empty() => wish.echo = true,
-            ("meters", Ok(hz)) if (0.0..=FASTEST_METERS).contains(&hz) => wish.meters_hz = hz,
-            ("port", Ok(_)) if number.parse::<u16>().is_ok_and(|port| port > 0) => {
-                wish.port = number.parse().ok();
-            }
-            _ => {
-                return Err(format!(
-                    "\"{text}\" is not understood; there are \"text\", \"arrays\", \"echo\", \"meters HZ\" (0 to {FASTEST_METERS}) and \"port N\""
-                ));
+        assert!(why.contains("did you mean \"/undo\"?"), "{why}");
+    }
+
+    #[test]
+    fn what_is_no_number_switches_nothing() {
+        for address in ["/bypass", "/norm/bypass", "/bypass/match", "/ab", "/ab/match", "/undo", "/reload"] {
+            for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                let request = request_for(address, vec![Value::Number(value)]);
+                assert!(matches!(request, Request::Wrong { .. }), "{address} {value}: {request:?}");
             }
         }
     }
-    Ok(wish)
-}
 
-fn scene(row: &str, address: &str, values: &[Value]) -> Request {
-    let texts: Vec<String> = values.iter().filter_map(name).collect();
-    let ask = match (row, values) {
-        ("/scene/save", _) if !texts.is_empty() && texts.len() == values.len() => {
-            let mut texts = texts.into_iter();
-            SceneRequest::Save { name: texts.next().unwrap_or_default(), nodes: texts.collect() }
-        }
-        ("/scene/save", _) => {
-            return wrong(address, "takes a name, and the ids of nodes where not all are meant");
-        }
-        ("/scene/recall", [scene]) if name(scene).is_some() => {
-            SceneRequest::Recall { name: name(scene).unwrap_or_default(), morph: 0.0 }
-        }
-        ("/scene/recall", [scene, Value::Number(morph)])
-            if name(scene).is_some() && (0.0..=LONGEST_MORPH).contains(morph) =>
+    #[test]
+    fn only_an_address_is_one() {
+        for address in
+            ["undo", "xchain/loud", "?chain/loud/x", "", "/", "//", "/chain", "/chain/", "/chain/a/b", "/N"]
         {
-            SceneRequest::Recall { name: name(scene).unwrap_or_default(), morph: *morph }
+            assert!(commands::find(address).is_none(), "{address}");
         }
-        ("/scene/recall", _) => return wrong(address, "takes a name, and the seconds to glide (0 to 3600)"),
-        (_, [scene]) if name(scene).is_some() => SceneRequest::Delete(name(scene).unwrap_or_default()),
-        _ => return wrong(address, "takes a name"),
-    };
-    Request::Scene(ask)
-}
-
-fn compare(row: &str, address: &str, values: &[Value]) -> Request {
-    let ask = match (row, values) {
-        ("/ab" | "/norm/ab", [value]) => which(value).map(CompareRequest::Hear),
-        ("/ab/match", [value]) => switch(value).map(CompareRequest::Match),
-        ("/ab/chain", [Value::Text(chain)]) => Some(CompareRequest::Chain(chain.clone())),
-        ("/ab/copy", _) => return trigger(address, values, Request::Compare(CompareRequest::Copy)),
-        _ => None,
-    };
-    let why = "there are /ab with a or b, /ab/copy, /ab/chain NAME and /ab/match with true or false";
-    ask.map_or_else(|| wrong(address, why), Request::Compare)
-}
-
-/// Whether B is meant, else A.
-fn which(value: &Value) -> Option<bool> {
-    match value {
-        Value::Text(which) if which.eq_ignore_ascii_case("a") => Some(false),
-        Value::Text(which) if which.eq_ignore_ascii_case("b") => Some(true),
-        value => switch(value),
-    }
-}
-
-/// What a button does when it is pressed; that it is let go means nothing.
-fn trigger(address: &str, values: &[Value], request: Request) -> Request {
-    match values {
-        [] => request,
-        [value] => match switch(value) {
-            Some(true) => request,
-            Some(false) => Request::Released,
-            None => wrong(address, "takes nothing, or 1 where a button is pressed"),
-        },
-        _ => wrong(address, "takes nothing, or 1 where a button is pressed"),
-    }
-}
-
-/// Something that cannot be done, and why.
-pub fn wrong(address: &str, why: &str) -> Request {
-    Request::Wrong { address: address.to_owned(), why: why.to_owned() }
-}
-
-/// A switch, however it is given.
-pub fn switch(value: &Value) -> Option<bool> {
-    match value {
-        Value::Switch(on) => Some(*on),
-        Value::Number(number) => number.is_finite().then_some(*number >= 0.5),
-        Value::Text(text) => match text.as_str() {
-            "true" | "on" => Some(true),
-            "false" | "off" => Some(false),
-            _ => None,
-        },
-    }
-}
-
-/// A name, or the number that stands for one.
-fn name(value: &Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text.clone()),
-        Value::Number(number) if number.fract() == 0.0 && *number >= 0.0 => Some(number.to_string()),
-        _ => None,
+        for address in
+            ["xchain/loud", "xscene/1", "undo", "/scenes/1", "/scenes/1/save", "/cues/go", "/scene/+1"]
+        {
+            for values in [vec![], vec![Value::Number(1.0)]] {
+                let request = request_for(address, values);
+                assert!(matches!(request, Request::Wrong { .. }), "{address}: {request:?}");
+            }
+        }
     }
 }

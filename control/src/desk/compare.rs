@@ -1,10 +1,10 @@
-//! The two states, A and B, that are compared.
+//! The two full states, A and B, that are compared.
 
 use crate::value::ParamValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A full state of the station's sound.
+/// A full state: a chain and its values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CompareState {
     /// The chain.

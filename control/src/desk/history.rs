@@ -1,19 +1,19 @@
-//! What was moved, by whom: gestures, to be undone, done again, and written down.
+//! The history of changes: gestures, which can be undone and redone, and are written to the audit log.
 //!
-//! All that one peer does to the same control with less than a second between is one gesture: what a person calls
-//! "a move", whatever number of messages it took.
+//! All changes of one peer to the same control, each less than a second after the last, are one gesture: what a person
+//! calls "a change", whatever number of messages it took.
 
 use crate::peer::Peer;
 use crate::value::ParamValue;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Moves that are farther apart are two gestures.
+/// Changes that are farther apart are two gestures.
 const APART: Duration = Duration::from_secs(1);
-/// Gestures that are kept.
+/// Most gestures that are kept.
 const MOST: usize = 1_000;
 
-/// One value that a gesture moved.
+/// One value that a gesture changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Move {
     /// Its path, as behind `/node`.
@@ -24,21 +24,21 @@ pub struct Move {
     pub to: ParamValue,
 }
 
-/// What one peer did in one go.
+/// What one peer changed together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gesture {
-    /// Who.
+    /// The peer.
     pub by: Peer,
-    /// To which chain.
+    /// The chain.
     pub chain: String,
-    /// What else it was, where it was more than a move: `scene loud`.
+    /// Its name, where it is more than a change of a control: `scene loud`.
     pub name: Option<String>,
-    /// What it moved.
+    /// The values that it changed.
     pub moves: Vec<Move>,
 }
 
 impl Gesture {
-    /// What it was: its name, or the address of what it moved.
+    /// Its name, or the address of what it changed.
     pub fn title(&self) -> String {
         match (&self.name, self.moves.as_slice()) {
             (Some(name), _) => name.clone(),
@@ -49,18 +49,18 @@ impl Gesture {
     }
 }
 
-/// Gestures done, and undone. Closed ones are given out once, to be written down.
+/// Gestures done and undone. Each is returned once when it is closed, for the audit log.
 #[derive(Debug, Default)]
 pub struct History {
     done: VecDeque<Gesture>,
     undone: Vec<Gesture>,
-    /// When the last gesture moved last; `None` where nothing more is added to it.
+    /// When the open gesture changed last; `None` where none is open.
     open: Option<Instant>,
 }
 
 impl History {
-    /// Notes what was moved. Gives the gesture that ends by that, if one does.
-    pub fn note(&mut self, gesture: Gesture, now: Instant) -> Option<Gesture> {
+    /// Records a change. Returns the gesture that it closes, if any.
+    pub fn record(&mut self, gesture: Gesture, now: Instant) -> Option<Gesture> {
         self.undone.clear();
         let last = self.done.back_mut().filter(|_| self.open.is_some_and(|at| now < at + APART));
         if let Some(last) = last
@@ -73,26 +73,26 @@ impl History {
             self.open = Some(now);
             return None;
         }
-        let ended = self.end();
+        let closed = self.close();
         self.done.push_back(gesture);
         if self.done.len() > MOST {
             self.done.pop_front();
         }
         self.open = Some(now);
-        ended
+        closed
     }
 
-    /// The gesture that has ended by now, if one has since the last look.
-    pub fn ended(&mut self, now: Instant) -> Option<Gesture> {
-        self.open.filter(|at| now >= *at + APART).and_then(|_| self.end())
+    /// Closes the open gesture if it has not changed for a while, and returns it.
+    pub fn close_expired(&mut self, now: Instant) -> Option<Gesture> {
+        self.open.filter(|at| now >= *at + APART).and_then(|_| self.close())
     }
 
-    /// Ends the gesture under way.
-    pub fn end(&mut self) -> Option<Gesture> {
+    /// Closes the open gesture, and returns it.
+    pub fn close(&mut self) -> Option<Gesture> {
         self.open.take().and_then(|_| self.done.back().cloned())
     }
 
-    /// Takes back the last gesture on `chain`: it moves from `to` to `from` now.
+    /// Undoes the last gesture on `chain`: its values are to change from `to` to `from`.
     pub fn undo(&mut self, chain: &str) -> Option<Gesture> {
         let at = self.done.iter().rposition(|gesture| gesture.chain == chain)?;
         let gesture = self.done.remove(at)?;
@@ -100,7 +100,7 @@ impl History {
         Some(gesture)
     }
 
-    /// Does again what was undone last on `chain`.
+    /// Redoes the gesture that was undone last on `chain`.
     pub fn redo(&mut self, chain: &str) -> Option<Gesture> {
         let at = self.undone.iter().rposition(|gesture| gesture.chain == chain)?;
         let gesture = self.undone.remove(at);
@@ -120,24 +120,24 @@ mod tests {
     }
 
     #[test]
-    fn one_hand_on_one_control_is_one_gesture_until_it_rests() {
+    fn changes_of_one_control_by_one_peer_are_one_gesture_until_a_pause() {
         let (mut history, start) = (History::default(), Instant::now());
         let at = |ms: u64| start + Duration::from_millis(ms);
         for step in 0..100_u64 {
             let (from, to) = (step as f64, step as f64 + 1.0);
-            assert_eq!(history.note(gesture(Peer::Files, "/x", from, to), at(step * 20)), None);
+            assert_eq!(history.record(gesture(Peer::Files, "/x", from, to), at(step * 20)), None);
         }
-        let another = history.note(gesture(Peer::Station, "/x", 100.0, 7.0), at(2_000));
+        let another = history.record(gesture(Peer::Station, "/x", 100.0, 7.0), at(2_000));
         assert_eq!(another, Some(gesture(Peer::Files, "/x", 0.0, 100.0)));
-        assert_eq!(history.ended(at(2_500)), None);
-        assert_eq!(history.ended(at(3_000)), Some(gesture(Peer::Station, "/x", 100.0, 7.0)));
-        assert_eq!(history.ended(at(4_000)), None, "told once");
-        assert_eq!(history.note(gesture(Peer::Station, "/x", 7.0, 8.0), at(4_100)), None);
+        assert_eq!(history.close_expired(at(2_500)), None);
+        assert_eq!(history.close_expired(at(3_000)), Some(gesture(Peer::Station, "/x", 100.0, 7.0)));
+        assert_eq!(history.close_expired(at(4_000)), None, "returned once");
+        assert_eq!(history.record(gesture(Peer::Station, "/x", 7.0, 8.0), at(4_100)), None);
         assert_eq!(history.undo("a").unwrap().moves[0].from, ParamValue::Number(7.0));
         assert_eq!(history.undo("b"), None);
         assert_eq!(history.undo("a").unwrap().moves[0].from, ParamValue::Number(100.0));
         assert_eq!(history.redo("a").unwrap().moves[0].to, ParamValue::Number(7.0));
-        history.note(gesture(Peer::Station, "/y", 0.0, 1.0), at(9_000));
-        assert_eq!(history.redo("a"), None, "a new move ends what could be done again");
+        history.record(gesture(Peer::Station, "/y", 0.0, 1.0), at(9_000));
+        assert_eq!(history.redo("a"), None, "a new change clears what could be redone");
     }
 }

@@ -1,19 +1,18 @@
 //! Scenes: named sets of values, each of one chain or some of its nodes.
 
+use crate::request::MOST_SCENES;
 use crate::value::ParamValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
-/// Most scenes of a station: as many as there are MIDI programs.
-pub const MOST_SCENES: usize = 128;
 /// Longest name of a scene, in characters.
 const LONGEST_NAME: usize = 64;
 
 /// A named set of values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scene {
-    /// Where it lies, 1 to [`MOST_SCENES`].
+    /// Its slot, 1 to [`MOST_SCENES`].
     pub slot: usize,
     /// Its name.
     pub name: String,
@@ -52,17 +51,17 @@ impl Scenes {
         &self.scenes
     }
 
-    /// The scene that people mean by a name, or by the number of a slot.
+    /// The scene of this name, or of this number of a slot.
     pub fn find(&self, name: &str) -> Option<&Scene> {
         let slot = name.parse::<usize>().ok();
         self.scenes.iter().find(|scene| scene.name == name || Some(scene.slot) == slot)
     }
 
-    /// Keeps `values` under a name, or in the slot that the name is the number of; what was there is replaced.
-    /// Gives the name it has then.
+    /// Saves `values` under a name, or in the slot of a number, in place of the scene that is there.
+    /// Returns its name.
     ///
     /// # Errors
-    /// A name that none can have, or no room.
+    /// Why it cannot be saved: the name is not allowed, or all slots are used.
     pub fn save(
         &mut self,
         name: &str,
@@ -87,18 +86,18 @@ impl Scenes {
             (None, Some(slot)) => (slot, format!("Scene {slot}")),
             (None, None) => (free().ok_or(SaveError::Full)?, name.to_owned()),
         };
-        self.put(Scene { slot, name: name.clone(), chain: chain.to_owned(), values });
+        self.insert(Scene { slot, name: name.clone(), chain: chain.to_owned(), values });
         Ok(name)
     }
 
-    /// Puts a scene where its slot says; one of the same slot or name is replaced.
-    pub fn put(&mut self, scene: Scene) {
+    /// Inserts a scene in its slot, in place of one of the same slot or name.
+    pub fn insert(&mut self, scene: Scene) {
         self.scenes.retain(|other| other.slot != scene.slot && other.name != scene.name);
         let at = self.scenes.partition_point(|other| other.slot < scene.slot);
         self.scenes.insert(at, scene);
     }
 
-    /// Takes a scene away.
+    /// Deletes a scene, and returns it.
     pub fn delete(&mut self, name: &str) -> Option<Scene> {
         let slot = self.find(name)?.slot;
         let at = self.scenes.iter().position(|scene| scene.slot == slot)?;

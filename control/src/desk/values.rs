@@ -1,4 +1,4 @@
-//! Every chain's live values: what they were when the file was read, what they are now, and who moved them last.
+//! The live values of a chain: those of its file, the current ones, and who changed each of them last.
 
 use crate::address::{ENABLED, path_of};
 use crate::peer::Peer;
@@ -14,7 +14,7 @@ use std::time::SystemTime;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Values {
     nodes: BTreeMap<String, NodeValues>,
-    /// Who moved a value last, and when, by its path.
+    /// Who changed a value last, and when, by its path.
     authors: BTreeMap<String, (Peer, SystemTime)>,
 }
 
@@ -39,7 +39,7 @@ impl NodeValues {
     }
 }
 
-/// Unit values of all rows, the texts, and whether the node is out of bypass.
+/// Unit values of all rows, the texts, and whether the node is enabled (not bypassed).
 #[derive(Clone, Debug, PartialEq)]
 struct Setting {
     rows: Vec<f64>,
@@ -58,8 +58,8 @@ impl Values {
         Self { nodes: spec.nodes.iter().map(node).collect(), authors: BTreeMap::new() }
     }
 
-    /// The values after the file was read again as `spec`: what the file changed since it was last read
-    /// is taken from it, all else stays as it was left.
+    /// The values after the file was read again as `spec`: values that the file changed since it was last read are
+    /// those of the file, all others keep their live values.
     pub fn reread(&self, spec: &Spec) -> Self {
         let mut new = Self::of(spec);
         new.authors.clone_from(&self.authors);
@@ -68,8 +68,8 @@ impl Values {
                 continue;
             };
             let NodeValues { live, file, .. } = node;
-            keep_left(&mut live.rows, &file.rows, &old.file.rows, &old.live.rows);
-            keep_left(&mut live.texts, &file.texts, &old.file.texts, &old.live.texts);
+            keep_live(&mut live.rows, &file.rows, &old.file.rows, &old.live.rows);
+            keep_live(&mut live.texts, &file.texts, &old.file.texts, &old.live.texts);
             if old.file.enabled == node.file.enabled {
                 node.live.enabled = old.live.enabled;
             }
@@ -91,8 +91,8 @@ impl Values {
         }
     }
 
-    /// Gives up the live texts for those of the file.
-    pub fn take_texts_of_file(&mut self) {
+    /// Resets the live texts to those of the file.
+    pub fn reset_texts(&mut self) {
         self.nodes.values_mut().for_each(|node| node.live.texts.clone_from(&node.file.texts));
     }
 
@@ -107,43 +107,47 @@ impl Values {
         })
     }
 
-    /// Notes who moved a value.
-    pub fn sign(&mut self, path: &str, by: Peer, now: SystemTime) {
+    /// Records who changed a value.
+    pub fn record_author(&mut self, path: &str, by: Peer, now: SystemTime) {
         self.authors.insert(path.to_owned(), (by, now));
     }
 
-    /// Who moved a value last, and when.
+    /// Who changed a value last, and when.
     pub fn author(&self, path: &str) -> Option<(Peer, SystemTime)> {
         self.authors.get(path).copied()
     }
 
-    /// What was moved away from the file, and is a state: path, live value, and that of the file.
-    pub fn moved(&self) -> Vec<(String, ParamValue, ParamValue)> {
-        let mut moved = Vec::new();
+    /// The values that differ from the file, without momentary ones: path, live value, value of the file.
+    pub fn changed(&self) -> Vec<(String, ParamValue, ParamValue)> {
+        let mut changed = Vec::new();
         for (id, node) in &self.nodes {
             if node.live.enabled != node.file.enabled {
-                moved.push((format!("/{id}/{ENABLED}"), node.live.enabled.into(), node.file.enabled.into()));
+                changed.push((
+                    format!("/{id}/{ENABLED}"),
+                    node.live.enabled.into(),
+                    node.file.enabled.into(),
+                ));
             }
             for (at, (live, file)) in node.live.rows.iter().zip(&node.file.rows).enumerate() {
                 if live != file
                     && let Some((path, _)) = node.place(id, at).filter(|(_, row)| !row.is_momentary)
                 {
-                    moved.push((path, (*live).into(), (*file).into()));
+                    changed.push((path, (*live).into(), (*file).into()));
                 }
             }
             for (path, (live, file)) in
                 node.text_paths(id).into_iter().zip(node.live.texts.iter().zip(&node.file.texts))
             {
                 if live != file {
-                    moved.push((path, ParamValue::Text(live.clone()), ParamValue::Text(file.clone())));
+                    changed.push((path, ParamValue::Text(live.clone()), ParamValue::Text(file.clone())));
                 }
             }
         }
-        moved
+        changed
     }
 
-    /// Brings a value back that [`Self::moved`] gave: live, and that of the file at that time. Where the file has
-    /// changed since, the file holds.
+    /// Restores a value that [`Self::changed`] returned: the live value, and that of the file at that time. Where the
+    /// file has changed since, the value of the file stays.
     pub fn restore(&mut self, path: &str, live: &ParamValue, file: &ParamValue) {
         let id = path.split('/').nth(1).unwrap_or_default();
         let Some(node) = self.nodes.get_mut(id) else { return };
@@ -198,12 +202,12 @@ impl Values {
         }
     }
 
-    /// Whether a node is out of bypass.
+    /// Whether a node is enabled: not bypassed.
     pub fn enabled(&self, id: &str) -> Option<bool> {
         self.nodes.get(id).map(|node| node.live.enabled)
     }
 
-    /// Takes a node out of bypass, or into it.
+    /// Enables or bypasses a node.
     pub fn enable(&mut self, id: &str, on: bool) {
         if let Some(node) = self.nodes.get_mut(id) {
             node.live.enabled = on;
@@ -211,9 +215,9 @@ impl Values {
     }
 }
 
-/// Keeps what was left of the values that the file did not change. They pair up by place, parts by number; what has no
+/// Keeps the live values where the file has not changed. Values pair up by place, parts by number; one without a
 /// counterpart is new.
-fn keep_left<T: Clone + PartialEq>(live: &mut [T], file: &[T], was: &[T], left: &[T]) {
+fn keep_live<T: Clone + PartialEq>(live: &mut [T], file: &[T], was: &[T], left: &[T]) {
     for ((live, file), (was, left)) in live.iter_mut().zip(file).zip(was.iter().zip(left)) {
         if was == file {
             live.clone_from(left);

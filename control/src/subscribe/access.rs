@@ -1,8 +1,7 @@
-//! Who may ask what, and how much: the networks that are let in, those that may only look, and a rate for each peer.
+//! Access of clients: the networks that are allowed, those that are read-only, and a rate limit for each peer.
 //!
-//! What comes faster than the rate is not lost where it counts: of values that are set too fast the newest waits for
-//! its turn, so that the last one always arrives. They keep the order in which they came: one value may be meant by
-//! several addresses and patterns, and the last of these holds.
+//! Beyond the rate, values are delayed and not lost: of each address the newest value waits, so the last one always
+//! arrives. They keep their order: several addresses and patterns may stand for one value, and the last of them counts.
 
 use crate::peer::Peer;
 use crate::request::{Request, RequestBundle};
@@ -12,14 +11,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Messages a second that one peer may send, where the station says nothing.
+/// Messages a second that one peer may send, where the station file sets no other rate.
 pub const RATE: f64 = 2_000.0;
-/// Values of one peer that may wait for their turn.
+/// Most delayed values of one peer.
 const MOST_WAITING: usize = 4_096;
-/// Peers that are remembered.
+/// Most peers that are remembered.
 const MOST_PEERS: usize = 1_024;
-/// Between two complaints to one peer.
-const COMPLAIN: Duration = Duration::from_secs(1);
+/// Time between two errors to one peer about its rate.
+const ERROR_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A network: an address and how many of its bits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +37,12 @@ impl Net {
     }
 }
 
-/// Who is let in.
+/// Which clients have access.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// The networks that are let in; all where there are none.
+    /// The networks that are allowed; all where none is named.
     pub allow: Vec<Net>,
-    /// The networks that may only look.
+    /// The networks that may read and not change anything.
     pub read_only: Vec<Net>,
     /// Messages a second that one peer may send.
     pub rate: f64,
@@ -56,26 +55,26 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Whether anything of this address is listened to.
-    pub fn lets_in(&self, address: IpAddr) -> bool {
+    /// Whether a client of this address has access.
+    pub fn allows(&self, address: IpAddr) -> bool {
         self.allow.is_empty() || self.allow.iter().any(|net| net.has(address))
     }
 }
 
-/// The gate of one surface.
+/// The access control of one surface.
 pub struct Access {
     rules: Rules,
-    peers: HashMap<Peer, Visitor>,
+    peers: HashMap<Peer, Client>,
 }
 
-struct Visitor {
+struct Client {
     tokens: f64,
     seen: Instant,
-    complained: Option<Instant>,
+    last_error: Option<Instant>,
     waiting: Waiting,
 }
 
-/// Values that wait for their turn, the one that was set first first.
+/// Delayed values, in the order in which they were set.
 #[derive(Default)]
 struct Waiting {
     values: BTreeMap<u64, (String, Value)>,
@@ -84,8 +83,8 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Takes a value, and forgets an older one of its address; false where there is no room.
-    fn put(&mut self, address: String, value: Value) -> bool {
+    /// Adds a value, in place of an older one of its address; false where there is no room.
+    fn enqueue(&mut self, address: String, value: Value) -> bool {
         match self.places.get(&address) {
             Some(before) => _ = self.values.remove(before),
             None if self.values.len() >= MOST_WAITING => return false,
@@ -97,7 +96,7 @@ impl Waiting {
         true
     }
 
-    fn take(&mut self) -> Option<(String, Value)> {
+    fn pop_oldest(&mut self) -> Option<(String, Value)> {
         let (_, (address, value)) = self.values.pop_first()?;
         self.places.remove(&address);
         Some((address, value))
@@ -109,91 +108,92 @@ impl Waiting {
 }
 
 impl Access {
-    /// A gate with these rules.
+    /// No client yet, and these rules.
     pub fn new(rules: Rules) -> Self {
         Self { rules, peers: HashMap::new() }
     }
 
-    /// Lets through what a peer may ask now.
+    /// Returns the requests that a peer is allowed now.
     pub fn admit(
         &mut self,
-        mut asked: RequestBundle,
+        mut bundle: RequestBundle,
         address: IpAddr,
         now: Instant,
     ) -> Option<RequestBundle> {
-        if !self.rules.lets_in(address) {
+        if !self.rules.allows(address) {
             return None;
         }
         if self.rules.read_only.iter().any(|net| net.has(address)) {
-            asked.requests.iter_mut().for_each(only_look);
+            bundle.requests.iter_mut().for_each(refuse_changes);
         }
         let rate = self.rules.rate;
-        let visitor = self.visitor(asked.by, now);
-        visitor.refill(rate, now);
-        let cost = asked.requests.len() as f64;
-        // What waits already goes first; what is asked together is done together or waits together.
-        if visitor.tokens >= cost && visitor.waiting.is_empty() {
-            visitor.tokens -= cost;
-            return Some(asked);
+        let client = self.client(bundle.by, now);
+        client.refill(rate, now);
+        let cost = bundle.requests.len() as f64;
+        // Delayed values go first; the requests of a bundle are executed together or delayed together.
+        if client.tokens >= cost && client.waiting.is_empty() {
+            client.tokens -= cost;
+            return Some(bundle);
         }
         let mut lost = 0;
-        for request in asked.requests.drain(..) {
+        for request in bundle.requests.drain(..) {
             let waits = match request {
-                Request::Set { address, value } => visitor.waiting.put(address, value),
+                Request::Set { address, value } => client.waiting.enqueue(address, value),
                 _ => false,
             };
             lost += usize::from(!waits);
         }
-        let may_complain = visitor.complained.is_none_or(|before| now >= before + COMPLAIN);
-        if lost == 0 || !may_complain {
+        let may_report = client.last_error.is_none_or(|before| now >= before + ERROR_INTERVAL);
+        if lost == 0 || !may_report {
             return None;
         }
-        visitor.complained = Some(now);
-        let why =
-            format!("more than {rate} messages a second; of values the newest is kept, all else is not");
-        asked.requests.push(Request::Wrong { address: "/".to_owned(), why });
-        Some(asked)
+        client.last_error = Some(now);
+        let why = format!(
+            "more than {rate} messages a second: of each address the newest value is delayed, everything else is dropped"
+        );
+        bundle.requests.push(Request::Wrong { address: "/".to_owned(), why });
+        Some(bundle)
     }
 
-    /// What had to wait and has its turn now.
-    pub fn due(&mut self, now: Instant) -> Vec<RequestBundle> {
+    /// Removes the delayed values that the rate allows now, and returns them.
+    pub fn drain_due(&mut self, now: Instant) -> Vec<RequestBundle> {
         let rate = self.rules.rate;
         let mut due = Vec::new();
-        for (peer, visitor) in self.peers.iter_mut().filter(|(_, visitor)| !visitor.waiting.is_empty()) {
-            visitor.refill(rate, now);
-            let count = visitor.tokens as usize;
+        for (peer, client) in self.peers.iter_mut().filter(|(_, client)| !client.waiting.is_empty()) {
+            client.refill(rate, now);
+            let count = client.tokens as usize;
             if count == 0 {
                 continue;
             }
-            let sets = std::iter::from_fn(|| visitor.waiting.take()).take(count);
+            let sets = std::iter::from_fn(|| client.waiting.pop_oldest()).take(count);
             let requests: Vec<_> = sets.map(|(address, value)| Request::Set { address, value }).collect();
-            visitor.tokens -= requests.len() as f64;
+            client.tokens -= requests.len() as f64;
             due.push(RequestBundle { by: *peer, requests, due: None });
         }
         due
     }
 
-    /// Whether anything waits for its turn.
+    /// Whether a value is delayed.
     pub fn is_waiting(&self) -> bool {
-        self.peers.values().any(|visitor| !visitor.waiting.is_empty())
+        self.peers.values().any(|client| !client.waiting.is_empty())
     }
 
-    fn visitor(&mut self, peer: Peer, now: Instant) -> &mut Visitor {
+    fn client(&mut self, peer: Peer, now: Instant) -> &mut Client {
         if self.peers.len() >= MOST_PEERS && !self.peers.contains_key(&peer) {
-            // Who has been quiet for a while begins anew.
-            let quiet = |visitor: &Visitor| visitor.waiting.is_empty() && visitor.seen + COMPLAIN < now;
-            self.peers.retain(|_, visitor| !quiet(visitor));
+            // Clients that have sent nothing for a while are forgotten.
+            let quiet = |client: &Client| client.waiting.is_empty() && client.seen + ERROR_INTERVAL < now;
+            self.peers.retain(|_, client| !quiet(client));
             if self.peers.len() >= MOST_PEERS {
                 self.peers.clear();
             }
         }
         let tokens = 2.0 * self.rules.rate;
-        let new = || Visitor { tokens, seen: now, complained: None, waiting: Waiting::default() };
+        let new = || Client { tokens, seen: now, last_error: None, waiting: Waiting::default() };
         self.peers.entry(peer).or_insert_with(new)
     }
 }
 
-impl Visitor {
+impl Client {
     fn refill(&mut self, rate: f64, now: Instant) {
         let passed = now.saturating_duration_since(self.seen).as_secs_f64();
         self.tokens = (self.tokens + passed * rate).min(2.0 * rate);
@@ -201,7 +201,7 @@ impl Visitor {
     }
 }
 
-fn only_look(request: &mut Request) {
+fn refuse_changes(request: &mut Request) {
     if request.is_read() {
         return;
     }
@@ -213,7 +213,7 @@ fn only_look(request: &mut Request) {
     };
     *request = Request::Wrong {
         address,
-        why: "this client may only look (read_only in the station file)".to_owned(),
+        why: "this client is read-only (read_only in the station file)".to_owned(),
     };
 }
 
@@ -224,7 +224,7 @@ mod tests {
 
     const HERE: Peer = Peer::Station;
 
-    fn ask(requests: Vec<Request>) -> RequestBundle {
+    fn bundle(requests: Vec<Request>) -> RequestBundle {
         RequestBundle { by: HERE, requests, due: None }
     }
 
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_told_apart() {
+    fn networks_are_distinguished() {
         let has = |net: &str, address: &str| Net::parse(net).unwrap().has(address.parse().unwrap());
         assert!(has("192.168.1.0/24", "192.168.1.77") && !has("192.168.1.0/24", "192.168.2.77"));
         assert!(has("10.0.0.7", "10.0.0.7") && !has("10.0.0.7", "10.0.0.8"));
@@ -245,57 +245,57 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_too_fast_arrives_late_but_its_last_value_does() {
-        let mut gate = Access::new(Rules { rate: 100.0, ..Rules::default() });
+    fn values_beyond_the_rate_are_delayed_and_the_last_one_arrives() {
+        let mut access = Access::new(Rules { rate: 100.0, ..Rules::default() });
         let (start, here) = (Instant::now(), "127.0.0.1".parse().unwrap());
         let mut got = Vec::new();
         for n in 0..10_000 {
             let now = start + Duration::from_micros(100 * n);
-            let through = gate.admit(ask(vec![set(n as f64)]), here, now);
-            got.extend(through.into_iter().flat_map(|asked| asked.requests));
-            got.extend(gate.due(now).into_iter().flat_map(|asked| asked.requests));
+            let through = access.admit(bundle(vec![set(n as f64)]), here, now);
+            got.extend(through.into_iter().flat_map(|bundle| bundle.requests));
+            got.extend(access.drain_due(now).into_iter().flat_map(|bundle| bundle.requests));
         }
-        let late = gate.due(start + Duration::from_secs(2));
-        got.extend(late.into_iter().flat_map(|asked| asked.requests));
+        let late = access.drain_due(start + Duration::from_secs(2));
+        got.extend(late.into_iter().flat_map(|bundle| bundle.requests));
         assert!((290..=310).contains(&got.len()), "{} in a second and a burst of two", got.len());
         assert_eq!(got.last(), Some(&set(9_999.0)));
-        assert!(!gate.is_waiting());
+        assert!(!access.is_waiting());
     }
 
     #[test]
-    fn what_waits_keeps_its_order_for_addresses_may_mean_the_same_value() {
+    fn delayed_values_keep_their_order_for_addresses_may_mean_the_same_value() {
         let set = |address: &str, value: f64| Request::Set {
             address: address.to_owned(),
             value: Value::Number(value),
         };
-        let mut gate = Access::new(Rules { rate: 10.0, ..Rules::default() });
+        let mut access = Access::new(Rules { rate: 10.0, ..Rules::default() });
         let (start, here) = (Instant::now(), "127.0.0.1".parse().unwrap());
-        let mut asked = vec![Request::Ping; 21];
-        asked.push(set("/node/a/gain", 1.0));
-        asked.extend((0..50).map(|node| set(&format!("/node/n{node}/gain"), 1.0)));
-        asked.push(set("/node/*/gain", 2.0));
-        asked.push(set("/norm/a/gain", 0.5));
-        asked.push(set("/node/a/gain", 3.0));
-        gate.admit(ask(asked), here, start);
+        let mut requests = vec![Request::Ping; 21];
+        requests.push(set("/node/a/gain", 1.0));
+        requests.extend((0..50).map(|node| set(&format!("/node/n{node}/gain"), 1.0)));
+        requests.push(set("/node/*/gain", 2.0));
+        requests.push(set("/norm/a/gain", 0.5));
+        requests.push(set("/node/a/gain", 3.0));
+        access.admit(bundle(requests), here, start);
         let mut got = Vec::new();
         for turn in 1..20 {
-            let due = gate.due(start + Duration::from_secs(turn));
-            got.extend(due.into_iter().flat_map(|asked| asked.requests));
+            let due = access.drain_due(start + Duration::from_secs(turn));
+            got.extend(due.into_iter().flat_map(|bundle| bundle.requests));
         }
         let last = [set("/node/*/gain", 2.0), set("/norm/a/gain", 0.5), set("/node/a/gain", 3.0)];
         assert_eq!(got.len(), 53);
         assert_eq!(got[50..], last);
-        assert!(!gate.is_waiting());
+        assert!(!access.is_waiting());
     }
 
     #[test]
-    fn who_may_only_look_and_who_is_not_let_in() {
+    fn a_read_only_client_changes_nothing_and_one_without_access_is_ignored() {
         let net = |text| vec![Net::parse(text).unwrap()];
         let rules = Rules { allow: net("10.0.0.0/8"), read_only: net("10.1.0.0/16"), rate: RATE };
-        let mut gate = Access::new(rules);
+        let mut access = Access::new(rules);
         let mut at = |address: &str, request| {
-            let through = gate.admit(ask(vec![request]), address.parse().unwrap(), Instant::now());
-            through.map(|asked| asked.requests)
+            let through = access.admit(bundle(vec![request]), address.parse().unwrap(), Instant::now());
+            through.map(|bundle| bundle.requests)
         };
         assert_eq!(at("192.168.0.1", set(1.0)), None);
         assert_eq!(at("10.0.0.1", set(1.0)), Some(vec![set(1.0)]));

@@ -1,7 +1,7 @@
-//! By which names a station is reached: whatever else is asked for at its web port is refused.
+//! The names of a station: its web port refuses requests for all other names.
 //!
-//! A page that a browser shows may have its own name point to this machine (DNS rebinding), and is then of the same
-//! origin as the station. The name that was asked for gives it away: no other site's page can change that.
+//! The owner of a web page can let its name point to this machine (DNS rebinding); the browser then takes page and
+//! station for one origin. The Host header still has the name of the page, which its script cannot change.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -15,25 +15,24 @@ pub struct Names {
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It does not say, or not in one way, which name it asks for.
+    /// The name is missing, or there are several.
     Unclear,
-    /// It asks for a name that is not the station's.
+    /// The name is not one of the station's.
     Name(String),
     /// It comes from a page of another name, or of another port of the same one.
     Page(String),
 }
 
 impl Names {
-    /// The names that the machine has by itself, and those that the station file adds.
+    /// The machine's own names, and those that the station file adds.
     pub fn new(own: impl IntoIterator<Item = String>, added: &[String]) -> Self {
         Self { own: own.into_iter().map(|name| normal(&name)).collect(), added: added.to_vec() }
     }
 
-    /// Whether a request is for this station: `hosts` is each name that it asks for, `origins` each page that it comes
-    /// from, `at` the address of this machine at which it came.
+    /// Checks whether a request is for this station: `hosts` are the names that it is for, `origins` the pages that it comes
+    /// from, `at` the address of this machine that it was sent to.
     ///
-    /// The port that was asked for is not compared: a proxy or a forwarded port has another one, and a browser that was
-    /// led here has the right one anyway.
+    /// The port is not compared: a proxy or a forwarded port has another one, and after DNS rebinding it is right anyway.
     ///
     /// # Errors
     /// Why it is refused.
@@ -51,8 +50,8 @@ impl Names {
             let place = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
             let page = || Refusal::Page(shortened(origin));
             let (name, port) = place.and_then(authority).ok_or_else(page)?;
-            // Other ports of this machine are other people's programs, unless the file says that they are not. A proxy
-            // may ask by another name than its page has.
+            // Other ports of this machine are other programs, unless the station file names them. A proxy may use another
+            // name than its page has.
             if (&name, port) != (&asked.0, asked.1) && !self.added.contains(&name) {
                 return Err(Refusal::Page(shortened(origin)));
             }
@@ -63,15 +62,15 @@ impl Names {
     fn has(&self, name: &str, at: IpAddr) -> bool {
         let is_here = match name.parse::<IpAddr>() {
             Ok(address) => address.is_loopback() || address == at.to_canonical(),
-            // RFC 6761: nobody else can have these.
+            // RFC 6761 reserves these.
             Err(_) => name == "localhost" || name.ends_with(".localhost"),
         };
         is_here || self.own.iter().chain(&self.added).any(|own| own == name)
     }
 }
 
-/// Reads a name or an address as a station file gives it: `studio.lan`, `192.168.1.5`, `fd00::5`; in the form in which
-/// names are compared.
+/// Reads a name or an address of a station file (`studio.lan`, `192.168.1.5`, `fd00::5`) into the form in which names are
+/// compared.
 pub fn read(text: &str) -> Option<String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_canonical().to_string());
@@ -79,7 +78,7 @@ pub fn read(text: &str) -> Option<String> {
     authority(text).filter(|(_, port)| port.is_none()).map(|(name, _)| name)
 }
 
-/// Takes `name:port` apart. An IPv6 address stands in brackets.
+/// Splits `name:port`. An IPv6 address has brackets.
 fn authority(text: &str) -> Option<(String, Option<u16>)> {
     let (host, rest) = match text.strip_prefix('[') {
         Some(inside) => {

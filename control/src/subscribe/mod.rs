@@ -12,48 +12,48 @@ use crate::request::Subscription;
 use crate::update::Update;
 use std::sync::Arc;
 
-/// Who is told.
+/// Who is sent updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipients {
-    /// This peer alone, subscribed or not.
+    /// This peer alone, whether it has subscribed or not.
     One(Peer),
-    /// All who have subscribed.
+    /// All subscribers.
     All,
-    /// All who have subscribed; the one who caused it knows it already.
+    /// All subscribers but this peer, which made the change.
     Others(Peer),
 }
 
-/// What a surface is told.
+/// What the conductor sends to each surface.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SurfaceMessage {
-    /// Tell these lines.
-    Tell {
-        /// Whom.
+    /// Send updates to clients.
+    Updates {
+        /// Which clients.
         to: Recipients,
-        /// What.
-        lines: Vec<Update>,
+        /// The updates.
+        updates: Vec<Update>,
     },
-    /// The addresses of the chain that is answered from now on.
+    /// The addresses of the chain on air have changed.
     Places(Arc<Vec<Place>>),
-    /// From now on, for some time, this peer is one of all.
+    /// Add a subscriber, or renew its subscription.
     Subscribe {
-        /// Who.
+        /// The subscriber.
         peer: Peer,
-        /// What it wants to hear.
-        wish: Subscription,
+        /// What it is sent.
+        subscription: Subscription,
     },
-    /// No longer.
+    /// Remove a subscriber.
     Unsubscribe {
-        /// Who.
+        /// The subscriber.
         peer: Peer,
     },
-    /// Bind the control that is moved next to this address; an empty one calls that off.
+    /// Bind the MIDI control that is moved next to this address; an empty one cancels.
     Learn {
-        /// Who wants it.
+        /// The client that asked.
         by: Peer,
         /// The address.
         address: String,
     },
-    /// The house closes: tell what is left, then end.
+    /// The daemon ends: send what is left, then end.
     End,
 }

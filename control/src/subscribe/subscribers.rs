@@ -1,4 +1,4 @@
-//! Who has subscribed to a surface, and what each of them is to be told when.
+//! The subscribers of one surface: their subscriptions, and what is sent to each of them when.
 
 use crate::peer::Peer;
 use crate::request::Subscription;
@@ -10,43 +10,47 @@ use std::time::{Duration, Instant};
 /// Most subscribers at once.
 const MOST: usize = 64;
 
-/// What is to be sent: to whom, and the lines.
-pub type Post = Vec<(Peer, Vec<Update>)>;
+/// Updates to be sent, each batch with its recipient.
+pub type Outgoing = Vec<(Peer, Vec<Update>)>;
 
 /// The subscribers of one surface.
 pub struct Subscribers {
-    is_ours: fn(Peer) -> bool,
+    is_served: fn(Peer) -> bool,
     members: Vec<Subscriber>,
 }
 
 struct Subscriber {
     peer: Peer,
-    wish: Subscription,
+    subscription: Subscription,
     until: Instant,
-    mail: Outbox,
+    outbox: Outbox,
 }
 
 impl Subscribers {
-    /// Nobody yet, of the peers that `is_ours` knows as this surface's.
-    pub fn new(is_ours: fn(Peer) -> bool) -> Self {
-        Self { is_ours, members: Vec::new() }
+    /// No subscribers yet, of the peers that `is_served` knows as this surface's.
+    pub fn new(is_served: fn(Peer) -> bool) -> Self {
+        Self { is_served, members: Vec::new() }
     }
 
-    /// Acts on a notice; gives what is to be sent at once.
-    pub fn take(&mut self, notice: SurfaceMessage, now: Instant) -> Post {
+    /// Acts on a message; returns what is to be sent at once.
+    pub fn receive(&mut self, message: SurfaceMessage, now: Instant) -> Outgoing {
         self.members.retain(|member| member.until > now);
-        match notice {
-            SurfaceMessage::Tell { to: Recipients::One(peer), lines } => {
-                match (self.is_ours)(peer) && !lines.is_empty() {
-                    true => vec![(peer, lines)],
+        match message {
+            SurfaceMessage::Updates { to: Recipients::One(peer), updates } => {
+                match (self.is_served)(peer) && !updates.is_empty() {
+                    true => vec![(peer, updates)],
                     false => Vec::new(),
                 }
             }
-            SurfaceMessage::Tell { to: Recipients::All, lines } => self.tell(None, &lines, now),
-            SurfaceMessage::Tell { to: Recipients::Others(by), lines } => self.tell(Some(by), &lines, now),
-            SurfaceMessage::Subscribe { peer, wish } if (self.is_ours)(peer) => self.join(peer, wish, now),
+            SurfaceMessage::Updates { to: Recipients::All, updates } => self.send(None, &updates, now),
+            SurfaceMessage::Updates { to: Recipients::Others(by), updates } => {
+                self.send(Some(by), &updates, now)
+            }
+            SurfaceMessage::Subscribe { peer, subscription } if (self.is_served)(peer) => {
+                self.subscribe(peer, subscription, now)
+            }
             SurfaceMessage::Unsubscribe { peer } => {
-                self.leave(peer);
+                self.unsubscribe(peer);
                 Vec::new()
             }
             SurfaceMessage::Subscribe { .. }
@@ -56,28 +60,31 @@ impl Subscribers {
         }
     }
 
-    fn tell(&mut self, by: Option<Peer>, lines: &[Update], now: Instant) -> Post {
-        let mut post = Vec::new();
+    /// Sends updates to all; `by` made the change, and is not sent it back unless it wants to be.
+    fn send(&mut self, by: Option<Peer>, updates: &[Update], now: Instant) -> Outgoing {
+        let mut outgoing = Vec::new();
         for member in &mut self.members {
-            if by == Some(member.peer) && !member.wish.echo {
-                member.mail.own(lines.to_vec(), &member.wish, now);
+            if by == Some(member.peer) && !member.subscription.echo {
+                member.outbox.record_own_change(updates.to_vec(), &member.subscription, now);
                 continue;
             }
-            let at_once = member.mail.put(lines.to_vec(), &member.wish, now);
+            let at_once = member.outbox.enqueue(updates.to_vec(), &member.subscription, now);
             if !at_once.is_empty() {
-                post.push((member.peer, at_once));
+                outgoing.push((member.peer, at_once));
             }
         }
-        post.extend(self.due(now));
-        post
+        outgoing.extend(self.drain_due(now));
+        outgoing
     }
 
-    fn join(&mut self, peer: Peer, wish: Subscription, now: Instant) -> Post {
-        let until = now + Duration::from_secs(u64::from(wish.seconds));
+    fn subscribe(&mut self, peer: Peer, subscription: Subscription, now: Instant) -> Outgoing {
+        let until = now + Duration::from_secs(u64::from(subscription.seconds));
         let has_room = self.members.len() < MOST;
         match self.members.iter_mut().find(|member| member.peer == peer) {
-            Some(member) => (member.wish, member.until) = (wish, until),
-            None if has_room => self.members.push(Subscriber { peer, wish, until, mail: Outbox::default() }),
+            Some(member) => (member.subscription, member.until) = (subscription, until),
+            None if has_room => {
+                self.members.push(Subscriber { peer, subscription, until, outbox: Outbox::default() });
+            }
             None => {
                 let why = format!("{MOST} clients have subscribed already");
                 return vec![(peer, vec![Update::words("/error", &["/subscribe", &why])])];
@@ -86,30 +93,30 @@ impl Subscribers {
         Vec::new()
     }
 
-    /// Takes a subscriber away.
-    pub fn leave(&mut self, peer: Peer) {
+    /// Removes a subscriber.
+    pub fn unsubscribe(&mut self, peer: Peer) {
         self.members.retain(|member| member.peer != peer);
     }
 
-    /// What is due by now.
-    pub fn due(&mut self, now: Instant) -> Post {
-        let mut post = Vec::new();
+    /// Removes the updates that are due by now, and returns them.
+    pub fn drain_due(&mut self, now: Instant) -> Outgoing {
+        let mut outgoing = Vec::new();
         for member in &mut self.members {
-            let lines = member.mail.due(&member.wish, now);
-            if !lines.is_empty() {
-                post.push((member.peer, lines));
+            let updates = member.outbox.drain_due(&member.subscription, now);
+            if !updates.is_empty() {
+                outgoing.push((member.peer, updates));
             }
         }
-        post
+        outgoing
     }
 
-    /// When something is due next.
-    pub fn next(&self) -> Option<Instant> {
-        self.members.iter().filter_map(|member| member.mail.next()).min()
+    /// When the next update is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.members.iter().filter_map(|member| member.outbox.next_due()).min()
     }
 
-    /// The port at which a subscriber listens, where that is not the one it sends from.
-    pub fn port(&self, peer: Peer) -> Option<u16> {
-        self.members.iter().find(|member| member.peer == peer)?.wish.port
+    /// The port that a subscriber receives at, where that is not the one it sends from.
+    pub fn reply_port(&self, peer: Peer) -> Option<u16> {
+        self.members.iter().find(|member| member.peer == peer)?.subscription.port
     }
 }

@@ -5,7 +5,7 @@ use crate::update::Update;
 use lacquer_graph::reading::Shape;
 use std::time::Duration;
 
-/// Whether an address is one of the meters'.
+/// Whether an address is that of a reading.
 pub fn is_meter(address: &str) -> bool {
     address.starts_with("/meter/") || address.starts_with("/text/meter/")
 }
@@ -19,7 +19,7 @@ impl Subscription {
             && (self.arrays || !is_array)
     }
 
-    /// Time between two tellings of the meters.
+    /// Time between two updates of the meters.
     pub fn meters_every(&self) -> Option<Duration> {
         (self.meters_hz > 0.0).then(|| Duration::from_secs_f64(1.0 / self.meters_hz))
     }

@@ -1,4 +1,4 @@
-//! The other end of the OSC surface: what `lacquer ctl` asks a running daemon, and how it reads the answer.
+//! The client side of OSC: how `lacquer ctl` talks to a running daemon.
 
 use crate::surface::osc::datagrams;
 use crate::update::Update;
@@ -26,13 +26,13 @@ impl Client {
         Ok(Self { socket })
     }
 
-    /// Sends lines, together if they fit into one datagram.
-    pub fn ask(&self, lines: &[Update]) -> io::Result<()> {
+    /// Sends messages, together if they fit into one datagram.
+    pub fn send(&self, lines: &[Update]) -> io::Result<()> {
         datagrams(lines).iter().try_for_each(|datagram| self.socket.send(datagram).map(drop))
     }
 
-    /// The lines of the next datagram; `None` if there is none until `deadline`.
-    pub fn answer(&self, deadline: Instant) -> io::Result<Option<Vec<Update>>> {
+    /// Receives the messages of the next datagram; `None` if there is none until `deadline`.
+    pub fn receive(&self, deadline: Instant) -> io::Result<Option<Vec<Update>>> {
         let mut bytes = vec![0; 65_536];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -82,8 +82,8 @@ fn value(arg: &OscType) -> Value {
     }
 }
 
-/// A value as it is typed on a command line: a number, true or false, or a text.
-pub fn typed(text: &str) -> Value {
+/// Reads a value of a command line: a number, true or false, or a text.
+pub fn parse_value(text: &str) -> Value {
     match (text, text.parse::<f64>()) {
         ("true", _) => Value::Switch(true),
         ("false", _) => Value::Switch(false),
@@ -92,8 +92,8 @@ pub fn typed(text: &str) -> Value {
     }
 }
 
-/// A line as it is printed: the address, then its values.
-pub fn print(line: &Update) -> String {
+/// A message as it is printed: the address, then its values.
+pub fn format_update(line: &Update) -> String {
     let mut text = line.address.clone();
     for value in &line.values {
         text += " ";

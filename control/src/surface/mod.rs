@@ -1,4 +1,4 @@
-//! Surfaces: bytes in, intents out; notices in, bytes out.
+//! Surfaces: bytes in, requests out; updates in, bytes out.
 
 pub mod client;
 pub mod midi;

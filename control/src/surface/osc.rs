@@ -1,4 +1,4 @@
-//! OSC 1.0 over UDP: one socket for both directions; answers go to where the question came from.
+//! OSC 1.0 over UDP: one socket for both directions; answers go to the address that a request came from.
 //!
 //! Source: M. Wright, *The Open Sound Control 1.0 Specification*, 2002.
 
@@ -6,7 +6,7 @@ use crate::address::router;
 use crate::peer::Peer;
 use crate::request::{Request, RequestBundle};
 use crate::subscribe::SurfaceMessage;
-use crate::subscribe::subscribers::{Post, Subscribers};
+use crate::subscribe::subscribers::{Outgoing, Subscribers};
 use crate::update::Update;
 use crate::value::Value;
 use rosc::{OscBundle, OscError, OscMessage, OscPacket, OscTime, OscType, encoder};
@@ -16,57 +16,57 @@ use std::time::{Instant, SystemTime};
 
 /// Largest datagram that is sent, in bytes: it passes any network in one piece.
 const DATAGRAM: usize = 1400;
-/// Most nested bundles and arrays that are read; a decoder must not be led down without end.
+/// Most nested bundles and arrays that are read: the decoder is recursive.
 const MOST_NESTED: usize = 64;
 
 const BAD_ADDRESS: &str = "not OSC: an address begins with \"/\"";
-/// How the decoder says that a packet begins with neither a `/` nor `#bundle`.
+/// The decoder's error for a packet that begins with neither a `/` nor `#bundle`.
 const NO_ADDRESS: &str = "Invalid message address or bundle tag";
 
 /// 1970 in the seconds of OSC, which begin in 1900.
 const UNIX_EPOCH: u32 = 2_208_988_800;
 
-/// What a packet from `by` asks for: all that is due at one time together. Arbitrary bytes are an [`Request::Wrong`] at
-/// worst.
+/// The requests of a packet from `by`, those that are due at one time in one bundle. Bytes that are not OSC become a
+/// [`Request::Wrong`].
 pub fn decode(datagram: &[u8], by: Peer) -> Vec<RequestBundle> {
     let wrong = |why: String| {
         vec![RequestBundle { by, requests: vec![Request::Wrong { address: "/".to_owned(), why }], due: None }]
     };
-    let bundles = datagram.windows(8).filter(|bytes| bytes == b"#bundle\0").count();
+    let nested = datagram.windows(8).filter(|bytes| bytes == b"#bundle\0").count();
     let arrays = datagram.iter().filter(|byte| **byte == b'[').count();
-    if bundles.max(arrays) > MOST_NESTED {
+    if nested.max(arrays) > MOST_NESTED {
         return wrong(format!("more than {MOST_NESTED} bundles or brackets in one datagram"));
     }
     match rosc::decoder::decode_udp(datagram) {
         Ok(([], packet)) => {
-            let mut asked = Vec::new();
-            collect(packet, by, None, &mut asked);
-            asked
+            let mut bundles = Vec::new();
+            collect(packet, by, None, &mut bundles);
+            bundles
         }
-        // The first packet of the bundle that is none stands behind its size.
+        // The first invalid packet of the bundle follows its size.
         Ok((rest, _))
             if datagram.first() == Some(&b'#') && rest.get(4).is_some_and(|sign| !b"/#".contains(sign)) =>
         {
             wrong(BAD_ADDRESS.to_owned())
         }
-        Ok(_) => wrong("not OSC: bytes are left over behind the packet".to_owned()),
+        Ok(_) => wrong("not OSC: bytes follow the packet".to_owned()),
         Err(OscError::BadPacket(NO_ADDRESS)) => wrong(BAD_ADDRESS.to_owned()),
         Err(error) => wrong(format!("not OSC: {error}")),
     }
 }
 
-fn collect(packet: OscPacket, by: Peer, due: Option<SystemTime>, asked: &mut Vec<RequestBundle>) {
+fn collect(packet: OscPacket, by: Peer, due: Option<SystemTime>, bundles: &mut Vec<RequestBundle>) {
     match packet {
-        OscPacket::Message(message) => match asked.last_mut().filter(|last| last.due == due) {
+        OscPacket::Message(message) => match bundles.last_mut().filter(|last| last.due == due) {
             Some(last) => last.requests.push(request_for(message)),
-            None => asked.push(RequestBundle { by, requests: vec![request_for(message)], due }),
+            None => bundles.push(RequestBundle { by, requests: vec![request_for(message)], due }),
         },
         OscPacket::Bundle(OscBundle { timetag, content }) => {
-            // "Immediately" is written as a time long ago, and what is long ago has no place in the system's time. A
-            // bundle within another is never due before it.
+            // "Immediately" is a time before 1970, which the system's time cannot hold. A bundle within another is never
+            // due before it.
             let own = (timetag.seconds > UNIX_EPOCH).then(|| SystemTime::from(timetag));
             let due = due.max(own);
-            content.into_iter().for_each(|packet| collect(packet, by, due, asked));
+            content.into_iter().for_each(|packet| collect(packet, by, due, bundles));
         }
     }
 }
@@ -74,7 +74,9 @@ fn collect(packet: OscPacket, by: Peer, due: Option<SystemTime>, asked: &mut Vec
 fn request_for(message: OscMessage) -> Request {
     match message.args.iter().map(value).collect() {
         Some(values) => router::request_for(&message.addr, values),
-        None => router::wrong(&message.addr, "takes numbers, switches and texts, not blobs, times or arrays"),
+        None => {
+            Request::wrong(&message.addr, "takes numbers, switches and texts, not blobs, times or arrays")
+        }
     }
 }
 
@@ -90,52 +92,52 @@ fn value(arg: &OscType) -> Option<Value> {
     })
 }
 
-/// The double that a person meant by a float: −0.1 stays −0.1, not −0.10000000149.
+/// The double with the decimal digits of a float: −0.1 stays −0.1, not −0.10000000149.
 fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 
-/// The way out: who has subscribed, and how lines become datagrams. It belongs to one thread.
+/// The sending half: the subscribers, and how updates become datagrams. It belongs to one thread.
 pub struct Outlet {
     socket: UdpSocket,
-    audience: Subscribers,
+    subscribers: Subscribers,
     reply_port: Option<u16>,
 }
 
 impl Outlet {
-    /// The outlet of a bound socket. Answers go to `reply_port` of who asked, or to where the question came from.
+    /// The outlet of a bound socket. Answers go to `reply_port` of the client, or to the port that it sent from.
     pub fn new(socket: UdpSocket, reply_port: Option<u16>) -> Self {
-        Self { socket, audience: Subscribers::new(|peer| matches!(peer, Peer::Osc(_))), reply_port }
+        Self { socket, subscribers: Subscribers::new(|peer| matches!(peer, Peer::Osc(_))), reply_port }
     }
 
-    /// Acts on a notice at the time `now`.
-    pub fn take(&mut self, notice: SurfaceMessage, now: Instant) {
-        let post = self.audience.take(notice, now);
-        self.send(post);
+    /// Acts on a message at the time `now`.
+    pub fn receive(&mut self, message: SurfaceMessage, now: Instant) {
+        let outgoing = self.subscribers.receive(message, now);
+        self.send(outgoing);
     }
 
-    /// Tells what is due by `now`; gives when something is due next.
-    pub fn tick(&mut self, now: Instant) -> Option<Instant> {
-        let post = self.audience.due(now);
-        self.send(post);
-        self.audience.next()
+    /// Sends what is due by `now`; returns when something is due next.
+    pub fn send_due(&mut self, now: Instant) -> Option<Instant> {
+        let outgoing = self.subscribers.drain_due(now);
+        self.send(outgoing);
+        self.subscribers.next_due()
     }
 
-    fn send(&self, post: Post) {
-        for (peer, lines) in post {
+    fn send(&self, outgoing: Outgoing) {
+        for (peer, lines) in outgoing {
             let Peer::Osc(mut to) = peer else { continue };
-            if let Some(port) = self.audience.port(peer).or(self.reply_port) {
+            if let Some(port) = self.subscribers.reply_port(peer).or(self.reply_port) {
                 to.set_port(port);
             }
             for datagram in datagrams(&lines) {
-                // What the network refuses is lost, as datagrams are; a client that is gone lapses by itself.
+                // A datagram that cannot be sent is dropped; the subscription of a client that is gone lapses.
                 self.socket.send_to(&datagram, to).ok();
             }
         }
     }
 }
 
-/// Lines as OSC datagrams: one alone is a message, several are bundles that keep within a datagram.
+/// Updates as OSC datagrams: one alone is a message, several are bundles of at most a datagram each.
 pub fn datagrams(lines: &[Update]) -> Vec<Vec<u8>> {
     let mut packed = Vec::new();
     let mut bundle = Vec::new();
@@ -171,7 +173,7 @@ fn pack(mut content: Vec<OscPacket>) -> Option<Vec<u8>> {
 
 fn arg(value: &Value) -> OscType {
     match value {
-        // Floats are what every client understands.
+        // Every client understands floats.
         Value::Number(number) => OscType::Float(*number as f32),
         Value::Switch(on) => OscType::Bool(*on),
         Value::Text(text) => OscType::String(text.replace('\0', " ")),
@@ -189,12 +191,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packet_without_an_address_is_told_what_one_begins_with() {
+    fn the_error_for_a_packet_without_an_address_says_how_one_begins() {
         let line = |address: &str| Update::new(address, Vec::new());
         for lines in [vec![line("undo")], vec![line("/ping"), line("node/a/b")]] {
             let [packet] = &datagrams(&lines)[..] else { panic!("one datagram") };
-            let asked = decode(packet, Peer::Station);
-            let [Request::Wrong { why, .. }] = &asked[0].requests[..] else { panic!("{asked:?}") };
+            let bundles = decode(packet, Peer::Station);
+            let [Request::Wrong { why, .. }] = &bundles[0].requests[..] else { panic!("{bundles:?}") };
             assert_eq!(why, "not OSC: an address begins with \"/\"");
         }
     }

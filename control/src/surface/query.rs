@@ -1,9 +1,11 @@
-//! OSCQuery: the station as a tree of JSON, for apps that find their way by themselves.
+//! OSCQuery: the station as a tree of JSON, which apps browse.
 //!
 //! Source: Vidvox, *OSCQuery Proposal* (github.com/Vidvox/OSCQueryProposal), third revision.
 
-use crate::address::commands::{self, Bare, COMMANDS, Nature};
+use crate::address::arguments::Argument;
+use crate::address::commands::{self, Bare, COMMANDS, Command, Nature};
 use crate::address::{Place, Tree};
+use crate::request::MOST_SCENES;
 use crate::subscribe::subscription::is_meter;
 use crate::update::Update;
 use crate::value::Value;
@@ -39,7 +41,7 @@ struct Known {
     row: Option<&'static Reading>,
 }
 
-/// Why a question has no answer: the HTTP status of it.
+/// Why a request has no answer, with its HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoAnswer {
     /// 204: the node has no such attribute.
@@ -50,16 +52,16 @@ pub enum NoAnswer {
     NotFound = 404,
 }
 
-/// Who the host is.
+/// The host of the tree.
 pub struct Host {
     /// Its name.
     pub name: String,
-    /// Where OSC is listened for over UDP, if it is.
+    /// The UDP address for OSC, if there is one.
     pub osc: Option<SocketAddr>,
 }
 
 impl Query {
-    /// The addresses of the chain that is on air from now on.
+    /// Sets the addresses of the chain on air.
     pub fn set_places(&mut self, places: Arc<Vec<Place>>) {
         self.places = places;
         let is_of_chain = |address: &str| {
@@ -69,8 +71,8 @@ impl Query {
         self.values.retain(|address, _| !is_of_chain(address));
     }
 
-    /// Takes what is told.
-    pub fn take(&mut self, lines: &[Update]) {
+    /// Receives updates.
+    pub fn receive(&mut self, lines: &[Update]) {
         for line in lines {
             let is_state = !line.address.starts_with("/event/") && line.address != "/error";
             if is_state && (line.is_none() || !line.values.is_empty()) {
@@ -101,7 +103,7 @@ impl Query {
         self.values.get(address).map(|known| known.values.as_slice()).filter(|values| !values.is_empty())
     }
 
-    /// What the host is and can.
+    /// The answer to HOST_INFO.
     pub fn host_info(host: &Host) -> Json {
         let extensions: Map<String, Json> =
             EXTENSIONS.iter().map(|name| ((*name).to_owned(), Json::Bool(true))).collect();
@@ -125,7 +127,7 @@ impl Query {
         }
         let mut root = Node::default();
         for (address, leaf) in self.leaves(path) {
-            root.put(address.split('/').filter(|part| !part.is_empty()), leaf);
+            root.insert(address.split('/').filter(|part| !part.is_empty()), leaf);
         }
         let mut node = &root;
         for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -141,7 +143,7 @@ impl Query {
         }
     }
 
-    /// All that lies at or below `path`: address and attributes.
+    /// The addresses at and below `path`, with their attributes.
     fn leaves(&self, path: &str) -> Vec<(String, Map<String, Json>)> {
         let path = path.trim_end_matches('/');
         let is_wanted = |address: &str| {
@@ -149,22 +151,15 @@ impl Query {
         };
         let mut leaves: BTreeMap<String, Map<String, Json>> = BTreeMap::new();
         for (address, known) in self.values.iter().filter(|(address, _)| is_wanted(address)) {
-            let access = match commands::of(address) {
-                Some((command, _)) => access(command.nature),
-                None if is_meter(address) => READ,
-                None => READ | WRITE,
-            };
+            let access = if is_meter(address) { READ } else { READ | WRITE };
             let leaf = match known.row {
                 Some(row) => of_reading(row, address.starts_with("/text/")),
                 None => leaf(&types(&known.values), access, ""),
             };
             leaves.insert(address.clone(), leaf);
         }
-        let shown = COMMANDS.iter().filter(|command| !command.tags.is_empty() && is_wanted(command.address));
-        for command in shown {
-            let leaf = leaf(command.tags, access(command.nature), command.help);
-            leaves.insert(command.address.to_owned(), leaf);
-        }
+        let commands = self.commands(path).into_iter().filter(|(address, _)| is_wanted(address));
+        leaves.extend(commands.map(|(address, command)| (address, of_command(command))));
         for place in self.places.iter() {
             for tree in place.trees().iter().copied() {
                 let address = place.address_in(tree);
@@ -182,12 +177,68 @@ impl Query {
         }
         leaves.into_iter().collect()
     }
+
+    /// The commands by their addresses. Of a row with a number or a name: the addresses that were sent, those below them,
+    /// and the one at `path`.
+    fn commands(&self, path: &str) -> BTreeMap<String, &'static Command> {
+        let mut found = BTreeMap::new();
+        // The chains that there are were sent.
+        let is_there = |command: &Command, part: &str| match command.address {
+            address if address.contains("/NAME") => false,
+            address if address.contains("/N") => {
+                part.parse().is_ok_and(|number: usize| (1..=MOST_SCENES).contains(&number))
+            }
+            _ => !part.is_empty(),
+        };
+        let at_path = commands::find(path).filter(|(command, part)| is_there(command, part));
+        let sent =
+            self.values.keys().filter_map(|address| Some((address.as_str(), commands::find(address)?)));
+        for (address, (command, part)) in sent.chain(at_path.map(|found| (path, found))) {
+            found.insert(address.to_owned(), command);
+            for other in COMMANDS.iter().filter(|_| !part.is_empty()) {
+                if let Some(rest) =
+                    other.address.strip_prefix(command.address).filter(|rest| rest.starts_with('/'))
+                {
+                    found.insert(format!("{address}{rest}"), other);
+                }
+            }
+        }
+        let is_plain =
+            |command: &&Command| !command.address.contains(|letter: char| letter.is_ascii_uppercase());
+        found.extend(COMMANDS.iter().filter(is_plain).map(|command| (command.address.to_owned(), command)));
+        found
+    }
 }
 
-/// How OSCQuery says what can be done at an address.
-fn access(nature: Nature) -> u8 {
-    let read = if nature.bare() == Bare::Reads { READ } else { 0 };
-    read | if nature.is_set() { WRITE } else { 0 }
+/// The attributes of a command.
+fn of_command(command: &Command) -> Map<String, Json> {
+    let is_norm = command.address.starts_with("/norm/");
+    let takes: String = command.arguments.iter().map(Argument::tag).collect();
+    // A read-only command that takes arguments has an answer, and no value.
+    let is_value = command.nature.bare() == Bare::Reads && (command.nature.is_set() || takes.is_empty());
+    let is_sent = command.nature.is_set() || !takes.is_empty();
+    let tags = match (command.reads, takes.as_str()) {
+        ("", "") if command.nature != Nature::Reading => "N",
+        ("", takes) => takes,
+        (reads, _) => reads,
+    };
+    let access = if is_value { READ } else { 0 } | if is_sent { WRITE } else { 0 };
+    let mut leaf = leaf(tags, access, command.help);
+    if tags.is_empty() {
+        leaf.remove("TYPE");
+    }
+    let range = |argument: &Argument| match (argument.limits(), argument.choices()) {
+        _ if is_norm => json!({"MIN": 0.0, "MAX": 1.0}),
+        (Some((min, max)), _) if max.is_finite() => json!({"MIN": min, "MAX": max}),
+        (Some((min, _)), _) => json!({"MIN": min}),
+        (None, []) => Json::Null,
+        (None, choices) => json!({"VALS": choices}),
+    };
+    let ranges: Vec<Json> = command.arguments.iter().map(range).collect();
+    if ranges.iter().any(|range| !range.is_null()) {
+        leaf.insert("RANGE".to_owned(), ranges.into());
+    }
+    leaf
 }
 
 fn leaf(tags: &str, access: u8, help: &str) -> Map<String, Json> {
@@ -278,9 +329,9 @@ struct Node {
 }
 
 impl Node {
-    fn put<'a>(&mut self, mut path: impl Iterator<Item = &'a str>, leaf: Map<String, Json>) {
+    fn insert<'a>(&mut self, mut path: impl Iterator<Item = &'a str>, leaf: Map<String, Json>) {
         match path.next() {
-            Some(part) => self.contents.entry(part.to_owned()).or_default().put(path, leaf),
+            Some(part) => self.contents.entry(part.to_owned()).or_default().insert(path, leaf),
             None => self.leaf = Some(leaf),
         }
     }

@@ -1,8 +1,8 @@
 //! OSC over a stream: where each packet begins and ends.
 //!
 //! OSC 1.0 puts the size of a packet before it (32 bits, big-endian); OSC 1.1 wraps it in SLIP (RFC 1055) with an END
-//! at both ends. Which of the two a client speaks shows in its first byte: a size below 16 MiB begins with 0. Nothing else is
-//! read: a page in a browser can send HTTP here, and packets in the body of it.
+//! at both ends. The first byte shows which one a client uses: a size below 16 MiB begins with 0. Any other
+//! first byte ends the stream: a page in a browser could send HTTP with packets in its body.
 
 use thiserror::Error;
 
@@ -14,7 +14,7 @@ const ESC: u8 = 0xDB;
 const ESC_END: u8 = 0xDC;
 const ESC_ESC: u8 = 0xDD;
 
-/// How packets are told apart.
+/// How packets are separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// The size before each packet: OSC 1.0.
@@ -71,12 +71,12 @@ pub struct Unwrap {
 }
 
 impl Unwrap {
-    /// How the client tells packets apart; `None` until something has come.
+    /// The framing that the client uses; `None` until it has sent something.
     pub fn framing(&self) -> Option<Framing> {
         self.framing
     }
 
-    /// Takes what has come; gives the packets that are whole now.
+    /// Receives bytes; returns the packets that are complete now.
     ///
     /// # Errors
     /// What no OSC client sends: the stream cannot be understood any further.

@@ -1,10 +1,10 @@
 //! `lacquer ctl`: talks to a running daemon over OSC.
 
 use super::{Ask, Outcome, SceneCommand, complain, print};
-use lacquer_control::address::commands::{Bare, Nature};
+use lacquer_control::address::commands::{Bare, COMMANDS, Command, Nature, known};
 use lacquer_control::address::pattern::{is_pattern, trimmed};
-use lacquer_control::address::{commands, router};
-use lacquer_control::surface::client::{Client, print as text, typed};
+use lacquer_control::address::{arguments, commands};
+use lacquer_control::surface::client::{Client, format_update, parse_value};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::param::hint::Hint;
@@ -13,12 +13,39 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+// The commands that have words of their own here; each is a row of the table.
+const AB: &str = known("/ab");
+const AB_CHAIN: &str = known("/ab/chain");
+const AB_COPY: &str = known("/ab/copy");
+const AB_MATCH: &str = known("/ab/match");
+const BYPASS: &str = known("/bypass");
+const CHAINS: &str = known("/chains");
+const CUE: &str = known("/cue");
+const CUES: &str = known("/cues");
+const CUE_GO: &str = known("/cue/go");
+const CUE_NEXT: &str = known("/cue/next");
+const CUE_PREVIOUS: &str = known("/cue/previous");
+const LEARN: &str = known("/learn");
+const PING: &str = known("/ping");
+const REDO: &str = known("/redo");
+const RELOAD: &str = known("/reload");
+const SCENES: &str = known("/scenes");
+const SCENE_DELETE: &str = known("/scene/delete");
+const SCENE_RECALL: &str = known("/scene/recall");
+const SCENE_SAVE: &str = known("/scene/save");
+const STATUS: &str = known("/status");
+const SUBSCRIBE: &str = known("/subscribe");
+const SWAP: &str = known("/swap");
+const UNDO: &str = known("/undo");
+const UNSUBSCRIBE: &str = known("/unsubscribe");
+const WHO: &str = known("/who");
+
 /// How long a daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a swap may take beyond its own time.
 const SWAP_PATIENCE: Duration = Duration::from_secs(60);
-/// How long a hand may take to reach a control.
-const HAND: Duration = Duration::from_secs(30);
+/// How long a user may take to move a control.
+const CONTROL_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the rest of an answer may take, once it has begun.
 const MORE: Duration = Duration::from_secs(5);
 /// Bytes that the kernel may keep of an answer that comes faster than it is read. It gives what it may.
@@ -56,8 +83,8 @@ fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
             Ok(complain(&no_address(&address, false).unwrap_or_default(), Outcome::Wrong))
         }
         Ask::Set { address, value } => {
-            let set = Update::new(&address, vec![typed(&value)]);
-            match commands::of(&address) {
+            let set = Update::new(&address, vec![parse_value(&value)]);
+            match commands::find(&address) {
                 _ if is_pattern(&address) => set_matching(client, set),
                 // To ask what became of it would do it once more.
                 Some((command, _)) if command.nature.bare() != Bare::Reads => done(client, set),
@@ -67,41 +94,41 @@ fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
                 _ => answer(client, &[set, Update::new(&address, Vec::new())]),
             }
         }
-        Ask::Swap { chain: None } => answer(client, &question("/swap")),
+        Ask::Swap { chain: None } => answer(client, &question(SWAP)),
         Ask::Swap { chain: Some(chain) } => swap(client, &chain),
-        Ask::Chains => answer(client, &question("/chains")),
-        Ask::Bypass { on: None } => answer(client, &question("/bypass")),
+        Ask::Chains => answer(client, &question(CHAINS)),
+        Ask::Bypass { on: None } => answer(client, &question(BYPASS)),
         Ask::Bypass { on: Some(on) } => {
-            let set = Update::new("/bypass", vec![Value::Switch(on)]);
-            answer(client, &[set, Update::new("/bypass", Vec::new())])
+            let set = Update::new(BYPASS, vec![Value::Switch(on)]);
+            answer(client, &[set, Update::new(BYPASS, Vec::new())])
         }
-        Ask::Who { address } => answer(client, &[Update::words("/who", &[&address])]),
-        Ask::Undo => done(client, Update::new("/undo", Vec::new())),
-        Ask::Redo => done(client, Update::new("/redo", Vec::new())),
+        Ask::Who { address } => answer(client, &[Update::words(WHO, &[&address])]),
+        Ask::Undo => done(client, Update::new(UNDO, Vec::new())),
+        Ask::Redo => done(client, Update::new(REDO, Vec::new())),
         Ask::Scene { what } => match what {
-            SceneCommand::List => answer(client, &question("/scenes")),
+            SceneCommand::List => answer(client, &question(SCENES)),
             SceneCommand::Save { name, nodes } => {
                 let mut values = vec![Value::Text(name)];
                 values.extend(nodes.into_iter().map(Value::Text));
-                done(client, Update::new("/scene/save", values))
+                done(client, Update::new(SCENE_SAVE, values))
             }
             SceneCommand::Recall { name, morph } => {
                 let values = vec![Value::Text(name), Value::Number(morph)];
-                done(client, Update::new("/scene/recall", values))
+                done(client, Update::new(SCENE_RECALL, values))
             }
-            SceneCommand::Delete { name } => done(client, Update::words("/scene/delete", &[&name])),
+            SceneCommand::Delete { name } => done(client, Update::words(SCENE_DELETE, &[&name])),
         },
         Ask::Cue { what } => match what.as_deref() {
-            None => answer(client, &question("/cues")),
-            Some(word @ ("go" | "next" | "previous")) => {
-                done(client, Update::new(format!("/cue/{word}"), Vec::new()))
-            }
-            Some(name) => done(client, Update::words("/cue", &[name])),
+            None => answer(client, &question(CUES)),
+            Some("go") => done(client, Update::new(CUE_GO, Vec::new())),
+            Some("next") => done(client, Update::new(CUE_NEXT, Vec::new())),
+            Some("previous") => done(client, Update::new(CUE_PREVIOUS, Vec::new())),
+            Some(name) => done(client, Update::words(CUE, &[name])),
         },
         Ask::Ab { what } => compare(client, &what),
         Ask::Learn { address } => learn(client, &address),
-        Ask::Status => answer(client, &question("/status")),
-        Ask::Reload { reset } => answer(client, &[Update::new("/reload", vec![Value::Switch(reset)])]),
+        Ask::Status => answer(client, &question(STATUS)),
+        Ask::Reload { reset } => answer(client, &[Update::new(RELOAD, vec![Value::Switch(reset)])]),
         Ask::Watch { no_meters } => watch(client, no_meters),
     }
 }
@@ -113,16 +140,16 @@ struct Answer {
     is_whole: bool,
 }
 
-/// Asks, and hears the whole answer. A station answers in order: what it says before the answer to the `/ping` that is
-/// sent behind the question belongs to the question.
-fn hear(client: &Client, question: &[Update]) -> io::Result<Answer> {
-    client.ask(question)?;
+/// Sends messages, and receives the whole answer. A station answers in order: all that comes before the answer to the
+/// `/ping` behind the messages belongs to them.
+fn exchange(client: &Client, question: &[Update]) -> io::Result<Answer> {
+    client.send(question)?;
     // In a datagram of its own: it is answered even where something is wrong with the question.
-    client.ask(&[Update::new("/ping", Vec::new())])?;
-    let mut pongs_before = question.iter().filter(|line| trimmed(&line.address) == "/ping").count();
+    client.send(&[Update::new(PING, Vec::new())])?;
+    let mut pongs_before = question.iter().filter(|line| trimmed(&line.address) == PING).count();
     let mut lines = Vec::new();
     let mut deadline = Instant::now() + PATIENCE;
-    while let Some(more) = client.answer(deadline)? {
+    while let Some(more) = client.receive(deadline)? {
         for line in more {
             if line.address == "/pong" {
                 if pongs_before == 0 {
@@ -144,7 +171,7 @@ fn hear(client: &Client, question: &[Update]) -> io::Result<Answer> {
 
 /// Asks, prints the answer, and says whether it was a good one.
 fn answer(client: &Client, question: &[Update]) -> io::Result<Outcome> {
-    hear(client, question).map(show)
+    exchange(client, question).map(show)
 }
 
 /// Prints an answer, and says whether it was a good one.
@@ -164,7 +191,7 @@ fn show(answer: Answer) -> Outcome {
         if line.address == "/error" {
             outcome = complain(&why(line), Outcome::Wrong);
         } else {
-            print(&text(line));
+            print(&format_update(line));
         }
     }
     if answer.is_whole {
@@ -179,16 +206,16 @@ fn show(answer: Answer) -> Outcome {
 /// counts only where it was moved, or is what was asked for.
 fn set_matching(client: &Client, set: Update) -> io::Result<Outcome> {
     let question = [Update::new(&set.address, Vec::new())];
-    let before = hear(client, &question)?;
-    let mut answer = hear(client, std::slice::from_ref(&set))?;
+    let before = exchange(client, &question)?;
+    let mut answer = exchange(client, std::slice::from_ref(&set))?;
     if answer.lines.iter().any(|line| line.address == "/error") {
         return Ok(show(answer));
     }
-    let after = hear(client, &question)?;
+    let after = exchange(client, &question)?;
     let is_set = |line: &Update| {
         let is_value = ["/node/", "/norm/", "/text/"].iter().any(|tree| line.address.starts_with(tree));
         let is_switch =
-            || commands::of(&line.address).is_some_and(|(command, _)| command.nature == Nature::Switch);
+            || commands::find(&line.address).is_some_and(|(command, _)| command.nature == Nature::Switch);
         let is_moved = || before.is_whole && !before.lines.contains(line);
         (is_value || is_switch()) && (holds(line, &set.values) || is_moved())
     };
@@ -200,7 +227,7 @@ fn set_matching(client: &Client, set: Update) -> io::Result<Outcome> {
 /// Whether an address holds what was asked for.
 fn holds(line: &Update, asked: &[Value]) -> bool {
     match (&line.values[..], asked) {
-        ([Value::Switch(on)], [asked]) => router::switch(asked) == Some(*on),
+        ([Value::Switch(on)], [asked]) => arguments::switch(asked) == Some(*on),
         ([Value::Number(is)], [Value::Number(asked)]) => (is - asked).abs() <= 1e-6 * asked.abs().max(1.0),
         ([Value::Number(is)], [Value::Switch(on)]) => *is == f64::from(u8::from(*on)),
         (is, asked) => is == asked,
@@ -217,45 +244,43 @@ fn no_address(text: &str, is_read: bool) -> Option<String> {
     if let Some(acts) = refusal(&meant).filter(|_| is_read) {
         return Some(format!("{why}; {acts}"));
     }
-    let is_one = commands::of(&meant).is_some()
+    let is_one = commands::find(&meant).is_some()
         || ["/node/", "/norm/", "/text/"].iter().any(|tree| meant.starts_with(tree));
     Some(format!("{why}{}", Hint(is_one.then_some(meant))))
 }
 
 /// Why an address is not read: it would act, or cannot be asked without a value.
 fn refusal(address: &str) -> Option<String> {
-    let (command, part) = commands::of(address)?;
+    let (command, part) = commands::find(address)?;
     let what = match command.nature {
         _ if command.nature.bare() == Bare::Reads => return None,
         Nature::Question => "is asked with a value",
         _ => "is an action, and no value to read; nothing was done",
     };
-    let way = match command.address {
-        "/unsubscribe" => "only a client that has subscribed sends it".to_owned(),
-        row => format!("\"lacquer ctl {}\" does it", command_for(row, part)),
+    let way = match ctl_words(command, part) {
+        None => "only a client that has subscribed sends it".to_owned(),
+        Some(words) => format!("\"lacquer ctl {words}\" does it"),
     };
     Some(format!("{address} {what}; {way}"))
 }
 
-/// The words behind `lacquer ctl` that do what a row of the table says.
-fn command_for(row: &str, part: &str) -> String {
-    let words = match row {
-        "/undo" => "undo",
-        "/redo" => "redo",
-        "/who" => "who ADDRESS",
-        "/learn" => "learn ADDRESS",
-        "/reload" => "reload",
-        "/cue/go" => "cue go",
-        "/cue/next" => "cue next",
-        "/cue/previous" => "cue previous",
-        "/ab/copy" => "ab copy",
-        "/scene/save" => "scene save NAME",
-        "/scene/recall" => "scene recall NAME",
-        "/scene/delete" => "scene delete NAME",
-        "/subscribe" => "watch",
-        row => return format!("set {} 1", row.replace("/N", &format!("/{part}"))),
-    };
-    words.to_owned()
+/// The words behind `lacquer ctl` that do what a row of the table says; `part` stands for its word in capitals.
+fn ctl_words(command: &Command, part: &str) -> Option<String> {
+    if !command.ctl.is_empty() {
+        return Some(command.ctl.to_owned());
+    }
+    let value = command.example.split_once(' ').map(|(_, value)| value)?;
+    Some(format!("set {} {value}", command.address_with(part)))
+}
+
+/// The addresses and what they do, as `lacquer ctl --help` lists them.
+pub(super) fn addresses() -> String {
+    let usages: Vec<String> = COMMANDS.iter().map(Command::usage).collect();
+    let width = usages.iter().map(String::len).max().unwrap_or(0);
+    let rows = COMMANDS.iter().zip(&usages).map(|(row, usage)| format!("  {usage:width$}  {}", row.help));
+    let trees = "Addresses for get and set: the values of nodes are /node/ID/PARAMETER, along their tapers /norm/..., \
+                 as text /text/...; beside them there are";
+    format!("{trees}\n{}", rows.collect::<Vec<_>>().join("\n"))
 }
 
 /// Does something that is answered only where it cannot be done.
@@ -266,20 +291,20 @@ fn done(client: &Client, line: Update) -> io::Result<Outcome> {
 fn compare(client: &Client, what: &[String]) -> io::Result<Outcome> {
     let words: Vec<&str> = what.iter().map(String::as_str).collect();
     match words[..] {
-        [] => answer(client, &[Update::new("/ab", Vec::new())]),
-        ["match"] => done(client, Update::new("/ab/match", vec![Value::Switch(true)])),
-        ["nomatch"] => done(client, Update::new("/ab/match", vec![Value::Switch(false)])),
-        ["copy"] => done(client, Update::new("/ab/copy", Vec::new())),
-        ["chain", chain] => done(client, Update::words("/ab/chain", &[chain])),
-        [which, ..] => done(client, Update::words("/ab", &[which])),
+        [] => answer(client, &[Update::new(AB, Vec::new())]),
+        ["match"] => done(client, Update::new(AB_MATCH, vec![Value::Switch(true)])),
+        ["nomatch"] => done(client, Update::new(AB_MATCH, vec![Value::Switch(false)])),
+        ["copy"] => done(client, Update::new(AB_COPY, Vec::new())),
+        ["chain", chain] => done(client, Update::words(AB_CHAIN, &[chain])),
+        [which, ..] => done(client, Update::words(AB, &[which])),
     }
 }
 
 fn learn(client: &Client, address: &str) -> io::Result<Outcome> {
-    client.ask(&[Update::words("/learn", &[address])])?;
-    eprintln!("move the control that is to move {address} (within {} s)", HAND.as_secs());
-    let deadline = Instant::now() + HAND;
-    while let Some(lines) = client.answer(deadline)? {
+    client.send(&[Update::words(LEARN, &[address])])?;
+    eprintln!("move the control that is to move {address} (within {} s)", CONTROL_PATIENCE.as_secs());
+    let deadline = Instant::now() + CONTROL_PATIENCE;
+    while let Some(lines) = client.receive(deadline)? {
         for line in &lines {
             match (line.address.as_str(), line.values.as_slice()) {
                 ("/error", _) => return Ok(complain(&why(line), Outcome::Wrong)),
@@ -291,7 +316,7 @@ fn learn(client: &Client, address: &str) -> io::Result<Outcome> {
             }
         }
     }
-    client.ask(&[Update::new("/learn", Vec::new())])?;
+    client.send(&[Update::new(LEARN, Vec::new())])?;
     Ok(complain(&"no control was moved", Outcome::Wrong))
 }
 
@@ -299,24 +324,24 @@ fn learn(client: &Client, address: &str) -> io::Result<Outcome> {
 fn why(line: &Update) -> String {
     match line.values.as_slice() {
         [Value::Text(address), Value::Text(why)] => format!("{address}: {why}"),
-        _ => text(line),
+        _ => format_update(line),
     }
 }
 
 fn swap(client: &Client, chain: &str) -> io::Result<Outcome> {
-    let subscribe = Update::new("/subscribe", vec![Value::Number(SWAP_PATIENCE.as_secs_f64())]);
-    client.ask(&[subscribe, Update::words("/swap", &[chain])])?;
+    let subscribe = Update::new(SUBSCRIBE, vec![Value::Number(SWAP_PATIENCE.as_secs_f64())]);
+    client.send(&[subscribe, Update::words(SWAP, &[chain])])?;
     let mut deadline = Instant::now() + PATIENCE;
     let outcome = loop {
-        let Some(lines) = client.answer(deadline)? else { return Err(io::ErrorKind::TimedOut.into()) };
+        let Some(lines) = client.receive(deadline)? else { return Err(io::ErrorKind::TimedOut.into()) };
         let phase = |line: &Update| match (line.address.as_str(), line.values.as_slice()) {
-            ("/error", [Value::Text(address), ..]) if address == "/swap" => {
+            ("/error", [Value::Text(address), ..]) if address == SWAP => {
                 Some(complain(&why(line), Outcome::Wrong))
             }
             ("/event/swap", [Value::Text(phase), Value::Text(name), ..]) if name == chain => {
                 match phase.as_str() {
                     "done" => Some(print(&format!("{chain} is on air"))),
-                    "failed" => Some(complain(&text(line), Outcome::Wrong)),
+                    "failed" => Some(complain(&format_update(line), Outcome::Wrong)),
                     _ => None,
                 }
             }
@@ -327,21 +352,21 @@ fn swap(client: &Client, chain: &str) -> io::Result<Outcome> {
             break outcome;
         }
     };
-    client.ask(&[Update::new("/unsubscribe", Vec::new())])?;
+    client.send(&[Update::new(UNSUBSCRIBE, Vec::new())])?;
     Ok(outcome)
 }
 
 fn watch(client: &Client, no_meters: bool) -> io::Result<Outcome> {
-    let subscribe = Update::new("/subscribe", Vec::new());
+    let subscribe = Update::new(SUBSCRIBE, Vec::new());
     let renew = Duration::from_secs(5);
     let mut heard = Instant::now();
     loop {
-        client.ask(std::slice::from_ref(&subscribe))?;
+        client.send(std::slice::from_ref(&subscribe))?;
         let until = Instant::now() + renew;
-        while let Some(lines) = client.answer(until)? {
+        while let Some(lines) = client.receive(until)? {
             heard = Instant::now();
             for line in lines.iter().filter(|line| !(no_meters && line.address.starts_with("/meter/"))) {
-                print(&text(line));
+                print(&format_update(line));
             }
         }
         if heard.elapsed() > renew + PATIENCE {

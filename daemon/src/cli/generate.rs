@@ -6,6 +6,7 @@ use crate::station::schema;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::roff::{Roff, bold, roman};
+use lacquer_control::address::commands::COMMANDS;
 use lacquer_graph::nodes::CATALOGUE;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -24,7 +25,11 @@ pub(super) fn run(folder: &Path) -> Outcome {
 fn write(folder: &Path) -> io::Result<()> {
     let (commands, files) = (folder.join("man1"), folder.join("man5"));
     fs::create_dir_all(&commands)?;
-    clap_mangen::generate_to(Cli::command(), &commands)?;
+    // The page lists the addresses in a section of its own.
+    let cli = Cli::command().mut_subcommand("ctl", |ctl| ctl.after_long_help(None::<&str>));
+    clap_mangen::generate_to(cli, &commands)?;
+    let page = fs::read_to_string(commands.join("lacquer-ctl.1"))?;
+    fs::write(commands.join("lacquer-ctl.1"), page + &addresses().render())?;
     fs::create_dir_all(&files)?;
     for (name, page) in [("station", station()), ("chain", chain()), ("map", map()), ("cues", cues())] {
         fs::write(files.join(format!("lacquer-{name}.5")), page.render())?;
@@ -35,6 +40,23 @@ fn write(folder: &Path) -> io::Result<()> {
         clap_complete::generate_to(shell, &mut Cli::command(), "lacquer", &completions)?;
     }
     Ok(())
+}
+
+/// The section that lists every command.
+fn addresses() -> Roff {
+    let mut page = Roff::new();
+    page.control("SH", ["ADDRESSES"]);
+    page.text([roman(
+        "Besides the values of nodes (/node/ID/PARAMETER in their own units, /norm/... along their tapers, /text/... as \
+         text) a station understands these. An address that stands alone reads where an argument is in brackets and \
+         there is something to read.",
+    )]);
+    for command in &COMMANDS {
+        page.control("TP", []);
+        page.text([bold(command.usage())]);
+        page.text([roman(command.help), roman(format!(" Example: {}", command.example))]);
+    }
+    page
 }
 
 fn station() -> Roff {

@@ -19,6 +19,7 @@ use crate::process::named::{lines, shown};
 use crate::process::panics;
 use crate::station::schema;
 use clap::{Parser, Subcommand, ValueEnum};
+use lacquer_control::address::commands::about;
 use lacquer_graph::metering::intake::Intake;
 use lacquer_graph::param::gain_to_db;
 use std::io::{self, Write};
@@ -155,6 +156,7 @@ enum Command {
         rate: u32,
     },
     /// Talk to a running daemon over OSC
+    #[command(after_long_help = ctl::addresses())]
     Ctl {
         /// Where the daemon listens for OSC
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
@@ -243,46 +245,46 @@ enum Ask {
         /// The chain
         chain: Option<String>,
     },
-    /// List the chains
+    #[command(about = about("/chains"))]
     Chains,
-    /// Take the whole chain into bypass, or out of it
+    #[command(about = about("/bypass"))]
     Bypass {
-        /// true or false; nothing asks
+        /// true or false; without it, print which
         on: Option<bool>,
     },
-    /// Print who moved a value last
+    #[command(about = about("/who"))]
     Who {
         /// The address
         address: String,
     },
-    /// Take the last move back
+    #[command(about = about("/undo"))]
     Undo,
-    /// Do again what was taken back
+    #[command(about = about("/redo"))]
     Redo,
     /// Save, recall, delete or list scenes
     Scene {
         #[command(subcommand)]
         what: SceneCommand,
     },
-    /// Walk the cue list; nothing lists it
+    /// Run cues; without an argument, print the cue list
     Cue {
         /// go, next, previous, or a cue's name
         what: Option<String>,
     },
-    /// Hear A or B; nothing asks which is heard
+    /// Make state A or B active; without an argument, print which is
     Ab {
         /// a, b, copy (make the other the same), match or nomatch (equally loud), or chain NAME
         #[arg(num_args = 0..=2)]
         what: Vec<String>,
     },
-    /// Bind the MIDI control that is moved next to an address
+    #[command(about = about("/learn"))]
     Learn {
         /// The address
         address: String,
     },
-    /// Print how the station is
+    #[command(about = about("/status"))]
     Status,
-    /// Read station and chains again
+    #[command(about = about("/reload"))]
     Reload {
         /// Take all values from the files
         #[arg(long)]
@@ -299,16 +301,16 @@ enum Ask {
 /// What `ctl scene` can do.
 #[derive(Subcommand)]
 enum SceneCommand {
-    /// List the scenes
+    #[command(about = about("/scenes"))]
     List,
-    /// Keep the values of the chain on air, or of some of its nodes
+    #[command(about = about("/scene/save"))]
     Save {
         /// The name, or the number of a slot
         name: String,
-        /// The ids of the nodes; all where there are none
+        /// The ids of the nodes to save; all where none are given
         nodes: Vec<String>,
     },
-    /// Bring the values of a scene back
+    #[command(about = about("/scene/recall"))]
     Recall {
         /// The name, or the number of a slot
         name: String,
@@ -316,7 +318,7 @@ enum SceneCommand {
         #[arg(long, default_value_t = 0.0)]
         morph: f64,
     },
-    /// Take a scene away
+    #[command(about = about("/scene/delete"))]
     Delete {
         /// The name, or the number of a slot
         name: String,

@@ -100,7 +100,7 @@ impl Chains {
                 && let Some(values) = self.values_mut(&name)
             {
                 warn!("chain {name} takes the texts of its file: {why}");
-                values.take_texts_of_file();
+                values.reset_texts();
                 // Until now nobody knew how late it is.
                 self.align();
             }

@@ -93,7 +93,7 @@ impl Compare {
 impl Conductor {
     pub(super) fn compare(&mut self, by: Peer, ask: CompareRequest) {
         let done = match ask {
-            CompareRequest::Hear(b) => self.hear(by, b),
+            CompareRequest::Select(b) => self.hear(by, b),
             CompareRequest::Copy => {
                 self.compare.other = self.heard_state();
                 let at = usize::from(self.compare.b);

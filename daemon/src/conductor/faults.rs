@@ -225,7 +225,7 @@ impl Conductor {
             let Some(values) = self.air.shelf.values_mut(chain) else { continue };
             if values.enabled(id) == Some(true) {
                 values.enable(id, false);
-                values.sign(&path, Peer::Station, SystemTime::now());
+                values.record_author(&path, Peer::Station, SystemTime::now());
                 self.audit(Peer::Station, chain, &format!("/node{path}"), "true", "false");
             }
         }

@@ -309,7 +309,7 @@ impl Conductor {
         if lines.is_empty() {
             return;
         }
-        self.note_all(&SurfaceMessage::Tell { to, lines });
+        self.note_all(&SurfaceMessage::Updates { to, updates: lines });
     }
 
     fn tell_event(&self, kind: &str, words: &[&str]) {
@@ -385,11 +385,11 @@ impl Conductor {
             }
             Request::Bypass(on) => self.set_bypass(by, on),
             Request::BypassMatched(on) => self.match_bypass(by, on),
-            Request::Subscribe(wish) => {
+            Request::Subscribe(subscription) => {
                 let lines = self.everything();
-                let is_wanted = |line: &Update| wish.has(line) && !line.is_none();
+                let is_wanted = |line: &Update| subscription.has(line) && !line.is_none();
                 let wanted = lines.into_iter().filter(is_wanted).collect();
-                self.note_all(&SurfaceMessage::Subscribe { peer: by, wish });
+                self.note_all(&SurfaceMessage::Subscribe { peer: by, subscription });
                 self.tell(Recipients::One(by), wanted);
             }
             Request::Unsubscribe => self.note_all(&SurfaceMessage::Unsubscribe { peer: by }),
@@ -402,7 +402,7 @@ impl Conductor {
             }
             Request::Dump => {
                 for line in self.status() {
-                    info!("{}", lacquer_control::surface::client::print(&line));
+                    info!("{}", lacquer_control::surface::client::format_update(&line));
                 }
             }
             Request::Quit => self.quit(),

@@ -2,7 +2,7 @@
 
 use super::Conductor;
 use crate::conductor::on_air::{Change, SetError};
-use lacquer_control::address::commands::Beyond;
+use lacquer_control::address::commands::NotSet;
 use lacquer_control::address::pattern::{Pattern, is_pattern};
 use lacquer_control::address::{AddressError, Place, Tree, commands, router};
 use lacquer_control::desk::history::{Gesture, History, Move};
@@ -32,11 +32,13 @@ impl Conductor {
             Err(SetError::Address(AddressError::NoMatch(_))) if is_switched => {}
             Err(error) => {
                 let is_unmatched = matches!(error, SetError::Address(AddressError::NoMatch(_)));
-                let why = match is_unmatched.then(|| self.beyond(address)).flatten() {
-                    Some(Beyond::Acts) => {
-                        "the pattern means only what acts, which its plain address alone reaches; nothing was done"
+                let why = match is_unmatched.then(|| self.not_set(address)).flatten() {
+                    Some(NotSet::Acts) => {
+                        "the pattern matches only commands, which need their plain address; nothing was done"
                     }
-                    Some(Beyond::Told) => "the pattern means only what is told, never set; nothing was done",
+                    Some(NotSet::ReadOnly) => {
+                        "the pattern matches only read-only addresses; nothing was done"
+                    }
                     None => &error.to_string(),
                 };
                 self.refuse(by, address, why);
@@ -103,7 +105,7 @@ impl Conductor {
         let moved = || done.changes.iter().filter(|change| change.is_move());
         if let Some(values) = self.air.shelf.values_mut(&chain) {
             let now = SystemTime::now();
-            moved().for_each(|change| values.sign(&change.place.path, by, now));
+            moved().for_each(|change| values.record_author(&change.place.path, by, now));
         }
         self.tell(to, moved().flat_map(Change::lines).collect());
         self.keeper.touch();
@@ -114,7 +116,7 @@ impl Conductor {
     }
 
     pub(super) fn noted(&mut self, gesture: Gesture) {
-        if let Some(ended) = self.history.note(gesture, Instant::now()) {
+        if let Some(ended) = self.history.record(gesture, Instant::now()) {
             self.audit_gesture(&ended);
         }
         self.keeper.touch();
@@ -142,17 +144,17 @@ impl Conductor {
         if is_pattern(address) {
             return Err(format!("\"{address}\" is a pattern; a control is bound to an address"));
         }
-        match commands::of(address) {
+        match commands::find(address) {
             Some((command, name)) if command.address == "/chain/NAME" => {
                 self.air.shelf.check(name).map_err(|error| error.to_string())
             }
             Some((command, _)) if command.nature.is_set() => Ok(()),
-            Some(_) => Err(format!("\"{address}\" is told, never set")),
+            Some(_) => Err(format!("\"{address}\" is read-only")),
             None => {
                 let newest = self.air.newest().ok_or("no chain is on air")?;
                 let found = newest.addresses.find(address).map_err(|error| error.to_string())?;
                 match found.iter().any(|(place, _)| place.is_text()) {
-                    true => Err("a text is nothing that a control could move".to_owned()),
+                    true => Err("a text cannot be bound to a MIDI control".to_owned()),
                     false => Ok(()),
                 }
             }

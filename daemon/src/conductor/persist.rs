@@ -51,7 +51,7 @@ impl Keeper {
 impl Conductor {
     /// Writes the state down where it has changed.
     pub(super) fn tick_keeper(&mut self, now: Instant) {
-        if let Some(ended) = self.history.ended(now) {
+        if let Some(ended) = self.history.close_expired(now) {
             self.audit_gesture(&ended);
         }
         if self.keeper.is_touched && now >= self.keeper.next && self.keeper.keeps.is_some() {
@@ -86,7 +86,7 @@ impl Conductor {
             let mut values = shelf.values(name)?.clone();
             // What the house has taken out is out for now, not for ever.
             self.out.iter().filter(|out| out.chain == name).for_each(|out| values.enable(&out.id, true));
-            Some(values.moved())
+            Some(values.changed())
         };
         let chain = |name: &str| (name.to_owned(), moved(name).unwrap_or_default());
         Kept {
@@ -114,7 +114,7 @@ impl Conductor {
     /// Takes over what was kept: always the scenes, all else where the station is to start as it ended.
     pub(super) fn restore(&mut self, kept: Kept, all: bool) {
         for scene in kept.scenes {
-            self.scenes.put(scene);
+            self.scenes.insert(scene);
         }
         if !all {
             return;
@@ -151,7 +151,7 @@ impl Conductor {
 
     /// Ends the gesture under way, and writes it down.
     pub(super) fn end_gesture(&mut self) {
-        if let Some(ended) = self.history.end() {
+        if let Some(ended) = self.history.close() {
             self.audit_gesture(&ended);
         }
     }

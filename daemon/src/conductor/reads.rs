@@ -3,10 +3,10 @@
 
 use super::Conductor;
 use lacquer_control::address::commands;
-use lacquer_control::address::commands::Beyond;
+use lacquer_control::address::commands::NotSet;
 use lacquer_control::address::pattern::{Pattern, is_pattern, trimmed};
-use lacquer_control::desk::scene::MOST_SCENES;
 use lacquer_control::peer::Peer;
+use lacquer_control::request::MOST_SCENES;
 use lacquer_control::subscribe::Recipients;
 use lacquer_control::update::Update;
 
@@ -24,7 +24,7 @@ impl Conductor {
 
     /// What holds at an address: one line, or all that belong to it.
     fn read(&self, address: &str) -> Result<Vec<Update>, String> {
-        let Some((command, part)) = commands::of(address) else { return self.read_values(address) };
+        let Some((command, part)) = commands::find(address) else { return self.read_values(address) };
         let lines = match command.address {
             "/status" => self.status(),
             "/status/KEY" => self.status().into_iter().filter(|line| line.address == address).collect(),
@@ -45,7 +45,7 @@ impl Conductor {
             "/swap" if self.air.newest().is_none() => return Err("no chain is on air".to_owned()),
             _ => self.station_lines().into_iter().filter(|line| line.address == address).collect(),
         };
-        if lines.is_empty() { Err("there is nothing to tell".to_owned()) } else { Ok(lines) }
+        if lines.is_empty() { Err("there is no value".to_owned()) } else { Ok(lines) }
     }
 
     fn read_values(&self, address: &str) -> Result<Vec<Update>, String> {
@@ -72,19 +72,19 @@ impl Conductor {
         }
         match lines.is_empty() {
             false => Ok(lines),
-            true if self.beyond(address) == Some(Beyond::Acts) => {
-                Err("the pattern means only what acts; without a value it reads, so nothing was done"
-                    .to_owned())
-            }
+            true if self.not_set(address) == Some(NotSet::Acts) => Err(
+                "the pattern matches only commands that act; without a value it reads, so nothing was done"
+                    .to_owned(),
+            ),
             true => Err("no address that can be read matches".to_owned()),
         }
     }
 
-    /// What a pattern means, and does not set.
-    pub(super) fn beyond(&self, address: &str) -> Option<Beyond> {
+    /// What a pattern matches and does not set.
+    pub(super) fn not_set(&self, address: &str) -> Option<NotSet> {
         let pattern = Pattern::new(address).ok()?;
         let lines = [self.station_lines(), self.status()].concat();
-        commands::beyond(&pattern, lines.iter().map(|line| line.address.as_str()))
+        commands::not_set(&pattern, lines.iter().map(|line| line.address.as_str()))
     }
 
     /// All that holds beside the values of nodes, and the status.

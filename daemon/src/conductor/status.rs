@@ -54,7 +54,7 @@ impl Conductor {
         let places = self.air.newest().map_or_else(Vec::new, |airing| airing.addresses.all().to_vec());
         [
             SurfaceMessage::Places(Arc::new(places)),
-            SurfaceMessage::Tell { to: Recipients::All, lines: self.everything() },
+            SurfaceMessage::Updates { to: Recipients::All, updates: self.everything() },
         ]
     }
 

@@ -102,12 +102,12 @@ fn read_status(address: SocketAddr) -> Vec<Update> {
         return Vec::new();
     }
     let Ok(client) = Client::connect(reachable(address)) else { return Vec::new() };
-    if client.ask(&[Update::new("/status", Vec::new())]).is_err() {
+    if client.send(&[Update::new("/status", Vec::new())]).is_err() {
         return Vec::new();
     }
     let mut status = Vec::new();
     let deadline = Instant::now() + TIMEOUT;
-    while let Ok(Some(lines)) = client.answer(deadline) {
+    while let Ok(Some(lines)) = client.receive(deadline) {
         status.extend(lines);
         if status.iter().any(|line| line.address == "/status/uptime_s") {
             break;

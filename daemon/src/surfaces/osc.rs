@@ -122,7 +122,7 @@ fn receive(
         }
         if now >= next_due {
             next_due = now + THROTTLE;
-            admitted.extend(access.due(now));
+            admitted.extend(access.drain_due(now));
         }
         for packet in admitted {
             if requests.send(packet).is_err() {
@@ -139,10 +139,10 @@ fn send(mut outlet: osc::Outlet, messages: &Receiver<SurfaceMessage>, pulse: &Pu
         let wait = next.map_or(CHECK, |next| next.saturating_duration_since(Instant::now()));
         match messages.recv_timeout(wait) {
             Ok(SurfaceMessage::End) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(message) => outlet.take(message, Instant::now()),
+            Ok(message) => outlet.receive(message, Instant::now()),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        next = outlet.tick(Instant::now());
+        next = outlet.send_due(Instant::now());
     }
 }
 

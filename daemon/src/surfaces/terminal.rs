@@ -126,7 +126,7 @@ fn show(
         let Ok(message) = messages.recv() else { break };
         pulse.beat();
         match message {
-            SurfaceMessage::Tell { lines, .. } => lines.iter().for_each(|line| seen.update(line)),
+            SurfaceMessage::Updates { updates, .. } => updates.iter().for_each(|line| seen.update(line)),
             SurfaceMessage::End => break,
             _ => {}
         }

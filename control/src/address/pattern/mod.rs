@@ -1,12 +1,12 @@
-//! Address patterns of OSC: which addresses one message means.
+//! Address patterns of OSC: which addresses a message is for.
 //!
 //! `?` is one character, `*` any number of them, `[abc]`, `[a-c]` and `[!abc]` one of a set, `{foo,bar}` one of some
 //! texts. None of them crosses a `/`; a `-` at an end of a set, and a `!` behind its beginning, stand for themselves.
-//! `//` is any number of whole parts, none too. A `/` at the end means nothing.
+//! `//` is any number of whole parts, also none. A `/` at the end is ignored.
 //!
-//! A pattern is a row of positions, each of which takes one character. All positions that a beginning of the address
-//! can have led to are kept as one set of bits, so a match costs the length of the pattern times that of the address,
-//! whatever the pattern says.
+//! A pattern is a row of positions, each of which accepts one character (a non-deterministic automaton). All positions
+//! that are possible after a part of the address are one set of bits, so a match costs at most the length of the pattern
+//! times that of the address.
 //!
 //! Source: M. Wright, *The Open Sound Control 1.0 Specification*, 2002, "OSC Message Dispatching and Pattern
 //! Matching"; A. Freed, A. Schmeder, *Features and Future of Open Sound Control version 1.1*, 2009, for `//`.
@@ -16,13 +16,13 @@ use thiserror::Error;
 
 /// Longest pattern, in bytes.
 pub const LONGEST: usize = 1024;
-/// Words of bits that a set of positions takes at most: one position a byte, and the end.
+/// Most words of bits in a set of positions: one position a byte, and the end.
 const WORDS: usize = LONGEST / 64 + 1;
 
 /// A set of positions.
 type Bits = [u64; WORDS];
 
-/// Why a text is no pattern.
+/// Why a text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PatternError {
     /// It is too long.
@@ -39,12 +39,12 @@ pub fn is_pattern(address: &str) -> bool {
     address.contains(['?', '*', '[', '{']) || address.contains("//")
 }
 
-/// An address without what stands for nothing at its end.
+/// An address without slashes at its end.
 pub fn trimmed(address: &str) -> &str {
     address.trim_end_matches('/')
 }
 
-/// What a position takes.
+/// What a position accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Sign {
     /// This character.
@@ -60,8 +60,8 @@ enum Sign {
 }
 
 impl Sign {
-    /// Whether it takes a character and goes on.
-    fn takes(&self, sign: char) -> bool {
+    /// Whether it accepts a character.
+    fn accepts(&self, sign: char) -> bool {
         match self {
             Sign::One(one) => *one == sign,
             Sign::Any => sign != '/',
@@ -80,18 +80,18 @@ struct Item {
     at: usize,
     /// Where it can begin; for the texts of a `{}` one for each.
     firsts: Vec<usize>,
-    /// Whether nothing at all fits it too.
+    /// Whether it also matches nothing.
     may_be_empty: bool,
 }
 
-/// What is open when an item is reached.
+/// The positions that are possible when an item is reached.
 #[derive(Clone)]
 struct Open {
     /// The positions.
     bits: Bits,
     /// The words that hold them.
     words: Range<usize>,
-    /// The first position that leads to anything farther.
+    /// The first position that leads to a later item.
     until: usize,
 }
 
@@ -100,7 +100,7 @@ pub struct Pattern {
     signs: Vec<Sign>,
     /// How many words the sets need.
     words: usize,
-    /// For each item, and for the end, what is open when it is reached.
+    /// For each item, and for the end, the positions that are possible when it is reached.
     open: Vec<Open>,
     /// For each position the item that it leads to.
     leads: Vec<usize>,
@@ -108,15 +108,15 @@ pub struct Pattern {
     simple: Bits,
     stars: Bits,
     parts: Bits,
-    /// For each ASCII character the positions that take it.
+    /// For each ASCII character the positions that accept it.
     takers: Vec<Bits>,
 }
 
 impl Pattern {
-    /// Reads a pattern. A plain address is one that means itself.
+    /// Reads a pattern. A plain address is a pattern that matches itself.
     ///
     /// # Errors
-    /// Why it is none.
+    /// Why it is not a pattern.
     pub fn new(text: &str) -> Result<Self, PatternError> {
         let text = trimmed(text);
         if text.len() > LONGEST {
@@ -149,7 +149,7 @@ impl Pattern {
         for (at, item) in items.iter().enumerate() {
             let next = items.get(at + 1).map_or(end, |next| next.at);
             for position in item.at..next {
-                // What stays where it is leads to its own item: with it, all behind it is open again.
+                // A position that repeats leads to its own item, and so to all positions behind it again.
                 leads[position] = if signs[position] == Sign::Star { at } else { at + 1 };
                 let is_within = position + 1 < next && !item.firsts.contains(&(position + 1));
                 let mut only = bits([position + 1]);
@@ -164,12 +164,12 @@ impl Pattern {
         let these = |is: &dyn Fn(&Sign) -> bool| {
             bits(signs.iter().enumerate().filter(|(_, sign)| is(sign)).map(|(position, _)| position))
         };
-        let takers = (0..128_u8).map(|sign| these(&|taker| taker.takes(char::from(sign)))).collect();
+        let takers = (0..128_u8).map(|sign| these(&|taker| taker.accepts(char::from(sign)))).collect();
         let (stars, parts) = (these(&|sign| *sign == Sign::Star), these(&|sign| *sign == Sign::Parts));
         Self { words: end / 64 + 1, open, leads, simple, stars, parts, takers, signs }
     }
 
-    /// Whether it means an address.
+    /// Whether it matches an address.
     pub fn matches(&self, address: &str) -> bool {
         self.within("").matches(address)
     }
@@ -183,12 +183,11 @@ impl Pattern {
         Within { pattern: self, set, way: Vec::new() }
     }
 
-    /// The positions that one character leads to; `None` where there is none. `steps` counts the words that were looked
-    /// at.
+    /// The positions that one character leads to; `None` where there is none. `steps` counts the words that were read.
     fn step(&self, set: &Bits, sign: char, steps: &mut usize) -> Option<Bits> {
         let mut taken = match self.takers.get(sign as usize) {
             Some(takers) => *takers,
-            None => bits((0..self.signs.len()).filter(|position| self.signs[*position].takes(sign))),
+            None => bits((0..self.signs.len()).filter(|position| self.signs[*position].accepts(sign))),
         };
         let mut next = bits([]);
         let mut carry = 0;
@@ -200,8 +199,8 @@ impl Pattern {
             next[word] = moved << 1 | carry | stays | (set[word] & self.parts[word]);
             carry = moved >> 63;
         }
-        // What leads to more than the next position opens an item, and all that is reached with it. These stretches
-        // do not overlap, so together they have little more words than the whole.
+        // A position that leads to more than the next one opens an item with all that follows from it. These ranges do
+        // not overlap, so together they have few more words than the whole.
         let mut from = 0;
         while from / 64 < self.words {
             let word = from / 64;
@@ -224,22 +223,22 @@ impl Pattern {
     }
 }
 
-/// A pattern behind a beginning. What an address has in common with the one before it is not gone through again.
+/// A pattern after a common beginning. What an address shares with the one before it is not matched again.
 pub struct Within<'a> {
     pattern: &'a Pattern,
     /// Where the beginning leads to.
     set: Option<Bits>,
-    /// The address before, and where each character of it led to, as far as there was a way.
+    /// The address before, and the positions after each of its characters, as far as it matched.
     way: Vec<(char, Option<Bits>)>,
 }
 
 impl Within<'_> {
-    /// Whether any address with this beginning could be meant.
+    /// Whether any address with this beginning could match.
     pub fn is_possible(&self) -> bool {
         self.set.is_some()
     }
 
-    /// Whether the address is meant that goes on with `rest`.
+    /// Whether the address that continues with `rest` matches.
     pub fn matches(&mut self, rest: &str) -> bool {
         self.matches_counted(rest, &mut 0)
     }
@@ -281,7 +280,7 @@ fn read(text: &str) -> Result<(Vec<Sign>, Vec<Item>), PatternError> {
         match sign {
             '?' => signs.push(Sign::Any),
             '*' => {
-                // Several are as good as one.
+                // Several are the same as one.
                 rest = rest.as_str().trim_start_matches('*').chars();
                 signs.push(Sign::Star);
                 items.push(Item { may_be_empty: true, ..item });
@@ -307,7 +306,7 @@ fn read(text: &str) -> Result<(Vec<Sign>, Vec<Item>), PatternError> {
     Ok((signs, items))
 }
 
-/// What stands before the sign that closes it, within the same part.
+/// The text before the closing character, within the same part.
 fn closed<'a>(rest: &mut std::str::Chars<'a>, opens: char, closes: char) -> Result<&'a str, PatternError> {
     let part = rest.as_str().split('/').next().unwrap_or_default();
     let (inside, _) = part.split_once(closes).ok_or(PatternError::Open(opens, closes))?;
@@ -328,7 +327,7 @@ fn list<'a>(texts: impl Iterator<Item = &'a str>, signs: &mut Vec<Sign>) -> Item
     item
 }
 
-/// What stands between `[` and `]`.
+/// The set between `[` and `]`.
 fn set(inside: &str) -> Sign {
     let listed = inside.strip_prefix('!');
     let signs: Vec<char> = listed.unwrap_or(inside).chars().collect();

@@ -1,4 +1,4 @@
-//! Messages to what a control says: 7 and 14 bits, numbered parameters, presses.
+//! From MIDI messages to movements of controls: 7 and 14 bits, numbered parameters, presses.
 
 use super::map::{Map, Source};
 use super::message::Message;
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 /// How long the coarse half of 14 bits waits for its fine half.
 const HALF: Duration = Duration::from_millis(5);
 
-/// What a control says.
+/// A movement of a control.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Said {
+pub struct Movement {
     /// Which control.
     pub source: Source,
     /// Its position, 0 to 1.
-    pub at: f64,
+    pub position: f64,
     /// The 7 bits that it sent: of an encoder its clicks, of a program its number.
     pub raw: u8,
 }
 
-/// What is half said.
+/// Reads movements, of which some come in several messages.
 #[derive(Clone, Debug, Default)]
-pub struct Gather {
+pub struct ControlReader {
     coarse: HashMap<Source, Half>,
     /// The numbered parameter of each channel: its halves.
     chosen: HashMap<u8, [Option<u8>; 2]>,
@@ -34,15 +34,15 @@ struct Half {
     waits: Option<Instant>,
 }
 
-fn fourteen(source: Source, coarse: u8, fine: u8) -> Said {
+fn fourteen(source: Source, coarse: u8, fine: u8) -> Movement {
     let value = u16::from(coarse) << 7 | u16::from(fine);
-    Said { source, at: f64::from(value) / 16_383.0, raw: coarse }
+    Movement { source, position: f64::from(value) / 16_383.0, raw: coarse }
 }
 
-impl Gather {
-    /// Takes a message. A control may be meant by it as 7 bits and as part of 14: both are given.
-    pub fn hear(&mut self, message: Message, map: &Map, now: Instant) -> Vec<Said> {
-        let seven = |source, raw: u8| Said { source, at: f64::from(raw) / 127.0, raw };
+impl ControlReader {
+    /// Reads a message. A control may send 7 bits or a part of 14 by it: both movements are returned.
+    pub fn read(&mut self, message: Message, map: &Map, now: Instant) -> Vec<Movement> {
+        let seven = |source, raw: u8| Movement { source, position: f64::from(raw) / 127.0, raw };
         match message {
             Message::Note { channel, number, velocity } => {
                 vec![seven(Source::Note(channel, number), velocity)]
@@ -52,20 +52,20 @@ impl Gather {
                 vec![fourteen(Source::Bend(channel), (value >> 7) as u8, (value & 0x7F) as u8)]
             }
             Message::Control { channel, number, value } => {
-                let mut said = vec![seven(Source::Cc(channel, number), value)];
+                let mut movements = vec![seven(Source::Cc(channel, number), value)];
                 if map.has_nrpn(channel) {
-                    said.extend(self.numbered(channel, number, value, now));
+                    movements.extend(self.read_numbered(channel, number, value, now));
                 }
                 if number < 64 && map.has_14(channel, number & 31) {
                     let source = Source::Cc14(channel, number & 31);
-                    said.extend(self.half(source, number < 32, value, now));
+                    movements.extend(self.read_half(source, number < 32, value, now));
                 }
-                said
+                movements
             }
         }
     }
 
-    fn half(&mut self, source: Source, is_coarse: bool, value: u8, now: Instant) -> Option<Said> {
+    fn read_half(&mut self, source: Source, is_coarse: bool, value: u8, now: Instant) -> Option<Movement> {
         if is_coarse {
             self.coarse.insert(source, Half { coarse: value, waits: Some(now + HALF) });
             return None;
@@ -75,12 +75,12 @@ impl Gather {
         Some(fourteen(source, half.coarse, value))
     }
 
-    fn numbered(&mut self, channel: u8, number: u8, value: u8, now: Instant) -> Option<Said> {
+    fn read_numbered(&mut self, channel: u8, number: u8, value: u8, now: Instant) -> Option<Movement> {
         let chosen = self.chosen.entry(channel).or_default();
         match number {
             99 => chosen[0] = Some(value),
             98 => chosen[1] = Some(value),
-            // A registered parameter is none of ours.
+            // Registered parameters are not used.
             100 | 101 => *chosen = [None; 2],
             6 | 38 => {
                 let [Some(high), Some(low)] = *chosen else { return None };
@@ -89,20 +89,20 @@ impl Gather {
                     return None;
                 }
                 let source = Source::Nrpn(channel, u16::from(high) << 7 | u16::from(low));
-                return self.half(source, number == 6, value, now);
+                return self.read_half(source, number == 6, value, now);
             }
             _ => {}
         }
         None
     }
 
-    /// The coarse halves whose fine half has not come.
-    pub fn late(&mut self, now: Instant) -> Vec<Said> {
+    /// Removes the coarse halves whose fine half has not come in time, and returns them.
+    pub fn drain_late(&mut self, now: Instant) -> Vec<Movement> {
         let mut late = Vec::new();
         for (source, half) in &mut self.coarse {
             if half.waits.is_some_and(|until| now >= until) {
                 half.waits = None;
-                // Without a fine half ever the ends must be reached all the same.
+                // A control that never sends a fine half must reach both ends too.
                 let fine = if half.coarse == 127 { 127 } else { 0 };
                 late.push(fourteen(*source, half.coarse, fine));
             }

@@ -1,9 +1,9 @@
-//! Values to what a control shows: bytes to its motor, ring or light.
+//! From values to feedback of controls: bytes for motors, rings, lights and displays.
 
 use super::map::{Ring, Show, Source};
 use super::message::Message;
 
-/// The messages that show a value, `at` 0 to 1 of the control's way; `None` where there is nothing to show.
+/// The messages that show a value at a position of the control, 0 to 1; `None` where there is no value.
 pub fn messages(show: Show, source: Source, at: Option<f64>) -> Vec<Vec<u8>> {
     let of = |source: Source, at: f64| -> Vec<Vec<u8>> {
         let seven = (at * 127.0).round() as u8;
@@ -72,7 +72,7 @@ pub fn fitted(text: &str) -> String {
     }
 }
 
-/// What a strip's meter shows for a level in dB: 0 (below −60 dB) to 12 (0 dB), 13 above.
+/// The message that sets a strip's meter to a level in dB: 0 (below −60 dB) to 12 (0 dB), 13 above.
 pub fn meter(strip: usize, db: f64) -> Vec<u8> {
     const STEPS: [f64; 13] =
         [-60.0, -50.0, -40.0, -30.0, -20.0, -14.0, -10.0, -8.0, -6.0, -4.0, -2.0, 0.0, 1e-9];

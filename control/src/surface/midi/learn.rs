@@ -7,17 +7,17 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// How long is listened after the first message.
-const LISTEN: Duration = Duration::from_millis(600);
+/// How long messages are collected after the first one.
+const COLLECT: Duration = Duration::from_millis(600);
 
 /// A control that was learned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Learned {
-    /// What it moves.
+    /// The address that it sets.
     pub address: String,
-    /// The line of the map.
+    /// Its line of the map.
     pub line: String,
-    /// What it sends, for people.
+    /// What it sends, as text.
     pub what: String,
     source: Source,
 }
@@ -26,28 +26,28 @@ pub struct Learned {
 #[derive(Clone, Debug)]
 pub struct Learner {
     address: String,
-    heard: Vec<Message>,
+    received: Vec<Message>,
     until: Option<Instant>,
 }
 
 impl Learner {
-    /// Waits for the control that is to move `address`.
+    /// Waits for the control that is to set `address`.
     pub fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), heard: Vec::new(), until: None }
+        Self { address: address.to_owned(), received: Vec::new(), until: None }
     }
 
-    /// Takes a message of the controller's.
-    pub fn hear(&mut self, message: Message, now: Instant) {
-        self.until.get_or_insert(now + LISTEN);
-        if self.heard.len() < 4_096 {
-            self.heard.push(message);
+    /// Receives a message of the controller.
+    pub fn receive(&mut self, message: Message, now: Instant) {
+        self.until.get_or_insert(now + COLLECT);
+        if self.received.len() < 4_096 {
+            self.received.push(message);
         }
     }
 
-    /// What was moved, once that is clear.
+    /// The control that was moved, once that is known.
     pub fn learned(&self, now: Instant) -> Option<Learned> {
         self.until.filter(|until| now >= *until)?;
-        let (source, act) = meant(&self.heard)?;
+        let (source, act) = recognise(&self.received)?;
         let (key, number, channel) = match source {
             Source::Cc(channel, number) => ("cc", number.to_string(), channel),
             Source::Cc14(channel, number) => ("cc14", number.to_string(), channel),
@@ -63,16 +63,16 @@ impl Learner {
     }
 }
 
-/// The control that these messages come from, and what the map says of how it acts.
-fn meant(heard: &[Message]) -> Option<(Source, &'static str)> {
-    let first = *heard.first()?;
+/// The control that these messages come from, and the keys for its kind in the map.
+fn recognise(received: &[Message]) -> Option<(Source, &'static str)> {
+    let first = *received.first()?;
     Some(match first {
         Message::Note { channel, number, .. } => (Source::Note(channel, number), ", as: toggle, light: true"),
         Message::Program { channel, .. } => (Source::Program(channel), ""),
         Message::Bend { channel, .. } => (Source::Bend(channel), ""),
         Message::Control { channel, number, .. } => {
             let values = |wanted: u8| {
-                heard.iter().filter_map(move |message| match message {
+                received.iter().filter_map(move |message| match message {
                     Message::Control { channel: on, number, value }
                         if (*on, *number) == (channel, wanted) =>
                     {
@@ -146,7 +146,7 @@ pub fn insert(file: &str, learned: &Learned) -> Result<String, InsertError> {
     if let Some(line) = known.and_then(|control| lines.get_mut(control.at.line.saturating_sub(1)))
         && let (Some(dash), true) = (line.find("- {"), line.contains('}'))
     {
-        // The same control again: its line gives way, what stands behind it stays.
+        // The same control again: its line is replaced, a comment behind it stays.
         let rest = line.rfind('}').map(|end| line[end + 1..].to_owned()).unwrap_or_default();
         *line = format!("{}- {}{rest}", &line[..dash], learned.line);
         return checked(lines.concat());
@@ -171,7 +171,7 @@ pub fn insert(file: &str, learned: &Learned) -> Result<String, InsertError> {
                 "[]" => lines[head] = lines[head].replacen("[]", "", 1),
                 _ => return Err(InsertError::OneLine),
             }
-            // Behind the last line of the list; what stands behind that is another matter.
+            // After the last line of the list, before comments and keys that follow it.
             let is_inside = |line: &String| line.starts_with([' ', '-', '#', '\n', '\r']);
             let is_of_list = |line: &String| !line.trim().is_empty() && !line.trim_start().starts_with('#');
             let inside = lines[head + 1..].iter().take_while(|line| is_inside(line));

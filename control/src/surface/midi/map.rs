@@ -1,6 +1,6 @@
 //! A controller's map: which of its controls moves what, and how it is told.
 
-use crate::surface::client::typed;
+use crate::surface::client::parse_value;
 use crate::surface::midi::table::{self, ACTS, NOTHING_SENT};
 use crate::value::Value;
 use lacquer_graph::file::error::{At, Mistake, Problem};
@@ -255,7 +255,7 @@ fn control(values: &Values<'_>, common: &Common, mistakes: &mut Vec<Mistake>) ->
         Some(6) => Act::Relative(Encoding::TwosComplement, acceleration),
         Some(_) => Act::Relative(Encoding::BinaryOffset, acceleration),
     };
-    let send = values.text("send").map(typed);
+    let send = values.text("send").map(parse_value);
     let shown = show(values, source, common.channel);
     let has_pickup = values.switch("pickup").unwrap_or(common.has_pickup && !has_motor);
     Some(Control {

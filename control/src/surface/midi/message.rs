@@ -1,9 +1,9 @@
-//! MIDI 1.0 bytes to messages, whatever order they come in: running status, real-time bytes in between, halves.
+//! MIDI 1.0 bytes to messages: with running status, real-time bytes in between, and messages in several pieces.
 
 /// A message of a channel; channels count from 0 here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// A key or button; velocity 0 is let go.
+    /// A key or button; velocity 0 is its release.
     Note {
         /// Channel.
         channel: u8,
@@ -37,7 +37,7 @@ pub enum Message {
     },
 }
 
-/// Takes bytes one by one.
+/// Reads bytes one by one.
 #[derive(Clone, Debug, Default)]
 pub struct Parser {
     status: u8,
@@ -48,13 +48,13 @@ impl Parser {
     /// The message that ends with this byte, if one does.
     pub fn push(&mut self, byte: u8) -> Option<Message> {
         match byte {
-            // Real time may stand anywhere, and means nothing here.
+            // Real-time messages may come anywhere, and are ignored.
             0xF8.. => None,
             0x80..=0xEF => {
                 (self.status, self.first) = (byte, None);
                 None
             }
-            // System messages, with what they carry, are passed over.
+            // System messages and their data are skipped.
             0xF0..=0xF7 => {
                 (self.status, self.first) = (0, None);
                 None

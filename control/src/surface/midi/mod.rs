@@ -1,4 +1,4 @@
-//! MIDI controllers: bytes in, intents out; notices in, bytes out. No device and no thread: those are the daemon's.
+//! MIDI controllers: bytes in, requests out; updates in, bytes out. The devices and the thread are the daemon's.
 
 pub mod controls;
 pub mod feedback;
@@ -8,11 +8,11 @@ pub mod message;
 pub mod pickup;
 pub mod table;
 
-use crate::address::{Place, router};
+use crate::address::{Place, Tree, commands, router};
 use crate::request::Request;
 use crate::update::Update;
 use crate::value::Value;
-use controls::{Gather, Said};
+use controls::{ControlReader, Movement};
 use lacquer_graph::param::Taper;
 use learn::{Learned, Learner};
 use map::{Act, Control, Encoding, Map, Source, Target};
@@ -24,11 +24,11 @@ use std::time::{Duration, Instant};
 
 /// Least time between two messages of one control's feedback.
 const BETWEEN: Duration = Duration::from_millis(20);
-/// Time between two looks at the meters.
+/// Time between two updates of the meters.
 const METERS: Duration = Duration::from_millis(50);
-/// How long a hand must have been off a control until its motor may move.
-const RESTED: Duration = Duration::from_millis(200);
-/// What one click of an encoder moves, as a part of the way.
+/// How long a control must not have been moved until its motor may move.
+const RELEASED: Duration = Duration::from_millis(200);
+/// By how much one click of an encoder changes a value, as a part of its taper.
 const CLICK: f64 = 1.0 / 128.0;
 /// Clicks for one step of a value that has few.
 const CLICKS_A_STEP: f64 = 3.0;
@@ -39,53 +39,53 @@ const FAST: Duration = Duration::from_millis(40);
 pub struct Device {
     map: Map,
     parser: Parser,
-    gather: Gather,
-    hands: Vec<Hand>,
-    /// The values that were told, by address: a number, a switch as 0 or 1.
-    truth: HashMap<String, f64>,
-    /// The same, but for what a hand on a control is doing just now.
+    reader: ControlReader,
+    states: Vec<ControlState>,
+    /// The current values, by address: a number, a switch as 0 or 1.
+    current: HashMap<String, f64>,
+    /// The same, but with the changes that a control is making now.
     values: HashMap<String, f64>,
     texts: HashMap<String, String>,
     places: HashMap<String, Place>,
     learner: Option<Learner>,
-    /// What each display shows: strip, whether it is the lower line.
+    /// The text of each display line: strip, whether it is the lower one.
     shown: HashMap<(usize, bool), String>,
     next_meters: Option<Instant>,
     is_fresh: bool,
 }
 
-/// What is known of one control.
+/// The state of one control.
 #[derive(Clone, Debug, Default)]
-struct Hand {
+struct ControlState {
     pickups: Vec<Pickup>,
-    /// Where the values of its targets are kept.
+    /// The keys of its targets in `values`.
     keys: Vec<String>,
     moved: Option<Instant>,
     is_touched: bool,
-    /// Clicks that have not made a step yet.
+    /// Clicks since the last step.
     clicks: f64,
     /// What it shows, and since when.
     shows: Option<(Vec<Vec<u8>>, Instant)>,
 }
 
-/// What came of some time.
+/// What a controller has caused.
 #[derive(Debug, Default)]
-pub struct Heard {
-    /// What is asked for.
+pub struct Outcome {
+    /// Its requests.
     pub requests: Vec<Request>,
     /// The control that was learned.
     pub learned: Option<Learned>,
 }
 
 impl Device {
-    /// A controller that has just come.
+    /// A controller that was connected.
     pub fn new(map: Map) -> Self {
         Self {
-            hands: hands(&map),
+            states: new_states(&map),
             map,
             parser: Parser::default(),
-            gather: Gather::default(),
-            truth: HashMap::new(),
+            reader: ControlReader::default(),
+            current: HashMap::new(),
             values: HashMap::new(),
             texts: HashMap::new(),
             places: HashMap::new(),
@@ -96,9 +96,9 @@ impl Device {
         }
     }
 
-    /// Another map from now on; what is known of the values stays.
+    /// Replaces the map; the values stay known.
     pub fn set_map(&mut self, map: Map) {
-        self.hands = hands(&map);
+        self.states = new_states(&map);
         self.map = map;
         self.refresh();
     }
@@ -108,35 +108,35 @@ impl Device {
         &self.map
     }
 
-    /// The controller has come anew: everything is shown again, and it may have been moved unheard.
+    /// The controller was connected again: all feedback is sent anew, and its controls may have been moved meanwhile.
     pub fn refresh(&mut self) {
         (self.is_fresh, self.parser) = (true, Parser::default());
         self.shown.clear();
-        for hand in &mut self.hands {
-            (hand.shows, hand.moved, hand.is_touched) = (None, None, false);
-            hand.pickups.iter_mut().for_each(Pickup::forget);
+        for state in &mut self.states {
+            (state.shows, state.moved, state.is_touched) = (None, None, false);
+            state.pickups.iter_mut().for_each(Pickup::reset);
         }
     }
 
-    /// The control that is moved next is bound to this address; `None` calls that off.
+    /// Binds the control that is moved next to this address; `None` cancels.
     pub fn learn(&mut self, address: Option<&str>) {
         self.learner = address.map(Learner::new);
     }
 
-    /// The addresses of the chain that is on air from now on.
+    /// Sets the addresses of the chain on air.
     pub fn set_places(&mut self, places: &Arc<Vec<Place>>) {
         self.places = places.iter().map(|place| (place.path.clone(), place.clone())).collect();
         let is_gone = |address: &String| {
             let path = ["/norm", "/text"].iter().find_map(|tree| address.strip_prefix(tree));
             path.is_some_and(|path| path.matches('/').count() > 1 && !self.places.contains_key(path))
         };
-        self.truth.retain(|address, _| !is_gone(address));
+        self.current.retain(|address, _| !is_gone(address));
         self.values.retain(|address, _| !is_gone(address));
         self.texts.retain(|address, _| !is_gone(address));
     }
 
-    /// Takes what is told; `is_own` where it comes of a move of its own, which its hand may have gone on with.
-    pub fn take(&mut self, lines: &[Update], is_own: bool) {
+    /// Receives updates; `is_own` where they come of its own change, which a control may be continuing.
+    pub fn receive_updates(&mut self, lines: &[Update], is_own: bool) {
         for line in lines {
             let value = match line.values.as_slice() {
                 [Value::Number(number)] => *number,
@@ -151,9 +151,9 @@ impl Device {
                 }
                 _ => continue,
             };
-            // Values in their units are known by their places on the taper.
+            // Values in their own units are kept along their tapers.
             if !line.address.starts_with("/node/") {
-                self.truth.insert(line.address.clone(), value);
+                self.current.insert(line.address.clone(), value);
                 if !is_own {
                     self.values.insert(line.address.clone(), value);
                 }
@@ -161,81 +161,82 @@ impl Device {
         }
     }
 
-    /// Takes bytes of the controller's, whatever they are.
-    pub fn hear(&mut self, bytes: &[u8], now: Instant) -> Vec<Request> {
+    /// Receives bytes of the controller; they may be anything.
+    pub fn receive_bytes(&mut self, bytes: &[u8], now: Instant) -> Vec<Request> {
         let mut requests = Vec::new();
         for byte in bytes {
             let Some(message) = self.parser.push(*byte) else { continue };
             if let Some(learner) = &mut self.learner {
-                learner.hear(message, now);
+                learner.receive(message, now);
                 continue;
             }
-            for said in self.gather.hear(message, &self.map, now) {
-                self.said(said, now, &mut requests);
+            for movement in self.reader.read(message, &self.map, now) {
+                self.apply_movement(movement, now, &mut requests);
             }
         }
         requests
     }
 
-    /// What is due: intents that had to wait, what was learned, and messages for the controller.
-    pub fn tick(&mut self, now: Instant) -> (Heard, Vec<Vec<u8>>) {
-        let mut heard = Heard::default();
-        for said in self.gather.late(now) {
-            self.said(said, now, &mut heard.requests);
+    /// What is due: delayed requests, a control that was learned, and messages for the controller.
+    pub fn tick(&mut self, now: Instant) -> (Outcome, Vec<Vec<u8>>) {
+        let mut outcome = Outcome::default();
+        for movement in self.reader.drain_late(now) {
+            self.apply_movement(movement, now, &mut outcome.requests);
         }
         if let Some(learned) = self.learner.as_ref().and_then(|learner| learner.learned(now)) {
             self.learner = None;
-            heard.learned = Some(learned);
+            outcome.learned = Some(learned);
         }
-        (heard, self.due(now))
+        (outcome, self.drain_feedback(now))
     }
 
-    // From the hand ------------------------------------------------------------------------------------
+    // From the controls ------------------------------------------------------------------------------------
 
-    fn said(&mut self, said: Said, now: Instant, requests: &mut Vec<Request>) {
+    fn apply_movement(&mut self, movement: Movement, now: Instant, requests: &mut Vec<Request>) {
         for at in 0..self.map.controls.len() {
             let control = &self.map.controls[at];
-            if control.touch == Some(said.source) {
-                self.hands[at].is_touched = said.at > 0.0;
-                self.hands[at].moved = Some(now);
+            if control.touch == Some(movement.source) {
+                self.states[at].is_touched = movement.position > 0.0;
+                self.states[at].moved = Some(now);
             }
-            if control.source == said.source {
-                self.act(at, said, now, requests);
+            if control.source == movement.source {
+                self.apply_to_control(at, movement, now, requests);
             }
         }
     }
 
-    fn act(&mut self, at: usize, said: Said, now: Instant, requests: &mut Vec<Request>) {
-        let Self { map, hands, values, places, .. } = self;
-        let (control, hand) = (&map.controls[at], &mut hands[at]);
-        let since = hand.moved.replace(now).map(|before| now.saturating_duration_since(before));
-        let is_pressed = said.at > 0.0 || matches!(said.source, Source::Program(_));
-        for ((target, key), pickup) in control.targets.iter().zip(&hand.keys).zip(&mut hand.pickups) {
+    fn apply_to_control(&mut self, at: usize, movement: Movement, now: Instant, requests: &mut Vec<Request>) {
+        let Self { map, states, values, places, .. } = self;
+        let (control, state) = (&map.controls[at], &mut states[at]);
+        let since = state.moved.replace(now).map(|before| now.saturating_duration_since(before));
+        let is_pressed = movement.position > 0.0 || matches!(movement.source, Source::Program(_));
+        for ((target, key), pickup) in control.targets.iter().zip(&state.keys).zip(&mut state.pickups) {
             let place = place(places, &target.address);
             let is_value = target.address.starts_with("/node/");
             if is_value && place.is_none() {
                 continue;
             }
-            let way = Way { target, place };
+            let travel = Travel { target, place };
             match control.act {
                 Act::Absolute => {
-                    let known = values.get(key).map(|norm| way.position(*norm));
-                    let may = !control.has_pickup || known.is_none_or(|known| pickup.moves(said.at, known));
+                    let known = values.get(key).map(|norm| travel.position(*norm));
+                    let may = !control.has_pickup
+                        || known.is_none_or(|known| pickup.update(movement.position, known));
                     if may {
-                        let norm = way.norm(said.at);
+                        let norm = travel.norm(movement.position);
                         values.insert(key.clone(), norm);
                         requests.push(set(key, norm));
                     }
                 }
                 Act::Relative(encoding, acceleration) if is_value => {
-                    let clicks = clicks(encoding, said.raw) * faster(acceleration, since);
+                    let clicks = clicks(encoding, movement.raw) * acceleration_factor(acceleration, since);
                     let steps = place.filter(|place| place.row.is_whole());
                     let by = match steps.map(|place| place.row.max - place.row.min) {
                         Some(steps) if steps < 43.0 => {
-                            // Too few steps for a click each: so many clicks make one.
-                            hand.clicks += clicks;
-                            let whole = (hand.clicks / CLICKS_A_STEP).trunc();
-                            hand.clicks -= whole * CLICKS_A_STEP;
+                            // Few steps: several clicks make one.
+                            state.clicks += clicks;
+                            let whole = (state.clicks / CLICKS_A_STEP).trunc();
+                            state.clicks -= whole * CLICKS_A_STEP;
                             whole / steps
                         }
                         _ => clicks * CLICK,
@@ -254,8 +255,8 @@ impl Device {
                 Act::Momentary => requests.push(set(key, f64::from(u8::from(is_pressed)))),
                 Act::Trigger if is_pressed => {
                     // People count programs from 1.
-                    let is_program = matches!(said.source, Source::Program(_));
-                    let number = if is_program { f64::from(said.raw) + 1.0 } else { 1.0 };
+                    let is_program = matches!(movement.source, Source::Program(_));
+                    let number = if is_program { f64::from(movement.raw) + 1.0 } else { 1.0 };
                     let value = target.send.clone().unwrap_or(Value::Number(number));
                     requests.push(router::request_for(&target.address, vec![value]));
                 }
@@ -264,48 +265,50 @@ impl Device {
         }
     }
 
-    // To the hand --------------------------------------------------------------------------------------
+    // To the controls --------------------------------------------------------------------------------------
 
-    fn due(&mut self, now: Instant) -> Vec<Vec<u8>> {
+    fn drain_feedback(&mut self, now: Instant) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
         if std::mem::take(&mut self.is_fresh) {
             out.extend(self.map.init.iter().cloned());
         }
-        let is_held = |hand: &Hand| hand.is_touched || hand.moved.is_some_and(|moved| now < moved + RESTED);
-        let held = self.hands.iter().filter(|hand| is_held(hand)).filter_map(|hand| hand.keys.first());
+        let is_held = |state: &ControlState| {
+            state.is_touched || state.moved.is_some_and(|moved| now < moved + RELEASED)
+        };
+        let held = self.states.iter().filter(|state| is_held(state)).filter_map(|state| state.keys.first());
         let held: HashSet<String> = held.cloned().collect();
-        for (control, hand) in self.map.controls.iter().zip(&mut self.hands) {
-            let (Some(target), Some(key)) = (control.targets.first(), hand.keys.first()) else { continue };
-            let is_held = is_held(hand);
+        for (control, state) in self.map.controls.iter().zip(&mut self.states) {
+            let (Some(target), Some(key)) = (control.targets.first(), state.keys.first()) else { continue };
+            let is_held = is_held(state);
             let place = place(&self.places, &target.address);
             if !held.contains(key)
-                && let (Some(truth), Some(value)) = (self.truth.get(key), self.values.get_mut(key))
+                && let (Some(current), Some(value)) = (self.current.get(key), self.values.get_mut(key))
             {
-                // The hand is off: what was told meanwhile holds.
-                *value = *truth;
+                // The control was released: the current value counts.
+                *value = *current;
             }
             let norm = self.values.get(key).copied();
             let Some(show) = control.show else { continue };
             if control.has_motor && control.act == Act::Absolute && is_held {
                 continue;
             }
-            let at = norm.map(|norm| Way { target, place }.position(norm));
+            let at = norm.map(|norm| Travel { target, place }.position(norm));
             let messages = feedback::messages(show, control.source, at);
             let is_old = |(_, since): &(_, Instant)| now >= *since + BETWEEN;
-            // After a hand was on it, a motor is told again where it belongs.
+            // After it was moved by hand, a motor is sent its position again.
             let was_moved =
-                control.has_motor && hand.moved.take_if(|_| control.act == Act::Absolute).is_some();
-            let is_new = hand.shows.as_ref().is_none_or(|(shown, _)| *shown != messages);
-            if (is_new || was_moved) && hand.shows.as_ref().is_none_or(is_old) {
+                control.has_motor && state.moved.take_if(|_| control.act == Act::Absolute).is_some();
+            let is_new = state.shows.as_ref().is_none_or(|(shown, _)| *shown != messages);
+            if (is_new || was_moved) && state.shows.as_ref().is_none_or(is_old) {
                 out.extend(messages.iter().cloned());
-                hand.shows = Some((messages, now));
+                state.shows = Some((messages, now));
             }
         }
-        self.displays(now, &mut out);
+        self.update_displays(now, &mut out);
         out
     }
 
-    fn displays(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
+    fn update_displays(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
         let Some(mackie) = &self.map.mackie else { return };
         for (strip, address) in mackie.strips.iter().enumerate().take(8) {
             let path = address.strip_prefix("/node").unwrap_or(address);
@@ -325,7 +328,7 @@ impl Device {
         if self.next_meters.is_none_or(|next| now >= next) {
             self.next_meters = Some(now + METERS);
             for (strip, address) in mackie.meters.iter().enumerate().take(8) {
-                // The device lets its meters fall by itself: they are told again and again.
+                // The device lets its meters fall by itself, so they are sent again and again.
                 if let Some(db) = self.values.get(address) {
                     out.push(feedback::meter(strip, *db));
                 }
@@ -333,36 +336,38 @@ impl Device {
         }
     }
 
-    /// The addresses that the map names and nothing has ever told of: for a log line.
-    pub fn unknown(&self) -> HashSet<&str> {
+    /// The addresses of the map that no message can set: of nodes that are not on air, and without a row in the table of
+    /// commands.
+    pub fn unknown_addresses(&self) -> HashSet<&str> {
         let targets = self.map.controls.iter().flat_map(|control| &control.targets);
-        targets
-            .map(|target| target.address.as_str())
-            .filter(|address| address.starts_with("/node/") && place(&self.places, address).is_none())
-            .collect()
+        let is_known = |address: &&str| {
+            let path = Tree::ALL.iter().find_map(|tree| address.strip_prefix(tree.root()));
+            path.is_some_and(|path| self.places.contains_key(path))
+                || commands::find(address).is_some_and(|(command, _)| command.nature.is_set())
+        };
+        targets.map(|target| target.address.as_str()).filter(|address| !is_known(address)).collect()
     }
 }
 
-/// Nothing is known yet of the controls of a map.
-fn hands(map: &Map) -> Vec<Hand> {
-    let hand = |control: &Control| Hand {
+/// The states of a map's controls before anything was received.
+fn new_states(map: &Map) -> Vec<ControlState> {
+    let state = |control: &Control| ControlState {
         pickups: vec![Pickup::default(); control.targets.len()],
         keys: control.targets.iter().map(|target| key(&target.address)).collect(),
-        ..Hand::default()
+        ..ControlState::default()
     };
-    map.controls.iter().map(hand).collect()
+    map.controls.iter().map(state).collect()
 }
 
 fn place<'a>(places: &'a HashMap<String, Place>, address: &str) -> Option<&'a Place> {
     places.get(address.strip_prefix("/node")?)
 }
 
-/// Where the value behind an address is kept: on its taper.
+/// The key of an address in `values`: its address along the taper, where it has one.
 fn key(address: &str) -> String {
-    match address {
-        "/bypass" | "/ab" => format!("/norm{address}"),
-        _ => address.strip_prefix("/node").map_or_else(|| address.to_owned(), |path| format!("/norm{path}")),
-    }
+    let norm = format!("/norm{}", address.strip_prefix("/node").unwrap_or(address));
+    let has_norm = address.starts_with("/node/") || commands::find(&norm).is_some();
+    if has_norm { norm } else { address.to_owned() }
 }
 
 fn set(key: &str, norm: f64) -> Request {
@@ -379,13 +384,13 @@ fn name(path: &str) -> String {
     }
 }
 
-/// The way of a control on a value: all of the value's taper, or what the map says.
-struct Way<'a> {
+/// The range of a value that a control covers: its whole taper, or what the map says.
+struct Travel<'a> {
     target: &'a Target,
     place: Option<&'a Place>,
 }
 
-impl Way<'_> {
+impl Travel<'_> {
     /// The ends in the value's unit.
     fn ends(&self) -> Option<[f64; 2]> {
         let row = &self.place?.row;
@@ -396,12 +401,12 @@ impl Way<'_> {
         }
     }
 
-    /// Whether the way between the ends goes by steps of its own: linear, or in ratios.
+    /// The taper between the ends where the map sets one: linear, or logarithmic.
     fn taper(&self, ends: [f64; 2]) -> Option<Taper> {
         self.target.taper.filter(|taper| *taper == Taper::Linear || ends.iter().all(|end| *end > 0.0))
     }
 
-    /// Where the value is on its taper, when the control is at `at`.
+    /// The value on its taper when the control is at `at`.
     fn norm(&self, at: f64) -> f64 {
         let at = if self.target.is_inverted { 1.0 - at } else { at };
         let (Some(place), Some([low, high])) = (self.place, self.ends()) else { return at };
@@ -413,7 +418,7 @@ impl Way<'_> {
         }
     }
 
-    /// Where the control would be, when the value is at `norm` on its taper.
+    /// The position of the control when the value is at `norm` on its taper.
     fn position(&self, norm: f64) -> f64 {
         let at = match (self.place, self.ends()) {
             (Some(place), Some([low, high])) => {
@@ -432,7 +437,7 @@ impl Way<'_> {
     }
 }
 
-/// How many clicks up an encoder has gone.
+/// By how many clicks an encoder was turned.
 fn clicks(encoding: Encoding, raw: u8) -> f64 {
     let raw = f64::from(raw);
     match encoding {
@@ -461,8 +466,8 @@ fn clicks(encoding: Encoding, raw: u8) -> f64 {
     }
 }
 
-/// How much farther a fast turn goes: up to `1 + acceleration` times.
-fn faster(acceleration: f64, since: Option<Duration>) -> f64 {
+/// The factor for a fast turn: up to `1 + acceleration`.
+fn acceleration_factor(acceleration: f64, since: Option<Duration>) -> f64 {
     let since = since.map_or(1.0, |since| since.as_secs_f64() / FAST.as_secs_f64());
     1.0 + acceleration * (1.0 - since).max(0.0)
 }

@@ -12,11 +12,11 @@ use tree::{Frame, Node};
 
 /// Size of the layout: that of a tablet that lies on its side.
 const SIZE: [i32; 2] = [1024, 768];
-/// Height of what stands above all pages.
+/// Height of the head, above all pages.
 const HEAD: i32 = 116;
 /// Space between things.
 const GAP: i32 = 8;
-/// Chains that have a button above all pages; the others have theirs on the overview.
+/// Chains that have a button in the head; the others have theirs on the overview.
 const HEAD_CHAINS: usize = 6;
 /// Scenes that have buttons.
 const SCENES: i32 = 8;
@@ -26,7 +26,7 @@ const RENEW: u32 = 5;
 /// The layout of a station, its chains planned, as a file.
 ///
 /// # Errors
-/// None that the memory does not make.
+/// Only where there is no memory.
 pub fn layout(station: &str, plans: &[Plan], reply_port: Option<u16>) -> io::Result<Vec<u8>> {
     let [width, height] = SIZE;
     let below = [0, HEAD, width, height - HEAD];
@@ -178,14 +178,14 @@ fn overview(frame: Frame, plans: &[Plan]) -> Node {
         panel = panel
             .with([label(&format!("scene {slot} name"), at, "", 14, BRIGHT)
                 .reads(&format!("/scene/{slot}/name"))]);
-        let says = |node: Node| node.triggers(&format!("/scene/{slot}/save"));
+        let send = |node: Node| node.triggers(&format!("/scene/{slot}/save"));
         panel = panel.with(button(
             &format!("save {slot}"),
             save(slot - 1),
             &format!("save {slot}"),
             DIM,
             false,
-            says,
+            send,
         ));
     }
     let cues = row([GAP, 156, inner, height - top - GAP - 156 - GAP], 4);

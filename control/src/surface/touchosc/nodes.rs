@@ -42,7 +42,7 @@ fn is_enabled(place: &Place) -> bool {
     matches!(place.target, Target::Enabled { .. })
 }
 
-/// The parameter of a node that a hand looks for first.
+/// The main parameter of a node.
 fn first<'a>(places: &[&'a Place]) -> Option<&'a Place> {
     // Of an EQ the gain of its first band.
     if let Some(gain) = places.iter().find(|place| place.path.ends_with("/1/gain")) {
@@ -213,7 +213,7 @@ fn beside(frame: Frame, parts: &[(usize, Vec<&Place>)]) -> Node {
         .with(parts.iter().enumerate().map(column))
 }
 
-/// Left of a node's parameters: its switch, and what it reads.
+/// Left of a node's parameters: its switch and its readings.
 fn sidebar(node: &PlanNode, [x, y, w, h]: Frame) -> Node {
     let id = &node.id;
     let mut panel = group(&format!("{id} side"), [x, y, w, h], PANEL)
@@ -270,8 +270,8 @@ fn cell([x, y, w, h]: Frame, place: &Place) -> Node {
             .reads(&place.text_address())])
 }
 
-/// The control of a parameter: what moves levels is a fader, what has steps a fader with a grid, switches are buttons,
-/// all else is a knob.
+/// The control of a parameter: a fader for levels, one with a grid for choices, a button for switches, a knob for all
+/// others.
 fn control(place: &Place, name: &str, frame: Frame, wants_fader: bool) -> Vec<Node> {
     let row = &place.row;
     let default = row.to_norm(row.default);
@@ -303,7 +303,7 @@ fn control(place: &Place, name: &str, frame: Frame, wants_fader: bool) -> Vec<No
     vec![moved.moves(&address)]
 }
 
-/// A parameter's name as people read it.
+/// A parameter's name with spaces.
 fn words(name: &str) -> String {
     name.replace('_', " ")
 }

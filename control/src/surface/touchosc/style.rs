@@ -12,13 +12,13 @@ pub const DIM: Colour = [0.58, 0.63, 0.71, 1.0];
 pub const BRIGHT: Colour = [0.93, 0.95, 0.98, 1.0];
 /// What is on air.
 pub const GREEN: Colour = [0.25, 0.76, 0.42, 1.0];
-/// What takes something away.
+/// Bypass and gain reduction.
 pub const AMBER: Colour = [0.95, 0.66, 0.22, 1.0];
-/// What was kept.
+/// Saved states.
 pub const BLUE: Colour = [0.35, 0.60, 0.95, 1.0];
-/// What is moved.
+/// Parameters and inputs.
 pub const TEAL: Colour = [0.28, 0.74, 0.76, 1.0];
-/// What must not be missed.
+/// Warnings, and the next cue.
 pub const RED: Colour = [0.90, 0.32, 0.32, 1.0];
 const NONE: Colour = [0.0, 0.0, 0.0, 0.0];
 
@@ -35,7 +35,7 @@ fn double_tap(default: f64) -> String {
     )
 }
 
-/// A text that stands.
+/// A text.
 pub fn label(name: &str, frame: Frame, text: &str, size: i32, colour: Colour) -> Node {
     Node::new("LABEL", name, frame)
         .value("text", text)
@@ -53,7 +53,7 @@ pub fn label(name: &str, frame: Frame, text: &str, size: i32, colour: Colour) ->
         .flag("textClip", true)
 }
 
-/// A field in which others stand.
+/// A panel that holds other controls.
 pub fn group(name: &str, frame: Frame, colour: Colour) -> Node {
     Node::new("GROUP", name, frame)
         .flag("background", true)
@@ -64,20 +64,23 @@ pub fn group(name: &str, frame: Frame, colour: Colour) -> Node {
         .colour("color", colour)
 }
 
-/// A button with its text; `holds` where it stays as it is put.
+/// A button with its text; a latching one stays pressed until it is pressed again.
 pub fn button(
     name: &str,
     frame: Frame,
     text: &str,
     colour: Colour,
-    holds: bool,
-    says: impl Fn(Node) -> Node,
+    is_latching: bool,
+    send: impl Fn(Node) -> Node,
 ) -> [Node; 2] {
     let size = if frame[2] < 70 { 12 } else { 14 };
-    [says(bare_button(name, frame, colour, holds)), label(&format!("{name} text"), frame, text, size, BRIGHT)]
+    [
+        send(bare_button(name, frame, colour, is_latching)),
+        label(&format!("{name} text"), frame, text, size, BRIGHT),
+    ]
 }
 
-/// A lamp, and over it a button that asks for what it shows: what is lit is what the daemon says, not what a finger did.
+/// A lamp, and over it a button that requests what it shows: it is lit by the daemon, not by the finger.
 pub fn lamp(name: &str, frame: Frame, colour: Colour, address: &str) -> [Node; 2] {
     let light = bare_button(&format!("{name} lamp"), frame, colour, false)
         .flag("interactive", false)
@@ -88,12 +91,12 @@ pub fn lamp(name: &str, frame: Frame, colour: Colour, address: &str) -> [Node; 2
 }
 
 /// A button without a text.
-pub fn bare_button(name: &str, frame: Frame, colour: Colour, holds: bool) -> Node {
+pub fn bare_button(name: &str, frame: Frame, colour: Colour, is_latching: bool) -> Node {
     Node::new("BUTTON", name, frame)
         .value("x", 0)
-        .int("buttonType", if holds { 2 } else { 0 })
+        .int("buttonType", if is_latching { 2 } else { 0 })
         .flag("press", true)
-        .flag("release", !holds)
+        .flag("release", !is_latching)
         .flag("valuePosition", false)
         .flag("background", true)
         .flag("outline", true)
@@ -104,7 +107,7 @@ pub fn bare_button(name: &str, frame: Frame, colour: Colour, holds: bool) -> Nod
         .colour("color", colour)
 }
 
-/// A fader that goes up; it follows a finger from where it is, and does not jump to it.
+/// A vertical fader; it follows the finger from its own position, and does not jump to it.
 pub fn fader(name: &str, frame: Frame, colour: Colour, default: f64, steps: Option<i32>) -> Node {
     bar(Node::new("FADER", name, frame), colour, default)
         .flag("interactive", true)
@@ -130,7 +133,7 @@ fn bar(node: Node, colour: Colour, default: f64) -> Node {
         .colour("color", colour)
 }
 
-/// A meter: a bar that only shows. Grows upwards, or from the top down.
+/// A meter: a bar that grows upwards, or from the top down.
 pub fn meter(name: &str, frame: Frame, colour: Colour, is_down: bool) -> Node {
     bar(Node::new("FADER", name, frame), colour, 0.0)
         .int("orientation", if is_down { 2 } else { 0 })
@@ -144,7 +147,7 @@ pub fn meter(name: &str, frame: Frame, colour: Colour, is_down: bool) -> Node {
         .int("responseFactor", 100)
 }
 
-/// A knob, as a fader is.
+/// A knob; it follows the finger as a fader does.
 pub fn knob(name: &str, frame: Frame, colour: Colour, default: f64) -> Node {
     Node::new("RADIAL", name, frame)
         .value("x", default)

@@ -25,7 +25,7 @@ pub struct Node {
     children: Vec<Node>,
 }
 
-/// What a control says and hears.
+/// The messages that a control sends and receives.
 #[derive(Clone, Debug)]
 struct Osc {
     address: String,
@@ -102,7 +102,7 @@ impl Node {
         self
     }
 
-    /// Sends and hears `x` as 0 to 1 at an address.
+    /// Sends and receives `x` as 0 to 1 at an address.
     pub fn moves(self, address: &str) -> Self {
         self.osc(address, (true, true), ("x", "ANY"), Argument::Number(0.0, 1.0))
     }
@@ -112,12 +112,12 @@ impl Node {
         self.osc(address, (true, false), ("x", "RISE"), Argument::Number(0.0, 1.0))
     }
 
-    /// Hears a number at an address, `low` at its bottom and `high` at its top.
+    /// Receives a number at an address, `low` at its bottom and `high` at its top.
     pub fn shows(self, address: &str, low: f64, high: f64) -> Self {
         self.osc(address, (false, true), ("x", "ANY"), Argument::Number(low, high))
     }
 
-    /// Hears a text at an address.
+    /// Receives a text at an address.
     pub fn reads(self, address: &str) -> Self {
         self.osc(address, (false, true), ("text", "ANY"), Argument::Text)
     }
@@ -164,7 +164,7 @@ impl Node {
         }
         *xml += "</properties><values>";
         for (key, default) in &self.values {
-            // A label keeps the text that it has; all else begins where it is put.
+            // A label keeps its text; all else starts at its default.
             let keeps = u8::from(*key == "text");
             _ = write!(
                 xml,
@@ -190,7 +190,7 @@ impl Node {
     /// The whole layout as a file.
     ///
     /// # Errors
-    /// None that the memory does not make.
+    /// Only where there is no memory.
     pub fn file(&self) -> io::Result<Vec<u8>> {
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
         zlib.write_all(self.xml().as_bytes())?;

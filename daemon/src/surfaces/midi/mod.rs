@@ -16,7 +16,7 @@ use lacquer_control::request::{Request, RequestBundle};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::surface::midi::learn::{InsertError, Learned, insert};
 use lacquer_control::surface::midi::map::Map;
-use lacquer_control::surface::midi::{Device, Heard};
+use lacquer_control::surface::midi::{Device, Outcome};
 use lacquer_graph::file::yaml::MAX_BYTES;
 use std::io;
 use std::path::Path;
@@ -123,7 +123,7 @@ fn run(
 
 /// Passes a controller's message to its map, and the resulting requests to the conductor.
 fn receive(to: &Sender<RequestBundle>, slot: &mut Slot, at: usize, bytes: &[u8]) {
-    send(to, at, slot.device.hear(bytes, Instant::now()));
+    send(to, at, slot.device.receive_bytes(bytes, Instant::now()));
 }
 
 fn send(to: &Sender<RequestBundle>, at: usize, requests: Vec<Request>) {
@@ -132,8 +132,8 @@ fn send(to: &Sender<RequestBundle>, at: usize, requests: Vec<Request>) {
     }
 }
 
-/// The requests of controller `at` that are due; ends learning if it has learned a control.
-fn due(slots: &mut [Slot], at: usize, heard: Heard, learner: &mut Option<Peer>) -> Vec<Request> {
+/// What the controller at `at` asks for by now.
+fn due(slots: &mut [Slot], at: usize, heard: Outcome, learner: &mut Option<Peer>) -> Vec<Request> {
     let mut requests = heard.requests;
     if let Some(learned) = heard.learned {
         // One control is learned, on whichever controller: the others stop to learn.
@@ -154,11 +154,11 @@ fn due(slots: &mut [Slot], at: usize, heard: Heard, learner: &mut Option<Peer>) 
 fn update(slots: &mut [Slot], learner: &mut Option<Peer>, message: SurfaceMessage) {
     match message {
         SurfaceMessage::Places(places) => slots.iter_mut().for_each(|slot| slot.device.set_places(&places)),
-        SurfaceMessage::Tell { to, lines } => {
+        SurfaceMessage::Updates { to, updates: lines } => {
             for (at, slot) in slots.iter_mut().enumerate() {
                 match to {
                     Recipients::One(peer) if peer != Peer::Midi(at) => {}
-                    _ => slot.device.take(&lines, to == Recipients::Others(Peer::Midi(at))),
+                    _ => slot.device.receive_updates(&lines, to == Recipients::Others(Peer::Midi(at))),
                 }
             }
         }

@@ -55,7 +55,7 @@ impl Port {
 
     /// Admits a client, or returns why not.
     fn admit(self: &Arc<Self>, from: SocketAddr) -> Result<Connection, &'static str> {
-        if !self.rules.lets_in(from.ip()) {
+        if !self.rules.allows(from.ip()) {
             return Err("is not in \"allow\"");
         }
         let client = client_of(from.ip());

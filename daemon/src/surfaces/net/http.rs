@@ -191,9 +191,9 @@ impl Listener {
             return self.send_lines(&wanted);
         }
         if to == Recipients::Others(peer) {
-            return self.outbox.own(wanted, &self.subscription, now);
+            return self.outbox.record_own_change(wanted, &self.subscription, now);
         }
-        let at_once = self.outbox.put(wanted, &self.subscription, now);
+        let at_once = self.outbox.enqueue(wanted, &self.subscription, now);
         self.send_lines(&at_once);
     }
 
@@ -206,7 +206,7 @@ impl Listener {
     /// Sends what is due. False if the client has closed or does not keep up.
     pub fn tick(&mut self, now: Instant) -> bool {
         // One packet a value: not every client reads bundles.
-        for line in self.outbox.due(&self.subscription, now) {
+        for line in self.outbox.drain_due(&self.subscription, now) {
             self.send_lines(std::slice::from_ref(&line));
         }
         self.is_open

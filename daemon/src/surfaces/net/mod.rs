@@ -192,13 +192,13 @@ impl Net {
             }
         }
         let Clients { subscribers, outs, listeners, .. } = &mut *clients;
-        for (peer, lines) in subscribers.due(now) {
+        for (peer, lines) in subscribers.drain_due(now) {
             send(outs, peer, lines);
         }
         listeners.retain(|_, listener| listener.tick(now));
         // Requests that had to wait are each the newest of their address, so they wait until the conductor has room.
         if self.requests.len() < NOT_BUSY {
-            for bundle in clients.streams.due(now).into_iter().chain(clients.webs.due(now)) {
+            for bundle in clients.streams.drain_due(now).into_iter().chain(clients.webs.drain_due(now)) {
                 self.requests.try_send(bundle).ok();
             }
         }
@@ -234,7 +234,7 @@ impl Net {
         let mut clients = self.clients();
         clients.outs.remove(&peer);
         clients.listeners.remove(&peer);
-        clients.subscribers.leave(peer);
+        clients.subscribers.unsubscribe(peer);
     }
 }
 
@@ -255,9 +255,9 @@ impl Clients {
                 self.query.set_places(Arc::clone(places));
                 self.listeners.values_mut().for_each(Listener::path_changed);
             }
-            SurfaceMessage::Tell { to, lines } => {
+            SurfaceMessage::Updates { to, updates: lines } => {
                 if !matches!(to, Recipients::One(_)) {
-                    self.query.take(lines);
+                    self.query.receive(lines);
                 }
                 for (peer, listener) in &mut self.listeners {
                     listener.receive(*peer, *to, lines, now);
@@ -265,7 +265,7 @@ impl Clients {
             }
             _ => {}
         }
-        for (peer, lines) in self.subscribers.take(message, now) {
+        for (peer, lines) in self.subscribers.receive(message, now) {
             send(&mut self.outs, peer, lines);
         }
     }
@@ -301,7 +301,7 @@ mod tests {
         let (tell, told) = bounded(NOTICES);
         let lines: Vec<_> = (0..50).map(|at| Update::number(format!("/node/n{at}/gain"), 1.0)).collect();
         for _ in 0..NOTICES {
-            tell.send(SurfaceMessage::Tell { to: Recipients::All, lines: lines.clone() }).unwrap();
+            tell.send(SurfaceMessage::Updates { to: Recipients::All, updates: lines.clone() }).unwrap();
         }
         assert!(net.update(&told));
         assert!(!told.is_empty(), "one look took all");
