@@ -73,7 +73,7 @@ impl Outbox {
     /// Records changes that the client made itself: older values are not sent. If another's change may have crossed one,
     /// its value is sent once it no longer changes.
     pub fn record_own_change(&mut self, lines: Vec<Update>, subscription: &Subscription, now: Instant) {
-        for line in lines.into_iter().filter(|line| subscription.has(&line)) {
+        for line in lines.into_iter().filter(|line| subscription.has(line)) {
             let waited = self.waiting.remove(&line.address).is_some();
             let crossed = self.sent.get(&line.address).is_some_and(|sent| now < *sent + CROSSING);
             if waited || crossed {
