@@ -220,8 +220,8 @@ impl Workload {
     }
 }
 
-/// `[control]` What a node is: its name, its table, and how to build one. The single source for files,
-/// ranges, error texts, addresses, schema and docs. Two kinds are equal if their names are.
+/// `[control]` A node type: its name, its tables, and how to build a node. The single source for file keys,
+/// ranges, error texts, addresses, schema and docs. Two types are equal if their names are.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeType {
     /// Its name in files.
@@ -409,7 +409,7 @@ impl NodeType {
         }
     }
 
-    /// The rows of one part; empty where there are no parts.
+    /// The parameter table of one part; empty if there are no parts.
     pub fn part_rows(&self) -> &'static [Param] {
         self.parts.map_or(&[], |parts| parts.rows)
     }

@@ -9,7 +9,7 @@ pub const MAX_READINGS: usize = 8;
 pub const FLOOR: f64 = -120.0;
 /// What people read where there is no reading.
 pub const NO_READING: &str = "-";
-/// Most bands of a profile that one node tells in one report, so that no ring is flooded.
+/// Most bands of a profile in one report of a node, so that no ring overflows.
 const BANDS_A_REPORT: usize = 20;
 
 /// One row of what is measured.

@@ -230,7 +230,7 @@ fn read_node(value: &Value, mistakes: &mut Vec<Mistake>) -> Option<NodeSpec> {
     if !is_name(id) && (node_type.is_some() || id != type_name) {
         mistakes.push(bad_name(id_at, type_name, "id", id));
     } else if matches!(id, "input" | "output") {
-        let allowed = "that is the name of the chain's own ends".to_owned();
+        let allowed = "this name is reserved for the ends of the chain".to_owned();
         let (owner, key, found) = (type_name.clone(), "id".to_owned(), format!("\"{id}\""));
         let problem = Problem::Text { owner, key, found, allowed };
         mistakes.push(Mistake::new(id_at, problem));

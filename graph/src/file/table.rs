@@ -47,7 +47,7 @@ pub enum Holds {
     Section(&'static Section),
     /// A map of any keys.
     Named(Named),
-    /// One of several, told apart by their shapes; and what that is in words.
+    /// One of several, distinguished by shape; and what to call them in errors.
     Any(&'static [Holds], &'static str),
 }
 

@@ -1,4 +1,4 @@
-//! What a file says in a section: read by the section's table, with every mistake told.
+//! The values of a section, read by the section's table; every mistake is reported.
 
 use crate::file::error::{At, Mistake, Problem};
 use crate::file::fields::{scalar, wrong_shape};
@@ -8,7 +8,7 @@ use crate::file::yaml::{Entry, Item, Value};
 use crate::param::Param;
 use crate::param::hint::Hint;
 
-/// The values of a section. What was wrong is missing among them, and told as a mistake.
+/// The values of a section. A value with a mistake is missing; the mistake is reported.
 #[derive(Clone, Debug)]
 pub struct Values<'a> {
     /// Where the section stands.
@@ -41,7 +41,7 @@ pub enum What<'a> {
     Section(Values<'a>),
     /// A map of any keys, each with its place.
     Named(Vec<(&'a str, At, Held<'a>)>),
-    /// An item that was wrong, which is told.
+    /// An item with a mistake, which is reported.
     Wrong,
 }
 

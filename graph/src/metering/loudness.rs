@@ -19,13 +19,13 @@ const BLOCK: usize = HOPS_PER_SECOND / BLOCKS_PER_SECOND;
 /// Hops in a momentary window, which is a block, and in a short-term one: 400 ms and 3 s.
 const MOMENTARY: usize = SECTIONS_PER_BLOCK * BLOCK;
 const SHORTTERM: usize = 3 * HOPS_PER_SECOND;
-/// Bins from the absolute gate up, 0.01 LU each, that are there from the start; and most that there may be, up to 2030 LUFS.
+/// Bins above the absolute gate, 0.01 LU each: their number at the start, and the largest number, up to 2030 LUFS.
 const BINS: usize = 9_000;
 const MOST_BINS: usize = 210_000;
 const BINS_PER_LU: f64 = 100.0;
 /// Bars of a histogram that is sent: 1 LU each.
 pub(crate) const BARS: usize = 90;
-/// Seconds before which a range means little: EBU Tech 3342.
+/// Seconds of programme that a stable loudness range needs: EBU Tech 3342.
 const STABLE_AFTER: f64 = 60.0;
 
 /// A histogram of loudness values.
@@ -133,7 +133,7 @@ impl Loudness {
         }
         let mut from = 0;
         while from < frames {
-            // Hops of 10 ms, to the frame over the whole.
+            // Hops of 10 ms, without a cumulative rounding error.
             let end = ((self.done + 1) as f64 * self.rate / HOPS_PER_SECOND as f64).round() as u64;
             let count = ((end - self.frames) as usize).min(frames - from);
             for (plane, channel) in planes.iter().zip(&mut self.channels) {
@@ -227,7 +227,7 @@ impl Loudness {
         (all > 0).then(|| bars.map(|count| 100.0 * count / all as f64))
     }
 
-    /// Share of the gating blocks in each LU from -70 LUFS up.
+    /// Share of the gating blocks in each interval of 1 LU, from -70 LUFS up.
     pub fn histogram(&self) -> Vec<f64> {
         let all: u64 = self.blocks.counts.iter().sum();
         let bars = self.blocks.counts.chunks(BINS_PER_LU as usize);

@@ -16,7 +16,7 @@ const SIZE: usize = 32_768;
 const BANDS: std::ops::RangeInclusive<i32> = 13..=43;
 /// Most thirds of an octave.
 pub(crate) const THIRDS: usize = 31;
-/// Points to draw in each octave.
+/// Points of the curve per octave.
 const POINTS: f64 = 12.0;
 
 /// A spectrum analyser.
@@ -123,8 +123,8 @@ impl Spectrum {
         Some(levels)
     }
 
-    /// Points to draw from 20 Hz to 20 kHz: frequency in Hz and level in dB, tilted up by `slope` dB an octave around
-    /// 1 kHz, so that programme lies level.
+    /// The points of a curve from 20 Hz to 20 kHz: frequency in Hz and level in dB, tilted by `slope` dB per octave around
+    /// 1 kHz, so that typical programme looks flat.
     pub fn curve(&self, slope: f64) -> Vec<(f64, f64)> {
         let freqs = (0..).map(|point| 20.0 * 2.0_f64.powf(f64::from(point) / POINTS));
         let freqs = freqs.take_while(|freq| *freq <= 20_000.0 && *freq < 0.49 * self.rate);

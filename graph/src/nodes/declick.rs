@@ -50,7 +50,7 @@ const CLICKS: Reading = Reading::new("clicks", Unit::PerSecond, "Clicks repaired
 const REPAIRED: Reading =
     Reading::new("repaired", Unit::PerSecond, "Samples repaired in the last second.").scale(0.0, 1_000.0);
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "declick",
     "Detects and repairs clicks and crackle.",
@@ -61,9 +61,9 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .readings(&[CLICKS, REPAIRED])
 .repairs(Damage::Clicks);
 
-/// Threshold over the residual's scale at no sensitivity, and how many times lower at all of it.
+/// Threshold relative to the scale of the residual at 0 % sensitivity, and the factor by which it is lower at 100 %.
 const THRESHOLD: [f64; 2] = [16.0, 8.0];
-/// Eighths of a pass in which the model is made, clicks are looked for, and mended.
+/// Eighths of a pass for the model, the detection and the repair.
 const SHARES: [usize; 3] = [4, 2, 2];
 
 fn schedule(setup: &Setup<'_>) -> Schedule {
@@ -83,7 +83,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     Box::new(Repairer::new(setup, schedule, schedule.hop() / 4, method, own))
 }
 
-/// Room for the repair of one group of clicks.
+/// Scratch memory for the repair of one group of clicks.
 struct Declick {
     filler: Filler,
     places: Vec<usize>,
@@ -91,7 +91,7 @@ struct Declick {
 
 /// What a channel has beside its line.
 struct Own {
-    /// The input, as late as the output.
+    /// The input, delayed by the latency.
     raw: Delay,
     model: Burg,
     clicks: Clicks,
@@ -129,8 +129,8 @@ impl Method for Declick {
                     }
                     model.advance(order * (part + 1) / parts);
                 }
-                Turn::Look(part, parts) => {
-                    // What a pass before has repaired is judged anew, as it was.
+                Turn::Detect(part, parts) => {
+                    // Samples that the previous pass repaired are detected again, with their original values.
                     if part == 0 && pass > 0 {
                         line.restore();
                     }
@@ -142,12 +142,12 @@ impl Method for Declick {
                         clicks.find(line.window(), threshold, longest, order / 2);
                     }
                 }
-                Turn::Mend(part, parts) => {
+                Turn::Repair(part, parts) => {
                     if !line.has_to_mend((part, parts)) {
                         continue;
                     }
                     self.filler.model(model.coeffs());
-                    line.mend((part, parts), order, self.filler.most(), |samples, faults| {
+                    line.repair((part, parts), order, self.filler.most(), |samples, faults| {
                         self.places.clear();
                         self.places.extend(faults.iter().map(|fault| fault.0));
                         self.filler.fill(samples, &self.places);
@@ -156,10 +156,10 @@ impl Method for Declick {
             }
         }
         match turn {
-            Turn::Look(part, parts) if part + 1 == parts => {
+            Turn::Detect(part, parts) if part + 1 == parts => {
                 blame(&mut lines.channels, ramps.linked.value() >= 0.5)
             }
-            Turn::Mend(part, parts) if part + 1 == parts && pass + 1 == lines.schedule.passes() => {
+            Turn::Repair(part, parts) if part + 1 == parts && pass + 1 == lines.schedule.passes() => {
                 lines.count()
             }
             _ => {}

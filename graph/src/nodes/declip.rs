@@ -44,26 +44,26 @@ const REPAIRED: Reading =
     Reading::new("repaired", Unit::PerSecond, "Samples repaired in the last second.").scale(0.0, 1_000.0);
 const PEAKS: Reading = Reading::new("peaks", Unit::PerSecond, "Peaks repaired in the last second.");
 const FOUND: Reading =
-    Reading::new("found", Unit::Dbfs, "Highest level at which it finds the programme clipped.");
+    Reading::new("found", Unit::Dbfs, "Detected clipping level, the highest of all channels and polarities.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType =
     NodeType::new("declip", "Restores clipped peaks.", &[CEILING, GAIN, ORDER, PASSES], build)
         .latency(|setup| schedule(setup).latency())
         .readings(&[PEAKS, REPAIRED, FOUND])
         .repairs(Damage::Clipping);
 
-/// Half hops of the past that the model hears, and that are ahead of what is in work: low tones need a long window, the
-/// highest order half of it behind a peak.
+/// Half hops before the output that the model includes, and after the hop in work: low tones need a long window, the
+/// highest order needs half of it after a peak.
 const PAST: usize = 4;
 const AHEAD: usize = 2;
-/// Eighths of a pass in which the model's sums are made, the model itself, and peaks are mended: half of the work is that.
+/// Eighths of a pass for the sums of the model, the model itself, and the repair, which is half of the work.
 const SHARES: [usize; 3] = [3, 1, 4];
-/// Most missing samples that are put at once.
+/// Largest number of samples that are interpolated at once.
 const MOST: usize = 128;
-/// How often what the model puts below the level is put on it, and the rest anew.
+/// Number of times that samples below the level are set to it and the others interpolated again.
 const ROUNDS: usize = 2;
-/// Most that a peak grows, as a factor.
+/// Largest growth of a peak, as a factor.
 const MOST_GROWTH: f64 = 8.0;
 
 fn schedule(setup: &Setup<'_>) -> Schedule {
@@ -78,7 +78,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     Box::new(Repairer::new(setup, schedule, schedule.hop() / 2, method, own))
 }
 
-/// Room for the repair of one group of peaks.
+/// Scratch memory for the repair of one group of peaks.
 struct Declip {
     filler: Filler,
     places: Vec<usize>,
@@ -97,11 +97,11 @@ struct Ramps {
 }
 
 impl Declip {
-    /// Puts the samples that `faults` names beyond where they were clipped.
+    /// Interpolates the samples in `faults`, to values beyond the clipping level.
     fn fill(&mut self, samples: &mut [f64], faults: &[(usize, f64)]) {
         self.places.clear();
         self.places.extend(faults.iter().map(|fault| fault.0));
-        // Of those that the model put too low, the next round knows that they are at the level.
+        // In the next round, samples that the model put too low are known to be at the level.
         for _ in 0..ROUNDS {
             self.filler.fill(samples, &self.places);
             for (place, was) in faults {
@@ -127,7 +127,7 @@ impl Declip {
     }
 }
 
-/// What is clipped in the hop in work, and the rest of a top that ends behind it, as far as the model can see over it.
+/// Adds the clipped samples of the hop in work, and the rest of a top that ends after it, as far as the model reaches.
 fn blame(line: &mut Line, flats: &Flats, given: Option<f64>, schedule: &Schedule, order: usize) {
     let (from, to) = (schedule.work(), schedule.work() + schedule.hop());
     for place in from..line.window().len() - order {
@@ -159,12 +159,12 @@ impl Method for Declip {
         for Channel { line, own: Own { model, flats } } in &mut lines.channels {
             let order = model.order();
             if turn.is_first() && pass == 0 {
-                // What has come in since the last time.
+                // The samples since the last call.
                 let end = line.window().len() - MARGIN;
                 flats.listen(line.window(), end - schedule.hop(), end);
                 blame(line, flats, given, &schedule, order);
             }
-            // Where nothing is clipped, no model is needed.
+            // Without clipping no model is needed.
             if line.faults().is_empty() {
                 continue;
             }
@@ -176,13 +176,13 @@ impl Method for Declip {
                     }
                     model.correlate((part, parts));
                 }
-                Turn::Look(part, parts) => model.advance(order * (part + 1) / parts),
-                Turn::Mend(part, parts) => {
+                Turn::Detect(part, parts) => model.advance(order * (part + 1) / parts),
+                Turn::Repair(part, parts) => {
                     if !line.has_to_mend((part, parts)) {
                         continue;
                     }
                     self.filler.model(model.coeffs());
-                    line.mend((part, parts), order, MOST, |samples, faults| self.fill(samples, faults));
+                    line.repair((part, parts), order, MOST, |samples, faults| self.fill(samples, faults));
                 }
             }
         }

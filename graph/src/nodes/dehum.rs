@@ -31,12 +31,9 @@ const HARMONICS: Param =
     );
 
 const FREQUENCY: Reading =
-    Reading::new("frequency", Unit::Hz, "Frequency of the hum; none while there is no hum.")
-        .decimals(2)
-        .scale(45.0, 65.0);
+    Reading::new("frequency", Unit::Hz, "Measured frequency of the hum.").decimals(2).scale(45.0, 65.0);
 const LEVEL: Reading =
-    Reading::new("level", Unit::Dbfs, "Level of the hum that is removed, RMS; none while there is no hum.")
-        .scale(-100.0, -20.0);
+    Reading::new("level", Unit::Dbfs, "RMS level of the removed hum; -120 dBFS: none.").scale(-100.0, -20.0);
 
 /// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(

@@ -64,7 +64,7 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 }])
 .readings(&[
     REDUCED,
-    Reading::new("noise", Unit::Dbfs, "Level of the noise, learned or found, RMS.").scale(-100.0, -20.0),
+    Reading::new("noise", Unit::Dbfs, "RMS level of the noise, learned or estimated.").scale(-100.0, -20.0),
 ])
 // A network that has heard a voice cannot be copied or made new without allocating: it goes on from what it knows.
 .has_memory(is_voice)

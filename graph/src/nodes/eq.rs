@@ -101,7 +101,7 @@ const BANDS: Parts = Parts {
     picked_by: None,
 };
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "eq",
     "Parametric equaliser of up to 24 bands, each static or dynamic.",
@@ -121,10 +121,10 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 
 /// Where mixed phase begins to be linear, in Hz.
 const MIXED_ABOVE: f64 = 400.0;
-/// Farthest that the automatic gain goes, in dB.
+/// Largest automatic gain, in dB.
 const AUTO_RANGE: f64 = 24.0;
 
-/// How far the filters reach; `None` for minimum phase.
+/// Length of the FIR filters; `None` for minimum phase.
 fn reach(setup: &Setup<'_>) -> Option<Reach> {
     let frames = setup.frames(setup.value(&REACH));
     match PHASES[setup.value(&PHASE) as usize] {
@@ -172,7 +172,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
             place: Place::ALL[setup.part_value(index, &PLACE) as usize],
             is_minimum: reach.is_none() || form.shape == Shape::AllPass,
             sections: first..sections,
-            made_for: UNSET,
+            designed_for: UNSET,
             measured_for: UNSET,
             is_dynamic: false,
             detector: BandDetector::new(setup.sample_rate, SPAN),
@@ -186,7 +186,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         let wanted = |index| wanted(|row| value(index, row));
         Linear {
             filters: Equaliser::new(setup.sample_rate, reach, setup.channels, &bands, &wanted),
-            heard: vec![Delay::new(reach.latency); setup.key_channels].into_boxed_slice(),
+            detector_signal: vec![Delay::new(reach.latency); setup.key_channels].into_boxed_slice(),
         }
     });
     let mid_side = bands.iter().flat_map(|band| band.sections.clone().map(|_| band.place.is_mid_side()));
@@ -202,78 +202,78 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         is_gliding: false,
         is_settled: false,
         clock: 0,
-        heard: Box::new([[0.0; SUBBLOCK]; MAX_CHANNELS]),
+        detector_signal: Box::new([[0.0; SUBBLOCK]; MAX_CHANNELS]),
         auto_gain: f64::NAN,
     })
 }
 
-/// What the linear part of a band is made for.
+/// The values of the linear-phase part of a band.
 fn wanted(value: impl Fn(&Param) -> f64) -> BandValues {
-    // One that is not heard need not follow.
+    // A band that is off need not follow its parameters.
     if value(&ON) > 0.0 { ([FREQ, GAIN, Q].map(|row| value(&row)), true) } else { ([0.0; 3], false) }
 }
 
 struct Eq {
     rate: f64,
     matcher: Matcher,
-    /// Of linear and mixed phase.
+    /// FIR filters of linear or mixed phase.
     linear: Option<Linear>,
     bands: Box<[Band]>,
-    /// The sections of all bands in a row.
+    /// The sections of all bands in series.
     cascade: Cascade,
-    /// Where the coefficients go.
+    /// Targets of the coefficients.
     targets: Box<[[StateSpace; SIDES]]>,
     is_gliding: bool,
-    /// Whether all was at rest the last time, so that it still is unless a value moves.
+    /// Whether everything was at rest in the last block; it still is unless a value moves.
     is_settled: bool,
-    /// Frames since the coefficients were last looked at.
+    /// Frames since the last update of the coefficients.
     clock: usize,
-    /// What the detectors hear.
-    heard: Box<[Plane; MAX_CHANNELS]>,
-    /// What the automatic gain was last made for.
+    /// The detector signal.
+    detector_signal: Box<[Plane; MAX_CHANNELS]>,
+    /// The value of `auto_gain` at the last update; NaN before the first.
     auto_gain: f64,
 }
 
-/// The part of linear or mixed phase, before the rest.
+/// The part with linear or mixed phase, before the cascade.
 struct Linear {
     filters: Equaliser,
-    /// What the detectors hear comes as late as what the filters give.
-    heard: Box<[Delay]>,
+    /// Delays of the detector signal, which align it with the output of the filters.
+    detector_signal: Box<[Delay]>,
 }
 
-/// The factor that undoes what the bands do to the loudness of pink noise.
+/// The factor that compensates the loudness change of the bands for pink noise.
 fn loudness_gain(bands: &[Band]) -> f64 {
     let power = pink_power(bands.iter().map(|band| &band.powers));
     db_to_gain((-10.0 * power.max(1e-12).log10()).clamp(-AUTO_RANGE, AUTO_RANGE))
 }
 
-/// A row `frames` after the start of the block.
+/// The ramp of a row, `frames` frames after the start of the block.
 fn at(params: &Params<'_>, row: &Param, frames: usize) -> Ramp {
     let mut ramp = params.ramp(row);
     ramp.advance(frames + 1);
     ramp
 }
 
-/// Whether a value is anything but 0, or is going to be.
+/// Whether a value is not 0, or is moving.
 fn is_something(ramp: &Ramp) -> bool {
     ramp.value() != 0.0 || ramp.is_moving()
 }
 
 impl Eq {
-    /// Whether the coefficients stand for the values, which rest.
+    /// Whether the coefficients match the values, and the values are at rest.
     fn is_at_rest(&self, params: &Params<'_>) -> bool {
         let stands = |(index, band): (usize, &Band)| {
             let params = params.part(index);
             let values = [FREQ, GAIN, Q].map(|row| params.value(&row));
             let made = band.cascaded(values, 0.0, params.value(&ON) > 0.0);
-            band.made_for == made && !is_something(&params.ramp(&RANGE))
+            band.designed_for == made && !is_something(&params.ramp(&RANGE))
         };
         !self.is_gliding
             && self.auto_gain == params.value(&AUTO_GAIN)
             && self.bands.iter().enumerate().all(stands)
     }
 
-    /// Looks where the values are `frames` after the start of the block, and sets out for there.
+    /// Updates the targets of all coefficients to the values `frames` frames after the start of the block.
     fn aim(&mut self, params: &Params<'_>, frames: usize, meter: &mut Readings) {
         let Self { rate, matcher, bands, cascade, targets, auto_gain, .. } = self;
         let is_new = auto_gain.is_nan();
@@ -290,7 +290,7 @@ impl Eq {
                 let ratio = at(&RATIO);
                 let slope = if ratio >= RATIO.max { 1.0 } else { 1.0 - 1.0 / ratio };
                 let [threshold, range, attack, release] = [&THRESHOLD, &RANGE, &ATTACK, &RELEASE].map(at);
-                band.detector.tune(band.part(), freq, q);
+                band.detector.tune(band.detector_region(), freq, q);
                 amount = band.detector.gain_change(&Curve { threshold, slope, range, attack, release });
                 lowest = lowest.min(if is_on { amount } else { 0.0 });
             }
@@ -298,11 +298,11 @@ impl Eq {
                 band.measure(([freq, gain, q], is_on));
             }
             let made = band.cascaded([freq, gain, q], amount, is_on);
-            if band.made_for == made {
+            if band.designed_for == made {
                 continue;
             }
-            let is_first = band.made_for.0[0].is_nan();
-            band.make(*rate, matcher, made, targets);
+            let is_first = band.designed_for.0[0].is_nan();
+            band.design(*rate, matcher, made, targets);
             for section in band.sections.clone().filter(|_| is_first) {
                 cascade.set(section, targets[section]);
             }
@@ -322,14 +322,14 @@ impl Eq {
         }
     }
 
-    /// What the detectors hear; and the signal goes through the part of linear phase.
-    fn hear(&mut self, block: &mut Block<'_>, params: &Params<'_>) {
+    /// Reads the detector signal, and applies the linear-phase filters.
+    fn read_detector_signal(&mut self, block: &mut Block<'_>, params: &Params<'_>) {
         let frames = block.frames();
         for channel in 0..block.key_width() {
-            (0..frames).for_each(|frame| self.heard[channel][frame] = block.key(channel, frame));
+            (0..frames).for_each(|frame| self.detector_signal[channel][frame] = block.key(channel, frame));
         }
-        let Some(Linear { filters, heard }) = &mut self.linear else { return };
-        for (plane, delay) in self.heard.iter_mut().zip(heard) {
+        let Some(Linear { filters, detector_signal }) = &mut self.linear else { return };
+        for (plane, delay) in self.detector_signal.iter_mut().zip(detector_signal) {
             delay.process(&mut plane[..frames]);
         }
         let width = block.width();
@@ -341,17 +341,17 @@ impl Eq {
         });
     }
 
-    /// Up to the next look at the coefficients: `frames` of the block.
+    /// Processes `frames` of the block, up to the next update of the coefficients.
     fn piece(&mut self, block: &mut Block<'_>, params: &Params<'_>, frames: Range<usize>) {
-        let Self { bands, cascade, heard, .. } = self;
-        let heard = &heard[..block.key_width()];
+        let Self { bands, cascade, detector_signal, .. } = self;
+        let detector_signal = &detector_signal[..block.key_width()];
         let last = cascade.sections() - 1;
         let mut fades = [[1.0; SPAN]; BANDS.most];
         let mut is_fading = [false; BANDS.most];
         for (index, band) in bands.iter_mut().enumerate() {
             let params = params.part(index);
             if band.is_dynamic {
-                band.listen(heard, frames.clone());
+                band.update_detector(detector_signal, frames.clone());
             }
             let mut on = params.ramp(&ON);
             is_fading[index] = on.is_moving() || on.value() < 1.0;
@@ -378,7 +378,7 @@ impl Node for Eq {
         let frames = block.frames();
         self.is_settled = !params.are_moving() && (self.is_settled || self.is_at_rest(params));
         if !self.is_settled || self.linear.is_some() {
-            self.hear(block, params);
+            self.read_detector_signal(block, params);
         }
         if !self.is_settled {
             let mut from = 0;
@@ -406,12 +406,12 @@ impl Node for Eq {
         (self.is_gliding, self.is_settled) = (false, false);
         (self.clock, self.auto_gain) = (0, f64::NAN);
         for band in &mut self.bands {
-            (band.made_for, band.is_dynamic) = (UNSET, false);
+            (band.designed_for, band.is_dynamic) = (UNSET, false);
             band.detector.reset();
         }
-        if let Some(Linear { filters, heard }) = &mut self.linear {
+        if let Some(Linear { filters, detector_signal }) = &mut self.linear {
             filters.reset();
-            heard.iter_mut().for_each(Delay::reset);
+            detector_signal.iter_mut().for_each(Delay::reset);
         }
     }
 
@@ -426,7 +426,7 @@ impl Node for Eq {
         for (band, before) in self.bands.iter_mut().zip(&old.bands) {
             let is_same = band.is_minimum == before.is_minimum;
             if is_same && (band.filter, band.place) == (before.filter, before.place) {
-                band.made_for = before.made_for;
+                band.designed_for = before.designed_for;
                 (band.measured_for, band.powers) = (before.measured_for, before.powers);
                 band.is_dynamic = before.is_dynamic;
                 band.detector = before.detector.clone();
@@ -438,7 +438,11 @@ impl Node for Eq {
         }
         if let (Some(linear), Some(old)) = (&mut self.linear, &old.linear) {
             linear.filters.adopt(&old.filters);
-            linear.heard.iter_mut().zip(&old.heard).for_each(|(delay, old)| delay.adopt(old));
+            linear
+                .detector_signal
+                .iter_mut()
+                .zip(&old.detector_signal)
+                .for_each(|(delay, old)| delay.adopt(old));
         }
     }
 

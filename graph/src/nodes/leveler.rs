@@ -66,11 +66,11 @@ const GATE: Param = Param::new(7, "gate", Unit::Lufs)
     .default(-45.0)
     .help("Absolute gate: input loudness below which the gain is frozen.");
 
-const GAIN: Reading = Reading::new("gain", Unit::Gain, "The gain now.");
+const GAIN: Reading = Reading::new("gain", Unit::Gain, "Current gain.");
 const LOUDNESS: Reading =
-    Reading::new("loudness", Unit::Lufs, "Loudness of the input's programme over the slow stage's time.");
+    Reading::new("loudness", Unit::Lufs, "Gated loudness of the input that the slow stage works with.");
 
-/// See the module.
+/// The node type; see the module.
 pub const NODE_TYPE: NodeType = NodeType::new(
     "leveler",
     "Loudness leveller: holds a target loudness (ITU-R BS.1770) in real time.",
@@ -80,17 +80,17 @@ pub const NODE_TYPE: NodeType = NodeType::new(
 .readings(&[GAIN, LOUDNESS])
 .learns_in(|setup| setup.value(&TIME) / 1000.0);
 
-/// How much louder than the window the fast stage lets a second come out, in LU.
+/// Loudness above the window that the fast stage allows for a second, in LU.
 const FAST_MARGIN: f64 = 2.0;
-/// How fast the fast stage turns down, in dB/s.
+/// Rate of gain reduction by the fast stage, in dB/s.
 const FAST_RATE: f64 = 12.0;
-/// How far the mean of a minute may be from what the gain is set for, in LU.
+/// Largest difference between the mean of a minute and the loudness that the gain is set for, in LU.
 const MINUTE_MARGIN: f64 = 0.2;
-/// How fast it is brought nearer, in LU for each block: 0.2 LU a second.
+/// Rate at which it is reduced, in LU per block: 0.2 LU per second.
 const MINUTE_STEP: f64 = 0.02;
-/// 63.2 % of a small step of the gain, in ms.
+/// Smoothing of the gain: 63.2 % of a small step, in ms.
 const SMOOTHING_MS: f64 = 250.0;
-/// Highest sample that the ear takes at its value: +24 dBFS. It keeps what is absurd from counting for a minute.
+/// Highest sample of the measurement, +24 dBFS: an extreme sample must not affect a minute of programme.
 const HIGHEST: f64 = 16.0;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
@@ -101,7 +101,7 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         weighting: Weighting::new(setup.sample_rate),
         weights: std::array::from_fn(|channel| weight(channel, usual(setup.channels))),
         pace: SmoothingTime::new(SMOOTHING_MS, setup.sample_rate),
-        now: Now::default(),
+        state: LevelerState::default(),
     })
 }
 
@@ -112,40 +112,40 @@ struct Leveler {
     weighting: Weighting,
     weights: [f64; MAX_CHANNELS],
     pace: SmoothingTime,
-    now: Now,
+    state: LevelerState,
 }
 
-/// All that it remembers; of fixed size.
+/// The complete state, of fixed size.
 #[derive(Clone, Copy)]
-struct Now {
+struct LevelerState {
     channels: [Channel; MAX_CHANNELS],
     /// Frames of the section under way.
-    heard: u32,
+    frames_done: u32,
     loudness: Loudness,
-    /// Loudness of the input that the slow stage is set for, in LUFS, once there is one.
+    /// Loudness of the input that the slow stage is set for, in LUFS; `None` before the first.
     set_for: Option<f64>,
-    /// Blocks of programme for which the slow stage follows yet.
+    /// Remaining blocks of programme during which the slow stage follows.
     following: usize,
-    /// Where the slow stage goes, and how far the rate has let it come, in dB; whether it stays there.
+    /// Target gain of the slow stage, its rate-limited gain, both in dB; and whether the gain is frozen.
     goal: f64,
     slow: f64,
     is_frozen: bool,
-    /// Loudness of the last second of programme, in LUFS, and how much less the fast stage wants for it, in dB.
+    /// Loudness of the last second of programme, in LUFS; and the extra attenuation by the fast stage, in dB.
     second: f64,
     excess: f64,
     /// SlidingMinimum that both together may go, in dB.
     floor: f64,
-    /// Where both together are, at their rates and smoothed, in dB.
+    /// Gain of both stages, rate-limited in dB; then smoothed in dB; then as a factor.
     slewed: f64,
     gain: SmoothedGain,
     factor: f64,
 }
 
-impl Default for Now {
+impl Default for LevelerState {
     fn default() -> Self {
         Self {
             channels: [Channel::default(); MAX_CHANNELS],
-            heard: 0,
+            frames_done: 0,
             loudness: Loudness::default(),
             set_for: None,
             following: 0,
@@ -163,36 +163,36 @@ impl Default for Now {
 }
 
 /// The parameters at the end of a section.
-struct Wish {
+struct SectionParams {
     target: f64,
     window: f64,
     max_gain: f64,
     max_cut: f64,
-    /// Blocks of the slow stage.
+    /// Blocks that the slow stage averages.
     blocks: usize,
     fast: f64,
     gate: f64,
 }
 
-impl Now {
+impl LevelerState {
     /// Ends a section of 100 ms with the weighted mean square `section`.
-    fn listen(&mut self, section: f64, wish: &Wish) {
-        let heard = self.loudness.tick(section, power(wish.gate), wish.blocks);
-        self.is_frozen = heard == Heard::Pause;
-        if heard != Heard::Pause {
+    fn end_section(&mut self, section: f64, section_params: &SectionParams) {
+        let frames_done = self.loudness.tick(section, power(section_params.gate), section_params.blocks);
+        self.is_frozen = frames_done == Heard::Pause;
+        if frames_done != Heard::Pause {
             self.second = lufs(self.loudness.last_second());
-            let recent = lufs(self.loudness.mean(wish.blocks));
-            let is_beyond = self.set_for.is_none_or(|level| (recent - level).abs() > wish.window);
-            if heard == Heard::Change || (is_beyond && self.following == 0) {
-                self.following = wish.blocks;
+            let recent = lufs(self.loudness.mean(section_params.blocks));
+            let is_beyond = self.set_for.is_none_or(|level| (recent - level).abs() > section_params.window);
+            if frames_done == Heard::Change || (is_beyond && self.following == 0) {
+                self.following = section_params.blocks;
             }
             if self.following > 0 {
                 self.following -= 1;
                 self.set_for = Some(recent);
-                self.loudness.forget_before(wish.blocks);
+                self.loudness.forget_before(section_params.blocks);
             } else {
                 let minute = lufs(self.loudness.mean(LONGEST));
-                // Slowly: what has just begun to change must not hide from the window.
+                // Slowly, so that the beginning of a change is still detected by the window.
                 let leash = |level: f64| {
                     let within = level.clamp(minute - MINUTE_MARGIN, minute + MINUTE_MARGIN);
                     level + (within - level).clamp(-MINUTE_STEP, MINUTE_STEP)
@@ -201,13 +201,13 @@ impl Now {
             }
         }
         let Some(level) = self.set_for else { return };
-        self.goal = (wish.target - level).clamp(-wish.max_cut, wish.max_gain);
-        let excess = self.second + self.slow - wish.target - wish.window - FAST_MARGIN;
-        self.excess = excess.clamp(0.0, wish.fast);
-        self.floor = -wish.max_cut;
+        self.goal = (section_params.target - level).clamp(-section_params.max_cut, section_params.max_gain);
+        let excess = self.second + self.slow - section_params.target - section_params.window - FAST_MARGIN;
+        self.excess = excess.clamp(0.0, section_params.fast);
+        self.floor = -section_params.max_cut;
     }
 
-    /// Moves the gain on by a frame; the rates are in dB a frame.
+    /// Advances the gain by a frame; the rates are in dB per frame.
     fn advance(&mut self, rate: f64, fast_rate: f64, pace: &SmoothingTime) {
         if !self.is_frozen {
             self.slow += (self.goal - self.slow).clamp(-rate, rate);
@@ -228,13 +228,13 @@ impl Node for Leveler {
         let (mut target, mut window, mut gate) = (ramp(&TARGET), ramp(&WINDOW), ramp(&GATE));
         let (mut max_gain, mut max_cut, mut fast) = (ramp(&MAX_GAIN), ramp(&MAX_CUT), ramp(&FAST));
         let (mut rate, mut time) = (ramp(&RATE), ramp(&TIME));
-        let Self { now, weighting, weights, pace, .. } = self;
+        let Self { state, weighting, weights, pace, .. } = self;
         for frame in 0..block.frames() {
-            for (channel, meter) in now.channels.iter_mut().take(block.width()).enumerate() {
+            for (channel, meter) in state.channels.iter_mut().take(block.width()).enumerate() {
                 meter.add(weighting, block.at(channel, frame).clamp(-HIGHEST, HIGHEST));
             }
-            now.heard += 1;
-            let wish = Wish {
+            state.frames_done += 1;
+            let section_params = SectionParams {
                 target: target.tick(),
                 window: window.tick(),
                 max_gain: max_gain.tick(),
@@ -243,29 +243,29 @@ impl Node for Leveler {
                 fast: fast.tick(),
                 gate: gate.tick(),
             };
-            if now.heard == self.frames {
-                let section = take_energy(&mut now.channels, weights) / f64::from(now.heard);
-                now.heard = 0;
-                now.listen(section, &wish);
+            if state.frames_done == self.frames {
+                let section = take_energy(&mut state.channels, weights) / f64::from(state.frames_done);
+                state.frames_done = 0;
+                state.end_section(section, &section_params);
             }
-            now.advance(rate.tick() / self.rate, FAST_RATE / self.rate, pace);
+            state.advance(rate.tick() / self.rate, FAST_RATE / self.rate, pace);
             for channel in 0..block.width() {
-                *block.at(channel, frame) *= now.factor;
+                *block.at(channel, frame) *= state.factor;
             }
         }
-        meter.now(0, self.now.factor);
-        if let Some(level) = self.now.set_for {
+        meter.now(0, self.state.factor);
+        if let Some(level) = self.state.set_for {
             meter.now(1, level);
         }
     }
 
     fn reset(&mut self) {
-        self.now = Now::default();
+        self.state = LevelerState::default();
     }
 
     fn adopt(&mut self, old: &dyn Node) {
         if let Some(old) = same::<Self>(old) {
-            self.now = old.now;
+            self.state = old.state;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A controller's map: which of its controls moves what, and how it is told.
+//! A map of a MIDI controller: which parameter each control changes, and what the control shows.
 
 use crate::surface::client::parse_value;
 use crate::surface::midi::table::{self, ACTS, NOTHING_SENT};
@@ -324,15 +324,15 @@ mod tests {
         let text = "name: x\ndevice: y\ncontrols:\n  - {cc: 200, to: /node/a/b}\n  - {to: /undo}\n  - {note: 1, to: undo, as: togle}\n";
         let (map, mistakes) = Map::parse(text.as_bytes());
         assert!(map.is_some_and(|map| map.controls.len() == 1));
-        let told: Vec<(usize, String)> = mistakes
+        let errors: Vec<(usize, String)> = mistakes
             .iter()
             .map(|mistake| (mistake.at.map_or(0, |at| at.line), mistake.problem.to_string()))
             .collect();
-        assert!(told.iter().any(|(line, text)| *line == 4 && text.contains("0 to 127")), "{told:?}");
-        assert!(told.iter().any(|(line, text)| *line == 5 && text.contains("what it sends")), "{told:?}");
+        assert!(errors.iter().any(|(line, text)| *line == 4 && text.contains("0 to 127")), "{errors:?}");
+        assert!(errors.iter().any(|(line, text)| *line == 5 && text.contains("what it sends")), "{errors:?}");
         assert!(
-            told.iter().any(|(line, text)| *line == 6 && text.contains("did you mean \"toggle\"")),
-            "{told:?}"
+            errors.iter().any(|(line, text)| *line == 6 && text.contains("did you mean \"toggle\"")),
+            "{errors:?}"
         );
     }
 }

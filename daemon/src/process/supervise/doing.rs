@@ -12,7 +12,7 @@ pub struct Seen {
 }
 
 /// Looks how much a thread has run; `None` where the system does not say.
-pub fn look(thread: Option<Pid>) -> Option<Seen> {
+pub fn read(thread: Option<Pid>) -> Option<Seen> {
     let path = format!("/proc/self/task/{}/schedstat", thread?.as_raw_nonzero());
     let ran = fs::read_to_string(path).ok()?.split(' ').next()?.parse().ok()?;
     Some(Seen { at: Instant::now(), ran: Duration::from_nanos(ran) })
@@ -21,7 +21,7 @@ pub fn look(thread: Option<Pid>) -> Option<Seen> {
 /// What it has done since it was looked at, in words; nothing where the system does not say.
 pub fn since(before: Option<Seen>, thread: Option<Pid>) -> &'static str {
     let told = || {
-        let (before, now) = (before?, look(thread)?);
+        let (before, now) = (before?, read(thread)?);
         let stat = fs::read_to_string(format!("/proc/self/task/{}/stat", thread?.as_raw_nonzero())).ok()?;
         // proc(5): the state stands behind the name, which is in brackets and may hold anything.
         let state = stat.rsplit_once(") ")?.1.chars().next()?;
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn a_thread_can_be_looked_at_and_one_that_is_unknown_says_nothing() {
         let own = Some(rustix::thread::gettid());
-        let before = look(own);
+        let before = read(own);
         assert!(before.is_some());
         assert!(since(before, own).starts_with(" (it is "), "it runs");
         assert_eq!((since(None, own), since(before, None)), ("", ""));

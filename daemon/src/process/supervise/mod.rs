@@ -252,7 +252,7 @@ impl Watched {
         self.stalled += passed;
         let id = self.thread.id.get().copied();
         if self.ran.is_none() && self.stalled >= LATE / 2 {
-            self.ran = doing::look(id);
+            self.ran = doing::read(id);
         }
         if self.is_late || self.stalled < LATE {
             return None;

@@ -15,12 +15,12 @@ pub struct Band {
     pub filter: BandFilter,
     /// The channels that it works on.
     pub place: Place,
-    /// Whether all of it is done by the cascade; else its changes with the level alone.
+    /// Whether the cascade does all of it; else only the dynamic change.
     pub is_minimum: bool,
     /// Its sections in the cascade.
     pub sections: Range<usize>,
     /// What they were made for.
-    pub made_for: BandValues,
+    pub designed_for: BandValues,
     /// What `powers` were measured for.
     pub measured_for: BandValues,
     /// Whether the level changes its gain.
@@ -32,7 +32,7 @@ pub struct Band {
 }
 
 impl Band {
-    /// What its sections in the cascade are to be made for, where the level adds `amount` dB to its gain.
+    /// The values of its sections in the cascade, if the level adds `dynamic_gain` dB to its gain.
     pub fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> BandValues {
         if self.is_minimum {
             ([freq, gain + amount, q], is_on)
@@ -42,21 +42,21 @@ impl Band {
     }
 
     /// Makes its sections in the cascade.
-    pub fn make(
+    pub fn design(
         &mut self,
         rate: f64,
         matcher: &Matcher,
         made: BandValues,
         targets: &mut [[StateSpace; SIDES]],
     ) {
-        self.made_for = made;
+        self.designed_for = made;
         let targets = &mut targets[self.sections.clone()];
         let place = self.place;
         let give = |section: usize, coeffs: Coeffs| targets[section] = place.coeffs(StateSpace::new(&coeffs));
         self.filter.design(rate, matcher, made, give);
     }
 
-    /// Measures what it does, apart from what it does with the level.
+    /// Updates its static response at [`PROBES`].
     pub fn measure(&mut self, made: BandValues) {
         if self.measured_for == made {
             return;
@@ -68,8 +68,8 @@ impl Band {
         }
     }
 
-    /// The part of the spectrum that its detector hears.
-    pub fn part(&self) -> Region {
+    /// The part of the spectrum that its detector measures.
+    pub fn detector_region(&self) -> Region {
         match self.filter.shape {
             Shape::LowShelf => Region::Below,
             Shape::HighShelf | Shape::Tilt => Region::Above,
@@ -77,15 +77,18 @@ impl Band {
         }
     }
 
-    /// Listens to `frames` of the side-chain.
-    pub fn listen<const N: usize>(&mut self, heard: &[[f64; N]], frames: Range<usize>) {
+    /// Passes `frames` of the side-chain signal to the detector.
+    pub fn update_detector<const N: usize>(&mut self, detector_signal: &[[f64; N]], frames: Range<usize>) {
         for frame in frames {
-            match (self.place, heard) {
+            match (self.place, detector_signal) {
                 (Place::Left, [left, ..]) => self.detector.push(0, left[frame]),
                 (Place::Right, [_, right, ..]) => self.detector.push(0, right[frame]),
                 (Place::Mid, [left, right, ..]) => self.detector.push(0, 0.5 * (left[frame] + right[frame])),
                 (Place::Side, [left, right, ..]) => self.detector.push(0, 0.5 * (left[frame] - right[frame])),
-                _ => heard.iter().enumerate().for_each(|(at, plane)| self.detector.push(at, plane[frame])),
+                _ => detector_signal
+                    .iter()
+                    .enumerate()
+                    .for_each(|(at, plane)| self.detector.push(at, plane[frame])),
             }
         }
     }

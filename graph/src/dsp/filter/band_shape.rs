@@ -69,7 +69,7 @@ impl Place {
     /// Their names, in the same order.
     pub const NAMES: [&str; 5] = ["stereo", "left", "right", "mid", "side"];
 
-    /// Whether the middle and the side take the place of the first two channels.
+    /// Whether the band processes the mid or the side of the first two channels.
     pub fn is_mid_side(self) -> bool {
         matches!(self, Self::Mid | Self::Side)
     }
@@ -123,7 +123,7 @@ impl BandFilter {
         17.6 * sharpest / freq_hz
     }
 
-    /// Prototype `index` for a gain in dB and a q; the all-pass has none.
+    /// Prototype `index` for a gain in dB and a Q; an all-pass has none.
     pub fn prototype(&self, index: usize, gain: f64, q: f64) -> Prototype {
         let is_real_pole = self.order % 2 == 1 && index == self.order / 2;
         let q = if self.order == 2 { q } else { butterworth_q(self.order, index) };

@@ -20,9 +20,9 @@ pub enum Turn {
     /// Part `.0` of `.1` of computing a model of the window.
     Model(usize, usize),
     /// Part of the detection of faulty samples.
-    Look(usize, usize),
+    Detect(usize, usize),
     /// Part of their repair.
-    Mend(usize, usize),
+    Repair(usize, usize),
 }
 
 impl Turn {
@@ -101,11 +101,11 @@ impl Schedule {
         let (a_pass, eighth) = (self.hop / TURN, self.hop / TURN / TURNS);
         let (pass, turn) = (self.next / a_pass, self.next % a_pass);
         self.next += 1;
-        let [model, look, mend] = self.shares.map(|share| share * eighth);
+        let [model, detect, repair] = self.shares.map(|share| share * eighth);
         let turn = match turn {
             turn if turn < model => Turn::Model(turn, model),
-            turn if turn < model + look => Turn::Look(turn - model, look),
-            turn => Turn::Mend(turn - model - look, mend),
+            turn if turn < model + detect => Turn::Detect(turn - model, detect),
+            turn => Turn::Repair(turn - model - detect, repair),
         };
         Some((pass, turn))
     }
@@ -225,20 +225,20 @@ impl Line {
         self.mended < self.faults.len() * (part + 1) / parts
     }
 
-    /// `[audio]` Does part `part` of `parts` of the repair: passes groups of up to `most` faults to `mend`. Two groups
+    /// `[audio]` Does part `part` of `parts` of the repair: passes groups of up to `most` faults to `repair`. Two groups
     /// are more than `apart` frames apart, unless a group would be too long.
-    pub fn mend(
+    pub fn repair(
         &mut self,
         (part, parts): (usize, usize),
         apart: usize,
         most: usize,
-        mut mend: impl FnMut(&mut [f64], &[(usize, f64)]),
+        mut repair: impl FnMut(&mut [f64], &[(usize, f64)]),
     ) {
         while self.has_to_mend((part, parts)) {
             let group = &self.faults[self.mended..];
             let near = group.windows(2).take_while(|pair| pair[1].0 - pair[0].0 <= apart).count() + 1;
             let count = near.min(most);
-            mend(&mut self.samples, &group[..count]);
+            repair(&mut self.samples, &group[..count]);
             self.mended += count;
         }
     }

@@ -11,53 +11,54 @@ use crate::dsp::window;
 use num_complex::Complex64;
 use std::f64::consts::PI;
 
-/// Bins that a curve is asked for at once.
+/// Bins of the response that are computed at once.
 pub const BINS: usize = LANES;
-/// Work on the curve in one piece, about as many ns.
+/// Cost of computing the response in one piece, in about ns.
 const EFFORT: usize = 30_000;
 /// About as many samples of two filters are transformed in three pieces.
 const SAMPLES: usize = 2_048;
 /// What a transform takes for a sample, against what it takes to part a line: more, as it has more levels.
 const TRANSFORM_EFFORT: usize = 4;
-/// Points of parts that are loaded in one piece.
+/// Coefficients that are loaded in one piece.
 const POINTS: usize = 1_024;
-/// Inner share of the window that is flat.
+/// Share of the window that is flat.
 const FLAT: f64 = 0.7;
-/// Of the window's edges.
+/// Shape of the window's slopes.
 const BETA: f64 = 5.0;
-/// How long before its middle a filter of mixed phase may answer, in ms: as long as a sound hides what comes before it.
+/// Length of a mixed-phase filter before its centre, in ms: pre-ringing of this length is masked by the sound after it.
 ///
 /// Source: H. Fastl, E. Zwicker, *Psychoacoustics: Facts and Models*, section 4.4.1, premasking.
 const MIXED_MS: f64 = 20.0;
 
-/// How long the filters are, and where their middle is.
+/// Length of the filters, and position of their centre.
 ///
-/// With 170 ms the curve is within 0.1 dB of that of minimum phase, down to -60 dB, for bells of 12 dB at 30 Hz with q 1, at
-/// 100 Hz with q 8, at 500 Hz with q 24, and for high-passes from 20 Hz on with 24 dB/oct, from 50 Hz with 48 dB/oct, from
-/// 100 Hz with 96 dB/oct; with other reaches in inverse proportion. A notch has a corner at its bottom, which takes longer:
-/// of one at 1 kHz with q 2 that holds down to -20 dB. Mixed phase is cut 20 ms before its middle: there it holds for bells
-/// of up to q 8 at 100 Hz, and for high-passes of up to 24 dB/oct; steeper ones are off by 1 dB where little is left.
+/// Accuracy: with 170 ms, the magnitude is within 0.1 dB of the minimum-phase filter, down to -60 dB, for 12 dB bells at
+/// 30 Hz with Q 1, at 100 Hz with Q 8 and at 500 Hz with Q 24, and for high-passes from 20 Hz up with 24 dB/oct, from
+/// 50 Hz with 48 dB/oct and from 100 Hz with 96 dB/oct. These frequencies are inversely proportional to the length. A notch
+/// needs a longer filter: one at 1 kHz with Q 2 is accurate down to -20 dB. A mixed-phase filter is cut 20 ms before its
+/// centre: it is accurate for bells up to Q 8 at 100 Hz, and for high-passes up to 24 dB/oct; steeper ones have errors of
+/// 1 dB at low levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// Coefficients: an odd number.
+    /// Number of coefficients, odd.
     pub taps: usize,
-    /// The one that all frequencies of linear phase are as late as.
+    /// Index of the centre: the delay of all frequencies with linear phase.
     pub middle: usize,
-    /// Frames that they are late by, with the bank's own.
+    /// Latency in frames, including that of the block convolution.
     pub latency: usize,
-    /// Whether the lows have a phase of their own.
+    /// Whether low frequencies have minimum phase.
     pub is_mixed: bool,
 }
 
 impl Reach {
-    /// Linear phase: as long before the middle as after it; `frames` late.
+    /// Linear phase: the centre is in the middle; `frames` is the latency.
     pub fn linear(rate: f64, frames: usize) -> Self {
         let own = 2 * block_frames(rate);
         let side = frames.saturating_sub(own).max(1);
         Self { taps: 2 * side + 1, middle: side, latency: side + own, is_mixed: false }
     }
 
-    /// Mixed phase: as many coefficients, most of them after the middle.
+    /// Mixed phase: the same number of coefficients, most of them after the centre.
     pub fn mixed(rate: f64, frames: usize) -> Self {
         let linear = Self::linear(rate, frames);
         let middle = linear.middle.min((MIXED_MS * rate / 1000.0) as usize);
@@ -65,23 +66,23 @@ impl Reach {
     }
 }
 
-/// What filters are designed for.
+/// The frequency responses of the filters to design.
 pub trait Curve {
-    /// Work that a bin at `freq` Hz is, about as many ns.
+    /// Cost of computing a bin at `freq` Hz, in about ns.
     fn cost(&self, freq: f64) -> usize;
 
-    /// The responses of filters 2 `pair` and 2 `pair` + 1, without the delay of their middle, at some places: their
-    /// frequency in Hz and sin²(ω/2).
+    /// `[audio]` Writes the responses of filters 2 `pair` and 2 `pair` + 1, without the delay of their centre, at each of
+    /// `places`: frequency in Hz and sin²(ω/2).
     fn write_responses(&self, pair: usize, places: &[(f64, f64)], responses: &mut [[Complex64; 2]]);
 }
 
-/// The design under way.
+/// A running design.
 pub struct Design {
     reach: Reach,
     filters: usize,
     /// Frequency and sin²(ω/2) of each bin.
     places: Box<[(f64, f64)]>,
-    /// What each coefficient is multiplied by.
+    /// The window, including the scale of the transform.
     window: Box<[f64]>,
     transform: Transform,
     /// The spectra of both filters of a pair, and what becomes of them, not divided by its number.
@@ -111,7 +112,7 @@ enum Step {
 }
 
 impl Design {
-    /// `[control]` Of `filters`.
+    /// `[control]` The design of `filters` filters, at `rate` Hz.
     pub fn new(rate: f64, reach: Reach, filters: usize) -> Self {
         let size = reach.taps.next_power_of_two().max(64);
         let place = |bin: usize| {
@@ -138,22 +139,22 @@ impl Design {
         }
     }
 
-    /// Whether there is nothing to do.
+    /// Whether no design is running.
     pub fn is_idle(&self) -> bool {
         matches!(self.step, Step::Rest)
     }
 
-    /// `[audio]` Begins anew.
+    /// `[audio]` Begins a new design.
     pub fn begin(&mut self) {
         self.step = Step::Sample { pair: 0, bin: 0 };
     }
 
-    /// `[audio]` Leaves off.
+    /// `[audio]` Cancels the design.
     pub fn cancel(&mut self) {
         self.step = Step::Rest;
     }
 
-    /// `[audio]` Does a piece. When all is done, `bank` fades to the new filters.
+    /// `[audio]` Computes a piece. After the last piece, `bank` crossfades to the new filters.
     pub fn work(&mut self, curve: &impl Curve, bank: &mut FirBank) {
         self.step = match self.step {
             Step::Rest => Step::Rest,
@@ -242,7 +243,7 @@ impl Design {
             bank.load(2 * pair + filter, part, |tap| match (tap < taps, is_mixed) {
                 (false, _) => 0.0,
                 (_, true) => self.window[tap] * sample(tap),
-                // Roundings are not symmetric: the mean of both sides is.
+                // The mean of both sides removes the asymmetry of rounding errors.
                 (_, false) => 0.5 * self.window[tap] * (sample(tap) + sample(taps - 1 - tap)),
             });
         }
@@ -254,7 +255,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// Flat, and dear below 400 Hz.
+    /// A flat response that is costly below 400 Hz.
     #[derive(Default)]
     struct Dear {
         bins: Cell<usize>,
