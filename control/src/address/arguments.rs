@@ -2,6 +2,7 @@
 
 use crate::request::Subscription;
 use crate::value::Value;
+use thiserror::Error;
 
 /// Longest subscription, in seconds.
 const LONGEST_SUBSCRIPTION: f64 = 86_400.0;
@@ -194,7 +195,7 @@ impl<'a> Given<'a> {
     ///
     /// # Errors
     /// Which of them cannot be understood, and what there is.
-    pub fn subscription(&self) -> Result<Subscription, String> {
+    pub fn subscription(&self) -> Result<Subscription, SubscribeError> {
         let mut subscription = Subscription::default();
         for value in &self.values {
             let text = match value {
@@ -203,20 +204,28 @@ impl<'a> Given<'a> {
                     continue;
                 }
                 Value::Text(text) => text,
-                _ => {
-                    return Err(format!("takes a number of seconds (1 to {LONGEST_SUBSCRIPTION}) and words"));
-                }
+                _ => return Err(SubscribeError::Shape),
             };
             let (word, number) =
                 text.split_once(' ').map_or((text.as_str(), ""), |(word, number)| (word, number.trim()));
             let known = SUBSCRIBE_WORDS.iter().find(|known| known.word == word);
             if !known.is_some_and(|known| known.apply(number, &mut subscription)) {
-                let words = SUBSCRIBE_WORDS.map(|known| known.describe()).join(", ");
-                return Err(format!("\"{text}\" is not understood; there are {words}"));
+                return Err(SubscribeError::Word(text.clone()));
             }
         }
         Ok(subscription)
     }
+}
+
+/// Why the options of `/subscribe` cannot be understood.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum SubscribeError {
+    /// Neither a number of seconds within its limits nor a text.
+    #[error("takes a number of seconds (1 to {LONGEST_SUBSCRIPTION}) and words")]
+    Shape,
+    /// An unknown word, or one whose number is missing or outside its limits.
+    #[error("\"{0}\" is not understood; there are {words}", words = SUBSCRIBE_WORDS.map(|known| known.describe()).join(", "))]
+    Word(String),
 }
 
 /// A word of `/subscribe`.
@@ -324,7 +333,7 @@ fn name(value: &Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn subscribe(values: &[Value]) -> Result<Subscription, String> {
+    fn subscribe(values: &[Value]) -> Result<Subscription, SubscribeError> {
         Given { address: "/subscribe", part: "", values: values.to_vec() }.subscription()
     }
 
@@ -347,12 +356,13 @@ mod tests {
             "x",
             "",
         ] {
-            let why = subscribe(&[text(wrong)]).unwrap_err();
-            let all = "there are \"text\", \"echo\", \"meters HZ\" (0 to 60), \"port N\" (1 to 65535)";
+            let why = subscribe(&[text(wrong)]).unwrap_err().to_string();
+            let all =
+                "there are \"text\", \"arrays\", \"echo\", \"meters HZ\" (0 to 60), \"port N\" (1 to 65535)";
             assert_eq!(why, format!("\"{wrong}\" is not understood; {all}"));
         }
         for wrong in [Value::Number(0.0), Value::Number(f64::NAN), Value::Number(1e6), Value::Switch(true)] {
-            assert_eq!(subscribe(&[wrong]).unwrap_err(), "takes a number of seconds (1 to 86400) and words");
+            assert_eq!(subscribe(&[wrong]).unwrap_err(), SubscribeError::Shape);
         }
     }
 }

@@ -188,7 +188,7 @@ pub const COMMANDS: [Command; 39] = [
         .example("/subscribe 60 text").ctl("watch")
         .request(|given| match given.subscription() {
             Ok(subscription) => Request::Subscribe(subscription),
-            Err(why) => Request::wrong(given.address, why),
+            Err(error) => Request::wrong(given.address, error.to_string()),
         }),
     row("/unsubscribe", Action, "Ends the subscription of the sender.")
         .example("/unsubscribe")
