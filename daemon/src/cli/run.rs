@@ -5,7 +5,7 @@ use crate::audio::realtime;
 use crate::audio::session::{self, PortSetup};
 use crate::conductor::chains::Chains;
 use crate::conductor::on_air::OnAir;
-use crate::conductor::{Conductor, Desk};
+use crate::conductor::{Conductor, ConductorParts};
 use crate::process::named::shown;
 use crate::process::restart::HangRecord;
 use crate::process::{log, state_file, state_writer, supervise};
@@ -123,11 +123,11 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     });
     let before = kept.iter().filter(|_| goes_on).map(|kept| &kept.chain);
     let before =
-        before.chain(note.iter().map(|note| &note.chain)).find(|chain| air.shelf.check(chain).is_ok());
+        before.chain(note.iter().map(|note| &note.chain)).find(|chain| air.chains.check(chain).is_ok());
     let start = before.map_or_else(|| loaded.start().to_owned(), String::clone);
     let (keeps, keeper) = keeper.unzip();
     let Loaded { station, cues, .. } = loaded;
-    let desk = Desk {
+    let desk = ConductorParts {
         path: path.to_owned(),
         station,
         asks,

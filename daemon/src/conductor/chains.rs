@@ -70,15 +70,15 @@ impl Chains {
     /// The chains of a station at `rate` Hz.
     pub fn new(loaded: &Loaded, rate: f64) -> Self {
         let entry = |file: &ChainFile| Entry { file: file.clone(), values: Values::of(&file.spec) };
-        let mut shelf = Self {
+        let mut chains = Self {
             entries: loaded.chains.iter().map(entry).collect(),
             io: loaded.station.audio.io.clone(),
             rate,
             latency_ms: loaded.station.audio.latency_ms,
             total: 0,
         };
-        shelf.align();
-        shelf
+        chains.align();
+        chains
     }
 
     /// Finds the latency that all chains are padded to.

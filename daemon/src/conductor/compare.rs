@@ -93,18 +93,20 @@ impl Compare {
 impl Conductor {
     pub(super) fn compare(&mut self, by: Peer, ask: CompareRequest) {
         let done = match ask {
-            CompareRequest::Hear(b) => self.hear(by, b),
+            CompareRequest::Hear(b) => self.select(by, b),
             CompareRequest::Copy => {
-                self.compare.other = self.heard_state();
+                self.compare.other = self.active_state();
                 let at = usize::from(self.compare.b);
                 self.compare.louder[1 - at] = self.compare.louder[at];
                 Ok(())
             }
-            CompareRequest::Chain(chain) => self.air.shelf.check(&chain).map_err(SetError::from).map(|()| {
-                let values = self.wished(&chain);
-                self.compare.other = Some(CompareState { chain, values });
-                self.compare.louder[usize::from(!self.compare.b)] = None;
-            }),
+            CompareRequest::Chain(chain) => {
+                self.on_air.chains.check(&chain).map_err(SetError::from).map(|()| {
+                    let values = self.user_values(&chain);
+                    self.compare.other = Some(CompareState { chain, values });
+                    self.compare.louder[usize::from(!self.compare.b)] = None;
+                })
+            }
             CompareRequest::Match(on) => {
                 self.compare.matched = on;
                 self.trim();
@@ -113,32 +115,32 @@ impl Conductor {
         };
         match done {
             Ok(()) => {
-                self.keeper.touch();
-                self.tell(Recipients::All, self.compare_lines());
+                self.state_saver.touch();
+                self.send_updates(Recipients::All, self.compare_lines());
             }
-            Err(why) => self.refuse(by, "/ab", &why.to_string()),
+            Err(why) => self.send_error(by, "/ab", &why.to_string()),
         }
     }
 
-    fn heard_state(&self) -> Option<CompareState> {
-        let chain = self.air.newest()?.name.clone();
-        Some(CompareState { values: self.wished(&chain), chain })
+    fn active_state(&self) -> Option<CompareState> {
+        let chain = self.on_air.newest()?.name.clone();
+        Some(CompareState { values: self.user_values(&chain), chain })
     }
 
-    fn hear(&mut self, by: Peer, b: bool) -> Result<(), SetError> {
+    fn select(&mut self, by: Peer, b: bool) -> Result<(), SetError> {
         if b == self.compare.b {
             return Ok(());
         }
-        let heard = self.heard_state().ok_or(SetError::Silence)?;
+        let heard = self.active_state().ok_or(SetError::Silence)?;
         let next = self.compare.other.clone().unwrap_or_else(|| heard.clone());
         self.morph = None;
         if next.chain == heard.chain {
             let values = next.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
-            let changes = self.air.changes(values);
+            let changes = self.on_air.changes(values);
             let changes = changes.into_iter().filter(Change::is_move).collect();
-            self.moved(by, Recipients::All, changes)?;
+            self.apply_changes(by, Recipients::All, changes)?;
         } else {
-            self.air.preset(&next.chain, &next.values)?;
+            self.on_air.preset(&next.chain, &next.values)?;
             self.swap(by, &next.chain);
         }
         self.compare.b = b;
@@ -153,7 +155,7 @@ impl Conductor {
 
     pub(super) fn compare_lines(&self) -> Vec<Update> {
         let compare = &self.compare;
-        let heard = || self.air.newest().map_or("", |airing| airing.name.as_str());
+        let heard = || self.on_air.newest().map_or("", |running| running.name.as_str());
         vec![
             Update::words("/ab", &[if compare.b { "b" } else { "a" }]),
             Update::number("/norm/ab", f64::from(u8::from(compare.b))),
@@ -175,26 +177,26 @@ impl Conductor {
     pub(super) fn set_bypass(&mut self, by: Peer, on: bool) {
         let words = |on: bool| if on { "on" } else { "off" };
         if on != self.bypass {
-            let chain = self.air.next();
+            let chain = self.on_air.next();
             self.audit(by, &chain, "bypass", words(self.bypass), words(on));
             info!("bypass {}", words(on));
         }
         self.bypass = on;
         self.compare.changed();
-        self.order(ToAudio::Bypass(on));
-        self.keeper.touch();
-        self.tell(Recipients::Others(by), self.bypass_lines());
+        self.send_command(ToAudio::Bypass(on));
+        self.state_saver.touch();
+        self.send_updates(Recipients::Others(by), self.bypass_lines());
     }
 
     pub(super) fn match_bypass(&mut self, by: Peer, on: bool) {
         self.compare.bypass_matched = on;
         self.trim();
-        self.keeper.touch();
-        self.tell(Recipients::Others(by), self.bypass_lines());
+        self.state_saver.touch();
+        self.send_updates(Recipients::Others(by), self.bypass_lines());
     }
 
     /// Takes what the taps have measured.
-    pub(super) fn measured(&mut self, lines: Vec<Update>) {
+    pub(super) fn handle_meter_updates(&mut self, lines: Vec<Update>) {
         for line in &lines {
             let [Value::Number(value)] = line.values[..] else { continue };
             match line.address.as_str() {
@@ -207,13 +209,13 @@ impl Conductor {
                 _ => {}
             }
         }
-        self.tell(Recipients::All, lines);
+        self.send_updates(Recipients::All, lines);
     }
 
     /// Notes how much louder what is heard makes the programme.
     fn weigh(&mut self) {
         let compare = &mut self.compare;
-        let is_settled = compare.since.elapsed() >= MEANS && !self.bypass && !self.air.is_swapping();
+        let is_settled = compare.since.elapsed() >= MEANS && !self.bypass && !self.on_air.is_swapping();
         if !is_settled || self.morph.is_some() || compare.input.min(compare.output) < QUIET {
             return;
         }
@@ -228,7 +230,7 @@ impl Conductor {
     /// Gives the audio thread the trims that are wanted.
     pub(super) fn trim(&mut self) {
         let (wet, dry) = self.compare.wanted();
-        let newest = self.air.newest().map_or(0, |airing| airing.generation);
+        let newest = self.on_air.newest().map_or(0, |running| running.generation);
         // A new chain begins without trims.
         let is_new = newest != self.compare.trimmed && (wet, dry) != (0.0, 0.0);
         if (wet, dry) == self.compare.trims && !is_new {
@@ -236,9 +238,9 @@ impl Conductor {
         }
         self.compare.trims = (wet, dry);
         self.compare.trimmed = newest;
-        self.order(ToAudio::Trim { generation: newest, chain: db_to_gain(wet), dry: db_to_gain(dry) });
+        self.send_command(ToAudio::Trim { generation: newest, chain: db_to_gain(wet), dry: db_to_gain(dry) });
         let mut lines = self.compare_lines();
         lines.extend(self.bypass_lines());
-        self.tell(Recipients::All, lines);
+        self.send_updates(Recipients::All, lines);
     }
 }

@@ -36,29 +36,33 @@ impl Conductor {
     pub(super) fn cue(&mut self, by: Peer, ask: CueRequest) {
         let count = self.cues.list.len();
         if count == 0 {
-            return self.refuse(by, "/cue", "the station has no cue list (cues: FILE in the station file)");
+            return self.send_error(
+                by,
+                "/cue",
+                "the station has no cue list (cues: FILE in the station file)",
+            );
         }
         match ask {
             CueRequest::Go => {
                 let at = self.cues.next;
                 self.cues.next = (at + 1) % count;
-                self.do_cue(by, at);
+                self.run_cue(by, at);
             }
             CueRequest::Next => self.cues.next = (self.cues.next + 1) % count,
             CueRequest::Previous => self.cues.next = (self.cues.next + count - 1) % count,
             CueRequest::Do(name) => match self.cues.list.iter().position(|cue| cue.name == name) {
                 Some(at) => {
                     self.cues.next = (at + 1) % count;
-                    self.do_cue(by, at);
+                    self.run_cue(by, at);
                 }
                 None => {
                     let names: Vec<_> = self.cues.list.iter().map(|cue| cue.name.as_str()).collect();
                     let why = format!("no cue \"{name}\"; there are {}", names.join(", "));
-                    return self.refuse(by, "/cue", &why);
+                    return self.send_error(by, "/cue", &why);
                 }
             },
         }
-        self.tell(Recipients::All, self.cue_lines());
+        self.send_updates(Recipients::All, self.cue_lines());
     }
 
     /// All cues, and the one that comes next.
@@ -75,13 +79,13 @@ impl Conductor {
         vec![Update::words("/cue/name", &[next.map_or("", |cue| &cue.name)])]
     }
 
-    fn do_cue(&mut self, by: Peer, at: usize) {
+    fn run_cue(&mut self, by: Peer, at: usize) {
         let Some(cue) = self.cues.list.get(at).cloned() else { return };
         info!("cue {}", cue.name);
-        self.tell_event("cue", &[&cue.name]);
+        self.send_event("cue", &[&cue.name]);
         let is_elsewhere = |chain: &str| {
             let scene = cue.scene.as_deref().and_then(|name| self.scenes.find(name));
-            self.air.next() != chain && scene.is_none_or(|scene| scene.chain != chain)
+            self.on_air.next() != chain && scene.is_none_or(|scene| scene.chain != chain)
         };
         if let Some(chain) = cue.chain.as_deref().filter(|chain| is_elsewhere(chain)) {
             self.swap_asked(by, chain);
@@ -89,7 +93,7 @@ impl Conductor {
         if let Some(scene) = &cue.scene
             && let Err(why) = self.recall(by, scene, cue.morph_ms / 1_000.0)
         {
-            self.refuse(by, "/cue", &format!("cue \"{}\": {why}", cue.name));
+            self.send_error(by, "/cue", &format!("cue \"{}\": {why}", cue.name));
         }
     }
 

@@ -27,7 +27,7 @@ const LAST: Duration = Duration::from_secs(1);
 const TOLD: Duration = Duration::from_millis(200);
 
 /// A node that the house has taken out: nobody wished for it, so it is not kept.
-pub struct Out {
+pub struct AutoBypass {
     /// Its chain.
     pub chain: String,
     /// Its name.
@@ -72,37 +72,41 @@ impl Watch {
 
 impl Conductor {
     /// The live values of a chain, as people wished them: what the house has taken out is on.
-    pub(super) fn wished(&self, chain: &str) -> BTreeMap<String, ParamValue> {
-        let mut values = self.air.values_of(chain);
-        let out = self.out.iter().filter(|out| out.chain == chain);
+    pub(super) fn user_values(&self, chain: &str) -> BTreeMap<String, ParamValue> {
+        let mut values = self.on_air.values_of(chain);
+        let out = self.auto_bypassed.iter().filter(|out| out.chain == chain);
         values.extend(out.map(|out| (format!("/{}/enabled", out.id), true.into())));
         values
     }
 
     /// Takes a node of the newest chain out, or back in, on behalf of the house; false where it is so already.
-    pub(super) fn house_enables(&mut self, id: &str, on: bool) -> bool {
+    pub(super) fn set_auto_bypass(&mut self, id: &str, on: bool) -> bool {
         let path = format!("/{id}/enabled");
-        let changes = self.air.changes([(path.as_str(), on.into())]);
+        let changes = self.on_air.changes([(path.as_str(), on.into())]);
         if changes.iter().all(|change| !change.is_move()) {
             return false;
         }
-        self.let_go(&changes);
-        let chain = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
-        if self.moved(Peer::Station, Recipients::All, changes).is_err() {
+        self.stop_morphing(&changes);
+        let chain = self.on_air.newest().map_or_else(String::new, |running| running.name.clone());
+        if self.apply_changes(Peer::Station, Recipients::All, changes).is_err() {
             return false;
         }
         let [from, to] = if on { ["false", "true"] } else { ["true", "false"] };
         self.audit(Peer::Station, &chain, &format!("/node{path}"), from, to);
         if !on {
-            self.out.push(Out { chain, id: id.to_owned(), broken: None });
+            self.auto_bypassed.push(AutoBypass { chain, id: id.to_owned(), broken: None });
         }
         true
     }
 
     /// Nodes that come back are out no longer. True where one of them can come back only in a chain built anew.
-    pub(super) fn come_back(&mut self, chain: &str, changes: &[crate::conductor::on_air::Change]) -> bool {
-        let generation = self.air.newest().map(|airing| airing.generation);
-        let is_back = |out: &Out| {
+    pub(super) fn clear_auto_bypass(
+        &mut self,
+        chain: &str,
+        changes: &[crate::conductor::on_air::Change],
+    ) -> bool {
+        let generation = self.on_air.newest().map(|running| running.generation);
+        let is_back = |out: &AutoBypass| {
             let path = format!("/{}/enabled", out.id);
             let comes = |change: &crate::conductor::on_air::Change| {
                 matches!(change.place.target, Target::Enabled { .. })
@@ -112,7 +116,7 @@ impl Conductor {
             out.chain == chain && changes.iter().any(comes)
         };
         let mut rebuild = false;
-        self.out.retain(|out| {
+        self.auto_bypassed.retain(|out| {
             let is_back = is_back(out);
             rebuild |= is_back && out.broken.is_some() && out.broken == generation;
             !is_back
@@ -125,48 +129,48 @@ impl Conductor {
         self.health.faults += 1;
         let message = panicked.message();
         let generation = panicked.generation;
-        let Some(node) = panicked.node.and_then(|node| self.air.node(generation, node)) else {
+        let Some(node) = panicked.node.and_then(|node| self.on_air.node(generation, node)) else {
             error!("the chain panicked: {message}; its dry signal is heard until it is swapped in again");
-            return self.tell_event("fault", &["chain", &format!("panicked: {message}; dry signal")]);
+            return self.send_event("fault", &["chain", &format!("panicked: {message}; dry signal")]);
         };
         let id = node.id.clone();
         error!(node = id, "node {id} panicked: {message}; it is out, its input is heard instead");
-        self.tell_event("fault", &[&id, &format!("panicked: {message}; dry signal")]);
+        self.send_event("fault", &[&id, &format!("panicked: {message}; dry signal")]);
         // In a chain that is leaving it is gone with it.
-        if self.air.newest().is_some_and(|airing| airing.generation == generation)
-            && self.house_enables(&id, false)
-            && let Some(out) = self.out.last_mut()
+        if self.on_air.newest().is_some_and(|running| running.generation == generation)
+            && self.set_auto_bypass(&id, false)
+            && let Some(out) = self.auto_bypassed.last_mut()
         {
             out.broken = Some(generation);
         }
     }
 
     /// Looks whether the callback comes back.
-    pub(super) fn look_for_hang(&mut self, now: Instant) {
-        let Some(link) = &self.link else { return };
-        let blocks = Duration::from_secs_f64(BLOCKS * link.block as f64 / link.rate);
-        if self.watch.look(link.trace.callback(), || link.run_time(), now) >= HANGS + blocks {
-            self.hung();
+    pub(super) fn check_for_hang(&mut self, now: Instant) {
+        let Some(session) = &self.session else { return };
+        let blocks = Duration::from_secs_f64(BLOCKS * session.block as f64 / session.rate);
+        if self.hang_watch.look(session.trace.callback(), || session.run_time(), now) >= HANGS + blocks {
+            self.handle_hang();
         }
     }
 
     /// The callback does not come back: this process ends, and takes its own place without what hung.
-    fn hung(&mut self) {
-        let place = self.link.as_ref().and_then(|link| link.trace.place());
-        let node = place.and_then(|(generation, node)| self.air.node(generation, node));
+    fn handle_hang(&mut self) {
+        let place = self.session.as_ref().and_then(|session| session.trace.place());
+        let node = place.and_then(|(generation, node)| self.on_air.node(generation, node));
         let node = node.map(|node| node.id.clone());
-        let of = |generation: u64| self.air.name(generation).map(str::to_owned);
-        let chain = place.and_then(|(generation, _)| of(generation)).unwrap_or_else(|| self.air.next());
+        let of = |generation: u64| self.on_air.name(generation).map(str::to_owned);
+        let chain = place.and_then(|(generation, _)| of(generation)).unwrap_or_else(|| self.on_air.next());
         let what = match &node {
             Some(id) => format!("node {id} of chain {chain} does not come back"),
             None => format!("chain {chain} does not come back"),
         };
         error!("{what}: starting again without it");
-        self.tell_event("fault", &[node.as_deref().unwrap_or("chain"), "does not come back; starting again"]);
+        self.send_event("fault", &[node.as_deref().unwrap_or("chain"), "does not come back; starting again"]);
         systemd::set_status(&format!("{what}: starting again without it"));
         let hung = node.map_or(Hung::Chain, Hung::Node);
         match HangRecord::next(self.note.as_ref(), &chain, hung) {
-            Some(note) => self.start_again(&note),
+            Some(note) => self.restart_process(&note),
             None => error!("{what}, however often it is started"),
         }
         // Whoever watches the process starts it again.
@@ -174,22 +178,22 @@ impl Conductor {
     }
 
     /// The library of the audio server does not let this process go, so it cannot be used again: only a process anew can.
-    pub(super) fn held_by_server(&mut self) {
+    pub(super) fn restart_for_libjack(&mut self) {
         let what = "the library of the audio server does not let go";
-        let Some(note) = HangRecord::next(self.note.as_ref(), &self.air.next(), Hung::Server) else {
+        let Some(note) = HangRecord::next(self.note.as_ref(), &self.on_air.next(), Hung::Server) else {
             return error!("{what}, however often this is started");
         };
         error!("{what}: starting again");
-        self.tell_event(
+        self.send_event(
             "connection",
             &["held", "the library of the audio server does not let go; starting again"],
         );
-        self.start_again(&note);
+        self.restart_process(&note);
         std::process::exit(3);
     }
 
     /// Has all written and told, and takes the place of this process. Comes back where that fails.
-    fn start_again(&mut self, note: &HangRecord) {
+    fn restart_process(&mut self, note: &HangRecord) {
         self.write_last();
         let until = Instant::now() + TOLD;
         self.surfaces.iter().for_each(|surface| surface.end(until));
@@ -214,7 +218,7 @@ impl Conductor {
     /// Takes out what hung in the process before this one.
     pub(super) fn resume(&mut self, note: &HangRecord) {
         let chain = note.chain.as_str();
-        let ids = match (&note.what, self.air.shelf.plan(chain)) {
+        let ids = match (&note.what, self.on_air.chains.plan(chain)) {
             (Hung::Node(id), _) => vec![id.clone()],
             (Hung::Chain, Ok(plan)) => plan.nodes.iter().map(|node| node.id.clone()).collect(),
             (Hung::Chain, Err(_)) | (Hung::Server, _) => Vec::new(),
@@ -222,7 +226,7 @@ impl Conductor {
         self.bypass |= note.what == Hung::Chain;
         for id in &ids {
             let path = format!("/{id}/enabled");
-            let Some(values) = self.air.shelf.values_mut(chain) else { continue };
+            let Some(values) = self.on_air.chains.values_mut(chain) else { continue };
             if values.enabled(id) == Some(true) {
                 values.enable(id, false);
                 values.sign(&path, Peer::Station, SystemTime::now());

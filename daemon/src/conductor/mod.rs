@@ -35,7 +35,7 @@ use basedrop::Collector;
 use compare::Compare;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use cues::Cues;
-use faults::{Out, Watch};
+use faults::{AutoBypass, Watch};
 use lacquer_control::desk::history::History;
 use lacquer_control::desk::scene::Scenes;
 use lacquer_control::message::ToAudio;
@@ -43,11 +43,11 @@ use lacquer_control::peer::Peer;
 use lacquer_control::request::{Request, RequestBundle};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::update::Update;
-use overload::Strain;
-use persist::Keeper;
+use overload::OverloadControl;
+use persist::StateSaver;
 use profiles::Learning;
 use scenes::Morph;
-use session::Search;
+use session::Reconnect;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -66,7 +66,7 @@ const FARTHEST: Duration = Duration::from_secs(3_600);
 const MOST_HELD: usize = 1_024;
 
 /// What a conductor has before it: the station, who asks, who is told, what was kept.
-pub struct Desk {
+pub struct ConductorParts {
     /// The station file.
     pub path: PathBuf,
     /// What it says.
@@ -95,22 +95,22 @@ pub struct Desk {
 pub struct Conductor {
     path: PathBuf,
     station: Station,
-    air: OnAir,
-    link: Option<Session>,
-    search: Search,
+    on_air: OnAir,
+    session: Option<Session>,
+    reconnect: Reconnect,
     /// When this thread looked round last.
-    ticked: Instant,
+    last_tick: Instant,
     /// The chain to start with, once there is audio.
-    first: String,
+    first_chain: String,
     collector: Collector,
     asked: Receiver<RequestBundle>,
-    asks: Sender<RequestBundle>,
+    request_sender: Sender<RequestBundle>,
     surfaces: Vec<SurfaceSender>,
     watched: Option<Watched>,
     /// Files that changed, and when they may be read.
     changed: BTreeMap<PathBuf, Instant>,
     /// What is asked for a later time.
-    held: BTreeMap<SystemTime, Vec<RequestBundle>>,
+    scheduled: BTreeMap<SystemTime, Vec<RequestBundle>>,
     bypass: bool,
     history: History,
     scenes: Scenes,
@@ -119,15 +119,15 @@ pub struct Conductor {
     morph: Option<Morph>,
     compare: Compare,
     cues: Cues,
-    keeper: Keeper,
+    state_saver: StateSaver,
     port_setup: PortSetup,
     health: Health,
     /// What hung before.
     note: Option<HangRecord>,
-    watch: Watch,
+    hang_watch: Watch,
     /// What the house has taken out.
-    out: Vec<Out>,
-    strain: Strain,
+    auto_bypassed: Vec<AutoBypass>,
+    overload: OverloadControl,
     learning: Learning,
     /// How often the watchdog is fed, and when next.
     watchdog: Option<(Duration, Instant)>,
@@ -141,25 +141,36 @@ pub struct Conductor {
 
 impl Conductor {
     /// A conductor for a station that plays over `link`, or looks for one.
-    pub fn new(air: OnAir, link: Option<Session>, collector: Collector, desk: Desk) -> Self {
+    pub fn new(on_air: OnAir, session: Option<Session>, collector: Collector, desk: ConductorParts) -> Self {
         let now = Instant::now();
-        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, note, port_setup, opening } =
-            desk;
+        let ConductorParts {
+            path,
+            station,
+            asks,
+            asked,
+            surfaces,
+            cues,
+            keeps,
+            kept,
+            note,
+            port_setup,
+            opening,
+        } = desk;
         let mut conductor = Self {
             path,
             station,
-            air,
-            link,
-            first: String::new(),
-            search: Search::new(now, opening),
-            ticked: now,
+            on_air,
+            session,
+            first_chain: String::new(),
+            reconnect: Reconnect::new(now, opening),
+            last_tick: now,
             collector,
             asked,
-            asks,
+            request_sender: asks,
             surfaces: surfaces.into_iter().map(SurfaceSender::new).collect(),
             watched: None,
             changed: BTreeMap::new(),
-            held: BTreeMap::new(),
+            scheduled: BTreeMap::new(),
             bypass: false,
             history: History::default(),
             scenes: Scenes::default(),
@@ -167,13 +178,13 @@ impl Conductor {
             morph: None,
             compare: Compare::new(now),
             cues: Cues::new(cues),
-            keeper: Keeper::new(keeps, now),
+            state_saver: StateSaver::new(keeps, now),
             port_setup,
             health: Health::new(now),
             note,
-            watch: Watch::new(now),
-            out: Vec::new(),
-            strain: Strain::new(now),
+            hang_watch: Watch::new(now),
+            auto_bypassed: Vec::new(),
+            overload: OverloadControl::new(now),
             learning: Learning::default(),
             watchdog: systemd::watchdog_interval().map(|every| (every, now)),
             threads: Watcher::new(now),
@@ -195,95 +206,96 @@ impl Conductor {
 
     /// Plays until it is asked to end. `start` is the chain to start with.
     pub fn run(mut self, start: &str) {
-        start.clone_into(&mut self.first);
-        match self.link {
+        start.clone_into(&mut self.first_chain);
+        match self.session {
             Some(_) => self.start(start),
             None => self.wait_for_audio(),
         }
         let pulse = Pulse::new("conductor");
         while !self.ended {
             // A mistake of ours in what one client asks for must not end the programme.
-            if pulse.catch_panic(|| self.turn(&pulse)).is_none() {
+            if pulse.catch_panic(|| self.run_once(&pulse)).is_none() {
                 std::thread::sleep(TICK);
             }
         }
-        self.end_keeper();
+        self.end_writer();
         self.close();
-        self.air.forget();
+        self.on_air.forget();
         // Chains still under way come home with the rings; what is left is freed here.
         self.collector.collect();
     }
 
     /// Waits for something to do, and does it.
-    fn turn(&mut self, pulse: &Pulse) {
+    fn run_once(&mut self, pulse: &Pulse) {
         pulse.beat();
-        let (measured, happenings) = match &self.link {
-            Some(link) => (link.meters.clone(), link.events.clone()),
+        let (measured, happenings) = match &self.session {
+            Some(session) => (session.meters.clone(), session.events.clone()),
             None => (never(), never()),
         };
         select! {
-            recv(self.asked) -> asked => asked.into_iter().for_each(|asked| self.take(asked)),
-            recv(measured) -> lines => lines.into_iter().for_each(|lines| self.measured(lines)),
-            recv(happenings) -> what => what.into_iter().for_each(|what| self.happened(what)),
-            default(self.patience()) => {}
+            recv(self.asked) -> asked => asked.into_iter().for_each(|asked| self.receive(asked)),
+            recv(measured) -> lines => lines.into_iter().for_each(|lines| self.handle_meter_updates(lines)),
+            recv(happenings) -> what => what.into_iter().for_each(|what| self.handle_backend_event(what)),
+            default(self.time_to_next()) => {}
         }
         self.tick();
     }
 
     /// Reports what has happened to the threads. What one held that was started again it is given anew.
-    fn look_after_threads(&mut self, now: Instant) {
+    fn report_threads(&mut self, now: Instant) {
         for Report { thread, text, is_restart } in self.threads.check(now) {
-            self.tell_event("fault", &[&format!("thread {thread}"), &text]);
+            self.send_event("fault", &[&format!("thread {thread}"), &text]);
             if is_restart {
                 self.surfaces.iter().for_each(SurfaceSender::mark_missed);
-                self.keeper.touch();
+                self.state_saver.touch();
             }
         }
     }
 
     /// How long nothing need be looked at.
-    fn patience(&self) -> Duration {
+    fn time_to_next(&self) -> Duration {
         let next =
-            self.held.keys().next().map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
+            self.scheduled.keys().next().map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
         next.map_or(TICK, |next| next.min(TICK))
     }
 
     fn tick(&mut self) {
         let now = Instant::now();
-        self.listen(now);
-        if let Some(link) = &mut self.link {
-            link.queues.flush();
-            if link.update(now) {
-                self.keeper.touch();
+        self.receive_events(now);
+        if let Some(session) = &mut self.session {
+            session.queues.flush();
+            if session.update(now) {
+                self.state_saver.touch();
             }
-            let (missed, gone, silent) = (link.missed(), link.failure(), link.input_silence_changed(now));
+            let (missed, gone, silent) =
+                (session.missed(), session.failure(), session.input_silence_changed(now));
             self.count_missed(missed, now);
             self.input_fell_silent(silent);
             if let Some(why) = gone {
-                self.lost(&why);
+                self.session_lost(&why);
             }
         }
-        self.look_for_hang(now);
-        self.look_for_standstill();
+        self.check_for_hang(now);
+        self.check_for_standstill();
         self.feed_watchdog(now);
-        self.take_due();
+        self.run_scheduled();
         self.tick_morph(now);
         self.tick_cues();
         self.tick_overload(now);
-        self.tick_keeper(now);
-        self.look_after_threads(now);
-        self.catch_up();
+        self.tick_writer(now);
+        self.report_threads(now);
+        self.resend_to_surfaces();
         self.collector.collect();
         if now >= self.next_meters {
             self.next_meters = now + METERS;
-            self.tell_meters();
+            self.send_meters();
         }
         while let Some(path) = self.changed.iter().find(|(_, due)| **due <= now).map(|(path, _)| path.clone())
         {
             self.changed.remove(&path);
             self.reload_chain(&path);
         }
-        if self.link.is_none() && self.ending.is_none() {
+        if self.session.is_none() && self.ending.is_none() {
             self.reopen(now);
         }
         if self.ending.is_some_and(|since| since.elapsed() > END) {
@@ -292,70 +304,71 @@ impl Conductor {
         }
     }
 
-    fn order(&mut self, order: ToAudio) {
-        if let Some(link) = &mut self.link {
-            link.queues.enqueue(order);
+    fn send_command(&mut self, command: ToAudio) {
+        if let Some(session) = &mut self.session {
+            session.queues.enqueue(command);
         }
     }
 
     /// Tells everything to surfaces that have missed something.
-    fn catch_up(&self) {
+    fn resend_to_surfaces(&self) {
         for surface in self.surfaces.iter().filter(|surface| surface.take_missed()) {
-            self.introduction().iter().for_each(|notice| surface.send(notice));
+            self.full_state_messages().iter().for_each(|notice| surface.send(notice));
         }
     }
 
-    fn tell(&self, to: Recipients, lines: Vec<Update>) {
+    fn send_updates(&self, to: Recipients, lines: Vec<Update>) {
         if lines.is_empty() {
             return;
         }
-        self.note_all(&SurfaceMessage::Tell { to, lines });
+        self.send_to_surfaces(&SurfaceMessage::Tell { to, lines });
     }
 
-    fn tell_event(&self, kind: &str, words: &[&str]) {
-        self.tell(Recipients::All, vec![Update::words(format!("/event/{kind}"), words)]);
+    fn send_event(&self, kind: &str, words: &[&str]) {
+        self.send_updates(Recipients::All, vec![Update::words(format!("/event/{kind}"), words)]);
     }
 
-    fn refuse(&self, by: Peer, address: &str, why: &str) {
+    fn send_error(&self, by: Peer, address: &str, why: &str) {
         match by {
             Peer::Signal | Peer::Files | Peer::Station | Peer::Cues => error!("{address}: {why}"),
-            _ => self.tell(Recipients::One(by), vec![Update::words("/error", &[address, why])]),
+            _ => self.send_updates(Recipients::One(by), vec![Update::words("/error", &[address, why])]),
         }
     }
 
     // What is asked ------------------------------------------------------------------------------------
 
     /// Does what has come due.
-    fn take_due(&mut self) {
-        while let Some(first) = self.held.first_entry().filter(|first| *first.key() <= SystemTime::now()) {
-            first.remove().into_iter().for_each(|asked| self.take(asked));
+    fn run_scheduled(&mut self) {
+        while let Some(first) = self.scheduled.first_entry().filter(|first| *first.key() <= SystemTime::now())
+        {
+            first.remove().into_iter().for_each(|asked| self.receive(asked));
         }
     }
 
     /// Keeps what is for later, and gives back what is for now.
-    fn hold(&mut self, asked: RequestBundle) -> Option<RequestBundle> {
+    fn schedule(&mut self, asked: RequestBundle) -> Option<RequestBundle> {
         let now = SystemTime::now();
         let Some(due) = asked.due.filter(|due| *due > now) else { return Some(asked) };
         let why = if due > now + FARTHEST {
             "a bundle's time lies more than an hour ahead; it was not kept"
-        } else if self.held.values().map(Vec::len).sum::<usize>() >= MOST_HELD {
+        } else if self.scheduled.values().map(Vec::len).sum::<usize>() >= MOST_HELD {
             "too many bundles wait for their time; this one was not kept"
         } else {
-            self.held.entry(due).or_default().push(asked);
+            self.scheduled.entry(due).or_default().push(asked);
             return None;
         };
-        self.refuse(asked.by, "/", why);
+        self.send_error(asked.by, "/", why);
         None
     }
 
-    fn take(&mut self, asked: RequestBundle) {
-        let Some(asked) = self.hold(asked) else { return };
+    fn receive(&mut self, asked: RequestBundle) {
+        let Some(asked) = self.schedule(asked) else { return };
         for request in asked.requests {
             self.handle(asked.by, request);
         }
         // All that was asked together is heard together.
-        if let Some(link) = &mut self.link {
-            link.queues.flush();
+        if let Some(session) = &mut self.session {
+            session.queues.flush();
         }
     }
 
@@ -366,39 +379,44 @@ impl Conductor {
             Request::Learn { address } => self.learn(by, address),
             Request::Learned { to, address, what } => {
                 self.audit(by, "", "learn", "", &format!("{address}: {what}"));
-                self.tell(Recipients::One(to), vec![Update::words("/event/learn", &[&address, &what])]);
+                self.send_updates(
+                    Recipients::One(to),
+                    vec![Update::words("/event/learn", &[&address, &what])],
+                );
             }
             Request::Get { address } => self.get(by, &address),
             Request::Swap(name) => self.swap_asked(by, &name),
-            Request::Who { address } => self.who(by, &address),
+            Request::Who { address } => self.send_author(by, &address),
             Request::Undo => self.undo(by),
             Request::Redo => self.redo(by),
             Request::Scene(ask) => self.scene(by, ask),
             Request::Cue(ask) => self.cue(by, ask),
             Request::Compare(ask) => self.compare(by, ask),
             Request::ChainNumber(number) => {
-                let name = self.air.shelf.names().nth(number.wrapping_sub(1)).map(str::to_owned);
+                let name = self.on_air.chains.names().nth(number.wrapping_sub(1)).map(str::to_owned);
                 match name {
                     Some(name) => self.swap_asked(by, &name),
-                    None => self.refuse(by, "/program/chain", &format!("there is no chain number {number}")),
+                    None => {
+                        self.send_error(by, "/program/chain", &format!("there is no chain number {number}"))
+                    }
                 }
             }
             Request::Bypass(on) => self.set_bypass(by, on),
             Request::BypassMatched(on) => self.match_bypass(by, on),
             Request::Subscribe(wish) => {
-                let lines = self.everything();
+                let lines = self.full_state();
                 let is_wanted = |line: &Update| wish.has(line) && !line.is_none();
                 let wanted = lines.into_iter().filter(is_wanted).collect();
-                self.note_all(&SurfaceMessage::Subscribe { peer: by, wish });
-                self.tell(Recipients::One(by), wanted);
+                self.send_to_surfaces(&SurfaceMessage::Subscribe { peer: by, wish });
+                self.send_updates(Recipients::One(by), wanted);
             }
-            Request::Unsubscribe => self.note_all(&SurfaceMessage::Unsubscribe { peer: by }),
+            Request::Unsubscribe => self.send_to_surfaces(&SurfaceMessage::Unsubscribe { peer: by }),
             Request::Released => {}
-            Request::Ping => self.tell(Recipients::One(by), vec![Update::new("/pong", Vec::new())]),
+            Request::Ping => self.send_updates(Recipients::One(by), vec![Update::new("/pong", Vec::new())]),
             Request::Reload { reset } => self.reload(by, reset),
             Request::Changed(path) => {
                 let due = Instant::now() + SETTLED;
-                self.changed.extend(self.air.shelf.readers_of(&path).into_iter().map(|file| (file, due)));
+                self.changed.extend(self.on_air.chains.readers_of(&path).into_iter().map(|file| (file, due)));
             }
             Request::Dump => {
                 for line in self.status() {
@@ -406,52 +424,52 @@ impl Conductor {
                 }
             }
             Request::Quit => self.quit(),
-            Request::Wrong { address, why } => self.refuse(by, &address, &why),
+            Request::Wrong { address, why } => self.send_error(by, &address, &why),
         }
     }
 
-    fn note_all(&self, notice: &SurfaceMessage) {
+    fn send_to_surfaces(&self, notice: &SurfaceMessage) {
         self.surfaces.iter().for_each(|surface| surface.send(notice));
     }
 
     /// A chain that somebody asked for: other values than the ones that were compared are heard then.
     fn swap_asked(&mut self, by: Peer, name: &str) {
-        let before = self.air.next();
+        let before = self.on_air.next();
         self.morph = None;
         self.end_gesture();
         self.swap(by, name);
-        if self.air.next() != before {
+        if self.on_air.next() != before {
             self.compare.unknown();
             self.audit(by, name, "swap", &before, name);
-            self.scene_left();
+            self.leave_scene();
         }
     }
 
     fn swap(&mut self, by: Peer, name: &str) {
-        if let Err(why) = self.air.shelf.check(name) {
-            return self.refuse(by, "/swap", &why.to_string());
+        if let Err(why) = self.on_air.chains.check(name) {
+            return self.send_error(by, "/swap", &why.to_string());
         }
-        if !self.air.is_swapping() {
-            self.tell_event("swap", &["loading", name]);
+        if !self.on_air.is_swapping() {
+            self.send_event("swap", &["loading", name]);
         }
-        match self.air.swap(name) {
-            Ok(Some(order)) => {
-                self.order(order);
+        match self.on_air.swap(name) {
+            Ok(Some(command)) => {
+                self.send_command(command);
                 self.compare.changed();
                 self.trim();
-                self.keeper.touch();
+                self.state_saver.touch();
                 self.watch_all();
                 info!(chain = name, "swap to {name}: warming up");
-                self.tell_event("swap", &["warming", name]);
+                self.send_event("swap", &["warming", name]);
                 // The newcomer's addresses are answered from now on.
-                self.introduce();
+                self.send_full_state();
             }
             Ok(None) => info!(chain = name, "swap to {name} waits for the one that runs"),
             Err(why) => {
                 let why = why.to_string();
                 error!(chain = name, "swap to {name} failed: {why}; what is on air plays on");
-                self.tell_event("swap", &["failed", name, &why]);
-                self.refuse(by, "/swap", &why);
+                self.send_event("swap", &["failed", name, &why]);
+                self.send_error(by, "/swap", &why);
             }
         }
     }

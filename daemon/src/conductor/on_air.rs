@@ -17,7 +17,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// A chain that the seat has, or is about to have.
-pub struct Airing {
+pub struct RunningChain {
     /// Its name.
     pub name: String,
     /// What tells it from others on the wire.
@@ -81,7 +81,7 @@ pub struct Changes {
     /// What was set.
     pub changes: Vec<Change>,
     /// What the audio thread is to be told.
-    pub orders: Vec<ToAudio>,
+    pub commands: Vec<ToAudio>,
     /// Whether a setting was among them, so that the chain has to be swapped for itself.
     pub rebuild: bool,
 }
@@ -89,9 +89,9 @@ pub struct Changes {
 /// The conductor's picture of the seat.
 pub struct OnAir {
     /// All chains.
-    pub shelf: Chains,
-    on_air: Option<Airing>,
-    incoming: Option<Airing>,
+    pub chains: Chains,
+    on_air: Option<RunningChain>,
+    incoming: Option<RunningChain>,
     /// The chain asked for while a swap runs.
     wanted: Option<String>,
     generation: u64,
@@ -102,9 +102,9 @@ pub struct OnAir {
 
 impl OnAir {
     /// Nothing on air yet. `freed` is where chains go in the end.
-    pub fn new(shelf: Chains, freed: Handle, swap_ms: (f64, f64)) -> Self {
+    pub fn new(chains: Chains, freed: Handle, swap_ms: (f64, f64)) -> Self {
         let (warmup_ms, fade_ms) = swap_ms;
-        Self { shelf, on_air: None, incoming: None, wanted: None, generation: 0, freed, warmup_ms, fade_ms }
+        Self { chains, on_air: None, incoming: None, wanted: None, generation: 0, freed, warmup_ms, fade_ms }
     }
 
     /// Sets how long swaps take: warm-up and fade, in ms.
@@ -113,17 +113,17 @@ impl OnAir {
     }
 
     /// The chain whose addresses are answered: the newest one.
-    pub fn newest(&self) -> Option<&Airing> {
+    pub fn newest(&self) -> Option<&RunningChain> {
         self.incoming.as_ref().or(self.on_air.as_ref())
     }
 
     /// The name of the chain that was asked for last.
     pub fn next(&self) -> String {
-        self.wanted.clone().or_else(|| self.newest().map(|airing| airing.name.clone())).unwrap_or_default()
+        self.wanted.clone().or_else(|| self.newest().map(|running| running.name.clone())).unwrap_or_default()
     }
 
     /// The chain that is heard, or was before the swap that runs.
-    pub fn heard(&self) -> Option<&Airing> {
+    pub fn heard(&self) -> Option<&RunningChain> {
         self.on_air.as_ref()
     }
 
@@ -132,44 +132,44 @@ impl OnAir {
         self.incoming.is_some()
     }
 
-    fn build(&mut self, name: &str, plan: Plan) -> (Chain, Airing) {
+    fn build(&mut self, name: &str, plan: Plan) -> (Chain, RunningChain) {
         self.generation += 1;
         let chain = Chain::new(&plan, self.generation);
         let addresses = Addresses::of(&plan);
-        (chain, Airing { name: name.to_owned(), generation: self.generation, plan, addresses })
+        (chain, RunningChain { name: name.to_owned(), generation: self.generation, plan, addresses })
     }
 
     /// Puts a chain on air from silence.
     pub fn start(&mut self, name: &str) -> Result<ToAudio, ChainError> {
-        let plan = self.shelf.plan_again(name)?;
-        let (chain, airing) = self.build(name, plan);
+        let plan = self.chains.plan_again(name)?;
+        let (chain, running) = self.build(name, plan);
         (self.incoming, self.wanted) = (None, None);
-        self.on_air = Some(airing);
+        self.on_air = Some(running);
         Ok(ToAudio::Start(Owned::new(&self.freed, chain)))
     }
 
     /// Begins a swap, or notes it for when the one that runs is done; the last asked for wins. What fails
     /// changes nothing.
     pub fn swap(&mut self, name: &str) -> Result<Option<ToAudio>, ChainError> {
-        self.shelf.check(name)?;
+        self.chains.check(name)?;
         if self.incoming.is_some() {
             self.wanted = Some(name.to_owned());
             return Ok(None);
         }
-        let plan = self.shelf.plan(name)?;
-        let (mut chain, airing) = self.build(name, plan);
+        let plan = self.chains.plan(name)?;
+        let (mut chain, running) = self.build(name, plan);
         if let Some(before) = &self.on_air {
-            chain.follow(&airing.plan, &before.plan);
+            chain.follow(&running.plan, &before.plan);
         }
-        self.incoming = Some(airing);
-        let frames = |ms: f64| frames(ms, self.shelf.rate()) as u32;
+        self.incoming = Some(running);
+        let frames = |ms: f64| frames(ms, self.chains.rate()) as u32;
         let (warmup, fade) = (frames(self.warmup_ms), frames(self.fade_ms));
         Ok(Some(ToAudio::Swap { chain: Owned::new(&self.freed, chain), warmup, fade }))
     }
 
     /// The seat says that `generation` is on air alone. Gives the chain that was asked for meanwhile.
     pub fn arrived(&mut self, generation: u64) -> Option<String> {
-        if self.incoming.as_ref().is_some_and(|airing| airing.generation == generation) {
+        if self.incoming.as_ref().is_some_and(|running| running.generation == generation) {
             self.on_air = self.incoming.take();
         }
         self.wanted.take()
@@ -178,19 +178,20 @@ impl OnAir {
     /// The name of a chain that the seat has.
     pub fn name(&self, generation: u64) -> Option<&str> {
         let both = [&self.incoming, &self.on_air].into_iter().flatten();
-        both.map(|airing| (airing.generation, airing.name.as_str()))
+        both.map(|running| (running.generation, running.name.as_str()))
             .find_map(|(known, name)| (known == generation).then_some(name))
     }
 
     /// The name of a node of a chain that the seat has.
     pub fn node(&self, generation: u64, node: usize) -> Option<&lacquer_graph::plan::PlanNode> {
         let both = [&self.incoming, &self.on_air].into_iter().flatten();
-        both.filter(|airing| airing.generation == generation).find_map(|airing| airing.plan.nodes.get(node))
+        both.filter(|running| running.generation == generation)
+            .find_map(|running| running.plan.nodes.get(node))
     }
 
     /// The live values of a chain, all that are states, by their paths.
     pub fn values_of(&self, name: &str) -> BTreeMap<String, ParamValue> {
-        let Some(values) = self.shelf.values(name) else { return BTreeMap::new() };
+        let Some(values) = self.chains.values(name) else { return BTreeMap::new() };
         let all = |plan: &Plan, addresses: &Addresses| {
             let states = addresses.all().iter().filter(|place| !place.row.is_momentary);
             states.filter_map(|place| Some((place.path.clone(), live(values, plan, place)?))).collect()
@@ -198,14 +199,14 @@ impl OnAir {
         // What is on air has its values whether or not it could be planned again.
         match self.newest().filter(|newest| newest.name == name) {
             Some(newest) => all(&newest.plan, &newest.addresses),
-            None => self.shelf.plan(name).map(|plan| all(&plan, &Addresses::of(&plan))).unwrap_or_default(),
+            None => self.chains.plan(name).map(|plan| all(&plan, &Addresses::of(&plan))).unwrap_or_default(),
         }
     }
 
     /// The value behind a place of the newest chain.
     pub fn value(&self, place: &Place) -> Option<ParamValue> {
-        let airing = self.newest()?;
-        live(self.shelf.values(&airing.name)?, &airing.plan, place)
+        let running = self.newest()?;
+        live(self.chains.values(&running.name)?, &running.plan, place)
     }
 
     /// Where the value of an address would be if it went `way` (in parts of its whole way) along its taper. What
@@ -269,19 +270,19 @@ impl OnAir {
 
     /// Writes values into a chain that is not on air. Where it cannot be planned with them, none is written.
     pub fn preset(&mut self, name: &str, wanted: &BTreeMap<String, ParamValue>) -> Result<(), ChainError> {
-        let plan = self.shelf.plan(name)?;
-        let before = self.shelf.values(name).cloned();
+        let plan = self.chains.plan(name)?;
+        let before = self.chains.values(name).cloned();
         let addresses = Addresses::of(&plan);
-        let Some(values) = self.shelf.values_mut(name) else { return Ok(()) };
+        let Some(values) = self.chains.values_mut(name) else { return Ok(()) };
         for place in addresses.all() {
             let value = wanted.get(&place.path).and_then(|value| place.clip(value));
             if let (Some(value), Some(node)) = (value, plan.nodes.get(place.target.node())) {
                 write(values, &node.id, place.target, &value);
             }
         }
-        let planned = self.shelf.plan(name).map(drop);
+        let planned = self.chains.plan(name).map(drop);
         if planned.is_err()
-            && let (Some(values), Some(before)) = (self.shelf.values_mut(name), before)
+            && let (Some(values), Some(before)) = (self.chains.values_mut(name), before)
         {
             *values = before;
         }
@@ -294,14 +295,14 @@ impl OnAir {
         let name = self.newest().ok_or(SetError::Silence)?.name.clone();
         self.write(&changes);
         let rebuild = changes.iter().any(Change::rebuilds);
-        if rebuild && let Err(why) = self.shelf.plan(&name) {
+        if rebuild && let Err(why) = self.chains.plan(&name) {
             changes.iter_mut().for_each(|change| change.value.clone_from(&change.from));
             self.write(&changes);
             return Err(SetError::Refused(why));
         }
-        let orders = changes.iter().filter(|change| !change.place.row.is_setting);
-        let orders = orders.flat_map(|change| self.orders(change)).collect();
-        Ok(Changes { changes, orders, rebuild })
+        let commands = changes.iter().filter(|change| !change.place.row.is_setting);
+        let commands = commands.flat_map(|change| self.commands(change)).collect();
+        Ok(Changes { changes, commands, rebuild })
     }
 
     /// Writes changes into the live values of the chains they concern.
@@ -310,19 +311,19 @@ impl OnAir {
             // A path means something to one chain only, and what was learned was learned there.
             let most = if change.place.is_text() { 1 } else { 2 };
             let airings = [&self.incoming, &self.on_air].into_iter().flatten();
-            for airing in airings.take(most) {
-                let Some(place) = counterpart(airing, &change.place) else { continue };
-                let Some(node) = airing.plan.nodes.get(place.target.node()) else { continue };
-                let Some(values) = self.shelf.values_mut(&airing.name) else { continue };
+            for running in airings.take(most) {
+                let Some(place) = counterpart(running, &change.place) else { continue };
+                let Some(node) = running.plan.nodes.get(place.target.node()) else { continue };
+                let Some(values) = self.chains.values_mut(&running.name) else { continue };
                 write(values, &node.id, place.target, &change.value);
             }
         }
     }
 
-    fn orders(&self, change: &Change) -> Vec<ToAudio> {
-        let order = |airing: &Airing| {
-            let place = counterpart(airing, &change.place)?;
-            let (generation, value) = (airing.generation, change.value.number()?);
+    fn commands(&self, change: &Change) -> Vec<ToAudio> {
+        let command = |running: &RunningChain| {
+            let place = counterpart(running, &change.place)?;
+            let (generation, value) = (running.generation, change.value.number()?);
             match place.target {
                 Target::Row { node, row } => Some(ToAudio::Set {
                     target: Row { generation, node: node as u32, row: row as u32 },
@@ -335,7 +336,7 @@ impl OnAir {
                 Target::Text { .. } => None,
             }
         };
-        [&self.on_air, &self.incoming].into_iter().flatten().filter_map(order).collect()
+        [&self.on_air, &self.incoming].into_iter().flatten().filter_map(command).collect()
     }
 
     /// Forgets what is on air: the audio thread has ended.
@@ -362,9 +363,9 @@ impl OnAir {
         start: &str,
     ) -> Option<String> {
         let name = self.next();
-        let before = self.shelf.plan(&name).ok();
-        self.shelf.reread(chains, latency_ms, reset);
-        match self.shelf.plan(&name) {
+        let before = self.chains.plan(&name).ok();
+        self.chains.reread(chains, latency_ms, reset);
+        match self.chains.plan(&name) {
             Ok(plan) if before.as_ref() == Some(&plan) && !self.has_old_files(&plan) => None,
             Ok(_) => Some(name),
             Err(_) => Some(start.to_owned()),
@@ -392,6 +393,6 @@ fn live(values: &Values, plan: &Plan, place: &Place) -> Option<ParamValue> {
 }
 
 /// The place of another chain with the same address, if its row is the same.
-fn counterpart<'a>(airing: &'a Airing, place: &Place) -> Option<&'a Place> {
-    airing.addresses.at(&place.path).filter(|other| other.row == place.row)
+fn counterpart<'a>(running: &'a RunningChain, place: &Place) -> Option<&'a Place> {
+    running.addresses.at(&place.path).filter(|other| other.row == place.row)
 }

@@ -39,7 +39,7 @@ impl Step {
 }
 
 /// How the machine bears what it plays.
-pub struct Strain {
+pub struct OverloadControl {
     /// Sum of the shares and number of the callbacks since the last look.
     shares: f64,
     callbacks: u32,
@@ -53,7 +53,7 @@ pub struct Strain {
     steps: Vec<Step>,
 }
 
-impl Strain {
+impl OverloadControl {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             shares: 0.0,
@@ -134,65 +134,65 @@ impl Strain {
 impl Conductor {
     /// Looks at the load once a second, and leaves out or gives back.
     pub(super) fn tick_overload(&mut self, now: Instant) {
-        if now < self.strain.next {
+        if now < self.overload.next {
             return;
         }
-        self.strain.next = now + LOOK;
-        self.let_go_of_steps();
-        let verdict = self.strain.look();
+        self.overload.next = now + LOOK;
+        self.drop_overload_steps();
+        let verdict = self.overload.look();
         // While two chains play the load says nothing of either.
-        if self.link.is_none() || self.health.xruns.is_free || self.air.is_swapping() {
-            self.strain.light = None;
+        if self.session.is_none() || self.health.xruns.is_free || self.on_air.is_swapping() {
+            self.overload.light = None;
             return;
         }
         match verdict {
             Some(true) => {
-                self.strain.is_heavy(now);
-                self.leave_out();
+                self.overload.is_heavy(now);
+                self.reduce_load();
             }
-            Some(false) if self.strain.has_room(now) => self.give_back(now),
+            Some(false) if self.overload.has_room(now) => self.restore_load(now),
             Some(false) => {}
-            None => self.strain.light = None,
+            None => self.overload.light = None,
         }
     }
 
-    fn leave_out(&mut self) {
-        let chain = self.air.next();
+    fn reduce_load(&mut self) {
+        let chain = self.on_air.next();
         let ids: Vec<String> = self.station.overload.bypass.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
-            if self.house_enables(&id, false) {
+            if self.set_auto_bypass(&id, false) {
                 warn!(node = id, "overload: node {id} is left out");
-                self.tell_event("overload", &["bypass", &id]);
-                return self.strain.steps.push(Step::Node { chain, id });
+                self.send_event("overload", &["bypass", &id]);
+                return self.overload.steps.push(Step::Node { chain, id });
             }
         }
         let Some((to, _)) = self.station.overload.chain.clone() else { return };
-        if to != chain && self.strain.meant().is_none() {
+        if to != chain && self.overload.meant().is_none() {
             warn!(chain = to, "overload: {to} takes the place of {chain}");
-            self.house_swaps(&to);
-            self.tell_event("overload", &["chain", &to]);
-            self.strain.steps.push(Step::Chain { from: chain, to });
+            self.swap_automatically(&to);
+            self.send_event("overload", &["chain", &to]);
+            self.overload.steps.push(Step::Chain { from: chain, to });
         }
     }
 
-    fn give_back(&mut self, now: Instant) {
-        let Some(step) = self.strain.pop(now) else { return };
+    fn restore_load(&mut self, now: Instant) {
+        let Some(step) = self.overload.pop(now) else { return };
         let name = match &step {
             Step::Node { id, .. } => {
-                self.house_enables(id, true);
+                self.set_auto_bypass(id, true);
                 id
             }
             Step::Chain { from, .. } => {
-                self.house_swaps(from);
+                self.swap_automatically(from);
                 from
             }
         };
         info!("overload: {name} is given back");
-        self.tell_event("overload", &["back", name]);
+        self.send_event("overload", &["back", name]);
     }
 
-    fn house_swaps(&mut self, to: &str) {
-        let from = self.air.next();
+    fn swap_automatically(&mut self, to: &str) {
+        let from = self.on_air.next();
         self.morph = None;
         self.swap(Peer::Station, to);
         self.compare.unknown();
@@ -201,33 +201,33 @@ impl Conductor {
 
     /// What somebody has moved since is theirs. After another swap than the house's all is given back: what is not on
     /// air costs nothing.
-    fn let_go_of_steps(&mut self) {
-        let shelf = &self.air.shelf;
-        self.out.retain(|out| {
-            shelf.values(&out.chain).is_some_and(|values| values.enabled(&out.id) == Some(false))
+    fn drop_overload_steps(&mut self) {
+        let chains = &self.on_air.chains;
+        self.auto_bypassed.retain(|out| {
+            chains.values(&out.chain).is_some_and(|values| values.enabled(&out.id) == Some(false))
         });
-        let out = &self.out;
-        self.strain.steps.retain(|step| match step {
+        let out = &self.auto_bypassed;
+        self.overload.steps.retain(|step| match step {
             Step::Node { chain, id } => out.iter().any(|out| out.chain == *chain && out.id == *id),
             Step::Chain { .. } => true,
         });
-        let now_on = self.air.next();
-        if self.strain.expected().is_none_or(|expected| expected == now_on) {
+        let now_on = self.on_air.next();
+        if self.overload.expected().is_none_or(|expected| expected == now_on) {
             return;
         }
-        for step in std::mem::take(&mut self.strain.steps) {
+        for step in std::mem::take(&mut self.overload.steps) {
             let Step::Node { chain, id } = step else { continue };
             if chain == now_on {
-                self.house_enables(&id, true);
+                self.set_auto_bypass(&id, true);
             } else {
-                self.out.retain(|out| out.chain != chain || out.id != id);
-                if let Some(values) = self.air.shelf.values_mut(&chain) {
+                self.auto_bypassed.retain(|out| out.chain != chain || out.id != id);
+                if let Some(values) = self.on_air.chains.values_mut(&chain) {
                     values.enable(&id, true);
                 }
             }
         }
         info!("overload: another chain was asked for; all is given back");
-        self.tell_event("overload", &["back", &now_on]);
+        self.send_event("overload", &["back", &now_on]);
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_overload_lasts_by_its_mean_or_by_misses_in_two_looks() {
-        let mut strain = Strain::new(Instant::now());
+        let mut strain = OverloadControl::new(Instant::now());
         let load = |mean: f32| Load { callbacks: 100, mean, ..Load::default() };
         strain.note(&load(0.95));
         assert_eq!(strain.look(), Some(true));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     /// Gives back after `expected`, and not before.
-    fn gives_back_after(strain: &mut Strain, now: &mut Instant, expected: Duration) {
+    fn gives_back_after(strain: &mut OverloadControl, now: &mut Instant, expected: Duration) {
         strain.steps.push(Step::Chain { from: "a".to_owned(), to: "b".to_owned() });
         assert!(!strain.has_room(*now));
         assert!(!strain.has_room(*now + expected - LOOK));
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_when_given_back_waits_twice_as_long_each_time() {
-        let (mut strain, mut now) = (Strain::new(Instant::now()), Instant::now());
+        let (mut strain, mut now) = (OverloadControl::new(Instant::now()), Instant::now());
         strain.is_heavy(now);
         for waits in [10, 20, 40, 80, 160, 320, 600, 600] {
             gives_back_after(&mut strain, &mut now, Duration::from_secs(waits));

@@ -17,14 +17,14 @@ const EVERY: Duration = Duration::from_millis(300);
 const _: () = assert!(2 * EVERY.as_millis() < 1_000);
 
 /// What is to be written, and when.
-pub struct Keeper {
+pub struct StateSaver {
     keeps: Option<Sender<WriteRequest>>,
     is_touched: bool,
     next: Instant,
     lost: u64,
 }
 
-impl Keeper {
+impl StateSaver {
     /// A keeper that hands over to `keeps`, if anything is kept at all.
     pub fn new(keeps: Option<Sender<WriteRequest>>, now: Instant) -> Self {
         Self { keeps, is_touched: true, next: now, lost: 0 }
@@ -50,16 +50,16 @@ impl Keeper {
 
 impl Conductor {
     /// Writes the state down where it has changed.
-    pub(super) fn tick_keeper(&mut self, now: Instant) {
+    pub(super) fn tick_writer(&mut self, now: Instant) {
         if let Some(ended) = self.history.ended(now) {
             self.audit_gesture(&ended);
         }
-        if self.keeper.is_touched && now >= self.keeper.next && self.keeper.keeps.is_some() {
+        if self.state_saver.is_touched && now >= self.state_saver.next && self.state_saver.keeps.is_some() {
             let kept = self.kept();
             // A disk that is busy gets the next one, which is newer.
-            self.keeper.is_touched = !self.keeper.hand_over(WriteRequest::State(Box::new(kept)));
-            self.keeper.next = now + EVERY;
-            let lost = std::mem::take(&mut self.keeper.lost);
+            self.state_saver.is_touched = !self.state_saver.hand_over(WriteRequest::State(Box::new(kept)));
+            self.state_saver.next = now + EVERY;
+            let lost = std::mem::take(&mut self.state_saver.lost);
             if lost > 0 {
                 warn!("{lost} audit lines were lost: the disk is too slow");
             }
@@ -67,32 +67,35 @@ impl Conductor {
     }
 
     /// Writes the last state down, and ends.
-    pub(super) fn end_keeper(&mut self) {
+    pub(super) fn end_writer(&mut self) {
         self.end_gesture();
         let kept = self.kept();
-        if let Some(keeps) = self.keeper.keeps.take() {
+        if let Some(keeps) = self.state_saver.keeps.take() {
             keeps.send_timeout(WriteRequest::State(Box::new(kept)), Duration::from_secs(1)).ok();
         }
     }
 
     /// Where what is to be kept goes.
     pub(super) fn keeps(&self) -> Option<&Sender<WriteRequest>> {
-        self.keeper.keeps.as_ref()
+        self.state_saver.keeps.as_ref()
     }
 
     pub(super) fn kept(&self) -> Kept {
-        let shelf = &self.air.shelf;
+        let chains = &self.on_air.chains;
         let moved = |name: &str| {
-            let mut values = shelf.values(name)?.clone();
+            let mut values = chains.values(name)?.clone();
             // What the house has taken out is out for now, not for ever.
-            self.out.iter().filter(|out| out.chain == name).for_each(|out| values.enable(&out.id, true));
+            self.auto_bypassed
+                .iter()
+                .filter(|out| out.chain == name)
+                .for_each(|out| values.enable(&out.id, true));
             Some(values.moved())
         };
         let chain = |name: &str| (name.to_owned(), moved(name).unwrap_or_default());
         Kept {
             lacquer: crate::process::state_file::FORMAT,
             station: self.station.name.clone(),
-            chain: self.strain.meant().map_or_else(|| self.air.next(), str::to_owned),
+            chain: self.overload.meant().map_or_else(|| self.on_air.next(), str::to_owned),
             scene: self.scene.clone(),
             bypass: self.bypass,
             bypass_matched: self.compare.bypass_matched,
@@ -100,14 +103,14 @@ impl Conductor {
             matched: self.compare.matched,
             other: self.compare.other.clone(),
             cables: self
-                .link
+                .session
                 .as_ref()
                 .map_or(&self.port_setup.kept, Session::connections)
                 .iter()
                 .cloned()
                 .collect(),
             scenes: self.scenes.all().to_vec(),
-            values: shelf.names().map(chain).filter(|(_, moved)| !moved.is_empty()).collect(),
+            values: chains.names().map(chain).filter(|(_, moved)| !moved.is_empty()).collect(),
         }
     }
 
@@ -120,18 +123,18 @@ impl Conductor {
             return;
         }
         for (chain, moved) in &kept.values {
-            if let Some(values) = self.air.shelf.values_mut(chain) {
+            if let Some(values) = self.on_air.chains.values_mut(chain) {
                 for (path, live, file) in moved {
                     values.restore(path, live, file);
                 }
             }
         }
-        self.air.shelf.settle();
+        self.on_air.chains.settle();
         self.scene = kept.scene.filter(|name| self.scenes.find(name).is_some());
         self.bypass = kept.bypass;
         let compare = &mut self.compare;
         (compare.b, compare.matched, compare.bypass_matched) = (kept.b, kept.matched, kept.bypass_matched);
-        compare.other = kept.other.filter(|state| self.air.shelf.check(&state.chain).is_ok());
+        compare.other = kept.other.filter(|state| self.on_air.chains.check(&state.chain).is_ok());
     }
 
     /// Writes down that `by` changed `what` of a chain.
@@ -146,7 +149,7 @@ impl Conductor {
         // A text must not look like another line or column.
         let [chain, what, from, to] = [chain, what, from, to].map(printable);
         let line = format!("{when}\t{by}\t{chain}\t{what}\t{from}\t{to}\n");
-        self.keeper.hand_over(WriteRequest::Audit(line));
+        self.state_saver.hand_over(WriteRequest::Audit(line));
     }
 
     /// Ends the gesture under way, and writes it down.
@@ -157,12 +160,12 @@ impl Conductor {
     }
 
     pub(super) fn audit_gesture(&mut self, gesture: &Gesture) {
-        let newest = self.air.newest().filter(|airing| airing.name == gesture.chain);
+        let newest = self.on_air.newest().filter(|running| running.name == gesture.chain);
         let lines: Vec<(String, String, String)> = gesture
             .moves
             .iter()
             .map(|moved| {
-                let place = newest.and_then(|airing| airing.addresses.at(&moved.path));
+                let place = newest.and_then(|running| running.addresses.at(&moved.path));
                 let text = |value: &ParamValue| match (place, value) {
                     (Some(place), value) => place.text(value),
                     (None, ParamValue::Number(number)) => number.to_string(),

@@ -34,33 +34,34 @@ impl Conductor {
         }
         let bands: Option<Vec<f64>> = self.learning.0.remove(&who).unwrap_or_default().into_iter().collect();
         match bands {
-            Some(bands) => self.keep_profile(who, &Profile::text(&bands)),
+            Some(bands) => self.store_profile(who, &Profile::text(&bands)),
             None => warn!("a part of a profile was lost on its way: learn it again"),
         }
     }
 
     /// Makes a profile the text of the node that has learned it. The node uses it already.
-    fn keep_profile(&mut self, (generation, node): Who, profile: &str) {
-        let Some(planned) = self.air.node(generation, node) else { return };
+    fn store_profile(&mut self, (generation, node): Who, profile: &str) {
+        let Some(planned) = self.on_air.node(generation, node) else { return };
         let Some(at) = planned.node_type.texts.iter().position(|text| text.form == Form::Profile) else {
             return;
         };
         let (id, path) =
             (planned.id.clone(), format!("/{}/{}", planned.id, planned.node_type.texts[at].name));
-        let chain = self.air.name(generation).unwrap_or_default().to_owned();
+        let chain = self.on_air.name(generation).unwrap_or_default().to_owned();
         info!(node = id, "node {id} of chain {chain} has learned its profile");
-        let newest = self.air.newest().filter(|newest| newest.name == chain).map(|newest| newest.generation);
+        let newest =
+            self.on_air.newest().filter(|newest| newest.name == chain).map(|newest| newest.generation);
         let Some(newest) = newest else {
             // The chain is leaving; it comes back with what it has learned.
-            if let Some(values) = self.air.shelf.values_mut(&chain) {
+            if let Some(values) = self.on_air.chains.values_mut(&chain) {
                 values.set_text(&id, at, profile);
             }
-            return self.keeper.touch();
+            return self.state_saver.touch();
         };
-        let mut changes = self.air.changes([(path.as_str(), ParamValue::Text(profile.to_owned()))]);
+        let mut changes = self.on_air.changes([(path.as_str(), ParamValue::Text(profile.to_owned()))]);
         // A chain that was built meanwhile does not have it.
         changes.iter_mut().for_each(|change| change.is_news = newest != generation);
-        if let Err(error) = self.commit(Peer::Station, Recipients::All, changes) {
+        if let Err(error) = self.apply_and_record(Peer::Station, Recipients::All, changes) {
             warn!("the profile of node {id} is not kept: {error}");
         }
     }

@@ -61,7 +61,7 @@ impl NodeReadings {
 impl Conductor {
     /// The readings of the nodes whose addresses are answered.
     pub(super) fn node_rows(&self) -> impl Iterator<Item = (String, &'static Reading)> {
-        let nodes = self.air.newest().map_or(&[][..], |airing| &airing.plan.nodes);
+        let nodes = self.on_air.newest().map_or(&[][..], |running| &running.plan.nodes);
         let path = |id: &str, row: &Reading| format!("node/{id}/{}", row.name);
         nodes
             .iter()
@@ -69,12 +69,12 @@ impl Conductor {
     }
 
     /// Takes all that the audio thread has told.
-    pub(super) fn listen(&mut self, now: Instant) {
-        while let Some(reading) = self.link.as_mut().and_then(|link| link.queues.next_event()) {
+    pub(super) fn receive_events(&mut self, now: Instant) {
+        while let Some(reading) = self.session.as_mut().and_then(|session| session.queues.next_event()) {
             match reading {
                 FromAudio::Engine(event) => self.event(event),
                 FromAudio::Load(load) => {
-                    self.strain.note(&load);
+                    self.overload.note(&load);
                     if self.health.note(load) {
                         systemd::ready();
                     }
@@ -82,13 +82,13 @@ impl Conductor {
                 FromAudio::Missed(why) => {
                     self.health.xruns.record_reason(why, now);
                     if why == Missed::Own {
-                        self.strain.own_miss();
+                        self.overload.own_miss();
                     }
                 }
             }
         }
         // What was thrown is freed here.
-        while let Some(panicked) = self.link.as_mut().and_then(|link| link.queues.next_panic()) {
+        while let Some(panicked) = self.session.as_mut().and_then(|session| session.queues.next_panic()) {
             self.panicked(&panicked);
         }
     }
@@ -102,47 +102,48 @@ impl Conductor {
             warn!(xruns, "{xruns} xruns so far: {}", self.health.xruns.summary());
         }
         let values = vec![Value::Number(xruns as f64), Value::Text(REASONS[why].to_owned())];
-        self.tell(Recipients::All, vec![Update::new("/event/xrun", values)]);
+        self.send_updates(Recipients::All, vec![Update::new("/event/xrun", values)]);
     }
 
     pub(super) fn event(&mut self, event: Event) {
         match event {
             Event::Fading { generation } => {
-                if let Some(airing) = self.air.newest().filter(|airing| airing.generation == generation) {
-                    self.tell_event("swap", &["fading", &airing.name]);
+                if let Some(running) = self.on_air.newest().filter(|running| running.generation == generation)
+                {
+                    self.send_event("swap", &["fading", &running.name]);
                 }
             }
             Event::OnAir { generation } => {
-                let next = self.air.arrived(generation);
+                let next = self.on_air.arrived(generation);
                 // What the nodes of the chain before measured does not hold for this one's.
                 let known: BTreeSet<String> = self.node_rows().map(|(path, _)| path).collect();
                 self.readings.clear(|path| known.contains(path));
                 self.learning.only(generation);
-                let name = self.air.heard().map(|airing| airing.name.clone()).unwrap_or_default();
+                let name = self.on_air.heard().map(|running| running.name.clone()).unwrap_or_default();
                 info!(chain = name, "{name} is on air");
                 systemd::set_status(&self.status_line());
-                self.tell_event("swap", &["done", &name]);
+                self.send_event("swap", &["done", &name]);
                 if let Some(next) = next {
                     self.swap(Peer::Station, &next);
                 }
             }
             Event::Fault { generation, node } => {
-                let id = self.air.node(generation, node).map_or("?", |node| &node.id).to_owned();
+                let id = self.on_air.node(generation, node).map_or("?", |node| &node.id).to_owned();
                 self.health.faults += 1;
                 error!(
                     node = id,
                     "node {id} made something that is no number: it rests, its input is heard instead"
                 );
-                self.tell_event("fault", &[&id, "not a number; dry signal"]);
+                self.send_event("fault", &[&id, "not a number; dry signal"]);
             }
             Event::InputFault => {
                 if self.health.input_fault(Instant::now()) {
                     error!("the input holds something that is no number; silence is heard instead");
-                    self.tell_event("fault", &["input", "not a number; silence"]);
+                    self.send_event("fault", &["input", "not a number; silence"]);
                 }
             }
             Event::Meter { generation, node, reading, value } => {
-                if let Some(node) = self.air.node(generation, node)
+                if let Some(node) = self.on_air.node(generation, node)
                     && let Some(row) = node.node_type.readings.get(reading)
                 {
                     let path = format!("node/{}/{}", node.id, row.name);
@@ -154,20 +155,20 @@ impl Conductor {
         }
     }
 
-    pub(super) fn happened(&mut self, happening: BackendEvent) {
+    pub(super) fn handle_backend_event(&mut self, happening: BackendEvent) {
         match happening {
             BackendEvent::BlockSize(frames) => {
                 info!("the server's blocks have {frames} frames from now on");
-                self.tell_event("connection", &["block size", &frames.to_string()]);
-                if let Some(link) = &mut self.link {
-                    link.block = frames;
+                self.send_event("connection", &["block size", &frames.to_string()]);
+                if let Some(session) = &mut self.session {
+                    session.block = frames;
                 }
             }
             BackendEvent::Freewheel(is_on) => {
                 let words = if is_on { "on" } else { "off" };
                 self.health.freewheel(is_on);
                 info!("freewheel {words}");
-                self.tell_event("connection", &["freewheel", words]);
+                self.send_event("connection", &["freewheel", words]);
             }
             BackendEvent::SampleRate(rate) => self.rate_changed(rate),
         }

@@ -67,11 +67,11 @@ impl Conductor {
                     }
                     self.scenes_changed();
                 }
-                Err(why) => self.refuse(by, "/scene/save", &why),
+                Err(why) => self.send_error(by, "/scene/save", &why),
             },
             SceneRequest::Recall { name, morph } => {
                 if let Err(why) = self.recall(by, &name, morph) {
-                    self.refuse(by, "/scene/recall", &why.to_string());
+                    self.send_error(by, "/scene/recall", &why.to_string());
                 }
             }
             SceneRequest::Delete(name) => match self.scenes.delete(&name) {
@@ -80,12 +80,12 @@ impl Conductor {
                     self.scene = self.scene.take().filter(|on| *on != scene.name);
                     self.scenes_changed();
                 }
-                None => self.refuse(by, "/scene/delete", &self.no_scene(&name)),
+                None => self.send_error(by, "/scene/delete", &self.unknown_scene(&name)),
             },
         }
     }
 
-    fn no_scene(&self, name: &str) -> String {
+    fn unknown_scene(&self, name: &str) -> String {
         let names: Vec<_> = self.scenes.all().iter().map(|scene| scene.name.as_str()).collect();
         match names.is_empty() {
             true => format!("no scene \"{name}\"; none has been saved yet"),
@@ -94,7 +94,7 @@ impl Conductor {
     }
 
     fn save_scene(&mut self, name: &str, nodes: &[String]) -> Result<(String, String), String> {
-        let newest = self.air.newest().ok_or("no chain is on air")?;
+        let newest = self.on_air.newest().ok_or("no chain is on air")?;
         let chain = newest.name.clone();
         if let Some(unknown) = nodes.iter().find(|id| newest.plan.find(id).is_none()) {
             return Err(format!("chain {chain} has no node \"{unknown}\""));
@@ -102,15 +102,15 @@ impl Conductor {
         let is_wanted = |path: &String| {
             nodes.is_empty() || nodes.iter().any(|id| path.split('/').nth(1) == Some(id.as_str()))
         };
-        let mut values = self.wished(&chain);
+        let mut values = self.user_values(&chain);
         values.retain(|path, _| is_wanted(path));
         let name = self.scenes.save(name, &chain, values).map_err(|error| error.to_string())?;
         Ok((name, chain))
     }
 
     fn scenes_changed(&mut self) {
-        self.keeper.touch();
-        self.tell(Recipients::All, self.scene_lines());
+        self.state_saver.touch();
+        self.send_updates(Recipients::All, self.scene_lines());
     }
 
     /// The scene that is on, all scenes, and the slots.
@@ -140,28 +140,28 @@ impl Conductor {
     }
 
     /// A value was moved: what is heard is no scene any more.
-    pub(super) fn scene_left(&mut self) {
+    pub(super) fn leave_scene(&mut self) {
         if self.scene.take().is_some() {
-            self.tell(Recipients::All, self.scene_lines());
+            self.send_updates(Recipients::All, self.scene_lines());
         }
     }
 
     pub(super) fn recall(&mut self, by: Peer, name: &str, morph: f64) -> Result<(), RecallError> {
         let scene =
-            self.scenes.find(name).cloned().ok_or_else(|| RecallError::Unknown(self.no_scene(name)))?;
-        let on_air = self.air.newest().map(|airing| airing.name.clone());
+            self.scenes.find(name).cloned().ok_or_else(|| RecallError::Unknown(self.unknown_scene(name)))?;
+        let on_air = self.on_air.newest().map(|running| running.name.clone());
         self.morph = None;
         if on_air.as_ref() == Some(&scene.chain) {
             self.glide(by, &scene, morph)?;
         } else {
-            self.air.preset(&scene.chain, &scene.values)?;
+            self.on_air.preset(&scene.chain, &scene.values)?;
             self.swap(by, &scene.chain);
-            self.arrive(by, &scene.chain, &scene.name);
+            self.finish_recall(by, &scene.chain, &scene.name);
         }
         Ok(())
     }
 
-    fn arrive(&mut self, by: Peer, chain: &str, name: &str) {
+    fn finish_recall(&mut self, by: Peer, chain: &str, name: &str) {
         info!("scene {name}");
         self.audit(by, chain, &format!("scene {name}"), "", "recalled");
         self.scene = Some(name.to_owned());
@@ -171,19 +171,19 @@ impl Conductor {
     /// Moves the chain on air to a scene, within `seconds`.
     fn glide(&mut self, by: Peer, scene: &Scene, seconds: f64) -> Result<(), SetError> {
         let values = scene.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
-        let changes: Vec<Change> = self.air.changes(values).into_iter().filter(Change::is_move).collect();
+        let changes: Vec<Change> = self.on_air.changes(values).into_iter().filter(Change::is_move).collect();
         let title = format!("scene {}", scene.name);
         let (at_once, gliding): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| seconds <= 0.0 || change.place.row.is_setting);
         // One gesture for all of it: what glides is noted as where it goes.
         let moves = at_once.iter().chain(&gliding).map(Change::as_move).collect();
         let gesture = Gesture { by, chain: scene.chain.clone(), name: Some(title), moves };
-        self.moved(by, Recipients::All, at_once)?;
+        self.apply_changes(by, Recipients::All, at_once)?;
         if !gesture.moves.is_empty() {
-            self.noted(gesture);
+            self.record_gesture(gesture);
         }
         if gliding.is_empty() {
-            self.arrive(by, &scene.chain, &scene.name);
+            self.finish_recall(by, &scene.chain, &scene.name);
             return Ok(());
         }
         let way = |change: &Change| {
@@ -210,7 +210,7 @@ impl Conductor {
     }
 
     /// A hand on a control takes it out of the glide.
-    pub(super) fn let_go(&mut self, changes: &[Change]) {
+    pub(super) fn stop_morphing(&mut self, changes: &[Change]) {
         if let Some(morph) = &mut self.morph {
             morph.ways.retain(|way| changes.iter().all(|change| change.place.path != way.path));
         }
@@ -232,7 +232,7 @@ impl Conductor {
             }
         }
         let mut changes =
-            self.air.changes(targets.iter().map(|(path, (_, value))| (path.as_str(), (*value).into())));
+            self.on_air.changes(targets.iter().map(|(path, (_, value))| (path.as_str(), (*value).into())));
         for change in &mut changes {
             if let Some((Some(norm), _)) = targets.get(&change.place.path) {
                 change.value =
@@ -242,10 +242,10 @@ impl Conductor {
         let is_over = along >= 1.0;
         let Some(by) = self.morph.as_ref().map(|morph| morph.by) else { return };
         // What glides has no settings, which alone can be refused.
-        self.moved(by, Recipients::All, changes).ok();
+        self.apply_changes(by, Recipients::All, changes).ok();
         if is_over && let Some(morph) = self.morph.take() {
-            let chain = self.air.next();
-            self.arrive(by, &chain, &morph.scene);
+            let chain = self.on_air.next();
+            self.finish_recall(by, &chain, &morph.scene);
         }
     }
 }

@@ -25,7 +25,7 @@ const RETRY: Duration = Duration::from_millis(125);
 const RETRY_MOST: Duration = Duration::from_secs(2);
 
 /// The search for the audio.
-pub(super) struct Search {
+pub(super) struct Reconnect {
     /// When to try next, and how long to wait from then on.
     next: Instant,
     waits: Duration,
@@ -39,7 +39,7 @@ pub(super) struct Search {
     leaving: Vec<(JoinHandle<()>, Instant)>,
 }
 
-impl Search {
+impl Reconnect {
     pub(super) fn new(next: Instant, opening: Option<Opening>) -> Self {
         Self { next, waits: RETRY, why: String::new(), opening, stands: Duration::ZERO, leaving: Vec::new() }
     }
@@ -59,17 +59,17 @@ impl Search {
 impl Conductor {
     pub(super) fn start(&mut self, name: &str) {
         self.health.new_link(matches!(self.station.audio.backend, Backend::Null(null) if null.free));
-        self.watch = Watch::new(Instant::now());
-        match self.air.start(name) {
-            Ok(order) => {
-                let latency = self.air.shelf.latency();
-                if let Some(link) = &mut self.link {
-                    std::mem::take(&mut link.failures)
+        self.hang_watch = Watch::new(Instant::now());
+        match self.on_air.start(name) {
+            Ok(command) => {
+                let latency = self.on_air.chains.latency();
+                if let Some(session) = &mut self.session {
+                    std::mem::take(&mut session.failures)
                         .iter()
                         .for_each(|failure| warn!("not connected: {failure}"));
-                    link.devices().iter().for_each(|devices| info!("{devices}"));
-                    link.set_latency(latency);
-                    let (rate, block) = (link.rate, link.block);
+                    session.devices().iter().for_each(|devices| info!("{devices}"));
+                    session.set_latency(latency);
+                    let (rate, block) = (session.rate, session.block);
                     let ms = latency as f64 * 1000.0 / rate;
                     info!(
                         chain = name,
@@ -77,10 +77,10 @@ impl Conductor {
                         "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
                     );
                 }
-                self.order(order);
-                self.order(ToAudio::Bypass(self.bypass));
+                self.send_command(command);
+                self.send_command(ToAudio::Bypass(self.bypass));
                 systemd::set_status(&self.status_line());
-                self.introduce();
+                self.send_full_state();
             }
             Err(why) => error!(chain = name, "{name} cannot start: {why}"),
         }
@@ -88,8 +88,8 @@ impl Conductor {
 
     /// What is on air, for `systemctl status`.
     pub(super) fn status_line(&self) -> String {
-        match (&self.link, self.air.heard()) {
-            (Some(_), Some(airing)) => format!("on air: {}", airing.name),
+        match (&self.session, self.on_air.heard()) {
+            (Some(_), Some(running)) => format!("on air: {}", running.name),
             _ => "waiting for the audio".to_owned(),
         }
     }
@@ -98,62 +98,63 @@ impl Conductor {
     /// for it is what has to go on.
     pub(super) fn feed_watchdog(&mut self, now: Instant) {
         let Some((every, next)) = &mut self.watchdog else { return };
-        if now >= *next && (self.link.is_none() || self.health.has_progress(*every)) {
+        if now >= *next && (self.session.is_none() || self.health.has_progress(*every)) {
             *next = now + *every / 2;
             systemd::notify_watchdog();
         }
     }
 
     pub(super) fn close(&mut self) {
-        if let Some(link) = self.link.take() {
-            link.store_ports(&mut self.port_setup);
-            link.close();
+        if let Some(session) = self.session.take() {
+            session.store_ports(&mut self.port_setup);
+            session.close();
         }
     }
 
     /// Closes the link on a thread of its own: leaving a server that does not answer, that is changing or that has gone may
     /// take for ever.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn close_session(&mut self) {
         let no_readings = self.no_readings();
-        let Some(link) = self.link.take() else { return };
-        self.tell(Recipients::All, no_readings);
-        link.store_ports(&mut self.port_setup);
-        let left = supervise::run_once("leaving", move || link.close());
+        let Some(session) = self.session.take() else { return };
+        self.send_updates(Recipients::All, no_readings);
+        session.store_ports(&mut self.port_setup);
+        let left = supervise::run_once("leaving", move || session.close());
         match left {
-            Ok(thread) => self.search.leaving.push((thread, Instant::now())),
+            Ok(thread) => self.reconnect.leaving.push((thread, Instant::now())),
             Err(error) => warn!("threads: {error}"),
         }
     }
 
-    pub(super) fn lost(&mut self, why: &str) {
+    pub(super) fn session_lost(&mut self, why: &str) {
         let backend = self.station.audio.backend.name();
         error!(backend, xruns = self.health.xruns.sum(), "{backend}: {why}; looking for it again");
-        self.tell_event("connection", &["lost", why]);
-        self.leave();
+        self.send_event("connection", &["lost", why]);
+        self.close_session();
         self.wait_for_audio();
         self.ended |= self.ending.is_some();
     }
 
     /// A server may go without a word, as PipeWire does: what has stood still for a while is gone.
-    pub(super) fn look_for_standstill(&mut self) {
+    pub(super) fn check_for_standstill(&mut self) {
         let now = Instant::now();
         // Where this thread has not run either, the machine has stopped them both, be it in the midst of this turn.
-        let passed = now.duration_since(std::mem::replace(&mut self.ticked, now));
+        let passed = now.duration_since(std::mem::replace(&mut self.last_tick, now));
         if passed > STILL / 3 {
             self.health.give_time();
-            self.search.give_time(now);
+            self.reconnect.give_time(now);
         }
-        let stands = self.link.is_some() && !self.health.has_progress(COUNTS);
-        self.search.stands = if stands { self.search.stands + passed.min(COUNTS) } else { Duration::ZERO };
-        if self.search.is_held(now) {
-            self.search.give_time(now);
-            self.held_by_server();
+        let stands = self.session.is_some() && !self.health.has_progress(COUNTS);
+        self.reconnect.stands =
+            if stands { self.reconnect.stands + passed.min(COUNTS) } else { Duration::ZERO };
+        if self.reconnect.is_held(now) {
+            self.reconnect.give_time(now);
+            self.restart_for_libjack();
         }
-        if self.search.stands < STILL - COUNTS || self.health.has_progress(STILL) {
+        if self.reconnect.stands < STILL - COUNTS || self.health.has_progress(STILL) {
             return;
         }
-        self.search.stands = Duration::ZERO;
-        self.lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
+        self.reconnect.stands = Duration::ZERO;
+        self.session_lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
     }
 
     /// The input device gives nothing any more, or something again.
@@ -164,17 +165,17 @@ impl Conductor {
             None => return,
         };
         warn!(backend = self.station.audio.backend.name(), "{words}");
-        self.tell_event("connection", &["input", words]);
+        self.send_event("connection", &["input", words]);
     }
 
     pub(super) fn wait_for_audio(&mut self) {
         systemd::set_status(&self.status_line());
-        (self.search.next, self.search.waits) = (Instant::now() + RETRY, RETRY);
+        (self.reconnect.next, self.reconnect.waits) = (Instant::now() + RETRY, RETRY);
     }
 
     /// Looks for the audio, on a thread of its own: a server that stands still may take for ever to answer.
     pub(super) fn reopen(&mut self, now: Instant) {
-        let search = &mut self.search;
+        let search = &mut self.reconnect;
         match search.opening.as_ref().map(Receiver::try_recv) {
             // One is left before the next is opened: libraries keep what they know of a server for the whole process.
             None if now < search.next || search.leaving.iter().any(|(thread, _)| !thread.is_finished()) => {}
@@ -187,9 +188,9 @@ impl Conductor {
                 }
             }
             Some(Err(TryRecvError::Empty)) => {}
-            Some(Ok(Ok(link))) => {
+            Some(Ok(Ok(session))) => {
                 search.opening = None;
-                self.found(link);
+                self.session_opened(session);
             }
             Some(Ok(Err(error))) => {
                 search.opening = None;
@@ -204,34 +205,34 @@ impl Conductor {
         }
     }
 
-    fn found(&mut self, link: Session) {
-        self.search.why.clear();
-        self.link = Some(link);
+    fn session_opened(&mut self, session: Session) {
+        self.reconnect.why.clear();
+        self.session = Some(session);
         let backend = self.station.audio.backend.name();
         info!(backend, "{backend} is there");
-        self.tell_event("connection", &["back"]);
-        self.take_up();
+        self.send_event("connection", &["back"]);
+        self.start_newest();
     }
 
     /// The server runs at another rate from now on: everything between the ports is made for one, and made anew, with all
     /// values. The client stays where it can: leaving a server in the midst of a change may take for ever.
     pub(super) fn rate_changed(&mut self, rate: f64) {
         info!("the server runs at {rate} Hz from now on");
-        self.tell_event("connection", &["sample rate", &rate.to_string()]);
+        self.send_event("connection", &["sample rate", &rate.to_string()]);
         let audio = &self.station.audio;
-        if self.link.as_mut().is_some_and(|link| link.change_rate(audio, rate)) {
-            self.take_up();
+        if self.session.as_mut().is_some_and(|session| session.change_rate(audio, rate)) {
+            self.start_newest();
         } else {
-            self.leave();
+            self.close_session();
         }
     }
 
     /// Puts on the link, from silence, what was on air last.
-    fn take_up(&mut self) {
-        if let Some(link) = &self.link {
-            self.air.shelf.set_rate(link.rate);
+    fn start_newest(&mut self) {
+        if let Some(session) = &self.session {
+            self.on_air.chains.set_rate(session.rate);
         }
-        let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
+        let name = if self.on_air.next().is_empty() { self.first_chain.clone() } else { self.on_air.next() };
         self.start(&name);
     }
 
@@ -239,7 +240,7 @@ impl Conductor {
         info!("fading out to end");
         systemd::stopping();
         self.ending = Some(Instant::now());
-        self.order(ToAudio::Mute(true));
-        self.ended = self.link.is_none();
+        self.send_command(ToAudio::Mute(true));
+        self.ended = self.session.is_none();
     }
 }
