@@ -191,7 +191,7 @@ impl Rig {
         while let Some(reading) = self.control.next_event() {
             let FromAudio::Engine(event) = reading else { continue };
             if let Event::OnAir { generation } = event
-                && let Some(next) = self.air.arrived(generation)
+                && let Some(next) = self.air.swap_done(generation)
             {
                 self.swap(&next);
             }

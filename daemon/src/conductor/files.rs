@@ -1,4 +1,4 @@
-//! The conductor and its files: reading again, watching, taking over.
+//! The files of the station: reload, and watching for changes on disk.
 
 use super::Conductor;
 use crate::process::named::shown;
@@ -17,7 +17,7 @@ impl Conductor {
         self.watch_all();
     }
 
-    /// Watches what is read from now on, where that lies in other folders than before.
+    /// Watches the folders of all files in use, if they have changed.
     pub(super) fn watch_all(&mut self) {
         let folders = watcher::folders(self.on_air.chains.paths());
         if !self.station.watch || self.watched.as_ref().is_some_and(|watched| watched.folders == folders) {
@@ -25,12 +25,12 @@ impl Conductor {
         }
         match watcher::watch(folders, self.request_sender.clone()) {
             Ok(watched) => self.watched = Some(watched),
-            Err(error) => warn!("files are not watched: {error}"),
+            Err(error) => warn!("cannot watch files: {error}; changes on disk are not noticed"),
         }
     }
 
     pub(super) fn reload(&mut self, by: Peer, reset: bool) {
-        // systemd waits for the end of a reload by signal; before the first sound it waits for that.
+        // systemd waits for the end of a reload by signal; before the first callback it waits for READY.
         let is_awaited = by == Peer::Signal && self.health.has_played();
         if is_awaited {
             systemd::reloading();
@@ -41,7 +41,7 @@ impl Conductor {
         }
     }
 
-    /// Reads station and chains again, and says in a few words what came of it.
+    /// Reads station and chains again; returns the outcome in a few words.
     fn reload_files(&mut self, by: Peer, reset: bool) -> String {
         match load::station(&self.path, Some(self.on_air.chains.rate())) {
             Ok(loaded) => {
@@ -66,25 +66,25 @@ impl Conductor {
             Err(reports) => {
                 let text = reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
                 self.reload_failed(by, &text);
-                format!("the files have a mistake, nothing was taken over: {text}")
+                format!("reload failed, running chain unchanged: {text}")
             }
         }
     }
 
-    /// What a reload cannot change.
+    /// The changes that need a restart.
     pub(super) fn needs_restart(&self, new: &Station) -> Vec<String> {
         let (old, audio) = (&self.station.audio, &new.audio);
         let mut fixed = Vec::new();
         if audio.backend != old.backend {
             let (was, is) = (old.backend.name(), audio.backend.name());
             let what = if was == is { format!("the settings of {was}") } else { format!("{was} to {is}") };
-            fixed.push(format!("the backend cannot change while it plays ({what}): restart for that"));
+            fixed.push(format!("the backend cannot change while the station runs ({what}): restart to apply"));
         }
         if audio.io != old.io {
-            fixed.push("input and output groups cannot change while it plays: restart for that".to_owned());
+            fixed.push("input and output groups cannot change while the station runs: restart to apply".to_owned());
         }
         if new.control != self.station.control {
-            fixed.push("who may control it cannot change while it plays: restart for that".to_owned());
+            fixed.push("the control section cannot change while the station runs: restart to apply".to_owned());
         }
         fixed
     }
@@ -95,7 +95,7 @@ impl Conductor {
             Ok(file) => {
                 info!("{} changed on disk", shown(path));
                 let start = self.on_air.newest().map_or_else(String::new, |running| running.name.clone());
-                let (files, latency) = (self.on_air.chains.with(file), self.on_air.chains.latency_ms());
+                let (files, latency) = (self.on_air.chains.files_with(file), self.on_air.chains.latency_ms());
                 self.apply_chains(Peer::Files, &files, latency, false, &start);
                 self.send_event("reload", &["done"]);
             }
@@ -115,7 +115,7 @@ impl Conductor {
         let swap = self.on_air.reread(chains, latency_ms, reset, start);
         let latency = self.on_air.chains.latency();
         if latency != before {
-            warn!("the latency changes from {before} to {latency} frames: this one swap is not aligned");
+            warn!("latency changes from {before} to {latency} frames: this swap is not time-aligned");
             if let Some(session) = &self.session {
                 session.set_latency(latency);
             }
@@ -127,7 +127,7 @@ impl Conductor {
     }
 
     pub(super) fn reload_failed(&self, by: Peer, text: &str) {
-        error!("nothing was taken over; what is on air plays on:\n{text}");
+        error!("reload failed: running chain unchanged:\n{text}");
         self.send_event("reload", &["failed", text]);
         if !matches!(by, Peer::Signal | Peer::Files | Peer::Station | Peer::Cues) {
             self.send_error(by, "/reload", text);

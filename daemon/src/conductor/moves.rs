@@ -1,4 +1,4 @@
-//! The conductor and its values: setting, nudging, learning, undoing.
+//! Values: set, nudge, MIDI learn, undo, redo.
 
 use super::Conductor;
 use crate::conductor::on_air::{Change, SetError};
@@ -15,18 +15,18 @@ use std::time::{Instant, SystemTime};
 
 impl Conductor {
     pub(super) fn set(&mut self, by: Peer, address: &str, value: &Value) {
-        let asked = self.on_air.asked(address, value);
-        let done = asked.and_then(|asked| {
-            let (changes, trees): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+        let changes = self.on_air.changes_at(address, value);
+        let done = changes.and_then(|changes| {
+            let (changes, trees): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
             self.stop_morphing(&changes);
             Ok((self.apply_and_record(by, Recipients::Others(by), changes)?, trees))
         });
         let is_switched = is_pattern(address) && self.set_matching_switches(by, address, value);
         match done {
             Ok((changes, trees)) => {
-                // Who asked for something else than what there is now has to know.
-                let asked = changes.iter().zip(trees);
-                let clipped = asked.filter(|(change, tree)| !is_as_asked(change, value, *tree));
+                // The sender is notified if the value was clipped or rounded.
+                let applied = changes.iter().zip(trees);
+                let clipped = applied.filter(|(change, tree)| !is_as_requested(change, value, *tree));
                 self.send_updates(
                     Recipients::One(by),
                     clipped.flat_map(|(change, _)| change.lines()).collect(),
@@ -37,9 +37,9 @@ impl Conductor {
                 let is_unmatched = matches!(error, SetError::Address(AddressError::NoMatch(_)));
                 let why = match is_unmatched.then(|| self.beyond(address)).flatten() {
                     Some(Beyond::Acts) => {
-                        "the pattern means only what acts, which its plain address alone reaches; nothing was done"
+                        "the pattern matches only actions, which need their full address; nothing was done"
                     }
-                    Some(Beyond::Told) => "the pattern means only what is told, never set; nothing was done",
+                    Some(Beyond::Told) => "the pattern matches only read-only addresses; nothing was done",
                     None => &error.to_string(),
                 };
                 self.send_error(by, address, why);
@@ -47,7 +47,7 @@ impl Conductor {
         }
     }
 
-    /// Sets the switches that a pattern means; false where there are none.
+    /// Sets the switches that a pattern matches; false if there are none.
     fn set_matching_switches(&mut self, by: Peer, address: &str, value: &Value) -> bool {
         let Ok(pattern) = Pattern::new(address) else { return false };
         let mut is_switched = false;
@@ -58,9 +58,9 @@ impl Conductor {
         is_switched
     }
 
-    /// Moves a value from wherever it is; whoever asked is told as well where it went.
-    pub(super) fn nudge(&mut self, by: Peer, address: &str, way: f64) {
-        let done = self.on_air.nudged(address, way).and_then(|change| {
+    /// Moves a value by `step` from its current value; the sender too receives the new value.
+    pub(super) fn nudge(&mut self, by: Peer, address: &str, step: f64) {
+        let done = self.on_air.nudge(address, step).and_then(|change| {
             let changes = vec![change];
             self.stop_morphing(&changes);
             self.apply_and_record(by, Recipients::All, changes)
@@ -70,7 +70,7 @@ impl Conductor {
         }
     }
 
-    /// Makes changes heard, known and undoable. Gives what they were.
+    /// Applies changes, notifies subscribers and records the changes for undo. Returns the applied changes.
     pub(super) fn apply_and_record(
         &mut self,
         by: Peer,
@@ -86,12 +86,12 @@ impl Conductor {
             .collect();
         if !moves.is_empty() {
             self.record_gesture(Gesture { by, chain, name: None, moves });
-            self.leave_scene();
+            self.clear_scene();
         }
         Ok(changes)
     }
 
-    /// Makes changes heard and known. Gives what they were.
+    /// Applies changes and notifies subscribers. Returns the applied changes.
     pub(super) fn apply_changes(
         &mut self,
         by: Peer,
@@ -128,7 +128,7 @@ impl Conductor {
             return self.send_error(
                 by,
                 "/learn",
-                "the station has no MIDI controller (control: midi: in its file)",
+                "the station has no MIDI controller; add one under control: midi: in the station file",
             );
         }
         if let Err(why) = self.check_learned(&address) {
@@ -137,32 +137,32 @@ impl Conductor {
         self.send_to_surfaces(&SurfaceMessage::Learn { by, address });
     }
 
-    /// Whether a control could move what lies at an address. It becomes a line of a file, so nothing unknown passes.
+    /// Checks that a MIDI control can be bound to an address. The address is written to a file, so it must be known.
     fn check_learned(&self, address: &str) -> Result<(), String> {
         if address.is_empty() {
             return Ok(());
         }
         if is_pattern(address) {
-            return Err(format!("\"{address}\" is a pattern; a control is bound to an address"));
+            return Err(format!("\"{address}\" is a pattern; a control is bound to one address"));
         }
         match commands::of(address) {
             Some((command, name)) if command.address == "/chain/NAME" => {
-                self.on_air.chains.check(name).map_err(|error| error.to_string())
+                self.on_air.chains.check_name(name).map_err(|error| error.to_string())
             }
             Some((command, _)) if command.nature.is_set() => Ok(()),
-            Some(_) => Err(format!("\"{address}\" is told, never set")),
+            Some(_) => Err(format!("\"{address}\" is read-only")),
             None => {
                 let newest = self.on_air.newest().ok_or("no chain is on air")?;
                 let found = newest.addresses.find(address).map_err(|error| error.to_string())?;
                 match found.iter().any(|(place, _)| place.is_text()) {
-                    true => Err("a text is nothing that a control could move".to_owned()),
+                    true => Err("a control cannot be bound to a text".to_owned()),
                     false => Ok(()),
                 }
             }
         }
     }
 
-    /// Tells who moved a value last: peer, and how many seconds ago.
+    /// Sends who changed a value last: peer, and how many seconds ago.
     pub(super) fn send_author(&self, by: Peer, address: &str) {
         let Some(newest) = self.on_air.newest() else {
             return self.send_error(by, address, "no chain is on air");
@@ -178,14 +178,14 @@ impl Conductor {
         let line = |place: &Place| {
             let address = Value::Text(place.address());
             let author = values.and_then(|values| values.author(&place.path));
-            let told = match author {
+            let values = match author {
                 Some((peer, when)) => {
                     let ago = when.elapsed().unwrap_or_default().as_secs_f64();
                     vec![address, Value::Text(peer.to_string()), Value::Number((ago * 10.0).round() / 10.0)]
                 }
                 None => vec![address, Value::Text("file".to_owned())],
             };
-            Update::new("/who", told)
+            Update::new("/who", values)
         };
         self.send_updates(Recipients::One(by), places.into_iter().map(line).collect());
     }
@@ -210,26 +210,26 @@ impl Conductor {
         let Some(chain) = self.on_air.newest().map(|running| running.name.clone()) else { return };
         self.end_gesture();
         let Some(gesture) = step(&mut self.history, &chain) else {
-            return self.send_error(by, &address, &format!("nothing to {what} on chain {chain}"));
+            return self.send_error(by, &address, &format!("nothing to {what} on chain \"{chain}\""));
         };
         let values = gesture.moves.iter().map(|moved| (moved.path.as_str(), value(moved)));
         let changes = self.on_air.changes(values);
         self.stop_morphing(&changes);
-        // What is taken back is no new move.
+        // An undo or redo is not recorded as a new gesture.
         match self.apply_changes(by, Recipients::All, changes) {
             Ok(_) => {
                 self.audit(by, &chain, &format!("{what} {}", gesture.title()), "", "");
-                self.leave_scene();
+                self.clear_scene();
             }
             Err(error) => self.send_error(by, &address, &error.to_string()),
         }
     }
 }
 
-/// Whether a change came out as the asker's own number says.
-fn is_as_asked(change: &Change, asked: &Value, tree: Tree) -> bool {
-    let (Value::Number(asked), ParamValue::Number(value)) = (asked, &change.value) else { return true };
+/// Whether the value of a change equals the requested number.
+fn is_as_requested(change: &Change, requested: &Value, tree: Tree) -> bool {
+    let (Value::Number(requested), ParamValue::Number(value)) = (requested, &change.value) else { return true };
     let is = if tree == Tree::Norm { change.place.row.to_norm(*value) } else { *value };
-    // Numbers came as floats.
-    (is - asked).abs() <= 1e-6 * asked.abs().max(1.0)
+    // OSC sends numbers as 32-bit floats.
+    (is - requested).abs() <= 1e-6 * requested.abs().max(1.0)
 }

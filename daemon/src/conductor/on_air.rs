@@ -52,7 +52,7 @@ pub struct Change {
     /// Its value before.
     pub from: ParamValue,
     /// Whether the chain on air does not have it yet: not so for what it has learned itself.
-    pub is_news: bool,
+    pub is_new: bool,
 }
 
 impl Change {
@@ -72,7 +72,7 @@ impl Change {
     }
 
     fn rebuilds(&self) -> bool {
-        self.place.row.is_setting && self.is_move() && self.is_news
+        self.place.row.is_setting && self.is_move() && self.is_new
     }
 }
 
@@ -93,7 +93,7 @@ pub struct OnAir {
     on_air: Option<RunningChain>,
     incoming: Option<RunningChain>,
     /// The chain asked for while a swap runs.
-    wanted: Option<String>,
+    queued: Option<String>,
     generation: u64,
     freed: Handle,
     warmup_ms: f64,
@@ -104,7 +104,7 @@ impl OnAir {
     /// Nothing on air yet. `freed` is where chains go in the end.
     pub fn new(chains: Chains, freed: Handle, swap_ms: (f64, f64)) -> Self {
         let (warmup_ms, fade_ms) = swap_ms;
-        Self { chains, on_air: None, incoming: None, wanted: None, generation: 0, freed, warmup_ms, fade_ms }
+        Self { chains, on_air: None, incoming: None, queued: None, generation: 0, freed, warmup_ms, fade_ms }
     }
 
     /// Sets how long swaps take: warm-up and fade, in ms.
@@ -118,12 +118,12 @@ impl OnAir {
     }
 
     /// The name of the chain that was asked for last.
-    pub fn next(&self) -> String {
-        self.wanted.clone().or_else(|| self.newest().map(|running| running.name.clone())).unwrap_or_default()
+    pub fn last_requested(&self) -> String {
+        self.queued.clone().or_else(|| self.newest().map(|running| running.name.clone())).unwrap_or_default()
     }
 
     /// The chain that is heard, or was before the swap that runs.
-    pub fn heard(&self) -> Option<&RunningChain> {
+    pub fn active(&self) -> Option<&RunningChain> {
         self.on_air.as_ref()
     }
 
@@ -141,9 +141,9 @@ impl OnAir {
 
     /// Puts a chain on air from silence.
     pub fn start(&mut self, name: &str) -> Result<ToAudio, ChainError> {
-        let plan = self.chains.plan_again(name)?;
+        let plan = self.chains.plan_with_cached_files(name)?;
         let (chain, running) = self.build(name, plan);
-        (self.incoming, self.wanted) = (None, None);
+        (self.incoming, self.queued) = (None, None);
         self.on_air = Some(running);
         Ok(ToAudio::Start(Owned::new(&self.freed, chain)))
     }
@@ -151,9 +151,9 @@ impl OnAir {
     /// Begins a swap, or notes it for when the one that runs is done; the last asked for wins. What fails
     /// changes nothing.
     pub fn swap(&mut self, name: &str) -> Result<Option<ToAudio>, ChainError> {
-        self.chains.check(name)?;
+        self.chains.check_name(name)?;
         if self.incoming.is_some() {
-            self.wanted = Some(name.to_owned());
+            self.queued = Some(name.to_owned());
             return Ok(None);
         }
         let plan = self.chains.plan(name)?;
@@ -168,11 +168,11 @@ impl OnAir {
     }
 
     /// The seat says that `generation` is on air alone. Gives the chain that was asked for meanwhile.
-    pub fn arrived(&mut self, generation: u64) -> Option<String> {
+    pub fn swap_done(&mut self, generation: u64) -> Option<String> {
         if self.incoming.as_ref().is_some_and(|running| running.generation == generation) {
             self.on_air = self.incoming.take();
         }
-        self.wanted.take()
+        self.queued.take()
     }
 
     /// The name of a chain that the seat has.
@@ -211,7 +211,7 @@ impl OnAir {
 
     /// Where the value of an address would be if it went `way` (in parts of its whole way) along its taper. What
     /// has steps goes one at least.
-    pub fn nudged(&self, address: &str, way: f64) -> Result<Change, SetError> {
+    pub fn nudge(&self, address: &str, way: f64) -> Result<Change, SetError> {
         let newest = self.newest().ok_or(SetError::Silence)?;
         let [(place, _)] = newest.addresses.find(address)?[..] else {
             return Err(AddressError::NoMatch(newest.name.clone()).into());
@@ -226,13 +226,13 @@ impl OnAir {
 
     /// Sets what an address or pattern stands for.
     pub fn set(&mut self, address: &str, value: &Value) -> Result<Changes, SetError> {
-        let changes = self.asked(address, value)?;
+        let changes = self.changes_at(address, value)?;
         self.apply(changes.into_iter().map(|(change, _)| change).collect())
     }
 
     /// The changes that setting what an address or pattern stands for would bring, and in which tree each was asked.
     /// Where a pattern means a value in several trees, it is set in the first of them.
-    pub fn asked(&self, address: &str, value: &Value) -> Result<Vec<(Change, Tree)>, SetError> {
+    pub fn changes_at(&self, address: &str, value: &Value) -> Result<Vec<(Change, Tree)>, SetError> {
         let newest = self.newest().ok_or(SetError::Silence)?;
         let mut places = newest.addresses.find(address)?;
         let mut seen = HashSet::new();
@@ -255,7 +255,7 @@ impl OnAir {
     /// A change of a place of the newest chain to a value.
     fn change(&self, place: &Place, value: ParamValue) -> Change {
         let from = self.value(place).unwrap_or(place.default());
-        Change { place: place.clone(), value, from, is_news: true }
+        Change { place: place.clone(), value, from, is_new: true }
     }
 
     /// The changes that bring the values at these paths about. What the newest chain lacks is left out.
@@ -269,7 +269,7 @@ impl OnAir {
     }
 
     /// Writes values into a chain that is not on air. Where it cannot be planned with them, none is written.
-    pub fn preset(&mut self, name: &str, wanted: &BTreeMap<String, ParamValue>) -> Result<(), ChainError> {
+    pub fn store_values(&mut self, name: &str, wanted: &BTreeMap<String, ParamValue>) -> Result<(), ChainError> {
         let plan = self.chains.plan(name)?;
         let before = self.chains.values(name).cloned();
         let addresses = Addresses::of(&plan);
@@ -310,8 +310,8 @@ impl OnAir {
         for change in changes {
             // A path means something to one chain only, and what was learned was learned there.
             let most = if change.place.is_text() { 1 } else { 2 };
-            let airings = [&self.incoming, &self.on_air].into_iter().flatten();
-            for running in airings.take(most) {
+            let chains = [&self.incoming, &self.on_air].into_iter().flatten();
+            for running in chains.take(most) {
                 let Some(place) = counterpart(running, &change.place) else { continue };
                 let Some(node) = running.plan.nodes.get(place.target.node()) else { continue };
                 let Some(values) = self.chains.values_mut(&running.name) else { continue };
@@ -340,8 +340,8 @@ impl OnAir {
     }
 
     /// Forgets what is on air: the audio thread has ended.
-    pub fn forget(&mut self) {
-        (self.on_air, self.incoming, self.wanted) = (None, None, None);
+    pub fn clear(&mut self) {
+        (self.on_air, self.incoming, self.queued) = (None, None, None);
     }
 
     /// Whether the newest chain was built from files that have changed since `plan` was made.
@@ -362,7 +362,7 @@ impl OnAir {
         reset: bool,
         start: &str,
     ) -> Option<String> {
-        let name = self.next();
+        let name = self.last_requested();
         let before = self.chains.plan(&name).ok();
         self.chains.reread(chains, latency_ms, reset);
         match self.chains.plan(&name) {

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 /// Between two looks, and so between two steps.
-const LOOK: Duration = Duration::from_secs(1);
+const PERIOD: Duration = Duration::from_secs(1);
 /// An overload lasts where the mean load of a look lies above this share of the deadline, or where the callback itself
 /// missed deadlines in two looks that follow each other.
-const HEAVY: f64 = 0.9;
+const HIGH_LOAD: f64 = 0.9;
 /// There is room for more below this share.
-const LIGHT: f64 = 0.6;
+const LOW_LOAD: f64 = 0.6;
 /// How long there must have been room before a step is given back. An overload within this time after that doubles it
-/// for the next time, up to [`LONGEST`].
-const ROOM: Duration = Duration::from_secs(10);
-const LONGEST: Duration = Duration::from_secs(600);
+/// for the next time, up to [`MAX_RESTORE_WAIT`].
+const RESTORE_WAIT: Duration = Duration::from_secs(10);
+const MAX_RESTORE_WAIT: Duration = Duration::from_secs(600);
 
 /// What was left out.
 #[derive(Debug, PartialEq)]
@@ -29,7 +29,7 @@ enum Step {
 }
 
 impl Step {
-    /// The node, or the chain that was meant.
+    /// The node, or the chain that was replaced_chain.
     fn name(&self) -> &str {
         match self {
             Step::Node { id, .. } => id,
@@ -44,12 +44,12 @@ pub struct OverloadControl {
     shares: f64,
     callbacks: u32,
     /// Whether the callback missed deadlines since the last look, and before it.
-    own: [bool; 2],
+    own_misses: [bool; 2],
     next: Instant,
     /// Since when there is room.
-    light: Option<Instant>,
+    low_since: Option<Instant>,
     wait: Duration,
-    given_back: Option<Instant>,
+    restored: Option<Instant>,
     steps: Vec<Step>,
 }
 
@@ -58,54 +58,54 @@ impl OverloadControl {
         Self {
             shares: 0.0,
             callbacks: 0,
-            own: [false; 2],
-            next: now + LOOK,
-            light: None,
-            wait: ROOM,
-            given_back: None,
+            own_misses: [false; 2],
+            next: now + PERIOD,
+            low_since: None,
+            wait: RESTORE_WAIT,
+            restored: None,
             steps: Vec::new(),
         }
     }
 
-    pub(super) fn note(&mut self, load: &Load) {
+    pub(super) fn add_load(&mut self, load: &Load) {
         self.shares += f64::from(load.mean) * f64::from(load.callbacks);
         self.callbacks += load.callbacks;
     }
 
-    pub(super) fn own_miss(&mut self) {
-        self.own[0] = true;
+    pub(super) fn record_own_miss(&mut self) {
+        self.own_misses[0] = true;
     }
 
     /// Whether an overload lasts (true), or there is room (false); `None` for all between.
-    fn look(&mut self) -> Option<bool> {
+    fn assess(&mut self) -> Option<bool> {
         let mean = (self.callbacks > 0).then(|| self.shares / f64::from(self.callbacks));
-        let [own, before] = self.own;
-        (self.shares, self.callbacks, self.own) = (0.0, 0, [false, own]);
-        if mean.is_some_and(|mean| mean > HEAVY) || own && before {
+        let [own, before] = self.own_misses;
+        (self.shares, self.callbacks, self.own_misses) = (0.0, 0, [false, own]);
+        if mean.is_some_and(|mean| mean > HIGH_LOAD) || own && before {
             return Some(true);
         }
-        mean.filter(|mean| *mean < LIGHT && !own).map(|_| false)
+        mean.filter(|mean| *mean < LOW_LOAD && !own).map(|_| false)
     }
 
     /// An overload lasts: one that came with what was given back waits twice as long for the next time.
-    fn is_heavy(&mut self, now: Instant) {
-        if let Some(given_back) = self.given_back.take() {
-            let is_soon = now.duration_since(given_back) < ROOM;
-            self.wait = if is_soon { (self.wait * 2).min(LONGEST) } else { ROOM };
+    fn record_overload(&mut self, now: Instant) {
+        if let Some(restored) = self.restored.take() {
+            let is_soon = now.duration_since(restored) < RESTORE_WAIT;
+            self.wait = if is_soon { (self.wait * 2).min(MAX_RESTORE_WAIT) } else { RESTORE_WAIT };
         }
         // What was missed before a step says nothing of what comes after it.
-        (self.light, self.own) = (None, [false; 2]);
+        (self.low_since, self.own_misses) = (None, [false; 2]);
     }
 
     /// There is room: whether for long enough by now.
-    fn has_room(&mut self, now: Instant) -> bool {
-        now.duration_since(*self.light.get_or_insert(now)) >= self.wait
+    fn may_restore(&mut self, now: Instant) -> bool {
+        now.duration_since(*self.low_since.get_or_insert(now)) >= self.wait
     }
 
     /// Takes back the last step, to be given back now.
-    fn pop(&mut self, now: Instant) -> Option<Step> {
+    fn take_last_step(&mut self, now: Instant) -> Option<Step> {
         let step = self.steps.pop()?;
-        (self.light, self.given_back) = (None, Some(now));
+        (self.low_since, self.restored) = (None, Some(now));
         Some(step)
     }
 
@@ -115,7 +115,7 @@ impl OverloadControl {
     }
 
     /// The chain that would be on air, had it not been left out.
-    pub(super) fn meant(&self) -> Option<&str> {
+    pub(super) fn replaced_chain(&self) -> Option<&str> {
         self.steps.iter().find_map(|step| match step {
             Step::Chain { from, .. } => Some(from.as_str()),
             Step::Node { .. } => None,
@@ -123,7 +123,7 @@ impl OverloadControl {
     }
 
     /// The chain that must be on air while all steps hold.
-    fn expected(&self) -> Option<&str> {
+    fn expected_chain(&self) -> Option<&str> {
         self.steps.last().map(|step| match step {
             Step::Node { chain, .. } => chain.as_str(),
             Step::Chain { to, .. } => to.as_str(),
@@ -137,27 +137,27 @@ impl Conductor {
         if now < self.overload.next {
             return;
         }
-        self.overload.next = now + LOOK;
-        self.drop_overload_steps();
-        let verdict = self.overload.look();
+        self.overload.next = now + PERIOD;
+        self.check_overload_steps();
+        let verdict = self.overload.assess();
         // While two chains play the load says nothing of either.
         if self.session.is_none() || self.health.xruns.is_free || self.on_air.is_swapping() {
-            self.overload.light = None;
+            self.overload.low_since = None;
             return;
         }
         match verdict {
             Some(true) => {
-                self.overload.is_heavy(now);
+                self.overload.record_overload(now);
                 self.reduce_load();
             }
-            Some(false) if self.overload.has_room(now) => self.restore_load(now),
+            Some(false) if self.overload.may_restore(now) => self.restore_load(now),
             Some(false) => {}
-            None => self.overload.light = None,
+            None => self.overload.low_since = None,
         }
     }
 
     fn reduce_load(&mut self) {
-        let chain = self.on_air.next();
+        let chain = self.on_air.last_requested();
         let ids: Vec<String> = self.station.overload.bypass.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
             if self.set_auto_bypass(&id, false) {
@@ -167,7 +167,7 @@ impl Conductor {
             }
         }
         let Some((to, _)) = self.station.overload.chain.clone() else { return };
-        if to != chain && self.overload.meant().is_none() {
+        if to != chain && self.overload.replaced_chain().is_none() {
             warn!(chain = to, "overload: {to} takes the place of {chain}");
             self.swap_automatically(&to);
             self.send_event("overload", &["chain", &to]);
@@ -176,7 +176,7 @@ impl Conductor {
     }
 
     fn restore_load(&mut self, now: Instant) {
-        let Some(step) = self.overload.pop(now) else { return };
+        let Some(step) = self.overload.take_last_step(now) else { return };
         let name = match &step {
             Step::Node { id, .. } => {
                 self.set_auto_bypass(id, true);
@@ -192,16 +192,16 @@ impl Conductor {
     }
 
     fn swap_automatically(&mut self, to: &str) {
-        let from = self.on_air.next();
+        let from = self.on_air.last_requested();
         self.morph = None;
         self.swap(Peer::Station, to);
-        self.compare.unknown();
+        self.compare.forget_loudness();
         self.audit(Peer::Station, to, "swap", &from, to);
     }
 
     /// What somebody has moved since is theirs. After another swap than the house's all is given back: what is not on
     /// air costs nothing.
-    fn drop_overload_steps(&mut self) {
+    fn check_overload_steps(&mut self) {
         let chains = &self.on_air.chains;
         self.auto_bypassed.retain(|out| {
             chains.values(&out.chain).is_some_and(|values| values.enabled(&out.id) == Some(false))
@@ -211,8 +211,8 @@ impl Conductor {
             Step::Node { chain, id } => out.iter().any(|out| out.chain == *chain && out.id == *id),
             Step::Chain { .. } => true,
         });
-        let now_on = self.on_air.next();
-        if self.overload.expected().is_none_or(|expected| expected == now_on) {
+        let now_on = self.on_air.last_requested();
+        if self.overload.expected_chain().is_none_or(|expected| expected == now_on) {
             return;
         }
         for step in std::mem::take(&mut self.overload.steps) {
@@ -237,45 +237,45 @@ mod tests {
 
     #[test]
     fn an_overload_lasts_by_its_mean_or_by_misses_in_two_looks() {
-        let mut strain = OverloadControl::new(Instant::now());
+        let mut control = OverloadControl::new(Instant::now());
         let load = |mean: f32| Load { callbacks: 100, mean, ..Load::default() };
-        strain.note(&load(0.95));
-        assert_eq!(strain.look(), Some(true));
-        strain.note(&load(0.7));
-        assert_eq!(strain.look(), None);
-        strain.note(&load(0.1));
-        assert_eq!(strain.look(), Some(false));
+        control.add_load(&load(0.95));
+        assert_eq!(control.assess(), Some(true));
+        control.add_load(&load(0.7));
+        assert_eq!(control.assess(), None);
+        control.add_load(&load(0.1));
+        assert_eq!(control.assess(), Some(false));
         for expected in [None, Some(true)] {
-            strain.note(&load(0.1));
-            strain.own_miss();
-            assert_eq!(strain.look(), expected);
+            control.add_load(&load(0.1));
+            control.record_own_miss();
+            assert_eq!(control.assess(), expected);
         }
-        assert_eq!(strain.look(), None, "nothing was played");
+        assert_eq!(control.assess(), None, "nothing was played");
     }
 
     /// Gives back after `expected`, and not before.
-    fn gives_back_after(strain: &mut OverloadControl, now: &mut Instant, expected: Duration) {
-        strain.steps.push(Step::Chain { from: "a".to_owned(), to: "b".to_owned() });
-        assert!(!strain.has_room(*now));
-        assert!(!strain.has_room(*now + expected - LOOK));
+    fn restores_after(control: &mut OverloadControl, now: &mut Instant, expected: Duration) {
+        control.steps.push(Step::Chain { from: "a".to_owned(), to: "b".to_owned() });
+        assert!(!control.may_restore(*now));
+        assert!(!control.may_restore(*now + expected - PERIOD));
         *now += expected;
-        assert!(strain.has_room(*now));
-        assert!(strain.pop(*now).is_some());
+        assert!(control.may_restore(*now));
+        assert!(control.take_last_step(*now).is_some());
     }
 
     #[test]
     fn what_does_not_fit_when_given_back_waits_twice_as_long_each_time() {
-        let (mut strain, mut now) = (OverloadControl::new(Instant::now()), Instant::now());
-        strain.is_heavy(now);
+        let (mut control, mut now) = (OverloadControl::new(Instant::now()), Instant::now());
+        control.record_overload(now);
         for waits in [10, 20, 40, 80, 160, 320, 600, 600] {
-            gives_back_after(&mut strain, &mut now, Duration::from_secs(waits));
-            now += 2 * LOOK;
-            strain.is_heavy(now);
+            restores_after(&mut control, &mut now, Duration::from_secs(waits));
+            now += 2 * PERIOD;
+            control.record_overload(now);
         }
         // One that comes much later is another overload.
-        gives_back_after(&mut strain, &mut now, LONGEST);
-        now += ROOM;
-        strain.is_heavy(now);
-        gives_back_after(&mut strain, &mut now, ROOM);
+        restores_after(&mut control, &mut now, MAX_RESTORE_WAIT);
+        now += RESTORE_WAIT;
+        control.record_overload(now);
+        restores_after(&mut control, &mut now, RESTORE_WAIT);
     }
 }

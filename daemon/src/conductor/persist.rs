@@ -13,21 +13,21 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 /// Between two writings of the state file: twice and the disk's own time stay within a second.
-const EVERY: Duration = Duration::from_millis(300);
-const _: () = assert!(2 * EVERY.as_millis() < 1_000);
+const WRITE_PERIOD: Duration = Duration::from_millis(300);
+const _: () = assert!(2 * WRITE_PERIOD.as_millis() < 1_000);
 
 /// What is to be written, and when.
 pub struct StateSaver {
-    keeps: Option<Sender<WriteRequest>>,
+    writer: Option<Sender<WriteRequest>>,
     is_touched: bool,
     next: Instant,
     lost: u64,
 }
 
 impl StateSaver {
-    /// A keeper that hands over to `keeps`, if anything is kept at all.
-    pub fn new(keeps: Option<Sender<WriteRequest>>, now: Instant) -> Self {
-        Self { keeps, is_touched: true, next: now, lost: 0 }
+    /// A keeper that hands over to `writer`, if anything is kept at all.
+    pub fn new(writer: Option<Sender<WriteRequest>>, now: Instant) -> Self {
+        Self { writer, is_touched: true, next: now, lost: 0 }
     }
 
     /// Something that is kept has changed.
@@ -35,9 +35,9 @@ impl StateSaver {
         self.is_touched = true;
     }
 
-    fn hand_over(&mut self, keep: WriteRequest) -> bool {
-        let Some(keeps) = &self.keeps else { return true };
-        match keeps.try_send(keep) {
+    fn enqueue(&mut self, request: WriteRequest) -> bool {
+        let Some(writer) = &self.writer else { return true };
+        match writer.try_send(request) {
             Ok(()) => true,
             Err(TrySendError::Full(WriteRequest::Audit(_))) => {
                 self.lost += 1;
@@ -54,11 +54,11 @@ impl Conductor {
         if let Some(ended) = self.history.ended(now) {
             self.audit_gesture(&ended);
         }
-        if self.state_saver.is_touched && now >= self.state_saver.next && self.state_saver.keeps.is_some() {
-            let kept = self.kept();
+        if self.state_saver.is_touched && now >= self.state_saver.next && self.state_saver.writer.is_some() {
+            let kept = self.saved_state();
             // A disk that is busy gets the next one, which is newer.
-            self.state_saver.is_touched = !self.state_saver.hand_over(WriteRequest::State(Box::new(kept)));
-            self.state_saver.next = now + EVERY;
+            self.state_saver.is_touched = !self.state_saver.enqueue(WriteRequest::State(Box::new(kept)));
+            self.state_saver.next = now + WRITE_PERIOD;
             let lost = std::mem::take(&mut self.state_saver.lost);
             if lost > 0 {
                 warn!("{lost} audit lines were lost: the disk is too slow");
@@ -69,18 +69,18 @@ impl Conductor {
     /// Writes the last state down, and ends.
     pub(super) fn end_writer(&mut self) {
         self.end_gesture();
-        let kept = self.kept();
-        if let Some(keeps) = self.state_saver.keeps.take() {
-            keeps.send_timeout(WriteRequest::State(Box::new(kept)), Duration::from_secs(1)).ok();
+        let kept = self.saved_state();
+        if let Some(writer) = self.state_saver.writer.take() {
+            writer.send_timeout(WriteRequest::State(Box::new(kept)), Duration::from_secs(1)).ok();
         }
     }
 
     /// Where what is to be kept goes.
-    pub(super) fn keeps(&self) -> Option<&Sender<WriteRequest>> {
-        self.state_saver.keeps.as_ref()
+    pub(super) fn writer(&self) -> Option<&Sender<WriteRequest>> {
+        self.state_saver.writer.as_ref()
     }
 
-    pub(super) fn kept(&self) -> Kept {
+    pub(super) fn saved_state(&self) -> Kept {
         let chains = &self.on_air.chains;
         let moved = |name: &str| {
             let mut values = chains.values(name)?.clone();
@@ -95,7 +95,7 @@ impl Conductor {
         Kept {
             lacquer: crate::process::state_file::FORMAT,
             station: self.station.name.clone(),
-            chain: self.overload.meant().map_or_else(|| self.on_air.next(), str::to_owned),
+            chain: self.overload.replaced_chain().map_or_else(|| self.on_air.last_requested(), str::to_owned),
             scene: self.scene.clone(),
             bypass: self.bypass,
             bypass_matched: self.compare.bypass_matched,
@@ -129,12 +129,12 @@ impl Conductor {
                 }
             }
         }
-        self.on_air.chains.settle();
+        self.on_air.chains.drop_invalid_values();
         self.scene = kept.scene.filter(|name| self.scenes.find(name).is_some());
         self.bypass = kept.bypass;
         let compare = &mut self.compare;
         (compare.b, compare.matched, compare.bypass_matched) = (kept.b, kept.matched, kept.bypass_matched);
-        compare.other = kept.other.filter(|state| self.on_air.chains.check(&state.chain).is_ok());
+        compare.other = kept.other.filter(|state| self.on_air.chains.check_name(&state.chain).is_ok());
     }
 
     /// Writes down that `by` changed `what` of a chain.
@@ -149,7 +149,7 @@ impl Conductor {
         // A text must not look like another line or column.
         let [chain, what, from, to] = [chain, what, from, to].map(printable);
         let line = format!("{when}\t{by}\t{chain}\t{what}\t{from}\t{to}\n");
-        self.state_saver.hand_over(WriteRequest::Audit(line));
+        self.state_saver.enqueue(WriteRequest::Audit(line));
     }
 
     /// Ends the gesture under way, and writes it down.

@@ -60,7 +60,7 @@ impl Conductor {
         };
         let mut changes = self.on_air.changes([(path.as_str(), ParamValue::Text(profile.to_owned()))]);
         // A chain that was built meanwhile does not have it.
-        changes.iter_mut().for_each(|change| change.is_news = newest != generation);
+        changes.iter_mut().for_each(|change| change.is_new = newest != generation);
         if let Err(error) = self.apply_and_record(Peer::Station, Recipients::All, changes) {
             warn!("the profile of node {id} is not kept: {error}");
         }

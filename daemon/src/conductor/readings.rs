@@ -74,15 +74,15 @@ impl Conductor {
             match reading {
                 FromAudio::Engine(event) => self.event(event),
                 FromAudio::Load(load) => {
-                    self.overload.note(&load);
-                    if self.health.note(load) {
+                    self.overload.add_load(&load);
+                    if self.health.record_load(load) {
                         systemd::ready();
                     }
                 }
                 FromAudio::Missed(why) => {
                     self.health.xruns.record_reason(why, now);
                     if why == Missed::Own {
-                        self.overload.own_miss();
+                        self.overload.record_own_miss();
                     }
                 }
             }
@@ -98,7 +98,7 @@ impl Conductor {
         self.health.xruns.record_count(missed, now);
         let Some(why) = self.health.xruns.take_reason(now) else { return };
         let xruns = self.health.xruns.sum();
-        if self.health.speaks_of_xruns(now) {
+        if self.health.should_log_xruns(now) {
             warn!(xruns, "{xruns} xruns so far: {}", self.health.xruns.summary());
         }
         let values = vec![Value::Number(xruns as f64), Value::Text(REASONS[why].to_owned())];
@@ -114,12 +114,12 @@ impl Conductor {
                 }
             }
             Event::OnAir { generation } => {
-                let next = self.on_air.arrived(generation);
+                let next = self.on_air.swap_done(generation);
                 // What the nodes of the chain before measured does not hold for this one's.
                 let known: BTreeSet<String> = self.node_rows().map(|(path, _)| path).collect();
                 self.readings.clear(|path| known.contains(path));
                 self.learning.only(generation);
-                let name = self.on_air.heard().map(|running| running.name.clone()).unwrap_or_default();
+                let name = self.on_air.active().map(|running| running.name.clone()).unwrap_or_default();
                 info!(chain = name, "{name} is on air");
                 systemd::set_status(&self.status_line());
                 self.send_event("swap", &["done", &name]);

@@ -39,7 +39,7 @@ impl Conductor {
             "/cue" | "/cues" => self.cue_list(),
             "/ab" => self.compare_lines(),
             "/chain/NAME" => {
-                self.on_air.chains.check(part).map_err(|error| error.to_string())?;
+                self.on_air.chains.check_name(part).map_err(|error| error.to_string())?;
                 vec![self.chain_line(part)]
             }
             "/swap" if self.on_air.newest().is_none() => return Err("no chain is on air".to_owned()),

@@ -9,10 +9,10 @@ use lacquer_graph::reading::{Combine, Reading};
 use std::time::{Duration, Instant};
 
 /// At least so long between two log lines about the same trouble.
-const QUIET: Duration = Duration::from_secs(1);
+const LOG_PERIOD: Duration = Duration::from_secs(1);
 
 /// So long a callback may take where the server waits for its clients: one of them may write to a slow disk.
-const FREEWHEEL: Duration = Duration::from_secs(60);
+const FREEWHEEL_LIMIT: Duration = Duration::from_secs(60);
 
 /// The readings under `/meter/load`.
 pub static LOAD: [Reading; 2] = [
@@ -35,18 +35,18 @@ pub struct Health {
     load: Load,
     /// Callbacks by share of their deadline.
     histogram: [u64; LOAD_BARS],
-    is_fresh: bool,
+    has_new_load: bool,
     has_played: bool,
     /// When the callback told something last.
-    heard: Option<Instant>,
+    last_callback: Option<Instant>,
     /// Whether the server runs as fast as it can.
-    freewheels: bool,
+    is_freewheeling: bool,
     /// Deadlines missed.
     pub xruns: Xruns,
     /// Nodes that failed.
     pub faults: u64,
-    spoke_of_xruns: Option<Instant>,
-    spoke_of_input: Option<Instant>,
+    last_logged_xruns: Option<Instant>,
+    last_logged_input: Option<Instant>,
 }
 
 impl Health {
@@ -56,23 +56,23 @@ impl Health {
             since,
             load: Load::default(),
             histogram: [0; LOAD_BARS],
-            is_fresh: false,
+            has_new_load: false,
             has_played: false,
-            heard: None,
-            freewheels: false,
+            last_callback: None,
+            is_freewheeling: false,
             xruns: Xruns::default(),
             faults: 0,
-            spoke_of_xruns: None,
-            spoke_of_input: None,
+            last_logged_xruns: None,
+            last_logged_input: None,
         }
     }
 
     /// Takes a load reading; true for the very first.
-    pub fn note(&mut self, load: Load) -> bool {
+    pub fn record_load(&mut self, load: Load) -> bool {
         for (sum, count) in self.histogram.iter_mut().zip(load.histogram) {
             *sum += u64::from(count);
         }
-        (self.load, self.is_fresh, self.heard) = (load, true, Some(Instant::now()));
+        (self.load, self.has_new_load, self.last_callback) = (load, true, Some(Instant::now()));
         !std::mem::replace(&mut self.has_played, true)
     }
 
@@ -81,44 +81,44 @@ impl Health {
         self.has_played
     }
 
-    /// Whether the callback has run within this time; there is more of it while the server freewheels.
+    /// Whether the callback has run within this time; there is more of it while the server is_freewheeling.
     pub fn has_progress(&self, within: Duration) -> bool {
-        let within = if self.freewheels { within.max(FREEWHEEL) } else { within };
-        self.heard.is_some_and(|heard| heard.elapsed() < within)
+        let within = if self.is_freewheeling { within.max(FREEWHEEL_LIMIT) } else { within };
+        self.last_callback.is_some_and(|last_callback| last_callback.elapsed() < within)
     }
 
     /// Whether it is time to speak of xruns.
-    pub fn speaks_of_xruns(&mut self, now: Instant) -> bool {
-        due(&mut self.spoke_of_xruns, now)
+    pub fn should_log_xruns(&mut self, now: Instant) -> bool {
+        may_log(&mut self.last_logged_xruns, now)
     }
 
     /// A new link counts from 0, and is given time to begin. A free one has no deadlines.
-    pub fn new_link(&mut self, is_free: bool) {
-        self.freewheels = false;
+    pub fn new_session(&mut self, is_free: bool) {
+        self.is_freewheeling = false;
         self.xruns.start_session(is_free);
-        self.give_time();
+        self.restart_timeout();
     }
 
     /// The server runs as fast as it can, or no longer.
     pub fn freewheel(&mut self, is_on: bool) {
-        (self.freewheels, self.xruns.is_free) = (is_on, is_on);
-        self.give_time();
+        (self.is_freewheeling, self.xruns.is_free) = (is_on, is_on);
+        self.restart_timeout();
     }
 
     /// The callback is given time from now on.
-    pub fn give_time(&mut self) {
-        self.heard = Some(Instant::now());
+    pub fn restart_timeout(&mut self) {
+        self.last_callback = Some(Instant::now());
     }
 
     /// Counts a fault of the input; true where it is time to speak of it.
     pub fn input_fault(&mut self, now: Instant) -> bool {
         self.faults += 1;
-        due(&mut self.spoke_of_input, now)
+        may_log(&mut self.last_logged_input, now)
     }
 
     /// The load as in [`LOAD`], if it was measured since this was last asked.
-    pub fn fresh(&mut self) -> Option<[f64; 2]> {
-        std::mem::take(&mut self.is_fresh).then(|| [self.load.mean, self.load.peak].map(percent))
+    pub fn take_load(&mut self) -> Option<[f64; 2]> {
+        std::mem::take(&mut self.has_new_load).then(|| [self.load.mean, self.load.peak].map(percent))
     }
 
     /// Everything, as lines under `/status`.
@@ -145,10 +145,10 @@ fn percent(share: f32) -> f64 {
     (f64::from(share) * 10_000.0).round() / 100.0
 }
 
-fn due(spoke: &mut Option<Instant>, now: Instant) -> bool {
-    let is_due = spoke.is_none_or(|before| now.duration_since(before) >= QUIET);
-    if is_due {
-        *spoke = Some(now);
+fn may_log(last: &mut Option<Instant>, now: Instant) -> bool {
+    let is_allowed = last.is_none_or(|before| now.duration_since(before) >= LOG_PERIOD);
+    if is_allowed {
+        *last = Some(now);
     }
-    is_due
+    is_allowed
 }

@@ -1,4 +1,4 @@
-//! The conductor and its scenes: save, recall, delete, and values that glide.
+//! The conductor and its scenes: save, recall, delete, and values that morph_to.
 
 use super::Conductor;
 use crate::conductor::chains::ChainError;
@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tracing::info;
 
-/// Between two steps of values that glide: the ramps of the audio thread make a line of them.
-const STEP: Duration = Duration::from_millis(10);
+/// Between two steps of values that morph_to: the ramps of the audio thread make a line of them.
+const MORPH_PERIOD: Duration = Duration::from_millis(10);
 /// Slots that are always told of, whether there is a scene in them or not: surfaces have buttons for them.
-const SLOTS: usize = 8;
+const MIN_SLOTS: usize = 8;
 
 /// Why a scene was not recalled.
 #[derive(Debug, Error)]
@@ -38,14 +38,14 @@ pub(super) enum RecallError {
 pub struct Morph {
     scene: String,
     by: Peer,
-    ways: Vec<Way>,
+    values: Vec<MorphedValue>,
     since: Instant,
-    length: Duration,
+    duration: Duration,
     next: Instant,
 }
 
 /// The way of one value, along its taper.
-struct Way {
+struct MorphedValue {
     path: String,
     from: f64,
     to: f64,
@@ -56,8 +56,8 @@ struct Way {
 }
 
 impl Conductor {
-    pub(super) fn scene(&mut self, by: Peer, ask: SceneRequest) {
-        match ask {
+    pub(super) fn scene(&mut self, by: Peer, request: SceneRequest) {
+        match request {
             SceneRequest::Save { name, nodes } => match self.save_scene(&name, &nodes) {
                 Ok((name, chain)) => {
                     info!("scene {name} saved");
@@ -124,7 +124,7 @@ impl Conductor {
 
     /// For each slot whether its scene is on, and its name.
     pub(super) fn scene_lines(&self) -> Vec<Update> {
-        let last = self.scenes.all().last().map_or(0, |scene| scene.slot).max(SLOTS);
+        let last = self.scenes.all().last().map_or(0, |scene| scene.slot).max(MIN_SLOTS);
         (1..=last).flat_map(|slot| self.slot_lines(slot)).collect()
     }
 
@@ -140,7 +140,7 @@ impl Conductor {
     }
 
     /// A value was moved: what is heard is no scene any more.
-    pub(super) fn leave_scene(&mut self) {
+    pub(super) fn clear_scene(&mut self) {
         if self.scene.take().is_some() {
             self.send_updates(Recipients::All, self.scene_lines());
         }
@@ -152,9 +152,9 @@ impl Conductor {
         let on_air = self.on_air.newest().map(|running| running.name.clone());
         self.morph = None;
         if on_air.as_ref() == Some(&scene.chain) {
-            self.glide(by, &scene, morph)?;
+            self.morph_to(by, &scene, morph)?;
         } else {
-            self.on_air.preset(&scene.chain, &scene.values)?;
+            self.on_air.store_values(&scene.chain, &scene.values)?;
             self.swap(by, &scene.chain);
             self.finish_recall(by, &scene.chain, &scene.name);
         }
@@ -169,26 +169,26 @@ impl Conductor {
     }
 
     /// Moves the chain on air to a scene, within `seconds`.
-    fn glide(&mut self, by: Peer, scene: &Scene, seconds: f64) -> Result<(), SetError> {
+    fn morph_to(&mut self, by: Peer, scene: &Scene, seconds: f64) -> Result<(), SetError> {
         let values = scene.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
         let changes: Vec<Change> = self.on_air.changes(values).into_iter().filter(Change::is_move).collect();
         let title = format!("scene {}", scene.name);
-        let (at_once, gliding): (Vec<_>, Vec<_>) =
+        let (immediate, morphed_changes): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| seconds <= 0.0 || change.place.row.is_setting);
         // One gesture for all of it: what glides is noted as where it goes.
-        let moves = at_once.iter().chain(&gliding).map(Change::as_move).collect();
+        let moves = immediate.iter().chain(&morphed_changes).map(Change::as_move).collect();
         let gesture = Gesture { by, chain: scene.chain.clone(), name: Some(title), moves };
-        self.apply_changes(by, Recipients::All, at_once)?;
+        self.apply_changes(by, Recipients::All, immediate)?;
         if !gesture.moves.is_empty() {
             self.record_gesture(gesture);
         }
-        if gliding.is_empty() {
+        if morphed_changes.is_empty() {
             self.finish_recall(by, &scene.chain, &scene.name);
             return Ok(());
         }
-        let way = |change: &Change| {
+        let morphed = |change: &Change| {
             let (row, value) = (change.place.row, change.value.number()?);
-            Some(Way {
+            Some(MorphedValue {
                 path: change.place.path.clone(),
                 from: row.to_norm(change.from.number()?),
                 to: row.to_norm(value),
@@ -201,34 +201,34 @@ impl Conductor {
         self.morph = Some(Morph {
             scene: scene.name.clone(),
             by,
-            ways: gliding.iter().filter_map(way).collect(),
+            values: morphed_changes.iter().filter_map(morphed).collect(),
             since: now,
-            length: Duration::from_secs_f64(seconds),
+            duration: Duration::from_secs_f64(seconds),
             next: now,
         });
         Ok(())
     }
 
-    /// A hand on a control takes it out of the glide.
+    /// A hand on a control takes it out of the morph_to.
     pub(super) fn stop_morphing(&mut self, changes: &[Change]) {
         if let Some(morph) = &mut self.morph {
-            morph.ways.retain(|way| changes.iter().all(|change| change.place.path != way.path));
+            morph.values.retain(|value| changes.iter().all(|change| change.place.path != value.path));
         }
     }
 
     /// Goes on with what glides.
     pub(super) fn tick_morph(&mut self, now: Instant) {
         let Some(morph) = self.morph.as_mut().filter(|morph| now >= morph.next) else { return };
-        morph.next = now + STEP;
-        let along = (now.duration_since(morph.since).as_secs_f64() / morph.length.as_secs_f64()).min(1.0);
+        morph.next = now + MORPH_PERIOD;
+        let along = (now.duration_since(morph.since).as_secs_f64() / morph.duration.as_secs_f64()).min(1.0);
         let mut targets: BTreeMap<String, (Option<f64>, f64)> = BTreeMap::new();
-        for way in morph.ways.iter_mut().filter(|way| !way.is_done) {
+        for value in morph.values.iter_mut().filter(|value| !value.is_done) {
             // What has steps takes them half-way.
-            way.is_done = along >= if way.has_steps { 0.5 } else { 1.0 };
-            let norm = way.from + along * (way.to - way.from);
-            let norm = (!way.is_done && !way.has_steps).then_some(norm);
-            if norm.is_some() || way.is_done {
-                targets.insert(way.path.clone(), (norm, way.value));
+            value.is_done = along >= if value.has_steps { 0.5 } else { 1.0 };
+            let norm = value.from + along * (value.to - value.from);
+            let norm = (!value.is_done && !value.has_steps).then_some(norm);
+            if norm.is_some() || value.is_done {
+                targets.insert(value.path.clone(), (norm, value.value));
             }
         }
         let mut changes =
@@ -244,7 +244,7 @@ impl Conductor {
         // What glides has no settings, which alone can be refused.
         self.apply_changes(by, Recipients::All, changes).ok();
         if is_over && let Some(morph) = self.morph.take() {
-            let chain = self.on_air.next();
+            let chain = self.on_air.last_requested();
             self.finish_recall(by, &chain, &morph.scene);
         }
     }

@@ -1,7 +1,7 @@
 //! The conductor and its link: starting, losing and finding the audio.
 
 use super::Conductor;
-use super::faults::Watch;
+use super::faults::HangWatch;
 use crate::audio::session::{Opening, Session, open_in_background};
 use crate::process::{supervise, systemd};
 use crate::station::Backend;
@@ -13,53 +13,53 @@ use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 /// So long a callback may not come before its server is given up.
-const STILL: Duration = Duration::from_secs(3);
+const STALLED: Duration = Duration::from_secs(3);
 
 /// What of it passes in one turn of this thread counts up to this.
-const COUNTS: Duration = Duration::from_millis(500);
+const MAX_STEP: Duration = Duration::from_millis(500);
 /// A link that takes longer than this to leave never lets go.
-const HELD: Duration = Duration::from_secs(10);
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Time between the first two attempts to find the audio, and at most: it doubles.
 const RETRY: Duration = Duration::from_millis(125);
-const RETRY_MOST: Duration = Duration::from_secs(2);
+const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// The search for the audio.
 pub(super) struct Reconnect {
     /// When to try next, and how long to wait from then on.
     next: Instant,
-    waits: Duration,
+    wait: Duration,
     /// Why the last attempt failed.
-    why: String,
+    last_error: String,
     /// The link that is being opened.
     opening: Option<Opening>,
     /// For how long the callback has been seen to stand still.
-    stands: Duration,
+    stalled: Duration,
     /// The links that are being left, and since when.
-    leaving: Vec<(JoinHandle<()>, Instant)>,
+    closing: Vec<(JoinHandle<()>, Instant)>,
 }
 
 impl Reconnect {
     pub(super) fn new(next: Instant, opening: Option<Opening>) -> Self {
-        Self { next, waits: RETRY, why: String::new(), opening, stands: Duration::ZERO, leaving: Vec::new() }
+        Self { next, wait: RETRY, last_error: String::new(), opening, stalled: Duration::ZERO, closing: Vec::new() }
     }
 
     /// Whether a link cannot be left.
-    fn is_held(&mut self, now: Instant) -> bool {
-        self.leaving.retain(|(thread, _)| !thread.is_finished());
-        self.leaving.iter().any(|(_, since)| now.saturating_duration_since(*since) > HELD)
+    fn is_close_overdue(&mut self, now: Instant) -> bool {
+        self.closing.retain(|(thread, _)| !thread.is_finished());
+        self.closing.iter().any(|(_, since)| now.saturating_duration_since(*since) > CLOSE_LIMIT)
     }
 
     /// Those that are being left are given time anew.
-    fn give_time(&mut self, now: Instant) {
-        self.leaving.iter_mut().for_each(|(_, since)| *since = now);
+    fn restart_timeout(&mut self, now: Instant) {
+        self.closing.iter_mut().for_each(|(_, since)| *since = now);
     }
 }
 
 impl Conductor {
     pub(super) fn start(&mut self, name: &str) {
-        self.health.new_link(matches!(self.station.audio.backend, Backend::Null(null) if null.free));
-        self.hang_watch = Watch::new(Instant::now());
+        self.health.new_session(matches!(self.station.audio.backend, Backend::Null(null) if null.free));
+        self.hang_watch = HangWatch::new(Instant::now());
         match self.on_air.start(name) {
             Ok(command) => {
                 let latency = self.on_air.chains.latency();
@@ -88,7 +88,7 @@ impl Conductor {
 
     /// What is on air, for `systemctl status`.
     pub(super) fn status_line(&self) -> String {
-        match (&self.session, self.on_air.heard()) {
+        match (&self.session, self.on_air.active()) {
             (Some(_), Some(running)) => format!("on air: {}", running.name),
             _ => "waiting for the audio".to_owned(),
         }
@@ -111,16 +111,16 @@ impl Conductor {
         }
     }
 
-    /// Closes the link on a thread of its own: leaving a server that does not answer, that is changing or that has gone may
+    /// Closes the link on a thread of its own: closing a server that does not answer, that is changing or that has gone may
     /// take for ever.
     pub(super) fn close_session(&mut self) {
         let no_readings = self.no_readings();
         let Some(session) = self.session.take() else { return };
         self.send_updates(Recipients::All, no_readings);
         session.store_ports(&mut self.port_setup);
-        let left = supervise::run_once("leaving", move || session.close());
-        match left {
-            Ok(thread) => self.reconnect.leaving.push((thread, Instant::now())),
+        let thread = supervise::run_once("closing", move || session.close());
+        match thread {
+            Ok(thread) => self.reconnect.closing.push((thread, Instant::now())),
             Err(error) => warn!("threads: {error}"),
         }
     }
@@ -139,26 +139,26 @@ impl Conductor {
         let now = Instant::now();
         // Where this thread has not run either, the machine has stopped them both, be it in the midst of this turn.
         let passed = now.duration_since(std::mem::replace(&mut self.last_tick, now));
-        if passed > STILL / 3 {
-            self.health.give_time();
-            self.reconnect.give_time(now);
+        if passed > STALLED / 3 {
+            self.health.restart_timeout();
+            self.reconnect.restart_timeout(now);
         }
-        let stands = self.session.is_some() && !self.health.has_progress(COUNTS);
-        self.reconnect.stands =
-            if stands { self.reconnect.stands + passed.min(COUNTS) } else { Duration::ZERO };
-        if self.reconnect.is_held(now) {
-            self.reconnect.give_time(now);
+        let stalled = self.session.is_some() && !self.health.has_progress(MAX_STEP);
+        self.reconnect.stalled =
+            if stalled { self.reconnect.stalled + passed.min(MAX_STEP) } else { Duration::ZERO };
+        if self.reconnect.is_close_overdue(now) {
+            self.reconnect.restart_timeout(now);
             self.restart_for_libjack();
         }
-        if self.reconnect.stands < STILL - COUNTS || self.health.has_progress(STILL) {
+        if self.reconnect.stalled < STALLED - MAX_STEP || self.health.has_progress(STALLED) {
             return;
         }
-        self.reconnect.stands = Duration::ZERO;
-        self.session_lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
+        self.reconnect.stalled = Duration::ZERO;
+        self.session_lost(&format!("no sound has been processed for {} s", STALLED.as_secs()));
     }
 
     /// The input device gives nothing any more, or something again.
-    pub(super) fn input_fell_silent(&mut self, silent: Option<bool>) {
+    pub(super) fn report_input_silence(&mut self, silent: Option<bool>) {
         let words = match silent {
             Some(true) => "the input device gives nothing: silence comes in",
             Some(false) => "the input device gives sound again",
@@ -170,43 +170,43 @@ impl Conductor {
 
     pub(super) fn wait_for_audio(&mut self) {
         systemd::set_status(&self.status_line());
-        (self.reconnect.next, self.reconnect.waits) = (Instant::now() + RETRY, RETRY);
+        (self.reconnect.next, self.reconnect.wait) = (Instant::now() + RETRY, RETRY);
     }
 
-    /// Looks for the audio, on a thread of its own: a server that stands still may take for ever to answer.
+    /// Looks for the audio, on a thread of its own: a server that stalled still may take for ever to answer.
     pub(super) fn reopen(&mut self, now: Instant) {
-        let search = &mut self.reconnect;
-        match search.opening.as_ref().map(Receiver::try_recv) {
+        let reconnect = &mut self.reconnect;
+        match reconnect.opening.as_ref().map(Receiver::try_recv) {
             // One is left before the next is opened: libraries keep what they know of a server for the whole process.
-            None if now < search.next || search.leaving.iter().any(|(thread, _)| !thread.is_finished()) => {}
+            None if now < reconnect.next || reconnect.closing.iter().any(|(thread, _)| !thread.is_finished()) => {}
             None => {
-                search.waits = (search.waits * 2).min(RETRY_MOST);
-                search.next = now + search.waits;
+                reconnect.wait = (reconnect.wait * 2).min(RETRY_MAX);
+                reconnect.next = now + reconnect.wait;
                 match open_in_background(&self.station.audio, &self.port_setup, false) {
-                    Ok(opening) => search.opening = Some(opening),
+                    Ok(opening) => reconnect.opening = Some(opening),
                     Err(error) => warn!("threads: {error}"),
                 }
             }
             Some(Err(TryRecvError::Empty)) => {}
             Some(Ok(Ok(session))) => {
-                search.opening = None;
+                reconnect.opening = None;
                 self.session_opened(session);
             }
             Some(Ok(Err(error))) => {
-                search.opening = None;
+                reconnect.opening = None;
                 // The same reason is said once.
                 let why = error.to_string();
-                if search.why != why {
+                if reconnect.last_error != why {
                     warn!(backend = self.station.audio.backend.name(), "{why}; it is looked for");
-                    search.why = why;
+                    reconnect.last_error = why;
                 }
             }
-            Some(Err(TryRecvError::Disconnected)) => search.opening = None,
+            Some(Err(TryRecvError::Disconnected)) => reconnect.opening = None,
         }
     }
 
     fn session_opened(&mut self, session: Session) {
-        self.reconnect.why.clear();
+        self.reconnect.last_error.clear();
         self.session = Some(session);
         let backend = self.station.audio.backend.name();
         info!(backend, "{backend} is there");
@@ -215,7 +215,7 @@ impl Conductor {
     }
 
     /// The server runs at another rate from now on: everything between the ports is made for one, and made anew, with all
-    /// values. The client stays where it can: leaving a server in the midst of a change may take for ever.
+    /// values. The client stays where it can: closing a server in the midst of a change may take for ever.
     pub(super) fn rate_changed(&mut self, rate: f64) {
         info!("the server runs at {rate} Hz from now on");
         self.send_event("connection", &["sample rate", &rate.to_string()]);
@@ -232,7 +232,7 @@ impl Conductor {
         if let Some(session) = &self.session {
             self.on_air.chains.set_rate(session.rate);
         }
-        let name = if self.on_air.next().is_empty() { self.first_chain.clone() } else { self.on_air.next() };
+        let name = if self.on_air.last_requested().is_empty() { self.first_chain.clone() } else { self.on_air.last_requested() };
         self.start(&name);
     }
 

@@ -70,7 +70,7 @@ impl Conductor {
         let audio = if self.session.is_some() { "running" } else { "waiting for the server" };
         let mut lines = vec![
             words("station", &self.station.name),
-            words("chain", &name(self.on_air.heard())),
+            words("chain", &name(self.on_air.active())),
             words("swapping_to", &name(self.on_air.newest().filter(|_| self.on_air.is_swapping()))),
             words("backend", self.station.audio.backend.name()),
             words("audio", audio),
@@ -131,7 +131,7 @@ impl Conductor {
         let changed = self.readings.take_changed();
         let mut lines: Vec<Update> =
             changed.flat_map(|(path, (row, value))| Update::reading(&path, row, value)).collect();
-        if let Some(load) = self.health.fresh() {
+        if let Some(load) = self.health.take_load() {
             let join = |(row, value): (&'static Reading, f64)| {
                 Update::reading(&format!("join/{}", row.name), row, Some(value))
             };

@@ -111,32 +111,32 @@ fn seconds(text: &str) -> Option<u32> {
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 /// How late a cue may still be done: the clock may have been set, the machine asleep.
-const LATE: i64 = 60;
+const MAX_LATE: i64 = 60;
 
 /// A clock that is set back by no more than this waits until it is where it was; farther back it begins anew.
-const SET_BACK: i64 = 7_200;
+const MAX_SET_BACK: i64 = 7_200;
 
 /// The clock on the wall, looked at from time to time.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Watch {
+pub struct CueClock {
     before: Option<i64>,
 }
 
-impl Watch {
+impl CueClock {
     /// The cues whose time has come since the last look, in their order; `now` is the clock on the wall in seconds since
     /// some midnight. What it has jumped over by more than a minute is left out, and nothing is done twice.
-    pub fn come<'a>(&mut self, cues: &'a [Cue], now: i64) -> Vec<&'a Cue> {
+    pub fn take_due<'a>(&mut self, cues: &'a [Cue], now: i64) -> Vec<&'a Cue> {
         let before = self.before.unwrap_or(now);
-        if (now..=now + SET_BACK).contains(&before) && self.before.is_some() {
+        if (now..=now + MAX_SET_BACK).contains(&before) && self.before.is_some() {
             return Vec::new();
         }
         self.before = Some(now);
         // How long ago the time of a cue was, today or yesterday.
         let ago = |cue: &Cue| cue.at.map(|at| (now - i64::from(at)).rem_euclid(DAY));
-        let has_come = |cue: &&Cue| ago(cue).is_some_and(|ago| ago < LATE.min(now - before));
-        let mut come: Vec<&Cue> = cues.iter().filter(has_come).collect();
-        come.sort_by_key(|cue| std::cmp::Reverse(ago(cue)));
-        come
+        let is_due = |cue: &&Cue| ago(cue).is_some_and(|ago| ago < MAX_LATE.min(now - before));
+        let mut due: Vec<&Cue> = cues.iter().filter(is_due).collect();
+        due.sort_by_key(|cue| std::cmp::Reverse(ago(cue)));
+        due
     }
 }
 
@@ -166,9 +166,9 @@ cues:
     #[test]
     fn cues_come_once_over_midnight_and_over_a_clock_that_is_set() {
         let (cues, _) = parse(LIST.as_bytes());
-        let mut watch = Watch::default();
+        let mut clock = CueClock::default();
         let mut names =
-            |now: i64| -> Vec<String> { watch.come(&cues, now).iter().map(|cue| cue.name.clone()).collect() };
+            |now: i64| -> Vec<String> { clock.take_due(&cues, now).iter().map(|cue| cue.name.clone()).collect() };
         assert!(names(86_390).is_empty());
         assert_eq!(names(86_399), ["2"]);
         assert!(names(86_399).is_empty());
