@@ -22,9 +22,9 @@ use lacquer_control::subscribe::SurfaceMessage;
 use std::path::Path;
 use std::time::Duration;
 
-/// So long a server is waited for before all else begins.
+/// Time limit for the server to open before everything else starts.
 const OPEN_LIMIT: Duration = Duration::from_secs(2);
-/// Intents that may wait for the conductor.
+/// Capacity of the conductor's request queue.
 const MAX_REQUESTS: usize = 4096;
 
 pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
@@ -64,7 +64,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         PortSetup { entries: loaded.midi.clone(), ports: Some(ports), station, ..PortSetup::default() };
     let files = state_writer::Files::of(path);
     let kept = files.as_ref().and_then(|files| state_file::read(&files.state));
-    // A process that takes the place of one that hung goes on where that was.
+    // After a restart because of a hang, the station continues with the state it had.
     let hang_record = HangRecord::read();
     let is_continued = hang_record.is_some() || loaded.station.starts_where_it_ended();
     if let Some(kept) = kept.as_ref().filter(|_| is_continued) {
@@ -75,11 +75,11 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
     let opened = opening.recv_timeout(OPEN_LIMIT);
-    // One that takes longer is for the conductor to wait for.
+    // If it takes longer, the conductor waits for it.
     let opening = opened.is_err().then_some(opening);
     let session = match opened {
         Ok(Ok(session)) => Some(session),
-        // The conductor says so, and looks for it.
+        // The conductor logs it and retries.
         Ok(Err(error)) if error.is_transient() => None,
         Ok(Err(error)) => return complain(&format!("{}: {error}", shown(path)), Outcome::Refused),
         Err(_) => None,
@@ -117,7 +117,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let writer_thread = files.and_then(|files| match state_writer::spawn(files) {
         Ok(writer_thread) => Some(writer_thread),
         Err(error) => {
-            tracing::warn!("nothing is kept for the next start: {error}");
+            tracing::warn!("cannot start the writer thread: {error}; state not saved");
             None
         }
     });

@@ -1,5 +1,5 @@
-//! The conductor and an overload that lasts: it leaves out what the station file names, one step a second, and gives it
-//! back in reverse order.
+//! Overload control: while the machine is too slow, nodes named in the station file are bypassed, one step a second;
+//! the steps are undone in reverse order.
 
 use super::Conductor;
 use lacquer_control::message::Load;
@@ -7,29 +7,29 @@ use lacquer_control::peer::Peer;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
-/// Between two looks, and so between two steps.
+/// Period of the check, and shortest time between two steps.
 const PERIOD: Duration = Duration::from_secs(1);
-/// An overload lasts where the mean load of a look lies above this share of the deadline, or where the callback itself
-/// missed deadlines in two looks that follow each other.
+/// Overload: the mean load of a period is above this share of the deadline, or the callback itself missed deadlines in
+/// two consecutive periods.
 const HIGH_LOAD: f64 = 0.9;
-/// There is room for more below this share.
+/// Below this share of the deadline a step may be undone.
 const LOW_LOAD: f64 = 0.6;
-/// How long there must have been room before a step is given back. An overload within this time after that doubles it
-/// for the next time, up to [`MAX_RESTORE_WAIT`].
+/// The load must be low for this time before a step is undone. An overload within this time after that doubles the wait,
+/// up to [`MAX_RESTORE_WAIT`].
 const RESTORE_WAIT: Duration = Duration::from_secs(10);
 const MAX_RESTORE_WAIT: Duration = Duration::from_secs(600);
 
-/// What was left out.
+/// A step of overload control.
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// A node of a chain.
+    /// A node was bypassed.
     Node { chain: String, id: String },
-    /// A chain, for another one.
+    /// A chain was replaced by another one.
     Chain { from: String, to: String },
 }
 
 impl Step {
-    /// The node, or the chain that was replaced_chain.
+    /// The bypassed node or the replaced chain.
     fn name(&self) -> &str {
         match self {
             Step::Node { id, .. } => id,
@@ -38,17 +38,19 @@ impl Step {
     }
 }
 
-/// How the machine bears what it plays.
+/// Load of the audio thread, and the steps taken against overload.
 pub struct OverloadControl {
-    /// Sum of the shares and number of the callbacks since the last look.
+    /// Sum of the load shares, and number of callbacks, in this period.
     shares: f64,
     callbacks: u32,
-    /// Whether the callback missed deadlines since the last look, and before it.
+    /// Whether the callback itself missed deadlines in this period, and in the one before.
     own_misses: [bool; 2],
     next: Instant,
-    /// Since when there is room.
+    /// Since when the load has been low.
     low_since: Option<Instant>,
+    /// Required time of low load before the next step is undone.
     wait: Duration,
+    /// When the last step was undone.
     restored: Option<Instant>,
     steps: Vec<Step>,
 }
@@ -76,7 +78,7 @@ impl OverloadControl {
         self.own_misses[0] = true;
     }
 
-    /// Whether an overload lasts (true), or there is room (false); `None` for all between.
+    /// Ends a period: true for overload, false for low load, `None` between them.
     fn assess(&mut self) -> Option<bool> {
         let mean = (self.callbacks > 0).then(|| self.shares / f64::from(self.callbacks));
         let [own, before] = self.own_misses;
@@ -87,34 +89,34 @@ impl OverloadControl {
         mean.filter(|mean| *mean < LOW_LOAD && !own).map(|_| false)
     }
 
-    /// An overload lasts: one that came with what was given back waits twice as long for the next time.
+    /// Records an overload. If it follows soon after a restored step, the next wait is twice as long.
     fn record_overload(&mut self, now: Instant) {
         if let Some(restored) = self.restored.take() {
             let is_soon = now.duration_since(restored) < RESTORE_WAIT;
             self.wait = if is_soon { (self.wait * 2).min(MAX_RESTORE_WAIT) } else { RESTORE_WAIT };
         }
-        // What was missed before a step says nothing of what comes after it.
+        // Deadlines missed before a step do not count after it.
         (self.low_since, self.own_misses) = (None, [false; 2]);
     }
 
-    /// There is room: whether for long enough by now.
+    /// Whether the load has been low for long enough.
     fn may_restore(&mut self, now: Instant) -> bool {
         now.duration_since(*self.low_since.get_or_insert(now)) >= self.wait
     }
 
-    /// Takes back the last step, to be given back now.
+    /// Removes the last step, to be undone now.
     fn take_last_step(&mut self, now: Instant) -> Option<Step> {
         let step = self.steps.pop()?;
         (self.low_since, self.restored) = (None, Some(now));
         Some(step)
     }
 
-    /// What is left out, for people.
+    /// Names of the bypassed nodes and the replaced chain.
     pub(super) fn names(&self) -> Vec<&str> {
         self.steps.iter().map(Step::name).collect()
     }
 
-    /// The chain that would be on air, had it not been left out.
+    /// The chain that was replaced because of overload.
     pub(super) fn replaced_chain(&self) -> Option<&str> {
         self.steps.iter().find_map(|step| match step {
             Step::Chain { from, .. } => Some(from.as_str()),
@@ -122,7 +124,7 @@ impl OverloadControl {
         })
     }
 
-    /// The chain that must be on air while all steps hold.
+    /// The chain that is on air while all steps are in force.
     fn expected_chain(&self) -> Option<&str> {
         self.steps.last().map(|step| match step {
             Step::Node { chain, .. } => chain.as_str(),
@@ -132,20 +134,20 @@ impl OverloadControl {
 }
 
 impl Conductor {
-    /// Looks at the load once a second, and leaves out or gives back.
+    /// Checks the load once a second, and takes or undoes a step.
     pub(super) fn tick_overload(&mut self, now: Instant) {
         if now < self.overload.next {
             return;
         }
         self.overload.next = now + PERIOD;
         self.check_overload_steps();
-        let verdict = self.overload.assess();
-        // While two chains play the load says nothing of either.
+        let is_overloaded = self.overload.assess();
+        // During a swap two chains run, so the load does not count.
         if self.session.is_none() || self.health.xruns.is_free || self.on_air.is_swapping() {
             self.overload.low_since = None;
             return;
         }
-        match verdict {
+        match is_overloaded {
             Some(true) => {
                 self.overload.record_overload(now);
                 self.reduce_load();
@@ -161,14 +163,14 @@ impl Conductor {
         let ids: Vec<String> = self.station.overload.bypass.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
             if self.set_auto_bypass(&id, false) {
-                warn!(node = id, "overload: node {id} is left out");
+                warn!(node = id, "overload: node \"{id}\" bypassed until the load is low");
                 self.send_event("overload", &["bypass", &id]);
                 return self.overload.steps.push(Step::Node { chain, id });
             }
         }
         let Some((to, _)) = self.station.overload.chain.clone() else { return };
         if to != chain && self.overload.replaced_chain().is_none() {
-            warn!(chain = to, "overload: {to} takes the place of {chain}");
+            warn!(chain = to, "overload: chain \"{chain}\" replaced by \"{to}\" until the load is low");
             self.swap_automatically(&to);
             self.send_event("overload", &["chain", &to]);
             self.overload.steps.push(Step::Chain { from: chain, to });
@@ -177,17 +179,17 @@ impl Conductor {
 
     fn restore_load(&mut self, now: Instant) {
         let Some(step) = self.overload.take_last_step(now) else { return };
-        let name = match &step {
+        let (kind, name) = match &step {
             Step::Node { id, .. } => {
                 self.set_auto_bypass(id, true);
-                id
+                ("node", id)
             }
             Step::Chain { from, .. } => {
                 self.swap_automatically(from);
-                from
+                ("chain", from)
             }
         };
-        info!("overload: {name} is given back");
+        info!("overload is over: {kind} \"{name}\" restored");
         self.send_event("overload", &["back", name]);
     }
 
@@ -199,16 +201,16 @@ impl Conductor {
         self.audit(Peer::Station, to, "swap", &from, to);
     }
 
-    /// What somebody has moved since is theirs. After another swap than the house's all is given back: what is not on
-    /// air costs nothing.
+    /// Drops the steps that a user has changed since. If another chain was requested, all steps are undone, because a
+    /// chain that is not on air causes no load.
     fn check_overload_steps(&mut self) {
         let chains = &self.on_air.chains;
-        self.auto_bypassed.retain(|out| {
-            chains.values(&out.chain).is_some_and(|values| values.enabled(&out.id) == Some(false))
+        self.auto_bypassed.retain(|node| {
+            chains.values(&node.chain).is_some_and(|values| values.enabled(&node.id) == Some(false))
         });
-        let out = &self.auto_bypassed;
+        let bypassed = &self.auto_bypassed;
         self.overload.steps.retain(|step| match step {
-            Step::Node { chain, id } => out.iter().any(|out| out.chain == *chain && out.id == *id),
+            Step::Node { chain, id } => bypassed.iter().any(|node| node.chain == *chain && node.id == *id),
             Step::Chain { .. } => true,
         });
         let now_on = self.on_air.last_requested();
@@ -220,13 +222,13 @@ impl Conductor {
             if chain == now_on {
                 self.set_auto_bypass(&id, true);
             } else {
-                self.auto_bypassed.retain(|out| out.chain != chain || out.id != id);
+                self.auto_bypassed.retain(|node| node.chain != chain || node.id != id);
                 if let Some(values) = self.on_air.chains.values_mut(&chain) {
                     values.enable(&id, true);
                 }
             }
         }
-        info!("overload: another chain was asked for; all is given back");
+        info!("overload control: another chain was requested, all nodes restored");
         self.send_event("overload", &["back", &now_on]);
     }
 }
@@ -236,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_overload_lasts_by_its_mean_or_by_misses_in_two_looks() {
+    fn an_overload_is_a_high_mean_load_or_misses_in_two_periods() {
         let mut control = OverloadControl::new(Instant::now());
         let load = |mean: f32| Load { callbacks: 100, mean, ..Load::default() };
         control.add_load(&load(0.95));
@@ -253,7 +255,7 @@ mod tests {
         assert_eq!(control.assess(), None, "nothing was played");
     }
 
-    /// Gives back after `expected`, and not before.
+    /// A step is undone after `expected`, and not before.
     fn restores_after(control: &mut OverloadControl, now: &mut Instant, expected: Duration) {
         control.steps.push(Step::Chain { from: "a".to_owned(), to: "b".to_owned() });
         assert!(!control.may_restore(*now));
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_when_given_back_waits_twice_as_long_each_time() {
+    fn the_wait_doubles_each_time_a_restored_step_overloads_again() {
         let (mut control, mut now) = (OverloadControl::new(Instant::now()), Instant::now());
         control.record_overload(now);
         for waits in [10, 20, 40, 80, 160, 320, 600, 600] {
@@ -272,7 +274,7 @@ mod tests {
             now += 2 * PERIOD;
             control.record_overload(now);
         }
-        // One that comes much later is another overload.
+        // An overload much later starts from the shortest wait.
         restores_after(&mut control, &mut now, MAX_RESTORE_WAIT);
         now += RESTORE_WAIT;
         control.record_overload(now);

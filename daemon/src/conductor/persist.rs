@@ -1,4 +1,4 @@
-//! The conductor and what is kept of it: the state file, and a line for each change.
+//! What the conductor saves: the state file, and an audit line for each change.
 
 use super::Conductor;
 use crate::audio::session::Session;
@@ -12,11 +12,11 @@ use lacquer_graph::file::error::printable;
 use std::time::{Duration, Instant};
 use tracing::warn;
 
-/// Between two writings of the state file: twice and the disk's own time stay within a second.
+/// Shortest time between two writes of the state file: a change is on disk within a second, slow disk included.
 const WRITE_PERIOD: Duration = Duration::from_millis(300);
 const _: () = assert!(2 * WRITE_PERIOD.as_millis() < 1_000);
 
-/// What is to be written, and when.
+/// Decides when the state is written.
 pub struct StateSaver {
     writer: Option<Sender<WriteRequest>>,
     is_touched: bool,
@@ -25,12 +25,12 @@ pub struct StateSaver {
 }
 
 impl StateSaver {
-    /// A keeper that hands over to `writer`, if anything is kept at all.
+    /// Sends to `writer`; `None` where nothing is saved.
     pub fn new(writer: Option<Sender<WriteRequest>>, now: Instant) -> Self {
         Self { writer, is_touched: true, next: now, lost: 0 }
     }
 
-    /// Something that is kept has changed.
+    /// Marks the saved state as changed.
     pub fn touch(&mut self) {
         self.is_touched = true;
     }
@@ -49,24 +49,24 @@ impl StateSaver {
 }
 
 impl Conductor {
-    /// Writes the state down where it has changed.
+    /// Writes the state if it has changed.
     pub(super) fn tick_writer(&mut self, now: Instant) {
         if let Some(ended) = self.history.ended(now) {
             self.audit_gesture(&ended);
         }
         if self.state_saver.is_touched && now >= self.state_saver.next && self.state_saver.writer.is_some() {
             let kept = self.saved_state();
-            // A disk that is busy gets the next one, which is newer.
+            // If the queue is full, the next state is sent, which is newer.
             self.state_saver.is_touched = !self.state_saver.enqueue(WriteRequest::State(Box::new(kept)));
             self.state_saver.next = now + WRITE_PERIOD;
             let lost = std::mem::take(&mut self.state_saver.lost);
             if lost > 0 {
-                warn!("{lost} audit lines were lost: the disk is too slow");
+                warn!("audit file: {lost} lines lost because the disk is too slow");
             }
         }
     }
 
-    /// Writes the last state down, and ends.
+    /// Writes the last state, and ends the writer.
     pub(super) fn end_writer(&mut self) {
         self.end_gesture();
         let kept = self.saved_state();
@@ -75,7 +75,7 @@ impl Conductor {
         }
     }
 
-    /// Where what is to be kept goes.
+    /// Sends to the thread that writes, if there is one.
     pub(super) fn writer(&self) -> Option<&Sender<WriteRequest>> {
         self.state_saver.writer.as_ref()
     }
@@ -84,11 +84,11 @@ impl Conductor {
         let chains = &self.on_air.chains;
         let moved = |name: &str| {
             let mut values = chains.values(name)?.clone();
-            // What the house has taken out is out for now, not for ever.
+            // Automatic bypass is not saved.
             self.auto_bypassed
                 .iter()
-                .filter(|out| out.chain == name)
-                .for_each(|out| values.enable(&out.id, true));
+                .filter(|node| node.chain == name)
+                .for_each(|node| values.enable(&node.id, true));
             Some(values.moved())
         };
         let chain = |name: &str| (name.to_owned(), moved(name).unwrap_or_default());
@@ -114,7 +114,7 @@ impl Conductor {
         }
     }
 
-    /// Takes over what was kept: always the scenes, all else where the station is to start as it ended.
+    /// Restores the saved state: the scenes always, everything else if the station starts as it ended (`all`).
     pub(super) fn restore(&mut self, kept: Kept, all: bool) {
         for scene in kept.scenes {
             self.scenes.put(scene);
@@ -137,22 +137,22 @@ impl Conductor {
         compare.other = kept.other.filter(|state| self.on_air.chains.check_name(&state.chain).is_ok());
     }
 
-    /// Writes down that `by` changed `what` of a chain.
+    /// Writes an audit line: `by` changed `what` of a chain.
     pub(super) fn audit(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
-        // What was moved before stands before it.
+        // Earlier moves come first in the file.
         self.end_gesture();
-        self.write_down(by, chain, what, from, to);
+        self.write_audit_line(by, chain, what, from, to);
     }
 
-    fn write_down(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
+    fn write_audit_line(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
         let when = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z");
-        // A text must not look like another line or column.
+        // A text must not contain line breaks or tabs, which separate lines and columns.
         let [chain, what, from, to] = [chain, what, from, to].map(printable);
         let line = format!("{when}\t{by}\t{chain}\t{what}\t{from}\t{to}\n");
         self.state_saver.enqueue(WriteRequest::Audit(line));
     }
 
-    /// Ends the gesture under way, and writes it down.
+    /// Ends the current gesture, and writes it to the audit file.
     pub(super) fn end_gesture(&mut self) {
         if let Some(ended) = self.history.end() {
             self.audit_gesture(&ended);
@@ -175,7 +175,7 @@ impl Conductor {
             })
             .collect();
         for (what, from, to) in lines {
-            self.write_down(gesture.by, &gesture.chain, &what, &from, &to);
+            self.write_audit_line(gesture.by, &gesture.chain, &what, &from, &to);
         }
     }
 }

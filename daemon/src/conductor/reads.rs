@@ -1,5 +1,4 @@
-//! The conductor and who only asks: what holds at an address, or at all that a pattern means. Nothing here changes
-//! anything.
+//! Queries: the current value at an address, or at all addresses that a pattern matches. Nothing here changes anything.
 
 use super::Conductor;
 use lacquer_control::address::commands;
@@ -22,7 +21,7 @@ impl Conductor {
         }
     }
 
-    /// What holds at an address: one line, or all that belong to it.
+    /// The current value at an address: one update, or all that belong to it.
     fn read(&self, address: &str) -> Result<Vec<Update>, String> {
         let Some((command, part)) = commands::of(address) else { return self.read_values(address) };
         let lines = match command.address {
@@ -45,7 +44,7 @@ impl Conductor {
             "/swap" if self.on_air.newest().is_none() => return Err("no chain is on air".to_owned()),
             _ => self.station_lines().into_iter().filter(|line| line.address == address).collect(),
         };
-        if lines.is_empty() { Err("there is nothing to tell".to_owned()) } else { Ok(lines) }
+        if lines.is_empty() { Err("the address has no value now".to_owned()) } else { Ok(lines) }
     }
 
     fn read_values(&self, address: &str) -> Result<Vec<Update>, String> {
@@ -74,21 +73,21 @@ impl Conductor {
         match lines.is_empty() {
             false => Ok(lines),
             true if self.beyond(address) == Some(Beyond::Acts) => {
-                Err("the pattern means only what acts; without a value it reads, so nothing was done"
+                Err("the pattern matches only actions; without a value it reads, so nothing was done"
                     .to_owned())
             }
             true => Err("no address that can be read matches".to_owned()),
         }
     }
 
-    /// What a pattern means, and does not set.
+    /// What a pattern matches beside values that can be set.
     pub(super) fn beyond(&self, address: &str) -> Option<Beyond> {
         let pattern = Pattern::new(address).ok()?;
         let lines = [self.station_lines(), self.status()].concat();
         commands::beyond(&pattern, lines.iter().map(|line| line.address.as_str()))
     }
 
-    /// All that holds beside the values of nodes, and the status.
+    /// The current state of the station, without the values of nodes and the status.
     fn station_lines(&self) -> Vec<Update> {
         let chains: Vec<&str> = self.on_air.chains.names().collect();
         let running = self.on_air.newest().map(|running| running.name.as_str());

@@ -1,4 +1,4 @@
-//! The conductor and its scenes: save, recall, delete, and values that morph_to.
+//! Scenes: save, recall, delete, morph.
 
 use super::Conductor;
 use crate::conductor::chains::ChainError;
@@ -15,26 +15,26 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tracing::info;
 
-/// Between two steps of values that morph_to: the ramps of the audio thread make a line of them.
+/// Time between two steps of a morph; the ramps of the audio thread interpolate between them.
 const MORPH_PERIOD: Duration = Duration::from_millis(10);
-/// Slots that are always told of, whether there is a scene in them or not: surfaces have buttons for them.
+/// Slots that are always sent, empty or not: surfaces have buttons for them.
 const MIN_SLOTS: usize = 8;
 
 /// Why a scene was not recalled.
 #[derive(Debug, Error)]
 pub(super) enum RecallError {
-    /// There is none of this name: which, and what there is.
+    /// No scene of this name; the text names those there are.
     #[error("{0}")]
     Unknown(String),
-    /// Its chain cannot hold its values.
+    /// The chain of the scene cannot be planned with its values.
     #[error(transparent)]
     Chain(#[from] ChainError),
-    /// The chain on air cannot hold its values.
+    /// The chain on air cannot be planned with its values.
     #[error(transparent)]
     Set(#[from] SetError),
 }
 
-/// Values under way to a scene.
+/// A running morph to a scene.
 pub struct Morph {
     scene: String,
     by: Peer,
@@ -44,12 +44,12 @@ pub struct Morph {
     next: Instant,
 }
 
-/// The way of one value, along its taper.
+/// One value of a morph. `from` and `to` are normalised along its taper.
 struct MorphedValue {
     path: String,
     from: f64,
     to: f64,
-    /// Where it goes, in its unit.
+    /// The target in its unit.
     value: f64,
     has_steps: bool,
     is_done: bool,
@@ -60,7 +60,7 @@ impl Conductor {
         match request {
             SceneRequest::Save { name, nodes } => match self.save_scene(&name, &nodes) {
                 Ok((name, chain)) => {
-                    info!("scene {name} saved");
+                    info!("scene \"{name}\" saved");
                     self.audit(by, &chain, &format!("scene {name}"), "", "saved");
                     if nodes.is_empty() {
                         self.scene = Some(name);
@@ -113,7 +113,7 @@ impl Conductor {
         self.send_updates(Recipients::All, self.scene_lines());
     }
 
-    /// The scene that is on, all scenes, and the slots.
+    /// The active scene, all scenes, and the slots.
     pub(super) fn scene_list(&self) -> Vec<Update> {
         let names: Vec<_> = self.scenes.all().iter().map(|scene| scene.name.as_str()).collect();
         let on = self.scene.as_deref().unwrap_or_default();
@@ -122,13 +122,13 @@ impl Conductor {
         lines
     }
 
-    /// For each slot whether its scene is on, and its name.
+    /// For each slot whether its scene is active, and its name.
     pub(super) fn scene_lines(&self) -> Vec<Update> {
         let last = self.scenes.all().last().map_or(0, |scene| scene.slot).max(MIN_SLOTS);
         (1..=last).flat_map(|slot| self.slot_lines(slot)).collect()
     }
 
-    /// Whether the scene of a slot is on, and its name.
+    /// Whether the scene of a slot is active, and its name.
     pub(super) fn slot_lines(&self, slot: usize) -> [Update; 2] {
         let scene = self.scenes.all().iter().find(|scene| scene.slot == slot);
         let name = scene.map_or("", |scene| scene.name.as_str());
@@ -139,7 +139,7 @@ impl Conductor {
         ]
     }
 
-    /// A value was moved: what is heard is no scene any more.
+    /// A value was changed: no scene is active.
     pub(super) fn clear_scene(&mut self) {
         if self.scene.take().is_some() {
             self.send_updates(Recipients::All, self.scene_lines());
@@ -162,20 +162,20 @@ impl Conductor {
     }
 
     fn finish_recall(&mut self, by: Peer, chain: &str, name: &str) {
-        info!("scene {name}");
+        info!("scene \"{name}\" recalled");
         self.audit(by, chain, &format!("scene {name}"), "", "recalled");
         self.scene = Some(name.to_owned());
         self.scenes_changed();
     }
 
-    /// Moves the chain on air to a scene, within `seconds`.
+    /// Morphs the chain on air to a scene within `seconds`.
     fn morph_to(&mut self, by: Peer, scene: &Scene, seconds: f64) -> Result<(), SetError> {
         let values = scene.values.iter().map(|(path, value)| (path.as_str(), value.clone()));
         let changes: Vec<Change> = self.on_air.changes(values).into_iter().filter(Change::is_move).collect();
         let title = format!("scene {}", scene.name);
         let (immediate, morphed_changes): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| seconds <= 0.0 || change.place.row.is_setting);
-        // One gesture for all of it: what glides is noted as where it goes.
+        // One gesture for all values; a morphed value is recorded with its target.
         let moves = immediate.iter().chain(&morphed_changes).map(Change::as_move).collect();
         let gesture = Gesture { by, chain: scene.chain.clone(), name: Some(title), moves };
         self.apply_changes(by, Recipients::All, immediate)?;
@@ -209,21 +209,21 @@ impl Conductor {
         Ok(())
     }
 
-    /// A hand on a control takes it out of the morph_to.
+    /// Touching a control removes that parameter from the morph.
     pub(super) fn stop_morphing(&mut self, changes: &[Change]) {
         if let Some(morph) = &mut self.morph {
             morph.values.retain(|value| changes.iter().all(|change| change.place.path != value.path));
         }
     }
 
-    /// Goes on with what glides.
+    /// Moves the values of the running morph.
     pub(super) fn tick_morph(&mut self, now: Instant) {
         let Some(morph) = self.morph.as_mut().filter(|morph| now >= morph.next) else { return };
         morph.next = now + MORPH_PERIOD;
         let along = (now.duration_since(morph.since).as_secs_f64() / morph.duration.as_secs_f64()).min(1.0);
         let mut targets: BTreeMap<String, (Option<f64>, f64)> = BTreeMap::new();
         for value in morph.values.iter_mut().filter(|value| !value.is_done) {
-            // What has steps takes them half-way.
+            // A stepped value changes half-way.
             value.is_done = along >= if value.has_steps { 0.5 } else { 1.0 };
             let norm = value.from + along * (value.to - value.from);
             let norm = (!value.is_done && !value.has_steps).then_some(norm);
@@ -241,7 +241,7 @@ impl Conductor {
         }
         let is_over = along >= 1.0;
         let Some(by) = self.morph.as_ref().map(|morph| morph.by) else { return };
-        // What glides has no settings, which alone can be refused.
+        // A morph contains no settings, and only those can be refused.
         self.apply_changes(by, Recipients::All, changes).ok();
         if is_over && let Some(morph) = self.morph.take() {
             let chain = self.on_air.last_requested();

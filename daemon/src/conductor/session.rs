@@ -1,4 +1,4 @@
-//! The conductor and its link: starting, losing and finding the audio.
+//! The session with the backend: start, loss, retry, end.
 
 use super::Conductor;
 use super::faults::HangWatch;
@@ -12,30 +12,30 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
-/// So long a callback may not come before its server is given up.
+/// Without a callback for this time the session is lost.
 const STALLED: Duration = Duration::from_secs(3);
 
-/// What of it passes in one turn of this thread counts up to this.
+/// Largest part of [`STALLED`] that one tick of this thread counts.
 const MAX_STEP: Duration = Duration::from_millis(500);
-/// A link that takes longer than this to leave never lets go.
+/// A session that is not closed after this time never closes.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Time between the first two attempts to find the audio, and at most: it doubles.
+/// Time between the first two attempts to open a session; it doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_millis(125);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// The search for the audio.
+/// The retries to open a session.
 pub(super) struct Reconnect {
-    /// When to try next, and how long to wait from then on.
+    /// When to try next, and the wait after that.
     next: Instant,
     wait: Duration,
     /// Why the last attempt failed.
     last_error: String,
-    /// The link that is being opened.
+    /// The session that is being opened.
     opening: Option<Opening>,
-    /// For how long the callback has been seen to stand still.
+    /// How long no callback has been seen.
     stalled: Duration,
-    /// The links that are being left, and since when.
+    /// The sessions that are being closed, and since when.
     closing: Vec<(JoinHandle<()>, Instant)>,
 }
 
@@ -44,13 +44,13 @@ impl Reconnect {
         Self { next, wait: RETRY, last_error: String::new(), opening, stalled: Duration::ZERO, closing: Vec::new() }
     }
 
-    /// Whether a link cannot be left.
+    /// Whether a session cannot be closed.
     fn is_close_overdue(&mut self, now: Instant) -> bool {
         self.closing.retain(|(thread, _)| !thread.is_finished());
         self.closing.iter().any(|(_, since)| now.saturating_duration_since(*since) > CLOSE_LIMIT)
     }
 
-    /// Those that are being left are given time anew.
+    /// Restarts the timeout of the sessions that are being closed.
     fn restart_timeout(&mut self, now: Instant) {
         self.closing.iter_mut().for_each(|(_, since)| *since = now);
     }
@@ -74,7 +74,7 @@ impl Conductor {
                     info!(
                         chain = name,
                         latency,
-                        "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
+                        "chain \"{name}\" is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
                     );
                 }
                 self.send_command(command);
@@ -82,20 +82,19 @@ impl Conductor {
                 systemd::set_status(&self.status_line());
                 self.send_full_state();
             }
-            Err(why) => error!(chain = name, "{name} cannot start: {why}"),
+            Err(why) => error!(chain = name, "chain \"{name}\" cannot start: {why}; output is silent"),
         }
     }
 
-    /// What is on air, for `systemctl status`.
+    /// The active chain, for `systemctl status`.
     pub(super) fn status_line(&self) -> String {
         match (&self.session, self.on_air.active()) {
             (Some(_), Some(running)) => format!("on air: {}", running.name),
-            _ => "waiting for the audio".to_owned(),
+            _ => "no audio session; retrying".to_owned(),
         }
     }
 
-    /// Tells the watchdog that all is well, while the callback runs; where there is no audio to run it, the looking
-    /// for it is what has to go on.
+    /// Notifies systemd's watchdog while the callback makes progress; without a session, while this thread retries.
     pub(super) fn feed_watchdog(&mut self, now: Instant) {
         let Some((every, next)) = &mut self.watchdog else { return };
         if now >= *next && (self.session.is_none() || self.health.has_progress(*every)) {
@@ -111,8 +110,8 @@ impl Conductor {
         }
     }
 
-    /// Closes the link on a thread of its own: closing a server that does not answer, that is changing or that has gone may
-    /// take for ever.
+    /// Closes the session on a thread of its own: closing a client of a server that does not answer, that changes its
+    /// rate or that is gone may never return.
     pub(super) fn close_session(&mut self) {
         let no_readings = self.no_readings();
         let Some(session) = self.session.take() else { return };
@@ -127,17 +126,17 @@ impl Conductor {
 
     pub(super) fn session_lost(&mut self, why: &str) {
         let backend = self.station.audio.backend.name();
-        error!(backend, xruns = self.health.xruns.sum(), "{backend}: {why}; looking for it again");
+        error!(backend, xruns = self.health.xruns.sum(), "{backend}: {why}; session closed, retrying");
         self.send_event("connection", &["lost", why]);
         self.close_session();
         self.wait_for_audio();
         self.ended |= self.ending.is_some();
     }
 
-    /// A server may go without a word, as PipeWire does: what has stood still for a while is gone.
+    /// A server may end without notice, as PipeWire does: without callbacks for a while, the session is lost.
     pub(super) fn check_for_standstill(&mut self) {
         let now = Instant::now();
-        // Where this thread has not run either, the machine has stopped them both, be it in the midst of this turn.
+        // If this thread was not scheduled either (suspend, overload), the time does not count as a server hang.
         let passed = now.duration_since(std::mem::replace(&mut self.last_tick, now));
         if passed > STALLED / 3 {
             self.health.restart_timeout();
@@ -154,14 +153,14 @@ impl Conductor {
             return;
         }
         self.reconnect.stalled = Duration::ZERO;
-        self.session_lost(&format!("no sound has been processed for {} s", STALLED.as_secs()));
+        self.session_lost(&format!("no callback for {} s", STALLED.as_secs()));
     }
 
-    /// The input device gives nothing any more, or something again.
+    /// The input device has stopped or resumed sending samples.
     pub(super) fn report_input_silence(&mut self, silent: Option<bool>) {
         let words = match silent {
-            Some(true) => "the input device gives nothing: silence comes in",
-            Some(false) => "the input device gives sound again",
+            Some(true) => "input device sends no samples: input is silent",
+            Some(false) => "input device sends samples again",
             None => return,
         };
         warn!(backend = self.station.audio.backend.name(), "{words}");
@@ -173,11 +172,11 @@ impl Conductor {
         (self.reconnect.next, self.reconnect.wait) = (Instant::now() + RETRY, RETRY);
     }
 
-    /// Looks for the audio, on a thread of its own: a server that stalled still may take for ever to answer.
+    /// Tries to open a session, on a thread of its own: a server that hangs may never answer.
     pub(super) fn reopen(&mut self, now: Instant) {
         let reconnect = &mut self.reconnect;
         match reconnect.opening.as_ref().map(Receiver::try_recv) {
-            // One is left before the next is opened: libraries keep what they know of a server for the whole process.
+            // The old session is closed before the next is opened: the libraries hold a server's state per process.
             None if now < reconnect.next || reconnect.closing.iter().any(|(thread, _)| !thread.is_finished()) => {}
             None => {
                 reconnect.wait = (reconnect.wait * 2).min(RETRY_MAX);
@@ -194,10 +193,10 @@ impl Conductor {
             }
             Some(Ok(Err(error))) => {
                 reconnect.opening = None;
-                // The same reason is said once.
+                // The same reason is logged once.
                 let why = error.to_string();
                 if reconnect.last_error != why {
-                    warn!(backend = self.station.audio.backend.name(), "{why}; it is looked for");
+                    warn!(backend = self.station.audio.backend.name(), "{why}; retrying");
                     reconnect.last_error = why;
                 }
             }
@@ -209,15 +208,15 @@ impl Conductor {
         self.reconnect.last_error.clear();
         self.session = Some(session);
         let backend = self.station.audio.backend.name();
-        info!(backend, "{backend} is there");
+        info!(backend, "{backend}: session open");
         self.send_event("connection", &["back"]);
         self.start_newest();
     }
 
-    /// The server runs at another rate from now on: everything between the ports is made for one, and made anew, with all
-    /// values. The client stays where it can: closing a server in the midst of a change may take for ever.
+    /// The server has changed its sample rate: the chain is rebuilt for the new one, with all values. The client stays
+    /// open if possible, because closing it while the server changes may never return.
     pub(super) fn rate_changed(&mut self, rate: f64) {
-        info!("the server runs at {rate} Hz from now on");
+        info!("server changed its sample rate to {rate} Hz");
         self.send_event("connection", &["sample rate", &rate.to_string()]);
         let audio = &self.station.audio;
         if self.session.as_mut().is_some_and(|session| session.change_rate(audio, rate)) {
@@ -227,7 +226,7 @@ impl Conductor {
         }
     }
 
-    /// Puts on the link, from silence, what was on air last.
+    /// Starts the chain that was on air last, from silence.
     fn start_newest(&mut self) {
         if let Some(session) = &self.session {
             self.on_air.chains.set_rate(session.rate);
@@ -237,7 +236,7 @@ impl Conductor {
     }
 
     pub(super) fn quit(&mut self) {
-        info!("fading out to end");
+        info!("ending: fading out");
         systemd::stopping();
         self.ending = Some(Instant::now());
         self.send_command(ToAudio::Mute(true));

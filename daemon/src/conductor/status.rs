@@ -1,4 +1,4 @@
-//! What the conductor tells of the station: state, status, meters.
+//! What the conductor sends about the station: state, status, meters.
 
 use super::Conductor;
 use crate::audio::session::Session;
@@ -12,7 +12,7 @@ use lacquer_graph::reading::Reading;
 use std::sync::Arc;
 
 impl Conductor {
-    /// Which chain's addresses are answered, as one name and as a light for each chain.
+    /// The newest chain, as a name and as an on/off value for each chain.
     pub(super) fn running_lines(&self) -> Vec<Update> {
         let Some(running) = self.on_air.newest().map(|running| running.name.as_str()) else {
             return Vec::new();
@@ -22,13 +22,13 @@ impl Conductor {
         lines
     }
 
-    /// Whether this is the chain whose addresses are answered.
+    /// Whether this is the newest chain.
     pub(super) fn chain_line(&self, name: &str) -> Update {
         let is_running = self.on_air.newest().is_some_and(|running| running.name == name);
         Update::number(format!("/chain/{name}"), f64::from(u8::from(is_running)))
     }
 
-    /// The full state, for one who has just subscribed.
+    /// The full state, for a new subscriber.
     pub(super) fn full_state(&self) -> Vec<Update> {
         let mut lines = self.running_lines();
         lines.extend(self.bypass_lines());
@@ -47,7 +47,7 @@ impl Conductor {
         lines
     }
 
-    /// Tells all surfaces which addresses there are now, and everything that holds.
+    /// Sends all surfaces the current addresses and the full state.
     pub(super) fn send_full_state(&self) {
         self.full_state_messages().iter().for_each(|notice| self.send_to_surfaces(notice));
     }
@@ -81,8 +81,8 @@ impl Conductor {
             number("latency_ms", chains.latency() as f64 * 1000.0 / chains.rate()),
             Update::new("/status/bypass", vec![Value::Switch(self.bypass)]),
         ];
-        if let Some(told) = self.session.as_ref().and_then(Session::devices) {
-            lines.push(words("devices", told));
+        if let Some(devices) = self.session.as_ref().and_then(Session::devices) {
+            lines.push(words("devices", devices));
         }
         if let Some(join) = self.session.as_ref().and_then(Session::join_state) {
             let state = if join.is_running { "running" } else { "waiting for the input" };
@@ -96,13 +96,13 @@ impl Conductor {
         };
         lines.push(words("threads", &threads));
         lines.push(number("thread_restarts", self.threads.restarts() as f64));
-        let out: Vec<&str> = self.auto_bypassed.iter().map(|out| out.id.as_str()).collect();
-        lines.push(Update::words("/status/out", &out));
+        let bypassed: Vec<&str> = self.auto_bypassed.iter().map(|node| node.id.as_str()).collect();
+        lines.push(Update::words("/status/out", &bypassed));
         lines.push(Update::words("/status/overload", &self.overload.names()));
         lines
     }
 
-    /// How the input device is joined to the output device.
+    /// Readings of the join between the input and the output device (resampler, clock drift).
     fn join(&self) -> impl Iterator<Item = (&'static Reading, f64)> {
         let join = self.session.as_ref().and_then(Session::join_state);
         let values =
@@ -115,7 +115,7 @@ impl Conductor {
         })
     }
 
-    /// Without a session nothing is measured.
+    /// Clears all readings, because there is no session; returns the updates.
     pub(super) fn no_readings(&mut self) -> Vec<Update> {
         self.readings.clear(|_| true);
         let taps = TAPS.iter().flat_map(|tap| {
