@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer::media::{Depth, Sink};
-use lacquer::station::impulses::{loader, patient_loader};
+use lacquer::station::impulses::{loader, cached_loader};
 use lacquer_graph::file::spec::Spec;
 use lacquer_graph::param::text::Data;
 use lacquer_tests::daemon::{Folder, lacquer};
@@ -243,9 +243,9 @@ fn a_file_is_read_again_only_when_it_has_changed() {
     assert_ne!(first, second);
     fs::remove_file(folder.at("a.wav")).unwrap();
     assert_eq!(loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap_err().to_string(), "no such file");
-    let again = patient_loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap();
+    let again = cached_loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap();
     assert!(Arc::ptr_eq(&second, &again), "what played can go on when the audio server comes back");
-    assert!(patient_loader(&folder.0, &Spec::default())("a.wav", 44_100.0).is_err(), "at its rate alone");
+    assert!(cached_loader(&folder.0, &Spec::default())("a.wav", 44_100.0).is_err(), "at its rate alone");
 }
 
 #[test]

@@ -83,7 +83,7 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
         Ok(sink) => sink,
         Err(error) => return complain(&error, (&error).into()),
     };
-    if !sink.place(source.speakers()) {
+    if !sink.set_speakers(source.speakers()) {
         let warning = "loudspeaker positions cannot be stored in FLAC; readers assume the default layout";
         complain(&format!("{}: {warning}", shown(output)), Outcome::Done);
     }

@@ -1,6 +1,6 @@
 //! The chains of the station with their live values, ready to be planned and built.
 
-use crate::station::impulses::{loader, patient_loader};
+use crate::station::impulses::{loader, cached_loader};
 use crate::station::load::{ChainFile, Loaded, frames};
 use lacquer_control::desk::values::Values;
 use lacquer_graph::file::error::Mistake;
@@ -84,7 +84,7 @@ impl Chains {
     /// Computes the latency that all chains are padded to.
     fn align(&mut self) {
         let own = |entry: &Entry| {
-            self.unpadded_plan(entry, &patient_loader(entry.file.folder(), &entry.file.spec))
+            self.unpadded_plan(entry, &cached_loader(entry.file.folder(), &entry.file.spec))
                 .map(|plan| plan.latency)
         };
         let largest = self.entries.iter().filter_map(|entry| own(entry).ok()).max().unwrap_or(0);
@@ -187,7 +187,7 @@ impl Chains {
     /// The same, for the start of a session. An impulse that cannot be read now is taken from the cache.
     pub fn plan_with_cached_files(&self, name: &str) -> Result<Plan, ChainError> {
         let entry = self.find(name)?;
-        self.padded(self.unpadded_plan(entry, &patient_loader(entry.file.folder(), &entry.file.spec))?)
+        self.padded(self.unpadded_plan(entry, &cached_loader(entry.file.folder(), &entry.file.spec))?)
     }
 
     fn unpadded_plan(&self, entry: &Entry, load: &Loader<'_>) -> Result<Plan, ChainError> {

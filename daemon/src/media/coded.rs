@@ -18,7 +18,7 @@ use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::RawValue;
 
 use super::fault::{Fault, broken};
-use super::mp4::Stated;
+use super::mp4::StatedLength;
 use super::ogg::Vorbis;
 use super::trail::{Trail, after_flac_header};
 use super::{MAX_CHANNELS, aiff};
@@ -101,7 +101,7 @@ impl Coded {
         let media: Box<dyn MediaSource> = match filled {
             _ if is_ogg => Box::new(handle),
             _ if is_mp4 => {
-                let stated = Stated::new(handle, start)?;
+                let stated = StatedLength::new(handle, start)?;
                 is_cut = stated.is_cut;
                 Box::new(stated)
             }
@@ -214,7 +214,7 @@ impl Coded {
 
     fn end(&mut self) -> Result<(), Fault> {
         if self.is_cut {
-            return Err(Fault::Early);
+            return Err(Fault::Truncated);
         }
         if let Some(trail) = &self.trail {
             trail.end()?;

@@ -8,7 +8,7 @@ pub(super) const BROKEN: &str = "a part of it is broken or missing";
 /// What stops a read.
 pub(super) enum Fault {
     /// The data stops before its end.
-    Early,
+    Truncated,
     Io(io::Error),
     Corrupt(String),
 }
@@ -16,7 +16,7 @@ pub(super) enum Fault {
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Fault::Early,
+            io::ErrorKind::UnexpectedEof => Fault::Truncated,
             _ => Fault::Io(error),
         }
     }

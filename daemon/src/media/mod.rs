@@ -167,7 +167,7 @@ pub enum Lack {
     Unclosed,
     /// What stands behind the last whole frame of a WAV is no whole frame.
     #[error("its data ends within a frame ({bytes} of {frame} bytes are there)")]
-    Torn {
+    PartialFrame {
         /// Bytes that are there.
         bytes: u64,
         /// Bytes of a frame.
@@ -177,8 +177,8 @@ pub enum Lack {
 
 impl Lack {
     /// Whether all whole frames that the file promises are there all the same.
-    fn is_slight(self) -> bool {
-        matches!(self, Lack::Unclosed | Lack::Torn { .. })
+    fn has_all_frames(self) -> bool {
+        matches!(self, Lack::Unclosed | Lack::PartialFrame { .. })
     }
 }
 

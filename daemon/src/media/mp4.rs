@@ -12,16 +12,16 @@ const BOXES: [&[u8]; 10] =
     [b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"styp", b"sidx"];
 
 /// A file, as long as its boxes say.
-pub(super) struct Stated {
+pub(super) struct StatedLength {
     file: File,
     len: u64,
     /// Whether it is shorter than its boxes.
     pub is_cut: bool,
 }
 
-impl Stated {
+impl StatedLength {
     /// `file`, whose boxes begin at byte `start`.
-    pub fn new(file: File, start: u64) -> io::Result<Stated> {
+    pub fn new(file: File, start: u64) -> io::Result<StatedLength> {
         let len = file.metadata()?.len();
         let (mut at, mut is_audio) = (start, false);
         while at < len {
@@ -44,17 +44,17 @@ impl Stated {
         // More than a file can have is no size.
         let is_cut = at > len && at < i64::MAX as u64;
         // A box of anything else is parsed, and is left out where it is cut.
-        Ok(Stated { file, len: if is_cut && is_audio { at } else { len }, is_cut })
+        Ok(StatedLength { file, len: if is_cut && is_audio { at } else { len }, is_cut })
     }
 }
 
-impl Read for Stated {
+impl Read for StatedLength {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.file.read(bytes)
     }
 }
 
-impl Seek for Stated {
+impl Seek for StatedLength {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(match to {
             SeekFrom::End(by) => SeekFrom::Start(self.len.saturating_add_signed(by)),
@@ -63,7 +63,7 @@ impl Seek for Stated {
     }
 }
 
-impl MediaSource for Stated {
+impl MediaSource for StatedLength {
     fn is_seekable(&self) -> bool {
         true
     }

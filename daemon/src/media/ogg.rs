@@ -18,11 +18,11 @@ use super::fault::{Fault, broken};
 use super::trail::read_some;
 
 /// Bytes of a page before its lacing values.
-const HEAD: usize = 27;
+const HEADER: usize = 27;
 /// The most bytes of a page.
-const LONGEST: usize = HEAD + 255 + 255 * 255;
+const MAX_PAGE: usize = HEADER + 255 + 255 * 255;
 /// The most bytes of a packet.
-const LARGEST: usize = 1 << 24;
+const MAX_PACKET: usize = 1 << 24;
 
 /// One page, as its bytes.
 struct Page(Vec<u8>);
@@ -38,13 +38,13 @@ impl Page {
         if bytes != b"OggS" {
             return Err(broken());
         }
-        for to in [|_: &[u8]| HEAD, |bytes: &[u8]| HEAD + usize::from(bytes[26]), |bytes: &[u8]| size(bytes)]
+        for to in [|_: &[u8]| HEADER, |bytes: &[u8]| HEADER + usize::from(bytes[26]), |bytes: &[u8]| size(bytes)]
         {
             let from = bytes.len();
             bytes.resize(to(&bytes), 0);
             input.read_exact(&mut bytes[from..])?;
         }
-        if is_whole(&bytes) { Ok(Some(Page(bytes))) } else { Err(broken()) }
+        if is_intact(&bytes) { Ok(Some(Page(bytes))) } else { Err(broken()) }
     }
 
     fn field<const N: usize>(&self, at: usize) -> [u8; N] {
@@ -78,8 +78,8 @@ impl Page {
 
     /// The pieces of packets on it, and whether each is the end of its packet.
     fn pieces(&self) -> impl Iterator<Item = (&[u8], bool)> {
-        let head = HEAD + usize::from(self.0[26]);
-        let (lacing, mut body) = (&self.0[HEAD..head], &self.0[head..]);
+        let head = HEADER + usize::from(self.0[26]);
+        let (lacing, mut body) = (&self.0[HEADER..head], &self.0[head..]);
         lacing.chunk_by(|before, _| *before == 255).map(move |values| {
             let (piece, rest) = body.split_at(values.iter().map(|value| usize::from(*value)).sum());
             body = rest;
@@ -90,12 +90,12 @@ impl Page {
 
 /// Bytes of the page whose head and lacing values `bytes` begins with.
 fn size(bytes: &[u8]) -> usize {
-    let head = HEAD + usize::from(bytes[26]);
-    head + bytes[HEAD..head].iter().map(|value| usize::from(*value)).sum::<usize>()
+    let head = HEADER + usize::from(bytes[26]);
+    head + bytes[HEADER..head].iter().map(|value| usize::from(*value)).sum::<usize>()
 }
 
 /// Whether a page has the checksum it states. That is of the page with 0 in its place.
-fn is_whole(bytes: &[u8]) -> bool {
+fn is_intact(bytes: &[u8]) -> bool {
     let mut sum = Crc32::new(0);
     sum.process_buf_bytes(&bytes[..22]);
     sum.process_buf_bytes(&[0; 4]);
@@ -104,29 +104,29 @@ fn is_whole(bytes: &[u8]) -> bool {
 }
 
 /// The codec of the Ogg file that begins at byte `start`, where it is one that is not read.
-pub(super) fn foreign(file: &File, start: u64) -> io::Result<Option<&'static str>> {
+pub(super) fn unsupported_codec(file: &File, start: u64) -> io::Result<Option<&'static str>> {
     // The first page has one packet of one piece.
-    let mut bytes = [0; HEAD + 1 + 8];
+    let mut bytes = [0; HEADER + 1 + 8];
     let seen = read_some(file, &mut bytes, start)?;
     let codecs: [(&[u8], _); 2] = [(b"OpusHead", "Opus"), (b"Speex   ", "Speex")];
     let is = |mark: &[u8]| {
-        bytes[..seen].starts_with(b"OggS") && bytes[HEAD + 1..seen.max(HEAD + 1)].starts_with(mark)
+        bytes[..seen].starts_with(b"OggS") && bytes[HEADER + 1..seen.max(HEADER + 1)].starts_with(mark)
     };
     Ok(codecs.into_iter().find(|(mark, _)| is(mark)).map(|(_, name)| name))
 }
 
 /// The granule position of the last page in `file`, if that is one of `serial` and ends it.
-fn end(file: &File, serial: u32) -> io::Result<Option<i64>> {
-    let from = file.metadata()?.len().saturating_sub(2 * LONGEST as u64);
-    let mut bytes = vec![0; 2 * LONGEST];
+fn last_granule(file: &File, serial: u32) -> io::Result<Option<i64>> {
+    let from = file.metadata()?.len().saturating_sub(2 * MAX_PAGE as u64);
+    let mut bytes = vec![0; 2 * MAX_PAGE];
     let seen = read_some(file, &mut bytes, from)?;
     for at in (0..seen).rev().filter(|at| bytes[*at..seen].starts_with(b"OggS")) {
         let page = &bytes[at..seen];
-        if page.len() < HEAD || page.len() < HEAD + usize::from(page[26]) || page.len() < size(page) {
+        if page.len() < HEADER || page.len() < HEADER + usize::from(page[26]) || page.len() < size(page) {
             continue;
         }
         let page = Page(page[..size(page)].to_vec());
-        if is_whole(&page.0) {
+        if is_intact(&page.0) {
             let ends = page.serial() == serial && page.is_last() && page.granule() >= 0;
             return Ok(ends.then(|| page.granule()));
         }
@@ -143,9 +143,9 @@ pub(super) struct Vorbis {
     /// What there is of a packet that goes on in the next page.
     packet: Vec<u8>,
     /// Whether a packet of audio was seen.
-    begun: bool,
+    has_begun: bool,
     /// Whether the page that ends the stream was seen.
-    ended: bool,
+    has_ended: bool,
     /// Frames of the stream, up to here.
     at: Option<i64>,
     one: Vec<Vec<f64>>,
@@ -158,7 +158,7 @@ pub(super) struct Vorbis {
 impl Vorbis {
     /// Begins the stream `serial` of `file`, which stands at its first page.
     pub fn open(file: File, serial: u32, decoder: &mut dyn AudioDecoder) -> io::Result<Vorbis> {
-        let end = end(&file, serial)?;
+        let end = last_granule(&file, serial)?;
         let params = decoder.codec_params();
         let channels = params.channels.as_ref().map_or(0, |channels| channels.count());
         let mut stream = Vorbis {
@@ -166,8 +166,8 @@ impl Vorbis {
             serial,
             number: None,
             packet: Vec::new(),
-            begun: false,
-            ended: false,
+            has_begun: false,
+            has_ended: false,
             at: None,
             one: vec![Vec::new(); channels],
             first: None,
@@ -210,16 +210,16 @@ impl Vorbis {
         loop {
             let page = match Page::read(&mut self.input) {
                 Ok(Some(page)) => page,
-                Ok(None) if !self.ended => return Err(Fault::Early),
-                Err(fault) if !self.ended || matches!(fault, Fault::Io(_)) => return Err(fault),
+                Ok(None) if !self.has_ended => return Err(Fault::Truncated),
+                Err(fault) if !self.has_ended || matches!(fault, Fault::Io(_)) => return Err(fault),
                 // What follows the end is no part of it: a tag, most likely.
                 Ok(None) | Err(_) => return Ok(false),
             };
-            if page.is_first() && (self.begun || self.ended) {
+            if page.is_first() && (self.has_begun || self.has_ended) {
                 return Err(Fault::Corrupt("another stream starts in it".into()));
             }
-            if page.serial() == self.serial && self.unpack(&page, rate, decoder, planes)? {
-                self.place(&page, planes)?;
+            if page.serial() == self.serial && self.decode_packets(&page, rate, decoder, planes)? {
+                self.trim(&page, planes)?;
                 if planes.first().is_some_and(|plane| !plane.is_empty()) {
                     return Ok(true);
                 }
@@ -228,7 +228,7 @@ impl Vorbis {
     }
 
     /// Decodes the packets that end on `page`; whether there were any of audio.
-    fn unpack(
+    fn decode_packets(
         &mut self,
         page: &Page,
         rate: u32,
@@ -237,14 +237,14 @@ impl Vorbis {
     ) -> Result<bool, Fault> {
         let follows = self.number.is_none_or(|number| number.wrapping_add(1) == page.number());
         self.number = Some(page.number());
-        self.ended |= page.is_last();
+        self.has_ended |= page.is_last();
         // A recording of a broadcast is the headers of its stream, then what was sent from some page on.
-        if !follows && !self.begun {
+        if !follows && !self.has_begun {
             self.packet.clear();
         }
         // The end of a packet of which nothing was sent.
-        let mut joins = !self.begun && page.is_continued() && self.packet.is_empty();
-        if self.begun && !follows || !joins && page.is_continued() == self.packet.is_empty() {
+        let mut joins = !self.has_begun && page.is_continued() && self.packet.is_empty();
+        if self.has_begun && !follows || !joins && page.is_continued() == self.packet.is_empty() {
             return Err(broken());
         }
         let mut any = false;
@@ -253,7 +253,7 @@ impl Vorbis {
                 continue;
             }
             self.packet.extend(piece);
-            if self.packet.len() > LARGEST {
+            if self.packet.len() > MAX_PACKET {
                 return Err(broken());
             }
             if !ends {
@@ -264,7 +264,7 @@ impl Vorbis {
             if packet.first().is_none_or(|byte| byte & 1 != 0) {
                 continue;
             }
-            (self.begun, any) = (true, true);
+            (self.has_begun, any) = (true, true);
             let packet = Packet::new(self.serial, Timestamp::ZERO, Duration::ZERO, packet);
             let audio = decoder.decode(&packet).map_err(|_| broken())?;
             if audio.spec().rate() != rate || audio.num_planes() != planes.len() {
@@ -277,7 +277,7 @@ impl Vorbis {
     }
 
     /// Trims what `page` decoded to by its granule position.
-    fn place(&mut self, page: &Page, planes: &mut [Vec<f64>]) -> Result<(), Fault> {
+    fn trim(&mut self, page: &Page, planes: &mut [Vec<f64>]) -> Result<(), Fault> {
         let (granule, count) = (page.granule(), planes.first().map_or(0, Vec::len));
         if count == 0 && self.at.is_none() {
             // The first packet gives no frames yet. Some encoders put it on a page of the headers, whose position is 0

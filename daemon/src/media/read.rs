@@ -9,7 +9,7 @@ use symphonia::core::errors::Error;
 
 use super::coded::{Coded, PANIC};
 use super::fault::{BROKEN, Fault};
-use super::nothing::Nothing;
+use super::nothing::EmptyFlac;
 use super::trail::{after_id3, read_some};
 use super::{FileError, Lack, MAX_CHANNELS, name, ogg, seconds, wav};
 use crate::process::named;
@@ -45,7 +45,7 @@ enum Input {
     Wav(wav::Reader),
     Coded(Box<Coded>),
     /// There are no frames.
-    Nothing,
+    Empty,
 }
 
 impl Source {
@@ -80,10 +80,10 @@ impl Source {
         if matches!(&magic[..4], b"RIFF" | b"RF64" | b"BW64") && &magic[8..] == b"WAVE" {
             return Self::open_wav(file, handle, accept);
         }
-        if let Some(of) = Nothing::find(&handle, start, &magic[..seen]).map_err(failed)? {
-            return Self::new(file, Input::Nothing, of.rate, of.channels, Some(0), Some(of.bits));
+        if let Some(of) = EmptyFlac::find(&handle, start, &magic[..seen]).map_err(failed)? {
+            return Self::new(file, Input::Empty, of.rate, of.channels, Some(0), Some(of.bits));
         }
-        if let Some(codec) = ogg::foreign(&handle, start).map_err(failed)? {
+        if let Some(codec) = ogg::unsupported_codec(&handle, start).map_err(failed)? {
             return Err(unreadable(format!("its audio is {codec}, which is not handled")));
         }
         handle.seek(SeekFrom::Start(start)).map_err(failed)?;
@@ -115,7 +115,7 @@ impl Source {
         let (channels, bits, frames) = (channels.count(), params.bits_per_sample, coded.frames);
         let (unclosed, speakers) = (coded.unclosed, coded.speakers(channels));
         let source = Self::new(file, Input::Coded(Box::new(coded)), rate, channels, frames, bits)?;
-        source.placed(speakers).accept(accept, unclosed.then_some(Lack::Unclosed))
+        source.with_speakers(speakers).accept(accept, unclosed.then_some(Lack::Unclosed))
     }
 
     fn open_wav(file: String, handle: File, accept: Accept) -> Result<Source, FileError> {
@@ -127,15 +127,15 @@ impl Source {
             Err(wav::Refusal::Header(what)) => return Err(FileError::Unreadable { file, what }),
         };
         let (rate, channels, bits) = (reader.rate, reader.channels, reader.bits);
-        let (present, frames, speakers, torn) = (reader.present, reader.frames, reader.speakers, reader.torn);
-        let source = Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?.placed(speakers);
+        let (present, frames, speakers, partial_frame) = (reader.present, reader.frames, reader.speakers, reader.partial_frame);
+        let source = Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?.with_speakers(speakers);
         // Better now than after all that is there has been worked on.
         if accept < Accept::Cut && frames.is_some_and(|frames| frames > present) {
-            return Err(source.lacking(source.early(present)));
+            return Err(source.incomplete(source.truncated(present)));
         }
         // Where frames are missing, or the length was left open, the end of what is there is said so already.
-        let torn = torn.filter(|_| frames.is_some_and(|frames| frames <= present));
-        let lack = if frames.is_none() { Some(Lack::Unclosed) } else { torn };
+        let partial_frame = partial_frame.filter(|_| frames.is_some_and(|frames| frames <= present));
+        let lack = if frames.is_none() { Some(Lack::Unclosed) } else { partial_frame };
         source.accept(accept, lack)
     }
 
@@ -143,7 +143,7 @@ impl Source {
     fn accept(mut self, accept: Accept, lack: Option<Lack>) -> Result<Source, FileError> {
         self.accept = accept;
         if let Some(lack) = lack.filter(|_| accept < Accept::Unclosed) {
-            return Err(self.lacking(lack));
+            return Err(self.incomplete(lack));
         }
         self.lacks.extend(lack);
         Ok(self)
@@ -182,7 +182,7 @@ impl Source {
     }
 
     /// With the loudspeakers of a mask; 0 leaves the usual ones.
-    fn placed(self, speakers: u32) -> Source {
+    fn with_speakers(self, speakers: u32) -> Source {
         Source { speakers: if speakers == 0 { self.speakers } else { speakers }, ..self }
     }
 
@@ -232,15 +232,15 @@ impl Source {
         if self.failed {
             return Err(FileError::Failed { file: self.file.clone() });
         }
-        if self.lacks.iter().any(|lack| !lack.is_slight()) {
+        if self.lacks.iter().any(|lack| !lack.has_all_frames()) {
             return Ok(None);
         }
         match self.fill() {
             Ok(true) => Ok(Some(&self.planes)),
             Ok(false) => Ok(None),
             // Where nothing at all is there, nothing was read as far as it goes.
-            Err(Fault::Early) if self.accept == Accept::Cut && self.done > 0 => {
-                self.lacks.push(self.early(self.done));
+            Err(Fault::Truncated) if self.accept == Accept::Cut && self.done > 0 => {
+                self.lacks.push(self.truncated(self.done));
                 Ok(None)
             }
             Err(fault) => {
@@ -253,7 +253,7 @@ impl Source {
     /// Fills the planes; false at the end.
     fn fill(&mut self) -> Result<bool, Fault> {
         let more = match &mut self.input {
-            Input::Nothing => false,
+            Input::Empty => false,
             Input::Wav(reader) => {
                 reader.next(&mut self.planes)?;
                 !self.planes[0].is_empty()
@@ -267,7 +267,7 @@ impl Source {
         };
         self.done += if more { self.planes[0].len() as u64 } else { 0 };
         match self.frames {
-            Some(frames) if !more && self.done < frames => Err(Fault::Early),
+            Some(frames) if !more && self.done < frames => Err(Fault::Truncated),
             Some(frames) if self.done > frames => {
                 Err(Fault::Corrupt(format!("it goes on past its stated {frames} frames")))
             }
@@ -278,7 +278,7 @@ impl Source {
     fn error(&self, fault: Fault) -> FileError {
         let file = self.file.clone();
         match fault {
-            Fault::Early => self.lacking(self.early(self.done)),
+            Fault::Truncated => self.incomplete(self.truncated(self.done)),
             Fault::Io(source) => FileError::Io { file, doing: "read", source },
             Fault::Corrupt(what) => {
                 FileError::Corrupt { file, at: Some(seconds(self.done, self.rate)), what }
@@ -286,11 +286,11 @@ impl Source {
         }
     }
 
-    fn lacking(&self, lack: Lack) -> FileError {
+    fn incomplete(&self, lack: Lack) -> FileError {
         FileError::Lacking { file: self.file.clone(), lack }
     }
 
-    fn early(&self, done: u64) -> Lack {
+    fn truncated(&self, done: u64) -> Lack {
         let found = seconds(done, self.rate);
         match self.frames {
             Some(frames) if frames > done => {

@@ -56,7 +56,7 @@ impl Trail {
         let seen = read_some(&self.file, &mut bytes, self.end.unwrap_or(self.start))?;
         let rest = &bytes[..seen];
         let tag = TAGS.iter().any(|tag| rest.starts_with(tag));
-        if tag || rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(Fault::Early) }
+        if tag || rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(Fault::Truncated) }
     }
 }
 

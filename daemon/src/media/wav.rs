@@ -13,7 +13,7 @@ use lacquer_graph::dsp::speakers::usual;
 
 /// Data sizes a writer to a pipe leaves, as it cannot go back: the largest there are, or sox's,
 /// which it takes down to whole frames.
-const OPEN_SIZES: [u64; 3] = [u64::MAX, 0xffff_ffff, 0x7fff_f000];
+const UNKNOWN_SIZES: [u64; 3] = [u64::MAX, 0xffff_ffff, 0x7fff_f000];
 /// The tail all sub-format GUIDs share that stand for a plain format code.
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 16, 0, 128, 0, 0, 170, 0, 56, 155, 113];
 /// Frames decoded at a time.
@@ -50,7 +50,7 @@ pub(super) struct Reader {
     /// Frames that are there.
     pub present: u64,
     /// The piece of a frame at the end, if there is one.
-    pub torn: Option<Lack>,
+    pub partial_frame: Option<Lack>,
 }
 
 /// Why a WAV file cannot be opened.
@@ -107,12 +107,12 @@ impl Reader {
                     }
                     let frame = channels as u64 * code.bytes() as u64;
                     // Zero is a size left open unless the file as a whole was finished.
-                    let open = present < size && OPEN_SIZES.iter().any(|open| size / frame == open / frame)
+                    let open = present < size && UNKNOWN_SIZES.iter().any(|open| size / frame == open / frame)
                         || size == 0 && riff + 8 != len;
                     // Some writers count the byte that pads an odd size.
                     let bytes = size.min(present) % frame;
                     let is_pad = bytes == 1 && size.is_multiple_of(2) && size <= present;
-                    let torn = (bytes > 0 && !is_pad).then_some(Lack::Torn { bytes, frame });
+                    let partial_frame = (bytes > 0 && !is_pad).then_some(Lack::PartialFrame { bytes, frame });
                     return Ok(Reader {
                         input,
                         code,
@@ -125,7 +125,7 @@ impl Reader {
                         speakers,
                         frames: (!open).then_some(size / frame),
                         present: present / frame,
-                        torn,
+                        partial_frame,
                     });
                 }
                 b"ds64" if (28..1 << 16).contains(&size) => {

@@ -67,7 +67,7 @@ impl Sink {
         if is_flac && !matches!(depth, Depth::Int16 | Depth::Int24) {
             return refuse(format!("flac takes 16 or 24 bits, not {depth}; or write a .wav"));
         }
-        if rate == 0 || is_flac && !flac::takes(rate) {
+        if rate == 0 || is_flac && !flac::supports_rate(rate) {
             return refuse(format!("a rate of {rate} Hz cannot be stored in this kind of file"));
         }
         if !(1..=MAX_CHANNELS).contains(&channels) {
@@ -89,7 +89,7 @@ impl Sink {
 
     /// States where the channels' loudspeakers stand, as a mask (see [`lacquer_graph::dsp::speakers`]); until then they are the
     /// usual ones. False where this kind of file is not given them: readers then take the usual ones.
-    pub fn place(&mut self, speakers: u32) -> bool {
+    pub fn set_speakers(&mut self, speakers: u32) -> bool {
         match &mut self.encoder {
             Some(Encoder::Wav(writer)) => {
                 writer.speakers = speakers;
@@ -116,7 +116,7 @@ impl Sink {
         let Some(encoder) = &mut self.encoder else {
             return Err(FileError::Failed { file: self.place.given().to_owned() });
         };
-        match put(encoder, self.depth, planes, frames) {
+        match encode(encoder, self.depth, planes, frames) {
             Ok(clipped) => {
                 self.written.frames += frames as u64;
                 self.written.clipped += clipped;
@@ -149,14 +149,14 @@ impl Sink {
 }
 
 /// Encodes the frames and returns how many samples were clipped.
-fn put(encoder: &mut Encoder, depth: Depth, planes: &[&[f64]], frames: usize) -> io::Result<u64> {
+fn encode(encoder: &mut Encoder, depth: Depth, planes: &[&[f64]], frames: usize) -> io::Result<u64> {
     let mut clipped = 0;
     for frame in 0..frames {
         for plane in planes {
             let sample = plane[frame];
             match encoder {
                 Encoder::Wav(writer) if depth.is_float() => {
-                    clipped += u64::from(depth == Depth::Float32 && is_beyond(sample));
+                    clipped += u64::from(depth == Depth::Float32 && overflows_f32(sample));
                     writer.float(sample)?;
                 }
                 Encoder::Wav(writer) => writer.int(quantise(sample, depth, &mut clipped))?,
@@ -168,7 +168,7 @@ fn put(encoder: &mut Encoder, depth: Depth, planes: &[&[f64]], frames: usize) ->
 }
 
 /// Whether a 32-bit float would make an infinity of it.
-fn is_beyond(sample: f64) -> bool {
+fn overflows_f32(sample: f64) -> bool {
     sample.is_finite() && sample.abs() > f64::from(f32::MAX)
 }
 

@@ -43,7 +43,7 @@ fn other(error: impl std::fmt::Display) -> io::Error {
 }
 
 /// Whether a FLAC file can have this rate (frames per second), in STREAMINFO and frames.
-pub(super) fn takes(rate: u32) -> bool {
+pub(super) fn supports_rate(rate: u32) -> bool {
     rate > 0 && (rate <= 65_535 || rate <= 655_350 && rate.is_multiple_of(10))
 }
 
