@@ -1,4 +1,5 @@
-//! MP4 that is cut off: the decoder library is told the length that the file states, else it leaves the last box out.
+//! Truncated MP4: the decoder library is given the length stated in the file, because it ignores a last box that is
+//! longer than the file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,11 +8,11 @@ use symphonia::core::io::MediaSource;
 
 use super::trail::read_some;
 
-/// The boxes that a file is made of. Anything else behind them is no part of it.
+/// The top-level boxes of a file. Other data after them does not belong to it.
 const BOXES: [&[u8]; 10] =
     [b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"styp", b"sidx"];
 
-/// A file, as long as its boxes say.
+/// A file that reports the length stated by its boxes.
 pub(super) struct StatedLength {
     file: File,
     len: u64,
@@ -35,15 +36,15 @@ impl StatedLength {
                 size => size.into(),
             };
             is_audio = &head[4..8] == b"mdat";
-            // Of size 0 is one that goes to the end.
+            // Size 0 means up to the end of the file.
             if size < 8 {
                 break;
             }
             at = at.saturating_add(size);
         }
-        // More than a file can have is no size.
+        // A size beyond the largest possible file is invalid.
         let is_cut = at > len && at < i64::MAX as u64;
-        // A box of anything else is parsed, and is left out where it is cut.
+        // Other boxes are parsed as a whole, so a truncated one is ignored.
         Ok(StatedLength { file, len: if is_cut && is_audio { at } else { len }, is_cut })
     }
 }

@@ -1,15 +1,15 @@
-//! A FLAC of no audio at all: its header, and nothing behind it. The decoder library takes that for a header cut off.
+//! A FLAC without audio: only its header. The decoder library reports it as a truncated header.
 
 use std::fs::File;
 use std::io;
 
 use super::trail::{after_flac_header, read_some};
 
-/// The checksum (MD5) that the header states of no audio. A recorder that did not come to its end has left zeros there.
+/// The checksum (MD5) of no audio. An interrupted recorder leaves zeros there instead.
 const NO_AUDIO: [u8; 16] =
     [0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0, 0xb2, 4, 0xe9, 0x80, 9, 0x98, 0xec, 0xf8, 0x42, 0x7e];
 
-/// What the header of a FLAC says of its samples.
+/// The sample format in the header of a FLAC without audio.
 pub(super) struct EmptyFlac {
     /// Frames per second.
     pub rate: u32,
@@ -20,9 +20,9 @@ pub(super) struct EmptyFlac {
 }
 
 impl EmptyFlac {
-    /// Where the file that begins with `magic` at byte `start` is a FLAC without audio.
+    /// Detects a FLAC without audio that begins with `magic` at byte `start`.
     pub fn find(file: &File, start: u64, magic: &[u8]) -> io::Result<Option<EmptyFlac>> {
-        // The mark, the head of STREAMINFO, STREAMINFO.
+        // The marker, the header of STREAMINFO, STREAMINFO.
         let mut head = [0; 4 + 4 + 34];
         if !magic.starts_with(b"fLaC") || read_some(file, &mut head, start)? < head.len() {
             return Ok(None);
