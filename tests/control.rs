@@ -163,7 +163,7 @@ fn a_pattern_reaches_switches_and_nothing_that_acts() {
     ] {
         for value in [Value::Number(1.0), text("b")] {
             let error = client.ask(pattern, vec![value]);
-            assert!(why(&error).contains("its plain address alone"), "{pattern}: {}", why(&error));
+            assert!(why(&error).contains("their full address"), "{pattern}: {}", why(&error));
         }
     }
     // Without a value a pattern reads, whatever it means.
@@ -229,7 +229,7 @@ fn an_address_alone_is_read() {
         ("/scene/1/save", "takes 1, as a button that is pressed sends it; nothing was saved"),
         ("/scene/save", "takes a name"),
         ("/who", "takes the address of a value"),
-        ("/status/nothing", "nothing to tell"),
+        ("/status/nothing", "has no value"),
         ("/cues/go", "no such address"),
     ] {
         assert!(why(&client.ask(address, vec![])).contains(reason), "{address}");

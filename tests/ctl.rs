@@ -26,7 +26,7 @@ fn ctl_names_what_was_written_and_says_why_it_is_no_address() {
         (&["get", "chains"], "\"chains\": an address begins with \"/\", did you mean \"/chains\"?"),
         (
             &["get", "undo"],
-            "\"undo\": an address begins with \"/\"; /undo is an action, and no value to read",
+            "\"undo\": an address begins with \"/\"; /undo is an action, not a value to read",
         ),
         (
             &["get", "node/glue/gain"],
@@ -66,8 +66,8 @@ fn ctl_set_of_a_pattern_prints_what_it_set_or_one_reason() {
         (0, "/node/glue/threshold -30", ""),
         "all else has other units"
     );
-    let acts = "the pattern means only what acts, which its plain address alone reaches; nothing was done";
-    let told = "the pattern means only what is told, never set; nothing was done";
+    let acts = "the pattern matches only actions, which need their full address; nothing was done";
+    let told = "the pattern matches only read-only addresses; nothing was done";
     for (pattern, why) in [
         ("/und*", acts),
         ("/chain/*", acts),

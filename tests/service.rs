@@ -63,7 +63,7 @@ fn a_reload_by_signal_is_told_from_its_begin_to_its_outcome() {
     let (failed, _) = systemd.told("READY=1");
     let status = failed.lines().find(|line| line.starts_with("STATUS=")).unwrap();
     assert!(
-        status.starts_with("STATUS=on air: a; the files have a mistake, nothing was taken over"),
+        status.starts_with("STATUS=on air: a; reload failed, running chain unchanged"),
         "{failed}"
     );
     assert!(status.contains("b.yaml:1:"), "{failed}");

@@ -120,7 +120,7 @@ impl Conductor {
                 self.readings.clear(|path| known.contains(path));
                 self.learning.only(generation);
                 let name = self.on_air.active().map(|running| running.name.clone()).unwrap_or_default();
-                info!(chain = name, "chain \"{name}\" is on air");
+                info!(chain = name, "{name} is on air");
                 systemd::set_status(&self.status_line());
                 self.send_event("swap", &["done", &name]);
                 if let Some(next) = next {

@@ -74,7 +74,7 @@ impl Conductor {
                     info!(
                         chain = name,
                         latency,
-                        "chain \"{name}\" is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
+                        "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
                     );
                 }
                 self.send_command(command);
