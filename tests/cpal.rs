@@ -262,8 +262,7 @@ fn a_device_that_is_not_there_is_waited_for_and_one_that_cannot_is_told() {
         folder.write("station.yaml", &yaml)
     };
     let daemon = Daemon::start(&write("device: \"hw:CARD=NoSuchCard*\""), port);
-    daemon
-        .logged("hw:CARD=NoSuchCard*: no such output device; `lacquer devices` lists all; retrying");
+    daemon.logged("hw:CARD=NoSuchCard*: no such output device; `lacquer devices` lists all; retrying");
     assert_eq!(words(&status(&daemon, "audio")), "waiting for the server");
     drop(daemon);
     let out = lacquer(&["doctor", folder.at("station.yaml").to_str().unwrap()]);

@@ -179,8 +179,7 @@ fn a_node_that_does_not_come_back_is_out_and_all_else_goes_on() {
     let start = Instant::now();
     goes_wrong(&client, "loop");
     client.hear("the fault", |line| {
-        line.address == "/event/fault"
-            && line.values == [text("bad"), text("hangs; restarting the process")]
+        line.address == "/event/fault" && line.values == [text("bad"), text("hangs; restarting the process")]
     });
     let found = start.elapsed();
     has(&client, "/node/bad/enabled", &Value::Switch(false));

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer::media::{Depth, Sink};
-use lacquer::station::impulses::{loader, cached_loader};
+use lacquer::station::impulses::{cached_loader, loader};
 use lacquer_graph::file::spec::Spec;
 use lacquer_graph::param::text::Data;
 use lacquer_tests::daemon::{Folder, lacquer};
@@ -219,7 +219,11 @@ fn only_the_chain_file_itself_names_impulses_outside_its_folder() {
         &whole,
     ];
     for name in leads_out {
-        assert_eq!(load(&folder, name).unwrap_err(), "the path leads out of the chain file's folder", "{name}");
+        assert_eq!(
+            load(&folder, name).unwrap_err(),
+            "the path leads out of the chain file's folder",
+            "{name}"
+        );
     }
     assert_eq!(load(&folder, "rooms/hal.wav").unwrap_err(), "no such file, did you mean \"hall.wav\"?");
     assert_eq!(load(&folder, "no/hall.wav").unwrap_err(), "no such file");

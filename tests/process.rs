@@ -186,8 +186,7 @@ fn ctl_get_of_an_action_is_refused_and_says_what_does_it() {
         ("/subscribe", "watch"),
     ];
     let (code, out, err) = studio.ctl(&["get", "/unsubscribe"]);
-    let why =
-        "is an action, not a value to read; nothing was done; only a subscribed client can send it";
+    let why = "is an action, not a value to read; nothing was done; only a subscribed client can send it";
     assert_eq!((code, out.as_str(), err), (1, "", format!("/unsubscribe {why}")));
     assert_eq!(ways.len() + 1, COMMANDS.iter().filter(|row| row.nature.bare() != Bare::Reads).count(), "all");
     for (address, way) in ways {

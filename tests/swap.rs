@@ -70,7 +70,7 @@ fn a_swap_while_a_value_moves_is_bit_transparent_too() {
     let input = noise(-6.0, 5, 2, 24_000);
     let (mut rig, mut still) = (Rig::new(&chains), Rig::new(&chains));
     for rig in [&mut rig, &mut still] {
-        rig.air.shelf.values_mut("b").unwrap().set("g", 0, -10.0);
+        rig.air.chains.values_mut("b").unwrap().set("g", 0, -10.0);
         rig.set("/node/g/gain", -10.0);
     }
     rig.swap("b");
@@ -218,7 +218,7 @@ fn values_that_arrive_during_a_swap_reach_both_chains() {
     let quiet = lacquer_tests::signal::gain(-20.0);
     // Arrived in both long before the fade begins.
     assert!(out[1_700..].iter().all(|x| *x == quiet));
-    assert_eq!(rig.air.shelf.values("a").unwrap().get("g", 0), Some(-20.0));
+    assert_eq!(rig.air.chains.values("a").unwrap().get("g", 0), Some(-20.0));
 }
 
 #[test]

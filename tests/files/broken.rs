@@ -120,7 +120,8 @@ fn what_the_decoder_library_finds_is_told_in_our_words() {
             fs::write(folder.at("bad"), bytes).unwrap();
             let Err(error) = read(&folder.at("bad")) else { continue };
             let text = error.to_string();
-            told += usize::from(text.ends_with(": part of the data is broken or missing; get a complete copy"));
+            told +=
+                usize::from(text.ends_with(": part of the data is broken or missing; get a complete copy"));
             let theirs = ["crc", "invalid", "bitstream", "aac:", "ogg:", "flac:", "core ("];
             assert!(!theirs.iter().any(|word| text.contains(word)), "{name}: {text}");
         }
@@ -129,10 +130,7 @@ fn what_the_decoder_library_finds_is_told_in_our_words() {
     for (name, codec, what) in [("a.opus", "libopus", "its codec, Opus,"), ("b.m4a", "alac", "its codec")] {
         ffmpeg(&["-i", "source.wav", "-c:a", codec, name], &folder);
         let advice = "convert it to wav or flac, or get a complete copy";
-        assert_eq!(
-            message(&folder.at(name)),
-            format!("cannot be read: {what} is not supported; {advice}")
-        );
+        assert_eq!(message(&folder.at(name)), format!("cannot be read: {what} is not supported; {advice}"));
     }
 }
 
@@ -145,10 +143,7 @@ fn what_is_no_audio() {
     for bytes in [&b""[..], b"x", b"hello, this is a text\n", &[0; 100_000], &[0xff; 100_000], &junk] {
         fs::write(&path, bytes).unwrap();
         let text = message(&path);
-        assert!(
-            text.contains("not a supported audio file (wav, aiff, flac") || bytes.len() > 9000,
-            "{text}"
-        );
+        assert!(text.contains("not a supported audio file (wav, aiff, flac") || bytes.len() > 9000, "{text}");
     }
     assert!(message(&folder.at("missing.wav")).contains("cannot be opened"));
     fs::create_dir(folder.at("dir.wav")).unwrap();

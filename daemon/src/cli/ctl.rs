@@ -170,8 +170,7 @@ fn show(answer: Answer) -> Outcome {
     if answer.is_whole {
         return outcome;
     }
-    let why =
-        format!("answer incomplete: its end did not arrive within {} s", MORE.as_secs());
+    let why = format!("answer incomplete: its end did not arrive within {} s", MORE.as_secs());
     complain(&why, Outcome::Refused)
 }
 

@@ -70,7 +70,8 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     if let Some(kept) = kept.as_ref().filter(|_| is_continued) {
         port_setup.kept = kept.cables.iter().cloned().collect();
     }
-    let opening = match session::open_in_background(&loaded.station.audio, &port_setup, hang_record.is_some()) {
+    let opening = match session::open_in_background(&loaded.station.audio, &port_setup, hang_record.is_some())
+    {
         Ok(opening) => opening,
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
@@ -98,8 +99,9 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
     let (midi_notices, midi_messages) = bounded(osc::NOTICES);
-    let midi_thread = (!port_setup.entries.is_empty())
-        .then(|| midi_thread::spawn(port_setup.entries.clone(), request_sender.clone(), midi_messages, new_ports));
+    let midi_thread = (!port_setup.entries.is_empty()).then(|| {
+        midi_thread::spawn(port_setup.entries.clone(), request_sender.clone(), midi_messages, new_ports)
+    });
     let midi_thread = match midi_thread.transpose() {
         Ok(thread) => thread.map(|thread| (midi_notices, thread)),
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
@@ -122,8 +124,9 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         }
     });
     let before = kept.iter().filter(|_| is_continued).map(|kept| &kept.chain);
-    let before =
-        before.chain(hang_record.iter().map(|hang_record| &hang_record.chain)).find(|chain| on_air.chains.check_name(chain).is_ok());
+    let before = before
+        .chain(hang_record.iter().map(|hang_record| &hang_record.chain))
+        .find(|chain| on_air.chains.check_name(chain).is_ok());
     let start = before.map_or_else(|| loaded.start().to_owned(), String::clone);
     let (writer, writer_thread) = writer_thread.unzip();
     let Loaded { station, cues, .. } = loaded;

@@ -1,6 +1,6 @@
 //! The chains of the station with their live values, ready to be planned and built.
 
-use crate::station::impulses::{loader, cached_loader};
+use crate::station::impulses::{cached_loader, loader};
 use crate::station::load::{ChainFile, Loaded, frames};
 use lacquer_control::desk::values::Values;
 use lacquer_graph::file::error::Mistake;

@@ -85,7 +85,9 @@ impl Compare {
         };
         let dry = match (self.bypass_matched, active) {
             // Gain only up to a true peak of -1 dBTP.
-            (true, Some(active)) => (active + wet).clamp(-MAX_CORRECTION, (-1.0 - self.peak).clamp(0.0, MAX_CORRECTION)),
+            (true, Some(active)) => {
+                (active + wet).clamp(-MAX_CORRECTION, (-1.0 - self.peak).clamp(0.0, MAX_CORRECTION))
+            }
             _ => 0.0,
         };
         (wet, dry)
@@ -221,7 +223,8 @@ impl Conductor {
         if !is_settled || self.morph.is_some() || compare.input.min(compare.output) < MIN_LOUDNESS {
             return;
         }
-        compare.loudness_gain[usize::from(compare.b)] = Some(compare.output - compare.trims.0 - compare.input);
+        compare.loudness_gain[usize::from(compare.b)] =
+            Some(compare.output - compare.trims.0 - compare.input);
         let (wet, dry) = compare.target_trims();
         let is_far = |a: f64, b: f64| (a - b).abs() > MIN_CORRECTION;
         if is_far(wet, compare.trims.0) || is_far(dry, compare.trims.1) {

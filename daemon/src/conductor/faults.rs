@@ -150,7 +150,9 @@ impl Conductor {
     pub(super) fn check_for_hang(&mut self, now: Instant) {
         let Some(session) = &self.session else { return };
         let blocks = Duration::from_secs_f64(HANG_BLOCKS * session.block as f64 / session.rate);
-        if self.hang_watch.time_in_callback(session.trace.callback(), || session.run_time(), now) >= HANG_TIME + blocks {
+        if self.hang_watch.time_in_callback(session.trace.callback(), || session.run_time(), now)
+            >= HANG_TIME + blocks
+        {
             self.handle_hang();
         }
     }
@@ -161,7 +163,8 @@ impl Conductor {
         let node = place.and_then(|(generation, node)| self.on_air.node(generation, node));
         let node = node.map(|node| node.id.clone());
         let of = |generation: u64| self.on_air.name(generation).map(str::to_owned);
-        let chain = place.and_then(|(generation, _)| of(generation)).unwrap_or_else(|| self.on_air.last_requested());
+        let chain =
+            place.and_then(|(generation, _)| of(generation)).unwrap_or_else(|| self.on_air.last_requested());
         let what = match &node {
             Some(id) => format!("node \"{id}\" of chain \"{chain}\" hangs"),
             None => format!("chain \"{chain}\" hangs"),
@@ -181,7 +184,9 @@ impl Conductor {
     /// libjack does not close its client, so this process cannot open another one: it executes itself again.
     pub(super) fn restart_for_libjack(&mut self) {
         let what = "libjack did not close the client within 10 s";
-        let Some(record) = HangRecord::next(self.hang_record.as_ref(), &self.on_air.last_requested(), Hung::Server) else {
+        let Some(record) =
+            HangRecord::next(self.hang_record.as_ref(), &self.on_air.last_requested(), Hung::Server)
+        else {
             return error!("{what}, after every restart: not restarting again");
         };
         error!("{what}: restarting the process");
@@ -239,7 +244,9 @@ impl Conductor {
                 )
             }
             Hung::Chain => {
-                error!("process restarted because chain \"{chain}\" hung; the chain and all its nodes are bypassed")
+                error!(
+                    "process restarted because chain \"{chain}\" hung; the chain and all its nodes are bypassed"
+                )
             }
         }
     }

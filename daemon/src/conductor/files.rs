@@ -78,13 +78,18 @@ impl Conductor {
         if audio.backend != old.backend {
             let (was, is) = (old.backend.name(), audio.backend.name());
             let what = if was == is { format!("the settings of {was}") } else { format!("{was} to {is}") };
-            fixed.push(format!("the backend cannot change while the station runs ({what}): restart to apply"));
+            fixed
+                .push(format!("the backend cannot change while the station runs ({what}): restart to apply"));
         }
         if audio.io != old.io {
-            fixed.push("input and output groups cannot change while the station runs: restart to apply".to_owned());
+            fixed.push(
+                "input and output groups cannot change while the station runs: restart to apply".to_owned(),
+            );
         }
         if new.control != self.station.control {
-            fixed.push("the control section cannot change while the station runs: restart to apply".to_owned());
+            fixed.push(
+                "the control section cannot change while the station runs: restart to apply".to_owned(),
+            );
         }
         fixed
     }

@@ -464,7 +464,9 @@ impl Conductor {
                 // From now on the addresses are those of the new chain.
                 self.send_full_state();
             }
-            Ok(None) => info!(chain = name, "swap to chain \"{name}\": queued until the running swap is done"),
+            Ok(None) => {
+                info!(chain = name, "swap to chain \"{name}\": queued until the running swap is done")
+            }
             Err(why) => {
                 let why = why.to_string();
                 error!(chain = name, "swap to chain \"{name}\" failed: {why}; running chain unchanged");

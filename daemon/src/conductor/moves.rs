@@ -228,7 +228,9 @@ impl Conductor {
 
 /// Whether the value of a change equals the requested number.
 fn is_as_requested(change: &Change, requested: &Value, tree: Tree) -> bool {
-    let (Value::Number(requested), ParamValue::Number(value)) = (requested, &change.value) else { return true };
+    let (Value::Number(requested), ParamValue::Number(value)) = (requested, &change.value) else {
+        return true;
+    };
     let is = if tree == Tree::Norm { change.place.row.to_norm(*value) } else { *value };
     // OSC sends numbers as 32-bit floats.
     (is - requested).abs() <= 1e-6 * requested.abs().max(1.0)

@@ -269,7 +269,11 @@ impl OnAir {
     }
 
     /// Stores values in a chain that is not on air. If the chain cannot be planned with them, none is stored.
-    pub fn store_values(&mut self, name: &str, wanted: &BTreeMap<String, ParamValue>) -> Result<(), ChainError> {
+    pub fn store_values(
+        &mut self,
+        name: &str,
+        wanted: &BTreeMap<String, ParamValue>,
+    ) -> Result<(), ChainError> {
         let plan = self.chains.plan(name)?;
         let before = self.chains.values(name).cloned();
         let addresses = Addresses::of(&plan);

@@ -41,7 +41,14 @@ pub(super) struct Reconnect {
 
 impl Reconnect {
     pub(super) fn new(next: Instant, opening: Option<Opening>) -> Self {
-        Self { next, wait: RETRY, last_error: String::new(), opening, stalled: Duration::ZERO, closing: Vec::new() }
+        Self {
+            next,
+            wait: RETRY,
+            last_error: String::new(),
+            opening,
+            stalled: Duration::ZERO,
+            closing: Vec::new(),
+        }
     }
 
     /// Whether a session cannot be closed.
@@ -177,7 +184,8 @@ impl Conductor {
         let reconnect = &mut self.reconnect;
         match reconnect.opening.as_ref().map(Receiver::try_recv) {
             // The old session is closed before the next is opened: the libraries hold a server's state per process.
-            None if now < reconnect.next || reconnect.closing.iter().any(|(thread, _)| !thread.is_finished()) => {}
+            None if now < reconnect.next
+                || reconnect.closing.iter().any(|(thread, _)| !thread.is_finished()) => {}
             None => {
                 reconnect.wait = (reconnect.wait * 2).min(RETRY_MAX);
                 reconnect.next = now + reconnect.wait;
@@ -231,7 +239,11 @@ impl Conductor {
         if let Some(session) = &self.session {
             self.on_air.chains.set_rate(session.rate);
         }
-        let name = if self.on_air.last_requested().is_empty() { self.first_chain.clone() } else { self.on_air.last_requested() };
+        let name = if self.on_air.last_requested().is_empty() {
+            self.first_chain.clone()
+        } else {
+            self.on_air.last_requested()
+        };
         self.start(&name);
     }
 

@@ -37,7 +37,8 @@ impl Page {
         if bytes != b"OggS" {
             return Err(broken());
         }
-        for to in [|_: &[u8]| HEADER, |bytes: &[u8]| HEADER + usize::from(bytes[26]), |bytes: &[u8]| size(bytes)]
+        for to in
+            [|_: &[u8]| HEADER, |bytes: &[u8]| HEADER + usize::from(bytes[26]), |bytes: &[u8]| size(bytes)]
         {
             let from = bytes.len();
             bytes.resize(to(&bytes), 0);

@@ -127,8 +127,10 @@ impl Source {
             Err(wav::Refusal::Header(what)) => return Err(FileError::Unreadable { file, what }),
         };
         let (rate, channels, bits) = (reader.rate, reader.channels, reader.bits);
-        let (present, frames, speakers, partial_frame) = (reader.present, reader.frames, reader.speakers, reader.partial_frame);
-        let source = Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?.with_speakers(speakers);
+        let (present, frames, speakers, partial_frame) =
+            (reader.present, reader.frames, reader.speakers, reader.partial_frame);
+        let source =
+            Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?.with_speakers(speakers);
         // Refused now, not after all frames have been processed.
         if accept < Accept::Cut && frames.is_some_and(|frames| frames > present) {
             return Err(source.incomplete(source.truncated(present)));

@@ -107,7 +107,8 @@ impl Reader {
                     }
                     let frame = channels as u64 * code.bytes() as u64;
                     // A size of 0 is unknown unless the file was finished.
-                    let open = present < size && UNKNOWN_SIZES.iter().any(|open| size / frame == open / frame)
+                    let open = present < size
+                        && UNKNOWN_SIZES.iter().any(|open| size / frame == open / frame)
                         || size == 0 && riff + 8 != len;
                     // Some writers count the byte that pads an odd size.
                     let bytes = size.min(present) % frame;

@@ -65,7 +65,9 @@ impl Sink {
             _ => return refuse("the name must end in .wav or .flac".into()),
         };
         if is_flac && !matches!(depth, Depth::Int16 | Depth::Int24) {
-            return refuse(format!("flac supports 16 or 24 bits, not {depth}; use one of these, or write a .wav"));
+            return refuse(format!(
+                "flac supports 16 or 24 bits, not {depth}; use one of these, or write a .wav"
+            ));
         }
         if rate == 0 || is_flac && !flac::supports_rate(rate) {
             return refuse(format!("this file type cannot have a sample rate of {rate} Hz"));

@@ -105,16 +105,8 @@ static CONTROLLER: Section = Section::new(
 pub static SECTION: Section = Section::new(
     "control",
     &[
-        Key::new(
-            "osc",
-            Holds::Section(&OSC),
-            "OSC server over UDP and TCP; without this section it is off.",
-        ),
-        Key::new(
-            "web",
-            Holds::Section(&WEB),
-            "Web and OSCQuery server; without this section it is off.",
-        ),
+        Key::new("osc", Holds::Section(&OSC), "OSC server over UDP and TCP; without this section it is off."),
+        Key::new("web", Holds::Section(&WEB), "Web and OSCQuery server; without this section it is off."),
         Key::row(ANNOUNCE).open(),
         Key::new("midi", MIDI, "MIDI controllers, by their maps."),
     ],

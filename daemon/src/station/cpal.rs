@@ -18,10 +18,9 @@ const BLOCK: Param = Param::new(0, "block", Unit::Count)
 const FORMATS: [&str; 6] = ["auto", "16-bit", "24-bit", "32-bit", "float", "float64"];
 const FORMAT: Param = Param::new(0, "format", Unit::Choice(&FORMATS))
     .help("Sample format sent to the device; auto: the best one that it supports.");
-const DEPTH: Param = Param::new(0, "depth", Unit::Count)
-    .range(8.0, 32.0)
-    .default(32.0)
-    .help("Resolution of the device in bits, if it is lower than that of its format: the output is dithered to it.");
+const DEPTH: Param = Param::new(0, "depth", Unit::Count).range(8.0, 32.0).default(32.0).help(
+    "Resolution of the device in bits, if it is lower than that of its format: the output is dithered to it.",
+);
 const CLOCKS: [&str; 3] = ["auto", "one", "two"];
 const CLOCK: Param = Param::new(0, "clocks", Unit::Choice(&CLOCKS))
     .help("one: both devices share a word clock; two: the input is resampled to the output's clock; auto: one for a single device, else two.");
@@ -160,9 +159,8 @@ fn read_channels(values: &Values<'_>, io: &Io, cpal: &mut Cpal, mistakes: &mut V
         let What::List(channels) = &held.what else { continue };
         if channels.len() != count {
             let found = channels.len();
-            let text = format!(
-                "channels: {name} lists {found} device channels; the group has {count} channels"
-            );
+            let text =
+                format!("channels: {name} lists {found} device channels; the group has {count} channels");
             mistakes.push(Mistake::new(held.at, Problem::Other(text)));
             continue;
         }

@@ -24,11 +24,7 @@ static CUE: Section = Section::new(
         Key::new("chain", Holds::Text(Text::ANY), "The chain to swap to."),
         Key::new("scene", Holds::Text(Text::ANY), "The scene to recall."),
         Key::row(MORPH),
-        Key::new(
-            "at",
-            Holds::Text(TIME),
-            "Local time at which the cue runs every day, as in \"18:00\".",
-        ),
+        Key::new("at", Holds::Text(TIME), "Local time at which the cue runs every day, as in \"18:00\"."),
     ],
 )
 .rules(&[Rule {
@@ -167,8 +163,9 @@ cues:
     fn cues_run_once_over_midnight_and_when_the_clock_is_set() {
         let (cues, _) = parse(LIST.as_bytes());
         let mut clock = CueClock::default();
-        let mut names =
-            |now: i64| -> Vec<String> { clock.take_due(&cues, now).iter().map(|cue| cue.name.clone()).collect() };
+        let mut names = |now: i64| -> Vec<String> {
+            clock.take_due(&cues, now).iter().map(|cue| cue.name.clone()).collect()
+        };
         assert!(names(86_390).is_empty());
         assert_eq!(names(86_399), ["2"]);
         assert!(names(86_399).is_empty());

@@ -124,8 +124,7 @@ pub fn chain_of(path: &Path, bytes: &[u8], io: Option<&Io>, rate: f64) -> Result
     if spec.name.is_empty() {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         if !is_name(&stem) {
-            let text =
-                "the file name is not a valid chain name; add a \"name:\" of letters, digits, - and _";
+            let text = "the file name is not a valid chain name; add a \"name:\" of letters, digits, - and _";
             return Err(report(path, bytes, vec![Mistake::of_file(Problem::Other(text.to_owned()))]));
         }
         spec.name = stem;
@@ -291,7 +290,8 @@ fn too_late(station: &Station, chain: &ChainFile, at: At, rate: f64) -> Option<M
     let plan = chain.plan(&station.audio.io, rate).ok()?;
     let needed = plan.latency as f64 * 1000.0 / rate;
     (plan.latency > frames(allowed, rate)).then(|| {
-        let text = format!("chain \"{}\" needs {needed:.2} ms of latency; latency: is {allowed} ms", chain.name);
+        let text =
+            format!("chain \"{}\" needs {needed:.2} ms of latency; latency: is {allowed} ms", chain.name);
         Mistake::new(at, Problem::Other(text))
     })
 }

@@ -156,8 +156,7 @@ impl Writer {
             };
             return Ok((best, subframes.into()));
         }
-        let count =
-            Independent::try_from(self.planes.len()).map_err(|()| other("too many channels"))?;
+        let count = Independent::try_from(self.planes.len()).map_err(|()| other("too many channels"))?;
         let each = self.planes.iter().map(|plane| self.search.best(plane, self.bits));
         Ok((ChannelAssignment::Independent(count), each.collect::<io::Result<_>>()?))
     }

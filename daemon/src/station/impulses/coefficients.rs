@@ -50,8 +50,7 @@ pub fn text(path: &Path, rate: f64) -> Result<Read, String> {
         for (channel, word) in channels.iter_mut().zip(words) {
             let number = word.parse().ok().filter(|number: &f64| number.is_finite());
             // The text is not quoted: the client that named the file may not be allowed to read it.
-            channel
-                .push(number.ok_or_else(|| format!("line {}: not a number", at + 1))?);
+            channel.push(number.ok_or_else(|| format!("line {}: not a number", at + 1))?);
         }
         if channels[0].len() as f64 > LONGEST_IMPULSE_S * own.map_or(rate, f64::from) {
             return Err(format!("longer than {LONGEST_IMPULSE_S} s; shorten it"));

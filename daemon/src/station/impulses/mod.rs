@@ -156,10 +156,7 @@ fn read(path: &Path, rate: f64) -> Result<Impulse, String> {
     };
     let peak = channels.iter().flatten().fold(0.0, |peak: f64, sample| peak.max(sample.abs()));
     if gain_to_db(peak) > MAX_PEAK_DB {
-        return Err(format!(
-            "peak {:+.0} dBFS: wrong format or scale; 1.0 is full scale",
-            gain_to_db(peak)
-        ));
+        return Err(format!("peak {:+.0} dBFS: wrong format or scale; 1.0 is full scale", gain_to_db(peak)));
     }
     let to = rate.round() as u32;
     if let Some(from) = own.filter(|from| *from != to) {
