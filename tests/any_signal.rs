@@ -210,7 +210,7 @@ fn the_command_measures_files_at_both_ends() {
     near(json["peak"].as_f64().unwrap(), 770.64, 0.01, "the highest 32-bit float");
     let (json, said) = file(48_000, Depth::Float64, &vec![vec![1e300, -1e300, 1e300], vec![0.0; 3]]);
     assert_eq!((json["peak"].as_f64(), json["beyond"].as_u64()), (Some(2_000.0), Some(3)));
-    assert!(said.contains("3 samples are above +2000 dBFS and taken as +2000 dBFS"), "{said}");
+    assert!(said.contains("3 samples are above +2000 dBFS and clipped to +2000 dBFS"), "{said}");
     // Below 200 Hz there is no loudness, but levels there are.
     let (json, _) = file(1, Depth::Int16, &noise(-6.0, 3, 2, 5_000));
     assert!(json["integrated"].is_null() && json["rms"].as_f64().unwrap() > -20.0, "{json}");
@@ -236,7 +236,7 @@ fn a_nan_in_a_file_is_counted_and_said_and_the_rest_is_measured() {
     write(&bad, 48_000, Depth::Float32, &input);
     let ((mut wanted, silent), (mut got, said)) = (meter(&good), meter(&bad));
     let sentence =
-        "3 samples are NaN or infinite, the first at 0.250 s in channel 2; each is taken as silence";
+        "3 samples are NaN or infinite, the first at 0.250 s in channel 2; each is replaced by silence";
     assert_eq!(said, format!("{}: {sentence}\n", bad.display()));
     assert_eq!(silent, "");
     assert_eq!(got["nonfinite"], 3.0);
@@ -274,7 +274,7 @@ fn render_says_what_it_replaced_and_nothing_else_changes() {
         let (got, said) = rendered(&bad, chain);
         assert!(same_bits(&got, &wanted), "{chain}");
         let sentence =
-            "1 sample is NaN or infinite, the first at 0.500 s in channel 2; each is taken as silence";
+            "1 sample is NaN or infinite, the first at 0.500 s in channel 2; each is replaced by silence";
         assert_eq!((silent.as_str(), said), ("", format!("{}: {sentence}\n", bad.display())));
         // What lies near the end of f64 is played as what can be squared, and nothing but numbers comes of it.
         for level in [1e39, 1e100, 1e300, f64::MAX] {
@@ -284,7 +284,7 @@ fn render_says_what_it_replaced_and_nothing_else_changes() {
             write(&high, 48_000, Depth::Float64, &input);
             let (out, said) = rendered(&high, chain);
             assert!(out.iter().flatten().all(|x| x.is_finite()), "{chain}, {level:e}");
-            assert!(said.contains("200 samples are above +200 dBFS and taken as +200 dBFS"), "{said}");
+            assert!(said.contains("200 samples are above +200 dBFS and clipped to +200 dBFS"), "{said}");
         }
     }
 }
@@ -314,7 +314,7 @@ fn the_highest_floats_are_held_and_leave_no_hole() {
             let (heard, said) = rendered(chain, signal);
             let about = format!("{}: {said}", chain.display());
             assert_eq!(
-                said.contains("samples are above +200 dBFS and taken as +200 dBFS"),
+                said.contains("samples are above +200 dBFS and clipped to +200 dBFS"),
                 is_said,
                 "{about}"
             );
@@ -329,7 +329,7 @@ fn the_highest_floats_are_held_and_leave_no_hole() {
     one[0][48_000] = f64::from(f32::MAX);
     for chain in [&limiter, &mending, &streaming] {
         let (heard, said) = rendered(chain, &one);
-        assert!(said.contains("1 sample is above +200 dBFS and taken as +200 dBFS"), "{said}");
+        assert!(said.contains("1 sample is above +200 dBFS and clipped to +200 dBFS"), "{said}");
         for (at, part) in heard[1].chunks(2_400).enumerate() {
             let peak = part.iter().fold(0.0_f64, |peak, x| peak.max(x.abs()));
             // The high-pass of the other channel rings for a tenth of a second, and both are held down together.

@@ -310,7 +310,7 @@ fn maps_and_cue_lists_are_checked_as_what_they_are() {
     assert_eq!(check("cues: [{name: news, chain: b, at: \"18:00\"}]").0, Some(0));
     for (text, wanted) in [
         ("device: x\ncontrols:\n  - {cc: 128, to: /undo}\n", "file.yaml:3:10"),
-        ("cues:\n  - {name: news}\n", "cue 1 does nothing"),
+        ("cues:\n  - {name: news}\n", "cue 1 has no effect"),
     ] {
         let (code, told) = check(text);
         assert!(code == Some(1) && told.contains(wanted), "{told}");

@@ -153,10 +153,10 @@ fn a_station_plays_through_devices_that_go_and_come() {
         }
     };
     link(&["-d"]);
-    daemon.logged("the input device gives nothing: silence comes in");
+    daemon.logged("input device sends no samples: input is silent");
     assert_eq!(words(&status(&daemon, "join")), "waiting for the input");
     link(&[]);
-    daemon.logged("the input device gives sound again");
+    daemon.logged("input device sends samples again");
     desk.hears(LEVEL - 10.0);
     player.kill().ok();
     player.wait().ok();
@@ -164,7 +164,7 @@ fn a_station_plays_through_devices_that_go_and_come() {
     desk.server.stop();
     eventually("the loss is told", || {
         let log = daemon.log();
-        (log.contains("looking for it again")).then_some(())
+        (log.contains("session closed, retrying")).then_some(())
     });
     assert_eq!(words(&status(&daemon, "audio")), "waiting for the server");
     desk.server = Server::start();
@@ -262,8 +262,7 @@ fn a_device_that_is_not_there_is_waited_for_and_one_that_cannot_is_told() {
         folder.write("station.yaml", &yaml)
     };
     let daemon = Daemon::start(&write("device: \"hw:CARD=NoSuchCard*\""), port);
-    daemon
-        .logged("hw:CARD=NoSuchCard*: no such output device; `lacquer devices` lists all; it is looked for");
+    daemon.logged("hw:CARD=NoSuchCard*: no such output device; `lacquer devices` lists all; retrying");
     assert_eq!(words(&status(&daemon, "audio")), "waiting for the server");
     drop(daemon);
     let out = lacquer(&["doctor", folder.at("station.yaml").to_str().unwrap()]);

@@ -26,10 +26,7 @@ fn ctl_names_what_was_written_and_says_why_it_is_no_address() {
         (&["set", "/undo/", "x"], "/undo/: takes 1, as a button sends it when it is pressed, or nothing"),
         (&["set", "/status/chain/", "1"], "/status/chain/: is read-only: takes no arguments"),
         (&["get", "chains"], "\"chains\": an address begins with \"/\", did you mean \"/chains\"?"),
-        (
-            &["get", "undo"],
-            "\"undo\": an address begins with \"/\"; /undo is an action, and no value to read",
-        ),
+        (&["get", "undo"], "\"undo\": an address begins with \"/\"; /undo is an action, not a value to read"),
         (
             &["get", "node/glue/gain"],
             "\"node/glue/gain\": an address begins with \"/\", did you mean \"/node/",

@@ -129,7 +129,7 @@ fn every_surface_is_told_of_a_node_that_panics() {
     plays(&client);
     goes_wrong(&client, "panic");
     let told = client.hear("the fault", |line| line.address == "/event/fault");
-    assert_eq!(told.values, [text("bad"), text("panicked: asked to panic, 64 frames at once; dry signal")]);
+    assert_eq!(told.values, [text("bad"), text("panicked: asked to panic, 64 frames at once; bypassed")]);
     client.hear("its lamp goes out", |line| {
         line.address == "/node/bad/enabled" && line.values == [Value::Switch(false)]
     });
@@ -164,7 +164,7 @@ fn a_node_that_makes_a_nan_is_told_and_the_programme_plays_on() {
     plays(&client);
     goes_wrong(&client, "nan");
     let told = client.hear("the fault", |line| line.address == "/event/fault");
-    assert_eq!(told.values, [text("bad"), text("not a number; dry signal")]);
+    assert_eq!(told.values, [text("bad"), text("output NaN or infinite; bypassed")]);
     plays(&client);
 }
 
@@ -179,8 +179,7 @@ fn a_node_that_does_not_come_back_is_out_and_all_else_goes_on() {
     let start = Instant::now();
     goes_wrong(&client, "loop");
     client.hear("the fault", |line| {
-        line.address == "/event/fault"
-            && line.values == [text("bad"), text("does not come back; starting again")]
+        line.address == "/event/fault" && line.values == [text("bad"), text("hangs; restarting the process")]
     });
     let found = start.elapsed();
     has(&client, "/node/bad/enabled", &Value::Switch(false));
@@ -189,8 +188,8 @@ fn a_node_that_does_not_come_back_is_out_and_all_else_goes_on() {
     assert!(daemon.is_running(), "to whoever started it, it is the same process");
     assert_eq!(number(&client.ask("/node/level/gain", vec![])), -4.5);
     assert_eq!(client.ask("/bypass", vec![]).values, [Value::Switch(false)]);
-    daemon.logged("node bad of chain a does not come back");
-    daemon.logged("node bad of chain a did not come back; it is out until enabled");
+    daemon.logged("node \"bad\" of chain \"a\" hangs");
+    daemon.logged("node \"bad\" of chain \"a\" hung; bypassed until enabled");
     let line = "lacquer\ta\t/node/bad/enabled\ttrue\tfalse";
     eventually("its line in the audit log", || audit(&studio).contains(line).then_some(()));
 }
@@ -202,19 +201,19 @@ fn a_chain_that_hangs_again_is_bypassed_whole_and_in_the_end_the_process_ends() 
     let mut daemon = studio.start();
     let client = daemon.client();
     client.say("/node/bad/what", vec![text("loop")]);
-    daemon.logged("node bad of chain a did not come back; it is out");
+    daemon.logged("node \"bad\" of chain \"a\" hung; bypassed");
     has(&client, "/node/bad/enabled", &Value::Switch(false));
     for time in 1..=2 {
         client.say("/node/bad/enabled", vec![Value::Switch(true)]);
         eventually("it starts again", || {
-            (daemon.log().matches("in bypass, with all its nodes out").count() >= time).then_some(())
+            (daemon.log().matches("the chain and all its nodes are bypassed").count() >= time).then_some(())
         });
         has(&client, "/node/level/enabled", &Value::Switch(false));
         assert_eq!(client.ask("/bypass", vec![]).values, [Value::Switch(true)]);
     }
     plays(&client);
     client.say("/node/bad/enabled", vec![Value::Switch(true)]);
-    daemon.logged("however often it is started");
+    daemon.logged("after every restart");
     assert_eq!(daemon.ended().code(), Some(3), "for systemd to start it");
 }
 
@@ -247,7 +246,7 @@ fn a_process_that_was_stopped_goes_on_and_is_not_taken_for_one_that_hangs() {
     eventually("the gap is counted with its reason", || {
         (number(&status(&client, "xruns_late")) > 0.0).then_some(())
     });
-    assert!(!daemon.log().contains("does not come back"), "{}", daemon.log());
+    assert!(!daemon.log().contains("hangs"), "{}", daemon.log());
 }
 
 #[test]
@@ -439,7 +438,7 @@ fn on_jack_a_hang_costs_about_a_second_and_no_connection() {
     plays(&client);
     lost.store(0, Ordering::Relaxed);
     goes_wrong(&client, "loop");
-    daemon.logged("did not come back; it is out");
+    daemon.logged("hung; bypassed");
     let frames = eventually("sound comes over the same connection", || {
         Some(lost.load(Ordering::Relaxed)).filter(|lost| *lost > 12_000)
     });

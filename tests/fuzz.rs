@@ -181,7 +181,7 @@ fn a_hundred_thousand_datagrams_harm_nothing() {
             match request {
                 Request::Set { address, value } => {
                     if let Ok(done) = rig.air.set(&address, &value) {
-                        done.orders.into_iter().for_each(|order| rig.control.enqueue(order));
+                        done.commands.into_iter().for_each(|command| rig.control.enqueue(command));
                     }
                 }
                 Request::Get { address } => drop(rig.air.newest().unwrap().addresses.find(&address)),

@@ -126,7 +126,7 @@ fn ten_swaps_sound_as_approved() {
         play_on(&mut rig, &mut out, &mut rest, 24_000);
         assert!(
             !rig.air.is_swapping()
-                && rig.air.heard().is_some_and(|on_air| on_air.name == *to.last().unwrap())
+                && rig.air.active().is_some_and(|on_air| on_air.name == *to.last().unwrap())
         );
         move_all(&mut rig);
         let frames = rest[0].len();

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer::media::{Depth, Sink};
-use lacquer::station::impulses::{loader, patient_loader};
+use lacquer::station::impulses::{cached_loader, loader};
 use lacquer_graph::file::spec::Spec;
 use lacquer_graph::param::text::Data;
 use lacquer_tests::daemon::{Folder, lacquer};
@@ -158,35 +158,35 @@ fn what_is_no_impulse_is_told() {
     fs::write(folder.at("long.raw"), vec![0; 4 * (ten + 4_800)]).unwrap();
     assert_eq!(told("long.raw"), long);
     folder.write("long.txt", &"0.1\n".repeat(ten + 4_800));
-    assert_eq!(told("long.txt"), "it is longer than 10 s: cut it");
+    assert_eq!(told("long.txt"), "longer than 10 s; shorten it");
     // At 10 s of a higher rate there is room for all of it.
     write(&folder.at("high.wav"), 96_000.0, Depth::Float32, &vec![vec![0.001; 960_000]]);
     assert_eq!(load(&folder, "high.wav").unwrap()[0].len(), ten);
     write(&folder.at("cut.wav"), RATE, Depth::Float32, &room(2, RATE, 0.1));
     let whole = fs::read(folder.at("cut.wav")).unwrap();
     fs::write(folder.at("cut.wav"), &whole[..whole.len() / 2]).unwrap();
-    assert!(told("cut.wav").contains("get a whole copy"), "{}", told("cut.wav"));
+    assert!(told("cut.wav").contains("get a complete copy"), "{}", told("cut.wav"));
     folder.write("bad.txt", "0.5\nhalf\n");
-    assert_eq!(told("bad.txt"), "line 2 holds something that is not a number");
+    assert_eq!(told("bad.txt"), "line 2: not a number");
     folder.write("nan.txt", "0.5\nNaN\n");
-    assert_eq!(told("nan.txt"), "line 2 holds something that is not a number");
+    assert_eq!(told("nan.txt"), "line 2: not a number");
     folder.write("comma.txt", "0,5\n");
-    assert_eq!(told("comma.txt"), "line 1 holds something that is not a number");
+    assert_eq!(told("comma.txt"), "line 1: not a number");
     folder.write("ragged.txt", "0.5 0.5\n0.5\n");
-    assert_eq!(told("ragged.txt"), "line 2: 1 numbers, where 2 are in a line");
+    assert_eq!(told("ragged.txt"), "line 2: 1 numbers, but the first line has 2");
     folder.write("empty.txt", "# nothing\n");
     assert_eq!(told("empty.txt"), "it is empty");
     folder.write("odd.raw", "12345");
-    assert_eq!(told("odd.raw"), "5 bytes, which is no whole number of 32-bit samples");
+    assert_eq!(told("odd.raw"), "5 bytes, not a whole number of 32-bit samples");
     folder.write("codes.txt", "32767\n-1200\n");
     assert!(told("codes.txt").contains("1.0 is full scale"), "{}", told("codes.txt"));
     folder.write("nan.f32", "\u{0}");
     fs::write(folder.at("nan.f32"), f32::NAN.to_le_bytes()).unwrap();
     assert_eq!(told("nan.f32"), "frame 0 is not a finite number");
     folder.write("words.wav", "no audio at all");
-    assert!(told("words.wav").contains("not an audio file"));
+    assert!(told("words.wav").contains("not a supported audio file"));
     fs::write(folder.at("binary.txt"), [0xff, 0xfe, 0, 1]).unwrap();
-    assert_eq!(told("binary.txt"), "it is no text");
+    assert_eq!(told("binary.txt"), "not a text file");
 }
 
 #[test]
@@ -219,7 +219,11 @@ fn only_the_chain_file_itself_names_impulses_outside_its_folder() {
         &whole,
     ];
     for name in leads_out {
-        assert_eq!(load(&folder, name).unwrap_err(), "it leads out of the chain file's folder", "{name}");
+        assert_eq!(
+            load(&folder, name).unwrap_err(),
+            "the path leads out of the chain file's folder",
+            "{name}"
+        );
     }
     assert_eq!(load(&folder, "rooms/hal.wav").unwrap_err(), "no such file, did you mean \"hall.wav\"?");
     assert_eq!(load(&folder, "no/hall.wav").unwrap_err(), "no such file");
@@ -243,9 +247,9 @@ fn a_file_is_read_again_only_when_it_has_changed() {
     assert_ne!(first, second);
     fs::remove_file(folder.at("a.wav")).unwrap();
     assert_eq!(loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap_err().to_string(), "no such file");
-    let again = patient_loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap();
+    let again = cached_loader(&folder.0, &Spec::default())("a.wav", RATE).unwrap();
     assert!(Arc::ptr_eq(&second, &again), "what played can go on when the audio server comes back");
-    assert!(patient_loader(&folder.0, &Spec::default())("a.wav", 44_100.0).is_err(), "at its rate alone");
+    assert!(cached_loader(&folder.0, &Spec::default())("a.wav", 44_100.0).is_err(), "at its rate alone");
 }
 
 #[test]

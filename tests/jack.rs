@@ -181,9 +181,9 @@ fn what_was_connected_by_hand_comes_back_with_the_server_and_with_its_port() {
     });
     drop(ear);
     server.stop();
-    daemon.logged("looking for it again");
+    daemon.logged("session closed, retrying");
     let _server = Server::start(128);
-    daemon.logged("jack is there");
+    daemon.logged("jack: session open");
     let probe = Client::new("probe", ClientOptions::NO_START_SERVER).unwrap().0;
     eventually("the connection by hand", || {
         (cables(&probe, "under-test:master_2") == ["system:playback_2"]).then_some(())

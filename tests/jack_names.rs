@@ -73,9 +73,9 @@ fn ports_have_names_for_people_and_an_order() {
     };
     check();
     server.stop();
-    daemon.logged("looking for it again");
+    daemon.logged("session closed, retrying");
     let _server = Server::start(256);
-    daemon.logged("jack is there");
+    daemon.logged("jack: session open");
     check();
     daemon.signal("TERM");
     eventually("nothing is left of them", || metadata().is_empty().then_some(()));
@@ -175,7 +175,7 @@ fn two_daemons_of_one_name_keep_apart_over_a_restart() {
     }
     for _ in 0..5 {
         // A server that a busy machine holds up may be left and found again besides.
-        let found = |daemon: &Daemon| daemon.log().matches("jack is there").count();
+        let found = |daemon: &Daemon| daemon.log().matches("jack: session open").count();
         let before = [found(&one), found(&two)];
         server.stop();
         server = Server::start(256);

@@ -92,7 +92,7 @@ fn turns(channels: usize) -> Channels {
 
 fn write(path: &Path, mask: u32, input: &Channels) {
     let mut sink = Sink::create(path, RATE as u32, input.len(), Depth::Int16).unwrap();
-    assert!(sink.place(mask));
+    assert!(sink.set_speakers(mask));
     sink.write(&input.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
     sink.finish().unwrap();
 }

@@ -21,7 +21,7 @@ fn sigterm_and_sigint_fade_out_and_end_well() {
         daemon.signal(signal);
         assert_eq!(daemon.ended().code(), Some(0));
         daemon.logged("fading out");
-        assert!(!daemon.log().contains("did not fade out in time"), "{}", daemon.log());
+        assert!(!daemon.log().contains("did not fade out within"), "{}", daemon.log());
     }
 }
 
@@ -186,18 +186,17 @@ fn ctl_get_of_an_action_is_refused_and_says_what_does_it() {
         ("/subscribe", "watch"),
     ];
     let (code, out, err) = studio.ctl(&["get", "/unsubscribe"]);
-    let why =
-        "is an action, and no value to read; nothing was done; only a client that has subscribed sends it";
+    let why = "is an action, not a value to read; nothing was done; only a subscribed client can send it";
     assert_eq!((code, out.as_str(), err), (1, "", format!("/unsubscribe {why}")));
     assert_eq!(ways.len() + 1, COMMANDS.iter().filter(|row| row.nature.bare() != Bare::Reads).count(), "all");
     for (address, way) in ways {
         let (code, out, err) = studio.ctl(&["get", address]);
         assert_eq!((code, out.as_str()), (1, ""), "{address}");
         let what = match address {
-            "/who" => "is asked with a value",
-            _ => "is an action, and no value to read; nothing was done",
+            "/who" => "needs a value",
+            _ => "is an action, not a value to read; nothing was done",
         };
-        assert_eq!(err, format!("{address} {what}; \"lacquer ctl {way}\" does it"));
+        assert_eq!(err, format!("{address} {what}; use \"lacquer ctl {way}\""));
     }
     let (code, _, err) = studio.ctl(&["get", "/und?"]);
     assert!(code == 1 && err.contains("without a value it reads, so nothing was done"), "{err}");
@@ -410,7 +409,7 @@ fn a_reload_cannot_change_the_backend_and_says_so() {
     let answer = client.ask("/reload", vec![]);
     let words = format!("{:?}", answer.values);
     assert!(
-        words.contains("the backend cannot change while it plays (null to jack): restart for that"),
+        words.contains("the backend cannot change while the station runs (null to jack): restart to apply"),
         "{words}"
     );
     client.ask("/chains", vec![]);

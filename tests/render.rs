@@ -123,8 +123,8 @@ fn a_broken_file_is_an_error_and_leaves_nothing_behind() {
     let before = |folder: &Folder| std::fs::read_dir(&folder.0).unwrap().count();
     for (bytes, words) in [
         (&whole[..100_000], "ends after 0.5 s of 1.0 s"),
-        (&b"no audio at all"[..], "not an audio file"),
-        (&[][..], "not an audio file"),
+        (&b"no audio at all"[..], "not a supported audio file"),
+        (&[][..], "not a supported audio file"),
     ] {
         std::fs::write(&input, bytes).unwrap();
         let count = before(&folder);
@@ -159,13 +159,13 @@ fn what_is_cut_off_is_rendered_as_far_as_it_goes_and_said() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(0), "{said}");
     let lack = "ends after 0.7 s of 1.0 s (12001 frames are missing)";
-    assert_eq!(said, format!("{}: {lack}; what is there was read\n", input.display()));
+    assert_eq!(said, format!("{}: {lack}; read up to there\n", input.display()));
     let there: Channels = signal.iter().map(|samples| samples[..35_999].to_vec()).collect();
     assert_eq!(read(&output), there);
     let done = render(chain.to_str().unwrap(), &["--strict"], &input, &output);
     assert_eq!(done.status.code(), Some(1));
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(said, format!("{}: {lack}; get a whole copy\n", input.display()));
+    assert_eq!(said, format!("{}: {lack}; get a complete copy\n", input.display()));
     // Of a recording that was not closed its length is not known.
     let mut open = whole.clone();
     let data = open.windows(4).position(|word| word == b"data").unwrap() + 4;
@@ -193,7 +193,7 @@ fn an_existing_file_is_replaced_only_by_force_and_the_input_never() {
     let whole = std::fs::read(&input).unwrap();
     std::fs::write(at("out.wav"), "precious").unwrap();
     let (code, said) = try_render(&[&input, &at("out.wav")]);
-    let wanted = format!("{}: exists; give another name, or --force to replace it\n", at("out.wav"));
+    let wanted = format!("{}: exists; give another name, or use --force to replace it\n", at("out.wav"));
     assert_eq!((code, said), (Some(2), wanted));
     assert_eq!(std::fs::read(at("out.wav")).unwrap(), b"precious");
     // Before the work: nothing of a long file is read.
@@ -206,7 +206,7 @@ fn an_existing_file_is_replaced_only_by_force_and_the_input_never() {
             assert_eq!(code, Some(2), "{name}: {said}");
             assert_eq!(
                 said,
-                format!("{}: is an input itself, which is never replaced; give another name\n", at(name))
+                format!("{}: is an input, which is never replaced; give another name\n", at(name))
             );
             assert!(std::fs::read(&input).unwrap() == whole, "{name}");
         }
@@ -361,7 +361,7 @@ fn what_is_above_full_scale_is_clipped_and_said() {
     let chain = folder.write("c.yaml", "nodes:\n  - gain: {gain: 6 dB}\n");
     let done = render(chain.to_str().unwrap(), &[], &input, &output);
     assert!(done.status.success());
-    assert!(String::from_utf8_lossy(&done.stderr).contains("samples were above full scale"));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("samples above full scale were clipped"));
 }
 
 #[test]

@@ -44,10 +44,11 @@ fn is_beyond(mistake: &Mistake) -> bool {
         // What one key says of another's value.
         Problem::UnknownKey { owner, .. } => ["connect", "channels"].contains(&owner.as_str()),
         Problem::Other(text) => {
-            let begins =
-                ["connect: ", "channels: ", "there is a cue"].iter().any(|begin| text.starts_with(begin));
+            let begins = ["connect: ", "channels: ", "another cue is named"]
+                .iter()
+                .any(|begin| text.starts_with(begin));
             begins
-                || text.contains("channels in all")
+                || text.contains("channels in total")
                 || text == "a control needs what it sends: cc, cc14, nrpn, bend, note or program"
         }
         _ => false,

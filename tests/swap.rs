@@ -70,7 +70,7 @@ fn a_swap_while_a_value_moves_is_bit_transparent_too() {
     let input = noise(-6.0, 5, 2, 24_000);
     let (mut rig, mut still) = (Rig::new(&chains), Rig::new(&chains));
     for rig in [&mut rig, &mut still] {
-        rig.air.shelf.values_mut("b").unwrap().set("g", 0, -10.0);
+        rig.air.chains.values_mut("b").unwrap().set("g", 0, -10.0);
         rig.set("/node/g/gain", -10.0);
     }
     rig.swap("b");
@@ -169,7 +169,7 @@ fn a_second_swap_waits_for_the_first_and_the_last_asked_wins() {
         rig.swap(name);
     }
     rig.play(&silence(2, 48_000));
-    assert_eq!(rig.air.heard().unwrap().name, "d");
+    assert_eq!(rig.air.active().unwrap().name, "d");
     assert_eq!(swaps_done(&rig), 2, "c was never built");
 }
 
@@ -179,7 +179,7 @@ fn a_chain_that_cannot_be_built_changes_nothing() {
     assert!(rig.air.swap("nonsense").is_err());
     let input = noise(-6.0, 7, 2, 9_600);
     assert!(same_bits(&rig.play(&input), &still.play(&input)));
-    assert_eq!(rig.air.heard().unwrap().name, "a");
+    assert_eq!(rig.air.active().unwrap().name, "a");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn values_that_arrive_during_a_swap_reach_both_chains() {
     let quiet = lacquer_tests::signal::gain(-20.0);
     // Arrived in both long before the fade begins.
     assert!(out[1_700..].iter().all(|x| *x == quiet));
-    assert_eq!(rig.air.shelf.values("a").unwrap().get("g", 0), Some(-20.0));
+    assert_eq!(rig.air.chains.values("a").unwrap().get("g", 0), Some(-20.0));
 }
 
 #[test]

@@ -72,10 +72,10 @@ fn an_impulse_is_set_refused_undone_and_kept() {
         ("../a.wav", "\"../a.wav\" lies outside the chain file's folder"),
         ("/etc/passwd", "\"/etc/passwd\" lies outside the chain file's folder"),
         ("rooms/../../x.wav", "lies outside the chain file's folder"),
-        ("a.yaml", "not an audio file"),
+        ("a.yaml", "not a supported audio file"),
         ("rooms", "a folder, not a file"),
-        ("rooms/link.wav", "it leads out of the chain file's folder"),
-        ("secret.txt", "line 1 holds something that is not a number"),
+        ("rooms/link.wav", "the path leads out of the chain file's folder"),
+        ("secret.txt", "line 1: not a number"),
     ] {
         let refused = other.ask(IMPULSE, vec![text(path)]);
         assert!(why(&refused).contains(told), "{path}: {}", why(&refused));
@@ -118,7 +118,7 @@ fn an_impulse_is_set_refused_undone_and_kept() {
     fs::remove_file(studio.folder.at("rooms/tenth.wav")).unwrap();
     let daemon = studio.start();
     assert_eq!(words(&daemon.client(), IMPULSE), "full.wav");
-    daemon.logged("chain a takes the texts of its file");
+    daemon.logged("chain \"a\": saved texts do not fit");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn an_impulse_that_changes_on_disk_is_taken_over_and_a_bad_one_changes_nothing()
     assert_eq!(words(&client, IMPULSE), "rooms/half.wav");
     fs::write(studio.folder.at("rooms/half.wav"), "no audio at all").unwrap();
     client.hear("what is wrong", |line| {
-        line.address == "/event/swap" && format!("{:?}", line.values).contains("not an audio file")
+        line.address == "/event/swap" && format!("{:?}", line.values).contains("not a supported audio file")
     });
     client.say("/ping", vec![]);
     client.hear("it plays on", |line| line.address == "/pong");

@@ -14,7 +14,7 @@ fn wav_that_is_cut_off_or_left_open() {
     truncate(&whole, &folder.at("take.wav"), 0.32);
     assert_eq!(
         message(&folder.at("take.wav")),
-        "ends after 3.2 s of 10.0 s (299894 frames are missing); get a whole copy"
+        "ends after 3.2 s of 10.0 s (299894 frames are missing); get a complete copy"
     );
     let bytes = fs::read(&whole).unwrap();
     let data = bytes.windows(4).position(|word| word == b"data").unwrap() + 4;
@@ -26,7 +26,7 @@ fn wav_that_is_cut_off_or_left_open() {
         let (back, frames) = read(&folder.at("open.wav")).unwrap();
         assert_eq!((back[0].len(), frames), (441_000, None));
         fs::write(folder.at("open.wav"), &open[..open.len() - 3]).unwrap();
-        assert!(message(&folder.at("open.wav")).contains("is cut off after"));
+        assert!(message(&folder.at("open.wav")).contains("truncated after"));
     }
     let sink = Sink::create(&folder.at("empty.wav"), 44_100, 2, Depth::Int16).unwrap();
     sink.finish().unwrap();
@@ -80,11 +80,11 @@ fn a_wav_that_ends_within_a_frame_is_read_and_said() {
     bytes[data..data + 4].copy_from_slice(&4_002_u32.to_le_bytes());
     bytes.extend([1, 2]);
     fs::write(&path, &bytes).unwrap();
-    let said = "its data ends within a frame (2 of 4 bytes are there)";
+    let said = "the data ends within a frame (2 of 4 bytes present)";
     let (there, warnings) = read_as_far(&path).unwrap();
     assert!(there == audio);
-    assert_eq!(warnings, [format!("{}: {said}; what is there was read", path.display())]);
-    assert_eq!(refusal(&path), format!("{}: {said}; get a whole copy", path.display()));
+    assert_eq!(warnings, [format!("{}: {said}; read up to there", path.display())]);
+    assert_eq!(refusal(&path), format!("{}: {said}; get a complete copy", path.display()));
     // The byte that pads an odd size is no part of a frame, though some count it.
     write(&path, 44_100, Depth::Int24, &noise(1, 1_001, 0.5)).unwrap();
     let mut bytes = fs::read(&path).unwrap();
@@ -120,19 +120,17 @@ fn what_the_decoder_library_finds_is_told_in_our_words() {
             fs::write(folder.at("bad"), bytes).unwrap();
             let Err(error) = read(&folder.at("bad")) else { continue };
             let text = error.to_string();
-            told += usize::from(text.ends_with(": a part of it is broken or missing; get a whole copy"));
+            told +=
+                usize::from(text.ends_with(": part of the data is broken or missing; get a complete copy"));
             let theirs = ["crc", "invalid", "bitstream", "aac:", "ogg:", "flac:", "core ("];
             assert!(!theirs.iter().any(|word| text.contains(word)), "{name}: {text}");
         }
         assert!(told > 10, "{name}: {told}");
     }
-    for (name, codec, what) in [("a.opus", "libopus", "Opus, which"), ("b.m4a", "alac", "of a kind that")] {
+    for (name, codec, what) in [("a.opus", "libopus", "its codec, Opus,"), ("b.m4a", "alac", "its codec")] {
         ffmpeg(&["-i", "source.wav", "-c:a", codec, name], &folder);
-        let advice = "convert it to wav or flac, or get a whole copy";
-        assert_eq!(
-            message(&folder.at(name)),
-            format!("cannot be read: its audio is {what} is not handled; {advice}")
-        );
+        let advice = "convert it to wav or flac, or get a complete copy";
+        assert_eq!(message(&folder.at(name)), format!("cannot be read: {what} is not supported; {advice}"));
     }
 }
 
@@ -145,10 +143,7 @@ fn what_is_no_audio() {
     for bytes in [&b""[..], b"x", b"hello, this is a text\n", &[0; 100_000], &[0xff; 100_000], &junk] {
         fs::write(&path, bytes).unwrap();
         let text = message(&path);
-        assert!(
-            text.contains("not an audio file that can be read (wav, aiff, flac") || bytes.len() > 9000,
-            "{text}"
-        );
+        assert!(text.contains("not a supported audio file (wav, aiff, flac") || bytes.len() > 9000, "{text}");
     }
     assert!(message(&folder.at("missing.wav")).contains("cannot be opened"));
     fs::create_dir(folder.at("dir.wav")).unwrap();

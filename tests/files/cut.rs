@@ -42,9 +42,9 @@ fn what_is_there_of_a_file_that_is_cut_off_is_read_and_said() {
                 assert!(there[..] == whole[..count], "{about}");
             }
             let [warning] = &warnings[..] else { panic!("{about}") };
-            let lack = said.trim_end_matches("; get a whole copy");
-            assert_eq!(*warning, format!("{}: {lack}; what is there was read", cut.display()));
-            assert!(lack.contains("is cut off after") || lack.contains("ends after"), "{about}");
+            let lack = said.trim_end_matches("; get a complete copy");
+            assert_eq!(*warning, format!("{}: {lack}; read up to there", cut.display()));
+            assert!(lack.contains("truncated after") || lack.contains("ends after"), "{about}");
         }
     }
     // Nothing can be had of a file of which only its header is there.
@@ -66,7 +66,7 @@ fn a_file_that_is_corrupt_is_refused_however_it_is_asked_for() {
         let hole = [&bytes[..bytes.len() / 2], &bytes[bytes.len() / 2 + 3000..]].concat();
         fs::write(folder.at("hole"), hole).unwrap();
         let error = read_as_far(&folder.at("hole")).expect_err(name).to_string();
-        assert!(error.contains("is corrupt after"), "{name}: {error}");
+        assert!(error.contains("corrupt after"), "{name}: {error}");
     }
 }
 
@@ -108,8 +108,8 @@ fn a_recording_whose_length_was_never_written_is_read_and_said() {
         let (there, warnings) = read_as_far(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(there == audio, "{name}: {} frames", there[0].len());
         let said = "its length was never written, so its end may be missing";
-        assert_eq!(warnings, [format!("{}: {said}; what is there was read", path.display())]);
-        assert_eq!(refusal(&path), format!("{}: {said}; get a whole copy", path.display()));
+        assert_eq!(warnings, [format!("{}: {said}; read up to there", path.display())]);
+        assert_eq!(refusal(&path), format!("{}: {said}; get a complete copy", path.display()));
         // An impulse is one too, though nothing is said of it.
         assert!(read(&path).unwrap() == (there, None), "{name}");
         // With a piece of a frame at its end.

@@ -175,7 +175,7 @@ fn a_vorbis_stream_with_a_part_missing_is_refused() {
         change(&mut pages);
         save(&path, &pages);
     };
-    let broken = "a part of it is broken or missing";
+    let broken = "part of the data is broken or missing";
     let last = made.len() - 1;
     for at in [5, 8, last - 1] {
         with(&|pages| _ = pages.remove(at));
@@ -192,15 +192,15 @@ fn a_vorbis_stream_with_a_part_missing_is_refused() {
         pages[6][6..14].copy_from_slice(&later.to_le_bytes());
         seal(&mut pages[6]);
     });
-    assert!(message(&path).contains("its times do not fit its audio"));
+    assert!(message(&path).contains("granule positions do not match the audio"));
     // Nothing ends it: it is cut off, between two pages or within one.
     with(&|pages| _ = pages.pop());
-    assert!(refusal(&path).contains("is cut off after"));
+    assert!(refusal(&path).contains("truncated after"));
     with(&|pages| pages[last].truncate(40));
-    assert!(refusal(&path).contains("is cut off after"));
+    assert!(refusal(&path).contains("truncated after"));
     // One stream after another.
     with(&|pages| pages.extend(later(&made, 0)));
-    assert!(message(&path).contains("another stream starts in it"));
+    assert!(message(&path).contains("a second stream starts in the file"));
     // What follows the end is no part of it.
     with(&|pages| pages[last].extend([b"TAG".to_vec(), vec![b' '; 125]].concat()));
     assert_eq!(whole(&path)[0].len(), 200_001);

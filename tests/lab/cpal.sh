@@ -66,7 +66,7 @@ wait_for 20 "at nearly one rate" says "join_ratio \(1\.00\|0\.99[5-9]\|1$\)"
 ctl set /node/level/gain '-7 dB' >/dev/null
 card=$(dirname "$(find /sys/bus/usb/devices/*/ -maxdepth 1 -name product -exec grep -l -i audio {} +)")
 echo 0 >"$card/authorized"
-wait_for 20 "the card that was unplugged is missed" logged "looking for it again" 1
+wait_for 20 "the card that was unplugged is missed" logged "session closed, retrying" 1
 says 'audio waiting'
 echo 1 >"$card/authorized"
 wait_for 30 "it is found again" logged "is on air" 2

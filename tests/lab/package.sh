@@ -25,7 +25,7 @@ wait_for 10 "after a restart the new version plays" has_played 10
 [ "$(readlink "/proc/$(pid)/exe")" = /usr/bin/lacquer ] || fail "not the new version"
 
 dpkg --remove lacquer
-journalctl -u lacquer@studio --no-pager | tail -5 | grep -q "fading out to end" || fail "it was not ended by fading out"
+journalctl -u lacquer@studio --no-pager | tail -5 | grep -q "ending: fading out" || fail "it was not ended by fading out"
 if systemctl is-active lacquer@studio; then fail "it plays without its package"; fi
 if systemctl cat lacquer@studio 2>/dev/null; then fail "systemd still knows the unit"; fi
 [ -d /var/lib/lacquer ] && [ -s /etc/lacquer/studio.yaml ] || fail "a removal takes away what stations kept"

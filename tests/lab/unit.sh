@@ -47,7 +47,7 @@ fi
 kill -STOP "$playing"
 sleep 1
 kill -CONT "$playing"
-wait_for 10 "what it missed is in the journal, with a number" noted ".* xruns so far" '"XRUNS":"[1-9]'
+wait_for 10 "what it missed is in the journal, with a number" noted ".* xruns since the start" '"XRUNS":"[1-9]'
 old=$playing
 kill -STOP "$old"
 wait_for 60 "the watchdog ends what hangs, and it is started again" anew

@@ -191,7 +191,7 @@ impl Rig {
         while let Some(reading) = self.control.next_event() {
             let FromAudio::Engine(event) = reading else { continue };
             if let Event::OnAir { generation } = event
-                && let Some(next) = self.air.arrived(generation)
+                && let Some(next) = self.air.swap_done(generation)
             {
                 self.swap(&next);
             }
@@ -218,7 +218,7 @@ impl Rig {
 
     pub fn set_value(&mut self, address: &str, value: &Value) {
         let done = self.air.set(address, value).unwrap();
-        done.orders.into_iter().for_each(|order| self.control.enqueue(order));
+        done.commands.into_iter().for_each(|command| self.control.enqueue(command));
         self.control.flush();
         if done.rebuild {
             let name = self.air.newest().unwrap().name.clone();
@@ -245,7 +245,7 @@ impl Rig {
     }
 
     pub fn latency(&self) -> usize {
-        self.air.shelf.latency()
+        self.air.chains.latency()
     }
 
     /// How often the seat told such an event.

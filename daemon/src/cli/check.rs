@@ -21,7 +21,7 @@ pub(super) fn run(files: &[PathBuf]) -> Outcome {
     outcome
 }
 
-/// All that is wrong with a file. It is read once: what it means to be is told by its keys.
+/// All errors of a file. Its keys tell which type it is; it is read only once.
 fn check(file: &Path) -> Vec<Report> {
     let bytes = match load::read(file) {
         Ok(bytes) => bytes,
@@ -42,7 +42,7 @@ fn check(file: &Path) -> Vec<Report> {
     report.into_iter().collect()
 }
 
-/// The keys of a file, as far as it has any.
+/// The top-level keys of a file.
 fn keys(bytes: &[u8]) -> Vec<String> {
     match parse(bytes).map(|(root, _)| root.item) {
         Ok(Item::Map(entries)) => entries.into_iter().map(|entry| entry.key).collect(),

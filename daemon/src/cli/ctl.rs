@@ -42,13 +42,13 @@ const WHO: &str = known("/who");
 
 /// How long a daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a swap may take beyond its own time.
+/// Time limit for a swap.
 const SWAP_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a user may take to move a control.
 const CONTROL_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the rest of an answer may take, once it has begun.
 const MORE: Duration = Duration::from_secs(5);
-/// Bytes that the kernel may keep of an answer that comes faster than it is read. It gives what it may.
+/// Requested size of the kernel's receive buffer, in bytes; the kernel may grant less.
 const QUEUE: usize = 4 << 20;
 
 pub(super) fn run(to: SocketAddr, what: Ask) -> Outcome {
@@ -86,11 +86,11 @@ fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
             let set = Update::new(&address, vec![parse_value(&value)]);
             match commands::find(&address) {
                 _ if is_pattern(&address) => set_matching(client, set),
-                // To ask what became of it would do it once more.
+                // Reading it back would run the action again.
                 Some((command, _)) if command.nature.bare() != Bare::Reads => done(client, set),
-                // It holds what it held.
+                // Read-only: the answer is an error.
                 Some((command, _)) if !command.nature.is_set() => answer(client, &[set]),
-                // Asked for in the same datagram, so the answer shows what became of it.
+                // Read back in the same datagram, so the answer shows the resulting value.
                 _ => answer(client, &[set, Update::new(&address, Vec::new())]),
             }
         }
@@ -133,10 +133,10 @@ fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
     }
 }
 
-/// What came of a question.
+/// The answer to a question.
 struct Answer {
     lines: Vec<Update>,
-    /// Whether its end was seen.
+    /// Whether its end was received.
     is_whole: bool,
 }
 
@@ -169,17 +169,17 @@ fn exchange(client: &Client, question: &[Update]) -> io::Result<Answer> {
     }
 }
 
-/// Asks, prints the answer, and says whether it was a good one.
+/// Sends a question and prints the answer; an `/error` makes the outcome wrong.
 fn answer(client: &Client, question: &[Update]) -> io::Result<Outcome> {
     exchange(client, question).map(show)
 }
 
-/// Prints an answer, and says whether it was a good one.
+/// Prints an answer; an `/error` makes the outcome wrong.
 fn show(answer: Answer) -> Outcome {
     let mut seen: Vec<&Update> = Vec::new();
     let mut outcome = Outcome::Done;
     for line in &answer.lines {
-        // What is set and asked for in one datagram may be answered twice; what it cannot be set for comes first.
+        // A value that is set and read in one datagram may be answered twice; its error comes first.
         let is_same = |before: &&Update| {
             let is_error = line.address == "/error" && before.address == line.address;
             *before == line || (is_error && before.values.first() == line.values.first())
@@ -197,13 +197,12 @@ fn show(answer: Answer) -> Outcome {
     if answer.is_whole {
         return outcome;
     }
-    let why =
-        format!("the end of the answer did not come within {} s; some of it may be lost", MORE.as_secs());
+    let why = format!("answer incomplete: its end did not arrive within {} s", MORE.as_secs());
     complain(&why, Outcome::Refused)
 }
 
-/// Sets what a pattern means, and prints which values that were. It may mean more than it sets, so what is read with it
-/// counts only where it was moved, or is what was asked for.
+/// Sets all values that a pattern matches, and prints them. A pattern may also match values that it does not set, so a
+/// value is printed only if it changed or equals the requested one.
 fn set_matching(client: &Client, set: Update) -> io::Result<Outcome> {
     let question = [Update::new(&set.address, Vec::new())];
     let before = exchange(client, &question)?;
@@ -224,7 +223,7 @@ fn set_matching(client: &Client, set: Update) -> io::Result<Outcome> {
     Ok(show(answer))
 }
 
-/// Whether an address holds what was asked for.
+/// Whether an address has the requested value.
 fn holds(line: &Update, asked: &[Value]) -> bool {
     match (&line.values[..], asked) {
         ([Value::Switch(on)], [asked]) => arguments::switch(asked) == Some(*on),
@@ -234,7 +233,7 @@ fn holds(line: &Update, asked: &[Value]) -> bool {
     }
 }
 
-/// Why a text is no address, and which one may be meant; `None` where it is one.
+/// Why a text is not an address, with the likely address; `None` if it is one.
 fn no_address(text: &str, is_read: bool) -> Option<String> {
     if text.starts_with('/') {
         return None;
@@ -249,17 +248,17 @@ fn no_address(text: &str, is_read: bool) -> Option<String> {
     Some(format!("{why}{}", Hint(is_one.then_some(meant))))
 }
 
-/// Why an address is not read: it would act, or cannot be asked without a value.
+/// Why an address cannot be read: it is an action, or needs a value.
 fn refusal(address: &str) -> Option<String> {
     let (command, part) = commands::find(address)?;
     let what = match command.nature {
         _ if command.nature.bare() == Bare::Reads => return None,
-        Nature::Question => "is asked with a value",
-        _ => "is an action, and no value to read; nothing was done",
+        Nature::Question => "needs a value",
+        _ => "is an action, not a value to read; nothing was done",
     };
     let way = match ctl_words(command, part) {
-        None => "only a client that has subscribed sends it".to_owned(),
-        Some(words) => format!("\"lacquer ctl {words}\" does it"),
+        None => "only a subscribed client can send it".to_owned(),
+        Some(words) => format!("use \"lacquer ctl {words}\""),
     };
     Some(format!("{address} {what}; {way}"))
 }
@@ -283,7 +282,7 @@ pub(super) fn addresses() -> String {
     format!("{trees}\n{}", rows.collect::<Vec<_>>().join("\n"))
 }
 
-/// Does something that is answered only where it cannot be done.
+/// Sends a command that is answered only if it fails.
 fn done(client: &Client, line: Update) -> io::Result<Outcome> {
     answer(client, &[line])
 }
@@ -302,7 +301,7 @@ fn compare(client: &Client, what: &[String]) -> io::Result<Outcome> {
 
 fn learn(client: &Client, address: &str) -> io::Result<Outcome> {
     client.send(&[Update::words(LEARN, &[address])])?;
-    eprintln!("move the control that is to move {address} (within {} s)", CONTROL_PATIENCE.as_secs());
+    eprintln!("move the control to bind to {address} (within {} s)", CONTROL_PATIENCE.as_secs());
     let deadline = Instant::now() + CONTROL_PATIENCE;
     while let Some(lines) = client.receive(deadline)? {
         for line in &lines {
@@ -317,10 +316,11 @@ fn learn(client: &Client, address: &str) -> io::Result<Outcome> {
         }
     }
     client.send(&[Update::new(LEARN, Vec::new())])?;
-    Ok(complain(&"no control was moved", Outcome::Wrong))
+    let seconds = CONTROL_PATIENCE.as_secs();
+    Ok(complain(&format!("no control was moved within {seconds} s; nothing bound"), Outcome::Wrong))
 }
 
-/// The text of an `/error`, told once however often it was asked.
+/// The text of an `/error`.
 fn why(line: &Update) -> String {
     match line.values.as_slice() {
         [Value::Text(address), Value::Text(why)] => format!("{address}: {why}"),

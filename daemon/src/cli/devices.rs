@@ -17,17 +17,17 @@ pub(super) fn run(as_json: bool) -> Outcome {
         return print(&format!("{:#}", Value::from(all)));
     }
     if listed.is_empty() {
-        return print("no sound devices; lacquer doctor says what may be missing");
+        return print("no sound devices found; run `lacquer doctor` for the reason");
     }
     let mut lines = Vec::new();
     for device in listed {
         lines.push(format!("{}  {}: {}", device.name, device.host.to_lowercase(), device.description));
         for (way, offers) in device.ways {
-            let can = match offers {
+            let modes = match offers {
                 Ok(offers) => describe_offers(&offers),
-                Err(why) => format!("not to be had now: {why}"),
+                Err(why) => format!("not available: {why}"),
             };
-            lines.push(format!("    {:6}  {can}", word(way)));
+            lines.push(format!("    {:6}  {modes}", word(way)));
         }
     }
     print(&lines.join("\n"))
@@ -60,9 +60,9 @@ fn as_value(device: &Listed) -> Value {
     value
 }
 
-/// Without what ALSA's library writes to stderr of every device that it cannot ask.
-fn quietly<T>(ask: impl FnOnce() -> T) -> T {
-    /// Restored also where `ask` panics.
+/// Runs `query` with stderr silenced: ALSA's library prints an error for every device that it cannot open.
+fn quietly<T>(query: impl FnOnce() -> T) -> T {
+    /// Restores stderr, also if `query` panics.
     struct Restore(OwnedFd);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -71,13 +71,13 @@ fn quietly<T>(ask: impl FnOnce() -> T) -> T {
             }
         }
     }
-    let away = open("/dev/null", OFlags::WRONLY, Mode::empty());
-    let kept = away.and_then(|away| {
-        let kept = rustix::io::dup(stderr())?;
-        dup2_stderr(away)?;
-        Ok(Restore(kept))
+    let null = open("/dev/null", OFlags::WRONLY, Mode::empty());
+    let restore = null.and_then(|null| {
+        let original = rustix::io::dup(stderr())?;
+        dup2_stderr(null)?;
+        Ok(Restore(original))
     });
-    let answer = ask();
-    drop(kept);
-    answer
+    let result = query();
+    drop(restore);
+    result
 }

@@ -1,4 +1,4 @@
-//! `lacquer doctor`: checks the machine, and a station, for real-time audio; shows what to fix, and how.
+//! `lacquer doctor`: checks the machine, and a station, for real-time audio; prints each problem and its fix.
 
 use super::{Outcome, complain, print};
 use crate::doctor::{Finding, Machine, station};

@@ -1,4 +1,4 @@
-//! What packagers install beside the command: manual pages and completions, made from its own description and tables.
+//! Manual pages and shell completions for packages, made from the command line's definition and the tables.
 
 use super::{Cli, Outcome, complain, nodes};
 use crate::process::named::shown;
@@ -62,8 +62,8 @@ fn addresses() -> Roff {
 fn station() -> Roff {
     let mut page = begin("lacquer-station", "the station file of lacquer");
     page.text([roman(
-        "A station is one YAML file: its audio, its chains, and who may control it. Numbers are in the unit given, or \
-         texts with a unit of their own.",
+        "A station is one YAML file: its audio, its chains, and who may control it. A number is in the unit given; a text \
+         may name another unit.",
     )]);
     page.control("SH", ["KEYS"]);
     keys(&mut page, &schema::station(), "", &mut BTreeSet::new());
@@ -73,8 +73,8 @@ fn station() -> Roff {
 fn map() -> Roff {
     let mut page = begin("lacquer-map", "the MIDI map of lacquer");
     page.text([roman(
-        "A MIDI map is one YAML file: the ports of a controller, and what each of its controls moves. lacquer ctl learn \
-         adds controls to it.",
+        "A MIDI map is one YAML file: the ports of a controller, and the address that each of its controls sets. lacquer \
+         ctl learn adds controls to it.",
     )]);
     page.control("SH", ["KEYS"]);
     keys(&mut page, &schema::map(), "", &mut BTreeSet::new());
@@ -84,7 +84,7 @@ fn map() -> Roff {
 fn cues() -> Roff {
     let mut page = begin("lacquer-cues", "the cue list of lacquer");
     page.text([roman(
-        "A cue list is one YAML file: what is to be on air one after the other, by hand or by the clock.",
+        "A cue list is one YAML file: chains and scenes to run one after the other, manually or at a time of day.",
     )]);
     page.control("SH", ["KEYS"]);
     keys(&mut page, &schema::cues(), "", &mut BTreeSet::new());
@@ -94,8 +94,8 @@ fn cues() -> Roff {
 fn chain() -> Roff {
     let mut page = begin("lacquer-chain", "the chain file of lacquer");
     page.text([roman(
-        "A chain is one YAML file: nodes, in the order of the sound. Each is the name of its type, with its parameters. \
-         Every node also takes id, enabled and, but for sources, in.",
+        "A chain is one YAML file: nodes, in the order of the signal. Each is the name of its type, with its parameters. \
+         Every node also has the keys id, enabled and, except for sources, in.",
     )]);
     page.control("SH", ["NODES"]);
     for node_type in CATALOGUE {
@@ -109,10 +109,10 @@ fn chain() -> Roff {
     page.control("SH", ["IMPULSES"]);
     page.text([roman(
         "An impulse is named by a path, relative to the chain file: an audio file (WAV, FLAC, AIFF and what else lacquer \
-         render reads), or the coefficients of an FIR filter, as text (.txt .csv .coef .fir; one frame a line, comments \
-         and REW's header left out) or as raw little-endian numbers of 32 bits (.raw .f32) or 64 bits (.f64 .dbl). It has \
-         1, 2 or 4 channels and at most 10 s. One of another sample rate is resampled; coefficients are taken to be at \
-         the chain's unless a text says otherwise. Over OSC only paths in the chain file's folder and below are taken.",
+         render reads), or the coefficients of an FIR filter, as text (.txt .csv .coef .fir; one frame per line, comments \
+         and REW's header ignored) or as raw little-endian numbers of 32 bits (.raw .f32) or 64 bits (.f64 .dbl). It has \
+         1, 2 or 4 channels and at most 10 s. An impulse of another sample rate is resampled; coefficients have the \
+         chain's sample rate unless a text states another. Over OSC only paths below the chain file's folder are accepted.",
     )]);
     end(page, "lacquer-station(5)")
 }
@@ -137,7 +137,7 @@ fn keys(page: &mut Roff, schema: &Value, above: &str, named: &mut BTreeSet<Strin
     let properties = schema["properties"].as_object().into_iter().flatten();
     for (name, inner) in properties.filter(|(_, inner)| inner["deprecated"].is_null()) {
         let path = format!("{above}{name}");
-        // An item of a list may stand without the list: its keys are named once.
+        // A single item may be written without the list: its keys are listed once.
         if named.insert(path.clone()) {
             page.control("TP", []);
             page.text([bold(path.as_str())]);

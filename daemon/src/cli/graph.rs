@@ -14,12 +14,12 @@ pub(super) fn run(chain: &Path, dot: bool, rate: f64) -> Outcome {
     match file.plan(&Io::assumed(&file.spec), rate) {
         Ok(plan) if dot => print(&graphviz(&plan)),
         Ok(plan) => print(&plan.to_string()),
-        // It was planned while it was read.
+        // Cannot fail: `load::chain` has planned it already.
         Err(_) => Outcome::Wrong,
     }
 }
 
-/// The plan in Graphviz' language.
+/// The plan as a Graphviz graph.
 fn graphviz(plan: &Plan) -> String {
     let mut text = format!("digraph \"{}\" {{\n  rankdir=LR; node [shape=box];\n", plan.name);
     let mut line = |line: String| writeln!(text, "  {line}").ok();

@@ -1,6 +1,6 @@
-//! `lacquer meter`: what a file measures, as a table, as JSON, as a picture.
+//! `lacquer meter`: measures a file; prints a table or JSON, writes a plot.
 
-use super::{Outcome, complain, print, untaken};
+use super::{Outcome, complain, print, replaced_samples};
 use crate::media::{Accept, FileError, Place, Source};
 use crate::offline::plot;
 use crate::offline::plot::Measured;
@@ -12,9 +12,9 @@ use lacquer_graph::metering::{FLOOR, Meters};
 use serde_json::json;
 use std::path::Path;
 
-/// Points of the loudness over time, a second.
+/// Points per second of the loudness curve.
 const POINTS_A_SECOND: f64 = 10.0;
-/// Most of these points, a week of them: of a longer file each stands for twice as long, as often as it takes.
+/// Most points of the curve, one week. For longer files the number of points per second is halved, repeatedly.
 const MOST_POINTS: usize = 6_048_000;
 
 pub(super) fn run(
@@ -43,7 +43,7 @@ fn report(
     let place = picture.map(|path| Place::new(path, &[file], force)).transpose()?;
     let measured = measure(file, &mut source, slope)?;
     let mut warnings = source.warnings();
-    warnings.extend(untaken(file, &measured.intake, measured.rate));
+    warnings.extend(replaced_samples(file, &measured.intake, measured.rate));
     warnings.iter().for_each(|warning| _ = complain(warning, Outcome::Done));
     if let Some(place) = place {
         place.write(plot::svg(&measured).as_bytes())?;
@@ -65,7 +65,7 @@ fn measure(file: &Path, source: &mut Source, slope: f64) -> Result<Measured, Fil
         let count = planes.first().map_or(0, Vec::len);
         let mut from = 0;
         while from < count {
-            // To the next point of the curve over time.
+            // Up to the next point of the loudness curve.
             let next = ((over_time.len() + 1) as f64 * rate / points_a_second).round() as usize;
             let to = count.min(from + next - frames);
             let piece: Vec<Vec<f64>> = planes.iter().map(|plane| plane[from..to].to_vec()).collect();
@@ -87,7 +87,7 @@ fn measure(file: &Path, source: &mut Source, slope: f64) -> Result<Measured, Fil
     meters.finish();
     spectrum.finish();
     let mut reading = meters.measure();
-    // Of a file the highest are meant, and against these its true peak.
+    // For a file the maxima are reported; PSR is the true peak relative to the maximum short-term loudness.
     (reading.momentary, reading.shortterm) = (reading.maxmomentary, reading.maxshortterm);
     reading.psr = if reading.shortterm > FLOOR { reading.truepeak - reading.shortterm } else { 0.0 };
     Ok(Measured {
@@ -107,7 +107,7 @@ fn measure(file: &Path, source: &mut Source, slope: f64) -> Result<Measured, Fil
     })
 }
 
-/// Half as many points: of each two the louder.
+/// Halves the number of points: the louder of each pair.
 fn halved(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let louder =
         |pair: &[[f64; 2]]| [0, 1].map(|which| pair.iter().map(|at| at[which]).fold(FLOOR, f64::max));
@@ -145,7 +145,7 @@ fn table(measured: &Measured) -> String {
         text += "\n";
     }
     if measured.rate < LOWEST_RATE {
-        text += &format!("\nno loudness is measured below {LOWEST_RATE} Hz\n");
+        text += &format!("\nloudness is not measured below a sample rate of {LOWEST_RATE} Hz\n");
     }
     if !measured.range_is_stable {
         text += "\nshorter than a minute: the loudness range means little\n";

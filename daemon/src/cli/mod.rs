@@ -1,6 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 an input was wrong, 2 the command line was wrong, 3 the system
-//! refused, 78 `run` was given a bad station, 130 `render` was interrupted. After a signal `run` ends with 0; all other commands
-//! are ended by the signal itself.
+//! refused, 78 the station file of `run` has errors, 130 `render` was interrupted. After a signal `run` ends with 0; all
+//! other commands are ended by the signal itself.
 
 mod check;
 mod ctl;
@@ -37,7 +37,7 @@ enum Outcome {
     Misused,
     /// The system refused: device, port, permission.
     Refused,
-    /// The station is bad: systemd must not start it again.
+    /// The station file has errors: systemd must not start it again.
     BadStation,
     /// A signal ended `render`.
     Interrupted,
@@ -80,35 +80,35 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Play a station, in the foreground
+    /// Run a station in the foreground
     Run {
         /// The station file
         station: PathBuf,
-        /// Write the meters to the log every so many seconds (0: never); a terminal shows them live
+        /// Log the meters every SECONDS (0: never); a terminal shows them live
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         report: u32,
     },
-    /// Validate stations, chains, MIDI maps and cue lists without playing; prints every error
+    /// Validate stations, chains, MIDI maps and cue lists without running them; prints every error
     Check {
         /// Stations, chains, MIDI maps or cue lists
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Render a file through a chain, as fast as it goes; the output lines up with the input
+    /// Render a file through a chain, faster than real time; the output is time-aligned with the input
     Render {
         /// The chain file
         #[arg(long)]
         chain: PathBuf,
-        /// Sample format of the output: 16, 24, 32, f32 or f64 (FLAC: 16 or 24); no dither is added
+        /// Sample format of the output: 16, 24, 32, f32 or f64 (FLAC: 16 or 24); dither is not added
         #[arg(long, value_name = "FORMAT", default_value = "24")]
         bits: crate::media::Depth,
-        /// best: settings that the chain does not give take their better, slower values, as `lacquer nodes` lists them
+        /// best: settings not given in the chain use their slower, better values (see `lacquer nodes`)
         #[arg(long, value_enum, default_value_t = Quality::Live)]
         quality: Quality,
-        /// Refuse an input that is cut off or whose length was never written, which else is read as far as it goes
+        /// Refuse an input that is truncated or has no length in its header; without it, such an input is read to its end
         #[arg(long)]
         strict: bool,
-        /// Replace the output where it exists (never the input)
+        /// Replace an existing output (never the input)
         #[arg(long)]
         force: bool,
         /// WAV, FLAC, MP3, Ogg Vorbis or AAC
@@ -120,19 +120,19 @@ enum Command {
     Meter {
         /// WAV, FLAC, MP3, Ogg Vorbis or AAC
         file: PathBuf,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Refuse a file that is cut off or whose length was never written, which else is measured as far as it goes
+        /// Refuse a file that is truncated or has no length in its header; without it, such a file is measured to its end
         #[arg(long)]
         strict: bool,
-        /// Draw a report: loudness over time, spectrum, histogram
+        /// Write a plot: loudness over time, spectrum, histogram
         #[arg(long, value_name = "FILE.svg")]
         plot: Option<PathBuf>,
-        /// Replace the report where it exists
+        /// Replace an existing plot
         #[arg(long, requires = "plot")]
         force: bool,
-        /// Tilt of the drawn spectrum, in dB an octave
+        /// Tilt of the plotted spectrum, in dB per octave
         #[arg(long, value_name = "DB", default_value_t = 4.5, allow_negative_numbers = true)]
         slope: f64,
     },
@@ -140,7 +140,7 @@ enum Command {
     Nodes {
         /// The node type
         node: Option<String>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -148,7 +148,7 @@ enum Command {
     Graph {
         /// The chain file
         chain: PathBuf,
-        /// As a Graphviz graph
+        /// Print a Graphviz graph
         #[arg(long)]
         dot: bool,
         /// Sample rate, in Hz
@@ -158,37 +158,37 @@ enum Command {
     /// Talk to a running daemon over OSC
     #[command(after_long_help = ctl::addresses())]
     Ctl {
-        /// Where the daemon listens for OSC
+        /// Address and port of the daemon's OSC server
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
         to: SocketAddr,
         #[command(subcommand)]
         what: Ask,
     },
-    /// Write a TouchOSC layout for a station: a page a chain
+    /// Write a TouchOSC layout for a station: one page for each chain
     Touchosc {
         /// The station file
         station: PathBuf,
-        /// The layout
+        /// The layout file
         #[arg(short, long, value_name = "FILE.tosc")]
         output: PathBuf,
-        /// Replace the layout where it exists
+        /// Replace an existing layout
         #[arg(long)]
         force: bool,
-        /// The port at which the tablet listens, where that is not the one it sends from (TouchOSC over UDP)
+        /// The port that the tablet receives on, if it differs from the one it sends from (TouchOSC over UDP)
         #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
         reply_port: Option<u16>,
     },
-    /// List the sound devices of this machine, with what each can
+    /// List the sound devices of this machine with their channels, sample rates and formats
     Devices {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Check this machine for real-time audio; prints what to do. Exit code 1 where there is something to do
+    /// Check this machine for real-time audio; prints how to fix each problem. Exit code 1 if there is a problem
     Doctor {
-        /// A station, whose ports, processors and devices are looked at as well
+        /// A station whose ports, processors and devices are checked too
         station: Option<PathBuf>,
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -198,19 +198,19 @@ enum Command {
         /// The folder
         folder: PathBuf,
     },
-    /// Print the JSON Schema of a kind of file, by which editors complete and check it
+    /// Print the JSON Schema of a file type; editors use it to complete and check the file
     Schema {
-        /// Which file
+        /// The file type
         file: SchemaOf,
     },
 }
 
-/// What a file is rendered with.
+/// Quality of a render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Quality {
-    /// What would be heard live
+    /// The same sound as live
     Live,
-    /// Better and slower
+    /// Slower settings of higher quality
     Best,
 }
 
@@ -224,10 +224,10 @@ enum SchemaOf {
     Cues,
 }
 
-/// What `ctl` can ask.
+/// The commands of `ctl`.
 #[derive(Subcommand)]
 enum Ask {
-    /// Print the value behind an address or pattern, e.g. /node/ceiling/ceiling or '/node/*/enabled'
+    /// Print the value at an address, or at all that a pattern matches, e.g. /node/ceiling/ceiling or '/node/*/enabled'
     Get {
         /// The address
         address: String,
@@ -240,7 +240,7 @@ enum Ask {
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
-    /// Swap to a chain and wait until it is on air; without a name, print the one on air
+    /// Swap to a chain and wait until it is on air; without a name, print the chain on air
     Swap {
         /// The chain
         chain: Option<String>,
@@ -249,7 +249,7 @@ enum Ask {
     Chains,
     #[command(about = about("/bypass"))]
     Bypass {
-        /// true or false; without it, print which
+        /// true or false; without it, print the current value
         on: Option<bool>,
     },
     #[command(about = about("/who"))]
@@ -266,14 +266,14 @@ enum Ask {
         #[command(subcommand)]
         what: SceneCommand,
     },
-    /// Run cues; without an argument, print the cue list
+    /// Run a cue or move in the cue list; without an argument, print the list
     Cue {
-        /// go, next, previous, or a cue's name
+        /// go, next, previous, or the name of a cue
         what: Option<String>,
     },
-    /// Make state A or B active; without an argument, print which is
+    /// Switch between A and B; without an argument, print which is active
     Ab {
-        /// a, b, copy (make the other the same), match or nomatch (equally loud), or chain NAME
+        /// a, b, copy (the active state to the other), match or nomatch (loudness matching), or chain NAME
         #[arg(num_args = 0..=2)]
         what: Vec<String>,
     },
@@ -286,19 +286,19 @@ enum Ask {
     Status,
     #[command(about = about("/reload"))]
     Reload {
-        /// Take all values from the files
+        /// Reset all values to those of the files
         #[arg(long)]
         reset: bool,
     },
     /// Print every change, event and meter until interrupted
     Watch {
-        /// Without the meters
+        /// Leave out the meters
         #[arg(long)]
         no_meters: bool,
     },
 }
 
-/// What `ctl scene` can do.
+/// The commands of `ctl scene`.
 #[derive(Subcommand)]
 enum SceneCommand {
     #[command(about = about("/scenes"))]
@@ -307,14 +307,14 @@ enum SceneCommand {
     Save {
         /// The name, or the number of a slot
         name: String,
-        /// The ids of the nodes to save; all where none are given
+        /// The ids of the nodes; without them, all nodes
         nodes: Vec<String>,
     },
     #[command(about = about("/scene/recall"))]
     Recall {
         /// The name, or the number of a slot
         name: String,
-        /// Seconds in which the values glide there
+        /// Duration of the morph to the scene, in seconds
         #[arg(long, default_value_t = 0.0)]
         morph: f64,
     },
@@ -360,12 +360,12 @@ pub fn main() -> ExitCode {
     outcome.into()
 }
 
-/// Which files are read.
+/// Which files are accepted: `strict` refuses truncated ones.
 fn accept(strict: bool) -> Accept {
     if strict { Accept::Whole } else { Accept::Cut }
 }
 
-/// Prints to stdout; a reader that has left is no error.
+/// Prints to stdout; a closed pipe is not an error.
 fn print(text: &str) -> Outcome {
     let mut out = io::stdout().lock();
     match writeln!(out, "{}", lines(text.trim_end())).and_then(|()| out.flush()) {
@@ -374,26 +374,26 @@ fn print(text: &str) -> Outcome {
     }
 }
 
-/// What is said of samples of `file` that could not be taken as they came; `None` where all could.
-fn untaken(file: &Path, intake: &Intake, rate: f64) -> Option<String> {
+/// A warning about samples of `file` that were replaced or clipped; `None` if there are none.
+fn replaced_samples(file: &Path, intake: &Intake, rate: f64) -> Option<String> {
     let samples =
         |count: u64| if count == 1 { "1 sample is".to_owned() } else { format!("{count} samples are") };
     let mut all = Vec::new();
     if let Some((frame, channel)) = intake.first {
         let (what, seconds) = (samples(intake.nonfinite), frame as f64 / rate);
         all.push(format!(
-            "{what} NaN or infinite, the first at {seconds:.3} s in channel {}; each is taken as silence",
+            "{what} NaN or infinite, the first at {seconds:.3} s in channel {}; each is replaced by silence",
             channel + 1
         ));
     }
     if intake.beyond > 0 {
         let (what, most) = (samples(intake.beyond), gain_to_db(intake.most()));
-        all.push(format!("{what} above {most:+.0} dBFS and taken as {most:+.0} dBFS"));
+        all.push(format!("{what} above {most:+.0} dBFS and clipped to {most:+.0} dBFS"));
     }
     (!all.is_empty()).then(|| format!("{}: {}", shown(file), all.join("; ")))
 }
 
-/// Says on stderr what is wrong.
+/// Prints an error or a warning to stderr.
 fn complain(what: &impl std::fmt::Display, outcome: Outcome) -> Outcome {
     eprintln!("{}", lines(&what.to_string()));
     outcome

@@ -1,4 +1,4 @@
-//! `lacquer nodes`: the catalogue and its tables.
+//! `lacquer nodes`: the node types and their parameters.
 
 use super::{Outcome, complain, print};
 use lacquer_graph::node::{NodeType, Ports};
@@ -35,18 +35,18 @@ pub(super) fn run(node: Option<&str>, as_json: bool) -> Outcome {
 
 fn ports(node_type: &NodeType) -> &'static str {
     match node_type.ports {
-        Ports::Through => "1 to 8 channels, as many out as in",
+        Ports::Through => "1 to 8 channels, the same number out",
         Ports::Stereo => "2 channels",
-        Ports::Source(_) => "makes its own signal; \"channels\" says how many",
-        Ports::Remix(_) => "1 to 8 channels in; \"channels\" says how many out",
+        Ports::Source(_) => "generates a signal; \"channels\" sets the number of channels",
+        Ports::Remix(_) => "1 to 8 channels in; \"channels\" sets the number out",
     }
 }
 
-/// All about one kind, as people read it.
+/// The page of one node type, as text.
 pub(super) fn page(node_type: &NodeType) -> String {
     let mut text = format!("{}: {}\n{}", node_type.name, node_type.help, ports(node_type));
     if node_type.has_key {
-        text += "; takes a side-chain by \"key\"";
+        text += "; has a side-chain input, \"key\"";
     }
     text += &rows(node_type.rows, "");
     for row in node_type.texts {
@@ -76,7 +76,7 @@ fn rows(rows: &[Param], prefix: &str) -> String {
     let mut text = String::new();
     for row in rows {
         let name = format!("{prefix}{}", row.name);
-        // A default that does not fit beside a long list of words goes below it.
+        // A default that does not fit on the line goes below it.
         let range = row.range_text();
         let gap = if range.len() < 34 { String::new() } else { format!("\n  {:<54}", "") };
         text += &format!("\n  {name:<20}{range:<34}{gap}{}", row.text(row.default));
@@ -93,7 +93,7 @@ fn rows(rows: &[Param], prefix: &str) -> String {
 
 const REBUILDS: &str = " A change rebuilds the chain and swaps it in.";
 
-/// A kind as JSON.
+/// A node type as JSON.
 fn describe(node_type: &NodeType) -> Value {
     let readings: Vec<_> = node_type
         .readings

@@ -1,6 +1,6 @@
-//! `lacquer render`: the same engine on a file, as fast as it goes.
+//! `lacquer render`: runs the same engine on a file, faster than real time.
 
-use super::{Outcome, Quality, complain, untaken};
+use super::{Outcome, Quality, complain, replaced_samples};
 use crate::audio::backend::file::Memory;
 use crate::audio::callback::Callback;
 use crate::media::{Accept, Depth, FileError, Place, Sink, Source, Written};
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Most frames that are rendered between two looks at the world.
+/// Most frames rendered between two checks for a signal.
 const CHUNK: usize = 4096;
 
 enum Failure {
@@ -40,7 +40,7 @@ pub(super) struct How {
     pub depth: Depth,
     pub quality: Quality,
     pub accept: Accept,
-    /// Whether a file that is there is replaced.
+    /// Whether an existing output is replaced.
     pub force: bool,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
     }
     let plan = match file.plan(&io, rate) {
         Ok(plan) => plan,
-        // It was planned while it was read.
+        // Cannot fail: `load::chain` has planned it already.
         Err(_) => return Outcome::Wrong,
     };
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -72,7 +72,7 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
             return complain(&error, Outcome::Refused);
         }
     }
-    // What the chain reads is an input too.
+    // Files that the chain reads are inputs too.
     let texts =
         file.spec.nodes.iter().flat_map(|node| &node.texts).map(|text| file.folder().join(&text.text));
     let read: Vec<PathBuf> = [input.to_owned(), chain.to_owned()].into_iter().chain(texts).collect();
@@ -83,37 +83,37 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
         Ok(sink) => sink,
         Err(error) => return complain(&error, (&error).into()),
     };
-    if !sink.place(source.speakers()) {
-        let said = "its loudspeaker positions are not kept in a flac file: readers will take the usual ones";
-        complain(&format!("{}: {said}", shown(output)), Outcome::Done);
+    if !sink.set_speakers(source.speakers()) {
+        let warning = "loudspeaker positions cannot be stored in FLAC; readers assume the default layout";
+        complain(&format!("{}: {warning}", shown(output)), Outcome::Done);
     }
     let mut engine = Renderer::new(&plan);
     let mut intake = Intake::up_to(LOUDEST);
     let result = render(&mut engine, &mut intake, &plan, &mut source, sink, &interrupted);
     if result.is_ok() {
-        let warnings = source.warnings().into_iter().chain(untaken(input, &intake, rate));
+        let warnings = source.warnings().into_iter().chain(replaced_samples(input, &intake, rate));
         warnings.chain(engine.faults(&plan)).for_each(|what| _ = complain(&what, Outcome::Done));
     }
     match result {
         Ok(written) if written.clipped > 0 => complain(
-            &format!("{}: {} samples were above full scale and are clipped", shown(output), written.clipped),
+            &format!("{}: {} samples above full scale were clipped", shown(output), written.clipped),
             Outcome::Done,
         ),
         Ok(_) => Outcome::Done,
         Err(Failure::File(error)) => complain(&error, (&error).into()),
-        Err(Failure::Interrupted) => complain(&"interrupted; nothing was written", Outcome::Interrupted),
+        Err(Failure::Interrupted) => complain(&"interrupted; no output written", Outcome::Interrupted),
     }
 }
 
-/// The engine with one chain in its seat, heard from the first frame on.
+/// The engine with one chain, audible from the first frame.
 struct Renderer {
     callback: Callback,
     memory: Memory,
-    /// Frames of the chain's latency that are still to come out.
+    /// Frames of latency that still have to be skipped.
     skip: usize,
-    /// How often each node made a NaN or an infinity.
+    /// How often the output of each node was NaN or infinite.
     faults: BTreeMap<usize, u64>,
-    wire: ControlEnd,
+    queues: ControlEnd,
     _collector: Collector,
 }
 
@@ -134,21 +134,21 @@ impl Renderer {
             memory: Memory::new(plan.io.input_channels(), plan.io.output_channels()),
             skip: plan.total,
             faults: BTreeMap::new(),
-            wire: control,
+            queues: control,
             _collector: collector,
         }
     }
 
-    /// What is said of nodes that failed.
+    /// Warnings about nodes whose output was NaN or infinite.
     fn faults<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = String> + 'a {
         self.faults.iter().filter_map(|(at, times)| {
             let id = &plan.nodes.get(*at)?.id;
             let times = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
-            Some(format!("node {id} made a NaN or an infinity {times}; its input was played instead"))
+            Some(format!("node \"{id}\" output NaN or infinite {times}: bypassed for these times"))
         })
     }
 
-    /// Plays `frames` of what `fill` puts into each input channel, and writes what is not latency.
+    /// Processes `frames` that `fill` puts into each input channel, and writes the output without latency.
     fn play(
         &mut self,
         frames: usize,
@@ -160,7 +160,7 @@ impl Renderer {
             fill(channel, samples);
         }
         self.memory.run(&mut self.callback);
-        while let Some(event) = self.wire.next_event() {
+        while let Some(event) = self.queues.next_event() {
             if let FromAudio::Engine(Event::Fault { node, .. }) = event {
                 *self.faults.entry(node).or_default() += 1;
             }
@@ -183,7 +183,7 @@ fn render(
     let progress = progress(source.frames(), plan.sample_rate);
     while let Some(planes) = source.next()? {
         let frames = planes.first().map_or(0, Vec::len);
-        // What it cannot take, the chain's own guard replaces in the same way.
+        // Invalid samples are replaced here in the same way as in the engine.
         let planes = &*intake.accept(planes);
         for from in (0..frames).step_by(CHUNK) {
             if interrupted.load(Ordering::Relaxed) {
@@ -196,7 +196,7 @@ fn render(
             progress.inc(count as u64);
         }
     }
-    // The last of the programme is still under way.
+    // The last frames of the programme are still in the chain.
     let mut left = plan.total;
     while left > 0 {
         let count = left.min(CHUNK);
@@ -207,7 +207,7 @@ fn render(
     Ok(sink.finish()?)
 }
 
-/// A bar on a terminal; nothing in a pipe.
+/// A progress bar on a terminal; nothing in a pipe.
 fn progress(frames: Option<u64>, rate: f64) -> ProgressBar {
     let bar = frames.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     let template = "{wide_bar} {percent:>3} %  {speed}  {eta} left";

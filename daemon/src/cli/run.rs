@@ -5,7 +5,7 @@ use crate::audio::realtime;
 use crate::audio::session::{self, PortSetup};
 use crate::conductor::chains::Chains;
 use crate::conductor::on_air::OnAir;
-use crate::conductor::{Conductor, Desk};
+use crate::conductor::{Conductor, ConductorParts};
 use crate::process::named::shown;
 use crate::process::restart::HangRecord;
 use crate::process::{log, state_file, state_writer, supervise};
@@ -22,10 +22,10 @@ use lacquer_control::subscribe::SurfaceMessage;
 use std::path::Path;
 use std::time::Duration;
 
-/// So long a server is waited for before all else begins.
-const OPENS: Duration = Duration::from_secs(2);
-/// Intents that may wait for the conductor.
-const ASKED: usize = 4096;
+/// Time limit for the server to open before everything else starts.
+const OPEN_LIMIT: Duration = Duration::from_secs(2);
+/// Capacity of the conductor's request queue.
+const MAX_REQUESTS: usize = 4096;
 
 pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let loaded = match load::station(path, None) {
@@ -39,13 +39,13 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     supervise::read_faults_from_stdin();
     tracing::info!("{}", realtime::lock_memory());
     realtime::raise_open_files();
-    let (asks, asked) = bounded(ASKED);
-    if let Err(error) = signals::spawn(asks.clone()) {
+    let (request_sender, requests) = bounded(MAX_REQUESTS);
+    if let Err(error) = signals::spawn(request_sender.clone()) {
         return complain(&format!("signals: {error}"), Outcome::Refused);
     }
     let osc: Option<Osc> = match &loaded.station.control.osc {
         None => None,
-        Some(config) => match osc(config, asks.clone()) {
+        Some(config) => match osc(config, request_sender.clone()) {
             Ok(osc) => Some(osc),
             Err(error) => {
                 let text = format!("{}: osc: cannot listen on {}: {error}", shown(path), config.listen);
@@ -64,42 +64,44 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         PortSetup { entries: loaded.midi.clone(), ports: Some(ports), station, ..PortSetup::default() };
     let files = state_writer::Files::of(path);
     let kept = files.as_ref().and_then(|files| state_file::read(&files.state));
-    // A process that takes the place of one that hung goes on where that was.
-    let note = HangRecord::read();
-    let goes_on = note.is_some() || loaded.station.starts_where_it_ended();
-    if let Some(kept) = kept.as_ref().filter(|_| goes_on) {
+    // After a restart because of a hang, the station continues with the state it had.
+    let hang_record = HangRecord::read();
+    let is_continued = hang_record.is_some() || loaded.station.starts_where_it_ended();
+    if let Some(kept) = kept.as_ref().filter(|_| is_continued) {
         port_setup.kept = kept.cables.iter().cloned().collect();
     }
-    let opening = match session::open_in_background(&loaded.station.audio, &port_setup, note.is_some()) {
+    let opening = match session::open_in_background(&loaded.station.audio, &port_setup, hang_record.is_some())
+    {
         Ok(opening) => opening,
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
-    let opened = opening.recv_timeout(OPENS);
-    // One that takes longer is for the conductor to wait for.
+    let opened = opening.recv_timeout(OPEN_LIMIT);
+    // If it takes longer, the conductor waits for it.
     let opening = opened.is_err().then_some(opening);
-    let link = match opened {
-        Ok(Ok(link)) => Some(link),
-        // The conductor says so, and looks for it.
+    let session = match opened {
+        Ok(Ok(session)) => Some(session),
+        // The conductor logs it and retries.
         Ok(Err(error)) if error.is_transient() => None,
         Ok(Err(error)) => return complain(&format!("{}: {error}", shown(path)), Outcome::Refused),
         Err(_) => None,
     };
     let collector = Collector::new();
     let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
-    let air = OnAir::new(
-        Chains::new(&loaded, link.as_ref().map_or(load::NOMINAL_RATE, |link| link.rate)),
+    let on_air = OnAir::new(
+        Chains::new(&loaded, session.as_ref().map_or(load::NOMINAL_RATE, |session| session.rate)),
         collector.handle(),
         swap_ms,
     );
     let mut surfaces: Vec<_> = osc.iter().map(|osc| osc.notices.clone()).chain(screen.notices()).collect();
-    let net = bound.map(|bound| osc::net(bound, &loaded.station.name, &control, asks.clone()));
+    let net = bound.map(|bound| osc::net(bound, &loaded.station.name, &control, request_sender.clone()));
     let net = match net.transpose() {
         Ok(net) => net,
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
-    let (midi_notices, told) = bounded(osc::NOTICES);
-    let midi_thread = (!port_setup.entries.is_empty())
-        .then(|| midi_thread::spawn(port_setup.entries.clone(), asks.clone(), told, new_ports));
+    let (midi_notices, midi_messages) = bounded(osc::NOTICES);
+    let midi_thread = (!port_setup.entries.is_empty()).then(|| {
+        midi_thread::spawn(port_setup.entries.clone(), request_sender.clone(), midi_messages, new_ports)
+    });
     let midi_thread = match midi_thread.transpose() {
         Ok(thread) => thread.map(|thread| (midi_notices, thread)),
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
@@ -114,33 +116,34 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         tracing::info!("OSCQuery on http://{}", web.listen);
     }
     screen.start(&loaded, osc.as_ref().map(|osc| osc.address), path);
-    let keeper = files.and_then(|files| match state_writer::spawn(files) {
-        Ok(keeper) => Some(keeper),
+    let writer_thread = files.and_then(|files| match state_writer::spawn(files) {
+        Ok(writer_thread) => Some(writer_thread),
         Err(error) => {
-            tracing::warn!("nothing is kept for the next start: {error}");
+            tracing::warn!("cannot start the writer thread: {error}; state not saved");
             None
         }
     });
-    let before = kept.iter().filter(|_| goes_on).map(|kept| &kept.chain);
-    let before =
-        before.chain(note.iter().map(|note| &note.chain)).find(|chain| air.shelf.check(chain).is_ok());
+    let before = kept.iter().filter(|_| is_continued).map(|kept| &kept.chain);
+    let before = before
+        .chain(hang_record.iter().map(|hang_record| &hang_record.chain))
+        .find(|chain| on_air.chains.check_name(chain).is_ok());
     let start = before.map_or_else(|| loaded.start().to_owned(), String::clone);
-    let (keeps, keeper) = keeper.unzip();
+    let (writer, writer_thread) = writer_thread.unzip();
     let Loaded { station, cues, .. } = loaded;
-    let desk = Desk {
+    let parts = ConductorParts {
         path: path.to_owned(),
         station,
-        asks,
-        asked,
+        request_sender,
+        requests,
         surfaces,
         cues,
-        keeps,
+        writer,
         kept,
-        note,
+        hang_record,
         port_setup,
         opening,
     };
-    Conductor::new(air, link, collector, desk).run(&start);
+    Conductor::new(on_air, session, collector, parts).run(&start);
     drop(announced);
     for (notices, thread) in net.into_iter().chain(midi_thread) {
         notices.send(SurfaceMessage::End).ok();
@@ -150,8 +153,8 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         osc.end();
     }
     screen.end();
-    if let Some(keeper) = keeper {
-        keeper.join().ok();
+    if let Some(writer_thread) = writer_thread {
+        writer_thread.join().ok();
     }
     Outcome::Done
 }

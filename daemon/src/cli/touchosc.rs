@@ -1,4 +1,4 @@
-//! `lacquer touchosc`: a layout for the tablet beside the desk.
+//! `lacquer touchosc`: a TouchOSC layout for a tablet.
 
 use super::{Outcome, complain};
 use crate::media::Place;
@@ -23,7 +23,7 @@ pub(super) fn run(path: &Path, output: &Path, force: bool, reply_port: Option<u1
         Err(error) => return complain(&error, (&error).into()),
     };
     let io = &loaded.station.audio.io;
-    // The chains were read without a mistake, so they can be planned.
+    // The chains have no errors, so they can be planned.
     let plans: Vec<Plan> =
         loaded.chains.iter().filter_map(|chain| chain.plan(io, load::NOMINAL_RATE).ok()).collect();
     let layout = match touchosc::layout(&loaded.station.name, &plans, reply_port) {

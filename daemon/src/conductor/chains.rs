@@ -1,6 +1,6 @@
 //! The chains of the station with their live values, ready to be planned and built.
 
-use crate::station::impulses::{loader, patient_loader};
+use crate::station::impulses::{cached_loader, loader};
 use crate::station::load::{ChainFile, Loaded, frames};
 use lacquer_control::desk::values::Values;
 use lacquer_graph::file::error::Mistake;
@@ -14,27 +14,27 @@ use tracing::warn;
 /// Why a chain cannot go on air.
 #[derive(Clone, Debug, Error)]
 pub enum ChainError {
-    /// The station has none of this name.
+    /// The station has no chain of this name.
     #[error("no chain \"{name}\"{hint}; there are {allowed}")]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// The nearest name.
+        /// The nearest known name.
         hint: Hint,
         /// All names.
         allowed: String,
     },
-    /// With its values it has mistakes.
+    /// The chain file or its live values have mistakes.
     #[error("{}", problems(.0))]
     Mistakes(Vec<Mistake>),
-    /// It is later than the chains of the station are.
+    /// Its latency is larger than the latency of the station.
     #[error(
-        "it needs {needed_ms:.2} ms and the station has {total_ms:.2} ms; raise latency: in the station file and reload"
+        "the chain needs {needed_ms:.2} ms of latency, the station has {total_ms:.2} ms; raise latency: in the station file and reload"
     )]
     TooLate {
-        /// Its own latency.
+        /// Latency of the chain, in ms.
         needed_ms: f64,
-        /// The station's.
+        /// Latency of the station, in ms.
         total_ms: f64,
     },
 }
@@ -50,8 +50,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// The files that it is made of.
-    fn reads(&self) -> impl Iterator<Item = PathBuf> {
+    /// The chain file and its impulse files.
+    fn paths(&self) -> impl Iterator<Item = PathBuf> {
         let impulses = self.values.impulses().map(|text| self.file.folder().join(text));
         std::iter::once(self.file.path.clone()).chain(impulses)
     }
@@ -63,74 +63,74 @@ pub struct Chains {
     io: Io,
     rate: f64,
     latency_ms: Option<f64>,
-    total: usize,
+    latency: usize,
 }
 
 impl Chains {
     /// The chains of a station at `rate` Hz.
     pub fn new(loaded: &Loaded, rate: f64) -> Self {
         let entry = |file: &ChainFile| Entry { file: file.clone(), values: Values::of(&file.spec) };
-        let mut shelf = Self {
+        let mut chains = Self {
             entries: loaded.chains.iter().map(entry).collect(),
             io: loaded.station.audio.io.clone(),
             rate,
             latency_ms: loaded.station.audio.latency_ms,
-            total: 0,
+            latency: 0,
         };
-        shelf.align();
-        shelf
+        chains.align();
+        chains
     }
 
-    /// Finds the latency that all chains are padded to.
+    /// Computes the latency that all chains are padded to.
     fn align(&mut self) {
         let own = |entry: &Entry| {
-            self.own_plan(entry, &patient_loader(entry.file.folder(), &entry.file.spec))
+            self.unpadded_plan(entry, &cached_loader(entry.file.folder(), &entry.file.spec))
                 .map(|plan| plan.latency)
         };
         let largest = self.entries.iter().filter_map(|entry| own(entry).ok()).max().unwrap_or(0);
-        self.total = largest.max(self.latency_ms.map_or(0, |ms| frames(ms, self.rate)));
+        self.latency = largest.max(self.latency_ms.map_or(0, |ms| frames(ms, self.rate)));
     }
 
-    /// After values were brought back: a chain that cannot be with them takes those of its file.
-    pub fn settle(&mut self) {
+    /// After values were restored: a chain that cannot be planned with them takes the values of its file.
+    pub fn drop_invalid_values(&mut self) {
         self.align();
         let names: Vec<String> = self.names().map(str::to_owned).collect();
         for name in names {
             if let Err(why) = self.plan(&name)
                 && let Some(values) = self.values_mut(&name)
             {
-                warn!("chain {name} takes the texts of its file: {why}");
+                warn!("chain \"{name}\": saved texts do not fit: {why}; using those of its file");
                 values.reset_texts();
-                // Until now nobody knew how late it is.
+                // Until now its latency was unknown.
                 self.align();
             }
             if let Err(why) = self.plan(&name)
                 && let Some(entry) = self.entries.iter_mut().find(|entry| entry.file.name == name)
             {
-                warn!("chain {name} takes the values of its file: {why}");
+                warn!("chain \"{name}\": saved values do not fit: {why}; using those of its file");
                 entry.values = Values::of(&entry.file.spec);
                 self.align();
             }
         }
     }
 
-    /// Frames from input to output, of every chain.
+    /// Latency of every chain from input to output, in frames.
     pub fn latency(&self) -> usize {
-        self.total
+        self.latency
     }
 
-    /// Hz.
+    /// Sample rate in Hz.
     pub fn rate(&self) -> f64 {
         self.rate
     }
 
-    /// Goes on at another sample rate, with all values.
+    /// Changes the sample rate; all values are kept.
     pub fn set_rate(&mut self, rate: f64) {
         self.rate = rate;
         self.align();
     }
 
-    /// What the station is fed by and feeds.
+    /// Input and output groups of the station.
     pub fn io(&self) -> &Io {
         &self.io
     }
@@ -140,12 +140,12 @@ impl Chains {
         self.entries.iter().map(|entry| entry.file.name.as_str())
     }
 
-    /// Whether there is a chain of this name; else what to say.
-    pub fn check(&self, name: &str) -> Result<(), ChainError> {
-        self.known(name).map(drop)
+    /// Checks that there is a chain of this name.
+    pub fn check_name(&self, name: &str) -> Result<(), ChainError> {
+        self.find(name).map(drop)
     }
 
-    fn known(&self, name: &str) -> Result<&Entry, ChainError> {
+    fn find(&self, name: &str) -> Result<&Entry, ChainError> {
         self.entry(name).ok_or_else(|| {
             let names: Vec<_> = self.names().collect();
             let hint = Hint::nearest(name, names.iter().copied());
@@ -162,51 +162,51 @@ impl Chains {
         self.entry(name).map(|entry| &entry.values)
     }
 
-    /// The live values of a chain, to be changed.
+    /// The live values of a chain, mutable.
     pub fn values_mut(&mut self, name: &str) -> Option<&mut Values> {
         self.entries.iter_mut().find(|entry| entry.file.name == name).map(|entry| &mut entry.values)
     }
 
-    /// The chain files that `path` is one of, or that have an impulse there.
+    /// The chain files that `path` is, or that read an impulse from `path`.
     pub fn readers_of(&self, path: &Path) -> Vec<PathBuf> {
-        let is_read = |entry: &&Entry| entry.reads().any(|known| known == path || same_file(&known, path));
+        let is_read = |entry: &&Entry| entry.paths().any(|known| known == path || same_file(&known, path));
         self.entries.iter().filter(is_read).map(|entry| entry.file.path.clone()).collect()
     }
 
-    /// The files of the chains, and of their impulses.
+    /// All chain files and impulse files.
     pub fn paths(&self) -> impl Iterator<Item = PathBuf> {
-        self.entries.iter().flat_map(Entry::reads)
+        self.entries.iter().flat_map(Entry::paths)
     }
 
-    /// The plan of a chain with its live values, padded.
+    /// The plan of a chain with its live values, padded to the station's latency.
     pub fn plan(&self, name: &str) -> Result<Plan, ChainError> {
-        let entry = self.known(name)?;
-        self.padded(self.own_plan(entry, &loader(entry.file.folder(), &entry.file.spec))?)
+        let entry = self.find(name)?;
+        self.padded(self.unpadded_plan(entry, &loader(entry.file.folder(), &entry.file.spec))?)
     }
 
-    /// The same, to go on after the audio was gone: what was read before serves for impulses that cannot be read now.
-    pub fn plan_again(&self, name: &str) -> Result<Plan, ChainError> {
-        let entry = self.known(name)?;
-        self.padded(self.own_plan(entry, &patient_loader(entry.file.folder(), &entry.file.spec))?)
+    /// The same, for the start of a session. An impulse that cannot be read now is taken from the cache.
+    pub fn plan_with_cached_files(&self, name: &str) -> Result<Plan, ChainError> {
+        let entry = self.find(name)?;
+        self.padded(self.unpadded_plan(entry, &cached_loader(entry.file.folder(), &entry.file.spec))?)
     }
 
-    fn own_plan(&self, entry: &Entry, load: &Loader<'_>) -> Result<Plan, ChainError> {
+    fn unpadded_plan(&self, entry: &Entry, load: &Loader<'_>) -> Result<Plan, ChainError> {
         let mut spec = entry.file.spec.clone();
         entry.values.apply(&mut spec);
         Plan::with(&spec, &self.io, self.rate, load).map_err(ChainError::Mistakes)
     }
 
     fn padded(&self, mut plan: Plan) -> Result<Plan, ChainError> {
-        if plan.latency > self.total {
+        if plan.latency > self.latency {
             let ms = |frames: usize| frames as f64 * 1000.0 / self.rate;
-            let (needed_ms, total_ms) = (ms(plan.latency), ms(self.total));
+            let (needed_ms, total_ms) = (ms(plan.latency), ms(self.latency));
             return Err(ChainError::TooLate { needed_ms, total_ms });
         }
-        plan.pad(self.total);
+        plan.pad(self.latency);
         Ok(plan)
     }
 
-    /// Takes over the files of a reload. Live values stay where the file did not change them, unless
+    /// Replaces the chains by those of a reload. A live value is kept where the file did not change it, unless
     /// `reset`. The sample rate and the groups stay.
     pub fn reread(&mut self, chains: &[ChainFile], latency_ms: Option<f64>, reset: bool) {
         let entries = chains.iter().map(|file| {
@@ -221,15 +221,15 @@ impl Chains {
         self.align();
     }
 
-    /// The files as they are, but for one that was read again.
-    pub fn with(&self, changed: ChainFile) -> Vec<ChainFile> {
+    /// The current chain files, with one of them replaced by `changed`.
+    pub fn files_with(&self, changed: ChainFile) -> Vec<ChainFile> {
         let keep = |entry: &Entry| {
             if entry.file.path == changed.path { changed.clone() } else { entry.file.clone() }
         };
         self.entries.iter().map(keep).collect()
     }
 
-    /// The latency that the station file asks for.
+    /// The latency given in the station file, in ms.
     pub fn latency_ms(&self) -> Option<f64> {
         self.latency_ms
     }

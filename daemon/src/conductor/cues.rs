@@ -1,30 +1,30 @@
-//! The conductor and its cue list: go, next, previous, and by the clock.
+//! The cue list: go, next, previous, and cues at a time of day.
 
 use super::Conductor;
-use crate::station::cues::{Cue, Watch};
+use crate::station::cues::{Cue, CueClock};
 use lacquer_control::peer::Peer;
 use lacquer_control::request::CueRequest;
 use lacquer_control::subscribe::Recipients;
 use lacquer_control::update::Update;
 use tracing::{info, warn};
 
-/// The cue list, and where it stands.
+/// The cue list and its position.
 #[derive(Default)]
 pub struct Cues {
     /// The cues.
     pub list: Vec<Cue>,
-    /// Which comes next.
+    /// Index of the next cue.
     next: usize,
-    watch: Watch,
+    clock: CueClock,
 }
 
 impl Cues {
-    /// A list that begins at its beginning.
+    /// A list at its first cue.
     pub fn new(list: Vec<Cue>) -> Self {
         Self { list, ..Self::default() }
     }
 
-    /// The list after its file was read again: it goes on with the cue of the same name.
+    /// Replaces the list after a reload; the next cue stays the one of the same name.
     pub fn reread(&mut self, list: Vec<Cue>) {
         let name = self.list.get(self.next).map(|cue| cue.name.clone());
         self.next = list.iter().position(|cue| Some(&cue.name) == name.as_ref()).unwrap_or(0);
@@ -33,35 +33,39 @@ impl Cues {
 }
 
 impl Conductor {
-    pub(super) fn cue(&mut self, by: Peer, ask: CueRequest) {
+    pub(super) fn cue(&mut self, by: Peer, request: CueRequest) {
         let count = self.cues.list.len();
         if count == 0 {
-            return self.refuse(by, "/cue", "the station has no cue list (cues: FILE in the station file)");
+            return self.send_error(
+                by,
+                "/cue",
+                "the station has no cue list (cues: FILE in the station file)",
+            );
         }
-        match ask {
+        match request {
             CueRequest::Go => {
                 let at = self.cues.next;
                 self.cues.next = (at + 1) % count;
-                self.do_cue(by, at);
+                self.run_cue(by, at);
             }
             CueRequest::Next => self.cues.next = (self.cues.next + 1) % count,
             CueRequest::Previous => self.cues.next = (self.cues.next + count - 1) % count,
             CueRequest::Do(name) => match self.cues.list.iter().position(|cue| cue.name == name) {
                 Some(at) => {
                     self.cues.next = (at + 1) % count;
-                    self.do_cue(by, at);
+                    self.run_cue(by, at);
                 }
                 None => {
                     let names: Vec<_> = self.cues.list.iter().map(|cue| cue.name.as_str()).collect();
                     let why = format!("no cue \"{name}\"; there are {}", names.join(", "));
-                    return self.refuse(by, "/cue", &why);
+                    return self.send_error(by, "/cue", &why);
                 }
             },
         }
-        self.tell(Recipients::All, self.cue_lines());
+        self.send_updates(Recipients::All, self.cue_lines());
     }
 
-    /// All cues, and the one that comes next.
+    /// The names of all cues, and the next cue.
     pub(super) fn cue_list(&self) -> Vec<Update> {
         let names: Vec<_> = self.cues.list.iter().map(|cue| cue.name.as_str()).collect();
         let mut lines = vec![Update::words("/cues", &names)];
@@ -69,41 +73,41 @@ impl Conductor {
         lines
     }
 
-    /// The cue that comes next.
+    /// The next cue.
     pub(super) fn cue_lines(&self) -> Vec<Update> {
         let next = self.cues.list.get(self.cues.next);
         vec![Update::words("/cue/name", &[next.map_or("", |cue| &cue.name)])]
     }
 
-    fn do_cue(&mut self, by: Peer, at: usize) {
+    fn run_cue(&mut self, by: Peer, at: usize) {
         let Some(cue) = self.cues.list.get(at).cloned() else { return };
-        info!("cue {}", cue.name);
-        self.tell_event("cue", &[&cue.name]);
+        info!("cue \"{}\": running", cue.name);
+        self.send_event("cue", &[&cue.name]);
         let is_elsewhere = |chain: &str| {
             let scene = cue.scene.as_deref().and_then(|name| self.scenes.find(name));
-            self.air.next() != chain && scene.is_none_or(|scene| scene.chain != chain)
+            self.on_air.last_requested() != chain && scene.is_none_or(|scene| scene.chain != chain)
         };
         if let Some(chain) = cue.chain.as_deref().filter(|chain| is_elsewhere(chain)) {
-            self.swap_asked(by, chain);
+            self.request_swap(by, chain);
         }
         if let Some(scene) = &cue.scene
             && let Err(why) = self.recall(by, scene, cue.morph_ms / 1_000.0)
         {
-            self.refuse(by, "/cue", &format!("cue \"{}\": {why}", cue.name));
+            self.send_error(by, "/cue", &format!("cue \"{}\": {why}", cue.name));
         }
     }
 
-    /// Does the cues whose time has come.
+    /// Runs the cues whose time of day has come.
     pub(super) fn tick_cues(&mut self) {
         if self.cues.list.iter().all(|cue| cue.at.is_none()) {
             return;
         }
         let now = jiff::Zoned::now();
-        // By the clock on the wall: what it shows, not what has passed.
+        // Local time of day, not elapsed time.
         let now = now.timestamp().as_second() + i64::from(now.offset().seconds());
-        let Cues { list, watch, .. } = &mut self.cues;
-        let come: Vec<String> = watch.come(list, now).iter().map(|cue| cue.name.clone()).collect();
-        for name in come {
+        let Cues { list, clock, .. } = &mut self.cues;
+        let due: Vec<String> = clock.take_due(list, now).iter().map(|cue| cue.name.clone()).collect();
+        for name in due {
             warn_if_late(&name, now, &self.cues.list);
             self.cue(Peer::Cues, CueRequest::Do(name));
         }
@@ -113,6 +117,6 @@ impl Conductor {
 fn warn_if_late(name: &str, now: i64, list: &[Cue]) {
     let at = list.iter().find(|cue| cue.name == name).and_then(|cue| cue.at);
     if let Some(late) = at.map(|at| (now - i64::from(at)).rem_euclid(86_400)).filter(|late| *late > 1) {
-        warn!("cue {name} is done {late} s late: the clock was set, or the machine slept");
+        warn!("cue \"{name}\": {late} s late because the clock was set or the machine was suspended");
     }
 }

@@ -1,5 +1,4 @@
-//! The conductor and what goes wrong in a chain: nodes that panic or do not come back. The dry signal is heard, and
-//! every surface shows what is out.
+//! Faults of a chain: nodes that panic or hang. They are bypassed, and every surface shows it.
 
 use super::Conductor;
 use crate::process::restart::{self, HangRecord, Hung};
@@ -15,50 +14,51 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::error;
 
-/// A callback that takes longer than this and some blocks does not come back.
-const HANGS: Duration = Duration::from_millis(500);
-/// So many blocks it may take besides: one that is only slow is an overload.
-const BLOCKS: f64 = 8.0;
-/// Most of the time between two looks that counts: where this thread did not run, the other one may not have either.
-const COUNTS: Duration = Duration::from_millis(50);
-/// How long the keeper may take to write the last state.
-const LAST: Duration = Duration::from_secs(1);
-/// How long all surfaces may take to tell the last.
-const TOLD: Duration = Duration::from_millis(200);
+/// A callback that runs longer than this, plus [`HANG_BLOCKS`], hangs.
+const HANG_TIME: Duration = Duration::from_millis(500);
+/// Blocks added to [`HANG_TIME`]: a callback that is only slow is an overload.
+const HANG_BLOCKS: f64 = 8.0;
+/// Largest time between two checks that counts: if this thread was not scheduled, the audio thread may not have been
+/// scheduled either.
+const MAX_STEP: Duration = Duration::from_millis(50);
+/// Time limit for writing the last state.
+const WRITE_LIMIT: Duration = Duration::from_secs(1);
+/// Time limit for all surfaces to send the last updates.
+const NOTIFY_LIMIT: Duration = Duration::from_millis(200);
 
-/// A node that the house has taken out: nobody wished for it, so it is not kept.
-pub struct Out {
-    /// Its chain.
+/// A node in automatic bypass (fault, overload). It is not saved and not stored in scenes.
+pub struct AutoBypass {
+    /// The chain of the node.
     pub chain: String,
-    /// Its name.
+    /// The id of the node.
     pub id: String,
-    /// The chain as built in which it panicked: it plays again only in another one.
+    /// Generation of the chain in which it panicked: it runs again only in a chain built anew.
     broken: Option<u64>,
 }
 
-/// What is known of a callback that runs.
-pub struct Watch {
+/// Measures how long the running callback takes.
+pub struct HangWatch {
     callback: Option<u64>,
-    /// For how long it has been seen, and how long its thread had run when it was seen first.
+    /// Time since this callback was first seen, and the CPU time of its thread at that moment.
     stuck: Duration,
     ran: Option<Duration>,
-    looked: Instant,
+    last_check: Instant,
 }
 
-impl Watch {
+impl HangWatch {
     pub(super) fn new(now: Instant) -> Self {
-        Self { callback: None, stuck: Duration::ZERO, ran: None, looked: now }
+        Self { callback: None, stuck: Duration::ZERO, ran: None, last_check: now }
     }
 
-    /// Notes which callback runs, and gives for how long it has been seen to. What its thread has `run` since is certain:
-    /// one that loops at real-time priority may leave this thread little time to look.
-    fn look(
+    /// Returns how long the running callback has taken. The CPU time of its thread (`run`) counts as well: a loop at
+    /// real-time priority may leave this thread little time to check.
+    fn time_in_callback(
         &mut self,
         callback: Option<u64>,
         run: impl FnOnce() -> Option<Duration>,
         now: Instant,
     ) -> Duration {
-        let passed = now.duration_since(std::mem::replace(&mut self.looked, now)).min(COUNTS);
+        let passed = now.duration_since(std::mem::replace(&mut self.last_check, now)).min(MAX_STEP);
         if callback.is_none() || callback != self.callback {
             (self.callback, self.stuck, self.ran) = (callback, Duration::ZERO, None);
             return self.stuck;
@@ -71,171 +71,182 @@ impl Watch {
 }
 
 impl Conductor {
-    /// The live values of a chain, as people wished them: what the house has taken out is on.
-    pub(super) fn wished(&self, chain: &str) -> BTreeMap<String, ParamValue> {
-        let mut values = self.air.values_of(chain);
-        let out = self.out.iter().filter(|out| out.chain == chain);
-        values.extend(out.map(|out| (format!("/{}/enabled", out.id), true.into())));
+    /// The live values of a chain as users set them: nodes in automatic bypass count as enabled.
+    pub(super) fn user_values(&self, chain: &str) -> BTreeMap<String, ParamValue> {
+        let mut values = self.on_air.values_of(chain);
+        let bypassed = self.auto_bypassed.iter().filter(|node| node.chain == chain);
+        values.extend(bypassed.map(|node| (format!("/{}/enabled", node.id), true.into())));
         values
     }
 
-    /// Takes a node of the newest chain out, or back in, on behalf of the house; false where it is so already.
-    pub(super) fn house_enables(&mut self, id: &str, on: bool) -> bool {
+    /// Bypasses or enables a node of the newest chain automatically; false if it is so already.
+    pub(super) fn set_auto_bypass(&mut self, id: &str, on: bool) -> bool {
         let path = format!("/{id}/enabled");
-        let changes = self.air.changes([(path.as_str(), on.into())]);
+        let changes = self.on_air.changes([(path.as_str(), on.into())]);
         if changes.iter().all(|change| !change.is_move()) {
             return false;
         }
-        self.let_go(&changes);
-        let chain = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
-        if self.moved(Peer::Station, Recipients::All, changes).is_err() {
+        self.stop_morphing(&changes);
+        let chain = self.on_air.newest().map_or_else(String::new, |running| running.name.clone());
+        if self.apply_changes(Peer::Station, Recipients::All, changes).is_err() {
             return false;
         }
         let [from, to] = if on { ["false", "true"] } else { ["true", "false"] };
         self.audit(Peer::Station, &chain, &format!("/node{path}"), from, to);
         if !on {
-            self.out.push(Out { chain, id: id.to_owned(), broken: None });
+            self.auto_bypassed.push(AutoBypass { chain, id: id.to_owned(), broken: None });
         }
         true
     }
 
-    /// Nodes that come back are out no longer. True where one of them can come back only in a chain built anew.
-    pub(super) fn come_back(&mut self, chain: &str, changes: &[crate::conductor::on_air::Change]) -> bool {
-        let generation = self.air.newest().map(|airing| airing.generation);
-        let is_back = |out: &Out| {
-            let path = format!("/{}/enabled", out.id);
-            let comes = |change: &crate::conductor::on_air::Change| {
+    /// Removes the nodes that `changes` enable from automatic bypass. True if one of them has panicked, so that the
+    /// chain must be rebuilt.
+    pub(super) fn clear_auto_bypass(
+        &mut self,
+        chain: &str,
+        changes: &[crate::conductor::on_air::Change],
+    ) -> bool {
+        let generation = self.on_air.newest().map(|running| running.generation);
+        let is_enabled = |node: &AutoBypass| {
+            let path = format!("/{}/enabled", node.id);
+            let enables = |change: &crate::conductor::on_air::Change| {
                 matches!(change.place.target, Target::Enabled { .. })
                     && change.place.path == path
                     && change.value == true.into()
             };
-            out.chain == chain && changes.iter().any(comes)
+            node.chain == chain && changes.iter().any(enables)
         };
         let mut rebuild = false;
-        self.out.retain(|out| {
-            let is_back = is_back(out);
-            rebuild |= is_back && out.broken.is_some() && out.broken == generation;
-            !is_back
+        self.auto_bypassed.retain(|node| {
+            let is_enabled = is_enabled(node);
+            rebuild |= is_enabled && node.broken.is_some() && node.broken == generation;
+            !is_enabled
         });
         rebuild
     }
 
-    /// Something has panicked on the audio thread: its input is heard.
+    /// A node or a chain panicked on the audio thread and is bypassed.
     pub(super) fn panicked(&mut self, panicked: &Panicked) {
         self.health.faults += 1;
         let message = panicked.message();
         let generation = panicked.generation;
-        let Some(node) = panicked.node.and_then(|node| self.air.node(generation, node)) else {
-            error!("the chain panicked: {message}; its dry signal is heard until it is swapped in again");
-            return self.tell_event("fault", &["chain", &format!("panicked: {message}; dry signal")]);
+        let Some(node) = panicked.node.and_then(|node| self.on_air.node(generation, node)) else {
+            error!("chain panicked: {message}; bypassed until the next swap");
+            return self.send_event("fault", &["chain", &format!("panicked: {message}; bypassed")]);
         };
         let id = node.id.clone();
-        error!(node = id, "node {id} panicked: {message}; it is out, its input is heard instead");
-        self.tell_event("fault", &[&id, &format!("panicked: {message}; dry signal")]);
-        // In a chain that is leaving it is gone with it.
-        if self.air.newest().is_some_and(|airing| airing.generation == generation)
-            && self.house_enables(&id, false)
-            && let Some(out) = self.out.last_mut()
+        error!(node = id, "node \"{id}\" panicked: {message}; bypassed until enabled");
+        self.send_event("fault", &[&id, &format!("panicked: {message}; bypassed")]);
+        // The previous chain of a swap ends soon, and its nodes with it.
+        if self.on_air.newest().is_some_and(|running| running.generation == generation)
+            && self.set_auto_bypass(&id, false)
+            && let Some(node) = self.auto_bypassed.last_mut()
         {
-            out.broken = Some(generation);
+            node.broken = Some(generation);
         }
     }
 
-    /// Looks whether the callback comes back.
-    pub(super) fn look_for_hang(&mut self, now: Instant) {
-        let Some(link) = &self.link else { return };
-        let blocks = Duration::from_secs_f64(BLOCKS * link.block as f64 / link.rate);
-        if self.watch.look(link.trace.callback(), || link.run_time(), now) >= HANGS + blocks {
-            self.hung();
+    /// Checks whether the callback hangs.
+    pub(super) fn check_for_hang(&mut self, now: Instant) {
+        let Some(session) = &self.session else { return };
+        let blocks = Duration::from_secs_f64(HANG_BLOCKS * session.block as f64 / session.rate);
+        if self.hang_watch.time_in_callback(session.trace.callback(), || session.run_time(), now)
+            >= HANG_TIME + blocks
+        {
+            self.handle_hang();
         }
     }
 
-    /// The callback does not come back: this process ends, and takes its own place without what hung.
-    fn hung(&mut self) {
-        let place = self.link.as_ref().and_then(|link| link.trace.place());
-        let node = place.and_then(|(generation, node)| self.air.node(generation, node));
+    /// The callback hangs: the process executes itself again with the hung node or chain bypassed.
+    fn handle_hang(&mut self) {
+        let place = self.session.as_ref().and_then(|session| session.trace.place());
+        let node = place.and_then(|(generation, node)| self.on_air.node(generation, node));
         let node = node.map(|node| node.id.clone());
-        let of = |generation: u64| self.air.name(generation).map(str::to_owned);
-        let chain = place.and_then(|(generation, _)| of(generation)).unwrap_or_else(|| self.air.next());
+        let of = |generation: u64| self.on_air.name(generation).map(str::to_owned);
+        let chain =
+            place.and_then(|(generation, _)| of(generation)).unwrap_or_else(|| self.on_air.last_requested());
         let what = match &node {
-            Some(id) => format!("node {id} of chain {chain} does not come back"),
-            None => format!("chain {chain} does not come back"),
+            Some(id) => format!("node \"{id}\" of chain \"{chain}\" hangs"),
+            None => format!("chain \"{chain}\" hangs"),
         };
-        error!("{what}: starting again without it");
-        self.tell_event("fault", &[node.as_deref().unwrap_or("chain"), "does not come back; starting again"]);
-        systemd::set_status(&format!("{what}: starting again without it"));
+        error!("{what}: restarting the process with it bypassed");
+        self.send_event("fault", &[node.as_deref().unwrap_or("chain"), "hangs; restarting the process"]);
+        systemd::set_status(&format!("{what}: restarting the process with it bypassed"));
         let hung = node.map_or(Hung::Chain, Hung::Node);
-        match HangRecord::next(self.note.as_ref(), &chain, hung) {
-            Some(note) => self.start_again(&note),
-            None => error!("{what}, however often it is started"),
+        match HangRecord::next(self.hang_record.as_ref(), &chain, hung) {
+            Some(record) => self.restart_process(&record),
+            None => error!("{what} after every restart: ending with exit code 3"),
         }
-        // Whoever watches the process starts it again.
+        // The service manager starts the process again.
         std::process::exit(3);
     }
 
-    /// The library of the audio server does not let this process go, so it cannot be used again: only a process anew can.
-    pub(super) fn held_by_server(&mut self) {
-        let what = "the library of the audio server does not let go";
-        let Some(note) = HangRecord::next(self.note.as_ref(), &self.air.next(), Hung::Server) else {
-            return error!("{what}, however often this is started");
+    /// libjack does not close its client, so this process cannot open another one: it executes itself again.
+    pub(super) fn restart_for_libjack(&mut self) {
+        let what = "libjack did not close the client within 10 s";
+        let Some(record) =
+            HangRecord::next(self.hang_record.as_ref(), &self.on_air.last_requested(), Hung::Server)
+        else {
+            return error!("{what}, after every restart: not restarting again");
         };
-        error!("{what}: starting again");
-        self.tell_event(
-            "connection",
-            &["held", "the library of the audio server does not let go; starting again"],
-        );
-        self.start_again(&note);
+        error!("{what}: restarting the process");
+        self.send_event("connection", &["held", &format!("{what}; restarting the process")]);
+        self.restart_process(&record);
         std::process::exit(3);
     }
 
-    /// Has all written and told, and takes the place of this process. Comes back where that fails.
-    fn start_again(&mut self, note: &HangRecord) {
+    /// Writes the state, ends the surfaces, and executes the process again. Returns only if that fails.
+    fn restart_process(&mut self, record: &HangRecord) {
         self.write_last();
-        let until = Instant::now() + TOLD;
+        let until = Instant::now() + NOTIFY_LIMIT;
         self.surfaces.iter().for_each(|surface| surface.end(until));
         if self.ending.is_some() {
             std::process::exit(0);
         }
-        error!("{}", restart::execute_again(note));
+        error!("{}", restart::execute_again(record));
     }
 
-    /// Has the last state written, and waits for it a little.
+    /// Writes the last state, and waits at most [`WRITE_LIMIT`] for it.
     fn write_last(&mut self) {
         self.end_gesture();
-        let kept = self.kept();
+        let state = self.saved_state();
         let (done, is_done) = bounded(1);
-        let Some(keeps) = self.keeps() else { return };
-        for keep in [WriteRequest::State(Box::new(kept)), WriteRequest::Flush(done)] {
-            keeps.send_timeout(keep, LAST).ok();
+        let Some(writer) = self.writer() else { return };
+        for request in [WriteRequest::State(Box::new(state)), WriteRequest::Flush(done)] {
+            writer.send_timeout(request, WRITE_LIMIT).ok();
         }
-        is_done.recv_timeout(LAST).ok();
+        is_done.recv_timeout(WRITE_LIMIT).ok();
     }
 
-    /// Takes out what hung in the process before this one.
-    pub(super) fn resume(&mut self, note: &HangRecord) {
-        let chain = note.chain.as_str();
-        let ids = match (&note.what, self.air.shelf.plan(chain)) {
+    /// Bypasses what hung before the process executed itself again.
+    pub(super) fn resume(&mut self, record: &HangRecord) {
+        let chain = record.chain.as_str();
+        let ids = match (&record.what, self.on_air.chains.plan(chain)) {
             (Hung::Node(id), _) => vec![id.clone()],
             (Hung::Chain, Ok(plan)) => plan.nodes.iter().map(|node| node.id.clone()).collect(),
             (Hung::Chain, Err(_)) | (Hung::Server, _) => Vec::new(),
         };
-        self.bypass |= note.what == Hung::Chain;
+        self.bypass |= record.what == Hung::Chain;
         for id in &ids {
             let path = format!("/{id}/enabled");
-            let Some(values) = self.air.shelf.values_mut(chain) else { continue };
+            let Some(values) = self.on_air.chains.values_mut(chain) else { continue };
             if values.enabled(id) == Some(true) {
                 values.enable(id, false);
                 values.record_author(&path, Peer::Station, SystemTime::now());
                 self.audit(Peer::Station, chain, &format!("/node{path}"), "true", "false");
             }
         }
-        match &note.what {
-            Hung::Server => error!("started again: the library of the audio server did not let go"),
+        match &record.what {
+            Hung::Server => error!("process restarted because libjack did not close the client"),
             Hung::Node(id) => {
-                error!("started again: node {id} of chain {chain} did not come back; it is out until enabled")
+                error!(
+                    "process restarted because node \"{id}\" of chain \"{chain}\" hung; bypassed until enabled"
+                )
             }
             Hung::Chain => {
-                error!("started again: chain {chain} did not come back; in bypass, with all its nodes out")
+                error!(
+                    "process restarted because chain \"{chain}\" hung; the chain and all its nodes are bypassed"
+                )
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The conductor: the one thread that builds chains and writes orders. It takes intents from every
-//! listener, readings from the audio thread, and tells the surfaces what became of both.
+//! The conductor: the one thread that builds chains and sends commands to the audio thread. It receives requests from
+//! every surface and events from the audio thread, and sends updates to the surfaces.
 
 pub mod chains;
 pub mod compare;
@@ -35,7 +35,7 @@ use basedrop::Collector;
 use compare::Compare;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use cues::Cues;
-use faults::{Out, Watch};
+use faults::{AutoBypass, HangWatch};
 use lacquer_control::desk::history::History;
 use lacquer_control::desk::scene::Scenes;
 use lacquer_control::message::ToAudio;
@@ -43,123 +43,134 @@ use lacquer_control::peer::Peer;
 use lacquer_control::request::{Request, RequestBundle};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::update::Update;
-use overload::Strain;
-use persist::Keeper;
+use overload::OverloadControl;
+use persist::StateSaver;
 use profiles::Learning;
 use scenes::Morph;
-use session::Search;
+use session::Reconnect;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::{error, info, warn};
 
-/// How often readings are fetched and memory is freed.
+/// Period in which events are received and memory is freed.
 const TICK: Duration = Duration::from_millis(5);
-/// How often node meters are told.
-const METERS: Duration = Duration::from_millis(50);
-/// How long a file must have been left alone before it is read again: editors write in several steps.
-const SETTLED: Duration = Duration::from_millis(100);
-/// How long the end may take.
-const END: Duration = Duration::from_secs(2);
-/// Farthest that a bundle's time may lie ahead, and most bundles that wait for theirs.
-const FARTHEST: Duration = Duration::from_secs(3_600);
-const MOST_HELD: usize = 1_024;
+/// Period in which readings of nodes are sent.
+const METER_PERIOD: Duration = Duration::from_millis(50);
+/// Time without changes before a file is read again: editors write in several steps.
+const FILE_SETTLE: Duration = Duration::from_millis(100);
+/// Time limit for the fade-out at the end.
+const END_LIMIT: Duration = Duration::from_secs(2);
+/// Largest time from now to the time tag of a bundle, and most bundles that wait.
+const MAX_AHEAD: Duration = Duration::from_secs(3_600);
+const MAX_SCHEDULED: usize = 1_024;
 
-/// What a conductor has before it: the station, who asks, who is told, what was kept.
-pub struct Desk {
+/// Everything needed to start the conductor.
+pub struct ConductorParts {
     /// The station file.
     pub path: PathBuf,
-    /// What it says.
+    /// The parsed station.
     pub station: Station,
-    /// Where anybody asks.
-    pub asks: Sender<RequestBundle>,
-    /// Where the conductor hears it.
-    pub asked: Receiver<RequestBundle>,
-    /// Who is told.
+    /// Sends requests to the conductor.
+    pub request_sender: Sender<RequestBundle>,
+    /// Receives the requests.
+    pub requests: Receiver<RequestBundle>,
+    /// The surfaces that receive updates.
     pub surfaces: Vec<Sender<SurfaceMessage>>,
     /// The cue list.
     pub cues: Vec<Cue>,
-    /// Where what is to be kept goes.
-    pub keeps: Option<Sender<WriteRequest>>,
-    /// What was kept when the station ended.
+    /// Sends state and audit lines to the thread that writes them.
+    pub writer: Option<Sender<WriteRequest>>,
+    /// The state that was saved when the station ended.
     pub kept: Option<Kept>,
-    /// What hung, where this process takes the place of one that did.
-    pub note: Option<HangRecord>,
-    /// What the audio is to be connected with.
+    /// What hung, if the process has executed itself again because of a hang.
+    pub hang_record: Option<HangRecord>,
+    /// The port connections to make.
     pub port_setup: PortSetup,
-    /// The link that is still being opened.
+    /// The session that is still being opened.
     pub opening: Option<Opening>,
 }
 
-/// The conductor and all that it owns.
+/// The conductor and everything it owns.
 pub struct Conductor {
     path: PathBuf,
     station: Station,
-    air: OnAir,
-    link: Option<Session>,
-    search: Search,
-    /// When this thread looked round last.
-    ticked: Instant,
-    /// The chain to start with, once there is audio.
-    first: String,
+    on_air: OnAir,
+    session: Option<Session>,
+    reconnect: Reconnect,
+    /// Time of the last tick.
+    last_tick: Instant,
+    /// The chain to start with, once a session is open.
+    first_chain: String,
     collector: Collector,
-    asked: Receiver<RequestBundle>,
-    asks: Sender<RequestBundle>,
+    requests: Receiver<RequestBundle>,
+    request_sender: Sender<RequestBundle>,
     surfaces: Vec<SurfaceSender>,
     watched: Option<Watched>,
-    /// Files that changed, and when they may be read.
+    /// Files that changed, and when to read them.
     changed: BTreeMap<PathBuf, Instant>,
-    /// What is asked for a later time.
-    held: BTreeMap<SystemTime, Vec<RequestBundle>>,
+    /// Requests for a later time.
+    scheduled: BTreeMap<SystemTime, Vec<RequestBundle>>,
     bypass: bool,
     history: History,
     scenes: Scenes,
-    /// The scene that was recalled or saved last, while its values hold.
+    /// The scene that was recalled or saved last, while its values are unchanged.
     scene: Option<String>,
     morph: Option<Morph>,
     compare: Compare,
     cues: Cues,
-    keeper: Keeper,
+    state_saver: StateSaver,
     port_setup: PortSetup,
     health: Health,
-    /// What hung before.
-    note: Option<HangRecord>,
-    watch: Watch,
-    /// What the house has taken out.
-    out: Vec<Out>,
-    strain: Strain,
+    /// What hung before the process executed itself again.
+    hang_record: Option<HangRecord>,
+    hang_watch: HangWatch,
+    /// The nodes in automatic bypass.
+    auto_bypassed: Vec<AutoBypass>,
+    overload: OverloadControl,
     learning: Learning,
-    /// How often the watchdog is fed, and when next.
+    /// Period of the watchdog, and the next time to notify it.
     watchdog: Option<(Duration, Instant)>,
     threads: Watcher,
     readings: NodeReadings,
     next_meters: Instant,
-    /// Since when the output fades out for the end.
+    /// Since when the output fades out before the end.
     ending: Option<Instant>,
     ended: bool,
 }
 
 impl Conductor {
-    /// A conductor for a station that plays over `link`, or looks for one.
-    pub fn new(air: OnAir, link: Option<Session>, collector: Collector, desk: Desk) -> Self {
+    /// A conductor for a station with an open `session`, or one that retries to open it.
+    pub fn new(on_air: OnAir, session: Option<Session>, collector: Collector, parts: ConductorParts) -> Self {
         let now = Instant::now();
-        let Desk { path, station, asks, asked, surfaces, cues, keeps, kept, note, port_setup, opening } =
-            desk;
+        let ConductorParts {
+            path,
+            station,
+            request_sender,
+            requests,
+            surfaces,
+            cues,
+            writer,
+            kept,
+            hang_record,
+            port_setup,
+            opening,
+        } = parts;
         let mut conductor = Self {
             path,
             station,
-            air,
-            link,
-            first: String::new(),
-            search: Search::new(now, opening),
-            ticked: now,
+            on_air,
+            session,
+            first_chain: String::new(),
+            reconnect: Reconnect::new(now, opening),
+            last_tick: now,
             collector,
-            asked,
-            asks,
+            requests,
+            request_sender,
             surfaces: surfaces.into_iter().map(SurfaceSender::new).collect(),
             watched: None,
             changed: BTreeMap::new(),
-            held: BTreeMap::new(),
+            scheduled: BTreeMap::new(),
             bypass: false,
             history: History::default(),
             scenes: Scenes::default(),
@@ -167,13 +178,13 @@ impl Conductor {
             morph: None,
             compare: Compare::new(now),
             cues: Cues::new(cues),
-            keeper: Keeper::new(keeps, now),
+            state_saver: StateSaver::new(writer, now),
             port_setup,
             health: Health::new(now),
-            note,
-            watch: Watch::new(now),
-            out: Vec::new(),
-            strain: Strain::new(now),
+            hang_record,
+            hang_watch: HangWatch::new(now),
+            auto_bypassed: Vec::new(),
+            overload: OverloadControl::new(now),
             learning: Learning::default(),
             watchdog: systemd::watchdog_interval().map(|every| (every, now)),
             threads: Watcher::new(now),
@@ -184,221 +195,228 @@ impl Conductor {
         };
         conductor.watch();
         if let Some(kept) = kept {
-            let all = conductor.note.is_some() || conductor.station.starts_where_it_ended();
+            let all = conductor.hang_record.is_some() || conductor.station.starts_where_it_ended();
             conductor.restore(kept, all);
         }
-        if let Some(note) = conductor.note.clone() {
-            conductor.resume(&note);
+        if let Some(record) = conductor.hang_record.clone() {
+            conductor.resume(&record);
         }
         conductor
     }
 
-    /// Plays until it is asked to end. `start` is the chain to start with.
+    /// Runs until a request to quit. `start` is the chain to start with.
     pub fn run(mut self, start: &str) {
-        start.clone_into(&mut self.first);
-        match self.link {
+        start.clone_into(&mut self.first_chain);
+        match self.session {
             Some(_) => self.start(start),
             None => self.wait_for_audio(),
         }
         let pulse = Pulse::new("conductor");
         while !self.ended {
-            // A mistake of ours in what one client asks for must not end the programme.
-            if pulse.catch_panic(|| self.turn(&pulse)).is_none() {
+            // A panic in the handling of one request must not end the programme.
+            if pulse.catch_panic(|| self.run_once(&pulse)).is_none() {
                 std::thread::sleep(TICK);
             }
         }
-        self.end_keeper();
+        self.end_writer();
         self.close();
-        self.air.forget();
-        // Chains still under way come home with the rings; what is left is freed here.
+        self.on_air.clear();
+        // Chains that were still in the queues are freed here.
         self.collector.collect();
     }
 
-    /// Waits for something to do, and does it.
-    fn turn(&mut self, pulse: &Pulse) {
+    /// Waits for a request or an event, and handles it.
+    fn run_once(&mut self, pulse: &Pulse) {
         pulse.beat();
-        let (measured, happenings) = match &self.link {
-            Some(link) => (link.meters.clone(), link.events.clone()),
+        let (meters, events) = match &self.session {
+            Some(session) => (session.meters.clone(), session.events.clone()),
             None => (never(), never()),
         };
         select! {
-            recv(self.asked) -> asked => asked.into_iter().for_each(|asked| self.take(asked)),
-            recv(measured) -> lines => lines.into_iter().for_each(|lines| self.measured(lines)),
-            recv(happenings) -> what => what.into_iter().for_each(|what| self.happened(what)),
-            default(self.patience()) => {}
+            recv(self.requests) -> bundle => bundle.into_iter().for_each(|bundle| self.receive(bundle)),
+            recv(meters) -> lines => lines.into_iter().for_each(|lines| self.handle_meter_updates(lines)),
+            recv(events) -> event => event.into_iter().for_each(|event| self.handle_backend_event(event)),
+            default(self.time_to_next()) => {}
         }
         self.tick();
     }
 
-    /// Reports what has happened to the threads. What one held that was started again it is given anew.
-    fn look_after_threads(&mut self, now: Instant) {
+    /// Reports threads that panicked or make no progress. A thread that was started again receives the full state.
+    fn report_threads(&mut self, now: Instant) {
         for Report { thread, text, is_restart } in self.threads.check(now) {
-            self.tell_event("fault", &[&format!("thread {thread}"), &text]);
+            self.send_event("fault", &[&format!("thread {thread}"), &text]);
             if is_restart {
                 self.surfaces.iter().for_each(SurfaceSender::mark_missed);
-                self.keeper.touch();
+                self.state_saver.touch();
             }
         }
     }
 
-    /// How long nothing need be looked at.
-    fn patience(&self) -> Duration {
+    /// Time until the next tick.
+    fn time_to_next(&self) -> Duration {
         let next =
-            self.held.keys().next().map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
+            self.scheduled.keys().next().map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
         next.map_or(TICK, |next| next.min(TICK))
     }
 
     fn tick(&mut self) {
         let now = Instant::now();
-        self.listen(now);
-        if let Some(link) = &mut self.link {
-            link.queues.flush();
-            if link.update(now) {
-                self.keeper.touch();
+        self.receive_events(now);
+        if let Some(session) = &mut self.session {
+            session.queues.flush();
+            if session.update(now) {
+                self.state_saver.touch();
             }
-            let (missed, gone, silent) = (link.missed(), link.failure(), link.input_silence_changed(now));
+            let (missed, gone, silent) =
+                (session.missed(), session.failure(), session.input_silence_changed(now));
             self.count_missed(missed, now);
-            self.input_fell_silent(silent);
+            self.report_input_silence(silent);
             if let Some(why) = gone {
-                self.lost(&why);
+                self.session_lost(&why);
             }
         }
-        self.look_for_hang(now);
-        self.look_for_standstill();
+        self.check_for_hang(now);
+        self.check_for_standstill();
         self.feed_watchdog(now);
-        self.take_due();
+        self.run_scheduled();
         self.tick_morph(now);
         self.tick_cues();
         self.tick_overload(now);
-        self.tick_keeper(now);
-        self.look_after_threads(now);
-        self.catch_up();
+        self.tick_writer(now);
+        self.report_threads(now);
+        self.resend_to_surfaces();
         self.collector.collect();
         if now >= self.next_meters {
-            self.next_meters = now + METERS;
-            self.tell_meters();
+            self.next_meters = now + METER_PERIOD;
+            self.send_meters();
         }
         while let Some(path) = self.changed.iter().find(|(_, due)| **due <= now).map(|(path, _)| path.clone())
         {
             self.changed.remove(&path);
             self.reload_chain(&path);
         }
-        if self.link.is_none() && self.ending.is_none() {
+        if self.session.is_none() && self.ending.is_none() {
             self.reopen(now);
         }
-        if self.ending.is_some_and(|since| since.elapsed() > END) {
-            warn!("the output did not fade out in time");
+        if self.ending.is_some_and(|since| since.elapsed() > END_LIMIT) {
+            warn!("output did not fade out within {} s: ending anyway", END_LIMIT.as_secs());
             self.ended = true;
         }
     }
 
-    fn order(&mut self, order: ToAudio) {
-        if let Some(link) = &mut self.link {
-            link.queues.enqueue(order);
+    fn send_command(&mut self, command: ToAudio) {
+        if let Some(session) = &mut self.session {
+            session.queues.enqueue(command);
         }
     }
 
-    /// Tells everything to surfaces that have missed something.
-    fn catch_up(&self) {
+    /// Sends the full state to surfaces that have missed updates.
+    fn resend_to_surfaces(&self) {
         for surface in self.surfaces.iter().filter(|surface| surface.take_missed()) {
-            self.introduction().iter().for_each(|notice| surface.send(notice));
+            self.full_state_messages().iter().for_each(|notice| surface.send(notice));
         }
     }
 
-    fn tell(&self, to: Recipients, lines: Vec<Update>) {
+    fn send_updates(&self, to: Recipients, lines: Vec<Update>) {
         if lines.is_empty() {
             return;
         }
-        self.note_all(&SurfaceMessage::Updates { to, updates: lines });
+        self.send_to_surfaces(&SurfaceMessage::Updates { to, updates: lines });
     }
 
-    fn tell_event(&self, kind: &str, words: &[&str]) {
-        self.tell(Recipients::All, vec![Update::words(format!("/event/{kind}"), words)]);
+    fn send_event(&self, kind: &str, words: &[&str]) {
+        self.send_updates(Recipients::All, vec![Update::words(format!("/event/{kind}"), words)]);
     }
 
-    fn refuse(&self, by: Peer, address: &str, why: &str) {
+    fn send_error(&self, by: Peer, address: &str, why: &str) {
         match by {
             Peer::Signal | Peer::Files | Peer::Station | Peer::Cues => error!("{address}: {why}"),
-            _ => self.tell(Recipients::One(by), vec![Update::words("/error", &[address, why])]),
+            _ => self.send_updates(Recipients::One(by), vec![Update::words("/error", &[address, why])]),
         }
     }
 
-    // What is asked ------------------------------------------------------------------------------------
+    // Requests ----------------------------------------------------------------------------------------
 
-    /// Does what has come due.
-    fn take_due(&mut self) {
-        while let Some(first) = self.held.first_entry().filter(|first| *first.key() <= SystemTime::now()) {
-            first.remove().into_iter().for_each(|asked| self.take(asked));
+    /// Handles the scheduled bundles that are due.
+    fn run_scheduled(&mut self) {
+        while let Some(first) = self.scheduled.first_entry().filter(|first| *first.key() <= SystemTime::now())
+        {
+            first.remove().into_iter().for_each(|bundle| self.receive(bundle));
         }
     }
 
-    /// Keeps what is for later, and gives back what is for now.
-    fn hold(&mut self, asked: RequestBundle) -> Option<RequestBundle> {
+    /// Stores a bundle for its time; returns it if it is due now.
+    fn schedule(&mut self, bundle: RequestBundle) -> Option<RequestBundle> {
         let now = SystemTime::now();
-        let Some(due) = asked.due.filter(|due| *due > now) else { return Some(asked) };
-        let why = if due > now + FARTHEST {
-            "a bundle's time lies more than an hour ahead; it was not kept"
-        } else if self.held.values().map(Vec::len).sum::<usize>() >= MOST_HELD {
-            "too many bundles wait for their time; this one was not kept"
+        let Some(due) = bundle.due.filter(|due| *due > now) else { return Some(bundle) };
+        let why = if due > now + MAX_AHEAD {
+            "the time tag of the bundle is more than an hour ahead; bundle discarded"
+        } else if self.scheduled.values().map(Vec::len).sum::<usize>() >= MAX_SCHEDULED {
+            "too many bundles wait for their time; bundle discarded"
         } else {
-            self.held.entry(due).or_default().push(asked);
+            self.scheduled.entry(due).or_default().push(bundle);
             return None;
         };
-        self.refuse(asked.by, "/", why);
+        self.send_error(bundle.by, "/", why);
         None
     }
 
-    fn take(&mut self, asked: RequestBundle) {
-        let Some(asked) = self.hold(asked) else { return };
-        for request in asked.requests {
-            self.handle(asked.by, request);
+    fn receive(&mut self, bundle: RequestBundle) {
+        let Some(bundle) = self.schedule(bundle) else { return };
+        for request in bundle.requests {
+            self.handle(bundle.by, request);
         }
-        // All that was asked together is heard together.
-        if let Some(link) = &mut self.link {
-            link.queues.flush();
+        // The requests of a bundle take effect together.
+        if let Some(session) = &mut self.session {
+            session.queues.flush();
         }
     }
 
     fn handle(&mut self, by: Peer, request: Request) {
         match request {
             Request::Set { address, value } => self.set(by, &address, &value),
-            Request::Nudge { address, by: way } => self.nudge(by, &address, way),
+            Request::Nudge { address, by: step } => self.nudge(by, &address, step),
             Request::Learn { address } => self.learn(by, address),
             Request::Learned { to, address, what } => {
                 self.audit(by, "", "learn", "", &format!("{address}: {what}"));
-                self.tell(Recipients::One(to), vec![Update::words("/event/learn", &[&address, &what])]);
+                self.send_updates(
+                    Recipients::One(to),
+                    vec![Update::words("/event/learn", &[&address, &what])],
+                );
             }
             Request::Get { address } => self.get(by, &address),
-            Request::Swap(name) => self.swap_asked(by, &name),
-            Request::Who { address } => self.who(by, &address),
+            Request::Swap(name) => self.request_swap(by, &name),
+            Request::Who { address } => self.send_author(by, &address),
             Request::Undo => self.undo(by),
             Request::Redo => self.redo(by),
-            Request::Scene(ask) => self.scene(by, ask),
-            Request::Cue(ask) => self.cue(by, ask),
-            Request::Compare(ask) => self.compare(by, ask),
+            Request::Scene(request) => self.scene(by, request),
+            Request::Cue(request) => self.cue(by, request),
+            Request::Compare(request) => self.compare(by, request),
             Request::ChainNumber(number) => {
-                let name = self.air.shelf.names().nth(number.wrapping_sub(1)).map(str::to_owned);
+                let name = self.on_air.chains.names().nth(number.wrapping_sub(1)).map(str::to_owned);
                 match name {
-                    Some(name) => self.swap_asked(by, &name),
-                    None => self.refuse(by, "/program/chain", &format!("there is no chain number {number}")),
+                    Some(name) => self.request_swap(by, &name),
+                    None => {
+                        self.send_error(by, "/program/chain", &format!("there is no chain number {number}"))
+                    }
                 }
             }
             Request::Bypass(on) => self.set_bypass(by, on),
             Request::BypassMatched(on) => self.match_bypass(by, on),
             Request::Subscribe(subscription) => {
-                let lines = self.everything();
+                let lines = self.full_state();
                 let is_wanted = |line: &Update| subscription.has(line) && !line.is_none();
                 let wanted = lines.into_iter().filter(is_wanted).collect();
-                self.note_all(&SurfaceMessage::Subscribe { peer: by, subscription });
-                self.tell(Recipients::One(by), wanted);
+                self.send_to_surfaces(&SurfaceMessage::Subscribe { peer: by, subscription });
+                self.send_updates(Recipients::One(by), wanted);
             }
-            Request::Unsubscribe => self.note_all(&SurfaceMessage::Unsubscribe { peer: by }),
+            Request::Unsubscribe => self.send_to_surfaces(&SurfaceMessage::Unsubscribe { peer: by }),
             Request::Released => {}
-            Request::Ping => self.tell(Recipients::One(by), vec![Update::new("/pong", Vec::new())]),
+            Request::Ping => self.send_updates(Recipients::One(by), vec![Update::new("/pong", Vec::new())]),
             Request::Reload { reset } => self.reload(by, reset),
             Request::Changed(path) => {
-                let due = Instant::now() + SETTLED;
-                self.changed.extend(self.air.shelf.readers_of(&path).into_iter().map(|file| (file, due)));
+                let due = Instant::now() + FILE_SETTLE;
+                self.changed.extend(self.on_air.chains.readers_of(&path).into_iter().map(|file| (file, due)));
             }
             Request::Dump => {
                 for line in self.status() {
@@ -406,52 +424,54 @@ impl Conductor {
                 }
             }
             Request::Quit => self.quit(),
-            Request::Wrong { address, why } => self.refuse(by, &address, &why),
+            Request::Wrong { address, why } => self.send_error(by, &address, &why),
         }
     }
 
-    fn note_all(&self, notice: &SurfaceMessage) {
+    fn send_to_surfaces(&self, notice: &SurfaceMessage) {
         self.surfaces.iter().for_each(|surface| surface.send(notice));
     }
 
-    /// A chain that somebody asked for: other values than the ones that were compared are heard then.
-    fn swap_asked(&mut self, by: Peer, name: &str) {
-        let before = self.air.next();
+    /// Swaps to a chain that a user requested. It is a new state for the A/B comparison.
+    fn request_swap(&mut self, by: Peer, name: &str) {
+        let before = self.on_air.last_requested();
         self.morph = None;
         self.end_gesture();
         self.swap(by, name);
-        if self.air.next() != before {
-            self.compare.unknown();
+        if self.on_air.last_requested() != before {
+            self.compare.forget_loudness();
             self.audit(by, name, "swap", &before, name);
-            self.scene_left();
+            self.clear_scene();
         }
     }
 
     fn swap(&mut self, by: Peer, name: &str) {
-        if let Err(why) = self.air.shelf.check(name) {
-            return self.refuse(by, "/swap", &why.to_string());
+        if let Err(why) = self.on_air.chains.check_name(name) {
+            return self.send_error(by, "/swap", &why.to_string());
         }
-        if !self.air.is_swapping() {
-            self.tell_event("swap", &["loading", name]);
+        if !self.on_air.is_swapping() {
+            self.send_event("swap", &["loading", name]);
         }
-        match self.air.swap(name) {
-            Ok(Some(order)) => {
-                self.order(order);
-                self.compare.changed();
-                self.trim();
-                self.keeper.touch();
+        match self.on_air.swap(name) {
+            Ok(Some(command)) => {
+                self.send_command(command);
+                self.compare.restart_measurement();
+                self.update_trims();
+                self.state_saver.touch();
                 self.watch_all();
-                info!(chain = name, "swap to {name}: warming up");
-                self.tell_event("swap", &["warming", name]);
-                // The newcomer's addresses are answered from now on.
-                self.introduce();
+                info!(chain = name, "swap to chain \"{name}\": warming up");
+                self.send_event("swap", &["warming", name]);
+                // From now on the addresses are those of the new chain.
+                self.send_full_state();
             }
-            Ok(None) => info!(chain = name, "swap to {name} waits for the one that runs"),
+            Ok(None) => {
+                info!(chain = name, "swap to chain \"{name}\": queued until the running swap is done")
+            }
             Err(why) => {
                 let why = why.to_string();
-                error!(chain = name, "swap to {name} failed: {why}; what is on air plays on");
-                self.tell_event("swap", &["failed", name, &why]);
-                self.refuse(by, "/swap", &why);
+                error!(chain = name, "swap to chain \"{name}\" failed: {why}; running chain unchanged");
+                self.send_event("swap", &["failed", name, &why]);
+                self.send_error(by, "/swap", &why);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The conductor and its values: setting, nudging, learning, undoing.
+//! Values: set, nudge, MIDI learn, undo, redo.
 
 use super::Conductor;
 use crate::conductor::on_air::{Change, SetError};
@@ -15,19 +15,22 @@ use std::time::{Instant, SystemTime};
 
 impl Conductor {
     pub(super) fn set(&mut self, by: Peer, address: &str, value: &Value) {
-        let asked = self.air.asked(address, value);
-        let done = asked.and_then(|asked| {
-            let (changes, trees): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-            self.let_go(&changes);
-            Ok((self.commit(by, Recipients::Others(by), changes)?, trees))
+        let changes = self.on_air.changes_at(address, value);
+        let done = changes.and_then(|changes| {
+            let (changes, trees): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+            self.stop_morphing(&changes);
+            Ok((self.apply_and_record(by, Recipients::Others(by), changes)?, trees))
         });
-        let is_switched = is_pattern(address) && self.switch_matching(by, address, value);
+        let is_switched = is_pattern(address) && self.set_matching_switches(by, address, value);
         match done {
             Ok((changes, trees)) => {
-                // Who asked for something else than what there is now has to know.
-                let asked = changes.iter().zip(trees);
-                let clipped = asked.filter(|(change, tree)| !is_as_asked(change, value, *tree));
-                self.tell(Recipients::One(by), clipped.flat_map(|(change, _)| change.lines()).collect());
+                // The sender is notified if the value was clipped or rounded.
+                let applied = changes.iter().zip(trees);
+                let clipped = applied.filter(|(change, tree)| !is_as_requested(change, value, *tree));
+                self.send_updates(
+                    Recipients::One(by),
+                    clipped.flat_map(|(change, _)| change.lines()).collect(),
+                );
             }
             Err(SetError::Address(AddressError::NoMatch(_))) if is_switched => {}
             Err(error) => {
@@ -41,13 +44,13 @@ impl Conductor {
                     }
                     None => &error.to_string(),
                 };
-                self.refuse(by, address, why);
+                self.send_error(by, address, why);
             }
         }
     }
 
-    /// Sets the switches that a pattern means; false where there are none.
-    fn switch_matching(&mut self, by: Peer, address: &str, value: &Value) -> bool {
+    /// Sets the switches that a pattern matches; false if there are none.
+    fn set_matching_switches(&mut self, by: Peer, address: &str, value: &Value) -> bool {
         let Ok(pattern) = Pattern::new(address) else { return false };
         let mut is_switched = false;
         for switch in commands::switches(&pattern) {
@@ -57,101 +60,101 @@ impl Conductor {
         is_switched
     }
 
-    /// Moves a value from wherever it is; whoever asked is told as well where it went.
-    pub(super) fn nudge(&mut self, by: Peer, address: &str, way: f64) {
-        let done = self.air.nudged(address, way).and_then(|change| {
+    /// Moves a value by `step` from its current value; the sender too receives the new value.
+    pub(super) fn nudge(&mut self, by: Peer, address: &str, step: f64) {
+        let done = self.on_air.nudge(address, step).and_then(|change| {
             let changes = vec![change];
-            self.let_go(&changes);
-            self.commit(by, Recipients::All, changes)
+            self.stop_morphing(&changes);
+            self.apply_and_record(by, Recipients::All, changes)
         });
         if let Err(error) = done {
-            self.refuse(by, address, &error.to_string());
+            self.send_error(by, address, &error.to_string());
         }
     }
 
-    /// Makes changes heard, known and undoable. Gives what they were.
-    pub(super) fn commit(
+    /// Applies changes, notifies subscribers and records the changes for undo. Returns the applied changes.
+    pub(super) fn apply_and_record(
         &mut self,
         by: Peer,
         to: Recipients,
         changes: Vec<Change>,
     ) -> Result<Vec<Change>, SetError> {
-        let chain = self.air.newest().map_or_else(String::new, |airing| airing.name.clone());
-        let changes = self.moved(by, to, changes)?;
+        let chain = self.on_air.newest().map_or_else(String::new, |running| running.name.clone());
+        let changes = self.apply_changes(by, to, changes)?;
         let moves: Vec<Move> = changes
             .iter()
             .filter(|change| change.is_move() && !change.place.row.is_momentary)
             .map(Change::as_move)
             .collect();
         if !moves.is_empty() {
-            self.noted(Gesture { by, chain, name: None, moves });
-            self.scene_left();
+            self.record_gesture(Gesture { by, chain, name: None, moves });
+            self.clear_scene();
         }
         Ok(changes)
     }
 
-    /// Makes changes heard and known. Gives what they were.
-    pub(super) fn moved(
+    /// Applies changes and notifies subscribers. Returns the applied changes.
+    pub(super) fn apply_changes(
         &mut self,
         by: Peer,
         to: Recipients,
         changes: Vec<Change>,
     ) -> Result<Vec<Change>, SetError> {
-        let done = self.air.apply(changes)?;
-        done.orders.into_iter().for_each(|order| self.order(order));
-        let Some(chain) = self.air.newest().map(|airing| airing.name.clone()) else {
+        let done = self.on_air.apply(changes)?;
+        done.commands.into_iter().for_each(|command| self.send_command(command));
+        let Some(chain) = self.on_air.newest().map(|running| running.name.clone()) else {
             return Ok(done.changes);
         };
         let moved = || done.changes.iter().filter(|change| change.is_move());
-        if let Some(values) = self.air.shelf.values_mut(&chain) {
+        if let Some(values) = self.on_air.chains.values_mut(&chain) {
             let now = SystemTime::now();
             moved().for_each(|change| values.record_author(&change.place.path, by, now));
         }
-        self.tell(to, moved().flat_map(Change::lines).collect());
-        self.keeper.touch();
-        if self.come_back(&chain, &done.changes) || done.rebuild {
+        self.send_updates(to, moved().flat_map(Change::lines).collect());
+        self.state_saver.touch();
+        if self.clear_auto_bypass(&chain, &done.changes) || done.rebuild {
             self.swap(by, &chain);
         }
         Ok(done.changes)
     }
 
-    pub(super) fn noted(&mut self, gesture: Gesture) {
+    pub(super) fn record_gesture(&mut self, gesture: Gesture) {
         if let Some(ended) = self.history.record(gesture, Instant::now()) {
             self.audit_gesture(&ended);
         }
-        self.keeper.touch();
+        self.state_saver.touch();
     }
 
     pub(super) fn learn(&self, by: Peer, address: String) {
         if self.port_setup.entries.is_empty() {
-            return self.refuse(
+            return self.send_error(
                 by,
                 "/learn",
-                "the station has no MIDI controller (control: midi: in its file)",
+                "the station has no MIDI controller; add one under control: midi: in the station file",
             );
         }
         if let Err(why) = self.check_learned(&address) {
-            return self.refuse(by, "/learn", &why);
+            return self.send_error(by, "/learn", &why);
         }
-        self.note_all(&SurfaceMessage::Learn { by, address });
+        self.send_to_surfaces(&SurfaceMessage::Learn { by, address });
     }
 
-    /// Whether a control could move what lies at an address. It becomes a line of a file, so nothing unknown passes.
+    /// Checks that a MIDI control can be bound to an address. The address is written to a file, so it must be known.
     fn check_learned(&self, address: &str) -> Result<(), String> {
         if address.is_empty() {
             return Ok(());
         }
         if is_pattern(address) {
-            return Err(format!("\"{address}\" is a pattern; a control is bound to an address"));
+            return Err(format!("\"{address}\" is a pattern; a control is bound to one address"));
         }
         match commands::find(address) {
             Some((command, name)) if command.address == "/chain/NAME" => {
-                self.air.shelf.check(name).map_err(|error| error.to_string())
+                self.on_air.chains.check_name(name).map_err(|error| error.to_string())
             }
             Some((command, _)) if command.nature.is_set() => Ok(()),
             Some(_) => Err(format!("\"{address}\" is read-only")),
             None => {
-                let newest = self.air.newest().ok_or("no chain is on air")?;
+                let newest = self.on_air.newest().ok_or("no chain is on air")?;
                 let found = newest.addresses.find(address).map_err(|error| error.to_string())?;
                 match found.iter().any(|(place, _)| place.is_text()) {
                     true => Err("a text cannot be bound to a MIDI control".to_owned()),
@@ -161,42 +164,44 @@ impl Conductor {
         }
     }
 
-    /// Tells who moved a value last: peer, and how many seconds ago.
-    pub(super) fn who(&self, by: Peer, address: &str) {
-        let Some(newest) = self.air.newest() else { return self.refuse(by, address, "no chain is on air") };
+    /// Sends who changed a value last: peer, and how many seconds ago.
+    pub(super) fn send_author(&self, by: Peer, address: &str) {
+        let Some(newest) = self.on_air.newest() else {
+            return self.send_error(by, address, "no chain is on air");
+        };
         let mut places = match newest.addresses.find(address) {
             Ok(found) => found.into_iter().map(|(place, _)| place).collect::<Vec<_>>(),
-            Err(error) => return self.refuse(by, "/who", &error.to_string()),
+            Err(error) => return self.send_error(by, "/who", &error.to_string()),
         };
         // A pattern may mean one value in several trees.
         let mut seen = HashSet::new();
         places.retain(|place| seen.insert(place.path.as_str()));
-        let values = self.air.shelf.values(&newest.name);
+        let values = self.on_air.chains.values(&newest.name);
         let line = |place: &Place| {
             let address = Value::Text(place.address());
             let author = values.and_then(|values| values.author(&place.path));
-            let told = match author {
+            let values = match author {
                 Some((peer, when)) => {
                     let ago = when.elapsed().unwrap_or_default().as_secs_f64();
                     vec![address, Value::Text(peer.to_string()), Value::Number((ago * 10.0).round() / 10.0)]
                 }
                 None => vec![address, Value::Text("file".to_owned())],
             };
-            Update::new("/who", told)
+            Update::new("/who", values)
         };
-        self.tell(Recipients::One(by), places.into_iter().map(line).collect());
+        self.send_updates(Recipients::One(by), places.into_iter().map(line).collect());
     }
 
     pub(super) fn undo(&mut self, by: Peer) {
-        self.walk(by, "undo", |history, chain| history.undo(chain), |moved| moved.from.clone());
+        self.step_history(by, "undo", |history, chain| history.undo(chain), |moved| moved.from.clone());
     }
 
     pub(super) fn redo(&mut self, by: Peer) {
-        self.walk(by, "redo", |history, chain| history.redo(chain), |moved| moved.to.clone());
+        self.step_history(by, "redo", |history, chain| history.redo(chain), |moved| moved.to.clone());
     }
 
     /// Goes one step back or forth in the history of the chain on air.
-    fn walk(
+    fn step_history(
         &mut self,
         by: Peer,
         what: &str,
@@ -204,29 +209,31 @@ impl Conductor {
         value: impl Fn(&Move) -> ParamValue,
     ) {
         let address = format!("/{what}");
-        let Some(chain) = self.air.newest().map(|airing| airing.name.clone()) else { return };
+        let Some(chain) = self.on_air.newest().map(|running| running.name.clone()) else { return };
         self.end_gesture();
         let Some(gesture) = step(&mut self.history, &chain) else {
-            return self.refuse(by, &address, &format!("nothing to {what} on chain {chain}"));
+            return self.send_error(by, &address, &format!("nothing to {what} on chain \"{chain}\""));
         };
         let values = gesture.moves.iter().map(|moved| (moved.path.as_str(), value(moved)));
-        let changes = self.air.changes(values);
-        self.let_go(&changes);
-        // What is taken back is no new move.
-        match self.moved(by, Recipients::All, changes) {
+        let changes = self.on_air.changes(values);
+        self.stop_morphing(&changes);
+        // An undo or redo is not recorded as a new gesture.
+        match self.apply_changes(by, Recipients::All, changes) {
             Ok(_) => {
                 self.audit(by, &chain, &format!("{what} {}", gesture.title()), "", "");
-                self.scene_left();
+                self.clear_scene();
             }
-            Err(error) => self.refuse(by, &address, &error.to_string()),
+            Err(error) => self.send_error(by, &address, &error.to_string()),
         }
     }
 }
 
-/// Whether a change came out as the asker's own number says.
-fn is_as_asked(change: &Change, asked: &Value, tree: Tree) -> bool {
-    let (Value::Number(asked), ParamValue::Number(value)) = (asked, &change.value) else { return true };
+/// Whether the value of a change equals the requested number.
+fn is_as_requested(change: &Change, requested: &Value, tree: Tree) -> bool {
+    let (Value::Number(requested), ParamValue::Number(value)) = (requested, &change.value) else {
+        return true;
+    };
     let is = if tree == Tree::Norm { change.place.row.to_norm(*value) } else { *value };
-    // Numbers came as floats.
-    (is - asked).abs() <= 1e-6 * asked.abs().max(1.0)
+    // OSC sends numbers as 32-bit floats.
+    (is - requested).abs() <= 1e-6 * requested.abs().max(1.0)
 }

@@ -1,4 +1,4 @@
-//! What is on air, what comes next, and the live values of both: the conductor's picture of the seat.
+//! The conductor's view of the engine: the active chain, the incoming chain, and the live values of both.
 
 use crate::conductor::chains::{ChainError, Chains};
 use crate::station::load::{ChainFile, frames};
@@ -16,13 +16,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// A chain that the seat has, or is about to have.
-pub struct Airing {
+/// A chain on the audio thread, or on its way there.
+pub struct RunningChain {
     /// Its name.
     pub name: String,
-    /// What tells it from others on the wire.
+    /// Number that identifies it in commands and events.
     pub generation: u64,
-    /// What it was built from.
+    /// The plan it was built from.
     pub plan: Plan,
     /// Its addresses.
     pub addresses: Addresses,
@@ -31,69 +31,69 @@ pub struct Airing {
 /// Why a value was not set.
 #[derive(Debug, Error)]
 pub enum SetError {
-    /// The address or the value is wrong.
+    /// The address is unknown or the value is invalid.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// Nothing is on air.
     #[error("no chain is on air")]
     Silence,
-    /// A setting that the station cannot hold.
+    /// The chain cannot be planned with this setting.
     #[error(transparent)]
     Refused(#[from] ChainError),
 }
 
-/// A value that was set.
+/// A change of one value.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Where.
+    /// The parameter.
     pub place: Place,
-    /// Its value now.
+    /// The new value.
     pub value: ParamValue,
-    /// Its value before.
+    /// The previous value.
     pub from: ParamValue,
-    /// Whether the chain on air does not have it yet: not so for what it has learned itself.
-    pub is_news: bool,
+    /// Whether the chain on air does not have the value yet; false for a profile that a node learned itself.
+    pub is_new: bool,
 }
 
 impl Change {
-    /// Whether it moves anything.
+    /// Whether the value differs from the previous one.
     pub fn is_move(&self) -> bool {
         self.value != self.from
     }
 
-    /// As the history keeps it.
+    /// The change as recorded in the history.
     pub fn as_move(&self) -> Move {
         Move { path: self.place.path.clone(), from: self.from.clone(), to: self.value.clone() }
     }
 
-    /// The value in all its trees.
+    /// Updates with the value, one for each address tree.
     pub fn lines(&self) -> Vec<Update> {
         self.place.lines(&self.value)
     }
 
     fn rebuilds(&self) -> bool {
-        self.place.row.is_setting && self.is_move() && self.is_news
+        self.place.row.is_setting && self.is_move() && self.is_new
     }
 }
 
-/// What came of setting values.
+/// The outcome of setting values.
 pub struct Changes {
-    /// What was set.
+    /// The applied changes.
     pub changes: Vec<Change>,
-    /// What the audio thread is to be told.
-    pub orders: Vec<ToAudio>,
-    /// Whether a setting was among them, so that the chain has to be swapped for itself.
+    /// Commands for the audio thread.
+    pub commands: Vec<ToAudio>,
+    /// Whether a setting changed, so that the chain must be rebuilt and swapped in.
     pub rebuild: bool,
 }
 
-/// The conductor's picture of the seat.
+/// The conductor's view of the engine.
 pub struct OnAir {
     /// All chains.
-    pub shelf: Chains,
-    on_air: Option<Airing>,
-    incoming: Option<Airing>,
-    /// The chain asked for while a swap runs.
-    wanted: Option<String>,
+    pub chains: Chains,
+    on_air: Option<RunningChain>,
+    incoming: Option<RunningChain>,
+    /// The chain requested during a swap; it follows when that is done.
+    queued: Option<String>,
     generation: u64,
     freed: Handle,
     warmup_ms: f64,
@@ -101,29 +101,29 @@ pub struct OnAir {
 }
 
 impl OnAir {
-    /// Nothing on air yet. `freed` is where chains go in the end.
-    pub fn new(shelf: Chains, freed: Handle, swap_ms: (f64, f64)) -> Self {
+    /// No chain is on air yet. `freed` belongs to the collector that frees chains.
+    pub fn new(chains: Chains, freed: Handle, swap_ms: (f64, f64)) -> Self {
         let (warmup_ms, fade_ms) = swap_ms;
-        Self { shelf, on_air: None, incoming: None, wanted: None, generation: 0, freed, warmup_ms, fade_ms }
+        Self { chains, on_air: None, incoming: None, queued: None, generation: 0, freed, warmup_ms, fade_ms }
     }
 
-    /// Sets how long swaps take: warm-up and fade, in ms.
+    /// Sets the times of a swap: warm-up and fade, in ms.
     pub fn set_swap_ms(&mut self, swap_ms: (f64, f64)) {
         (self.warmup_ms, self.fade_ms) = swap_ms;
     }
 
-    /// The chain whose addresses are answered: the newest one.
-    pub fn newest(&self) -> Option<&Airing> {
+    /// The newest chain, whose addresses are valid: the incoming one during a swap, else the active one.
+    pub fn newest(&self) -> Option<&RunningChain> {
         self.incoming.as_ref().or(self.on_air.as_ref())
     }
 
-    /// The name of the chain that was asked for last.
-    pub fn next(&self) -> String {
-        self.wanted.clone().or_else(|| self.newest().map(|airing| airing.name.clone())).unwrap_or_default()
+    /// The name of the chain requested last.
+    pub fn last_requested(&self) -> String {
+        self.queued.clone().or_else(|| self.newest().map(|running| running.name.clone())).unwrap_or_default()
     }
 
-    /// The chain that is heard, or was before the swap that runs.
-    pub fn heard(&self) -> Option<&Airing> {
+    /// The active chain; during a swap the previous one.
+    pub fn active(&self) -> Option<&RunningChain> {
         self.on_air.as_ref()
     }
 
@@ -132,113 +132,114 @@ impl OnAir {
         self.incoming.is_some()
     }
 
-    fn build(&mut self, name: &str, plan: Plan) -> (Chain, Airing) {
+    fn build(&mut self, name: &str, plan: Plan) -> (Chain, RunningChain) {
         self.generation += 1;
         let chain = Chain::new(&plan, self.generation);
         let addresses = Addresses::of(&plan);
-        (chain, Airing { name: name.to_owned(), generation: self.generation, plan, addresses })
+        (chain, RunningChain { name: name.to_owned(), generation: self.generation, plan, addresses })
     }
 
-    /// Puts a chain on air from silence.
+    /// Starts a chain from silence.
     pub fn start(&mut self, name: &str) -> Result<ToAudio, ChainError> {
-        let plan = self.shelf.plan_again(name)?;
-        let (chain, airing) = self.build(name, plan);
-        (self.incoming, self.wanted) = (None, None);
-        self.on_air = Some(airing);
+        let plan = self.chains.plan_with_cached_files(name)?;
+        let (chain, running) = self.build(name, plan);
+        (self.incoming, self.queued) = (None, None);
+        self.on_air = Some(running);
         Ok(ToAudio::Start(Owned::new(&self.freed, chain)))
     }
 
-    /// Begins a swap, or notes it for when the one that runs is done; the last asked for wins. What fails
-    /// changes nothing.
+    /// Begins a swap, or queues it until the running one is done; the last request wins. A swap that fails changes
+    /// nothing.
     pub fn swap(&mut self, name: &str) -> Result<Option<ToAudio>, ChainError> {
-        self.shelf.check(name)?;
+        self.chains.check_name(name)?;
         if self.incoming.is_some() {
-            self.wanted = Some(name.to_owned());
+            self.queued = Some(name.to_owned());
             return Ok(None);
         }
-        let plan = self.shelf.plan(name)?;
-        let (mut chain, airing) = self.build(name, plan);
+        let plan = self.chains.plan(name)?;
+        let (mut chain, running) = self.build(name, plan);
         if let Some(before) = &self.on_air {
-            chain.follow(&airing.plan, &before.plan);
+            chain.follow(&running.plan, &before.plan);
         }
-        self.incoming = Some(airing);
-        let frames = |ms: f64| frames(ms, self.shelf.rate()) as u32;
+        self.incoming = Some(running);
+        let frames = |ms: f64| frames(ms, self.chains.rate()) as u32;
         let (warmup, fade) = (frames(self.warmup_ms), frames(self.fade_ms));
         Ok(Some(ToAudio::Swap { chain: Owned::new(&self.freed, chain), warmup, fade }))
     }
 
-    /// The seat says that `generation` is on air alone. Gives the chain that was asked for meanwhile.
-    pub fn arrived(&mut self, generation: u64) -> Option<String> {
-        if self.incoming.as_ref().is_some_and(|airing| airing.generation == generation) {
+    /// The audio thread reports that the swap to `generation` is done. Returns the queued chain.
+    pub fn swap_done(&mut self, generation: u64) -> Option<String> {
+        if self.incoming.as_ref().is_some_and(|running| running.generation == generation) {
             self.on_air = self.incoming.take();
         }
-        self.wanted.take()
+        self.queued.take()
     }
 
-    /// The name of a chain that the seat has.
+    /// The name of a chain on the audio thread.
     pub fn name(&self, generation: u64) -> Option<&str> {
         let both = [&self.incoming, &self.on_air].into_iter().flatten();
-        both.map(|airing| (airing.generation, airing.name.as_str()))
+        both.map(|running| (running.generation, running.name.as_str()))
             .find_map(|(known, name)| (known == generation).then_some(name))
     }
 
-    /// The name of a node of a chain that the seat has.
+    /// A node of a chain on the audio thread.
     pub fn node(&self, generation: u64, node: usize) -> Option<&lacquer_graph::plan::PlanNode> {
         let both = [&self.incoming, &self.on_air].into_iter().flatten();
-        both.filter(|airing| airing.generation == generation).find_map(|airing| airing.plan.nodes.get(node))
+        both.filter(|running| running.generation == generation)
+            .find_map(|running| running.plan.nodes.get(node))
     }
 
-    /// The live values of a chain, all that are states, by their paths.
+    /// The live values of a chain by their paths, without momentary ones.
     pub fn values_of(&self, name: &str) -> BTreeMap<String, ParamValue> {
-        let Some(values) = self.shelf.values(name) else { return BTreeMap::new() };
+        let Some(values) = self.chains.values(name) else { return BTreeMap::new() };
         let all = |plan: &Plan, addresses: &Addresses| {
             let states = addresses.all().iter().filter(|place| !place.row.is_momentary);
             states.filter_map(|place| Some((place.path.clone(), live(values, plan, place)?))).collect()
         };
-        // What is on air has its values whether or not it could be planned again.
+        // The newest chain has a plan already, even if its files no longer allow one.
         match self.newest().filter(|newest| newest.name == name) {
             Some(newest) => all(&newest.plan, &newest.addresses),
-            None => self.shelf.plan(name).map(|plan| all(&plan, &Addresses::of(&plan))).unwrap_or_default(),
+            None => self.chains.plan(name).map(|plan| all(&plan, &Addresses::of(&plan))).unwrap_or_default(),
         }
     }
 
-    /// The value behind a place of the newest chain.
+    /// The current value of a parameter of the newest chain.
     pub fn value(&self, place: &Place) -> Option<ParamValue> {
-        let airing = self.newest()?;
-        live(self.shelf.values(&airing.name)?, &airing.plan, place)
+        let running = self.newest()?;
+        live(self.chains.values(&running.name)?, &running.plan, place)
     }
 
-    /// Where the value of an address would be if it went `way` (in parts of its whole way) along its taper. What
-    /// has steps goes one at least.
-    pub fn nudged(&self, address: &str, way: f64) -> Result<Change, SetError> {
+    /// The change that moves a value by `step` (as a fraction of its range) along its taper. A stepped value moves by one
+    /// step at least.
+    pub fn nudge(&self, address: &str, step: f64) -> Result<Change, SetError> {
         let newest = self.newest().ok_or(SetError::Silence)?;
         let [(place, _)] = newest.addresses.find(address)?[..] else {
             return Err(AddressError::NoMatch(newest.name.clone()).into());
         };
         let row = &place.row;
         let now = self.value(place).unwrap_or(place.default()).number().ok_or(AddressError::IsText)?;
-        let value = row.from_norm(row.to_norm(now) + way).ok_or(AddressError::NotANumber)?;
-        let is_stuck = value == now && way != 0.0 && row.is_whole();
-        let value = if is_stuck { (now + way.signum()).clamp(row.min, row.max) } else { value };
+        let value = row.from_norm(row.to_norm(now) + step).ok_or(AddressError::NotANumber)?;
+        let is_stuck = value == now && step != 0.0 && row.is_whole();
+        let value = if is_stuck { (now + step.signum()).clamp(row.min, row.max) } else { value };
         Ok(self.change(place, value.into()))
     }
 
-    /// Sets what an address or pattern stands for.
+    /// Sets the values that an address or pattern matches.
     pub fn set(&mut self, address: &str, value: &Value) -> Result<Changes, SetError> {
-        let changes = self.asked(address, value)?;
+        let changes = self.changes_at(address, value)?;
         self.apply(changes.into_iter().map(|(change, _)| change).collect())
     }
 
-    /// The changes that setting what an address or pattern stands for would bring, and in which tree each was asked.
-    /// Where a pattern means a value in several trees, it is set in the first of them.
-    pub fn asked(&self, address: &str, value: &Value) -> Result<Vec<(Change, Tree)>, SetError> {
+    /// The changes that set the values an address or pattern matches, each with the tree it was addressed in. If a pattern
+    /// matches a value in several trees, the first one counts.
+    pub fn changes_at(&self, address: &str, value: &Value) -> Result<Vec<(Change, Tree)>, SetError> {
         let newest = self.newest().ok_or(SetError::Silence)?;
         let mut places = newest.addresses.find(address)?;
         let mut seen = HashSet::new();
         places.retain(|(place, _)| seen.insert(place.path.as_str()));
         let read =
             |(place, tree): &(&Place, Tree)| Ok((self.change(place, place.read(value, *tree)?), *tree));
-        // A pattern means those of its matches that can take such a value.
+        // A pattern sets those of its matches that accept the value.
         match places.as_slice() {
             [one] => Ok(vec![read(one)?]),
             many => {
@@ -251,13 +252,13 @@ impl OnAir {
         }
     }
 
-    /// A change of a place of the newest chain to a value.
+    /// A change of a parameter of the newest chain.
     fn change(&self, place: &Place, value: ParamValue) -> Change {
         let from = self.value(place).unwrap_or(place.default());
-        Change { place: place.clone(), value, from, is_news: true }
+        Change { place: place.clone(), value, from, is_new: true }
     }
 
-    /// The changes that bring the values at these paths about. What the newest chain lacks is left out.
+    /// The changes that set the values at these paths. Paths that the newest chain lacks are ignored.
     pub fn changes<'a>(&self, values: impl IntoIterator<Item = (&'a str, ParamValue)>) -> Vec<Change> {
         let Some(newest) = self.newest() else { return Vec::new() };
         let change = |(path, value): (&str, ParamValue)| {
@@ -267,62 +268,66 @@ impl OnAir {
         values.into_iter().filter_map(change).collect()
     }
 
-    /// Writes values into a chain that is not on air. Where it cannot be planned with them, none is written.
-    pub fn preset(&mut self, name: &str, wanted: &BTreeMap<String, ParamValue>) -> Result<(), ChainError> {
-        let plan = self.shelf.plan(name)?;
-        let before = self.shelf.values(name).cloned();
+    /// Stores values in a chain that is not on air. If the chain cannot be planned with them, none is stored.
+    pub fn store_values(
+        &mut self,
+        name: &str,
+        wanted: &BTreeMap<String, ParamValue>,
+    ) -> Result<(), ChainError> {
+        let plan = self.chains.plan(name)?;
+        let before = self.chains.values(name).cloned();
         let addresses = Addresses::of(&plan);
-        let Some(values) = self.shelf.values_mut(name) else { return Ok(()) };
+        let Some(values) = self.chains.values_mut(name) else { return Ok(()) };
         for place in addresses.all() {
             let value = wanted.get(&place.path).and_then(|value| place.clip(value));
             if let (Some(value), Some(node)) = (value, plan.nodes.get(place.target.node())) {
                 write(values, &node.id, place.target, &value);
             }
         }
-        let planned = self.shelf.plan(name).map(drop);
+        let planned = self.chains.plan(name).map(drop);
         if planned.is_err()
-            && let (Some(values), Some(before)) = (self.shelf.values_mut(name), before)
+            && let (Some(values), Some(before)) = (self.chains.values_mut(name), before)
         {
             *values = before;
         }
         planned
     }
 
-    /// Takes changes over: on the newest chain, and during a swap on the other one as well where it has the same.
-    /// Where one of them cannot be, none is.
+    /// Applies changes to the newest chain, and during a swap to the previous one too, where it has the same parameter.
+    /// If one of them cannot be applied, none is.
     pub fn apply(&mut self, mut changes: Vec<Change>) -> Result<Changes, SetError> {
         let name = self.newest().ok_or(SetError::Silence)?.name.clone();
         self.write(&changes);
         let rebuild = changes.iter().any(Change::rebuilds);
-        if rebuild && let Err(why) = self.shelf.plan(&name) {
+        if rebuild && let Err(why) = self.chains.plan(&name) {
             changes.iter_mut().for_each(|change| change.value.clone_from(&change.from));
             self.write(&changes);
             return Err(SetError::Refused(why));
         }
-        let orders = changes.iter().filter(|change| !change.place.row.is_setting);
-        let orders = orders.flat_map(|change| self.orders(change)).collect();
-        Ok(Changes { changes, orders, rebuild })
+        let commands = changes.iter().filter(|change| !change.place.row.is_setting);
+        let commands = commands.flat_map(|change| self.commands(change)).collect();
+        Ok(Changes { changes, commands, rebuild })
     }
 
-    /// Writes changes into the live values of the chains they concern.
+    /// Writes changes to the live values of the chains they apply to.
     fn write(&mut self, changes: &[Change]) {
         for change in changes {
-            // A path means something to one chain only, and what was learned was learned there.
+            // The path of a file and a learned profile belong to one chain only.
             let most = if change.place.is_text() { 1 } else { 2 };
-            let airings = [&self.incoming, &self.on_air].into_iter().flatten();
-            for airing in airings.take(most) {
-                let Some(place) = counterpart(airing, &change.place) else { continue };
-                let Some(node) = airing.plan.nodes.get(place.target.node()) else { continue };
-                let Some(values) = self.shelf.values_mut(&airing.name) else { continue };
+            let chains = [&self.incoming, &self.on_air].into_iter().flatten();
+            for running in chains.take(most) {
+                let Some(place) = counterpart(running, &change.place) else { continue };
+                let Some(node) = running.plan.nodes.get(place.target.node()) else { continue };
+                let Some(values) = self.chains.values_mut(&running.name) else { continue };
                 write(values, &node.id, place.target, &change.value);
             }
         }
     }
 
-    fn orders(&self, change: &Change) -> Vec<ToAudio> {
-        let order = |airing: &Airing| {
-            let place = counterpart(airing, &change.place)?;
-            let (generation, value) = (airing.generation, change.value.number()?);
+    fn commands(&self, change: &Change) -> Vec<ToAudio> {
+        let command = |running: &RunningChain| {
+            let place = counterpart(running, &change.place)?;
+            let (generation, value) = (running.generation, change.value.number()?);
             match place.target {
                 Target::Row { node, row } => Some(ToAudio::Set {
                     target: Row { generation, node: node as u32, row: row as u32 },
@@ -331,19 +336,19 @@ impl OnAir {
                 Target::Enabled { node } => {
                     Some(ToAudio::Enable { generation, node: node as u32, on: value >= 0.5 })
                 }
-                // A text is a setting.
+                // A text is a setting: it changes by a rebuild.
                 Target::Text { .. } => None,
             }
         };
-        [&self.on_air, &self.incoming].into_iter().flatten().filter_map(order).collect()
+        [&self.on_air, &self.incoming].into_iter().flatten().filter_map(command).collect()
     }
 
-    /// Forgets what is on air: the audio thread has ended.
-    pub fn forget(&mut self) {
-        (self.on_air, self.incoming, self.wanted) = (None, None, None);
+    /// Clears all chains: the audio thread has ended.
+    pub fn clear(&mut self) {
+        (self.on_air, self.incoming, self.queued) = (None, None, None);
     }
 
-    /// Whether the newest chain was built from files that have changed since `plan` was made.
+    /// Whether the newest chain was built from other impulses than those in `plan`.
     fn has_old_files(&self, plan: &Plan) -> bool {
         let impulses = |plan: &Plan| -> Vec<Arc<Data>> {
             let data = plan.nodes.iter().flat_map(|node| &node.data).flatten();
@@ -352,8 +357,7 @@ impl OnAir {
         self.newest().is_some_and(|newest| impulses(&newest.plan) != impulses(plan))
     }
 
-    /// Takes over the files of a reload. Gives the chain to swap to where what is on air is no longer what
-    /// its file says.
+    /// Applies the files of a reload. Returns the chain to swap to if the chain on air differs from its file.
     pub fn reread(
         &mut self,
         chains: &[ChainFile],
@@ -361,10 +365,10 @@ impl OnAir {
         reset: bool,
         start: &str,
     ) -> Option<String> {
-        let name = self.next();
-        let before = self.shelf.plan(&name).ok();
-        self.shelf.reread(chains, latency_ms, reset);
-        match self.shelf.plan(&name) {
+        let name = self.last_requested();
+        let before = self.chains.plan(&name).ok();
+        self.chains.reread(chains, latency_ms, reset);
+        match self.chains.plan(&name) {
             Ok(plan) if before.as_ref() == Some(&plan) && !self.has_old_files(&plan) => None,
             Ok(_) => Some(name),
             Err(_) => Some(start.to_owned()),
@@ -377,7 +381,7 @@ fn write(values: &mut Values, id: &str, target: Target, value: &ParamValue) {
         (Target::Row { row, .. }, ParamValue::Number(value)) => values.set(id, row, *value),
         (Target::Enabled { .. }, ParamValue::Number(value)) => values.enable(id, *value >= 0.5),
         (Target::Text { text, .. }, ParamValue::Text(value)) => values.set_text(id, text, value),
-        // What is clipped to its place is of its shape.
+        // `Place::clip` lets no other combination pass.
         _ => {}
     }
 }
@@ -391,7 +395,7 @@ fn live(values: &Values, plan: &Plan, place: &Place) -> Option<ParamValue> {
     }
 }
 
-/// The place of another chain with the same address, if its row is the same.
-fn counterpart<'a>(airing: &'a Airing, place: &Place) -> Option<&'a Place> {
-    airing.addresses.at(&place.path).filter(|other| other.row == place.row)
+/// The parameter with the same address in another chain, if its row is the same.
+fn counterpart<'a>(running: &'a RunningChain, place: &Place) -> Option<&'a Place> {
+    running.addresses.at(&place.path).filter(|other| other.row == place.row)
 }

@@ -1,5 +1,5 @@
-//! The conductor and an overload that lasts: it leaves out what the station file names, one step a second, and gives it
-//! back in reverse order.
+//! Overload control: while the machine is too slow, nodes named in the station file are bypassed, one step a second;
+//! the steps are undone in reverse order.
 
 use super::Conductor;
 use lacquer_control::message::Load;
@@ -7,29 +7,29 @@ use lacquer_control::peer::Peer;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
-/// Between two looks, and so between two steps.
-const LOOK: Duration = Duration::from_secs(1);
-/// An overload lasts where the mean load of a look lies above this share of the deadline, or where the callback itself
-/// missed deadlines in two looks that follow each other.
-const HEAVY: f64 = 0.9;
-/// There is room for more below this share.
-const LIGHT: f64 = 0.6;
-/// How long there must have been room before a step is given back. An overload within this time after that doubles it
-/// for the next time, up to [`LONGEST`].
-const ROOM: Duration = Duration::from_secs(10);
-const LONGEST: Duration = Duration::from_secs(600);
+/// Period of the check, and shortest time between two steps.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Overload: the mean load of a period is above this share of the deadline, or the callback itself missed deadlines in
+/// two consecutive periods.
+const HIGH_LOAD: f64 = 0.9;
+/// Below this share of the deadline a step may be undone.
+const LOW_LOAD: f64 = 0.6;
+/// The load must be low for this time before a step is undone. An overload within this time after that doubles the wait,
+/// up to [`MAX_RESTORE_WAIT`].
+const RESTORE_WAIT: Duration = Duration::from_secs(10);
+const MAX_RESTORE_WAIT: Duration = Duration::from_secs(600);
 
-/// What was left out.
+/// A step of overload control.
 #[derive(Debug, PartialEq)]
 enum Step {
-    /// A node of a chain.
+    /// A node was bypassed.
     Node { chain: String, id: String },
-    /// A chain, for another one.
+    /// A chain was replaced by another one.
     Chain { from: String, to: String },
 }
 
 impl Step {
-    /// The node, or the chain that was meant.
+    /// The bypassed node or the replaced chain.
     fn name(&self) -> &str {
         match self {
             Step::Node { id, .. } => id,
@@ -38,92 +38,94 @@ impl Step {
     }
 }
 
-/// How the machine bears what it plays.
-pub struct Strain {
-    /// Sum of the shares and number of the callbacks since the last look.
+/// Load of the audio thread, and the steps taken against overload.
+pub struct OverloadControl {
+    /// Sum of the load shares, and number of callbacks, in this period.
     shares: f64,
     callbacks: u32,
-    /// Whether the callback missed deadlines since the last look, and before it.
-    own: [bool; 2],
+    /// Whether the callback itself missed deadlines in this period, and in the one before.
+    own_misses: [bool; 2],
     next: Instant,
-    /// Since when there is room.
-    light: Option<Instant>,
+    /// Since when the load has been low.
+    low_since: Option<Instant>,
+    /// Required time of low load before the next step is undone.
     wait: Duration,
-    given_back: Option<Instant>,
+    /// When the last step was undone.
+    restored: Option<Instant>,
     steps: Vec<Step>,
 }
 
-impl Strain {
+impl OverloadControl {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             shares: 0.0,
             callbacks: 0,
-            own: [false; 2],
-            next: now + LOOK,
-            light: None,
-            wait: ROOM,
-            given_back: None,
+            own_misses: [false; 2],
+            next: now + PERIOD,
+            low_since: None,
+            wait: RESTORE_WAIT,
+            restored: None,
             steps: Vec::new(),
         }
     }
 
-    pub(super) fn note(&mut self, load: &Load) {
+    pub(super) fn add_load(&mut self, load: &Load) {
         self.shares += f64::from(load.mean) * f64::from(load.callbacks);
         self.callbacks += load.callbacks;
     }
 
-    pub(super) fn own_miss(&mut self) {
-        self.own[0] = true;
+    pub(super) fn record_own_miss(&mut self) {
+        self.own_misses[0] = true;
     }
 
-    /// Whether an overload lasts (true), or there is room (false); `None` for all between.
-    fn look(&mut self) -> Option<bool> {
+    /// Ends a period: true for overload, false for low load, `None` between them.
+    fn assess(&mut self) -> Option<bool> {
         let mean = (self.callbacks > 0).then(|| self.shares / f64::from(self.callbacks));
-        let [own, before] = self.own;
-        (self.shares, self.callbacks, self.own) = (0.0, 0, [false, own]);
-        if mean.is_some_and(|mean| mean > HEAVY) || own && before {
+        let [own, before] = self.own_misses;
+        (self.shares, self.callbacks, self.own_misses) = (0.0, 0, [false, own]);
+        if mean.is_some_and(|mean| mean > HIGH_LOAD) || own && before {
             return Some(true);
         }
-        mean.filter(|mean| *mean < LIGHT && !own).map(|_| false)
+        mean.filter(|mean| *mean < LOW_LOAD && !own).map(|_| false)
     }
 
-    /// An overload lasts: one that came with what was given back waits twice as long for the next time.
-    fn is_heavy(&mut self, now: Instant) {
-        if let Some(given_back) = self.given_back.take() {
-            let is_soon = now.duration_since(given_back) < ROOM;
-            self.wait = if is_soon { (self.wait * 2).min(LONGEST) } else { ROOM };
+    /// Records an overload. If it follows soon after a restored step, the next wait is twice as long.
+    fn record_overload(&mut self, now: Instant) {
+        if let Some(restored) = self.restored.take() {
+            let is_soon = now.duration_since(restored) < RESTORE_WAIT;
+            self.wait = if is_soon { (self.wait * 2).min(MAX_RESTORE_WAIT) } else { RESTORE_WAIT };
         }
-        // What was missed before a step says nothing of what comes after it.
-        (self.light, self.own) = (None, [false; 2]);
+        // Deadlines missed before a step do not count after it.
+        (self.low_since, self.own_misses) = (None, [false; 2]);
     }
 
-    /// There is room: whether for long enough by now.
-    fn has_room(&mut self, now: Instant) -> bool {
-        now.duration_since(*self.light.get_or_insert(now)) >= self.wait
+    /// Whether the load has been low for long enough.
+    fn may_restore(&mut self, now: Instant) -> bool {
+        now.duration_since(*self.low_since.get_or_insert(now)) >= self.wait
     }
 
-    /// Takes back the last step, to be given back now.
-    fn pop(&mut self, now: Instant) -> Option<Step> {
+    /// Removes the last step, to be undone now.
+    fn take_last_step(&mut self, now: Instant) -> Option<Step> {
         let step = self.steps.pop()?;
-        (self.light, self.given_back) = (None, Some(now));
+        (self.low_since, self.restored) = (None, Some(now));
         Some(step)
     }
 
-    /// What is left out, for people.
+    /// Names of the bypassed nodes and the replaced chain.
     pub(super) fn names(&self) -> Vec<&str> {
         self.steps.iter().map(Step::name).collect()
     }
 
-    /// The chain that would be on air, had it not been left out.
-    pub(super) fn meant(&self) -> Option<&str> {
+    /// The chain that was replaced because of overload.
+    pub(super) fn replaced_chain(&self) -> Option<&str> {
         self.steps.iter().find_map(|step| match step {
             Step::Chain { from, .. } => Some(from.as_str()),
             Step::Node { .. } => None,
         })
     }
 
-    /// The chain that must be on air while all steps hold.
-    fn expected(&self) -> Option<&str> {
+    /// The chain that is on air while all steps are in force.
+    fn expected_chain(&self) -> Option<&str> {
         self.steps.last().map(|step| match step {
             Step::Node { chain, .. } => chain.as_str(),
             Step::Chain { to, .. } => to.as_str(),
@@ -132,102 +134,102 @@ impl Strain {
 }
 
 impl Conductor {
-    /// Looks at the load once a second, and leaves out or gives back.
+    /// Checks the load once a second, and takes or undoes a step.
     pub(super) fn tick_overload(&mut self, now: Instant) {
-        if now < self.strain.next {
+        if now < self.overload.next {
             return;
         }
-        self.strain.next = now + LOOK;
-        self.let_go_of_steps();
-        let verdict = self.strain.look();
-        // While two chains play the load says nothing of either.
-        if self.link.is_none() || self.health.xruns.is_free || self.air.is_swapping() {
-            self.strain.light = None;
+        self.overload.next = now + PERIOD;
+        self.check_overload_steps();
+        let is_overloaded = self.overload.assess();
+        // During a swap two chains run, so the load does not count.
+        if self.session.is_none() || self.health.xruns.is_free || self.on_air.is_swapping() {
+            self.overload.low_since = None;
             return;
         }
-        match verdict {
+        match is_overloaded {
             Some(true) => {
-                self.strain.is_heavy(now);
-                self.leave_out();
+                self.overload.record_overload(now);
+                self.reduce_load();
             }
-            Some(false) if self.strain.has_room(now) => self.give_back(now),
+            Some(false) if self.overload.may_restore(now) => self.restore_load(now),
             Some(false) => {}
-            None => self.strain.light = None,
+            None => self.overload.low_since = None,
         }
     }
 
-    fn leave_out(&mut self) {
-        let chain = self.air.next();
+    fn reduce_load(&mut self) {
+        let chain = self.on_air.last_requested();
         let ids: Vec<String> = self.station.overload.bypass.iter().map(|(id, _)| id.clone()).collect();
         for id in ids {
-            if self.house_enables(&id, false) {
-                warn!(node = id, "overload: node {id} is left out");
-                self.tell_event("overload", &["bypass", &id]);
-                return self.strain.steps.push(Step::Node { chain, id });
+            if self.set_auto_bypass(&id, false) {
+                warn!(node = id, "overload: node \"{id}\" bypassed until the load is low");
+                self.send_event("overload", &["bypass", &id]);
+                return self.overload.steps.push(Step::Node { chain, id });
             }
         }
         let Some((to, _)) = self.station.overload.chain.clone() else { return };
-        if to != chain && self.strain.meant().is_none() {
-            warn!(chain = to, "overload: {to} takes the place of {chain}");
-            self.house_swaps(&to);
-            self.tell_event("overload", &["chain", &to]);
-            self.strain.steps.push(Step::Chain { from: chain, to });
+        if to != chain && self.overload.replaced_chain().is_none() {
+            warn!(chain = to, "overload: chain \"{chain}\" replaced by \"{to}\" until the load is low");
+            self.swap_automatically(&to);
+            self.send_event("overload", &["chain", &to]);
+            self.overload.steps.push(Step::Chain { from: chain, to });
         }
     }
 
-    fn give_back(&mut self, now: Instant) {
-        let Some(step) = self.strain.pop(now) else { return };
-        let name = match &step {
+    fn restore_load(&mut self, now: Instant) {
+        let Some(step) = self.overload.take_last_step(now) else { return };
+        let (kind, name) = match &step {
             Step::Node { id, .. } => {
-                self.house_enables(id, true);
-                id
+                self.set_auto_bypass(id, true);
+                ("node", id)
             }
             Step::Chain { from, .. } => {
-                self.house_swaps(from);
-                from
+                self.swap_automatically(from);
+                ("chain", from)
             }
         };
-        info!("overload: {name} is given back");
-        self.tell_event("overload", &["back", name]);
+        info!("overload is over: {kind} \"{name}\" restored");
+        self.send_event("overload", &["back", name]);
     }
 
-    fn house_swaps(&mut self, to: &str) {
-        let from = self.air.next();
+    fn swap_automatically(&mut self, to: &str) {
+        let from = self.on_air.last_requested();
         self.morph = None;
         self.swap(Peer::Station, to);
-        self.compare.unknown();
+        self.compare.forget_loudness();
         self.audit(Peer::Station, to, "swap", &from, to);
     }
 
-    /// What somebody has moved since is theirs. After another swap than the house's all is given back: what is not on
-    /// air costs nothing.
-    fn let_go_of_steps(&mut self) {
-        let shelf = &self.air.shelf;
-        self.out.retain(|out| {
-            shelf.values(&out.chain).is_some_and(|values| values.enabled(&out.id) == Some(false))
+    /// Drops the steps that a user has changed since. If another chain was requested, all steps are undone, because a
+    /// chain that is not on air causes no load.
+    fn check_overload_steps(&mut self) {
+        let chains = &self.on_air.chains;
+        self.auto_bypassed.retain(|node| {
+            chains.values(&node.chain).is_some_and(|values| values.enabled(&node.id) == Some(false))
         });
-        let out = &self.out;
-        self.strain.steps.retain(|step| match step {
-            Step::Node { chain, id } => out.iter().any(|out| out.chain == *chain && out.id == *id),
+        let bypassed = &self.auto_bypassed;
+        self.overload.steps.retain(|step| match step {
+            Step::Node { chain, id } => bypassed.iter().any(|node| node.chain == *chain && node.id == *id),
             Step::Chain { .. } => true,
         });
-        let now_on = self.air.next();
-        if self.strain.expected().is_none_or(|expected| expected == now_on) {
+        let now_on = self.on_air.last_requested();
+        if self.overload.expected_chain().is_none_or(|expected| expected == now_on) {
             return;
         }
-        for step in std::mem::take(&mut self.strain.steps) {
+        for step in std::mem::take(&mut self.overload.steps) {
             let Step::Node { chain, id } = step else { continue };
             if chain == now_on {
-                self.house_enables(&id, true);
+                self.set_auto_bypass(&id, true);
             } else {
-                self.out.retain(|out| out.chain != chain || out.id != id);
-                if let Some(values) = self.air.shelf.values_mut(&chain) {
+                self.auto_bypassed.retain(|node| node.chain != chain || node.id != id);
+                if let Some(values) = self.on_air.chains.values_mut(&chain) {
                     values.enable(&id, true);
                 }
             }
         }
-        info!("overload: another chain was asked for; all is given back");
-        self.tell_event("overload", &["back", &now_on]);
+        info!("overload control: another chain was requested, all nodes restored");
+        self.send_event("overload", &["back", &now_on]);
     }
 }
 
@@ -236,46 +238,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_overload_lasts_by_its_mean_or_by_misses_in_two_looks() {
-        let mut strain = Strain::new(Instant::now());
+    fn an_overload_is_a_high_mean_load_or_misses_in_two_periods() {
+        let mut control = OverloadControl::new(Instant::now());
         let load = |mean: f32| Load { callbacks: 100, mean, ..Load::default() };
-        strain.note(&load(0.95));
-        assert_eq!(strain.look(), Some(true));
-        strain.note(&load(0.7));
-        assert_eq!(strain.look(), None);
-        strain.note(&load(0.1));
-        assert_eq!(strain.look(), Some(false));
+        control.add_load(&load(0.95));
+        assert_eq!(control.assess(), Some(true));
+        control.add_load(&load(0.7));
+        assert_eq!(control.assess(), None);
+        control.add_load(&load(0.1));
+        assert_eq!(control.assess(), Some(false));
         for expected in [None, Some(true)] {
-            strain.note(&load(0.1));
-            strain.own_miss();
-            assert_eq!(strain.look(), expected);
+            control.add_load(&load(0.1));
+            control.record_own_miss();
+            assert_eq!(control.assess(), expected);
         }
-        assert_eq!(strain.look(), None, "nothing was played");
+        assert_eq!(control.assess(), None, "nothing was played");
     }
 
-    /// Gives back after `expected`, and not before.
-    fn gives_back_after(strain: &mut Strain, now: &mut Instant, expected: Duration) {
-        strain.steps.push(Step::Chain { from: "a".to_owned(), to: "b".to_owned() });
-        assert!(!strain.has_room(*now));
-        assert!(!strain.has_room(*now + expected - LOOK));
+    /// A step is undone after `expected`, and not before.
+    fn restores_after(control: &mut OverloadControl, now: &mut Instant, expected: Duration) {
+        control.steps.push(Step::Chain { from: "a".to_owned(), to: "b".to_owned() });
+        assert!(!control.may_restore(*now));
+        assert!(!control.may_restore(*now + expected - PERIOD));
         *now += expected;
-        assert!(strain.has_room(*now));
-        assert!(strain.pop(*now).is_some());
+        assert!(control.may_restore(*now));
+        assert!(control.take_last_step(*now).is_some());
     }
 
     #[test]
-    fn what_does_not_fit_when_given_back_waits_twice_as_long_each_time() {
-        let (mut strain, mut now) = (Strain::new(Instant::now()), Instant::now());
-        strain.is_heavy(now);
+    fn the_wait_doubles_each_time_a_restored_step_overloads_again() {
+        let (mut control, mut now) = (OverloadControl::new(Instant::now()), Instant::now());
+        control.record_overload(now);
         for waits in [10, 20, 40, 80, 160, 320, 600, 600] {
-            gives_back_after(&mut strain, &mut now, Duration::from_secs(waits));
-            now += 2 * LOOK;
-            strain.is_heavy(now);
+            restores_after(&mut control, &mut now, Duration::from_secs(waits));
+            now += 2 * PERIOD;
+            control.record_overload(now);
         }
-        // One that comes much later is another overload.
-        gives_back_after(&mut strain, &mut now, LONGEST);
-        now += ROOM;
-        strain.is_heavy(now);
-        gives_back_after(&mut strain, &mut now, ROOM);
+        // An overload much later starts from the shortest wait.
+        restores_after(&mut control, &mut now, MAX_RESTORE_WAIT);
+        now += RESTORE_WAIT;
+        control.record_overload(now);
+        restores_after(&mut control, &mut now, RESTORE_WAIT);
     }
 }

@@ -1,4 +1,4 @@
-//! The conductor and what is kept of it: the state file, and a line for each change.
+//! What the conductor saves: the state file, and an audit line for each change.
 
 use super::Conductor;
 use crate::audio::session::Session;
@@ -12,32 +12,32 @@ use lacquer_graph::file::error::printable;
 use std::time::{Duration, Instant};
 use tracing::warn;
 
-/// Between two writings of the state file: twice and the disk's own time stay within a second.
-const EVERY: Duration = Duration::from_millis(300);
-const _: () = assert!(2 * EVERY.as_millis() < 1_000);
+/// Shortest time between two writes of the state file: a change is on disk within a second, slow disk included.
+const WRITE_PERIOD: Duration = Duration::from_millis(300);
+const _: () = assert!(2 * WRITE_PERIOD.as_millis() < 1_000);
 
-/// What is to be written, and when.
-pub struct Keeper {
-    keeps: Option<Sender<WriteRequest>>,
+/// Decides when the state is written.
+pub struct StateSaver {
+    writer: Option<Sender<WriteRequest>>,
     is_touched: bool,
     next: Instant,
     lost: u64,
 }
 
-impl Keeper {
-    /// A keeper that hands over to `keeps`, if anything is kept at all.
-    pub fn new(keeps: Option<Sender<WriteRequest>>, now: Instant) -> Self {
-        Self { keeps, is_touched: true, next: now, lost: 0 }
+impl StateSaver {
+    /// Sends to `writer`; `None` where nothing is saved.
+    pub fn new(writer: Option<Sender<WriteRequest>>, now: Instant) -> Self {
+        Self { writer, is_touched: true, next: now, lost: 0 }
     }
 
-    /// Something that is kept has changed.
+    /// Marks the saved state as changed.
     pub fn touch(&mut self) {
         self.is_touched = true;
     }
 
-    fn hand_over(&mut self, keep: WriteRequest) -> bool {
-        let Some(keeps) = &self.keeps else { return true };
-        match keeps.try_send(keep) {
+    fn enqueue(&mut self, request: WriteRequest) -> bool {
+        let Some(writer) = &self.writer else { return true };
+        match writer.try_send(request) {
             Ok(()) => true,
             Err(TrySendError::Full(WriteRequest::Audit(_))) => {
                 self.lost += 1;
@@ -49,50 +49,53 @@ impl Keeper {
 }
 
 impl Conductor {
-    /// Writes the state down where it has changed.
-    pub(super) fn tick_keeper(&mut self, now: Instant) {
+    /// Writes the state if it has changed.
+    pub(super) fn tick_writer(&mut self, now: Instant) {
         if let Some(ended) = self.history.close_expired(now) {
             self.audit_gesture(&ended);
         }
-        if self.keeper.is_touched && now >= self.keeper.next && self.keeper.keeps.is_some() {
-            let kept = self.kept();
-            // A disk that is busy gets the next one, which is newer.
-            self.keeper.is_touched = !self.keeper.hand_over(WriteRequest::State(Box::new(kept)));
-            self.keeper.next = now + EVERY;
-            let lost = std::mem::take(&mut self.keeper.lost);
+        if self.state_saver.is_touched && now >= self.state_saver.next && self.state_saver.writer.is_some() {
+            let kept = self.saved_state();
+            // If the queue is full, the next state is sent, which is newer.
+            self.state_saver.is_touched = !self.state_saver.enqueue(WriteRequest::State(Box::new(kept)));
+            self.state_saver.next = now + WRITE_PERIOD;
+            let lost = std::mem::take(&mut self.state_saver.lost);
             if lost > 0 {
-                warn!("{lost} audit lines were lost: the disk is too slow");
+                warn!("audit file: {lost} lines lost because the disk is too slow");
             }
         }
     }
 
-    /// Writes the last state down, and ends.
-    pub(super) fn end_keeper(&mut self) {
+    /// Writes the last state, and ends the writer.
+    pub(super) fn end_writer(&mut self) {
         self.end_gesture();
-        let kept = self.kept();
-        if let Some(keeps) = self.keeper.keeps.take() {
-            keeps.send_timeout(WriteRequest::State(Box::new(kept)), Duration::from_secs(1)).ok();
+        let kept = self.saved_state();
+        if let Some(writer) = self.state_saver.writer.take() {
+            writer.send_timeout(WriteRequest::State(Box::new(kept)), Duration::from_secs(1)).ok();
         }
     }
 
-    /// Where what is to be kept goes.
-    pub(super) fn keeps(&self) -> Option<&Sender<WriteRequest>> {
-        self.keeper.keeps.as_ref()
+    /// Sends to the thread that writes, if there is one.
+    pub(super) fn writer(&self) -> Option<&Sender<WriteRequest>> {
+        self.state_saver.writer.as_ref()
     }
 
-    pub(super) fn kept(&self) -> Kept {
-        let shelf = &self.air.shelf;
+    pub(super) fn saved_state(&self) -> Kept {
+        let chains = &self.on_air.chains;
         let moved = |name: &str| {
-            let mut values = shelf.values(name)?.clone();
-            // What the house has taken out is out for now, not for ever.
-            self.out.iter().filter(|out| out.chain == name).for_each(|out| values.enable(&out.id, true));
+            let mut values = chains.values(name)?.clone();
+            // Automatic bypass is not saved.
+            self.auto_bypassed
+                .iter()
+                .filter(|node| node.chain == name)
+                .for_each(|node| values.enable(&node.id, true));
             Some(values.changed())
         };
         let chain = |name: &str| (name.to_owned(), moved(name).unwrap_or_default());
         Kept {
             lacquer: crate::process::state_file::FORMAT,
             station: self.station.name.clone(),
-            chain: self.strain.meant().map_or_else(|| self.air.next(), str::to_owned),
+            chain: self.overload.replaced_chain().map_or_else(|| self.on_air.last_requested(), str::to_owned),
             scene: self.scene.clone(),
             bypass: self.bypass,
             bypass_matched: self.compare.bypass_matched,
@@ -100,18 +103,18 @@ impl Conductor {
             matched: self.compare.matched,
             other: self.compare.other.clone(),
             cables: self
-                .link
+                .session
                 .as_ref()
                 .map_or(&self.port_setup.kept, Session::connections)
                 .iter()
                 .cloned()
                 .collect(),
             scenes: self.scenes.all().to_vec(),
-            values: shelf.names().map(chain).filter(|(_, moved)| !moved.is_empty()).collect(),
+            values: chains.names().map(chain).filter(|(_, moved)| !moved.is_empty()).collect(),
         }
     }
 
-    /// Takes over what was kept: always the scenes, all else where the station is to start as it ended.
+    /// Restores the saved state: the scenes always, everything else if the station starts as it ended (`all`).
     pub(super) fn restore(&mut self, kept: Kept, all: bool) {
         for scene in kept.scenes {
             self.scenes.insert(scene);
@@ -120,36 +123,36 @@ impl Conductor {
             return;
         }
         for (chain, moved) in &kept.values {
-            if let Some(values) = self.air.shelf.values_mut(chain) {
+            if let Some(values) = self.on_air.chains.values_mut(chain) {
                 for (path, live, file) in moved {
                     values.restore(path, live, file);
                 }
             }
         }
-        self.air.shelf.settle();
+        self.on_air.chains.drop_invalid_values();
         self.scene = kept.scene.filter(|name| self.scenes.find(name).is_some());
         self.bypass = kept.bypass;
         let compare = &mut self.compare;
         (compare.b, compare.matched, compare.bypass_matched) = (kept.b, kept.matched, kept.bypass_matched);
-        compare.other = kept.other.filter(|state| self.air.shelf.check(&state.chain).is_ok());
+        compare.other = kept.other.filter(|state| self.on_air.chains.check_name(&state.chain).is_ok());
     }
 
-    /// Writes down that `by` changed `what` of a chain.
+    /// Writes an audit line: `by` changed `what` of a chain.
     pub(super) fn audit(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
-        // What was moved before stands before it.
+        // Earlier moves come first in the file.
         self.end_gesture();
-        self.write_down(by, chain, what, from, to);
+        self.write_audit_line(by, chain, what, from, to);
     }
 
-    fn write_down(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
+    fn write_audit_line(&mut self, by: Peer, chain: &str, what: &str, from: &str, to: &str) {
         let when = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z");
-        // A text must not look like another line or column.
+        // A text must not contain line breaks or tabs, which separate lines and columns.
         let [chain, what, from, to] = [chain, what, from, to].map(printable);
         let line = format!("{when}\t{by}\t{chain}\t{what}\t{from}\t{to}\n");
-        self.keeper.hand_over(WriteRequest::Audit(line));
+        self.state_saver.enqueue(WriteRequest::Audit(line));
     }
 
-    /// Ends the gesture under way, and writes it down.
+    /// Ends the current gesture, and writes it to the audit file.
     pub(super) fn end_gesture(&mut self) {
         if let Some(ended) = self.history.close() {
             self.audit_gesture(&ended);
@@ -157,12 +160,12 @@ impl Conductor {
     }
 
     pub(super) fn audit_gesture(&mut self, gesture: &Gesture) {
-        let newest = self.air.newest().filter(|airing| airing.name == gesture.chain);
+        let newest = self.on_air.newest().filter(|running| running.name == gesture.chain);
         let lines: Vec<(String, String, String)> = gesture
             .moves
             .iter()
             .map(|moved| {
-                let place = newest.and_then(|airing| airing.addresses.at(&moved.path));
+                let place = newest.and_then(|running| running.addresses.at(&moved.path));
                 let text = |value: &ParamValue| match (place, value) {
                     (Some(place), value) => place.text(value),
                     (None, ParamValue::Number(number)) => number.to_string(),
@@ -172,7 +175,7 @@ impl Conductor {
             })
             .collect();
         for (what, from, to) in lines {
-            self.write_down(gesture.by, &gesture.chain, &what, &from, &to);
+            self.write_audit_line(gesture.by, &gesture.chain, &what, &from, &to);
         }
     }
 }

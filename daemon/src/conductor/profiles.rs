@@ -1,4 +1,4 @@
-//! The conductor and what nodes learn: a profile comes band by band, and becomes a text of its node.
+//! Profiles that nodes learn (noise, for example): received band by band, stored as a text of the node.
 
 use super::Conductor;
 use lacquer_control::peer::Peer;
@@ -8,60 +8,61 @@ use lacquer_graph::param::text::{Form, PROFILE_BANDS, Profile};
 use std::collections::BTreeMap;
 use tracing::{info, warn};
 
-/// A node: its chain's generation, and its place in the plan.
-type Who = (u64, usize);
+/// A node: the generation of its chain, and its index in the plan.
+type NodeKey = (u64, usize);
 
-/// The bands that have come of profiles that are not whole yet.
+/// The received bands of incomplete profiles.
 #[derive(Default)]
-pub struct Learning(BTreeMap<Who, Vec<Option<f64>>>);
+pub struct Learning(BTreeMap<NodeKey, Vec<Option<f64>>>);
 
 impl Learning {
-    /// Forgets what comes from other chains than this one.
+    /// Drops incomplete profiles of other chains than this one.
     pub fn only(&mut self, generation: u64) {
         self.0.retain(|(known, _), _| *known == generation);
     }
 }
 
 impl Conductor {
-    /// A node has learned a band; with the last one the profile is kept.
-    pub(super) fn learned(&mut self, who: Who, band: usize, level: f64) {
-        let bands = self.learning.0.entry(who).or_insert_with(|| vec![None; PROFILE_BANDS]);
-        if let Some(noted) = bands.get_mut(band) {
-            *noted = Some(level);
+    /// A node has learned a band. With the last band the profile is stored.
+    pub(super) fn learned(&mut self, key: NodeKey, band: usize, level: f64) {
+        let bands = self.learning.0.entry(key).or_insert_with(|| vec![None; PROFILE_BANDS]);
+        if let Some(entry) = bands.get_mut(band) {
+            *entry = Some(level);
         }
         if band + 1 < PROFILE_BANDS {
             return;
         }
-        let bands: Option<Vec<f64>> = self.learning.0.remove(&who).unwrap_or_default().into_iter().collect();
+        let bands: Option<Vec<f64>> = self.learning.0.remove(&key).unwrap_or_default().into_iter().collect();
         match bands {
-            Some(bands) => self.keep_profile(who, &Profile::text(&bands)),
-            None => warn!("a part of a profile was lost on its way: learn it again"),
+            Some(bands) => self.store_profile(key, &Profile::text(&bands)),
+            None => warn!("profile incomplete because the event queue was full: not stored; learn it again"),
         }
     }
 
-    /// Makes a profile the text of the node that has learned it. The node uses it already.
-    fn keep_profile(&mut self, (generation, node): Who, profile: &str) {
-        let Some(planned) = self.air.node(generation, node) else { return };
+    /// Stores a profile as a text of the node that learned it. The node uses it already.
+    fn store_profile(&mut self, (generation, node): NodeKey, profile: &str) {
+        let Some(planned) = self.on_air.node(generation, node) else { return };
         let Some(at) = planned.node_type.texts.iter().position(|text| text.form == Form::Profile) else {
             return;
         };
         let (id, path) =
             (planned.id.clone(), format!("/{}/{}", planned.id, planned.node_type.texts[at].name));
-        let chain = self.air.name(generation).unwrap_or_default().to_owned();
-        info!(node = id, "node {id} of chain {chain} has learned its profile");
-        let newest = self.air.newest().filter(|newest| newest.name == chain).map(|newest| newest.generation);
+        let chain = self.on_air.name(generation).unwrap_or_default().to_owned();
+        info!(node = id, "node \"{id}\" of chain \"{chain}\" has learned its profile");
+        let newest =
+            self.on_air.newest().filter(|newest| newest.name == chain).map(|newest| newest.generation);
         let Some(newest) = newest else {
-            // The chain is leaving; it comes back with what it has learned.
-            if let Some(values) = self.air.shelf.values_mut(&chain) {
+            // The chain is being swapped out; the profile is used when it is on air again.
+            if let Some(values) = self.on_air.chains.values_mut(&chain) {
                 values.set_text(&id, at, profile);
             }
-            return self.keeper.touch();
+            return self.state_saver.touch();
         };
-        let mut changes = self.air.changes([(path.as_str(), ParamValue::Text(profile.to_owned()))]);
-        // A chain that was built meanwhile does not have it.
-        changes.iter_mut().for_each(|change| change.is_news = newest != generation);
-        if let Err(error) = self.commit(Peer::Station, Recipients::All, changes) {
-            warn!("the profile of node {id} is not kept: {error}");
+        let mut changes = self.on_air.changes([(path.as_str(), ParamValue::Text(profile.to_owned()))]);
+        // A chain that was built since does not have the profile.
+        changes.iter_mut().for_each(|change| change.is_new = newest != generation);
+        if let Err(error) = self.apply_and_record(Peer::Station, Recipients::All, changes) {
+            warn!("node \"{id}\": profile not stored: {error}");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The conductor and who only asks: what holds at an address, or at all that a pattern means. Nothing here changes
-//! anything.
+//! Queries: the current value at an address, or at all addresses that a pattern matches. Nothing here changes anything.
 
 use super::Conductor;
 use lacquer_control::address::commands;
@@ -17,12 +16,12 @@ impl Conductor {
             false => self.read(trimmed(address)),
         };
         match lines {
-            Ok(lines) => self.tell(Recipients::One(by), lines),
-            Err(why) => self.refuse(by, address, &why),
+            Ok(lines) => self.send_updates(Recipients::One(by), lines),
+            Err(why) => self.send_error(by, address, &why),
         }
     }
 
-    /// What holds at an address: one line, or all that belong to it.
+    /// The current value at an address: one update, or all that belong to it.
     fn read(&self, address: &str) -> Result<Vec<Update>, String> {
         let Some((command, part)) = commands::find(address) else { return self.read_values(address) };
         let lines = match command.address {
@@ -39,20 +38,20 @@ impl Conductor {
             "/cue" | "/cues" => self.cue_list(),
             "/ab" => self.compare_lines(),
             "/chain/NAME" => {
-                self.air.shelf.check(part).map_err(|error| error.to_string())?;
+                self.on_air.chains.check_name(part).map_err(|error| error.to_string())?;
                 vec![self.chain_line(part)]
             }
-            "/swap" if self.air.newest().is_none() => return Err("no chain is on air".to_owned()),
+            "/swap" if self.on_air.newest().is_none() => return Err("no chain is on air".to_owned()),
             _ => self.station_lines().into_iter().filter(|line| line.address == address).collect(),
         };
         if lines.is_empty() { Err("there is no value".to_owned()) } else { Ok(lines) }
     }
 
     fn read_values(&self, address: &str) -> Result<Vec<Update>, String> {
-        let newest = self.air.newest().ok_or("no chain is on air")?;
+        let newest = self.on_air.newest().ok_or("no chain is on air")?;
         let found = newest.addresses.find(address).map_err(|error| error.to_string())?;
         let lines =
-            found.into_iter().filter_map(|(place, tree)| Some(place.line(tree, &self.air.value(place)?)));
+            found.into_iter().filter_map(|(place, tree)| Some(place.line(tree, &self.on_air.value(place)?)));
         Ok(lines.collect())
     }
 
@@ -66,9 +65,10 @@ impl Conductor {
         lines.retain(|line| {
             pattern.matches(&line.address) || (is_all_status && line.address.starts_with("/status/"))
         });
-        if let Some(newest) = self.air.newest() {
+        if let Some(newest) = self.on_air.newest() {
             let found = newest.addresses.matching(&pattern).into_iter();
-            lines.extend(found.filter_map(|(place, tree)| Some(place.line(tree, &self.air.value(place)?))));
+            lines
+                .extend(found.filter_map(|(place, tree)| Some(place.line(tree, &self.on_air.value(place)?))));
         }
         match lines.is_empty() {
             false => Ok(lines),
@@ -87,10 +87,10 @@ impl Conductor {
         commands::not_set(&pattern, lines.iter().map(|line| line.address.as_str()))
     }
 
-    /// All that holds beside the values of nodes, and the status.
+    /// The current state of the station, without the values of nodes and the status.
     fn station_lines(&self) -> Vec<Update> {
-        let chains: Vec<&str> = self.air.shelf.names().collect();
-        let running = self.air.newest().map(|airing| airing.name.as_str());
+        let chains: Vec<&str> = self.on_air.chains.names().collect();
+        let running = self.on_air.newest().map(|running| running.name.as_str());
         let number = chains.iter().position(|name| Some(*name) == running).map_or(0, |at| at + 1);
         let scene = self.scenes.all().iter().find(|scene| self.scene.as_ref() == Some(&scene.name));
         let mut lines = self.running_lines();

@@ -1,4 +1,4 @@
-//! How the station is: load, xruns, faults.
+//! Health of the station: load, xruns, faults.
 
 use crate::audio::xruns::Xruns;
 use lacquer_control::message::{LOAD_BARS, Load};
@@ -8,11 +8,11 @@ use lacquer_graph::param::Unit;
 use lacquer_graph::reading::{Combine, Reading};
 use std::time::{Duration, Instant};
 
-/// At least so long between two log lines about the same trouble.
-const QUIET: Duration = Duration::from_secs(1);
+/// Shortest time between two log lines about the same kind of fault.
+const LOG_PERIOD: Duration = Duration::from_secs(1);
 
-/// So long a callback may take where the server waits for its clients: one of them may write to a slow disk.
-const FREEWHEEL: Duration = Duration::from_secs(60);
+/// Time limit of a callback while the server freewheels: it waits for its clients, and one may write to a slow disk.
+const FREEWHEEL_LIMIT: Duration = Duration::from_secs(60);
 
 /// The readings under `/meter/load`.
 pub static LOAD: [Reading; 2] = [
@@ -35,44 +35,44 @@ pub struct Health {
     load: Load,
     /// Callbacks by share of their deadline.
     histogram: [u64; LOAD_BARS],
-    is_fresh: bool,
+    has_new_load: bool,
     has_played: bool,
-    /// When the callback told something last.
-    heard: Option<Instant>,
-    /// Whether the server runs as fast as it can.
-    freewheels: bool,
+    /// When the callback last reported its load.
+    last_callback: Option<Instant>,
+    /// Whether the server freewheels (runs faster than real time).
+    is_freewheeling: bool,
     /// Deadlines missed.
     pub xruns: Xruns,
-    /// Nodes that failed.
+    /// Number of faults.
     pub faults: u64,
-    spoke_of_xruns: Option<Instant>,
-    spoke_of_input: Option<Instant>,
+    last_logged_xruns: Option<Instant>,
+    last_logged_input: Option<Instant>,
 }
 
 impl Health {
-    /// Nothing has happened yet.
+    /// Starts with all counts at 0.
     pub fn new(since: Instant) -> Self {
         Self {
             since,
             load: Load::default(),
             histogram: [0; LOAD_BARS],
-            is_fresh: false,
+            has_new_load: false,
             has_played: false,
-            heard: None,
-            freewheels: false,
+            last_callback: None,
+            is_freewheeling: false,
             xruns: Xruns::default(),
             faults: 0,
-            spoke_of_xruns: None,
-            spoke_of_input: None,
+            last_logged_xruns: None,
+            last_logged_input: None,
         }
     }
 
-    /// Takes a load reading; true for the very first.
-    pub fn note(&mut self, load: Load) -> bool {
+    /// Records a load report; true for the first one.
+    pub fn record_load(&mut self, load: Load) -> bool {
         for (sum, count) in self.histogram.iter_mut().zip(load.histogram) {
             *sum += u64::from(count);
         }
-        (self.load, self.is_fresh, self.heard) = (load, true, Some(Instant::now()));
+        (self.load, self.has_new_load, self.last_callback) = (load, true, Some(Instant::now()));
         !std::mem::replace(&mut self.has_played, true)
     }
 
@@ -81,47 +81,47 @@ impl Health {
         self.has_played
     }
 
-    /// Whether the callback has run within this time; there is more of it while the server freewheels.
+    /// Whether the callback has run within this time. The limit is longer while the server freewheels.
     pub fn has_progress(&self, within: Duration) -> bool {
-        let within = if self.freewheels { within.max(FREEWHEEL) } else { within };
-        self.heard.is_some_and(|heard| heard.elapsed() < within)
+        let within = if self.is_freewheeling { within.max(FREEWHEEL_LIMIT) } else { within };
+        self.last_callback.is_some_and(|last_callback| last_callback.elapsed() < within)
     }
 
-    /// Whether it is time to speak of xruns.
-    pub fn speaks_of_xruns(&mut self, now: Instant) -> bool {
-        due(&mut self.spoke_of_xruns, now)
+    /// Whether xruns may be logged now.
+    pub fn should_log_xruns(&mut self, now: Instant) -> bool {
+        may_log(&mut self.last_logged_xruns, now)
     }
 
-    /// A new link counts from 0, and is given time to begin. A free one has no deadlines.
-    pub fn new_link(&mut self, is_free: bool) {
-        self.freewheels = false;
+    /// A new session counts xruns from 0, and its timeout starts now. A free-running one has no deadlines.
+    pub fn new_session(&mut self, is_free: bool) {
+        self.is_freewheeling = false;
         self.xruns.start_session(is_free);
-        self.give_time();
+        self.restart_timeout();
     }
 
-    /// The server runs as fast as it can, or no longer.
+    /// The server begins or ends freewheeling.
     pub fn freewheel(&mut self, is_on: bool) {
-        (self.freewheels, self.xruns.is_free) = (is_on, is_on);
-        self.give_time();
+        (self.is_freewheeling, self.xruns.is_free) = (is_on, is_on);
+        self.restart_timeout();
     }
 
-    /// The callback is given time from now on.
-    pub fn give_time(&mut self) {
-        self.heard = Some(Instant::now());
+    /// Restarts the timeout of the callback.
+    pub fn restart_timeout(&mut self) {
+        self.last_callback = Some(Instant::now());
     }
 
-    /// Counts a fault of the input; true where it is time to speak of it.
+    /// Counts a fault of the input; true if it may be logged now.
     pub fn input_fault(&mut self, now: Instant) -> bool {
         self.faults += 1;
-        due(&mut self.spoke_of_input, now)
+        may_log(&mut self.last_logged_input, now)
     }
 
-    /// The load as in [`LOAD`], if it was measured since this was last asked.
-    pub fn fresh(&mut self) -> Option<[f64; 2]> {
-        std::mem::take(&mut self.is_fresh).then(|| [self.load.mean, self.load.peak].map(percent))
+    /// The load as in [`LOAD`], if it was measured since the last call.
+    pub fn take_load(&mut self) -> Option<[f64; 2]> {
+        std::mem::take(&mut self.has_new_load).then(|| [self.load.mean, self.load.peak].map(percent))
     }
 
-    /// Everything, as lines under `/status`.
+    /// All values, as updates under `/status`.
     pub fn lines(&self) -> Vec<Update> {
         let number = |key: &str, value: f64| Update::number(format!("/status/{key}"), value);
         let histogram = self.histogram.iter().map(|count| Value::Number(*count as f64)).collect();
@@ -145,10 +145,10 @@ fn percent(share: f32) -> f64 {
     (f64::from(share) * 10_000.0).round() / 100.0
 }
 
-fn due(spoke: &mut Option<Instant>, now: Instant) -> bool {
-    let is_due = spoke.is_none_or(|before| now.duration_since(before) >= QUIET);
-    if is_due {
-        *spoke = Some(now);
+fn may_log(last: &mut Option<Instant>, now: Instant) -> bool {
+    let is_allowed = last.is_none_or(|before| now.duration_since(before) >= LOG_PERIOD);
+    if is_allowed {
+        *last = Some(now);
     }
-    is_due
+    is_allowed
 }

@@ -1,7 +1,7 @@
-//! The conductor and its link: starting, losing and finding the audio.
+//! The session with the backend: start, loss, retry, end.
 
 use super::Conductor;
-use super::faults::Watch;
+use super::faults::HangWatch;
 use crate::audio::session::{Opening, Session, open_in_background};
 use crate::process::{supervise, systemd};
 use crate::station::Backend;
@@ -12,64 +12,71 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
-/// So long a callback may not come before its server is given up.
-const STILL: Duration = Duration::from_secs(3);
+/// Without a callback for this time the session is lost.
+const STALLED: Duration = Duration::from_secs(3);
 
-/// What of it passes in one turn of this thread counts up to this.
-const COUNTS: Duration = Duration::from_millis(500);
-/// A link that takes longer than this to leave never lets go.
-const HELD: Duration = Duration::from_secs(10);
+/// Largest part of [`STALLED`] that one tick of this thread counts.
+const MAX_STEP: Duration = Duration::from_millis(500);
+/// A session that is not closed after this time never closes.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Time between the first two attempts to find the audio, and at most: it doubles.
+/// Time between the first two attempts to open a session; it doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_millis(125);
-const RETRY_MOST: Duration = Duration::from_secs(2);
+const RETRY_MAX: Duration = Duration::from_secs(2);
 
-/// The search for the audio.
-pub(super) struct Search {
-    /// When to try next, and how long to wait from then on.
+/// The retries to open a session.
+pub(super) struct Reconnect {
+    /// When to try next, and the wait after that.
     next: Instant,
-    waits: Duration,
+    wait: Duration,
     /// Why the last attempt failed.
-    why: String,
-    /// The link that is being opened.
+    last_error: String,
+    /// The session that is being opened.
     opening: Option<Opening>,
-    /// For how long the callback has been seen to stand still.
-    stands: Duration,
-    /// The links that are being left, and since when.
-    leaving: Vec<(JoinHandle<()>, Instant)>,
+    /// How long no callback has been seen.
+    stalled: Duration,
+    /// The sessions that are being closed, and since when.
+    closing: Vec<(JoinHandle<()>, Instant)>,
 }
 
-impl Search {
+impl Reconnect {
     pub(super) fn new(next: Instant, opening: Option<Opening>) -> Self {
-        Self { next, waits: RETRY, why: String::new(), opening, stands: Duration::ZERO, leaving: Vec::new() }
+        Self {
+            next,
+            wait: RETRY,
+            last_error: String::new(),
+            opening,
+            stalled: Duration::ZERO,
+            closing: Vec::new(),
+        }
     }
 
-    /// Whether a link cannot be left.
-    fn is_held(&mut self, now: Instant) -> bool {
-        self.leaving.retain(|(thread, _)| !thread.is_finished());
-        self.leaving.iter().any(|(_, since)| now.saturating_duration_since(*since) > HELD)
+    /// Whether a session cannot be closed.
+    fn is_close_overdue(&mut self, now: Instant) -> bool {
+        self.closing.retain(|(thread, _)| !thread.is_finished());
+        self.closing.iter().any(|(_, since)| now.saturating_duration_since(*since) > CLOSE_LIMIT)
     }
 
-    /// Those that are being left are given time anew.
-    fn give_time(&mut self, now: Instant) {
-        self.leaving.iter_mut().for_each(|(_, since)| *since = now);
+    /// Restarts the timeout of the sessions that are being closed.
+    fn restart_timeout(&mut self, now: Instant) {
+        self.closing.iter_mut().for_each(|(_, since)| *since = now);
     }
 }
 
 impl Conductor {
     pub(super) fn start(&mut self, name: &str) {
-        self.health.new_link(matches!(self.station.audio.backend, Backend::Null(null) if null.free));
-        self.watch = Watch::new(Instant::now());
-        match self.air.start(name) {
-            Ok(order) => {
-                let latency = self.air.shelf.latency();
-                if let Some(link) = &mut self.link {
-                    std::mem::take(&mut link.failures)
+        self.health.new_session(matches!(self.station.audio.backend, Backend::Null(null) if null.free));
+        self.hang_watch = HangWatch::new(Instant::now());
+        match self.on_air.start(name) {
+            Ok(command) => {
+                let latency = self.on_air.chains.latency();
+                if let Some(session) = &mut self.session {
+                    std::mem::take(&mut session.failures)
                         .iter()
                         .for_each(|failure| warn!("not connected: {failure}"));
-                    link.devices().iter().for_each(|devices| info!("{devices}"));
-                    link.set_latency(latency);
-                    let (rate, block) = (link.rate, link.block);
+                    session.devices().iter().for_each(|devices| info!("{devices}"));
+                    session.set_latency(latency);
+                    let (rate, block) = (session.rate, session.block);
                     let ms = latency as f64 * 1000.0 / rate;
                     info!(
                         chain = name,
@@ -77,169 +84,174 @@ impl Conductor {
                         "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
                     );
                 }
-                self.order(order);
-                self.order(ToAudio::Bypass(self.bypass));
+                self.send_command(command);
+                self.send_command(ToAudio::Bypass(self.bypass));
                 systemd::set_status(&self.status_line());
-                self.introduce();
+                self.send_full_state();
             }
-            Err(why) => error!(chain = name, "{name} cannot start: {why}"),
+            Err(why) => error!(chain = name, "chain \"{name}\" cannot start: {why}; output is silent"),
         }
     }
 
-    /// What is on air, for `systemctl status`.
+    /// The active chain, for `systemctl status`.
     pub(super) fn status_line(&self) -> String {
-        match (&self.link, self.air.heard()) {
-            (Some(_), Some(airing)) => format!("on air: {}", airing.name),
-            _ => "waiting for the audio".to_owned(),
+        match (&self.session, self.on_air.active()) {
+            (Some(_), Some(running)) => format!("on air: {}", running.name),
+            _ => "no audio session; retrying".to_owned(),
         }
     }
 
-    /// Tells the watchdog that all is well, while the callback runs; where there is no audio to run it, the looking
-    /// for it is what has to go on.
+    /// Notifies systemd's watchdog while the callback makes progress; without a session, while this thread retries.
     pub(super) fn feed_watchdog(&mut self, now: Instant) {
         let Some((every, next)) = &mut self.watchdog else { return };
-        if now >= *next && (self.link.is_none() || self.health.has_progress(*every)) {
+        if now >= *next && (self.session.is_none() || self.health.has_progress(*every)) {
             *next = now + *every / 2;
             systemd::notify_watchdog();
         }
     }
 
     pub(super) fn close(&mut self) {
-        if let Some(link) = self.link.take() {
-            link.store_ports(&mut self.port_setup);
-            link.close();
+        if let Some(session) = self.session.take() {
+            session.store_ports(&mut self.port_setup);
+            session.close();
         }
     }
 
-    /// Closes the link on a thread of its own: leaving a server that does not answer, that is changing or that has gone may
-    /// take for ever.
-    pub(super) fn leave(&mut self) {
+    /// Closes the session on a thread of its own: closing a client of a server that does not answer, that changes its
+    /// rate or that is gone may never return.
+    pub(super) fn close_session(&mut self) {
         let no_readings = self.no_readings();
-        let Some(link) = self.link.take() else { return };
-        self.tell(Recipients::All, no_readings);
-        link.store_ports(&mut self.port_setup);
-        let left = supervise::run_once("leaving", move || link.close());
-        match left {
-            Ok(thread) => self.search.leaving.push((thread, Instant::now())),
+        let Some(session) = self.session.take() else { return };
+        self.send_updates(Recipients::All, no_readings);
+        session.store_ports(&mut self.port_setup);
+        let thread = supervise::run_once("closing", move || session.close());
+        match thread {
+            Ok(thread) => self.reconnect.closing.push((thread, Instant::now())),
             Err(error) => warn!("threads: {error}"),
         }
     }
 
-    pub(super) fn lost(&mut self, why: &str) {
+    pub(super) fn session_lost(&mut self, why: &str) {
         let backend = self.station.audio.backend.name();
-        error!(backend, xruns = self.health.xruns.sum(), "{backend}: {why}; looking for it again");
-        self.tell_event("connection", &["lost", why]);
-        self.leave();
+        error!(backend, xruns = self.health.xruns.sum(), "{backend}: {why}; session closed, retrying");
+        self.send_event("connection", &["lost", why]);
+        self.close_session();
         self.wait_for_audio();
         self.ended |= self.ending.is_some();
     }
 
-    /// A server may go without a word, as PipeWire does: what has stood still for a while is gone.
-    pub(super) fn look_for_standstill(&mut self) {
+    /// A server may end without notice, as PipeWire does: without callbacks for a while, the session is lost.
+    pub(super) fn check_for_standstill(&mut self) {
         let now = Instant::now();
-        // Where this thread has not run either, the machine has stopped them both, be it in the midst of this turn.
-        let passed = now.duration_since(std::mem::replace(&mut self.ticked, now));
-        if passed > STILL / 3 {
-            self.health.give_time();
-            self.search.give_time(now);
+        // If this thread was not scheduled either (suspend, overload), the time does not count as a server hang.
+        let passed = now.duration_since(std::mem::replace(&mut self.last_tick, now));
+        if passed > STALLED / 3 {
+            self.health.restart_timeout();
+            self.reconnect.restart_timeout(now);
         }
-        let stands = self.link.is_some() && !self.health.has_progress(COUNTS);
-        self.search.stands = if stands { self.search.stands + passed.min(COUNTS) } else { Duration::ZERO };
-        if self.search.is_held(now) {
-            self.search.give_time(now);
-            self.held_by_server();
+        let stalled = self.session.is_some() && !self.health.has_progress(MAX_STEP);
+        self.reconnect.stalled =
+            if stalled { self.reconnect.stalled + passed.min(MAX_STEP) } else { Duration::ZERO };
+        if self.reconnect.is_close_overdue(now) {
+            self.reconnect.restart_timeout(now);
+            self.restart_for_libjack();
         }
-        if self.search.stands < STILL - COUNTS || self.health.has_progress(STILL) {
+        if self.reconnect.stalled < STALLED - MAX_STEP || self.health.has_progress(STALLED) {
             return;
         }
-        self.search.stands = Duration::ZERO;
-        self.lost(&format!("no sound has been processed for {} s", STILL.as_secs()));
+        self.reconnect.stalled = Duration::ZERO;
+        self.session_lost(&format!("no callback for {} s", STALLED.as_secs()));
     }
 
-    /// The input device gives nothing any more, or something again.
-    pub(super) fn input_fell_silent(&mut self, silent: Option<bool>) {
+    /// The input device has stopped or resumed sending samples.
+    pub(super) fn report_input_silence(&mut self, silent: Option<bool>) {
         let words = match silent {
-            Some(true) => "the input device gives nothing: silence comes in",
-            Some(false) => "the input device gives sound again",
+            Some(true) => "input device sends no samples: input is silent",
+            Some(false) => "input device sends samples again",
             None => return,
         };
         warn!(backend = self.station.audio.backend.name(), "{words}");
-        self.tell_event("connection", &["input", words]);
+        self.send_event("connection", &["input", words]);
     }
 
     pub(super) fn wait_for_audio(&mut self) {
         systemd::set_status(&self.status_line());
-        (self.search.next, self.search.waits) = (Instant::now() + RETRY, RETRY);
+        (self.reconnect.next, self.reconnect.wait) = (Instant::now() + RETRY, RETRY);
     }
 
-    /// Looks for the audio, on a thread of its own: a server that stands still may take for ever to answer.
+    /// Tries to open a session, on a thread of its own: a server that hangs may never answer.
     pub(super) fn reopen(&mut self, now: Instant) {
-        let search = &mut self.search;
-        match search.opening.as_ref().map(Receiver::try_recv) {
-            // One is left before the next is opened: libraries keep what they know of a server for the whole process.
-            None if now < search.next || search.leaving.iter().any(|(thread, _)| !thread.is_finished()) => {}
+        let reconnect = &mut self.reconnect;
+        match reconnect.opening.as_ref().map(Receiver::try_recv) {
+            // The old session is closed before the next is opened: the libraries hold a server's state per process.
+            None if now < reconnect.next
+                || reconnect.closing.iter().any(|(thread, _)| !thread.is_finished()) => {}
             None => {
-                search.waits = (search.waits * 2).min(RETRY_MOST);
-                search.next = now + search.waits;
+                reconnect.wait = (reconnect.wait * 2).min(RETRY_MAX);
+                reconnect.next = now + reconnect.wait;
                 match open_in_background(&self.station.audio, &self.port_setup, false) {
-                    Ok(opening) => search.opening = Some(opening),
+                    Ok(opening) => reconnect.opening = Some(opening),
                     Err(error) => warn!("threads: {error}"),
                 }
             }
             Some(Err(TryRecvError::Empty)) => {}
-            Some(Ok(Ok(link))) => {
-                search.opening = None;
-                self.found(link);
+            Some(Ok(Ok(session))) => {
+                reconnect.opening = None;
+                self.session_opened(session);
             }
             Some(Ok(Err(error))) => {
-                search.opening = None;
-                // The same reason is said once.
+                reconnect.opening = None;
+                // The same reason is logged once.
                 let why = error.to_string();
-                if search.why != why {
-                    warn!(backend = self.station.audio.backend.name(), "{why}; it is looked for");
-                    search.why = why;
+                if reconnect.last_error != why {
+                    warn!(backend = self.station.audio.backend.name(), "{why}; retrying");
+                    reconnect.last_error = why;
                 }
             }
-            Some(Err(TryRecvError::Disconnected)) => search.opening = None,
+            Some(Err(TryRecvError::Disconnected)) => reconnect.opening = None,
         }
     }
 
-    fn found(&mut self, link: Session) {
-        self.search.why.clear();
-        self.link = Some(link);
+    fn session_opened(&mut self, session: Session) {
+        self.reconnect.last_error.clear();
+        self.session = Some(session);
         let backend = self.station.audio.backend.name();
-        info!(backend, "{backend} is there");
-        self.tell_event("connection", &["back"]);
-        self.take_up();
+        info!(backend, "{backend}: session open");
+        self.send_event("connection", &["back"]);
+        self.start_newest();
     }
 
-    /// The server runs at another rate from now on: everything between the ports is made for one, and made anew, with all
-    /// values. The client stays where it can: leaving a server in the midst of a change may take for ever.
+    /// The server has changed its sample rate: the chain is rebuilt for the new one, with all values. The client stays
+    /// open if possible, because closing it while the server changes may never return.
     pub(super) fn rate_changed(&mut self, rate: f64) {
-        info!("the server runs at {rate} Hz from now on");
-        self.tell_event("connection", &["sample rate", &rate.to_string()]);
+        info!("server changed its sample rate to {rate} Hz");
+        self.send_event("connection", &["sample rate", &rate.to_string()]);
         let audio = &self.station.audio;
-        if self.link.as_mut().is_some_and(|link| link.change_rate(audio, rate)) {
-            self.take_up();
+        if self.session.as_mut().is_some_and(|session| session.change_rate(audio, rate)) {
+            self.start_newest();
         } else {
-            self.leave();
+            self.close_session();
         }
     }
 
-    /// Puts on the link, from silence, what was on air last.
-    fn take_up(&mut self) {
-        if let Some(link) = &self.link {
-            self.air.shelf.set_rate(link.rate);
+    /// Starts the chain that was on air last, from silence.
+    fn start_newest(&mut self) {
+        if let Some(session) = &self.session {
+            self.on_air.chains.set_rate(session.rate);
         }
-        let name = if self.air.next().is_empty() { self.first.clone() } else { self.air.next() };
+        let name = if self.on_air.last_requested().is_empty() {
+            self.first_chain.clone()
+        } else {
+            self.on_air.last_requested()
+        };
         self.start(&name);
     }
 
     pub(super) fn quit(&mut self) {
-        info!("fading out to end");
+        info!("ending: fading out");
         systemd::stopping();
         self.ending = Some(Instant::now());
-        self.order(ToAudio::Mute(true));
-        self.ended = self.link.is_none();
+        self.send_command(ToAudio::Mute(true));
+        self.ended = self.session.is_none();
     }
 }

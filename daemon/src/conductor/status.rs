@@ -1,4 +1,4 @@
-//! What the conductor tells of the station: state, status, meters.
+//! What the conductor sends about the station: state, status, meters.
 
 use super::Conductor;
 use crate::audio::session::Session;
@@ -12,30 +12,32 @@ use lacquer_graph::reading::Reading;
 use std::sync::Arc;
 
 impl Conductor {
-    /// Which chain's addresses are answered, as one name and as a light for each chain.
+    /// The newest chain, as a name and as an on/off value for each chain.
     pub(super) fn running_lines(&self) -> Vec<Update> {
-        let Some(running) = self.air.newest().map(|airing| airing.name.as_str()) else { return Vec::new() };
+        let Some(running) = self.on_air.newest().map(|running| running.name.as_str()) else {
+            return Vec::new();
+        };
         let mut lines = vec![Update::words("/swap", &[running])];
-        lines.extend(self.air.shelf.names().map(|name| self.chain_line(name)));
+        lines.extend(self.on_air.chains.names().map(|name| self.chain_line(name)));
         lines
     }
 
-    /// Whether this is the chain whose addresses are answered.
+    /// Whether this is the newest chain.
     pub(super) fn chain_line(&self, name: &str) -> Update {
-        let is_running = self.air.newest().is_some_and(|airing| airing.name == name);
+        let is_running = self.on_air.newest().is_some_and(|running| running.name == name);
         Update::number(format!("/chain/{name}"), f64::from(u8::from(is_running)))
     }
 
-    /// The full state, for one who has just subscribed.
-    pub(super) fn everything(&self) -> Vec<Update> {
+    /// The full state, for a new subscriber.
+    pub(super) fn full_state(&self) -> Vec<Update> {
         let mut lines = self.running_lines();
         lines.extend(self.bypass_lines());
         lines.extend(self.compare_lines());
         lines.extend(self.scene_lines());
         lines.extend(self.cue_lines());
-        let places = self.air.newest().map_or(&[][..], |airing| airing.addresses.all());
+        let places = self.on_air.newest().map_or(&[][..], |running| running.addresses.all());
         for place in places {
-            if let Some(value) = self.air.value(place) {
+            if let Some(value) = self.on_air.value(place) {
                 lines.extend(place.lines(&value));
             }
         }
@@ -45,44 +47,44 @@ impl Conductor {
         lines
     }
 
-    /// Tells all surfaces which addresses there are now, and everything that holds.
-    pub(super) fn introduce(&self) {
-        self.introduction().iter().for_each(|notice| self.note_all(notice));
+    /// Sends all surfaces the current addresses and the full state.
+    pub(super) fn send_full_state(&self) {
+        self.full_state_messages().iter().for_each(|notice| self.send_to_surfaces(notice));
     }
 
-    pub(super) fn introduction(&self) -> [SurfaceMessage; 2] {
-        let places = self.air.newest().map_or_else(Vec::new, |airing| airing.addresses.all().to_vec());
+    pub(super) fn full_state_messages(&self) -> [SurfaceMessage; 2] {
+        let places = self.on_air.newest().map_or_else(Vec::new, |running| running.addresses.all().to_vec());
         [
             SurfaceMessage::Places(Arc::new(places)),
-            SurfaceMessage::Updates { to: Recipients::All, updates: self.everything() },
+            SurfaceMessage::Updates { to: Recipients::All, updates: self.full_state() },
         ]
     }
 
     pub(super) fn status(&self) -> Vec<Update> {
-        let shelf = &self.air.shelf;
-        let name = |airing: Option<&crate::conductor::on_air::Airing>| {
-            airing.map_or("", |airing| &airing.name).to_owned()
+        let chains = &self.on_air.chains;
+        let name = |running: Option<&crate::conductor::on_air::RunningChain>| {
+            running.map_or("", |running| &running.name).to_owned()
         };
         let words = |key: &str, text: &str| Update::words(format!("/status/{key}"), &[text]);
         let number = |key: &str, value: f64| Update::number(format!("/status/{key}"), value);
-        let audio = if self.link.is_some() { "running" } else { "waiting for the server" };
+        let audio = if self.session.is_some() { "running" } else { "waiting for the server" };
         let mut lines = vec![
             words("station", &self.station.name),
-            words("chain", &name(self.air.heard())),
-            words("swapping_to", &name(self.air.newest().filter(|_| self.air.is_swapping()))),
+            words("chain", &name(self.on_air.active())),
+            words("swapping_to", &name(self.on_air.newest().filter(|_| self.on_air.is_swapping()))),
             words("backend", self.station.audio.backend.name()),
             words("audio", audio),
-            words("realtime", &self.link.as_ref().map_or_else(String::new, Session::realtime_status)),
-            number("rate_hz", shelf.rate()),
-            number("block_frames", self.link.as_ref().map_or(0, |link| link.block) as f64),
-            number("latency_frames", shelf.latency() as f64),
-            number("latency_ms", shelf.latency() as f64 * 1000.0 / shelf.rate()),
+            words("realtime", &self.session.as_ref().map_or_else(String::new, Session::realtime_status)),
+            number("rate_hz", chains.rate()),
+            number("block_frames", self.session.as_ref().map_or(0, |session| session.block) as f64),
+            number("latency_frames", chains.latency() as f64),
+            number("latency_ms", chains.latency() as f64 * 1000.0 / chains.rate()),
             Update::new("/status/bypass", vec![Value::Switch(self.bypass)]),
         ];
-        if let Some(told) = self.link.as_ref().and_then(Session::devices) {
-            lines.push(words("devices", told));
+        if let Some(devices) = self.session.as_ref().and_then(Session::devices) {
+            lines.push(words("devices", devices));
         }
-        if let Some(join) = self.link.as_ref().and_then(Session::join_state) {
+        if let Some(join) = self.session.as_ref().and_then(Session::join_state) {
             let state = if join.is_running { "running" } else { "waiting for the input" };
             lines.extend([words("join", state), number("join_slips", join.slips as f64)]);
         }
@@ -94,15 +96,15 @@ impl Conductor {
         };
         lines.push(words("threads", &threads));
         lines.push(number("thread_restarts", self.threads.restarts() as f64));
-        let out: Vec<&str> = self.out.iter().map(|out| out.id.as_str()).collect();
-        lines.push(Update::words("/status/out", &out));
-        lines.push(Update::words("/status/overload", &self.strain.names()));
+        let bypassed: Vec<&str> = self.auto_bypassed.iter().map(|node| node.id.as_str()).collect();
+        lines.push(Update::words("/status/out", &bypassed));
+        lines.push(Update::words("/status/overload", &self.overload.names()));
         lines
     }
 
-    /// How the input device is joined to the output device.
+    /// Readings of the join between the input and the output device (resampler, clock drift).
     fn join(&self) -> impl Iterator<Item = (&'static Reading, f64)> {
-        let join = self.link.as_ref().and_then(Session::join_state);
+        let join = self.session.as_ref().and_then(Session::join_state);
         let values =
             join.map(|join| [join.fill_ms, join.drift_ppm, join.ratio, join.nonfinite as f64]).into_iter();
         values.flat_map(|values| {
@@ -113,7 +115,7 @@ impl Conductor {
         })
     }
 
-    /// Without a session nothing is measured.
+    /// Clears all readings, because there is no session; returns the updates.
     pub(super) fn no_readings(&mut self) -> Vec<Update> {
         self.readings.clear(|_| true);
         let taps = TAPS.iter().flat_map(|tap| {
@@ -125,11 +127,11 @@ impl Conductor {
         rows.flat_map(|(place, row)| Update::reading(&format!("{place}/{}", row.name), row, None)).collect()
     }
 
-    pub(super) fn tell_meters(&mut self) {
+    pub(super) fn send_meters(&mut self) {
         let changed = self.readings.take_changed();
         let mut lines: Vec<Update> =
             changed.flat_map(|(path, (row, value))| Update::reading(&path, row, value)).collect();
-        if let Some(load) = self.health.fresh() {
+        if let Some(load) = self.health.take_load() {
             let join = |(row, value): (&'static Reading, f64)| {
                 Update::reading(&format!("join/{}", row.name), row, Some(value))
             };
@@ -138,6 +140,6 @@ impl Conductor {
                 lines.extend(Update::reading(&format!("load/{}", row.name), row, Some(percent)));
             }
         }
-        self.tell(Recipients::All, lines);
+        self.send_updates(Recipients::All, lines);
     }
 }

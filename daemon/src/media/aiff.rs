@@ -1,17 +1,17 @@
-//! AIFF: the sizes that a recorder leaves open, as it wrote to a pipe or did not come to its end.
+//! AIFF: sizes that a recorder did not fill in, because it wrote to a pipe or was interrupted.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 
 use super::trail::read_some;
 
-/// The most bytes that are searched for the samples.
+/// Most bytes searched for the sample chunk.
 const REACH: usize = 1 << 20;
-/// The size that sox leaves for samples that go to a pipe.
+/// The size of the sample chunk that sox writes to a pipe.
 const SOX: u32 = 0x7f00_0008;
 
-/// Where the file that reads `magic` at byte `start` is an AIFF whose length was never written: its header with the
-/// length that is there, and a handle on what follows.
+/// For an AIFF (`magic` at byte `start`) whose length was not written: its header with the actual length, and a handle at
+/// the samples.
 pub(super) fn filled(file: &File, start: u64, magic: &[u8]) -> io::Result<Option<(Vec<u8>, File)>> {
     if !magic.starts_with(b"FORM") || !matches!(magic.get(8..12), Some(b"AIFF" | b"AIFC")) {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Decoding of everything but WAV, by symphonia, with the checks it leaves out.
+//! Decodes all formats but WAV with symphonia, and adds checks that symphonia lacks.
 
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
@@ -18,49 +18,49 @@ use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::RawValue;
 
 use super::fault::{Fault, broken};
-use super::mp4::Stated;
+use super::mp4::StatedLength;
 use super::ogg::Vorbis;
 use super::trail::{Trail, after_flac_header};
 use super::{MAX_CHANNELS, aiff};
 use crate::process::named;
 use crate::process::panics::quietly;
 
-/// The comment in which a FLAC file gives its loudspeakers: RFC 9639, section 8.6.2.
+/// The comment that states the loudspeakers in a FLAC file: RFC 9639, section 8.6.2.
 const MASK: &str = "WAVEFORMATEXTENSIBLE_CHANNEL_MASK";
 
-/// A number as that comment has it: 0x and hexadecimal digits.
+/// Parses the number in that comment: 0x and hexadecimal digits.
 fn hex(value: &RawValue) -> Option<u32> {
     let text = value.to_string();
     let digits = text.trim().strip_prefix("0x").or_else(|| text.trim().strip_prefix("0X"))?;
     u32::from_str_radix(digits, 16).ok()
 }
 
-/// A file of a format symphonia decodes.
+/// A file that symphonia decodes.
 pub(super) struct Coded {
     format: Box<dyn FormatReader>,
     /// The decoder; its parameters state rate, channels and bits.
     pub decoder: Box<dyn AudioDecoder>,
     id: FormatId,
     track: u32,
-    /// Frames promised, without encoder delay and padding.
+    /// Frames stated in the header, without encoder delay and padding.
     pub frames: Option<u64>,
-    /// The time the next packet must have, where packets carry their own.
+    /// The time that the next packet must have, if packets carry a time.
     expected: Option<i64>,
-    /// What was cut out of a FLAC stream begins in its middle; its checksum is that of the whole.
+    /// Whether a FLAC stream begins in the middle of another one; its checksum is that of the whole stream.
     is_excerpt: bool,
     trail: Option<Trail>,
-    /// A Vorbis stream goes its own way.
+    /// The reader for a Vorbis stream, which bypasses symphonia's demuxer.
     vorbis: Option<Box<Vorbis>>,
-    /// Whether the file is shorter than it says (MP4).
+    /// Whether the file is shorter than its header states (MP4).
     is_cut: bool,
-    /// Whether the length was never written.
+    /// Whether the header has no length.
     pub unclosed: bool,
-    /// Whether a packet's duration is in frames and tells what at its end is padding (MP4).
+    /// Whether the duration of a packet is in frames and excludes the padding at its end (MP4).
     padded: bool,
 }
 
 impl Coded {
-    /// Opens `handle`, which stands at byte `start` of `path` and reads `magic` there.
+    /// Opens `handle`, which is at byte `start` of `path` and has `magic` there.
     pub fn open(handle: File, path: &Path, start: u64, magic: &[u8]) -> Result<Coded, Error> {
         guard(|| Self::start(handle, path, start, magic)).unwrap_or(Err(Error::DecodeError(PANIC)))
     }
@@ -71,8 +71,8 @@ impl Coded {
         guard(|| self.step(rate, planes)).unwrap_or_else(|| Err(Fault::Corrupt(PANIC.into())))
     }
 
-    /// The mask of the loudspeakers of `channels` channels; 0 where the file gives none. A FLAC that has not the usual ones says
-    /// so in a comment. The decoders give channels in the order of the mask's bits, Vorbis too.
+    /// The loudspeaker mask of `channels` channels; 0 if the file states none. A FLAC with another layout than the default
+    /// states it in a comment. All decoders, Vorbis too, return channels in the order of the mask's bits.
     pub fn speakers(&mut self, channels: usize) -> u32 {
         let metadata = self.format.metadata();
         let revision = metadata.current();
@@ -85,15 +85,14 @@ impl Coded {
             Some(Channels::Positioned(positions)) => u32::try_from(positions.bits()).ok(),
             _ => None,
         };
-        // The mask of WAV has 18 positions; symphonia has more.
-        // It also calls a single channel left.
+        // The WAV mask has 18 positions; symphonia knows more, and names a single channel front left.
         let fits = |mask: &u32| channels > 1 && *mask < 1 << 18 && mask.count_ones() as usize == channels;
         comment.filter(fits).or(stated.filter(fits)).unwrap_or(0)
     }
 
     fn start(handle: File, path: &Path, start: u64, magic: &[u8]) -> Result<Coded, Error> {
-        // Only these need to seek. The others must not: symphonia would then guess the length
-        // of an MP3 without a Xing header and trim its end by the guess.
+        // Only these formats may seek. With a seekable MP3 without a Xing header symphonia guesses the length and trims
+        // the end by that guess.
         let (is_ogg, is_mp4) = (magic.starts_with(b"OggS"), magic.get(4..8) == Some(b"ftyp"));
         let mut is_cut = false;
         let filled = aiff::filled(&handle, start, magic)?;
@@ -101,7 +100,7 @@ impl Coded {
         let media: Box<dyn MediaSource> = match filled {
             _ if is_ogg => Box::new(handle),
             _ if is_mp4 => {
-                let stated = Stated::new(handle, start)?;
+                let stated = StatedLength::new(handle, start)?;
                 is_cut = stated.is_cut;
                 Box::new(stated)
             }
@@ -116,7 +115,7 @@ impl Coded {
             Default::default(),
         )?;
         let id = format.format_info().format;
-        let none = Error::Unsupported("it has no audio track of a known kind");
+        let none = Error::Unsupported("no audio track of a known format");
         let Some(track) = format.default_track(TrackType::Audio) else {
             return Err(none);
         };
@@ -133,10 +132,10 @@ impl Coded {
         } else {
             None
         };
-        // A stream cut out of another starts at a later time, up to which its count goes.
+        // An excerpt starts at a later time, and its frame count includes the frames before that.
         let begin = track.start_ts.get().max(0) as u64;
         let frames = track.num_frames.map(|frames| frames.saturating_sub(begin));
-        // An ADTS stream states no length; symphonia guesses one. A fragmented MP4 states 0.
+        // ADTS has no length, though symphonia guesses one. A fragmented MP4 states 0.
         let states = id != FORMAT_ID_ADTS && (id != FORMAT_ID_ISOMP4 || frames != Some(0)) && !unclosed;
         Ok(Coded {
             id,
@@ -173,14 +172,14 @@ impl Coded {
                 Ok(None) => return self.end().map(|()| false),
                 Err(Error::IoError(error)) => return Err(error.into()),
                 Err(Error::ResetRequired) => {
-                    return Err(Fault::Corrupt("another stream starts in it".into()));
+                    return Err(Fault::Corrupt("a second stream starts in the file".into()));
                 }
                 Err(_) => return Err(broken()),
             };
             if matches!(self.id, FORMAT_ID_FLAC | FORMAT_ID_OGG) {
-                // Symphonia leaves out a frame or page with a wrong checksum; the time tells.
+                // Symphonia skips a frame or page with a wrong checksum; the times reveal the gap.
                 let (time, length) = (packet.pts.get(), packet.block_dur().get());
-                // Only the first frame tells an excerpt from a stream whose first frames are broken.
+                // Only the first frame distinguishes an excerpt from a stream whose first frames are broken.
                 if self.id == FORMAT_ID_FLAC
                     && let Some(mut trail) = self.trail.take()
                     && time > 0
@@ -199,7 +198,7 @@ impl Coded {
             }
             let Ok(audio) = self.decoder.decode(&packet) else { return Err(broken()) };
             if audio.spec().rate() != rate || audio.num_planes() != planes.len() {
-                return Err(Fault::Corrupt("its rate or channels change".into()));
+                return Err(Fault::Corrupt("sample rate or channel count changes".into()));
             }
             audio.copy_to_vecs_planar(planes);
             if self.padded {
@@ -214,27 +213,26 @@ impl Coded {
 
     fn end(&mut self) -> Result<(), Fault> {
         if self.is_cut {
-            return Err(Fault::Early);
+            return Err(Fault::Truncated);
         }
         if let Some(trail) = &self.trail {
             trail.end()?;
         }
         match self.decoder.finalize().verify_ok {
             Some(false) if !self.is_excerpt => {
-                Err(Fault::Corrupt("its audio does not match its checksum".into()))
+                Err(Fault::Corrupt("the audio does not match the checksum".into()))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// What is said of a file the decoder library panics on.
-pub(super) const PANIC: &str = "it is so broken that the decoder gave up";
+/// The message for a file on which the decoder library panics.
+pub(super) const PANIC: &str = "the decoder failed on broken data";
 
-/// Runs `work`; None if it panics. Symphonia 0.6.1 does on some corrupt files: mutated MP4 and
-/// others overran its stream buffer and overflowed its arithmetic, release builds included.
-/// What `work` leaves behind is not used again, so it cannot be seen in a half-changed state. The message for
-/// whoever reads the file is [`PANIC`]; the library's own is not printed.
+/// Runs `work`; None if it panics. Symphonia 0.6.1 panics on some corrupt files: mutated MP4 and others overran its stream
+/// buffer and overflowed its arithmetic, release builds included. Its state is not used after a panic. The reported
+/// message is [`PANIC`]; the library's own is not printed.
 fn guard<T>(work: impl FnOnce() -> T) -> Option<T> {
     quietly(|| panic::catch_unwind(AssertUnwindSafe(work)).ok())
 }

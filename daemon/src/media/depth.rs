@@ -14,7 +14,7 @@ pub enum Depth {
     Int32,
     /// 32-bit float.
     Float32,
-    /// 64-bit float: what comes in, unchanged.
+    /// 64-bit float: the samples unchanged.
     Float64,
 }
 
@@ -27,7 +27,7 @@ const DEPTHS: [(Depth, &str); 5] = [
 ];
 
 impl Depth {
-    /// Bits a stored sample has.
+    /// Bits of a stored sample.
     pub fn bits(self) -> u32 {
         match self {
             Depth::Int16 => 16,
@@ -58,6 +58,6 @@ impl FromStr for Depth {
         let found = DEPTHS.iter().find(|(_, known)| *known == word);
         found
             .map(|(depth, _)| *depth)
-            .ok_or_else(|| format!("{word}: not a depth that can be written; use 16, 24, 32, f32 or f64"))
+            .ok_or_else(|| format!("\"{word}\" is not a sample format; use 16, 24, 32, f32 or f64"))
     }
 }

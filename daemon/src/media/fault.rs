@@ -1,14 +1,14 @@
-//! What stops the reading of an audio file.
+//! Faults found while an audio file is read.
 
 use std::io;
 
-/// What is said of a file of which a part cannot be read, whatever the decoder library finds there.
-pub(super) const BROKEN: &str = "a part of it is broken or missing";
+/// The message for a file with an unreadable part, whatever the decoder library reports.
+pub(super) const BROKEN: &str = "part of the data is broken or missing";
 
-/// What stops a read.
+/// A fault that ends reading.
 pub(super) enum Fault {
     /// The data stops before its end.
-    Early,
+    Truncated,
     Io(io::Error),
     Corrupt(String),
 }
@@ -16,13 +16,13 @@ pub(super) enum Fault {
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Fault::Early,
+            io::ErrorKind::UnexpectedEof => Fault::Truncated,
             _ => Fault::Io(error),
         }
     }
 }
 
-/// The fault of such a file.
+/// The fault of a file with an unreadable part.
 pub(super) fn broken() -> Fault {
     Fault::Corrupt(BROKEN.into())
 }

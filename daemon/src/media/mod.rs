@@ -1,9 +1,9 @@
-//! Audio files: read as streams of f64, written whole or not at all.
+//! Audio files: read as streams of f64, written completely or not at all.
 //!
 //! [`Source`] reads WAV, AIFF, FLAC, MP3, Ogg Vorbis and AAC; [`Sink`] writes WAV and FLAC.
-//! Samples are planar f64 with full scale at 1.0. A file that is corrupt is an error wherever the
-//! format lets it be seen, and one that is cut off too, unless the caller accepts it and says so;
-//! nothing is skipped or concealed.
+//! Samples are planar f64 with full scale at 1.0. A corrupt file is an error wherever the
+//! format allows detecting it. A truncated file is an error too, unless the caller accepts it, with a warning; nothing is
+//! skipped or concealed.
 
 mod aiff;
 mod coded;
@@ -34,8 +34,7 @@ pub use write::{Sink, Written};
 /// The most channels a file may have.
 pub const MAX_CHANNELS: usize = 8;
 
-/// What went wrong with a file. Every message starts with the file, as it was given,
-/// and says what was found and, where there is one, what to do.
+/// An error with a file. Every message starts with the file, as it was given, and says what was found and what to do.
 #[derive(Debug, Error)]
 pub enum FileError {
     /// The system refused to open, read, write or rename the file.
@@ -49,12 +48,12 @@ pub enum FileError {
         source: io::Error,
     },
     /// No known audio format was found in the file.
-    #[error("{file}: not an audio file that can be read (wav, aiff, flac, mp3, ogg vorbis, aac)")]
+    #[error("{file}: not a supported audio file (wav, aiff, flac, mp3, ogg vorbis, aac)")]
     NotAudio {
         /// The file, as it was given.
         file: String,
     },
-    /// A folder, a FIFO, a device: what could not be checked for its length, and may never end.
+    /// A folder, a FIFO or a device: its length is unknown, and it may never end.
     #[error("{file}: {what}; give the name of an audio file")]
     NotAFile {
         /// The file, as it was given.
@@ -62,8 +61,8 @@ pub enum FileError {
         /// What it is instead.
         what: NotAFile,
     },
-    /// An audio file, but of a variant that is not handled, or with a broken header.
-    #[error("{file}: cannot be read: {what}; convert it to wav or flac, or get a whole copy")]
+    /// An audio file of an unsupported variant, or with a broken header.
+    #[error("{file}: cannot be read: {what}; convert it to wav or flac, or get a complete copy")]
     Unreadable {
         /// The file, as it was given.
         file: String,
@@ -71,53 +70,53 @@ pub enum FileError {
         what: String,
     },
     /// No channels, or more than [`MAX_CHANNELS`].
-    #[error("{file}: has {channels} channels where 1 to 8 are handled")]
+    #[error("{file}: {channels} channels; 1 to 8 are supported")]
     Channels {
         /// The file, as it was given.
         file: String,
-        /// Channel count found or asked for.
+        /// Channel count found or requested.
         channels: usize,
     },
-    /// A file that is not whole, where only whole ones are accepted.
-    #[error("{file}: {lack}; get a whole copy")]
+    /// An incomplete file where only complete ones are accepted.
+    #[error("{file}: {lack}; get a complete copy")]
     Lacking {
         /// The file, as it was given.
         file: String,
         /// What is missing.
         lack: Lack,
     },
-    /// The data cannot be decoded, or is not what its checksum or frame count says.
-    #[error("{file}: is corrupt{}: {what}; get a whole copy", after(*at))]
+    /// The data cannot be decoded, or does not match its checksum or frame count.
+    #[error("{file}: corrupt{}: {what}; get a complete copy", after(*at))]
     Corrupt {
         /// The file, as it was given.
         file: String,
-        /// Seconds read before the fault was seen; none where it was seen before anything was read.
+        /// Seconds read before the fault; `None` if nothing was read.
         at: Option<f64>,
         /// What was found.
         what: String,
     },
-    /// Something is there already.
-    #[error("{file}: exists; give another name, or --force to replace it")]
+    /// The output exists already.
+    #[error("{file}: exists; give another name, or use --force to replace it")]
     Exists {
         /// The file, as it was given.
         file: String,
     },
-    /// What would be written is what is read, by this name or by another.
-    #[error("{file}: is an input itself, which is never replaced; give another name")]
+    /// The output is also an input, by this name or another one.
+    #[error("{file}: is an input, which is never replaced; give another name")]
     IsInput {
         /// The file, as it was given.
         file: String,
     },
-    /// An output that cannot be made as asked: kind, depth, rate or channels.
+    /// An unsupported output: file type, depth, sample rate or channels.
     #[error("{file}: cannot be written: {what}")]
     Output {
         /// The file, as it was given.
         file: String,
-        /// What was asked for and what can be done instead.
+        /// What was requested and what can be done instead.
         what: String,
     },
     /// A call after an earlier call on the same file had failed.
-    #[error("{file}: an earlier read or write failed, so it cannot be gone on with; start again")]
+    #[error("{file}: cannot continue after an earlier read or write error; start again")]
     Failed {
         /// The file, as it was given.
         file: String,
@@ -125,7 +124,7 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// The message without the file, for where that is named already.
+    /// The message without the file name.
     pub fn reason(&self) -> String {
         let (FileError::Io { file, .. }
         | FileError::NotAudio { file }
@@ -143,32 +142,32 @@ impl FileError {
     }
 }
 
-/// What makes that a file is not whole. Times in seconds.
+/// Why a file is incomplete. Times in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 pub enum Lack {
-    /// Fewer frames than the file promises.
+    /// Fewer frames than the header states.
     #[error("ends after {found:.1} s of {promised:.1} s ({missing} frames are missing)")]
     Short {
-        /// Seconds that are there.
+        /// Seconds present.
         found: f64,
-        /// Seconds the file promises.
+        /// Seconds stated.
         promised: f64,
-        /// Promised frames that are not there.
+        /// Frames missing.
         missing: u64,
     },
-    /// The file stops in the middle of its data and does not say how long it should be.
-    #[error("is cut off after {found:.1} s")]
+    /// The data stops in the middle, and the header states no length.
+    #[error("truncated after {found:.1} s")]
     Cut {
         /// Seconds that could be read.
         found: f64,
     },
-    /// The recorder wrote to a pipe, or did not come to its end.
+    /// The recorder wrote to a pipe, or was interrupted.
     #[error("its length was never written, so its end may be missing")]
     Unclosed,
-    /// What stands behind the last whole frame of a WAV is no whole frame.
-    #[error("its data ends within a frame ({bytes} of {frame} bytes are there)")]
-    Torn {
-        /// Bytes that are there.
+    /// The last frame of a WAV is incomplete.
+    #[error("the data ends within a frame ({bytes} of {frame} bytes present)")]
+    PartialFrame {
+        /// Bytes present.
         bytes: u64,
         /// Bytes of a frame.
         frame: u64,
@@ -176,18 +175,18 @@ pub enum Lack {
 }
 
 impl Lack {
-    /// Whether all whole frames that the file promises are there all the same.
-    fn is_slight(self) -> bool {
-        matches!(self, Lack::Unclosed | Lack::Torn { .. })
+    /// Whether all complete frames stated in the header are present.
+    fn has_all_frames(self) -> bool {
+        matches!(self, Lack::Unclosed | Lack::PartialFrame { .. })
     }
 }
 
-/// The name a file has in messages: as it was given.
+/// The name of a file in messages: as it was given.
 fn name(path: &Path) -> String {
     shown(path)
 }
 
-/// Where a file is corrupt.
+/// The position of a corruption, as text.
 fn after(at: Option<f64>) -> String {
     at.map(|at| format!(" after {at:.1} s")).unwrap_or_default()
 }

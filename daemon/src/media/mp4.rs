@@ -1,4 +1,5 @@
-//! MP4 that is cut off: the decoder library is told the length that the file states, else it leaves the last box out.
+//! Truncated MP4: the decoder library is given the length stated in the file, because it ignores a last box that is
+//! longer than the file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,21 +8,21 @@ use symphonia::core::io::MediaSource;
 
 use super::trail::read_some;
 
-/// The boxes that a file is made of. Anything else behind them is no part of it.
+/// The top-level boxes of a file. Other data after them does not belong to it.
 const BOXES: [&[u8]; 10] =
     [b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"styp", b"sidx"];
 
-/// A file, as long as its boxes say.
-pub(super) struct Stated {
+/// A file that reports the length stated by its boxes.
+pub(super) struct StatedLength {
     file: File,
     len: u64,
     /// Whether it is shorter than its boxes.
     pub is_cut: bool,
 }
 
-impl Stated {
+impl StatedLength {
     /// `file`, whose boxes begin at byte `start`.
-    pub fn new(file: File, start: u64) -> io::Result<Stated> {
+    pub fn new(file: File, start: u64) -> io::Result<StatedLength> {
         let len = file.metadata()?.len();
         let (mut at, mut is_audio) = (start, false);
         while at < len {
@@ -35,26 +36,26 @@ impl Stated {
                 size => size.into(),
             };
             is_audio = &head[4..8] == b"mdat";
-            // Of size 0 is one that goes to the end.
+            // Size 0 means up to the end of the file.
             if size < 8 {
                 break;
             }
             at = at.saturating_add(size);
         }
-        // More than a file can have is no size.
+        // A size beyond the largest possible file is invalid.
         let is_cut = at > len && at < i64::MAX as u64;
-        // A box of anything else is parsed, and is left out where it is cut.
-        Ok(Stated { file, len: if is_cut && is_audio { at } else { len }, is_cut })
+        // Other boxes are parsed as a whole, so a truncated one is ignored.
+        Ok(StatedLength { file, len: if is_cut && is_audio { at } else { len }, is_cut })
     }
 }
 
-impl Read for Stated {
+impl Read for StatedLength {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.file.read(bytes)
     }
 }
 
-impl Seek for Stated {
+impl Seek for StatedLength {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(match to {
             SeekFrom::End(by) => SeekFrom::Start(self.len.saturating_add_signed(by)),
@@ -63,7 +64,7 @@ impl Seek for Stated {
     }
 }
 
-impl MediaSource for Stated {
+impl MediaSource for StatedLength {
     fn is_seekable(&self) -> bool {
         true
     }

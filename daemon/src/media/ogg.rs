@@ -1,9 +1,8 @@
-//! Vorbis out of Ogg pages, by the granule positions that pages carry.
+//! Reads Vorbis from Ogg pages, by their granule positions.
 //!
-//! The decoder library's own way leaves out broken pages and takes what is trimmed at the start for more than the stream
-//! promises. Here pages follow each other by their numbers, each has its checksum, and the frames that a page decodes
-//! to are laid against its granule position: what lies before 0 is trimmed at the start, what lies past that of the
-//! last page at the end.
+//! The demuxer of the decoder library skips broken pages and miscounts frames trimmed at the start. Here page numbers and
+//! checksums are verified, and the decoded frames of a page are aligned to its granule position: frames before position 0
+//! are trimmed at the start, frames after the position of the last page at the end.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -17,18 +16,18 @@ use symphonia::core::units::{Duration, Timestamp};
 use super::fault::{Fault, broken};
 use super::trail::read_some;
 
-/// Bytes of a page before its lacing values.
-const HEAD: usize = 27;
-/// The most bytes of a page.
-const LONGEST: usize = HEAD + 255 + 255 * 255;
-/// The most bytes of a packet.
-const LARGEST: usize = 1 << 24;
+/// Bytes of a page header before its lacing values.
+const HEADER: usize = 27;
+/// Most bytes of a page.
+const MAX_PAGE: usize = HEADER + 255 + 255 * 255;
+/// Most bytes of a packet.
+const MAX_PACKET: usize = 1 << 24;
 
 /// One page, as its bytes.
 struct Page(Vec<u8>);
 
 impl Page {
-    /// The next page of `input`. None at its end.
+    /// Reads the next page of `input`; None at its end.
     fn read(input: &mut impl BufRead) -> Result<Option<Page>, Fault> {
         if input.fill_buf()?.is_empty() {
             return Ok(None);
@@ -38,13 +37,14 @@ impl Page {
         if bytes != b"OggS" {
             return Err(broken());
         }
-        for to in [|_: &[u8]| HEAD, |bytes: &[u8]| HEAD + usize::from(bytes[26]), |bytes: &[u8]| size(bytes)]
+        for to in
+            [|_: &[u8]| HEADER, |bytes: &[u8]| HEADER + usize::from(bytes[26]), |bytes: &[u8]| size(bytes)]
         {
             let from = bytes.len();
             bytes.resize(to(&bytes), 0);
             input.read_exact(&mut bytes[from..])?;
         }
-        if is_whole(&bytes) { Ok(Some(Page(bytes))) } else { Err(broken()) }
+        if is_intact(&bytes) { Ok(Some(Page(bytes))) } else { Err(broken()) }
     }
 
     fn field<const N: usize>(&self, at: usize) -> [u8; N] {
@@ -63,7 +63,7 @@ impl Page {
         self.0[5] & 4 != 0
     }
 
-    /// Frames of the stream up to the end of the last packet that ends here.
+    /// Granule position: frames of the stream up to the last packet that ends in this page.
     fn granule(&self) -> i64 {
         i64::from_le_bytes(self.field(6))
     }
@@ -76,10 +76,10 @@ impl Page {
         u32::from_le_bytes(self.field(18))
     }
 
-    /// The pieces of packets on it, and whether each is the end of its packet.
+    /// The packet pieces in the page, and whether each ends its packet.
     fn pieces(&self) -> impl Iterator<Item = (&[u8], bool)> {
-        let head = HEAD + usize::from(self.0[26]);
-        let (lacing, mut body) = (&self.0[HEAD..head], &self.0[head..]);
+        let head = HEADER + usize::from(self.0[26]);
+        let (lacing, mut body) = (&self.0[HEADER..head], &self.0[head..]);
         lacing.chunk_by(|before, _| *before == 255).map(move |values| {
             let (piece, rest) = body.split_at(values.iter().map(|value| usize::from(*value)).sum());
             body = rest;
@@ -88,14 +88,14 @@ impl Page {
     }
 }
 
-/// Bytes of the page whose head and lacing values `bytes` begins with.
+/// Size of the page whose header and lacing values are at the start of `bytes`.
 fn size(bytes: &[u8]) -> usize {
-    let head = HEAD + usize::from(bytes[26]);
-    head + bytes[HEAD..head].iter().map(|value| usize::from(*value)).sum::<usize>()
+    let head = HEADER + usize::from(bytes[26]);
+    head + bytes[HEADER..head].iter().map(|value| usize::from(*value)).sum::<usize>()
 }
 
-/// Whether a page has the checksum it states. That is of the page with 0 in its place.
-fn is_whole(bytes: &[u8]) -> bool {
+/// Whether the checksum of a page is right. It is computed with 0 in the checksum field.
+fn is_intact(bytes: &[u8]) -> bool {
     let mut sum = Crc32::new(0);
     sum.process_buf_bytes(&bytes[..22]);
     sum.process_buf_bytes(&[0; 4]);
@@ -103,30 +103,30 @@ fn is_whole(bytes: &[u8]) -> bool {
     bytes[4] == 0 && bytes[22..26] == sum.crc().to_le_bytes()
 }
 
-/// The codec of the Ogg file that begins at byte `start`, where it is one that is not read.
-pub(super) fn foreign(file: &File, start: u64) -> io::Result<Option<&'static str>> {
-    // The first page has one packet of one piece.
-    let mut bytes = [0; HEAD + 1 + 8];
+/// The codec of the Ogg file at byte `start`, if it is not supported.
+pub(super) fn unsupported_codec(file: &File, start: u64) -> io::Result<Option<&'static str>> {
+    // The first page has one packet in one piece.
+    let mut bytes = [0; HEADER + 1 + 8];
     let seen = read_some(file, &mut bytes, start)?;
     let codecs: [(&[u8], _); 2] = [(b"OpusHead", "Opus"), (b"Speex   ", "Speex")];
     let is = |mark: &[u8]| {
-        bytes[..seen].starts_with(b"OggS") && bytes[HEAD + 1..seen.max(HEAD + 1)].starts_with(mark)
+        bytes[..seen].starts_with(b"OggS") && bytes[HEADER + 1..seen.max(HEADER + 1)].starts_with(mark)
     };
     Ok(codecs.into_iter().find(|(mark, _)| is(mark)).map(|(_, name)| name))
 }
 
-/// The granule position of the last page in `file`, if that is one of `serial` and ends it.
-fn end(file: &File, serial: u32) -> io::Result<Option<i64>> {
-    let from = file.metadata()?.len().saturating_sub(2 * LONGEST as u64);
-    let mut bytes = vec![0; 2 * LONGEST];
+/// The granule position of the last page in `file`, if it belongs to stream `serial` and ends it.
+fn last_granule(file: &File, serial: u32) -> io::Result<Option<i64>> {
+    let from = file.metadata()?.len().saturating_sub(2 * MAX_PAGE as u64);
+    let mut bytes = vec![0; 2 * MAX_PAGE];
     let seen = read_some(file, &mut bytes, from)?;
     for at in (0..seen).rev().filter(|at| bytes[*at..seen].starts_with(b"OggS")) {
         let page = &bytes[at..seen];
-        if page.len() < HEAD || page.len() < HEAD + usize::from(page[26]) || page.len() < size(page) {
+        if page.len() < HEADER || page.len() < HEADER + usize::from(page[26]) || page.len() < size(page) {
             continue;
         }
         let page = Page(page[..size(page)].to_vec());
-        if is_whole(&page.0) {
+        if is_intact(&page.0) {
             let ends = page.serial() == serial && page.is_last() && page.granule() >= 0;
             return Ok(ends.then(|| page.granule()));
         }
@@ -138,27 +138,27 @@ fn end(file: &File, serial: u32) -> io::Result<Option<i64>> {
 pub(super) struct Vorbis {
     input: BufReader<File>,
     serial: u32,
-    /// The number of the stream's page before.
+    /// The number of the previous page of the stream.
     number: Option<u32>,
-    /// What there is of a packet that goes on in the next page.
+    /// The start of a packet that continues in the next page.
     packet: Vec<u8>,
     /// Whether a packet of audio was seen.
-    begun: bool,
+    has_begun: bool,
     /// Whether the page that ends the stream was seen.
-    ended: bool,
-    /// Frames of the stream, up to here.
+    has_ended: bool,
+    /// Granule position reached so far.
     at: Option<i64>,
     one: Vec<Vec<f64>>,
-    /// What the first page came to; it was read to know where the stream begins.
+    /// The decoded first page; it was read ahead to find where the stream begins.
     first: Option<Result<Vec<Vec<f64>>, Fault>>,
-    /// Frames promised, without those that are trimmed.
+    /// Frames of the stream, without the trimmed ones.
     pub frames: Option<u64>,
 }
 
 impl Vorbis {
-    /// Begins the stream `serial` of `file`, which stands at its first page.
+    /// Opens the stream `serial` of `file`, which is at its first page.
     pub fn open(file: File, serial: u32, decoder: &mut dyn AudioDecoder) -> io::Result<Vorbis> {
-        let end = end(&file, serial)?;
+        let end = last_granule(&file, serial)?;
         let params = decoder.codec_params();
         let channels = params.channels.as_ref().map_or(0, |channels| channels.count());
         let mut stream = Vorbis {
@@ -166,8 +166,8 @@ impl Vorbis {
             serial,
             number: None,
             packet: Vec::new(),
-            begun: false,
-            ended: false,
+            has_begun: false,
+            has_ended: false,
             at: None,
             one: vec![Vec::new(); channels],
             first: None,
@@ -210,16 +210,16 @@ impl Vorbis {
         loop {
             let page = match Page::read(&mut self.input) {
                 Ok(Some(page)) => page,
-                Ok(None) if !self.ended => return Err(Fault::Early),
-                Err(fault) if !self.ended || matches!(fault, Fault::Io(_)) => return Err(fault),
-                // What follows the end is no part of it: a tag, most likely.
+                Ok(None) if !self.has_ended => return Err(Fault::Truncated),
+                Err(fault) if !self.has_ended || matches!(fault, Fault::Io(_)) => return Err(fault),
+                // Data after the end is not part of the stream; most likely a tag.
                 Ok(None) | Err(_) => return Ok(false),
             };
-            if page.is_first() && (self.begun || self.ended) {
-                return Err(Fault::Corrupt("another stream starts in it".into()));
+            if page.is_first() && (self.has_begun || self.has_ended) {
+                return Err(Fault::Corrupt("a second stream starts in the file".into()));
             }
-            if page.serial() == self.serial && self.unpack(&page, rate, decoder, planes)? {
-                self.place(&page, planes)?;
+            if page.serial() == self.serial && self.decode_packets(&page, rate, decoder, planes)? {
+                self.trim(&page, planes)?;
                 if planes.first().is_some_and(|plane| !plane.is_empty()) {
                     return Ok(true);
                 }
@@ -227,8 +227,8 @@ impl Vorbis {
         }
     }
 
-    /// Decodes the packets that end on `page`; whether there were any of audio.
-    fn unpack(
+    /// Decodes the packets that end in `page`; true if one of them was audio.
+    fn decode_packets(
         &mut self,
         page: &Page,
         rate: u32,
@@ -237,14 +237,14 @@ impl Vorbis {
     ) -> Result<bool, Fault> {
         let follows = self.number.is_none_or(|number| number.wrapping_add(1) == page.number());
         self.number = Some(page.number());
-        self.ended |= page.is_last();
-        // A recording of a broadcast is the headers of its stream, then what was sent from some page on.
-        if !follows && !self.begun {
+        self.has_ended |= page.is_last();
+        // A recorded broadcast has the headers of the stream, then continues at a later page.
+        if !follows && !self.has_begun {
             self.packet.clear();
         }
-        // The end of a packet of which nothing was sent.
-        let mut joins = !self.begun && page.is_continued() && self.packet.is_empty();
-        if self.begun && !follows || !joins && page.is_continued() == self.packet.is_empty() {
+        // The end of a packet whose start was not recorded.
+        let mut joins = !self.has_begun && page.is_continued() && self.packet.is_empty();
+        if self.has_begun && !follows || !joins && page.is_continued() == self.packet.is_empty() {
             return Err(broken());
         }
         let mut any = false;
@@ -253,22 +253,22 @@ impl Vorbis {
                 continue;
             }
             self.packet.extend(piece);
-            if self.packet.len() > LARGEST {
+            if self.packet.len() > MAX_PACKET {
                 return Err(broken());
             }
             if !ends {
                 continue;
             }
             let packet = std::mem::take(&mut self.packet);
-            // Headers are odd. An empty packet stands for nothing.
+            // Headers have an odd first byte. Empty packets are ignored.
             if packet.first().is_none_or(|byte| byte & 1 != 0) {
                 continue;
             }
-            (self.begun, any) = (true, true);
+            (self.has_begun, any) = (true, true);
             let packet = Packet::new(self.serial, Timestamp::ZERO, Duration::ZERO, packet);
             let audio = decoder.decode(&packet).map_err(|_| broken())?;
             if audio.spec().rate() != rate || audio.num_planes() != planes.len() {
-                return Err(Fault::Corrupt("its rate or channels change".into()));
+                return Err(Fault::Corrupt("sample rate or channel count changes".into()));
             }
             audio.copy_to_vecs_planar(&mut self.one);
             planes.iter_mut().zip(&self.one).for_each(|(plane, more)| plane.extend(more));
@@ -276,23 +276,23 @@ impl Vorbis {
         Ok(any)
     }
 
-    /// Trims what `page` decoded to by its granule position.
-    fn place(&mut self, page: &Page, planes: &mut [Vec<f64>]) -> Result<(), Fault> {
+    /// Trims the decoded frames of `page` by its granule position.
+    fn trim(&mut self, page: &Page, planes: &mut [Vec<f64>]) -> Result<(), Fault> {
         let (granule, count) = (page.granule(), planes.first().map_or(0, Vec::len));
         if count == 0 && self.at.is_none() {
-            // The first packet gives no frames yet. Some encoders put it on a page of the headers, whose position is 0
-            // though what follows begins before that.
+            // The first packet decodes to no frames. Some encoders put it in a header page with position 0, although the
+            // next page begins before that.
             return Ok(());
         }
         let begin = match self.at {
             Some(at) => at,
-            // Of a stream of one page the end is trimmed.
+            // A stream of one page is trimmed at its end.
             None if page.is_last() && granule <= count as i64 => 0,
             None => granule.saturating_sub(count as i64),
         };
         let end = begin.saturating_add(count as i64);
         if granule == -1 || granule != end && !page.is_last() {
-            return Err(Fault::Corrupt("its times do not fit its audio".into()));
+            return Err(Fault::Corrupt("granule positions do not match the audio".into()));
         }
         self.at = Some(if page.is_last() { granule } else { end });
         let share = |frames: i64| usize::try_from(frames).unwrap_or(0).min(count);

@@ -1,7 +1,7 @@
-//! Where a command writes: a file of its own beside the place, put there when it is whole.
+//! The output of a command: a temporary file in the same folder, renamed to its target when it is complete.
 //!
-//! What is there is replaced only where that was asked for, and what is read never. A link stays one: the file that it
-//! points to is written. A new file has the mode that the umask gives, whatever the one before it had.
+//! An existing file is replaced only on request, and an input never. For a symbolic link the file that it points to is
+//! written. A new file has the mode given by the umask, not that of the file it replaces.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,24 +13,24 @@ use rustix::io::Errno;
 use super::{FileError, name};
 use crate::process::replacement::{Replacement, folder, sync_folder};
 
-/// Links that are followed, as many as the system does.
+/// Most symbolic links followed, as in the kernel.
 const MOST_LINKS: usize = 40;
 
-/// A place that may be written to.
+/// An output path that may be written to.
 #[derive(Clone, Debug)]
 pub struct Place {
     given: String,
-    /// The place itself, all links followed.
+    /// The target with all links followed.
     target: PathBuf,
-    /// A terminal, a pipe or a device, which is written to and not replaced.
+    /// A terminal, a pipe or a device: it is written to, not replaced.
     is_stream: bool,
     replaces: bool,
-    /// Device and number of the files that are read.
+    /// Device and inode numbers of the inputs.
     inputs: Vec<(u64, u64)>,
 }
 
 impl Place {
-    /// The place `path`, for what is made of `inputs`. With `replaces` a file may be there.
+    /// The output `path`, made from `inputs`. With `replaces` it may exist.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Place {
             Err(error) => return Err(failed(error)),
         };
         if meta.is_dir() {
-            let what = "it is a folder; give the name of a file".into();
+            let what = "a folder; give the name of a file".into();
             return Err(FileError::Output { file: given, what });
         }
         let kind = meta.file_type();
@@ -59,7 +59,7 @@ impl Place {
         Ok(place)
     }
 
-    /// Whether what is there now may go.
+    /// Checks that the target may be replaced.
     fn check(&self) -> Result<(), FileError> {
         let Ok(meta) = self.target.metadata() else { return Ok(()) };
         let file = self.given.clone();
@@ -69,7 +69,7 @@ impl Place {
         if self.replaces || self.is_stream { Ok(()) } else { Err(FileError::Exists { file }) }
     }
 
-    /// Writes all of a file.
+    /// Writes a whole file.
     ///
     /// # Errors
     ///
@@ -84,14 +84,14 @@ impl Place {
         part.finish(file)
     }
 
-    /// Begins the file beside the place, after those that killed processes have left there.
+    /// Creates the temporary file, after removing those left by killed processes.
     ///
     /// # Errors
     ///
     /// [`FileError::Io`]; [`FileError::Output`] if it could not be put in place.
     pub(super) fn begin(&self) -> Result<(Part, File), FileError> {
         if self.is_stream {
-            let what = "it is no regular file; give the name of one".into();
+            let what = "not a regular file; give the name of one".into();
             return Err(FileError::Output { file: self.given.clone(), what });
         }
         let (replacement, file) = Replacement::begin(&self.target).map_err(|error| self.failed(error))?;
@@ -108,37 +108,37 @@ impl Place {
     }
 }
 
-/// A file that is being written beside its place; dropped before it is finished, it goes.
+/// A temporary file that is being written; it is deleted if it is dropped before it is finished.
 pub(super) struct Part {
     place: Place,
     replacement: Replacement,
 }
 
 impl Part {
-    /// Puts the file in its place, on disk before it is seen.
+    /// Renames the file to its target after syncing it to disk.
     pub fn finish(self, file: File) -> Result<(), FileError> {
         let Self { place, replacement } = self;
-        // The work may have taken long, and others may have been here meanwhile.
+        // Another process may have created the target since the start.
         place.check()?;
         replacement.finish(&file, place.replaces).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => FileError::Exists { file: place.given.clone() },
             _ => place.failed(error),
         })?;
-        // The rename itself; a folder that cannot be synced does not undo a whole file.
+        // Makes the rename durable; the file is complete even if its folder cannot be synced.
         sync_folder(&place.target).ok();
         Ok(())
     }
 }
 
-/// Where the links of `path` end, whether something is there or not; and whether it stands for an open file of a
-/// process, as /dev/stdout does.
+/// Follows the links of `path`, also to a target that does not exist. The flag is true for an open file of a process,
+/// such as /dev/stdout.
 fn follow(path: &Path) -> io::Result<(PathBuf, bool)> {
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {
             Ok(_) if folder(&path).canonicalize()?.starts_with("/proc") => return Ok((path, true)),
             Ok(to) => path = folder(&path).join(to),
-            // No link, or nothing at all.
+            // Not a link, or it does not exist.
             Err(_) => return Ok((path, false)),
         }
     }

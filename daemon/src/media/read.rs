@@ -9,19 +9,19 @@ use symphonia::core::errors::Error;
 
 use super::coded::{Coded, PANIC};
 use super::fault::{BROKEN, Fault};
-use super::nothing::Nothing;
+use super::nothing::EmptyFlac;
 use super::trail::{after_id3, read_some};
 use super::{FileError, Lack, MAX_CHANNELS, name, ogg, seconds, wav};
 use crate::process::named;
 
-/// Which files are read.
+/// Which files are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Accept {
-    /// Whole ones.
+    /// Complete files only.
     Whole,
-    /// Those too whose length was never written, and WAV files with a piece of a frame at their end.
+    /// Also files without a length in their header, and WAV files with a partial frame at the end.
     Unclosed,
-    /// Those too that are cut off, as far as they go.
+    /// Also truncated files, up to their end.
     Cut,
 }
 
@@ -44,12 +44,12 @@ pub struct Source {
 enum Input {
     Wav(wav::Reader),
     Coded(Box<Coded>),
-    /// There are no frames.
-    Nothing,
+    /// A file without frames.
+    Empty,
 }
 
 impl Source {
-    /// Opens the audio file at `path` and reads its header. One that is cut off is refused.
+    /// Opens the audio file at `path` and reads its header. A truncated file is refused.
     ///
     /// # Errors
     ///
@@ -58,12 +58,12 @@ impl Source {
         Self::open_as(path, Accept::Unclosed)
     }
 
-    /// The same, for the files that `accept` says.
+    /// The same for the files that `accept` allows.
     ///
     /// # Errors
     ///
     /// [`FileError::Io`]; [`FileError::NotAFile`]; [`FileError::NotAudio`] if no known format is found;
-    /// [`FileError::Unreadable`] for a variant not handled or a broken header;
+    /// [`FileError::Unreadable`] for an unsupported variant or a broken header;
     /// [`FileError::Channels`]; [`FileError::Lacking`] if the header or a WAV's length on disk
     /// already shows what is not accepted.
     pub fn open_as(path: &Path, accept: Accept) -> Result<Source, FileError> {
@@ -80,11 +80,11 @@ impl Source {
         if matches!(&magic[..4], b"RIFF" | b"RF64" | b"BW64") && &magic[8..] == b"WAVE" {
             return Self::open_wav(file, handle, accept);
         }
-        if let Some(of) = Nothing::find(&handle, start, &magic[..seen]).map_err(failed)? {
-            return Self::new(file, Input::Nothing, of.rate, of.channels, Some(0), Some(of.bits));
+        if let Some(of) = EmptyFlac::find(&handle, start, &magic[..seen]).map_err(failed)? {
+            return Self::new(file, Input::Empty, of.rate, of.channels, Some(0), Some(of.bits));
         }
-        if let Some(codec) = ogg::foreign(&handle, start).map_err(failed)? {
-            return Err(unreadable(format!("its audio is {codec}, which is not handled")));
+        if let Some(codec) = ogg::unsupported_codec(&handle, start).map_err(failed)? {
+            return Err(unreadable(format!("its codec, {codec}, is not supported")));
         }
         handle.seek(SeekFrom::Start(start)).map_err(failed)?;
         let mut coded = match Coded::open(handle, path, start, &magic[..seen]) {
@@ -99,23 +99,23 @@ impl Source {
                 return Err(FileError::Corrupt { file, at: None, what: BROKEN.to_owned() });
             }
             Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
-                return Err(unreadable("its header is cut off".into()));
+                return Err(unreadable("its header is truncated".into()));
             }
             Err(Error::IoError(error)) => return Err(failed(error)),
             Err(Error::DecodeError(what)) => {
                 let what = if what == PANIC { PANIC } else { BROKEN }.to_owned();
                 return Err(FileError::Corrupt { file, at: None, what });
             }
-            Err(_) => return Err(unreadable("its audio is of a kind that is not handled".into())),
+            Err(_) => return Err(unreadable("its codec is not supported".into())),
         };
         let params = coded.decoder.codec_params();
         let (Some(rate), Some(channels)) = (params.sample_rate, params.channels.as_ref()) else {
-            return Err(unreadable("it does not state its rate and channels".into()));
+            return Err(unreadable("it does not state its sample rate and channels".into()));
         };
         let (channels, bits, frames) = (channels.count(), params.bits_per_sample, coded.frames);
         let (unclosed, speakers) = (coded.unclosed, coded.speakers(channels));
         let source = Self::new(file, Input::Coded(Box::new(coded)), rate, channels, frames, bits)?;
-        source.placed(speakers).accept(accept, unclosed.then_some(Lack::Unclosed))
+        source.with_speakers(speakers).accept(accept, unclosed.then_some(Lack::Unclosed))
     }
 
     fn open_wav(file: String, handle: File, accept: Accept) -> Result<Source, FileError> {
@@ -127,23 +127,25 @@ impl Source {
             Err(wav::Refusal::Header(what)) => return Err(FileError::Unreadable { file, what }),
         };
         let (rate, channels, bits) = (reader.rate, reader.channels, reader.bits);
-        let (present, frames, speakers, torn) = (reader.present, reader.frames, reader.speakers, reader.torn);
-        let source = Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?.placed(speakers);
-        // Better now than after all that is there has been worked on.
+        let (present, frames, speakers, partial_frame) =
+            (reader.present, reader.frames, reader.speakers, reader.partial_frame);
+        let source =
+            Self::new(file, Input::Wav(reader), rate, channels, frames, bits)?.with_speakers(speakers);
+        // Refused now, not after all frames have been processed.
         if accept < Accept::Cut && frames.is_some_and(|frames| frames > present) {
-            return Err(source.lacking(source.early(present)));
+            return Err(source.incomplete(source.truncated(present)));
         }
-        // Where frames are missing, or the length was left open, the end of what is there is said so already.
-        let torn = torn.filter(|_| frames.is_some_and(|frames| frames <= present));
-        let lack = if frames.is_none() { Some(Lack::Unclosed) } else { torn };
+        // If frames are missing or the length is unknown, that is reported already.
+        let partial_frame = partial_frame.filter(|_| frames.is_some_and(|frames| frames <= present));
+        let lack = if frames.is_none() { Some(Lack::Unclosed) } else { partial_frame };
         source.accept(accept, lack)
     }
 
-    /// `lack`: what of it can be seen by now.
+    /// Checks `lack`, what is known to be incomplete at the start.
     fn accept(mut self, accept: Accept, lack: Option<Lack>) -> Result<Source, FileError> {
         self.accept = accept;
         if let Some(lack) = lack.filter(|_| accept < Accept::Unclosed) {
-            return Err(self.lacking(lack));
+            return Err(self.incomplete(lack));
         }
         self.lacks.extend(lack);
         Ok(self)
@@ -161,7 +163,7 @@ impl Source {
             return Err(FileError::Channels { file, channels });
         }
         if rate == 0 {
-            return Err(FileError::Unreadable { file, what: "its rate is 0".into() });
+            return Err(FileError::Unreadable { file, what: "its sample rate is 0".into() });
         }
         let planes = vec![Vec::new(); channels];
         let (accept, lacks, speakers) = (Accept::Whole, Vec::new(), usual(channels));
@@ -181,8 +183,8 @@ impl Source {
         })
     }
 
-    /// With the loudspeakers of a mask; 0 leaves the usual ones.
-    fn placed(self, speakers: u32) -> Source {
+    /// Sets the loudspeakers by a mask; 0 keeps the default layout.
+    fn with_speakers(self, speakers: u32) -> Source {
         Source { speakers: if speakers == 0 { self.speakers } else { speakers }, ..self }
     }
 
@@ -196,13 +198,13 @@ impl Source {
         self.channels
     }
 
-    /// Where the channels' loudspeakers stand, as a mask in the order of the channels (see [`lacquer_graph::dsp::speakers`]):
-    /// what the file says, else the usual layout of so many channels.
+    /// The loudspeaker positions of the channels, as a mask in the order of the channels (see
+    /// [`lacquer_graph::dsp::speakers`]): as stated in the file, else the default layout for this number of channels.
     pub fn speakers(&self) -> u32 {
         self.speakers
     }
 
-    /// Frames the file promises, encoder delay and padding taken off. None if it does not say
+    /// Frames stated in the header, without encoder delay and padding. None if it states none
     /// (ADTS, MP3 without a Xing header, WAV from a streaming writer).
     pub fn frames(&self) -> Option<u64> {
         self.frames
@@ -213,14 +215,13 @@ impl Source {
         self.bits
     }
 
-    /// What was accepted although it is not whole, as sentences for people; of a file that is cut
-    /// off, once its end was read.
+    /// Warnings about an incomplete file that was accepted; for a truncated file once its end was reached.
     pub fn warnings(&self) -> Vec<String> {
-        self.lacks.iter().map(|lack| format!("{}: {lack}; what is there was read", self.file)).collect()
+        self.lacks.iter().map(|lack| format!("{}: {lack}; read up to there", self.file)).collect()
     }
 
     /// The next frames: one plane per channel, all of one length of at least 1, full scale at
-    /// 1.0. None at the end of a file that was whole, or was cut off and is accepted.
+    /// 1.0. None at the end of a file that is complete, or truncated and accepted.
     ///
     /// # Errors
     ///
@@ -232,15 +233,15 @@ impl Source {
         if self.failed {
             return Err(FileError::Failed { file: self.file.clone() });
         }
-        if self.lacks.iter().any(|lack| !lack.is_slight()) {
+        if self.lacks.iter().any(|lack| !lack.has_all_frames()) {
             return Ok(None);
         }
         match self.fill() {
             Ok(true) => Ok(Some(&self.planes)),
             Ok(false) => Ok(None),
-            // Where nothing at all is there, nothing was read as far as it goes.
-            Err(Fault::Early) if self.accept == Accept::Cut && self.done > 0 => {
-                self.lacks.push(self.early(self.done));
+            // A file without any frame is an error even if truncated files are accepted.
+            Err(Fault::Truncated) if self.accept == Accept::Cut && self.done > 0 => {
+                self.lacks.push(self.truncated(self.done));
                 Ok(None)
             }
             Err(fault) => {
@@ -253,23 +254,23 @@ impl Source {
     /// Fills the planes; false at the end.
     fn fill(&mut self) -> Result<bool, Fault> {
         let more = match &mut self.input {
-            Input::Nothing => false,
+            Input::Empty => false,
             Input::Wav(reader) => {
                 reader.next(&mut self.planes)?;
                 !self.planes[0].is_empty()
             }
             Input::Coded(coded) => {
                 let more = coded.next(self.rate, &mut self.planes)?;
-                // The first frame may show that it is cut out of a longer one.
+                // The first frame may show that the file is an excerpt of a longer one.
                 self.frames = coded.frames;
                 more
             }
         };
         self.done += if more { self.planes[0].len() as u64 } else { 0 };
         match self.frames {
-            Some(frames) if !more && self.done < frames => Err(Fault::Early),
+            Some(frames) if !more && self.done < frames => Err(Fault::Truncated),
             Some(frames) if self.done > frames => {
-                Err(Fault::Corrupt(format!("it goes on past its stated {frames} frames")))
+                Err(Fault::Corrupt(format!("it continues after its stated {frames} frames")))
             }
             _ => Ok(more),
         }
@@ -278,7 +279,7 @@ impl Source {
     fn error(&self, fault: Fault) -> FileError {
         let file = self.file.clone();
         match fault {
-            Fault::Early => self.lacking(self.early(self.done)),
+            Fault::Truncated => self.incomplete(self.truncated(self.done)),
             Fault::Io(source) => FileError::Io { file, doing: "read", source },
             Fault::Corrupt(what) => {
                 FileError::Corrupt { file, at: Some(seconds(self.done, self.rate)), what }
@@ -286,11 +287,11 @@ impl Source {
         }
     }
 
-    fn lacking(&self, lack: Lack) -> FileError {
+    fn incomplete(&self, lack: Lack) -> FileError {
         FileError::Lacking { file: self.file.clone(), lack }
     }
 
-    fn early(&self, done: u64) -> Lack {
+    fn truncated(&self, done: u64) -> Lack {
         let found = seconds(done, self.rate);
         match self.frames {
             Some(frames) if frames > done => {

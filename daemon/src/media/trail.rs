@@ -1,8 +1,7 @@
-//! The frames of an MP3 or ADTS stream must lie end to end in its file.
+//! Checks that the frames of an MP3 or ADTS stream are contiguous in the file.
 //!
-//! Neither format has a length or checksum of the whole, and the decoder library goes on
-//! silently at the next frame it finds. Here every frame it hands out is looked up in the file:
-//! bytes between two frames, or after the last one, are a fault and not skipped.
+//! Neither format has a length or a checksum of the whole, and the decoder library silently continues at the next frame it
+//! finds. Here every decoded frame is located in the file: bytes between two frames, or after the last one, are a fault.
 
 use std::fs::File;
 use std::io;
@@ -10,12 +9,12 @@ use std::os::unix::fs::FileExt;
 
 use super::fault::{Fault, broken};
 
-/// How far from the start the first frame may lie; before it is at most a Xing header.
+/// Largest position of the first frame; only a Xing header may precede it.
 const REACH: usize = 1 << 14;
-/// What may follow the last frame.
+/// Tags that may follow the last frame.
 const TAGS: [&[u8]; 4] = [b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3"];
 
-/// Where in the file the frames handed out so far end.
+/// Position in the file after the frames decoded so far.
 pub(super) struct Trail {
     file: File,
     start: u64,
@@ -24,12 +23,12 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    /// Follows the frames of `file` from byte `start`, where its leading tags end.
+    /// Starts at byte `start` of `file`, after its leading tags.
     pub fn new(file: File, start: u64) -> Trail {
         Trail { file, start, end: None, bytes: Vec::new() }
     }
 
-    /// Checks that `frame` comes next. An ADTS frame is without its header of 7 or 9 bytes.
+    /// Checks that `frame` comes next. An ADTS frame comes without its header of 7 or 9 bytes.
     pub fn follow(&mut self, frame: &[u8], adts: bool) -> Result<(), Fault> {
         let heads: &[usize] = if adts { &[7, 9] } else { &[0] };
         let first = self.end.is_none();
@@ -56,7 +55,7 @@ impl Trail {
         let seen = read_some(&self.file, &mut bytes, self.end.unwrap_or(self.start))?;
         let rest = &bytes[..seen];
         let tag = TAGS.iter().any(|tag| rest.starts_with(tag));
-        if tag || rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(Fault::Early) }
+        if tag || rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(Fault::Truncated) }
     }
 }
 
@@ -96,7 +95,7 @@ pub(super) fn after_flac_header(file: &File, start: u64) -> io::Result<u64> {
     }
 }
 
-/// Fills `bytes` from position `at` as far as the file goes; returns how many there were.
+/// Fills `bytes` from position `at`, up to the end of the file; returns the number of bytes read.
 pub(super) fn read_some(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
     let mut seen = 0;
     while seen < bytes.len() {

@@ -1,7 +1,7 @@
 //! WAV: reading and writing of the header and the samples.
 //!
-//! Done here and not by the decoder library so that every depth goes through exactly, sizes
-//! that streaming writers leave open are understood, and files past 4 GiB (RF64) work.
+//! Implemented here and not by the decoder library, so that every depth is exact, sizes that streaming writers leave
+//! unknown are handled, and files above 4 GiB (RF64) work.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -11,10 +11,10 @@ use super::depth::Depth;
 use lacquer_graph::block::to_f32;
 use lacquer_graph::dsp::speakers::usual;
 
-/// Data sizes a writer to a pipe leaves, as it cannot go back: the largest there are, or sox's,
-/// which it takes down to whole frames.
-const OPEN_SIZES: [u64; 3] = [u64::MAX, 0xffff_ffff, 0x7fff_f000];
-/// The tail all sub-format GUIDs share that stand for a plain format code.
+/// Data sizes left by a writer to a pipe, which cannot seek back: the largest possible, or that of sox, which rounds it
+/// down to whole frames.
+const UNKNOWN_SIZES: [u64; 3] = [u64::MAX, 0xffff_ffff, 0x7fff_f000];
+/// The common tail of sub-format GUIDs that contain a plain format code.
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 16, 0, 128, 0, 0, 170, 0, 56, 155, 113];
 /// Frames decoded at a time.
 const CHUNK: usize = 4096;
@@ -34,7 +34,7 @@ enum Code {
 pub(super) struct Reader {
     input: BufReader<File>,
     code: Code,
-    /// Bytes of data left, by the header or else by the file's length.
+    /// Bytes of data left, by the header, or by the file's length if the size is unknown.
     left: u64,
     bytes: Vec<u8>,
     /// Frames per second.
@@ -43,14 +43,14 @@ pub(super) struct Reader {
     pub channels: usize,
     /// Bits of an integer sample that carry signal; None for float.
     pub bits: Option<u32>,
-    /// Mask of the channels' loudspeakers; 0 where the file gives none.
+    /// Loudspeaker mask of the channels; 0 if the file states none.
     pub speakers: u32,
-    /// Frames promised; None if a streaming writer left the size open.
+    /// Frames stated in the header; None if a streaming writer left the size unknown.
     pub frames: Option<u64>,
-    /// Frames that are there.
+    /// Frames present.
     pub present: u64,
-    /// The piece of a frame at the end, if there is one.
-    pub torn: Option<Lack>,
+    /// The partial frame at the end, if there is one.
+    pub partial_frame: Option<Lack>,
 }
 
 /// Why a WAV file cannot be opened.
@@ -64,7 +64,7 @@ pub(super) enum Refusal {
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Refusal::Header("its header is cut off".into()),
+            io::ErrorKind::UnexpectedEof => Refusal::Header("its header is truncated".into()),
             _ => Refusal::Io(error),
         }
     }
@@ -106,18 +106,19 @@ impl Reader {
                         size = wide;
                     }
                     let frame = channels as u64 * code.bytes() as u64;
-                    // Zero is a size left open unless the file as a whole was finished.
-                    let open = present < size && OPEN_SIZES.iter().any(|open| size / frame == open / frame)
+                    // A size of 0 is unknown unless the file was finished.
+                    let open = present < size
+                        && UNKNOWN_SIZES.iter().any(|open| size / frame == open / frame)
                         || size == 0 && riff + 8 != len;
                     // Some writers count the byte that pads an odd size.
                     let bytes = size.min(present) % frame;
                     let is_pad = bytes == 1 && size.is_multiple_of(2) && size <= present;
-                    let torn = (bytes > 0 && !is_pad).then_some(Lack::Torn { bytes, frame });
+                    let partial_frame = (bytes > 0 && !is_pad).then_some(Lack::PartialFrame { bytes, frame });
                     return Ok(Reader {
                         input,
                         code,
                         left: if open { present } else { size.min(present) },
-                        // A frame of more is refused by the caller.
+                        // Larger frames are refused by the caller.
                         bytes: vec![0; CHUNK * frame.min(64) as usize],
                         rate,
                         channels,
@@ -125,7 +126,7 @@ impl Reader {
                         speakers,
                         frames: (!open).then_some(size / frame),
                         present: present / frame,
-                        torn,
+                        partial_frame,
                     });
                 }
                 b"ds64" if (28..1 << 16).contains(&size) => {
@@ -180,7 +181,7 @@ fn parse(body: &[u8]) -> Result<Format, Refusal> {
     let (mut bits, mut speakers) = (stored, 0);
     if tag == 0xfffe {
         if body.len() < 40 || body[26..40] != GUID_TAIL {
-            return header("its extensible format is of an unknown kind");
+            return header("its extensible format is unknown");
         }
         speakers = le(&body[20..24]) as u32;
         (tag, bits) = (field(24), field(18));
@@ -193,14 +194,14 @@ fn parse(body: &[u8]) -> Result<Format, Refusal> {
         (3, 32) => Code::F32,
         (3, 64) => Code::F64,
         _ => {
-            return header(format!("its samples are of format {tag} with {stored} bits"));
+            return header(format!("sample format {tag} with {stored} bits is not supported"));
         }
     };
     if field(12) != channels as u64 * code.bytes() as u64 && channels <= 8 {
-        return header("its frame size does not fit its channels and bits");
+        return header("its frame size does not match its channels and bits");
     }
     if rate == 0 || channels == 0 {
-        return header("its rate or channel count is 0");
+        return header("its sample rate or channel count is 0");
     }
     if bits == 0 || bits > stored {
         bits = stored;
@@ -238,7 +239,7 @@ pub(super) struct Writer {
     depth: Depth,
     rate: u32,
     channels: usize,
-    /// Mask of the channels' loudspeakers.
+    /// Loudspeaker mask of the channels.
     pub speakers: u32,
 }
 
@@ -265,7 +266,7 @@ impl Writer {
         }
     }
 
-    /// Fills in the header for `frames` frames and hands the file back, all bytes passed on.
+    /// Fills in the header for `frames` frames and returns the file, all bytes written.
     pub fn finish(mut self, frames: u64) -> io::Result<File> {
         let head = self.head(frames);
         // Chunks are padded to an even size.
@@ -281,8 +282,8 @@ impl Writer {
         frames * self.channels as u64 * u64::from(self.depth.bits() / 8)
     }
 
-    /// The header, of the same length for any number of frames: the place of the 64-bit sizes
-    /// is held by a JUNK chunk until the file passes 4 GiB.
+    /// The header, of the same length for any number of frames: a JUNK chunk reserves the space for the 64-bit sizes of
+    /// files above 4 GiB.
     fn head(&self, frames: u64) -> Vec<u8> {
         let (bits, float) = (self.depth.bits() as u16, self.depth.is_float());
         let channels = self.channels as u16;

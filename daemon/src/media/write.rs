@@ -1,4 +1,4 @@
-//! Writing: planar f64 to a WAV or FLAC file that appears only when it is whole.
+//! Writing: planar f64 to a WAV or FLAC file that appears only when it is complete.
 
 use std::io;
 use std::path::Path;
@@ -13,15 +13,15 @@ use lacquer_graph::dsp::speakers::usual;
 pub struct Written {
     /// Frames written (one sample of every channel each).
     pub frames: u64,
-    /// Samples, of all channels together, that an integer depth could not hold: beyond the
-    /// largest or smallest code, or not a number (stored as 0). For 32-bit floats: beyond their range. 0 for 64-bit floats.
+    /// Samples of all channels that the depth cannot represent: for integers beyond the range of the codes, or NaN (stored
+    /// as 0); for 32-bit floats beyond their range; always 0 for 64-bit floats.
     pub clipped: u64,
 }
 
 /// An audio file being written.
 ///
 /// The bytes go to a hidden temporary file in the same folder; [`finish`](Sink::finish) puts it
-/// in its [`Place`]. A sink dropped before that leaves the folder as it was.
+/// in its [`Place`]. A sink dropped before that leaves the folder unchanged.
 /// Memory use does not grow with the length of the audio.
 pub struct Sink {
     place: Place,
@@ -38,7 +38,7 @@ enum Encoder {
 }
 
 impl Sink {
-    /// Starts the file at `path`, in place of whatever is there.
+    /// Starts the file at `path`; replaces an existing file.
     ///
     /// # Errors
     ///
@@ -62,13 +62,15 @@ impl Sink {
         let is_flac = match extension.as_str() {
             "wav" => false,
             "flac" => true,
-            _ => return refuse("its name must end in .wav or .flac".into()),
+            _ => return refuse("the name must end in .wav or .flac".into()),
         };
         if is_flac && !matches!(depth, Depth::Int16 | Depth::Int24) {
-            return refuse(format!("flac takes 16 or 24 bits, not {depth}; or write a .wav"));
+            return refuse(format!(
+                "flac supports 16 or 24 bits, not {depth}; use one of these, or write a .wav"
+            ));
         }
-        if rate == 0 || is_flac && !flac::takes(rate) {
-            return refuse(format!("a rate of {rate} Hz cannot be stored in this kind of file"));
+        if rate == 0 || is_flac && !flac::supports_rate(rate) {
+            return refuse(format!("this file type cannot have a sample rate of {rate} Hz"));
         }
         if !(1..=MAX_CHANNELS).contains(&channels) {
             return Err(FileError::Channels { file, channels });
@@ -87,9 +89,9 @@ impl Sink {
         Ok(sink)
     }
 
-    /// States where the channels' loudspeakers stand, as a mask (see [`lacquer_graph::dsp::speakers`]); until then they are the
-    /// usual ones. False where this kind of file is not given them: readers then take the usual ones.
-    pub fn place(&mut self, speakers: u32) -> bool {
+    /// Sets the loudspeaker positions of the channels, as a mask (see [`lacquer_graph::dsp::speakers`]); without it they are
+    /// the default layout. False if this file type does not store them: readers then assume the default layout.
+    pub fn set_speakers(&mut self, speakers: u32) -> bool {
         match &mut self.encoder {
             Some(Encoder::Wav(writer)) => {
                 writer.speakers = speakers;
@@ -110,13 +112,13 @@ impl Sink {
         let frames = planes.first().map_or(0, |plane| plane.len());
         if planes.len() != self.channels || planes.iter().any(|plane| plane.len() != frames) {
             let what =
-                format!("it takes {} planes of one length and was given {}", self.channels, planes.len());
+                format!("{} planes of one length are needed, {} were given", self.channels, planes.len());
             return Err(FileError::Output { file: self.place.given().to_owned(), what });
         }
         let Some(encoder) = &mut self.encoder else {
             return Err(FileError::Failed { file: self.place.given().to_owned() });
         };
-        match put(encoder, self.depth, planes, frames) {
+        match encode(encoder, self.depth, planes, frames) {
             Ok(clipped) => {
                 self.written.frames += frames as u64;
                 self.written.clipped += clipped;
@@ -129,12 +131,12 @@ impl Sink {
         }
     }
 
-    /// Completes the file and puts it in place under its own name, on disk before it is seen.
+    /// Completes the file, syncs it to disk and renames it to its target.
     ///
     /// # Errors
     ///
-    /// [`FileError::Io`] if the system cannot write or rename; [`FileError::Exists`] if something
-    /// is there by now that may not go; [`FileError::Failed`] after a failed write. What was at the path before is then still there.
+    /// [`FileError::Io`] if the system cannot write or rename; [`FileError::Exists`] if a file was
+    /// created at the target since; [`FileError::Failed`] after a failed write. The target is then unchanged.
     pub fn finish(mut self) -> Result<Written, FileError> {
         let Some(encoder) = self.encoder.take() else {
             return Err(FileError::Failed { file: self.place.given().to_owned() });
@@ -149,14 +151,14 @@ impl Sink {
 }
 
 /// Encodes the frames and returns how many samples were clipped.
-fn put(encoder: &mut Encoder, depth: Depth, planes: &[&[f64]], frames: usize) -> io::Result<u64> {
+fn encode(encoder: &mut Encoder, depth: Depth, planes: &[&[f64]], frames: usize) -> io::Result<u64> {
     let mut clipped = 0;
     for frame in 0..frames {
         for plane in planes {
             let sample = plane[frame];
             match encoder {
                 Encoder::Wav(writer) if depth.is_float() => {
-                    clipped += u64::from(depth == Depth::Float32 && is_beyond(sample));
+                    clipped += u64::from(depth == Depth::Float32 && overflows_f32(sample));
                     writer.float(sample)?;
                 }
                 Encoder::Wav(writer) => writer.int(quantise(sample, depth, &mut clipped))?,
@@ -167,18 +169,18 @@ fn put(encoder: &mut Encoder, depth: Depth, planes: &[&[f64]], frames: usize) ->
     Ok(clipped)
 }
 
-/// Whether a 32-bit float would make an infinity of it.
-fn is_beyond(sample: f64) -> bool {
+/// Whether a sample becomes infinite as a 32-bit float.
+fn overflows_f32(sample: f64) -> bool {
     sample.is_finite() && sample.abs() > f64::from(f32::MAX)
 }
 
-/// The nearest integer code, half away from zero; counts a sample that has none.
+/// The nearest integer code, half away from zero; counts a sample out of range.
 fn quantise(sample: f64, depth: Depth, clipped: &mut u64) -> i32 {
     let full = f64::from(1u32 << (depth.bits() - 1));
     let code = (sample * full).round();
     if !(-full..full).contains(&code) {
         *clipped += 1;
     }
-    // The cast takes NaN to 0.
+    // The cast turns NaN into 0.
     code.clamp(-full, full - 1.0) as i32
 }

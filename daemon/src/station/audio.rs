@@ -1,4 +1,4 @@
-//! The `audio:` section: what a station plays through.
+//! The `audio:` section: backend, channel groups, latency.
 
 use crate::station::cpal::{self, Cpal};
 use crate::station::jack::{self, Jack};
@@ -14,13 +14,13 @@ use lacquer_graph::plan::{Group, Io};
 /// Most channels of all input or output groups together.
 pub const MOST_CHANNELS: usize = 32;
 
-// A bare `null` is YAML's word for nothing, and stays what it was: the null backend.
+// A bare `null` is YAML for no value; it still means the null backend, as in earlier versions.
 const BACKEND: Text = Text::one_of(&["jack", "cpal", "none", "null"], "there are jack, cpal, none");
 const CHANNELS: Param = Param::new(0, "channels", Unit::Count).range(1.0, MAX_CHANNELS as f64).default(2.0);
 const GROUPS: Holds = Holds::Named(Named { of: &Holds::Row(CHANNELS), names: Some("a group"), least: 1 });
 const LATENCY: Param = Param::new(0, "latency", Unit::Ms)
     .range(0.0, 2000.0)
-    .help("Latency that every chain is padded to; else the largest among the chains.");
+    .help("Latency that every chain is padded to; default: the largest latency of the chains.");
 
 /// Its table.
 pub static SECTION: Section = Section::new(
@@ -29,20 +29,20 @@ pub static SECTION: Section = Section::new(
         Key::new(
             "backend",
             Holds::Text(BACKEND),
-            "Where audio comes from and goes to: jack, cpal (sound cards), or none, the null backend: a timer and no device. \"null\" is another word for none.",
+            "Where audio comes from and goes to: jack, cpal (sound cards), or none, the null backend: a timer without a device. \"null\" is another word for none.",
         )
         .needed(),
-        Key::new("inputs", GROUPS, "The input groups, each with its number of channels; else programme: 2."),
-        Key::new("outputs", GROUPS, "The output groups, each with its number of channels; else master: 2."),
+        Key::new("inputs", GROUPS, "The input groups with their numbers of channels; default: programme: 2."),
+        Key::new("outputs", GROUPS, "The output groups with their numbers of channels; default: master: 2."),
         Key::row(LATENCY).open(),
-        Key::new("realtime", Holds::Section(&realtime::SECTION), "How the audio thread is scheduled."),
+        Key::new("realtime", Holds::Section(&realtime::SECTION), "Scheduling of the audio thread."),
         Key::new("jack", Holds::Section(&jack::SECTION), "The JACK server."),
         Key::new("cpal", Holds::Section(&cpal::SECTION), "The sound cards."),
         Key::new("none", Holds::Section(&null::SECTION), "The null backend.").or("null"),
     ],
 );
 
-/// What a station plays through. Does not change while it runs.
+/// The audio settings of a station. They do not change while it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audio {
     /// The backend.
@@ -51,7 +51,7 @@ pub struct Audio {
     pub io: Io,
     /// Latency that every chain is padded to, in ms.
     pub latency_ms: Option<f64>,
-    /// How the audio thread is scheduled.
+    /// Scheduling of the audio thread.
     pub realtime: Realtime,
 }
 
@@ -60,9 +60,9 @@ pub struct Audio {
 pub enum Backend {
     /// A JACK server.
     Jack(Jack),
-    /// Devices of the system's own sound interface.
+    /// Devices of the system's sound interface.
     Cpal(Cpal),
-    /// A timer.
+    /// A timer without a device.
     Null(Null),
 }
 
@@ -103,9 +103,9 @@ fn read_groups(key: &'static str, values: &Values<'_>, mistakes: &mut Vec<Mistak
     };
     let groups: Vec<Group> = named.iter().filter_map(group).collect();
     let sum: usize = groups.iter().map(|group| group.channels).sum();
-    // Of groups that are wrong themselves the sum says nothing.
+    // The sum is checked only if every group is valid.
     if groups.len() == named.len() && !(1..=MOST_CHANNELS).contains(&sum) {
-        let text = format!("{key}: {sum} channels in all; a station has 1 to {MOST_CHANNELS}");
+        let text = format!("{key}: {sum} channels in total; a station has 1 to {MOST_CHANNELS}");
         let at = values.get(key).map_or(values.at, |held| held.at);
         mistakes.push(Mistake::new(at, Problem::Other(text)));
     }

@@ -8,25 +8,25 @@ use lacquer_graph::param::{Param, Unit};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// Where OSC is listened for unless the file says otherwise.
+/// Default address of the OSC server.
 const OSC_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
-/// Where web clients are listened for unless the file says otherwise.
+/// Default address of the web server.
 const WEB_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8600);
 
 const REPLY_PORT: Param = Param::new(0, "reply_port", Unit::Count)
     .range(1.0, 65_535.0)
     .default(9001.0)
-    .help("The port of a client that answers go to, where it is not the one it sends from (TouchOSC).");
+    .help("Port of a client that answers are sent to, if it differs from the one it sends from (TouchOSC).");
 const MESSAGES: Param = Param::new(0, "rate", Unit::Count)
     .range(10.0, 100_000.0)
     .default(RATE)
-    .help("Messages a second that one client may send; of values that come faster the newest is kept.");
+    .help("Messages per second that one client may send; faster clients are throttled, and the latest value of each address is kept.");
 const TCP: Param =
-    Param::new(0, "tcp", Unit::Switch).default(1.0).help("Whether TCP is listened for beside UDP.");
+    Param::new(0, "tcp", Unit::Switch).default(1.0).help("Whether the OSC server uses TCP as well as UDP.");
 const ANNOUNCE: Param = Param::new(0, "announce", Unit::Switch)
-    .help("Whether it is announced by mDNS; else where others than this machine can reach it.");
+    .help("Whether the station is announced by mDNS; default: only if other machines can reach it.");
 const VIA: Param = Param::new(0, "via", Unit::Choice(&["alsa", "jack"]))
-    .help("Through the ALSA sequencer, or JACK's ports; else JACK's where the backend is JACK.");
+    .help("ALSA sequencer or JACK MIDI ports; default: jack with the backend jack, else alsa.");
 
 const LISTEN: Text = Text {
     words: &[],
@@ -61,14 +61,14 @@ static MIDI: Holds = Holds::List(List::of(
 
 const RULES: [Key; 3] = [
     Key::row(MESSAGES),
-    Key::new("allow", NETS, "Networks that are let in, as in 192.168.1.0/24; else all."),
-    Key::new("read_only", NETS, "Networks whose clients may only look."),
+    Key::new("allow", NETS, "Networks whose clients are accepted, as in 192.168.1.0/24; default: all."),
+    Key::new("read_only", NETS, "Networks whose clients may only read."),
 ];
 
 static OSC: Section = Section::new(
     "osc",
     &[
-        Key::new("listen", Holds::Text(LISTEN), "Address and port; else 127.0.0.1:9000."),
+        Key::new("listen", Holds::Text(LISTEN), "Address and port; default: 127.0.0.1:9000."),
         Key::row(TCP),
         Key::row(REPLY_PORT).open(),
         RULES[0],
@@ -80,11 +80,11 @@ static OSC: Section = Section::new(
 static WEB: Section = Section::new(
     "web",
     &[
-        Key::new("listen", Holds::Text(LISTEN), "Address and port; else 127.0.0.1:8600."),
+        Key::new("listen", Holds::Text(LISTEN), "Address and port; default: 127.0.0.1:8600."),
         Key::new(
             "names",
             NAMES,
-            "Names and addresses by which the station is reached, as in studio.lan, beside those of this machine: a proxy's, a forwarded port's.",
+            "Further host names and addresses of the station, as in studio.lan: those of a proxy or a forwarded port. The ones of this machine are known.",
         ),
         RULES[0],
         RULES[1],
@@ -95,8 +95,8 @@ static WEB: Section = Section::new(
 static CONTROLLER: Section = Section::new(
     "midi",
     &[
-        Key::new("map", Holds::Text(Text::ANY), "Its map, relative to this file.").needed(),
-        Key::new("device", Holds::Text(Text::ANY), "The pattern of its port's name; else the map's."),
+        Key::new("map", Holds::Text(Text::ANY), "The map file, relative to this file.").needed(),
+        Key::new("device", Holds::Text(Text::ANY), "Pattern for the port name; default: the one in the map."),
         Key::row(VIA).open(),
     ],
 );
@@ -105,16 +105,8 @@ static CONTROLLER: Section = Section::new(
 pub static SECTION: Section = Section::new(
     "control",
     &[
-        Key::new(
-            "osc",
-            Holds::Section(&OSC),
-            "OSC over UDP and TCP; where it is not written, nothing listens.",
-        ),
-        Key::new(
-            "web",
-            Holds::Section(&WEB),
-            "Web clients and OSCQuery; where it is not written, nothing listens.",
-        ),
+        Key::new("osc", Holds::Section(&OSC), "OSC server over UDP and TCP; without this section it is off."),
+        Key::new("web", Holds::Section(&WEB), "Web and OSCQuery server; without this section it is off."),
         Key::row(ANNOUNCE).open(),
         Key::new("midi", MIDI, "MIDI controllers, by their maps."),
     ],
@@ -123,37 +115,37 @@ pub static SECTION: Section = Section::new(
 /// Who may control a station.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Control {
-    /// OSC, if it is listened for.
+    /// The OSC server, if there is one.
     pub osc: Option<Osc>,
-    /// Web clients (OSCQuery), if they are listened for.
+    /// The web and OSCQuery server, if there is one.
     pub web: Option<Web>,
-    /// Whether the station is announced on the network (mDNS); if nothing is said, where others can reach it.
+    /// Whether the station is announced on the network (mDNS); `None`: if other machines can reach it.
     pub announce: Option<bool>,
     /// The MIDI controllers.
     pub midi: Vec<Midi>,
 }
 
-/// OSC.
+/// The OSC server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Osc {
-    /// Where it is listened for.
+    /// Address and port.
     pub listen: SocketAddr,
-    /// Whether TCP is too.
+    /// Whether it uses TCP too.
     pub tcp: bool,
-    /// The port that answers go to.
+    /// The port that answers are sent to.
     pub reply_port: Option<u16>,
-    /// Who is let in.
+    /// Which clients are accepted.
     pub rules: Rules,
 }
 
-/// Web clients.
+/// The web server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Web {
-    /// Where they are listened for.
+    /// Address and port.
     pub listen: SocketAddr,
-    /// Names and addresses by which the station is reached, beside those that the machine has by itself.
+    /// Further host names and addresses of the station, beside those of the machine.
     pub names: Vec<String>,
-    /// Who is let in.
+    /// Which clients are accepted.
     pub rules: Rules,
 }
 
@@ -162,11 +154,11 @@ pub struct Web {
 pub struct Midi {
     /// Its map file, as written.
     pub map: PathBuf,
-    /// Where that is written.
+    /// Its position in the station file.
     pub at: lacquer_graph::file::error::At,
-    /// The pattern of its port's name, where it is not the map's.
+    /// Pattern for the port name, if it overrides the map's.
     pub device: Option<String>,
-    /// Whether it is reached through JACK; if nothing is said, where the backend is JACK.
+    /// Whether it uses JACK MIDI; `None`: if the backend is JACK.
     pub is_jack: Option<bool>,
 }
 

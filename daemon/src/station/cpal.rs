@@ -1,4 +1,4 @@
-//! The `cpal:` section: devices of the system's own sound interface, which on Linux is ALSA.
+//! The `cpal:` section: devices of the system's sound interface (ALSA on Linux).
 
 use lacquer_graph::file::error::{Mistake, Problem};
 use lacquer_graph::file::table::{Holds, Key, List, Named, Section, Text};
@@ -14,17 +14,16 @@ const RATE: Param = Param::new(0, "rate", Unit::Hz)
 const BLOCK: Param = Param::new(0, "block", Unit::Count)
     .range(16.0, 8192.0)
     .default(256.0)
-    .help("Frames in each of the device's two buffers; the nearest that the device can.");
+    .help("Frames in each of the device's two buffers; the nearest size that the device supports is used.");
 const FORMATS: [&str; 6] = ["auto", "16-bit", "24-bit", "32-bit", "float", "float64"];
 const FORMAT: Param = Param::new(0, "format", Unit::Choice(&FORMATS))
-    .help("What the device is given; auto: the best that it takes.");
-const DEPTH: Param = Param::new(0, "depth", Unit::Count)
-    .range(8.0, 32.0)
-    .default(32.0)
-    .help("Bits that the device really has, where they are fewer than its format's: the output is dithered to them.");
+    .help("Sample format sent to the device; auto: the best one that it supports.");
+const DEPTH: Param = Param::new(0, "depth", Unit::Count).range(8.0, 32.0).default(32.0).help(
+    "Resolution of the device in bits, if it is lower than that of its format: the output is dithered to it.",
+);
 const CLOCKS: [&str; 3] = ["auto", "one", "two"];
 const CLOCK: Param = Param::new(0, "clocks", Unit::Choice(&CLOCKS))
-    .help("one: both devices run by one word clock; two: the input is resampled to follow; auto: one where it is one device.");
+    .help("one: both devices share a word clock; two: the input is resampled to the output's clock; auto: one for a single device, else two.");
 const CHANNEL: Param = Param::new(0, "channels", Unit::Count).range(1.0, MOST_CHANNELS as f64).default(1.0);
 const CHANNELS: Holds = Holds::List(List::of(
     &Holds::Row(CHANNEL),
@@ -38,23 +37,23 @@ pub static SECTION: Section = Section::new(
         Key::new(
             "device",
             Holds::Text(Text::ANY),
-            "The device, by its name, its description or a pattern of either, both for input and output; else the default one.",
+            "The device for input and output: its name, its description or a pattern of either; default: the system's default device.",
         ),
         Key::new(
             "input",
             Holds::Text(Text::ANY),
-            "The input device, where it is another one; none for silence.",
+            "The input device, if it is a different one; none for silence.",
         ),
-        Key::new("output", Holds::Text(Text::ANY), "The output device, where it is another one."),
+        Key::new("output", Holds::Text(Text::ANY), "The output device, if it is a different one."),
         Key::new(
             "host",
             Holds::Text(Text::ANY),
-            "The sound interface: alsa, or pulseaudio for a PulseAudio server or PipeWire's in its place.",
+            "The sound interface: alsa, or pulseaudio (a PulseAudio server or PipeWire).",
         ),
         Key::new(
             "channels",
             Holds::Named(Named { of: &CHANNELS, names: None, least: 0 }),
-            "For each group the device's channels, counted from 1, that its channels are; else all in a row.",
+            "For each group, the device channel of each of its channels, counted from 1; default: in order.",
         ),
         Key::row(RATE),
         Key::row(BLOCK),
@@ -69,7 +68,7 @@ pub const MOST_CHANNELS: usize = 64;
 /// The word for no input device.
 const NONE: &str = "none";
 
-/// The samples that a device is given.
+/// Sample format of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Integers of 16 bits.
@@ -88,39 +87,39 @@ pub enum Format {
 pub const ALL_FORMATS: [Format; 5] =
     [Format::Int16, Format::Int24, Format::Int32, Format::Float, Format::Float64];
 
-/// What a station plays through by cpal.
+/// The cpal backend.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cpal {
-    /// The host; ALSA where none is named.
+    /// The host; `None` is ALSA.
     pub host: Option<String>,
-    /// The pattern of the input device; `None` where nothing comes in.
+    /// Pattern for the input device; `None` is silence.
     pub input: Option<String>,
-    /// The pattern of the output device.
+    /// Pattern for the output device.
     pub output: String,
-    /// Hz.
+    /// Sample rate in Hz.
     pub rate: u32,
-    /// Frames.
+    /// Frames per block.
     pub block: u32,
-    /// The format; `None` is the best that the device takes.
+    /// The format; `None` is the best that the device supports.
     pub format: Option<Format>,
-    /// Bits that the device has.
+    /// Resolution of the device in bits.
     pub depth: u32,
-    /// Whether input and output run by one clock; `None` is so where they are one device.
+    /// Whether input and output share a clock; `None`: if they are one device.
     pub is_one_clock: Option<bool>,
-    /// The device's channel, counted from 0, of each channel that comes in, and of each that goes out.
+    /// The device channel, counted from 0, of each input channel.
     pub inputs: Vec<usize>,
-    /// Likewise of each that goes out.
+    /// The device channel, counted from 0, of each output channel.
     pub outputs: Vec<usize>,
 }
 
 impl Cpal {
-    /// Whether one device is meant for both ways.
+    /// Whether input and output are the same device.
     pub fn is_one_device(&self) -> bool {
         self.input.as_ref() == Some(&self.output)
     }
 }
 
-/// The section, or what it is where there is none.
+/// The section, or its defaults.
 pub(super) fn read(values: Option<&Values<'_>>, io: &Io, mistakes: &mut Vec<Mistake>) -> Cpal {
     let nothing = Values::none(&SECTION);
     let values = values.unwrap_or(&nothing);
@@ -156,13 +155,12 @@ fn read_channels(values: &Values<'_>, io: &Io, cpal: &mut Cpal, mistakes: &mut V
                 continue;
             }
         };
-        // What is no list has its message already.
+        // A value that is not a list is reported already.
         let What::List(channels) = &held.what else { continue };
         if channels.len() != count {
             let found = channels.len();
-            let text = format!(
-                "channels: {name} has {found} of the device's channels; the group has {count} channels"
-            );
+            let text =
+                format!("channels: {name} lists {found} device channels; the group has {count} channels");
             mistakes.push(Mistake::new(held.at, Problem::Other(text)));
             continue;
         }
@@ -172,7 +170,7 @@ fn read_channels(values: &Values<'_>, io: &Io, cpal: &mut Cpal, mistakes: &mut V
     }
 }
 
-/// A group that there is not.
+/// The error for an unknown group.
 pub fn unknown_group(owner: &str, key: &str, io: &Io) -> Problem {
     let names: Vec<&str> = io.inputs.iter().chain(&io.outputs).map(|group| group.name.as_str()).collect();
     Problem::UnknownKey {

@@ -1,4 +1,4 @@
-//! The cue list: what is to be on air one after the other, by hand or by the clock.
+//! The cue list: chains and scenes to run one after the other, manually or at a time of day.
 
 use lacquer_graph::file::error::{Mistake, Problem};
 use lacquer_graph::file::fields::wrong_shape;
@@ -8,7 +8,7 @@ use lacquer_graph::file::yaml::{self, Item};
 use lacquer_graph::param::{Param, Unit};
 
 const MORPH: Param =
-    Param::new(0, "morph", Unit::Ms).range(0.0, 3_600_000.0).help("How long the values glide to the scene.");
+    Param::new(0, "morph", Unit::Ms).range(0.0, 3_600_000.0).help("Duration of the morph to the scene.");
 const TIME: Text = Text {
     words: &[],
     fits: |text| seconds(text).is_some(),
@@ -20,22 +20,18 @@ const TIME: Text = Text {
 static CUE: Section = Section::new(
     "cue",
     &[
-        Key::new("name", Holds::Text(Text::ANY), "Its name; else its number."),
+        Key::new("name", Holds::Text(Text::ANY), "The name of the cue; default: its number."),
         Key::new("chain", Holds::Text(Text::ANY), "The chain to swap to."),
         Key::new("scene", Holds::Text(Text::ANY), "The scene to recall."),
         Key::row(MORPH),
-        Key::new(
-            "at",
-            Holds::Text(TIME),
-            "When it is done every day, by the clock on the wall, as in \"18:00\".",
-        ),
+        Key::new("at", Holds::Text(TIME), "Local time at which the cue runs every day, as in \"18:00\"."),
     ],
 )
 .rules(&[Rule {
     keys: &["chain", "scene"],
     least: 1,
     most: 2,
-    why: "does nothing; give it a chain, a scene, or both",
+    why: "has no effect; give it a chain, a scene, or both",
 }])
 .counted();
 
@@ -45,7 +41,7 @@ pub static SECTION: Section = Section::new(
     &[Key::new(
         "cues",
         Holds::List(List::of(&Holds::Section(&CUE), "a list of cues")),
-        "The cues, in their order.",
+        "The cues, in order.",
     )],
 );
 
@@ -58,13 +54,13 @@ pub struct Cue {
     pub chain: Option<String>,
     /// The scene to recall.
     pub scene: Option<String>,
-    /// How long values glide, in ms.
+    /// Duration of the morph, in ms.
     pub morph_ms: f64,
-    /// When it is done every day, in seconds since midnight by the clock on the wall.
+    /// Local time at which it runs every day, in seconds since midnight.
     pub at: Option<u32>,
 }
 
-/// Reads a cue list. What could be read is given even where there are mistakes.
+/// Parses a cue list. Valid cues are returned even if there are mistakes.
 pub fn parse(bytes: &[u8]) -> (Vec<Cue>, Vec<Mistake>) {
     let (root, mut mistakes) = match yaml::parse(bytes) {
         Ok(read) => read,
@@ -79,7 +75,7 @@ pub fn parse(bytes: &[u8]) -> (Vec<Cue>, Vec<Mistake>) {
     for (at, held) in values.items("cues").iter().enumerate() {
         let Some(cue) = held.section().map(|values| read(at, values)) else { continue };
         if cues.iter().any(|other| other.name == cue.name) {
-            let text = format!("there is a cue \"{}\" already", cue.name);
+            let text = format!("another cue is named \"{}\" already", cue.name);
             mistakes.push(Mistake::new(held.at, Problem::Other(text)));
         }
         cues.push(cue);
@@ -110,33 +106,33 @@ fn seconds(text: &str) -> Option<u32> {
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
-/// How late a cue may still be done: the clock may have been set, the machine asleep.
-const LATE: i64 = 60;
+/// A cue runs up to this many seconds late, if the clock was set or the machine was suspended.
+const MAX_LATE: i64 = 60;
 
-/// A clock that is set back by no more than this waits until it is where it was; farther back it begins anew.
-const SET_BACK: i64 = 7_200;
+/// If the clock is set back by at most this many seconds, no cue runs until the old time is reached again.
+const MAX_SET_BACK: i64 = 7_200;
 
-/// The clock on the wall, looked at from time to time.
+/// The local time of day, checked periodically.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Watch {
+pub struct CueClock {
     before: Option<i64>,
 }
 
-impl Watch {
-    /// The cues whose time has come since the last look, in their order; `now` is the clock on the wall in seconds since
-    /// some midnight. What it has jumped over by more than a minute is left out, and nothing is done twice.
-    pub fn come<'a>(&mut self, cues: &'a [Cue], now: i64) -> Vec<&'a Cue> {
+impl CueClock {
+    /// The cues that became due since the last check, in order. `now` is the local time in seconds since some midnight.
+    /// Cues more than a minute late are skipped, and no cue is returned twice.
+    pub fn take_due<'a>(&mut self, cues: &'a [Cue], now: i64) -> Vec<&'a Cue> {
         let before = self.before.unwrap_or(now);
-        if (now..=now + SET_BACK).contains(&before) && self.before.is_some() {
+        if (now..=now + MAX_SET_BACK).contains(&before) && self.before.is_some() {
             return Vec::new();
         }
         self.before = Some(now);
         // How long ago the time of a cue was, today or yesterday.
         let ago = |cue: &Cue| cue.at.map(|at| (now - i64::from(at)).rem_euclid(DAY));
-        let has_come = |cue: &&Cue| ago(cue).is_some_and(|ago| ago < LATE.min(now - before));
-        let mut come: Vec<&Cue> = cues.iter().filter(has_come).collect();
-        come.sort_by_key(|cue| std::cmp::Reverse(ago(cue)));
-        come
+        let is_due = |cue: &&Cue| ago(cue).is_some_and(|ago| ago < MAX_LATE.min(now - before));
+        let mut due: Vec<&Cue> = cues.iter().filter(is_due).collect();
+        due.sort_by_key(|cue| std::cmp::Reverse(ago(cue)));
+        due
     }
 }
 
@@ -164,11 +160,12 @@ cues:
     }
 
     #[test]
-    fn cues_come_once_over_midnight_and_over_a_clock_that_is_set() {
+    fn cues_run_once_over_midnight_and_when_the_clock_is_set() {
         let (cues, _) = parse(LIST.as_bytes());
-        let mut watch = Watch::default();
-        let mut names =
-            |now: i64| -> Vec<String> { watch.come(&cues, now).iter().map(|cue| cue.name.clone()).collect() };
+        let mut clock = CueClock::default();
+        let mut names = |now: i64| -> Vec<String> {
+            clock.take_due(&cues, now).iter().map(|cue| cue.name.clone()).collect()
+        };
         assert!(names(86_390).is_empty());
         assert_eq!(names(86_399), ["2"]);
         assert!(names(86_399).is_empty());
@@ -176,9 +173,9 @@ cues:
         assert!(names(86_399).is_empty(), "not a second time");
         let day = 86_400;
         assert_eq!(names(day + 2), ["early"]);
-        assert!(names(3 * day - 2_400).is_empty(), "asleep for two days");
+        assert!(names(3 * day - 2_400).is_empty(), "suspended for two days");
         assert_eq!(names(3 * day), ["2", "early"], "in their order, and as late as this is not too late");
-        assert!(names(10).is_empty(), "set back by days: it begins anew");
+        assert!(names(10).is_empty(), "set back by days: starts again from there");
         assert_eq!(names(day), ["2", "early"]);
     }
 }

@@ -21,28 +21,28 @@ const PORTS: Holds =
 pub static SECTION: Section = Section::new(
     "jack",
     &[
-        Key::new("client", Holds::Text(Text::NAME), "The name of the JACK client; else lacquer."),
+        Key::new("client", Holds::Text(Text::NAME), "The name of the JACK client; default: lacquer."),
         Key::new(
             "library",
             Holds::Text(LIBRARY),
-            "The JACK library: system, pipewire, or the full path of a file; else system.",
+            "The JACK library: system, pipewire, or the full path of a file; default: system.",
         ),
         Key::new(
             "connect",
             Holds::Named(Named { of: &PORTS, names: None, least: 0 }),
-            "For each group the ports that its channels are connected to.",
+            "For each group, the ports that its channels are connected to.",
         ),
     ],
 );
 
-/// How a station takes part in a JACK server.
+/// The JACK backend.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Jack {
     /// The name of the client.
     pub client: String,
     /// For each group, the ports that its channels are connected to.
     pub connect: Vec<(String, Vec<String>)>,
-    /// The library that the server is reached through.
+    /// The libjack to use.
     pub library: Library,
 }
 
@@ -52,18 +52,18 @@ impl Default for Jack {
     }
 }
 
-/// A JACK library: it decides whose server is reached.
+/// A JACK library: it decides which server is used.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Library {
-    /// The one that the system gives programs that ask for none.
+    /// The system's default library.
     System,
-    /// PipeWire's.
+    /// PipeWire's library.
     Pipewire,
     /// This file.
     File(PathBuf),
 }
 
-/// The section, or what it is where there is none; `io` has the groups that may be connected.
+/// The section, or its defaults; `io` has the groups that may be connected.
 pub(super) fn read(values: Option<&Values<'_>>, io: &Io, mistakes: &mut Vec<Mistake>) -> Jack {
     let mut jack = Jack::default();
     let Some(values) = values else { return jack };

@@ -1,4 +1,4 @@
-//! Reading a station and its chains: everything is read and checked before anything is taken over.
+//! Loads a station and its chains: everything is read and checked before anything is applied.
 
 use crate::process::named;
 use crate::process::named::{NotAFile, shown};
@@ -16,30 +16,30 @@ use lacquer_graph::plan::{Io, Plan};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Sample rate at which chains are checked where no backend has said its own, in Hz.
+/// Sample rate at which chains are checked while the backend's is unknown, in Hz.
 pub const NOMINAL_RATE: f64 = 48_000.0;
 
-/// A chain file without mistakes.
+/// A valid chain file.
 #[derive(Clone, Debug)]
 pub struct ChainFile {
-    /// The chain's name: what the file says, or the file's own name.
+    /// The name of the chain: the one in the file, or the file's own name.
     pub name: String,
-    /// Where it was read.
+    /// Its path.
     pub path: PathBuf,
-    /// What it says.
+    /// The parsed chain.
     pub spec: Spec,
 }
 
 impl ChainFile {
-    /// What it means for a station with `io` at `rate` Hz.
+    /// Plans the chain for a station with `io` at `rate` Hz.
     ///
     /// # Errors
-    /// All that is wrong with it there.
+    /// All mistakes.
     pub fn plan(&self, io: &Io, rate: f64) -> Result<Plan, Vec<Mistake>> {
         Plan::with(&self.spec, io, rate, &loader(self.folder(), &self.spec))
     }
 
-    /// What the paths in it are relative to.
+    /// The folder that paths in it are relative to.
     pub fn folder(&self) -> &Path {
         folder(&self.path)
     }
@@ -49,7 +49,7 @@ fn folder(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new(""))
 }
 
-/// A station file and its chains, without mistakes.
+/// A valid station with its chains.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The station.
@@ -73,11 +73,10 @@ impl Loaded {
     }
 }
 
-/// The bytes of a file that may be as large as a chain or station may be. Larger ones are not read to their end, however
-/// large they are.
+/// Reads a chain or station file. A file above the size limit is not read to its end.
 ///
 /// # Errors
-/// Why it cannot be read.
+/// The reason if it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, Report> {
     let problem = match named::read(path, MAX_BYTES) {
         Ok(bytes) if bytes.len() as u64 > MAX_BYTES => {
@@ -90,7 +89,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Report> {
     Err(report(path, &[], vec![Mistake::of_file(problem)]))
 }
 
-/// An error of the system in words.
+/// A system error in plain words.
 pub fn plain(error: &io::Error) -> String {
     if let Some(what) = NotAFile::found(error) {
         return what.to_string();
@@ -107,12 +106,12 @@ fn report(path: &Path, bytes: &[u8], mistakes: Vec<Mistake>) -> Report {
     Report::new(shown(path), &String::from_utf8_lossy(bytes), mistakes)
 }
 
-/// Reads one chain file and checks it against `io`, or against what it seems to want where there is none.
+/// Reads one chain file and checks it against `io`, or against the groups it assumes itself if there is none.
 pub fn chain(path: &Path, io: Option<&Io>, rate: f64) -> Result<ChainFile, Report> {
     chain_of(path, &read(path)?, io, rate)
 }
 
-/// The same, of a file that has been read.
+/// The same for a file that was read already.
 pub fn chain_of(path: &Path, bytes: &[u8], io: Option<&Io>, rate: f64) -> Result<ChainFile, Report> {
     let (mut spec, mut mistakes) = Spec::parse(bytes);
     let assumed = Io::assumed(&spec);
@@ -125,8 +124,7 @@ pub fn chain_of(path: &Path, bytes: &[u8], io: Option<&Io>, rate: f64) -> Result
     if spec.name.is_empty() {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         if !is_name(&stem) {
-            let text =
-                "its file's name cannot be the chain's name; give it a \"name:\" of letters, digits, - and _";
+            let text = "the file name is not a valid chain name; add a \"name:\" of letters, digits, - and _";
             return Err(report(path, bytes, vec![Mistake::of_file(Problem::Other(text.to_owned()))]));
         }
         spec.name = stem;
@@ -134,12 +132,12 @@ pub fn chain_of(path: &Path, bytes: &[u8], io: Option<&Io>, rate: f64) -> Result
     Ok(ChainFile { name: spec.name.clone(), path: path.to_owned(), spec })
 }
 
-/// Reads a station file and all its chains. All that is wrong with any of them is told.
+/// Reads a station file and all its chains; reports the mistakes of all of them.
 pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
     station_of(path, &read(path).map_err(|report| vec![report])?, rate)
 }
 
-/// The same, of a station file that has been read.
+/// The same for a station file that was read already.
 pub fn station_of(path: &Path, bytes: &[u8], rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
     let (station, mut mistakes) = Station::parse(bytes);
     let Some(station) = station else { return Err(vec![report(path, bytes, mistakes)]) };
@@ -149,7 +147,7 @@ pub fn station_of(path: &Path, bytes: &[u8], rate: Option<f64>) -> Result<Loaded
         Backend::Jack { .. } => NOMINAL_RATE,
     });
     let folder = folder(path);
-    // Groups that are wrong themselves are nothing to check a chain against.
+    // Chains are checked against the groups only if these are valid.
     let io = mistakes.is_empty().then_some(&station.audio.io);
     let mut chains: Vec<(ChainFile, At)> = Vec::new();
     let mut reports = Vec::new();
@@ -167,12 +165,12 @@ pub fn station_of(path: &Path, bytes: &[u8], rate: Option<f64>) -> Result<Loaded
     }
     for (i, (chain, at)) in chains.iter().enumerate() {
         if let Some((twin, _)) = chains[..i].iter().find(|(other, _)| other.name == chain.name) {
-            let text = format!("chain \"{}\" is in {} already", chain.name, shown(&twin.path));
+            let text = format!("chain \"{}\" is defined in {} already", chain.name, shown(&twin.path));
             mistakes.push(Mistake::new(*at, Problem::Other(text)));
         }
         mistakes.extend(too_late(&station, chain, *at, rate));
     }
-    // A chain that could not be read may be the one that is named.
+    // If a chain could not be read, it may be the one named here.
     if let (Some((start, at)), true) = (&station.start, reports.is_empty())
         && start != LAST
         && chains.iter().all(|(chain, _)| chain.name != *start)
@@ -197,7 +195,7 @@ pub fn station_of(path: &Path, bytes: &[u8], rate: Option<f64>) -> Result<Loaded
     Ok(Loaded { station, chains: chains.into_iter().map(|(chain, _)| chain).collect(), cues, midi })
 }
 
-/// Reads the cue list of a station, if it has one. Its chains must be the station's.
+/// Reads the cue list of a station, if it has one.
 fn read_cues(
     station: &Station,
     folder: &Path,
@@ -225,7 +223,7 @@ pub fn cue_list(path: &Path) -> Result<Vec<Cue>, Report> {
     cue_list_of(path, &read(path)?)
 }
 
-/// The same, of a cue list that has been read.
+/// The same for a cue list that was read already.
 ///
 /// # Errors
 /// All its mistakes.
@@ -256,7 +254,7 @@ fn read_maps(
                 let has_jack = matches!(station.audio.backend, Backend::Jack { .. });
                 let is_jack = midi.is_jack.unwrap_or(has_jack);
                 if is_jack && !has_jack {
-                    let text = "via: jack needs the backend jack".to_owned();
+                    let text = "\"via: jack\" needs \"backend: jack\"".to_owned();
                     mistakes.push(Mistake::new(midi.at, Problem::Other(text)));
                 }
                 entries.push(Controller { path, map, device: midi.device.clone(), is_jack });
@@ -275,7 +273,7 @@ pub fn map(path: &Path) -> Result<Map, Report> {
     map_of(path, &read(path)?)
 }
 
-/// The same, of a map that has been read.
+/// The same for a map that was read already.
 ///
 /// # Errors
 /// All its mistakes.
@@ -286,13 +284,14 @@ pub fn map_of(path: &Path, bytes: &[u8]) -> Result<Map, Report> {
     }
 }
 
-/// The mistake of a chain that needs more latency than the station allows.
+/// The mistake if a chain needs more latency than the station file allows.
 fn too_late(station: &Station, chain: &ChainFile, at: At, rate: f64) -> Option<Mistake> {
     let allowed = station.audio.latency_ms?;
     let plan = chain.plan(&station.audio.io, rate).ok()?;
     let needed = plan.latency as f64 * 1000.0 / rate;
     (plan.latency > frames(allowed, rate)).then(|| {
-        let text = format!("chain \"{}\" needs {needed:.2} ms; latency is {allowed} ms", chain.name);
+        let text =
+            format!("chain \"{}\" needs {needed:.2} ms of latency; latency: is {allowed} ms", chain.name);
         Mistake::new(at, Problem::Other(text))
     })
 }

@@ -1,5 +1,5 @@
-//! The station file: what to play through, which chains there are, who may control it. Each section has a file of its own,
-//! with its table at the top: what the table says is read, told where it is wrong, and given to editors as JSON Schema.
+//! The station file: audio backend, chains, control. Each section has a file of its own with its table at the top. The
+//! table defines what is read, the error texts and the JSON Schema.
 
 pub mod audio;
 pub mod control;
@@ -29,11 +29,11 @@ use overload::Overload;
 const WARMUP: Param = Param::new(0, "warmup", Unit::Ms)
     .range(0.0, 10_000.0)
     .default(250.0)
-    .help("How long a new chain runs unheard before it fades in.");
+    .help("Time that a new chain runs before the crossfade begins.");
 const FADE: Param =
-    Param::new(0, "fade", Unit::Ms).range(1.0, 10_000.0).default(80.0).help("How long the crossfade takes.");
+    Param::new(0, "fade", Unit::Ms).range(1.0, 10_000.0).default(80.0).help("Duration of the crossfade.");
 const WATCH: Param = Param::new(0, "watch", Unit::Switch)
-    .help("Whether a change of a chain file, or of an impulse of it, on disk is taken over.");
+    .help("Whether a chain is reloaded when its file, or one of its impulses, changes on disk.");
 const CHAINS: List =
     List::of(&Holds::Text(Text::ANY), "a list of one or more chain files").count(1, usize::MAX);
 
@@ -44,47 +44,47 @@ pub static SECTION: Section = Section::new(
     "a station",
     &[
         Key::new("name", Holds::Text(Text::ANY), "The station's name."),
-        Key::new("audio", Holds::Section(&audio::SECTION), "What it plays through.").needed(),
+        Key::new("audio", Holds::Section(&audio::SECTION), "The audio backend and its channels.").needed(),
         Key::new("chains", Holds::List(CHAINS), "Chain files, relative to this file.").needed(),
         Key::new(
             "start",
             Holds::Text(Text::ANY),
-            "The chain to start with; last: the one that was on air when the station ended; else the first.",
+            "The chain to start with; last: the one that was on air when the station ended; default: the first.",
         ),
-        Key::new("swap", Holds::Section(&SWAP), "How one chain takes the place of another."),
+        Key::new("swap", Holds::Section(&SWAP), "Times of a swap from one chain to another."),
         Key::row(WATCH),
         Key::new("cues", Holds::Text(Text::ANY), "The file of the cue list, relative to this file."),
         Key::new("control", Holds::Section(&control::SECTION), "Who may control it."),
         Key::new(
             "overload",
             Holds::Section(&overload::SECTION),
-            "What is left out while the machine is too slow.",
+            "Nodes to bypass while the machine is too slow.",
         ),
     ],
 );
 
-/// A station as it was written.
+/// A parsed station file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Station {
     /// Its name.
     pub name: String,
-    /// What it plays through.
+    /// The audio settings.
     pub audio: Audio,
-    /// The chain files, as written, each with its place.
+    /// The chain files, as written, each with its position.
     pub chains: Vec<(String, At)>,
-    /// The chain to start with, and its place; the first where the file says nothing.
+    /// The chain to start with, and its position; `None` is the first.
     pub start: Option<(String, At)>,
-    /// How long a new chain runs unheard, in ms.
+    /// Time that a new chain runs before the crossfade, in ms.
     pub warmup_ms: f64,
-    /// How long the crossfade takes, in ms.
+    /// Duration of the crossfade, in ms.
     pub fade_ms: f64,
-    /// Whether a change of a chain file on disk is taken over.
+    /// Whether a chain is reloaded when its file changes on disk.
     pub watch: bool,
     /// Who may control it.
     pub control: Control,
-    /// The file of its cue list, as written, and its place.
+    /// The file of its cue list, as written, and its position.
     pub cues: Option<(String, At)>,
-    /// What it may leave out where the machine is too slow.
+    /// What to bypass while the machine is too slow.
     pub overload: Overload,
 }
 
@@ -92,13 +92,13 @@ pub struct Station {
 pub const LAST: &str = "last";
 
 impl Station {
-    /// Whether it is to go on where it ended.
+    /// Whether it starts in the state in which it ended.
     pub fn starts_where_it_ended(&self) -> bool {
         self.start.as_ref().is_some_and(|(start, _)| start == LAST)
     }
 
-    /// Reads a station file. What could be read is given even where there are mistakes; only a file that
-    /// is no map at all gives nothing.
+    /// Parses a station file. The valid parts are returned even if there are mistakes; `None` if the file is not a map or
+    /// its backend is missing.
     pub fn parse(bytes: &[u8]) -> (Option<Self>, Vec<Mistake>) {
         match yaml::parse(bytes) {
             Ok((root, mut mistakes)) => {

@@ -1,4 +1,4 @@
-//! The `none:` section: the null backend, which is a timer and no device.
+//! The `none:` section: the null backend, a timer without a device.
 
 use lacquer_graph::file::table::{Key, Section};
 use lacquer_graph::file::values::Values;
@@ -9,9 +9,9 @@ const RATE: Param =
 const BLOCK: Param =
     Param::new(0, "block", Unit::Count).range(1.0, 8192.0).default(256.0).help("Frames in each block.");
 const CLOCK: Param = Param::new(0, "clock", Unit::Choice(&["real", "free"]))
-    .help("real: a timer drives the blocks; free: as fast as it can.");
+    .help("real: a timer drives the blocks; free: as fast as possible.");
 const SOURCE: Param = Param::new(0, "source", Unit::Choice(&["silence", "programme"]))
-    .help("What comes in: silence, or a made, music-like programme.");
+    .help("Input signal: silence, or a generated, music-like programme.");
 
 /// Its table.
 pub static SECTION: Section =
@@ -20,17 +20,17 @@ pub static SECTION: Section =
 /// The null backend.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Null {
-    /// Hz.
+    /// Sample rate in Hz.
     pub rate: f64,
-    /// Frames a block.
+    /// Frames per block.
     pub block: usize,
-    /// Whether it runs as fast as it can.
+    /// Whether it runs as fast as possible.
     pub free: bool,
-    /// Whether the made programme comes in.
+    /// Whether the input is the generated programme.
     pub programme: bool,
 }
 
-/// The section, or what it is where there is none.
+/// The section, or its defaults.
 pub(super) fn read(values: Option<&Values<'_>>) -> Null {
     let nothing = Values::none(&SECTION);
     let values = values.unwrap_or(&nothing);

@@ -1,4 +1,4 @@
-//! `overload:` what a station may leave out where the machine is too slow, and in which order.
+//! The `overload:` section: what to bypass while the machine is too slow, in order.
 
 use crate::station::load::ChainFile;
 use lacquer_graph::file::error::{At, Mistake, Problem};
@@ -13,18 +13,18 @@ pub static SECTION: Section = Section::new(
         Key::new(
             "bypass",
             Holds::List(List::of(&Holds::Text(Text::ANY), "a list of the ids of nodes")),
-            "Ids of nodes that go into bypass, first first.",
+            "Ids of nodes to bypass, in this order.",
         ),
-        Key::new("chain", Holds::Text(Text::ANY), "The chain to swap to where that is not enough."),
+        Key::new("chain", Holds::Text(Text::ANY), "The chain to swap to if that is not enough."),
     ],
 );
 
-/// What may be left out, first first.
+/// What to bypass, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overload {
-    /// Ids of nodes that go into bypass, each with its place.
+    /// Ids of nodes to bypass, each with its position.
     pub bypass: Vec<(String, At)>,
-    /// The chain to swap to in the end, and its place.
+    /// The chain to swap to in the end, and its position.
     pub chain: Option<(String, At)>,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn read(values: &Values<'_>) -> Overload {
 }
 
 impl Overload {
-    /// What it names that no chain of the station has.
+    /// A mistake for each name that no chain of the station has.
     pub fn mistakes<'a>(&self, chains: impl Iterator<Item = &'a ChainFile> + Clone) -> Vec<Mistake> {
         let mut ids: Vec<&str> =
             chains.clone().flat_map(|chain| &chain.spec.nodes).map(|node| node.id.as_str()).collect();

@@ -1,4 +1,4 @@
-//! Real time for the audio thread: the `audio.realtime` section of a station file.
+//! The `audio.realtime` section: scheduling of the audio thread.
 
 use lacquer_graph::file::table::{Holds, Key, List, Section};
 use lacquer_graph::file::values::{Held, Values};
@@ -8,7 +8,7 @@ const PRIORITY: Param = Param::new(0, "priority", Unit::Count)
     .range(0.0, 95.0)
     .default(70.0)
     .bottom("off")
-    .help("SCHED_FIFO priority of the audio thread; on JACK the server's own holds.");
+    .help("SCHED_FIFO priority of the audio thread; with JACK the server sets it.");
 const CPU: Param = Param::new(0, "cpus", Unit::Count).range(0.0, 1023.0);
 
 /// Its table.
@@ -19,17 +19,17 @@ pub static SECTION: Section = Section::new(
         Key::new(
             CPU.name,
             Holds::List(List::of(&Holds::Row(CPU), "a list of processors, as in [2, 3]")),
-            "The processors that the audio thread is kept to, counted from 0 as the kernel does; else all.",
+            "The processors that the audio thread may run on, counted from 0 as in the kernel; default: all.",
         ),
     ],
 );
 
-/// What the audio thread is to have.
+/// Scheduling of the audio thread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Realtime {
-    /// SCHED_FIFO priority, 1 to 95; 0: it shares time with all else.
+    /// SCHED_FIFO priority, 1 to 95; 0: normal scheduling.
     pub priority: u32,
-    /// The processors that it is kept to; all where there are none.
+    /// The processors that it may run on; all if empty.
     pub cpus: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! The JSON Schema of chains, stations, MIDI maps and cue lists, made from their tables: for editors.
+//! The JSON Schemas of chains, stations, MIDI maps and cue lists for editors, made from their tables.
 
 use lacquer_graph::file::table::{Holds, Key, Section, Text};
 use lacquer_graph::node::{NodeType, Ports};
@@ -22,9 +22,9 @@ pub fn chain() -> Value {
         "required": ["nodes"],
         "additionalProperties": false,
         "properties": {
-            "name": {"type": "string", "pattern": Text::NAME.pattern, "description": "The chain's name; else that of its file."},
+            "name": {"type": "string", "pattern": Text::NAME.pattern, "description": "The name of the chain; default: the file name."},
             "description": {"type": "string", "description": "What the chain is for."},
-            "nodes": {"type": "array", "minItems": 1, "description": "The nodes, in the order of the sound.", "items": {"anyOf": [json!({"enum": names}), json!({"anyOf": nodes})]}},
+            "nodes": {"type": "array", "minItems": 1, "description": "The nodes, in the order of the signal.", "items": {"anyOf": [json!({"enum": names}), json!({"anyOf": nodes})]}},
             "outputs": {"type": "object", "description": "What feeds which output group; the first is fed by the last node.", "additionalProperties": feeds()},
         },
     })
@@ -42,10 +42,10 @@ fn feeds() -> Value {
 
 fn node(node_type: &NodeType) -> Value {
     let mut properties = table(node_type.rows);
-    properties.insert("id".to_owned(), json!({"type": "string", "pattern": Text::NAME.pattern, "description": "Its name in addresses; else that of its type."}));
+    properties.insert("id".to_owned(), json!({"type": "string", "pattern": Text::NAME.pattern, "description": "The name in addresses; default: the node type."}));
     properties.insert(
         "enabled".to_owned(),
-        json!({"type": "boolean", "default": true, "description": "false: in bypass, latency kept."}),
+        json!({"type": "boolean", "default": true, "description": "false: bypassed, latency kept."}),
     );
     if !matches!(node_type.ports, Ports::Source(_)) {
         properties.insert("in".to_owned(), feeds());
@@ -71,7 +71,7 @@ fn table(rows: &[Param]) -> Map<String, Value> {
     rows.iter().map(|param| (param.name.to_owned(), row(param))).collect()
 }
 
-/// A row takes a bare number in its own unit, or a text with the unit.
+/// A row accepts a number in its own unit, or a text with a unit.
 fn row(row: &Param) -> Value {
     let mut schema = row_of(row);
     schema["default"] = match row.unit {
@@ -85,7 +85,7 @@ fn row(row: &Param) -> Value {
     schema
 }
 
-/// What a row takes, without its default and help.
+/// The values that a row accepts, without its default and help.
 fn row_of(row: &Param) -> Value {
     let text = json!({"type": "string", "pattern": row.pattern()});
     match row.unit {
@@ -115,7 +115,7 @@ pub fn cues() -> Value {
 
 fn file(title: &str, table: &Section) -> Value {
     let mut schema = section(table);
-    // A file that holds nothing is a mistake, even where all its keys may be left out.
+    // An empty file is a mistake, even if all keys are optional.
     schema["type"] = json!("object");
     (schema["$schema"], schema["title"]) = (json!(DRAFT), json!(title));
     schema
@@ -128,7 +128,7 @@ fn section(section: &Section) -> Value {
         properties.insert(key.name.to_owned(), self::key(key));
         if let Some(other) = key.other {
             let mut schema = self::key(key);
-            // Editors do not offer it.
+            // Editors do not suggest a deprecated key.
             schema["deprecated"] = json!(true);
             properties.insert(other.to_owned(), schema);
             rules.push(json!({"not": {"required": [key.name, other]}}));
@@ -183,7 +183,7 @@ fn holds(holds: &Holds) -> Value {
                 items["maxItems"] = json!(list.most);
             }
             let mut choices = vec![items];
-            // One item may stand without the brackets.
+            // A single item may be written without brackets.
             choices.extend((list.least <= 1).then(|| self::holds(list.of)));
             choices.extend((list.least == 0).then(|| json!({"type": "null"})));
             if choices.len() == 1 { choices.remove(0) } else { json!({"anyOf": choices}) }
@@ -202,7 +202,7 @@ fn holds(holds: &Holds) -> Value {
     }
 }
 
-/// YAML gives editors a number or a boolean for some of what is a text here: the name `2024`.
+/// In YAML some texts are numbers or booleans, such as the name `2024`; the schema accepts these too.
 fn text(text: &Text) -> Value {
     let mut kinds = vec!["string"];
     for (kind, samples) in

@@ -1,26 +1,26 @@
-//! Linear prediction: the weights by which a sample is foretold from those before it.
+//! Linear prediction: coefficients that predict a sample from the previous ones.
 
 use std::f64::consts::PI;
 
-/// The most samples a prediction looks back to; what can be streamed has no more up to 48 kHz.
+/// Highest prediction order; the streamable subset allows no more up to 48 kHz.
 pub(super) const MAX_ORDER: usize = 12;
-/// Predictions tried, where the estimate of what one will need is worth something.
+/// Number of predictions tried if the size estimate is reliable.
 const TRIED: usize = 2;
-/// The part of the window that rises and falls.
+/// The tapered fraction of the window.
 const TAPER: f64 = 0.5;
-/// The largest shift the format can say, as reference decoders take it.
+/// The largest shift of the format that reference decoders accept.
 const MAX_SHIFT: i32 = 15;
 
-/// A prediction as it is stored: whole numbers, their sum shifted down.
+/// A prediction as stored: integer coefficients, with the sum shifted right.
 pub(super) struct Prediction {
     /// Bits of a coefficient.
     pub precision: u32,
     pub shift: u32,
-    /// The first belongs to the sample just before.
+    /// The first applies to the previous sample.
     pub coefficients: Vec<i32>,
 }
 
-/// Finds predictions; keeps the window of the last length.
+/// Finds predictions; caches the window of the last length.
 #[derive(Default)]
 pub(super) struct Finder {
     window: Vec<f64>,
@@ -28,8 +28,8 @@ pub(super) struct Finder {
 }
 
 impl Finder {
-    /// The predictions that should need least, by Levinson and Durbin; `width` is that of the samples in
-    /// bits, `depth` that of the file. None where nothing can be foretold.
+    /// The predictions with the smallest estimated size, by Levinson-Durbin recursion; `width` is the number of bits of the
+    /// samples, `depth` that of the file. Empty if nothing can be predicted.
     pub fn find(&mut self, samples: &[i32], width: u32, depth: u32) -> Vec<Prediction> {
         let length = samples.len();
         if length <= MAX_ORDER {
@@ -44,8 +44,8 @@ impl Finder {
             self.windowed[lag..].iter().zip(&self.windowed).map(|(now, before)| now * before).sum()
         });
         let precision = precision(length, depth);
-        // A little more than adding up may have rounded: without it, tones close together get weights that
-        // cannot be rounded well.
+        // Slightly more than the rounding error of the sums: without it, tones close in frequency get coefficients that
+        // quantise badly.
         let mut error = auto[0] * (1.0 + 1e-12);
         let mut weights: Vec<f64> = Vec::with_capacity(MAX_ORDER);
         let mut found: Vec<(f64, Vec<f64>)> = Vec::with_capacity(MAX_ORDER);
@@ -56,28 +56,28 @@ impl Finder {
             weights.iter_mut().zip(mirrored).for_each(|(w, mirrored)| *w -= mirrored);
             weights.push(reflection);
             error *= 1.0 - reflection * reflection;
-            // A silent window leaves no number.
+            // For a silent window the result is NaN.
             if error == 0.0 || !error.is_finite() {
                 break;
             }
-            // Rounding leaves less than nothing where tones lie close together; a higher order may do better.
+            // By rounding, the error may become negative for tones close in frequency; a higher order may do better.
             if error < 0.0 {
                 continue;
             }
-            // As libFLAC estimates it, for residuals spread as Laplace has it.
+            // The estimate of libFLAC, for residuals with a Laplace distribution.
             let each = (0.5 * (0.5 / length as f64 * error).log2()).max(0.0);
             let bits = each * (length - order) as f64 + (order as u32 * (width + precision)) as f64;
             found.push((bits, weights.clone()));
         }
         found.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        // Of pure tones rounded weights leave far more than the estimate says: there all are tried.
+        // For pure tones quantised coefficients leave far more than estimated, so all orders are tried.
         let rounding = auto[0] * 0.25_f64.powi(precision as i32 - 4);
         let tried = if error.abs() < rounding { MAX_ORDER } else { TRIED };
         found.iter().take(tried).filter_map(|(_, weights)| quantise(weights, precision)).collect()
     }
 }
 
-/// Flat in the middle, with cosine ends that begin at 0, as libFLAC has it.
+/// Tukey window: flat in the middle, with cosine ends from 0, as in libFLAC.
 fn tukey(length: usize) -> Vec<f64> {
     let taper = (TAPER / 2.0 * length as f64) as usize;
     let rise = |at: usize| 0.5 - 0.5 * (PI * at as f64 / (taper - 1) as f64).cos();
@@ -85,7 +85,7 @@ fn tukey(length: usize) -> Vec<f64> {
     (0..length).map(|at| rise(at.min(length - 1 - at))).collect()
 }
 
-/// Bits of a coefficient, as libFLAC has them. At 16 bits sums then fit into 32.
+/// Bits of a coefficient, as in libFLAC. For 16-bit samples the sums then fit into 32 bits.
 fn precision(length: usize, depth: u32) -> u32 {
     match (depth, length) {
         (..=16, ..=192) => 7,
@@ -100,7 +100,7 @@ fn precision(length: usize, depth: u32) -> u32 {
     }
 }
 
-/// The nearest whole numbers, what one loses by rounding given to the next.
+/// Quantises coefficients to integers; the rounding error of one is added to the next.
 fn quantise(weights: &[f64], precision: u32) -> Option<Prediction> {
     let largest = weights.iter().fold(0.0_f64, |largest, weight| largest.max(weight.abs()));
     if !(largest > 0.0 && largest.is_finite()) {
@@ -120,8 +120,8 @@ fn quantise(weights: &[f64], precision: u32) -> Option<Prediction> {
 }
 
 impl Prediction {
-    /// What is left of the samples after the first, which are as many as the coefficients. None if it
-    /// takes more than 32 bits.
+    /// The residuals of the samples after the warm-up, which is as long as the coefficients. None if one of them needs more
+    /// than 32 bits.
     pub fn residuals(&self, samples: &[i32]) -> Option<Vec<i32>> {
         let order = self.coefficients.len();
         let weights: Vec<i64> = self.coefficients.iter().rev().map(|weight| i64::from(*weight)).collect();
@@ -130,7 +130,7 @@ impl Prediction {
             let sum: i64 =
                 before.iter().zip(&weights).map(|(sample, weight)| i64::from(*sample) * weight).sum();
             let residual = i64::from(now) - (sum >> self.shift);
-            // The smallest number of 32 bits is not allowed.
+            // The smallest 32-bit number is not allowed.
             i32::try_from(residual).ok().filter(|residual| *residual > i32::MIN)
         });
         left.collect()

@@ -1,7 +1,7 @@
 //! FLAC: writing, frame by frame, with the stream header filled in at the end.
 //!
-//! How a frame is stored is the library's part. What is stored is chosen here and below: the library's
-//! own search gives the coefficients of a prediction 12 bits, too few for tones at 24 bits.
+//! The library writes the frames. Predictions and partitions are chosen here, because the library's own search limits
+//! prediction coefficients to 12 bits, too few for tones at 24 bits.
 
 mod linear;
 mod rice;
@@ -23,13 +23,13 @@ const BLOCK: u16 = 4096;
 /// A FLAC file being written.
 pub(super) struct Writer {
     output: BufWriter<File>,
-    /// What the stream header says, as far as it is known.
+    /// The stream header, as far as it is known.
     info: Streaminfo,
     digest: md5::Context,
     search: Search,
-    /// Codes of the block that is not full yet, interleaved.
+    /// Interleaved codes of the current block.
     pending: Vec<i32>,
-    /// The block in encoding: channels, and for stereo the mean and the difference.
+    /// The block being encoded: channels, and for stereo the mean and the difference.
     planes: Vec<Vec<i32>>,
     /// The encoded block.
     bytes: Vec<u8>,
@@ -42,8 +42,8 @@ fn other(error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("flac encoder: {error}"))
 }
 
-/// Whether a FLAC file can have this rate (frames per second), in STREAMINFO and frames.
-pub(super) fn takes(rate: u32) -> bool {
+/// Whether FLAC supports this sample rate, in STREAMINFO and in frame headers.
+pub(super) fn supports_rate(rate: u32) -> bool {
     rate > 0 && (rate <= 65_535 || rate <= 655_350 && rate.is_multiple_of(10))
 }
 
@@ -57,7 +57,7 @@ impl Writer {
             minimum_frame_size: None,
             maximum_frame_size: None,
             sample_rate: rate,
-            channels: count.ok_or_else(|| other("it has no channels"))?,
+            channels: count.ok_or_else(|| other("no channels"))?,
             bits_per_sample: SignedBitCount::try_from(bits).map_err(other)?,
             total_samples: None,
             md5: None,
@@ -82,7 +82,7 @@ impl Writer {
         usize::from(self.info.channels.get())
     }
 
-    /// Takes one integer code; codes come interleaved.
+    /// Writes one integer code; codes come interleaved.
     pub fn int(&mut self, code: i32) -> io::Result<()> {
         self.pending.push(code);
         if self.pending.len() == usize::from(BLOCK) * self.channels() {
@@ -127,7 +127,7 @@ impl Writer {
         self.output.write_all(&self.bytes)
     }
 
-    /// The shortest of what the planes can be stored as.
+    /// The smallest encoding of the planes.
     fn subframes(&mut self) -> io::Result<(ChannelAssignment, Vec<Coded>)> {
         if let ([left, right, mean, difference], 2) = (self.planes.as_mut_slice(), self.info.channels.get()) {
             let pairs = || left.iter().zip(&*right);
@@ -138,7 +138,7 @@ impl Writer {
             let left = self.search.best(left, self.bits)?;
             let right = self.search.best(right, self.bits)?;
             let mean = self.search.best(mean, self.bits)?;
-            // The difference of two codes has a bit more.
+            // The difference of two codes needs one more bit.
             let side = self.search.best(difference, self.bits + 1)?;
             let both = ChannelAssignment::Independent(Independent::Stereo);
             let ways = [
@@ -156,18 +156,17 @@ impl Writer {
             };
             return Ok((best, subframes.into()));
         }
-        let count =
-            Independent::try_from(self.planes.len()).map_err(|()| other("it has too many channels"))?;
+        let count = Independent::try_from(self.planes.len()).map_err(|()| other("too many channels"))?;
         let each = self.planes.iter().map(|plane| self.search.best(plane, self.bits));
         Ok((ChannelAssignment::Independent(count), each.collect::<io::Result<_>>()?))
     }
 
-    /// Writes what is left and the stream header, and hands the file back, all bytes passed on.
+    /// Writes the last block and the stream header, and returns the file, all bytes written.
     pub fn finish(mut self) -> io::Result<File> {
         if !self.pending.is_empty() {
             self.block()?;
         }
-        // A header that cannot hold the length leaves it open.
+        // A length that does not fit into the header is stored as unknown.
         self.info.total_samples =
             NonZero::new(self.frames).filter(|frames| *frames <= Streaminfo::MAX_TOTAL_SAMPLES);
         self.info.md5 = Some(self.digest.finalize().0);

@@ -1,37 +1,37 @@
-//! Rice codes: into how many partitions what a prediction leaves is cut, and the parameter of each.
+//! Rice codes: the number of partitions of the residuals, and the parameter of each.
 
 use std::io;
 
 use bitstream_io::BitCount;
 use flac_codec::stream::{ResidualPartition, Residuals};
 
-/// At most 2 to this many partitions.
+/// Largest partition order: at most 2 to this power partitions.
 const MAX_ORDER: u32 = 6;
-/// The parameters there are: 0 to 30; the last code has another meaning.
+/// Number of parameters: 0 to 30; code 31 has another meaning.
 const PARAMETERS: usize = 31;
 /// The largest parameter with 4 bits.
 const SMALL: usize = 14;
 
-/// The cheapest way found.
+/// The partitions with the fewest bits.
 pub(super) struct Partitions {
-    /// One for each partition; their number is a power of two.
+    /// One parameter per partition; their number is a power of two.
     parameters: Vec<usize>,
-    /// All of it, in bits.
+    /// Total size in bits.
     pub bits: u64,
 }
 
-/// A residual without its sign: 0, -1, 1, -2, 2 become 0 to 4.
+/// A residual folded to an unsigned number: 0, -1, 1, -2, 2 become 0 to 4.
 fn unsigned(residual: i32) -> u32 {
     (residual << 1 ^ residual >> 31) as u32
 }
 
-/// What the codes of a partition need with each parameter, in bits.
+/// Size of a partition in bits with each parameter.
 type Costs = [u64; PARAMETERS];
 
-/// The cheapest partitions of the residuals that follow `warm` samples stored as they are.
+/// The smallest partitions of the residuals after `warm` samples stored verbatim.
 pub(super) fn best(residuals: &[i32], warm: usize) -> Partitions {
     let length = warm + residuals.len();
-    // The first partition holds the stored samples' places too, and must have some of its own.
+    // The first partition is shorter by the warm-up samples, and must not be empty.
     let fits = |order: &u32| length.is_multiple_of(1 << order) && length >> order > warm;
     let order = (0..=MAX_ORDER).rev().find(fits).unwrap_or(0);
     let codes: Vec<u32> = residuals.iter().copied().map(unsigned).collect();
@@ -56,7 +56,7 @@ pub(super) fn best(residuals: &[i32], warm: usize) -> Partitions {
             .map(|pair| std::array::from_fn(|p| pair[0][p].saturating_add(pair[1][p])))
             .collect();
         let found = total(&costs);
-        // Equal cost: fewer partitions are less work to read.
+        // At equal size, fewer partitions decode faster.
         if found.bits <= cheapest.bits {
             cheapest = found;
         }
@@ -64,18 +64,18 @@ pub(super) fn best(residuals: &[i32], warm: usize) -> Partitions {
     cheapest
 }
 
-/// The best parameter of each partition, and what all need with the headers.
+/// The best parameter of each partition, and the total size with the headers.
 fn total(costs: &[Costs]) -> Partitions {
     let cheapest = |cost: &Costs| cost.iter().copied().enumerate().min_by_key(|(_, bits)| *bits);
     let (parameters, bits): (Vec<usize>, Vec<u64>) = costs.iter().filter_map(cheapest).unzip();
     let width = if parameters.iter().all(|parameter| *parameter <= SMALL) { 4 } else { 5 };
-    // Two bits say which width, four how many partitions.
+    // Two bits for the parameter width, four for the partition order.
     let bits = 6 + width * parameters.len() as u64 + bits.iter().sum::<u64>();
     Partitions { parameters, bits }
 }
 
 impl Partitions {
-    /// As the library stores them: `residuals` are those given to [`best`].
+    /// In the form that the library stores; `residuals` are those given to [`best`].
     pub fn store(&self, residuals: &[i32], warm: usize) -> io::Result<Residuals<i32>> {
         Ok(if self.parameters.iter().all(|parameter| *parameter <= SMALL) {
             Residuals::Method0 { partitions: self.cut(residuals, warm)? }

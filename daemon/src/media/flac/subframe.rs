@@ -1,4 +1,4 @@
-//! One channel of a block: which of the format's ways stores it in the fewest bits.
+//! One channel of a block, in the subframe type that needs the fewest bits.
 
 use std::io;
 use std::num::NonZero;
@@ -9,26 +9,26 @@ use flac_codec::stream::Subframe;
 use super::linear::{Finder, Prediction};
 use super::{other, rice};
 
-/// The highest order of the fixed predictions: differences of differences.
+/// The highest order of the fixed predictions (repeated differences).
 const FIXED: usize = 4;
 
 /// A channel, ready to be stored.
 pub(super) struct Coded {
     pub subframe: Subframe<i32>,
-    /// Its size.
+    /// Its size in bits.
     pub bits: u64,
 }
 
-/// Looks for the smallest way.
+/// Searches for the smallest subframe.
 pub(super) struct Search {
     /// Bits of the file's samples.
     depth: u32,
     finder: Finder,
 }
 
-/// A prediction with what it leaves.
+/// A prediction with its residuals.
 struct Candidate {
-    /// None for the fixed predictions, which the order tells.
+    /// None for a fixed prediction, which the order defines.
     linear: Option<Prediction>,
     order: usize,
     residuals: Vec<i32>,
@@ -39,7 +39,7 @@ struct Candidate {
 impl Candidate {
     fn new(linear: Option<Prediction>, order: usize, residuals: Vec<i32>, width: u32) -> Candidate {
         let partitions = rice::best(&residuals, order);
-        // A prediction says its precision in 4 bits, its shift in 5, and its coefficients.
+        // A prediction has 4 bits of precision, 5 of shift, and its coefficients.
         let said = linear.as_ref().map_or(0, |linear| 9 + order as u64 * u64::from(linear.precision));
         let bits = order as u64 * u64::from(width) + said + partitions.bits;
         Candidate { linear, order, residuals, partitions, bits }
@@ -70,9 +70,9 @@ impl Search {
         Search { depth, finder: Finder::default() }
     }
 
-    /// The smallest way to store `samples`, at least one, of `width` bits.
+    /// The smallest subframe for `samples` (at least one) of `width` bits.
     pub fn best(&mut self, samples: &[i32], width: u32) -> io::Result<Coded> {
-        // The kind, and whether bits are wasted.
+        // The type, and the flag for wasted bits.
         let head = 8;
         let first = samples.first().copied().unwrap_or(0);
         if samples.iter().all(|sample| *sample == first) {
@@ -80,7 +80,7 @@ impl Search {
             let subframe = Subframe::Constant { block_size, sample: first, wasted_bps: 0 };
             return Ok(Coded { subframe, bits: head + u64::from(width) });
         }
-        // Low bits that are 0 in all samples are not stored.
+        // Wasted bits: low bits that are 0 in all samples are not stored.
         let wasted = samples.iter().fold(0, |all, sample| all | sample).trailing_zeros();
         let shifted: Vec<i32> = samples.iter().map(|sample| sample >> wasted).collect();
         let (samples, width, head) = (shifted.as_slice(), width - wasted, head + u64::from(wasted));
@@ -103,7 +103,7 @@ impl Search {
     }
 }
 
-/// The fixed prediction that leaves least.
+/// The fixed prediction with the smallest residuals.
 fn fixed(samples: &[i32], width: u32) -> Option<Candidate> {
     let top = FIXED.min(samples.len() - 1);
     let mut left = vec![samples.to_vec()];
@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    /// Codes of `width` bits that stay, wander, swing and jump, by `kind`.
+    /// Test signals of `width` bits: constant, random walk, oscillation, jumps, by `kind`.
     fn signal(kind: usize, length: usize, width: u32) -> Vec<i32> {
         let full = f64::from(1 << (width - 1));
         let mut seed = kind as u64 * 977 + length as u64;

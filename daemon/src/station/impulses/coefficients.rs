@@ -1,4 +1,4 @@
-//! Coefficients of FIR filters, as CamillaDSP, BruteFIR and REW write them: text, one frame a line, or raw numbers.
+//! Coefficients of FIR filters, as CamillaDSP, BruteFIR and REW write them: text, one frame per line, or raw numbers.
 
 use super::Read;
 use crate::process::named;
@@ -7,27 +7,27 @@ use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 /// Longest line that is read, in bytes.
-const LONGEST_LINE: u64 = 1_024;
-/// What a comment begins with.
+const MAX_LINE_BYTES: u64 = 1_024;
+/// Marks at the start of a comment.
 const COMMENTS: [&str; 5] = ["#", "//", ";", "*", "%"];
-/// The line behind which REW's samples begin.
+/// The line before REW's samples.
 const DATA: &str = "data start";
 
-/// Reads a text: in each line a number, or one for each channel with spaces between. Comments and blank lines count for
-/// nothing, but one that names a sample rate, or a sample interval as REW does, says what the rate is.
+/// Reads a text file: in each line a number, or one per channel separated by spaces. Comments and blank lines are
+/// ignored, except a comment that states the sample rate, or the sample interval as REW does.
 pub fn text(path: &Path, rate: f64) -> Result<Read, String> {
-    let told = |error: io::Error| match error.kind() {
-        ErrorKind::InvalidData => "it is no text".to_owned(),
+    let reason = |error: io::Error| match error.kind() {
+        ErrorKind::InvalidData => "not a text file".to_owned(),
         _ => crate::process::os_error::plain(&error),
     };
-    let has_header = lines(path).map_err(told)?.any(|line| line.is_ok_and(|line| is_data(&line)));
+    let has_header = lines(path).map_err(reason)?.any(|line| line.is_ok_and(|line| is_data(&line)));
     let (mut channels, mut own): (Vec<Vec<f64>>, _) = (Vec::new(), None);
     let mut is_header = has_header;
-    for (at, line) in lines(path).map_err(told)?.enumerate() {
-        let line = line.map_err(told)?;
+    for (at, line) in lines(path).map_err(reason)?.enumerate() {
+        let line = line.map_err(reason)?;
         let line = line.trim().trim_start_matches('\u{feff}');
         if is_header || COMMENTS.iter().any(|mark| line.starts_with(mark)) {
-            own = own.or(stated(line));
+            own = own.or(stated_rate(line));
             is_header &= !is_data(line);
             continue;
         }
@@ -41,7 +41,7 @@ pub fn text(path: &Path, rate: f64) -> Result<Read, String> {
         }
         if words.len() != channels.len() {
             return Err(format!(
-                "line {}: {} numbers, where {} are in a line",
+                "line {}: {} numbers, but the first line has {}",
                 at + 1,
                 words.len(),
                 channels.len()
@@ -49,12 +49,11 @@ pub fn text(path: &Path, rate: f64) -> Result<Read, String> {
         }
         for (channel, word) in channels.iter_mut().zip(words) {
             let number = word.parse().ok().filter(|number: &f64| number.is_finite());
-            // What stands there is not repeated: whoever named the file may not be allowed to read it.
-            channel
-                .push(number.ok_or_else(|| format!("line {} holds something that is not a number", at + 1))?);
+            // The text is not quoted: the client that named the file may not be allowed to read it.
+            channel.push(number.ok_or_else(|| format!("line {}: not a number", at + 1))?);
         }
         if channels[0].len() as f64 > LONGEST_IMPULSE_S * own.map_or(rate, f64::from) {
-            return Err(format!("it is longer than {LONGEST_IMPULSE_S} s: cut it"));
+            return Err(format!("longer than {LONGEST_IMPULSE_S} s; shorten it"));
         }
     }
     Ok(Read { channels, rate: own })
@@ -64,7 +63,7 @@ fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<String>>> {
     let mut file = BufReader::new(named::open(path)?);
     Ok(std::iter::from_fn(move || {
         let mut line = String::new();
-        match io::Read::take(&mut file, LONGEST_LINE).read_line(&mut line) {
+        match io::Read::take(&mut file, MAX_LINE_BYTES).read_line(&mut line) {
             Ok(0) => None,
             done => Some(done.map(|_| line)),
         }
@@ -75,8 +74,8 @@ fn is_data(line: &str) -> bool {
     line.to_lowercase().trim_start_matches(['*', '#', ' ']).starts_with(DATA)
 }
 
-/// The sample rate that a comment states, in Hz.
-fn stated(line: &str) -> Option<u32> {
+/// The sample rate stated in a comment, in Hz.
+fn stated_rate(line: &str) -> Option<u32> {
     let line = line.to_lowercase();
     let number = || {
         line.split(|c: char| c.is_whitespace() || ":=/".contains(c)).find_map(|word| word.parse::<f64>().ok())
@@ -91,19 +90,19 @@ fn stated(line: &str) -> Option<u32> {
     (1_000.0..=1_000_000.0).contains(&rate).then(|| rate.round() as u32)
 }
 
-/// Reads numbers of `N` bytes, in one channel.
+/// Reads raw numbers of `N` bytes, one channel.
 pub fn raw<const N: usize>(path: &Path, rate: f64, number: impl Fn([u8; N]) -> f64) -> Result<Read, String> {
-    let told = |error: io::Error| crate::process::os_error::plain(&error);
+    let reason = |error: io::Error| crate::process::os_error::plain(&error);
     let most = (LONGEST_IMPULSE_S * rate) as u64 * N as u64;
     let mut bytes = Vec::new();
-    let mut file = io::Read::take(named::open(path).map_err(told)?, most + 1);
-    io::Read::read_to_end(&mut file, &mut bytes).map_err(told)?;
+    let mut file = io::Read::take(named::open(path).map_err(reason)?, most + 1);
+    io::Read::read_to_end(&mut file, &mut bytes).map_err(reason)?;
     if bytes.len() as u64 > most {
         let seconds = path.metadata().map_or(most, |meta| meta.len()) as f64 / N as f64 / rate;
         return Err(BadImpulse::TooLong(seconds).to_string());
     }
     if bytes.len() % N != 0 {
-        return Err(format!("{} bytes, which is no whole number of {}-bit samples", bytes.len(), 8 * N));
+        return Err(format!("{} bytes, not a whole number of {}-bit samples", bytes.len(), 8 * N));
     }
     let (samples, _) = bytes.as_chunks::<N>();
     Ok(Read { channels: vec![samples.iter().map(|sample| number(*sample)).collect()], rate: None })

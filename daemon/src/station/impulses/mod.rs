@@ -1,5 +1,5 @@
-//! Impulse responses from files: audio files as `lacquer render` reads them, and the coefficients of FIR filters as text
-//! or raw numbers. At the chain's sample rate, and kept, so that to plan a chain again costs no reading.
+//! Impulse responses from files: audio files as `lacquer render` reads them, and coefficients of FIR filters as text or
+//! raw numbers. They are resampled to the chain's sample rate and cached, so planning a chain again reads no file.
 
 mod coefficients;
 
@@ -17,20 +17,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tracing::warn;
 
-/// Samples that are kept in all: 256 MiB of them.
-const MOST_KEPT: usize = 32 << 20;
-/// Above this peak, in dBFS, a file was most likely written in another scale or format.
-const LOUDEST_DB: f64 = 40.0;
-/// What comes before an impulse is left out below this share of its peak: -120 dB.
-const SILENT: f64 = 1e-6;
+/// Capacity of the cache in samples: 256 MiB.
+const MAX_CACHED_SAMPLES: usize = 32 << 20;
+/// A peak above this, in dBFS, means that the file has another scale or format.
+const MAX_PEAK_DB: f64 = 40.0;
+/// Samples before an impulse are removed if they are below this fraction of its peak: -120 dB.
+const SILENCE: f64 = 1e-6;
 
-/// Channels of samples, and the rate that the file gives.
+/// The samples of each channel, and the sample rate in the file.
 struct Read {
     channels: Vec<Vec<f64>>,
     rate: Option<u32>,
 }
 
-/// What an impulse was made of.
+/// What identifies an impulse in the cache.
 #[derive(PartialEq)]
 struct Key {
     path: PathBuf,
@@ -39,23 +39,23 @@ struct Key {
     rate: u64,
 }
 
-/// What was made last, the newest at the end.
-static KEPT: Mutex<Vec<(Key, Arc<Data>)>> = Mutex::new(Vec::new());
+/// The cached impulses, the last used one at the end.
+static CACHE: Mutex<Vec<(Key, Arc<Data>)>> = Mutex::new(Vec::new());
 
-/// What gives the impulses of a chain whose file lies in `folder` and says `file`, for [`lacquer_graph::Plan::with`]. Only
-/// the file itself may name impulses outside its folder: all other names come from surfaces, and so perhaps from anybody.
+/// A loader for the impulses of the chain `file` in `folder`, for [`lacquer_graph::Plan::with`]. Only the file itself may
+/// name impulses outside its folder, because all other names come from clients.
 pub fn loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, LoadError> {
     move |text, rate| Ok(load(&locate(folder, file, text)?, rate)?)
 }
 
-/// The same, but a file that cannot be read any more is what it was when it was read last.
-pub fn patient_loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, LoadError> {
+/// The same, but a file that can no longer be read is taken from the cache.
+pub fn cached_loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, LoadError> {
     move |text, rate| {
         let path = folder.join(text);
         locate(folder, file, text).and_then(|path| load(&path, rate)).or_else(|why| {
-            let kept = find(|key| key.path == path && key.rate == rate.to_bits());
+            let kept = cached(|key| key.path == path && key.rate == rate.to_bits());
             if kept.is_some() {
-                warn!("{}: {why}; what was read of it before plays on", shown(&path));
+                warn!("{}: {why}; using the cached impulse", shown(&path));
             }
             kept.ok_or(why.into())
         })
@@ -74,12 +74,12 @@ fn locate(folder: &Path, file: &Spec, text: &str) -> Result<PathBuf, String> {
     match root.join(text).canonicalize() {
         Ok(real) if real.starts_with(&root) => Ok(path),
         Err(error) if is_missing_below(&root, &root.join(text)) => Err(missing(&path, &error)),
-        // What lies outside is not told apart: not even whether it exists.
-        _ => Err("it leads out of the chain file's folder".to_owned()),
+        // The message is the same whether a file outside the folder exists or not.
+        _ => Err("the path leads out of the chain file's folder".to_owned()),
     }
 }
 
-/// Whether what a path leads through, as far as that exists, lies in `root`.
+/// Whether the existing part of a path lies in `root`.
 fn is_missing_below(root: &Path, path: &Path) -> bool {
     let deepest = path.ancestors().find(|above| above.symlink_metadata().is_ok());
     deepest.and_then(|deepest| deepest.canonicalize().ok()).is_some_and(|real| real.starts_with(root))
@@ -96,11 +96,11 @@ fn load(path: &Path, rate: f64) -> Result<Arc<Data>, String> {
         bytes: meta.len(),
         rate: rate.to_bits(),
     };
-    if let Some(data) = find(|known| *known == key) {
+    if let Some(data) = cached(|known| *known == key) {
         return Ok(data);
     }
     let data = Arc::new(Data::Impulse(read(path, rate)?));
-    keep(key, &data);
+    cache(key, &data);
     Ok(data)
 }
 
@@ -118,28 +118,29 @@ fn missing(path: &Path, error: &io::Error) -> String {
     format!("{}{}", plain(error), near.unwrap_or_default())
 }
 
-/// What is kept of one that `is` it.
-fn find(is: impl Fn(&Key) -> bool) -> Option<Arc<Data>> {
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let at = kept.iter().position(|(known, _)| is(known))?;
-    let found = kept.remove(at);
+/// A cached impulse that `is` matches.
+fn cached(is: impl Fn(&Key) -> bool) -> Option<Arc<Data>> {
+    let mut entries = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = entries.iter().position(|(known, _)| is(known))?;
+    let found = entries.remove(at);
     let data = Arc::clone(&found.1);
-    kept.push(found);
+    entries.push(found);
     Some(data)
 }
 
-/// Keeps what was made. What the file was before goes, and so does what was not used for longest, where it is too much.
-fn keep(key: Key, data: &Arc<Data>) {
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.retain(|(known, _)| known.path != key.path || known.rate != key.rate);
-    kept.push((key, Arc::clone(data)));
+/// Stores an impulse in the cache. It replaces the old version of the same file; if the cache is full, the least recently
+/// used ones are removed.
+fn cache(key: Key, data: &Arc<Data>) {
+    let mut entries = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    entries.retain(|(known, _)| known.path != key.path || known.rate != key.rate);
+    entries.push((key, Arc::clone(data)));
     let size = |data: &Data| match data {
         Data::Impulse(impulse) => impulse.channels.len() * impulse.frames(),
         Data::Profile(_) => 0,
     };
-    let mut sum: usize = kept.iter().map(|(_, data)| size(data)).sum();
-    while sum > MOST_KEPT && kept.len() > 1 {
-        sum -= size(&kept.remove(0).1);
+    let mut sum: usize = entries.iter().map(|(_, data)| size(data)).sum();
+    while sum > MAX_CACHED_SAMPLES && entries.len() > 1 {
+        sum -= size(&entries.remove(0).1);
     }
 }
 
@@ -154,20 +155,17 @@ fn read(path: &Path, rate: f64) -> Result<Impulse, String> {
         _ => audio(path)?,
     };
     let peak = channels.iter().flatten().fold(0.0, |peak: f64, sample| peak.max(sample.abs()));
-    if gain_to_db(peak) > LOUDEST_DB {
-        return Err(format!(
-            "it peaks at {:+.0} dBFS, as if it were of another format or scale; 1.0 is full scale",
-            gain_to_db(peak)
-        ));
+    if gain_to_db(peak) > MAX_PEAK_DB {
+        return Err(format!("peak {:+.0} dBFS: wrong format or scale; 1.0 is full scale", gain_to_db(peak)));
     }
     let to = rate.round() as u32;
     if let Some(from) = own.filter(|from| *from != to) {
         channels.iter_mut().for_each(|channel| *channel = resample(channel, from, to));
         let lead = reach(from, to);
         let before = channels.iter().flat_map(|channel| &channel[..lead]);
-        // Where it begins at once, it begins a little later, for what the resampling spreads before it is part of it.
+        // The pre-ringing of the resampler is part of the impulse, so it is removed only where it is silent.
         if before.fold(0.0, |peak: f64, sample| peak.max(sample.abs()))
-            < SILENT * peak * f64::from(from) / rate
+            < SILENCE * peak * f64::from(from) / rate
         {
             channels.iter_mut().for_each(|channel| _ = channel.drain(..lead));
         }
@@ -176,7 +174,7 @@ fn read(path: &Path, rate: f64) -> Result<Impulse, String> {
     Impulse::new(channels, rate).map_err(|error| error.to_string())
 }
 
-/// Reads an audio file, no farther than an impulse may be long.
+/// Reads an audio file up to the longest allowed impulse.
 fn audio(path: &Path) -> Result<Read, String> {
     let mut source = Source::open(path).map_err(|error| error.reason())?;
     let (count, rate) = (source.channels(), source.rate());
