@@ -117,9 +117,9 @@ fn a_pattern_means_whole_parts_and_nothing_else() {
     set("/n*rm/g/threshold", 0.5);
     assert_eq!(number(&client.ask("/node/g/threshold", vec![])), -30.0);
     for (pattern, reason) in [
-        ("/node/[12/gain", "not a pattern: \"[\" without \"]\""),
-        ("/node/{a/gain", "not a pattern: \"{\" without \"}\""),
-        (&format!("/node/{}*", "a".repeat(1_100)), "not a pattern: longer than 1024 bytes"),
+        ("/node/[12/gain", "not a valid address pattern: \"[\" without \"]\""),
+        ("/node/{a/gain", "not a valid address pattern: \"{\" without \"}\""),
+        (&format!("/node/{}*", "a".repeat(1_100)), "not a valid address pattern: longer than 1024 bytes"),
     ] {
         for values in [vec![], vec![Value::Number(0.0)]] {
             assert!(why(&client.ask(pattern, values)).contains(reason), "{pattern}");

@@ -356,7 +356,9 @@ fn ports_that_are_free_taken_and_ours() {
     assert!(found.contains("in use"), "{found}");
     assert_eq!(
         fix,
-        Some(format!("find the program that uses it: sudo ss -lpn 'sport = :{}'", studio.port).as_str())
+        Some(
+            format!("find the program that uses the port: sudo ss -lpn 'sport = :{}'", studio.port).as_str()
+        )
     );
     assert!(said(&findings, "web port").1.is_some());
     assert_eq!(code, Some(1));

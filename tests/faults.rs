@@ -213,7 +213,7 @@ fn a_chain_that_hangs_again_is_bypassed_whole_and_in_the_end_the_process_ends() 
     }
     plays(&client);
     client.say("/node/bad/enabled", vec![Value::Switch(true)]);
-    daemon.logged("after every restart");
+    daemon.logged("again after every restart");
     assert_eq!(daemon.ended().code(), Some(3), "for systemd to start it");
 }
 

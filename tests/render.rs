@@ -206,7 +206,10 @@ fn an_existing_file_is_replaced_only_by_force_and_the_input_never() {
             assert_eq!(code, Some(2), "{name}: {said}");
             assert_eq!(
                 said,
-                format!("{}: is an input, which is never replaced; give another name\n", at(name))
+                format!(
+                    "{}: the output is also an input, which is never replaced; give another name\n",
+                    at(name)
+                )
             );
             assert!(std::fs::read(&input).unwrap() == whole, "{name}");
         }

@@ -225,7 +225,7 @@ pub enum AddressError {
     #[error("no address in chain \"{0}\" matches")]
     NoMatch(String),
     /// The pattern is not valid.
-    #[error("not a pattern: {0}")]
+    #[error("not a valid address pattern: {0}")]
     BadPattern(#[from] PatternError),
     /// A number for a text, or a step of it.
     #[error("takes a text")]

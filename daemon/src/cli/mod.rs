@@ -307,7 +307,7 @@ enum SceneCommand {
     Save {
         /// The name, or the number of a slot
         name: String,
-        /// The ids of the nodes; without them, all nodes
+        /// Ids of the nodes to save; without any, all nodes are saved
         nodes: Vec<String>,
     },
     #[command(about = about("/scene/recall"))]

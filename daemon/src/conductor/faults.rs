@@ -175,7 +175,7 @@ impl Conductor {
         let hung = node.map_or(Hung::Chain, Hung::Node);
         match HangRecord::next(self.hang_record.as_ref(), &chain, hung) {
             Some(record) => self.restart_process(&record),
-            None => error!("{what} after every restart: ending with exit code 3"),
+            None => error!("{what} again after every restart: the process ends with exit code 3"),
         }
         // The service manager starts the process again.
         std::process::exit(3);

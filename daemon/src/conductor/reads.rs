@@ -56,7 +56,8 @@ impl Conductor {
     }
 
     fn read_matching(&self, address: &str) -> Result<Vec<Update>, String> {
-        let pattern = Pattern::new(address).map_err(|error| format!("not a pattern: {error}"))?;
+        let pattern =
+            Pattern::new(address).map_err(|error| format!("not a valid address pattern: {error}"))?;
         let mut lines = self.station_lines();
         let is_all_status = pattern.matches("/status");
         if pattern.within("/status").is_possible() {

@@ -52,7 +52,7 @@ impl Machine {
             .collect();
         let pids: Vec<_> = foreign.iter().map(u32::to_string).collect();
         let fix = format!(
-            "no other program can use the card; end this one, or set it to play through the audio server: kill {}",
+            "no other program can use the card; end the program that holds it (kill {}), or set it to play through the audio server",
             pids.join(" ")
         );
         Some(finding("cards in use", found.join(", "), foreign.is_empty(), fix))

@@ -138,7 +138,8 @@ fn port(what: &'static str, address: SocketAddr, is_tcp: bool, is_ours: bool) ->
         Ok(()) => finding(what, format!("{address} is free"), true, ""),
         Err(_) if is_ours => finding(what, format!("{address} is used by a running station"), true, ""),
         Err(error) => {
-            let fix = format!("find the program that uses it: sudo ss -lpn 'sport = :{}'", address.port());
+            let fix =
+                format!("find the program that uses the port: sudo ss -lpn 'sport = :{}'", address.port());
             finding(what, format!("{address}: {error}"), false, fix)
         }
     }

@@ -102,7 +102,7 @@ pub enum FileError {
         file: String,
     },
     /// The output is also an input, by this name or another one.
-    #[error("{file}: is an input, which is never replaced; give another name")]
+    #[error("{file}: the output is also an input, which is never replaced; give another name")]
     IsInput {
         /// The file, as it was given.
         file: String,

@@ -47,9 +47,7 @@ impl Files {
     /// with a warning, if there is no state folder.
     pub fn of(station: &Path) -> Option<Self> {
         let Some(folder) = state_file::folder() else {
-            warn!(
-                "no folder for state and audit log, not saved: STATE_DIRECTORY, XDG_STATE_HOME, HOME are unset"
-            );
+            warn!("state and audit log are not saved: set STATE_DIRECTORY, XDG_STATE_HOME or HOME");
             return None;
         };
         if let Err(error) = fs::create_dir_all(&folder) {

@@ -19,7 +19,9 @@ pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => {
-            tracing::warn!("cannot read the monotonic clock: {error}; systemd does not see the reload")
+            tracing::warn!(
+                "cannot notify systemd of the reload: {error}; the files are reloaded all the same"
+            )
         }
     }
 }

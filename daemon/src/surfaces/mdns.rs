@@ -40,7 +40,9 @@ pub fn announce(name: &str, control: &Control) -> Option<Announced> {
             daemon.register(service).map(|()| name)
         }) {
             Ok(name) => names.push(name),
-            Err(error) => warn!("cannot announce {kind}: {error}; apps do not find the station by it"),
+            Err(error) => warn!(
+                "cannot announce the service {kind} by mDNS: {error}; apps that look for it do not find the station"
+            ),
         }
     }
     info!("announced as \"{name}\" on the network");

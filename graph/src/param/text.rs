@@ -73,7 +73,7 @@ pub type LoadError = Box<dyn StdError + Send + Sync>;
 /// Why a text stands for nothing.
 #[derive(Debug, Error)]
 pub(crate) enum TextError {
-    #[error("{0} bytes long; at most {LONGEST} are read")]
+    #[error("the text has {0} bytes; at most {LONGEST} are allowed")]
     TooLong(usize),
     #[error("it holds control characters")]
     Control,

@@ -194,7 +194,7 @@ impl Thread {
             (None, State::Settled(Ok(_))) => format!("none: it was removed{cpus}"),
             (None, State::NotStarted) => "none: no block has been processed yet".to_owned(),
             (None, State::WaitingForServer { .. } | State::WaitingForRtkit { .. }) => {
-                format!("none: it has been requested{cpus}")
+                format!("none: requested, not granted yet{cpus}")
             }
         }
     }

@@ -65,11 +65,9 @@ pub const fn makeup(slot: usize) -> Param {
 
 /// Range of a compressor.
 pub const fn range(slot: usize) -> Param {
-    Param::new(slot, "range", Unit::Db)
-        .range(0.0, 60.0)
-        .default(60.0)
-        .top("off")
-        .help("Maximum gain reduction (downward) or gain increase (upward).")
+    Param::new(slot, "range", Unit::Db).range(0.0, 60.0).default(60.0).top("off").help(
+        "Largest gain change. Mode downward: maximum gain reduction; mode upward: maximum gain increase.",
+    )
 }
 
 /// Hold of a compressor.
@@ -82,7 +80,7 @@ pub const fn hold(slot: usize) -> Param {
 /// Detector of a compressor.
 pub const fn detector(slot: usize) -> Param {
     Param::new(slot, "detector", Unit::Choice(&DETECTORS)).setting().help(
-        "Level detection. peak; rms (a sine reads 3 dB lower); program: peak, with times that shorten as the crest factor grows.",
+        "Level detection. peak; rms (a sine reads 3 dB lower); program: peak, with attack and release times that shorten as the crest factor grows.",
     )
 }
 
