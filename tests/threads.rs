@@ -160,3 +160,22 @@ fn a_thread_that_hangs_is_reported_and_so_is_its_return() {
     assert_eq!(status(&client, "threads").values, [text("running")]);
     plays(&client);
 }
+
+/// A thread that never sleeps takes a processor from the audio, as the conductor once did on backends without events.
+#[test]
+fn every_thread_sleeps_when_there_is_nothing_to_do() {
+    let studio = Studio::new("sleep");
+    let osc = format!("osc: {{listen: \"127.0.0.1:{}\"}}", studio.port);
+    studio.write_control("[a.yaml, b.yaml]", &osc, "");
+    let daemon = start(&studio);
+    plays(&daemon.client());
+    for task in fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap() {
+        let task = task.unwrap().path();
+        let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
+        eventually(&format!("thread {} sleeps", name.trim()), || {
+            // proc(5): the state is behind the name, which is in brackets. A short thread may have ended.
+            let Ok(stat) = fs::read_to_string(task.join("stat")) else { return Some(()) };
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')).then_some(())
+        });
+    }
+}

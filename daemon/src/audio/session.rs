@@ -38,6 +38,8 @@ pub struct Session {
     pub queues: ControlEnd,
     /// Events of the backend.
     pub events: Receiver<BackendEvent>,
+    /// Keeps the channel of events connected: not every backend sends any, and the conductor waits on it.
+    _event_sender: Sender<BackendEvent>,
     /// The taps' meters.
     pub meters: Receiver<Vec<Update>>,
     meter_sender: Sender<Vec<Update>>,
@@ -164,7 +166,7 @@ impl Session {
                 let (callback, parts) = RateParts::new(audio, rate, &thread);
                 let midi_connections = Arc::new(AtomicU64::new(0));
                 let (ports, ends) = controllers.iter().map(|_| port(&midi_connections)).unzip();
-                let running = opened.start(callback, event_sender, ends, &midi_connections)?;
+                let running = opened.start(callback, event_sender.clone(), ends, &midi_connections)?;
                 let mut failures = running.connect_ports(&mut connections);
                 failures.extend(running.missing_ports(&connections));
                 if let Some(to) = &setup.ports {
@@ -195,6 +197,7 @@ impl Session {
         Ok(Self {
             queues: parts.queues,
             events,
+            _event_sender: event_sender,
             meters,
             meter_sender,
             rate,
