@@ -172,6 +172,7 @@ fn a_node_that_makes_a_nan_is_told_and_the_programme_plays_on() {
 fn a_node_that_does_not_come_back_is_out_and_all_else_goes_on() {
     let _alone = alone_here();
     let studio = studio("loops", "");
+    let _memory = studio.keep_in_memory();
     let mut daemon = studio.start();
     let client = daemon.client();
     client.say("/node/level/gain", vec![Value::Number(-4.5)]);
@@ -198,6 +199,7 @@ fn a_node_that_does_not_come_back_is_out_and_all_else_goes_on() {
 fn a_chain_that_hangs_again_is_bypassed_whole_and_in_the_end_the_process_ends() {
     let _alone = alone_here();
     let studio = studio("loops-on", "");
+    let _memory = studio.keep_in_memory();
     let mut daemon = studio.start();
     let client = daemon.client();
     client.say("/node/bad/what", vec![text("loop")]);

@@ -3,13 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::value::Value;
-use lacquer_tests::daemon::{Daemon, Folder, eventually, state_home, text};
+use lacquer_tests::daemon::{Daemon, eventually, state_home, text};
 use lacquer_tests::random::Random;
 use lacquer_tests::studio::{Studio, number};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const GAIN: &str = "/node/tone/band/1/gain";
@@ -202,10 +201,7 @@ fn a_fifo_in_place_of_the_state_and_the_audit_log_is_reported_and_nothing_waits_
 /// be whole, and hold what was sent since it was last seen; what was seen kept is not lost.
 fn kill(name: &str, times: usize, seed: u64) {
     let studio = studio(name);
-    // In memory: a disk that has gigabytes to write, as after a build, would keep the state waiting for seconds.
-    let memory = Folder(Path::new("/dev/shm").join(studio.folder.0.file_name().unwrap()));
-    fs::create_dir_all(&memory.0).unwrap();
-    symlink(&memory.0, state_home(&studio.station)).unwrap();
+    let _memory = studio.keep_in_memory();
     let mut random = Random::new(seed);
     let mut held = 2.0;
     for time in 0..times {

@@ -1,10 +1,11 @@
 //! A station to test with, and its answers.
 
-use crate::daemon::{Daemon, Folder, free_port, lacquer};
+use crate::daemon::{Daemon, Folder, free_port, lacquer, state_home};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 pub const A: &str = "
 description: the first
@@ -27,6 +28,15 @@ pub struct Studio {
 }
 
 impl Studio {
+    /// Keeps its state in memory while the folder lives: a disk that has gigabytes to write, as after a build, would keep
+    /// the state waiting for seconds.
+    pub fn keep_in_memory(&self) -> Folder {
+        let memory = Folder(Path::new("/dev/shm").join(self.folder.0.file_name().unwrap()));
+        fs::create_dir_all(&memory.0).unwrap();
+        symlink(&memory.0, state_home(&self.station)).unwrap();
+        memory
+    }
+
     pub fn new(name: &str) -> Self {
         let folder = Folder::new(name);
         folder.write("a.yaml", A);
