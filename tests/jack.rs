@@ -88,7 +88,7 @@ fn a_block_size_that_changes_while_it_plays_is_followed() {
     ear.heard();
     for block in [256, 1024, 32, 480] {
         ear.client().set_buffer_size(block).unwrap();
-        daemon.logged(&format!("blocks have {block} frames"));
+        daemon.logged(&format!("changed its block size to {block} frames"));
         ear.listen();
         ear.heard();
         let status = daemon.client();

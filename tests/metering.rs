@@ -431,7 +431,7 @@ fn the_command_prints_a_table_json_and_a_picture() {
     assert_eq!(asks(&["--force", "--plot", picture.to_str().unwrap()]).0, Some(0));
     assert!(std::fs::read_to_string(&picture).unwrap() == svg);
     let (code, said) = asks(&["--force", "--plot", path.to_str().unwrap()]);
-    assert!(code == Some(2) && said.contains("is an input, which"), "{said}");
+    assert!(code == Some(2) && said.contains("the output is also an input, which"), "{said}");
     std::fs::remove_file(&path).unwrap();
     std::fs::remove_file(&picture).unwrap();
 }

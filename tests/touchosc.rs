@@ -66,7 +66,7 @@ fn a_layout_that_is_there_stays_and_what_is_read_stays_for_ever() {
     for read in [&station, &chain] {
         let before = fs::read(read).unwrap();
         let (code, said) = run(&["--force"], read);
-        assert!(code == Some(2) && said.contains("is an input, which"), "{said}");
+        assert!(code == Some(2) && said.contains("the output is also an input, which"), "{said}");
         assert!(fs::read(read).unwrap() == before);
     }
     assert_eq!(run(&["--force"], &link), (Some(0), String::new()));
