@@ -29,7 +29,7 @@ echo 'nodes: [{gain: {gian: 1}}]' >/etc/lacquer/chains/second.yaml
 if systemctl reload lacquer@studio; then fail "a bad reload was not told"; fi
 goes_on "a reload with a mistake fails, and what is on air plays on"
 kill -HUP "$playing"
-wait_for 10 "so does a signal, and the status says why" says "on air: second; the files have a mistake"
+wait_for 10 "so does a signal, and the status says why" says "on air: second; reload failed, running chain unchanged"
 echo 'nodes: [{gain: {id: level, gain: -6 dB}}]' >/etc/lacquer/chains/second.yaml
 
 if ! systemd-detect-virt --quiet --container; then
