@@ -48,7 +48,7 @@ pub enum Combine {
     /// The highest, as of peaks.
     Highest,
     /// The lowest, as of gain reductions.
-    SlidingMinimum,
+    Lowest,
 }
 
 impl Combine {
@@ -57,7 +57,7 @@ impl Combine {
         match self {
             Combine::Newest => later,
             Combine::Highest => earlier.max(later),
-            Combine::SlidingMinimum => earlier.min(later),
+            Combine::Lowest => earlier.min(later),
         }
     }
 }
@@ -65,7 +65,7 @@ impl Combine {
 /// Gain reduction: the reading of most dynamics processors.
 pub const REDUCTION: Reading =
     Reading::new("reduction", Unit::Gain, "Largest gain reduction since the last report.")
-        .combine(Combine::SlidingMinimum)
+        .combine(Combine::Lowest)
         .scale(0.0, -24.0);
 
 impl Reading {

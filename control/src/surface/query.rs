@@ -98,7 +98,7 @@ impl Query {
         self.values.retain(|address, _| node(address).is_none_or(|id| is_there(&id)));
     }
 
-    /// The value behind an address, as far as there is one and it was told.
+    /// The value behind an address, if there is one and it was sent.
     pub fn value(&self, address: &str) -> Option<&[Value]> {
         self.values.get(address).map(|known| known.values.as_slice()).filter(|values| !values.is_empty())
     }

@@ -359,17 +359,17 @@ fn swap(client: &Client, chain: &str) -> io::Result<Outcome> {
 fn watch(client: &Client, no_meters: bool) -> io::Result<Outcome> {
     let subscribe = Update::new(SUBSCRIBE, Vec::new());
     let renew = Duration::from_secs(5);
-    let mut heard = Instant::now();
+    let mut last_update = Instant::now();
     loop {
         client.send(std::slice::from_ref(&subscribe))?;
         let until = Instant::now() + renew;
         while let Some(lines) = client.receive(until)? {
-            heard = Instant::now();
+            last_update = Instant::now();
             for line in lines.iter().filter(|line| !(no_meters && line.address.starts_with("/meter/"))) {
                 print(&format_update(line));
             }
         }
-        if heard.elapsed() > renew + PATIENCE {
+        if last_update.elapsed() > renew + PATIENCE {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }

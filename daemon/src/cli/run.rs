@@ -92,22 +92,23 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         collector.handle(),
         swap_ms,
     );
-    let mut surfaces: Vec<_> = osc.iter().map(|osc| osc.notices.clone()).chain(screen.notices()).collect();
+    let mut surfaces: Vec<_> =
+        osc.iter().map(|osc| osc.surface_sender.clone()).chain(screen.surface_sender()).collect();
     let net = bound.map(|bound| osc::net(bound, &loaded.station.name, &control, request_sender.clone()));
     let net = match net.transpose() {
         Ok(net) => net,
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
-    let (midi_notices, midi_messages) = bounded(osc::NOTICES);
+    let (midi_sender, midi_messages) = bounded(osc::MESSAGES);
     let midi_thread = (!port_setup.entries.is_empty()).then(|| {
         midi_thread::spawn(port_setup.entries.clone(), request_sender.clone(), midi_messages, new_ports)
     });
     let midi_thread = match midi_thread.transpose() {
-        Ok(thread) => thread.map(|thread| (midi_notices, thread)),
+        Ok(thread) => thread.map(|thread| (midi_sender, thread)),
         Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
     };
-    surfaces.extend(midi_thread.iter().map(|(notices, _)| notices.clone()));
-    surfaces.extend(net.iter().map(|(notices, _)| notices.clone()));
+    surfaces.extend(midi_thread.iter().map(|(sender, _)| sender.clone()));
+    surfaces.extend(net.iter().map(|(sender, _)| sender.clone()));
     let announced = announce(&loaded.station.name, &control);
     if let Some(osc) = &osc {
         tracing::info!("OSC on {}", osc.address);
@@ -145,8 +146,8 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     };
     Conductor::new(on_air, session, collector, parts).run(&start);
     drop(announced);
-    for (notices, thread) in net.into_iter().chain(midi_thread) {
-        notices.send(SurfaceMessage::End).ok();
+    for (sender, thread) in net.into_iter().chain(midi_thread) {
+        sender.send(SurfaceMessage::End).ok();
         thread.join().ok();
     }
     if let Some(osc) = osc {

@@ -313,7 +313,7 @@ impl Conductor {
     /// Sends the full state to surfaces that have missed updates.
     fn resend_to_surfaces(&self) {
         for surface in self.surfaces.iter().filter(|surface| surface.take_missed()) {
-            self.full_state_messages().iter().for_each(|notice| surface.send(notice));
+            self.full_state_messages().iter().for_each(|message| surface.send(message));
         }
     }
 
@@ -428,8 +428,8 @@ impl Conductor {
         }
     }
 
-    fn send_to_surfaces(&self, notice: &SurfaceMessage) {
-        self.surfaces.iter().for_each(|surface| surface.send(notice));
+    fn send_to_surfaces(&self, message: &SurfaceMessage) {
+        self.surfaces.iter().for_each(|surface| surface.send(message));
     }
 
     /// Swaps to a chain that a user requested. It is a new state for the A/B comparison.

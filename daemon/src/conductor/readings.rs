@@ -43,8 +43,11 @@ impl NodeReadings {
 
     /// Clears all values. Readings that had one, and for which `exists` holds, are sent as having none.
     pub fn clear(&mut self, exists: impl Fn(&str) -> bool) {
-        let cleared = std::mem::take(&mut self.latest).into_iter().filter(|(path, _)| exists(path));
-        self.changed = cleared.map(|(path, (row, _))| (path, (row, None))).collect();
+        // What is gone, but not yet sent as gone, stays among the changes.
+        let cleared =
+            std::mem::take(&mut self.latest).into_iter().map(|(path, (row, _))| (path, (row, None)));
+        self.changed.extend(cleared);
+        self.changed.retain(|path, _| exists(path));
     }
 
     /// The newest value, if there is one.
@@ -169,5 +172,24 @@ impl Conductor {
             }
             BackendEvent::SampleRate(rate) => self.rate_changed(rate),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lacquer_graph::reading::REDUCTION;
+
+    #[test]
+    fn a_reading_that_is_gone_is_sent_as_gone_also_when_all_are_cleared_before() {
+        let mut readings = NodeReadings::default();
+        for path in ["node/a/reduction", "node/b/reduction", "node/gone/reduction"] {
+            readings.record(path.to_owned(), &REDUCTION, Some(-3.0));
+        }
+        readings.take_changed().count();
+        readings.record("node/a/reduction".to_owned(), &REDUCTION, None);
+        readings.clear(|path| !path.contains("gone"));
+        let sent: Vec<_> = readings.take_changed().map(|(path, (_, value))| (path, value)).collect();
+        assert_eq!(sent, [("node/a/reduction".to_owned(), None), ("node/b/reduction".to_owned(), None)]);
     }
 }

@@ -118,13 +118,15 @@ impl Conductor {
     /// Clears all readings, because there is no session; returns the updates.
     pub(super) fn no_readings(&mut self) -> Vec<Update> {
         self.readings.clear(|_| true);
-        let taps = TAPS.iter().flat_map(|tap| {
-            let single = READINGS.iter().map(|(row, _)| row);
-            single.chain([&SPECTRUM, &HISTOGRAM]).map(move |row| (*tap, row))
-        });
+        let taps = TAPS.iter().flat_map(|tap| READINGS.iter().map(move |(row, _)| (*tap, row)));
         let rows = taps.chain(LOAD.iter().map(|row| ("load", row)));
         let rows = rows.chain(self.join().map(|(row, _)| ("join", row)));
-        rows.flat_map(|(place, row)| Update::reading(&format!("{place}/{}", row.name), row, None)).collect()
+        let numbers =
+            rows.flat_map(|(place, row)| Update::reading(&format!("{place}/{}", row.name), row, None));
+        let arrays = TAPS.iter().flat_map(|tap| {
+            [&SPECTRUM, &HISTOGRAM].map(|row| Update::array(&format!("{tap}/{}", row.name), row, []))
+        });
+        numbers.chain(arrays).collect()
     }
 
     pub(super) fn send_meters(&mut self) {

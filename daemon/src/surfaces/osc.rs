@@ -25,7 +25,7 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// How often requests that exceeded the rate limit are passed on.
 const THROTTLE: Duration = Duration::from_millis(5);
 /// Messages that a surface's channel has room for.
-pub const NOTICES: usize = 4096;
+pub const MESSAGES: usize = 4096;
 
 /// The conductor's channel to a surface.
 pub struct SurfaceSender {
@@ -53,7 +53,7 @@ impl SurfaceSender {
 
     /// True, once, when the surface has missed something and its channel has room again.
     pub fn take_missed(&self) -> bool {
-        self.has_missed.get() && self.messages.len() < NOTICES / 4 && self.has_missed.replace(false)
+        self.has_missed.get() && self.messages.len() < MESSAGES / 4 && self.has_missed.replace(false)
     }
 
     /// Lets the surface send what is left and end; waits for that, at most until `until`.
@@ -71,7 +71,7 @@ pub struct Osc {
     /// The address that it listens on.
     pub address: SocketAddr,
     /// Its messages.
-    pub notices: Sender<SurfaceMessage>,
+    pub surface_sender: Sender<SurfaceMessage>,
     is_ending: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -84,7 +84,7 @@ pub fn osc(config: &config::Osc, requests: Sender<RequestBundle>) -> io::Result<
     let address = socket.local_addr()?;
     let (out, reply_port, rules) = (socket.try_clone()?, config.reply_port, config.rules.clone());
     let is_ending = Arc::new(AtomicBool::new(false));
-    let (notices, messages) = bounded(NOTICES);
+    let (surface_sender, messages) = bounded(MESSAGES);
     let must_end = Arc::clone(&is_ending);
     let receiver = supervise::keep_running("osc-in", move |pulse| {
         receive(&socket, Access::new(rules.clone()), &requests, &must_end, pulse);
@@ -94,7 +94,7 @@ pub fn osc(config: &config::Osc, requests: Sender<RequestBundle>) -> io::Result<
         send(osc::Outlet::new(out.try_clone()?, reply_port), &messages, pulse);
         Ok(())
     })?;
-    Ok(Osc { address, notices, is_ending, threads: vec![receiver, sender] })
+    Ok(Osc { address, surface_sender, is_ending, threads: vec![receiver, sender] })
 }
 
 fn receive(
@@ -153,19 +153,19 @@ pub fn net(
     control: &config::Control,
     requests: Sender<RequestBundle>,
 ) -> io::Result<(Sender<SurfaceMessage>, JoinHandle<()>)> {
-    let (notices, messages) = bounded(NOTICES);
+    let (surface_sender, messages) = bounded(MESSAGES);
     let (name, control) = (name.to_owned(), control.clone());
     let thread = supervise::keep_running("net", move |pulse| {
         net::run(&bound, &name, &control, requests.clone(), &messages, pulse)
     })?;
-    Ok((notices, thread))
+    Ok((surface_sender, thread))
 }
 
 impl Osc {
     /// Sends what is left and ends both threads.
     pub fn end(self) {
         self.is_ending.store(true, Ordering::Relaxed);
-        self.notices.send(SurfaceMessage::End).ok();
+        self.surface_sender.send(SurfaceMessage::End).ok();
         for thread in self.threads {
             thread.join().ok();
         }

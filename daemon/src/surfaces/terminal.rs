@@ -3,7 +3,7 @@
 use crate::process::named::shown;
 use crate::process::supervise::{self, Pulse};
 use crate::station::load::Loaded;
-use crate::surfaces::osc::NOTICES;
+use crate::surfaces::osc::MESSAGES;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lacquer_control::subscribe::SurfaceMessage;
@@ -28,7 +28,7 @@ const WIDTH: usize = 40;
 pub struct Screen {
     /// The log hides these while it writes.
     pub bars: MultiProgress,
-    notices: Option<Sender<SurfaceMessage>>,
+    surface_sender: Option<Sender<SurfaceMessage>>,
     messages: Receiver<SurfaceMessage>,
     is_live: bool,
     every: Option<Duration>,
@@ -42,11 +42,11 @@ impl Screen {
         let target =
             if is_live { ProgressDrawTarget::stderr_with_hz(FRAMES) } else { ProgressDrawTarget::hidden() };
         let every = (report_seconds > 0).then(|| Duration::from_secs(u64::from(report_seconds)));
-        let (notices, messages) = bounded(NOTICES);
-        let notices = (is_live || every.is_some()).then_some(notices);
+        let (surface_sender, messages) = bounded(MESSAGES);
+        let surface_sender = (is_live || every.is_some()).then_some(surface_sender);
         Self {
             bars: MultiProgress::with_draw_target(target),
-            notices,
+            surface_sender,
             messages,
             is_live,
             every,
@@ -55,13 +55,13 @@ impl Screen {
     }
 
     /// The conductor's channel to it, if it shows anything.
-    pub fn notices(&self) -> Option<Sender<SurfaceMessage>> {
-        self.notices.clone()
+    pub fn surface_sender(&self) -> Option<Sender<SurfaceMessage>> {
+        self.surface_sender.clone()
     }
 
     /// Starts the display.
     pub fn start(&mut self, loaded: &Loaded, osc: Option<SocketAddr>, path: &Path) {
-        if self.notices.is_none() {
+        if self.surface_sender.is_none() {
             return;
         }
         let names: Vec<_> = loaded.chains.iter().map(|chain| chain.name.as_str()).collect();
@@ -93,8 +93,8 @@ impl Screen {
 
     /// Ends the display.
     pub fn end(self) {
-        if let Some(notices) = self.notices {
-            notices.send(SurfaceMessage::End).ok();
+        if let Some(surface_sender) = self.surface_sender {
+            surface_sender.send(SurfaceMessage::End).ok();
         }
         if let Some(thread) = self.thread {
             thread.join().ok();

@@ -80,7 +80,7 @@ const ENOUGH: f64 = 12.0;
 /// Smallest number of spectra for a profile.
 const FEWEST: usize = 8;
 const _: () = assert!(BANDS == PROFILE_BANDS, "a profile has as many bands as its text");
-/// SlidingMinimum reported noise level, in dBFS.
+/// Lowest reported noise level, in dBFS.
 const LOWEST: f64 = -140.0;
 
 /// The output, or the removed signal with `share` 1.

@@ -133,7 +133,7 @@ struct LevelerState {
     /// Loudness of the last second of programme, in LUFS; and the extra attenuation by the fast stage, in dB.
     second: f64,
     excess: f64,
-    /// SlidingMinimum that both together may go, in dB.
+    /// Lowest that both together may go, in dB.
     floor: f64,
     /// Gain of both stages, rate-limited in dB; then smoothed in dB; then as a factor.
     slewed: f64,

@@ -15,7 +15,7 @@ pub const LONGEST: usize = 1_000;
 pub const LONGEST_IMPULSE_S: f64 = 10.0;
 /// Number of bands of a noise profile.
 pub const PROFILE_BANDS: usize = 40;
-/// SlidingMinimum and highest level of a noise profile, in dBFS.
+/// Lowest and highest level of a noise profile, in dBFS.
 pub(crate) const PROFILE_DBFS: (f64, f64) = (-200.0, 20.0);
 
 /// One text setting of a node type. A change rebuilds the chain and swaps to it.

@@ -109,8 +109,8 @@ fn run(
             if connections != std::mem::replace(&mut slots[at].connections, connections) {
                 slots[at].device.refresh();
             }
-            let (heard, replies) = slots[at].device.tick(now);
-            send(requests, at, due(&mut slots, at, heard, &mut learner));
+            let (outcome, replies) = slots[at].device.tick(now);
+            send(requests, at, due(&mut slots, at, outcome, &mut learner));
             for bytes in replies {
                 match &mut ports[at] {
                     Some(port) => port.send(&bytes),
@@ -133,9 +133,9 @@ fn send(to: &Sender<RequestBundle>, at: usize, requests: Vec<Request>) {
 }
 
 /// What the controller at `at` asks for by now.
-fn due(slots: &mut [Slot], at: usize, heard: Outcome, learner: &mut Option<Peer>) -> Vec<Request> {
-    let mut requests = heard.requests;
-    if let Some(learned) = heard.learned {
+fn due(slots: &mut [Slot], at: usize, outcome: Outcome, learner: &mut Option<Peer>) -> Vec<Request> {
+    let mut requests = outcome.requests;
+    if let Some(learned) = outcome.learned {
         // One control is learned, on whichever controller: the others stop to learn.
         slots.iter_mut().for_each(|slot| slot.device.learn(None));
         let what = match slots[at].write(&learned) {

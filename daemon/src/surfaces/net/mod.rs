@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn much_that_is_to_be_told_leaves_turns_to_all_else() {
-        const NOTICES: usize = 4_096;
+        const MESSAGES: usize = 4_096;
         let (asks, _asked) = bounded(1);
         let net = Net::new(
             asks,
@@ -298,9 +298,9 @@ mod tests {
             &Rules::default(),
             &Rules::default(),
         );
-        let (tell, told) = bounded(NOTICES);
+        let (tell, told) = bounded(MESSAGES);
         let lines: Vec<_> = (0..50).map(|at| Update::number(format!("/node/n{at}/gain"), 1.0)).collect();
-        for _ in 0..NOTICES {
+        for _ in 0..MESSAGES {
             tell.send(SurfaceMessage::Updates { to: Recipients::All, updates: lines.clone() }).unwrap();
         }
         assert!(net.update(&told));

@@ -2,7 +2,7 @@
 
 use crate::dsp::dynamics::sliding_minimum::SlidingMinimum;
 
-/// SlidingMinimum amplitude of a detector: −200 dBFS, silence.
+/// Lowest amplitude of a detector: −200 dBFS, silence.
 pub const SILENCE: f64 = 1e-10;
 
 /// The highest magnitude of the last frames, in dBFS. It is constant for a sine with a half period of that length or less.

@@ -17,7 +17,7 @@ const HIGHPASS: (f64, f64) = (38.135_470_876_024_44, 0.500_327_037_323_877_3);
 
 /// Below this rate, in Hz, the shelf is matched.
 const MATCHED_BELOW: f64 = 16_000.0;
-/// SlidingMinimum sample rate with a weighting, in Hz. Below it, all content is below the high-pass and has no loudness.
+/// Lowest sample rate with a weighting, in Hz. Below it, all content is below the high-pass and has no loudness.
 pub const LOWEST_RATE: f64 = 200.0;
 
 /// Both filters at one sample rate.
