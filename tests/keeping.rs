@@ -20,10 +20,11 @@ fn studio(name: &str) -> Studio {
     studio
 }
 
-/// The file of the station's state folder with this ending.
-fn kept(studio: &Studio, ending: &str) -> Option<PathBuf> {
+/// The file of the station's state folder that has this in its name; not one that is still being written.
+fn kept(studio: &Studio, part: &str) -> Option<PathBuf> {
     let folder = fs::read_dir(state_home(&studio.station).join("lacquer")).ok()?;
-    folder.map(|entry| entry.unwrap().path()).find(|path| path.to_string_lossy().contains(ending))
+    let is_meant = |name: &str| name.contains(part) && !name.ends_with(".part");
+    folder.map(|entry| entry.unwrap().path()).find(|path| is_meant(&path.to_string_lossy()))
 }
 
 fn state(studio: &Studio) -> serde_json::Value {
