@@ -180,11 +180,9 @@ fn a_hundred_thousand_datagrams_harm_nothing() {
             let rig = if only_harmless { &mut quiet } else { &mut wild };
             match request {
                 Request::Set { address, value } => {
-                    if let Ok(done) = rig.air.set(&address, &value) {
-                        done.commands.into_iter().for_each(|command| rig.control.enqueue(command));
-                    }
+                    rig.try_set(&address, &value).ok();
                 }
-                Request::Get { address } => drop(rig.air.newest().unwrap().addresses.find(&address)),
+                Request::Get { address } => drop(rig.newest().addresses.find(&address)),
                 _ => {}
             }
         }
@@ -276,7 +274,7 @@ fn every_kind_bears_any_settings_and_any_moves_at_any_rate() {
             let rate = [44_100.0, 48_000.0, 96_000.0, 192_000.0][round % 4];
             let mut rig = Rig::at(rate, &yaml);
             let places: Vec<_> = {
-                let all = rig.air.newest().unwrap().addresses.all();
+                let all = rig.newest().addresses.all();
                 all.iter()
                     .filter(|place| !place.row.is_setting)
                     .map(|place| (place.address(), place.row))

@@ -124,10 +124,7 @@ fn ten_swaps_sound_as_approved() {
         play_on(&mut rig, &mut out, &mut rest, 2_400);
         move_all(&mut rig);
         play_on(&mut rig, &mut out, &mut rest, 24_000);
-        assert!(
-            !rig.air.is_swapping()
-                && rig.air.active().is_some_and(|on_air| on_air.name == *to.last().unwrap())
-        );
+        assert!(!rig.is_swapping() && rig.active() == *to.last().unwrap());
         move_all(&mut rig);
         let frames = rest[0].len();
         play_on(&mut rig, &mut out, &mut rest, frames);

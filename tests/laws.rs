@@ -273,7 +273,7 @@ fn differ(variant: &Variant, address: &str, values: [f64; 2]) -> bool {
         rig.set(address, value);
         // A setting comes by a swap.
         rig.play(&silence(2, 4_800));
-        while rig.air.is_swapping() {
+        while rig.is_swapping() {
             rig.play(&silence(2, 960));
         }
         rig
@@ -296,7 +296,7 @@ fn every_parameter_and_setting_has_an_effect() {
         let probes = of(node_type);
         let places: Vec<_> = {
             let rig = Rig::of(&probes[0]);
-            let all = rig.air.newest().unwrap().addresses.all();
+            let all = rig.newest().addresses.all();
             all.iter().map(|place| (place.address(), place.row)).collect()
         };
         for (address, row) in places {
@@ -320,7 +320,7 @@ fn no_move_of_a_parameter_is_heard_as_a_click() {
     for variant in variants().iter().filter(|variant| !variant.node_type.adds_highs) {
         let places: Vec<_> = {
             let rig = Rig::of(variant);
-            let all = rig.air.newest().unwrap().addresses.all();
+            let all = rig.newest().addresses.all();
             all.iter()
                 .filter(|place| !place.row.is_setting)
                 .map(|place| (place.address(), place.row))
@@ -328,8 +328,8 @@ fn no_move_of_a_parameter_is_heard_as_a_click() {
         };
         for (address, row) in places {
             let mut rig = Rig::of(variant);
-            let place = rig.air.newest().unwrap().addresses.find(&address).unwrap()[0].0.clone();
-            let now = row.to_norm(rig.air.value(&place).and_then(|value| value.number()).unwrap());
+            let place = rig.newest().addresses.find(&address).unwrap()[0].0.clone();
+            let now = row.to_norm(rig.value(&place).and_then(|value| value.number()).unwrap());
             // Half a second in all: no delay reaches back to the beginning, which is a click.
             play(&mut rig, 18_000);
             let mut out = play(&mut rig, 6_000);
@@ -371,7 +371,7 @@ fn every_reading_has_a_unit_and_a_help_text() {
 
 /// What was reported last of each reading of a rig's node, since its events were cleared.
 fn last_reports(rig: &Rig) -> BTreeMap<&'static str, Option<f64>> {
-    let rows = rig.air.newest().unwrap().plan.nodes[0].node_type.readings;
+    let rows = rig.newest().plan.nodes[0].node_type.readings;
     let report = |event: &Event| match event {
         Event::Meter { reading, value, .. } => Some((rows[*reading].name, *value)),
         _ => None,

@@ -196,8 +196,8 @@ fn no_move_is_heard_as_a_click_however_fast_they_come() {
         let address = format!("/node/n/band/1/{address}");
         let mut rig = Rig::of(&eq(phase, &format!("{{{from}}}")));
         rig.play(&sine(1_000.0, -6.0, RATE, 2, 24_000));
-        let place = rig.air.newest().unwrap().addresses.find(&address).unwrap()[0].0.clone();
-        let back = rig.air.value(&place).and_then(|value| value.number()).unwrap();
+        let place = rig.newest().addresses.find(&address).unwrap()[0].0.clone();
+        let back = rig.value(&place).and_then(|value| value.number()).unwrap();
         // Every 10 ms somewhere else, then to rest.
         let out = play_and(&mut rig, &input, 480, |rig, index| {
             if index < 100 {

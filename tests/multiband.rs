@@ -146,10 +146,7 @@ fn a_split_can_be_moved_while_it_plays() {
     rig.set("/node/n/band/1/to", 5_000.0);
     let after = rms(&rig.play(&input)[0][24_000..]);
     assert!(db(before / after) < -30.0, "{:.1} dB", db(before / after));
-    assert!(
-        rig.air.newest().unwrap().addresses.at("/n/band/2/to").is_none(),
-        "the last band has no upper edge"
-    );
+    assert!(rig.newest().addresses.at("/n/band/2/to").is_none(), "the last band has no upper edge");
 }
 
 /// Gain of a chain in dB, five milliseconds at a time, on a tone that goes up and down.

@@ -83,7 +83,7 @@ impl Play {
             self.rig.swap(name);
         }
         for _ in 0..random.below(6) {
-            let places = self.rig.air.newest().unwrap().addresses.all().to_vec();
+            let places = self.rig.newest().addresses.all().to_vec();
             let place = random.pick(&places);
             let path = &place.path;
             let is_ceiling = path.starts_with("/ceiling/");

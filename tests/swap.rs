@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::message::ToAudio;
+use lacquer_control::request::Request;
 use lacquer_graph::plan::Io;
 use lacquer_graph::run::engine::Event;
 use lacquer_tests::catalogue::variants;
 use lacquer_tests::random::Random;
 use lacquer_tests::rig::{Nodes, RATE, Rig, chain_file};
 use lacquer_tests::signal::{Channels, bursts, click, db, distance, noise, peak, same_bits, silence, sine};
+use std::collections::BTreeMap;
 
 const LOUD: &str = "  - gain: {id: g, gain: 0 dB}\n";
 const QUIET: &str = "  - gain: {id: g, gain: -20 dB}\n";
@@ -70,7 +72,8 @@ fn a_swap_while_a_value_moves_is_bit_transparent_too() {
     let input = noise(-6.0, 5, 2, 24_000);
     let (mut rig, mut still) = (Rig::new(&chains), Rig::new(&chains));
     for rig in [&mut rig, &mut still] {
-        rig.air.chains.values_mut("b").unwrap().set("g", 0, -10.0);
+        let values = BTreeMap::from([("/g/gain".to_owned(), (-10.0).into())]);
+        rig.desk.store_values("b", &values);
         rig.set("/node/g/gain", -10.0);
     }
     rig.swap("b");
@@ -138,7 +141,7 @@ fn whole_bypass_is_the_input_bit_for_bit_with_the_latency_kept() {
 fn a_trim_is_click_free_and_at_one_it_is_not_there() {
     let input = sine(100.0, -6.0, RATE, 2, 48_000);
     let trim = |rig: &mut Rig, chain: f64, dry: f64| {
-        let generation = rig.air.newest().unwrap().generation;
+        let generation = rig.newest().generation;
         rig.order(ToAudio::Trim { generation, chain, dry });
     };
     let mut still = Rig::new(&[("a", LOUD)]);
@@ -169,25 +172,25 @@ fn a_second_swap_waits_for_the_first_and_the_last_asked_wins() {
         rig.swap(name);
     }
     rig.play(&silence(2, 48_000));
-    assert_eq!(rig.air.active().unwrap().name, "d");
+    assert_eq!(rig.active(), "d");
     assert_eq!(swaps_done(&rig), 2, "c was never built");
 }
 
 #[test]
 fn a_chain_that_cannot_be_built_changes_nothing() {
     let (mut rig, mut still) = (Rig::new(&[("a", MASTER_A)]), Rig::new(&[("a", MASTER_A)]));
-    assert!(rig.air.swap("nonsense").is_err());
+    assert!(rig.request(Request::Swap("nonsense".to_owned())).is_err());
     let input = noise(-6.0, 7, 2, 9_600);
     assert!(same_bits(&rig.play(&input), &still.play(&input)));
-    assert_eq!(rig.air.active().unwrap().name, "a");
+    assert_eq!(rig.active(), "a");
 }
 
 #[test]
 fn each_chain_keeps_its_own_values_and_a_reload_takes_what_the_file_changed() {
     let mut rig = Rig::new(&[("a", MASTER_A), ("b", MASTER_B)]);
     let value = |rig: &Rig, address: &str| {
-        let places = rig.air.newest().unwrap().addresses.find(address).unwrap();
-        rig.air.value(places[0].0).and_then(|value| value.number()).unwrap()
+        let places = rig.newest().addresses.find(address).unwrap();
+        rig.value(places[0].0).and_then(|value| value.number()).unwrap()
     };
     rig.set("/node/ceiling/ceiling", -2.0);
     rig.set("/node/glue/threshold", -30.0);
@@ -199,11 +202,12 @@ fn each_chain_keeps_its_own_values_and_a_reload_takes_what_the_file_changed() {
     assert_eq!(value(&rig, "/node/ceiling/ceiling"), -2.0, "a has it as it was left");
     // The file now says another ceiling; the threshold was not touched there.
     let changed = MASTER_A.replace("ceiling: -1 dBTP", "ceiling: -1.5 dBTP");
-    let files = [chain_file("a", &changed), chain_file("b", MASTER_B)];
-    assert_eq!(rig.air.reread(&files, None, false, "a"), Some("a".to_owned()));
+    let files = vec![chain_file("a", &changed), chain_file("b", MASTER_B)];
+    rig.reload(files.clone(), false);
+    assert!(rig.is_swapping(), "the chain on air differs from its file");
     assert_eq!(value(&rig, "/node/ceiling/ceiling"), -1.5);
     assert_eq!(value(&rig, "/node/glue/threshold"), -30.0);
-    rig.air.reread(&files, None, true, "a");
+    rig.reload(files, true);
     assert_eq!(value(&rig, "/node/glue/threshold"), -12.0, "a reset takes all from the file");
 }
 
@@ -218,22 +222,22 @@ fn values_that_arrive_during_a_swap_reach_both_chains() {
     let quiet = lacquer_tests::signal::gain(-20.0);
     // Arrived in both long before the fade begins.
     assert!(out[1_700..].iter().all(|x| *x == quiet));
-    assert_eq!(rig.air.chains.values("a").unwrap().get("g", 0), Some(-20.0));
+    assert_eq!(rig.desk.chains().values("a").unwrap().get("g", 0), Some(-20.0));
 }
 
 #[test]
 fn a_thousand_swaps_while_values_move_leave_nothing_behind() {
     let mut rig = Rig::new(&[("a", MASTER_A), ("b", MASTER_B), ("c", LOUD)]);
-    rig.air.set_swap_ms((5.0, 5.0));
+    rig.desk.set_swap_ms(5.0, 5.0);
     let mut random = Random::new(8);
     let input = bursts(9, 2, 64);
     let mut out_peak = 0.0_f64;
     while swaps_done(&rig) < 1_000 {
-        if !rig.air.is_swapping() {
+        if !rig.is_swapping() {
             let name = *random.pick(&["a", "b", "c"]);
             rig.swap(name);
         }
-        let places = rig.air.newest().unwrap().addresses.all();
+        let places = rig.newest().addresses.all();
         let place = random.pick(places);
         if !place.row.is_setting {
             let (address, value) = (place.address(), place.row.from_norm(random.unit()).unwrap());
@@ -278,7 +282,7 @@ fn a_setting_changed_live_comes_by_a_swap_and_needs_room() {
     let late: Channels = out.iter().map(|samples| samples[latency..].to_vec()).collect();
     let early: Channels = input.iter().map(|samples| samples[..24_000 - latency].to_vec()).collect();
     assert_eq!(distance(&late, &early), 0.0, "padded to the station's latency still");
-    assert!(rig.air.set("/node/n/lookahead", &lacquer_control::value::Value::Number(9.0)).is_err());
-    let places = rig.air.newest().unwrap().addresses.find("/node/n/lookahead").unwrap();
-    assert_eq!(rig.air.value(places[0].0), Some(4.0.into()), "what is refused changes nothing");
+    assert!(rig.try_set("/node/n/lookahead", &lacquer_control::value::Value::Number(9.0)).is_err());
+    let places = rig.newest().addresses.find("/node/n/lookahead").unwrap();
+    assert_eq!(rig.value(places[0].0), Some(4.0.into()), "what is refused changes nothing");
 }

@@ -236,6 +236,6 @@ fn a_new_impulse_fades_in_as_a_swap_does() {
     assert!(db(rms(&first[0][40_000..]) / rms(&input[0][40_000..])) < -1.0, "it was heard before");
     let steps = out[0].windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f64::max);
     assert!(steps < 0.25, "no step is larger than the noise's own: {steps}");
-    assert!(rig.air.set("/node/room/impulse", &text("golden/impulsse.txt")).is_err());
+    assert!(rig.try_set("/node/room/impulse", &text("golden/impulsse.txt")).is_err());
     rig.play(&silence(2, 640));
 }

@@ -163,7 +163,7 @@ fn every_reading_has_a_bar_over_its_own_scale_and_its_unit_in_the_label() {
     let all = folder.write("all.yaml", "name: All\naudio: {backend: null}\nchains: [a.yaml]\n");
     let layout = write(&all, &folder.at("x.tosc"));
     let loaded = lacquer::station::load::station(&all, None).unwrap();
-    let plan = Plan::new(&loaded.chains[0].spec, &loaded.station.audio.io, 48_000.0).unwrap();
+    let plan = Plan::new(&loaded.chains[0].0.spec, &loaded.station.audio.io, 48_000.0).unwrap();
     for (node, row) in
         plan.nodes.iter().flat_map(|node| node.node_type.readings.iter().map(move |row| (node, row)))
     {
@@ -186,7 +186,7 @@ fn every_parameter_of_every_chain_has_its_control_and_its_label() {
         let loaded = lacquer::station::load::station(&station(name), None).unwrap();
         let layout = write(&station(name), &folder.at("x.tosc"));
         let controls = layout.all();
-        for chain in &loaded.chains {
+        for (chain, _) in &loaded.chains {
             let plan = Plan::new(&chain.spec, &loaded.station.audio.io, 48_000.0).unwrap();
             for place in Addresses::of(&plan).all().iter().filter(|place| !place.row.is_setting) {
                 let sends = |control: &&&Control| {

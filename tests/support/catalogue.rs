@@ -3,7 +3,7 @@
 use crate::daemon::root;
 use crate::rig::{Nodes, RATE, chain, read_data};
 use crate::signal::{Channels, bursts, gain};
-use lacquer::station::load::ChainFile;
+use lacquer_control::desk::chains::ChainFile;
 use lacquer_graph::Spec;
 use lacquer_graph::file::error::At;
 use lacquer_graph::file::spec::{FeedSpec, NodeSpec, TextSpec};

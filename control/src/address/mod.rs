@@ -109,6 +109,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// The id of its node.
+    pub fn id(&self) -> &str {
+        self.path.split('/').nth(1).unwrap_or_default()
+    }
+
     /// Its address in the row's unit.
     pub fn address(&self) -> String {
         format!("/node{}", self.path)
@@ -211,7 +216,7 @@ impl Place {
 }
 
 /// Why an address cannot be answered.
-#[derive(Debug, Error)]
+#[derive(Debug, Error, PartialEq)]
 pub enum AddressError {
     /// There is no such address.
     #[error("no such address in chain \"{chain}\"{hint}")]
@@ -242,6 +247,7 @@ pub enum AddressError {
 }
 
 /// All addresses of one chain.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Addresses {
     chain: String,
     places: Vec<Place>,

@@ -6,7 +6,7 @@
 use crate::peer::Peer;
 use crate::value::ParamValue;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Changes that are farther apart are two gestures.
 const APART: Duration = Duration::from_secs(1);
@@ -50,17 +50,17 @@ impl Gesture {
 }
 
 /// Gestures done and undone. Each is returned once when it is closed, for the audit log.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     done: VecDeque<Gesture>,
     undone: Vec<Gesture>,
     /// When the open gesture changed last; `None` where none is open.
-    open: Option<Instant>,
+    open: Option<Duration>,
 }
 
 impl History {
     /// Records a change. Returns the gesture that it closes, if any.
-    pub fn record(&mut self, gesture: Gesture, now: Instant) -> Option<Gesture> {
+    pub fn record(&mut self, gesture: Gesture, now: Duration) -> Option<Gesture> {
         self.undone.clear();
         let last = self.done.back_mut().filter(|_| self.open.is_some_and(|at| now < at + APART));
         if let Some(last) = last
@@ -83,13 +83,33 @@ impl History {
     }
 
     /// Closes the open gesture if it has not changed for a while, and returns it.
-    pub fn close_expired(&mut self, now: Instant) -> Option<Gesture> {
+    pub fn close_expired(&mut self, now: Duration) -> Option<Gesture> {
         self.open.filter(|at| now >= *at + APART).and_then(|_| self.close())
     }
 
     /// Closes the open gesture, and returns it.
     pub fn close(&mut self) -> Option<Gesture> {
         self.open.take().and_then(|_| self.done.back().cloned())
+    }
+
+    /// When the open gesture is closed, unless it goes on.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.open.map(|at| at + APART)
+    }
+
+    /// Forgets the changes of these paths in the last gesture that has them: they were refused.
+    pub fn retract(&mut self, chain: &str, paths: &[&str]) {
+        let has = |gesture: &Gesture| {
+            gesture.chain == chain && gesture.moves.iter().any(|moved| paths.contains(&moved.path.as_str()))
+        };
+        let Some(at) = self.done.iter().rposition(has) else { return };
+        let is_last = at + 1 == self.done.len();
+        let Some(gesture) = self.done.get_mut(at) else { return };
+        gesture.moves.retain(|moved| !paths.contains(&moved.path.as_str()));
+        if gesture.moves.is_empty() {
+            self.done.remove(at);
+            self.open = self.open.filter(|_| !is_last);
+        }
     }
 
     /// Undoes the last gesture on `chain`: its values are to change from `to` to `from`.
@@ -121,8 +141,8 @@ mod tests {
 
     #[test]
     fn changes_of_one_control_by_one_peer_are_one_gesture_until_a_pause() {
-        let (mut history, start) = (History::default(), Instant::now());
-        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut history = History::default();
+        let at = Duration::from_millis;
         for step in 0..100_u64 {
             let (from, to) = (step as f64, step as f64 + 1.0);
             assert_eq!(history.record(gesture(Peer::Files, "/x", from, to), at(step * 20)), None);

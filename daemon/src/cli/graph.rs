@@ -2,20 +2,15 @@
 
 use super::{Outcome, complain, print};
 use crate::station::load;
-use lacquer_graph::plan::{Feed, From, Io, Plan};
+use lacquer_graph::plan::{Feed, From, Plan};
 use std::fmt::Write;
 use std::path::Path;
 
 pub(super) fn run(chain: &Path, dot: bool, rate: f64) -> Outcome {
-    let file = match load::chain(chain, None, rate) {
-        Ok(file) => file,
-        Err(report) => return complain(&report, Outcome::Wrong),
-    };
-    match file.plan(&Io::assumed(&file.spec), rate) {
-        Ok(plan) if dot => print(&graphviz(&plan)),
-        Ok(plan) => print(&plan.to_string()),
-        // Cannot fail: `load::chain` has planned it already.
-        Err(_) => Outcome::Wrong,
+    match load::chain(chain, None, rate) {
+        Ok((_, plan)) if dot => print(&graphviz(&plan)),
+        Ok((_, plan)) => print(&plan.to_string()),
+        Err(report) => complain(&report, Outcome::Wrong),
     }
 }
 

@@ -30,20 +30,20 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
     let rate = f64::from(source.rate());
     let group = |name: &str| vec![Group { name: name.to_owned(), channels: source.channels() }];
     let io = Io { inputs: group("programme"), outputs: group("master") };
-    let mut file = match load::chain(chain, Some(&io), rate) {
-        Ok(file) => file,
+    let (mut file, mut plan) = match load::chain(chain, Some(&io), rate) {
+        Ok(read) => read,
         Err(report) => return complain(&report, Outcome::Wrong),
     };
     if how.quality == Quality::Best {
         for change in file.spec.at_best() {
             complain(&format!("best quality: {change}"), Outcome::Done);
         }
+        plan = match load::plan(&file, &io, rate) {
+            Ok(plan) => Arc::new(plan),
+            // Cannot fail: only settings of quality differ from what was planned already.
+            Err(_) => return Outcome::Wrong,
+        };
     }
-    let plan = match file.plan(&io, rate) {
-        Ok(plan) => plan,
-        // Cannot fail: `load::chain` has planned it already.
-        Err(_) => return Outcome::Wrong,
-    };
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&interrupted)) {

@@ -3,8 +3,6 @@
 use super::{Outcome, complain};
 use crate::audio::realtime;
 use crate::audio::session::{self, PortSetup};
-use crate::conductor::chains::Chains;
-use crate::conductor::on_air::OnAir;
 use crate::conductor::{Conductor, ConductorParts};
 use crate::process::named::shown;
 use crate::process::restart::HangRecord;
@@ -16,8 +14,9 @@ use crate::surfaces::osc::{Osc, osc};
 use crate::surfaces::terminal::Screen;
 use crate::surfaces::{midi as midi_thread, signals};
 use crate::surfaces::{net, osc};
-use basedrop::Collector;
 use crossbeam_channel::bounded;
+use lacquer_control::desk::Desk;
+use lacquer_control::desk::chains::Chains;
 use lacquer_control::subscribe::SurfaceMessage;
 use std::path::Path;
 use std::time::Duration;
@@ -85,13 +84,6 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         Ok(Err(error)) => return complain(&format!("{}: {error}", shown(path)), Outcome::Refused),
         Err(_) => None,
     };
-    let collector = Collector::new();
-    let swap_ms = (loaded.station.warmup_ms, loaded.station.fade_ms);
-    let on_air = OnAir::new(
-        Chains::new(&loaded, session.as_ref().map_or(load::NOMINAL_RATE, |session| session.rate)),
-        collector.handle(),
-        swap_ms,
-    );
     let mut surfaces: Vec<_> =
         osc.iter().map(|osc| osc.surface_sender.clone()).chain(screen.surface_sender()).collect();
     let net = bound.map(|bound| osc::net(bound, &loaded.station.name, &control, request_sender.clone()));
@@ -124,27 +116,33 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
             None
         }
     });
+    let has_chain = |name: &&String| loaded.chains.iter().any(|(chain, _)| chain.name == **name);
     let before = kept.iter().filter(|_| is_continued).map(|kept| &kept.chain);
-    let before = before
-        .chain(hang_record.iter().map(|hang_record| &hang_record.chain))
-        .find(|chain| on_air.chains.check_name(chain).is_ok());
+    let before = before.chain(hang_record.iter().map(|record| &record.chain)).find(has_chain);
     let start = before.map_or_else(|| loaded.start().to_owned(), String::clone);
     let (writer, writer_thread) = writer_thread.unzip();
-    let Loaded { station, cues, .. } = loaded;
+    let Loaded { station, chains, cues, .. } = loaded;
+    let settings = station.settings();
+    let rate = chains.first().map_or(load::NOMINAL_RATE, |(_, plan)| plan.sample_rate);
+    let chains = Chains::new(chains, station.audio.io.clone(), rate, settings.latency_ms);
+    let desk = Desk::new(settings, chains, cues, &start, Duration::ZERO);
     let parts = ConductorParts {
         path: path.to_owned(),
         station,
         request_sender,
         requests,
         surfaces,
-        cues,
+        desk,
         writer,
         kept,
         hang_record,
         port_setup,
         opening,
     };
-    Conductor::new(on_air, session, collector, parts).run(&start);
+    match Conductor::new(session, parts) {
+        Ok(conductor) => conductor.run(),
+        Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
+    }
     drop(announced);
     for (sender, thread) in net.into_iter().chain(midi_thread) {
         sender.send(SurfaceMessage::End).ok();

@@ -17,15 +17,12 @@ pub(super) fn run(path: &Path, output: &Path, force: bool, reply_port: Option<u1
         }
     };
     let read: Vec<&Path> =
-        iter::once(path).chain(loaded.chains.iter().map(|chain| chain.path.as_path())).collect();
+        iter::once(path).chain(loaded.chains.iter().map(|(chain, _)| chain.path.as_path())).collect();
     let place = match Place::new(output, &read, force) {
         Ok(place) => place,
         Err(error) => return complain(&error, (&error).into()),
     };
-    let io = &loaded.station.audio.io;
-    // The chains have no errors, so they can be planned.
-    let plans: Vec<Plan> =
-        loaded.chains.iter().filter_map(|chain| chain.plan(io, load::NOMINAL_RATE).ok()).collect();
+    let plans: Vec<Plan> = loaded.chains.iter().map(|(_, plan)| Plan::clone(plan)).collect();
     let layout = match touchosc::layout(&loaded.station.name, &plans, reply_port) {
         Ok(layout) => layout,
         Err(error) => return complain(&format!("{}: {error}", shown(output)), Outcome::Refused),

@@ -1,64 +1,53 @@
 //! The conductor: the one thread that builds chains and sends commands to the audio thread. It receives requests from
 //! every surface and events from the audio thread, and sends updates to the surfaces.
 
-pub mod chains;
-pub mod compare;
-mod cues;
-mod faults;
+mod effects;
 mod files;
-mod moves;
-pub mod on_air;
-mod overload;
-pub(crate) mod persist;
-mod profiles;
-mod readings;
-mod reads;
-pub mod report;
-mod scenes;
-pub(crate) mod session;
-pub(crate) mod status;
+mod hang;
+mod persist;
+pub(crate) mod report;
+mod session;
+mod status;
+mod tasks;
 
+use crate::audio::backend::BackendEvent;
 use crate::audio::session::{Opening, PortSetup, Session};
-use crate::conductor::on_air::OnAir;
-use crate::conductor::readings::NodeReadings;
+use crate::audio::xruns::REASONS;
 use crate::conductor::report::Health;
 use crate::process::restart::HangRecord;
-use crate::process::state_file::Kept;
 use crate::process::state_writer::WriteRequest;
 use crate::process::supervise::{Pulse, Report, Watcher};
 use crate::process::systemd;
+use crate::process::worker::Worker;
 use crate::station::Station;
-use crate::station::cues::Cue;
 use crate::surfaces::osc::SurfaceSender;
 use crate::surfaces::watcher::Watched;
-use basedrop::Collector;
-use compare::Compare;
+use basedrop::{Collector, Handle, Owned};
 use crossbeam_channel::{Receiver, Sender, never, select};
-use cues::Cues;
-use faults::{AutoBypass, HangWatch};
-use lacquer_control::desk::history::History;
-use lacquer_control::desk::scene::Scenes;
-use lacquer_control::message::ToAudio;
-use lacquer_control::peer::Peer;
+use hang::HangWatch;
+use lacquer_control::desk::Desk;
+use lacquer_control::desk::kept::Kept;
+use lacquer_control::desk::turn::{Effect, Input, Ticket};
+use lacquer_control::message::{FromAudio, Missed, ToAudio};
 use lacquer_control::request::{Request, RequestBundle};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::update::Update;
-use overload::OverloadControl;
+use lacquer_control::value::Value;
+use lacquer_graph::Chain;
+use lacquer_graph::run::engine::Event;
 use persist::StateSaver;
-use profiles::Learning;
-use scenes::Morph;
 use session::Reconnect;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
+use tasks::Done;
 use tracing::{error, info, warn};
 
 /// Period in which events are received and memory is freed.
 const TICK: Duration = Duration::from_millis(5);
 /// Period in which readings of nodes are sent.
 const METER_PERIOD: Duration = Duration::from_millis(50);
-/// Time without changes before a file is read again: editors write in several steps.
-const FILE_SETTLE: Duration = Duration::from_millis(100);
 /// Time limit for the fade-out at the end.
 const END_LIMIT: Duration = Duration::from_secs(2);
 /// Largest time from now to the time tag of a bundle, and most bundles that wait.
@@ -77,8 +66,8 @@ pub struct ConductorParts {
     pub requests: Receiver<RequestBundle>,
     /// The surfaces that receive updates.
     pub surfaces: Vec<Sender<SurfaceMessage>>,
-    /// The cue list.
-    pub cues: Vec<Cue>,
+    /// The model of the station.
+    pub desk: Desk,
     /// Sends state and audit lines to the thread that writes them.
     pub writer: Option<Sender<WriteRequest>>,
     /// The state that was saved when the station ended.
@@ -95,14 +84,24 @@ pub struct ConductorParts {
 pub struct Conductor {
     path: PathBuf,
     station: Station,
-    on_air: OnAir,
+    /// The model of the station, which decides.
+    desk: Desk,
+    /// What it has decided, while that is carried out.
+    effects: Vec<Effect>,
+    /// When the desk's clock began.
+    since: Instant,
+    worker: Worker<Done>,
+    /// The desk's numbers of the tasks of the worker.
+    tasks: BTreeMap<u64, Ticket>,
+    /// Chains that were built and not sent yet, by generation.
+    built: BTreeMap<u64, Owned<Chain>>,
+    /// Frees chains.
+    collector: Collector,
+    freed: Handle,
     session: Option<Session>,
     reconnect: Reconnect,
     /// Time of the last tick.
     last_tick: Instant,
-    /// The chain to start with, once a session is open.
-    first_chain: String,
-    collector: Collector,
     requests: Receiver<RequestBundle>,
     request_sender: Sender<RequestBundle>,
     surfaces: Vec<SurfaceSender>,
@@ -111,28 +110,15 @@ pub struct Conductor {
     changed: BTreeMap<PathBuf, Instant>,
     /// Requests for a later time.
     scheduled: BTreeMap<SystemTime, Vec<RequestBundle>>,
-    bypass: bool,
-    history: History,
-    scenes: Scenes,
-    /// The scene that was recalled or saved last, while its values are unchanged.
-    scene: Option<String>,
-    morph: Option<Morph>,
-    compare: Compare,
-    cues: Cues,
     state_saver: StateSaver,
     port_setup: PortSetup,
     health: Health,
     /// What hung before the process executed itself again.
     hang_record: Option<HangRecord>,
     hang_watch: HangWatch,
-    /// The nodes in automatic bypass.
-    auto_bypassed: Vec<AutoBypass>,
-    overload: OverloadControl,
-    learning: Learning,
     /// Period of the watchdog, and the next time to notify it.
     watchdog: Option<(Duration, Instant)>,
     threads: Watcher,
-    readings: NodeReadings,
     next_meters: Instant,
     /// Since when the output fades out before the end.
     ending: Option<Instant>,
@@ -141,7 +127,10 @@ pub struct Conductor {
 
 impl Conductor {
     /// A conductor for a station with an open `session`, or one that retries to open it.
-    pub fn new(on_air: OnAir, session: Option<Session>, collector: Collector, parts: ConductorParts) -> Self {
+    ///
+    /// # Errors
+    /// The system cannot start the worker's thread.
+    pub fn new(session: Option<Session>, parts: ConductorParts) -> io::Result<Self> {
         let now = Instant::now();
         let ConductorParts {
             path,
@@ -149,66 +138,65 @@ impl Conductor {
             request_sender,
             requests,
             surfaces,
-            cues,
+            desk,
             writer,
             kept,
             hang_record,
             port_setup,
             opening,
         } = parts;
+        let collector = Collector::new();
         let mut conductor = Self {
             path,
             station,
-            on_air,
+            desk,
+            effects: Vec::new(),
+            since: now,
+            worker: Worker::new()?,
+            tasks: BTreeMap::new(),
+            built: BTreeMap::new(),
+            freed: collector.handle(),
+            collector,
             session,
-            first_chain: String::new(),
             reconnect: Reconnect::new(now, opening),
             last_tick: now,
-            collector,
             requests,
             request_sender,
             surfaces: surfaces.into_iter().map(SurfaceSender::new).collect(),
             watched: None,
             changed: BTreeMap::new(),
             scheduled: BTreeMap::new(),
-            bypass: false,
-            history: History::default(),
-            scenes: Scenes::default(),
-            scene: None,
-            morph: None,
-            compare: Compare::new(now),
-            cues: Cues::new(cues),
             state_saver: StateSaver::new(writer, now),
             port_setup,
             health: Health::new(now),
             hang_record,
             hang_watch: HangWatch::new(now),
-            auto_bypassed: Vec::new(),
-            overload: OverloadControl::new(now),
-            learning: Learning::default(),
             watchdog: systemd::watchdog_interval().map(|every| (every, now)),
             threads: Watcher::new(now),
-            readings: NodeReadings::default(),
             next_meters: now,
             ending: None,
             ended: false,
         };
-        conductor.watch();
         if let Some(kept) = kept {
             let all = conductor.hang_record.is_some() || conductor.station.starts_where_it_ended();
-            conductor.restore(kept, all);
+            conductor.turn(|desk, turn| {
+                desk.restore(kept, all);
+                desk.check_restored(turn, |chain, io, rate| tasks::plan(&chain, io, rate, true));
+            });
         }
+        let addresses = conductor.status().into_iter().map(|line| line.address).collect();
+        conductor.desk.set_status_addresses(addresses);
+        conductor.watch_all();
         if let Some(record) = conductor.hang_record.clone() {
             conductor.resume(&record);
         }
-        conductor
+        Ok(conductor)
     }
 
-    /// Runs until a request to quit. `start` is the chain to start with.
-    pub fn run(mut self, start: &str) {
-        start.clone_into(&mut self.first_chain);
+    /// Runs until a request to quit.
+    pub fn run(mut self) {
         match self.session {
-            Some(_) => self.start(start),
+            Some(_) => self.start(),
             None => self.wait_for_audio(),
         }
         let pulse = Pulse::new("conductor");
@@ -220,7 +208,6 @@ impl Conductor {
         }
         self.end_writer();
         self.close();
-        self.on_air.clear();
         // Chains that were still in the queues are freed here.
         self.collector.collect();
     }
@@ -234,7 +221,10 @@ impl Conductor {
         };
         select! {
             recv(self.requests) -> bundle => bundle.into_iter().for_each(|bundle| self.receive(bundle)),
-            recv(meters) -> lines => lines.into_iter().for_each(|lines| self.handle_meter_updates(lines)),
+            recv(meters) -> lines => lines.into_iter().for_each(|lines| self.handle(Input::Readings(lines))),
+            recv(self.worker.results()) -> done => {
+                done.into_iter().for_each(|(number, done)| self.finish_task(number, done));
+            }
             recv(events) -> event => event.into_iter().for_each(|event| self.handle_backend_event(event)),
             default(self.time_to_next()) => {}
         }
@@ -279,9 +269,10 @@ impl Conductor {
         self.check_for_standstill();
         self.feed_watchdog(now);
         self.run_scheduled();
-        self.tick_morph(now);
-        self.tick_cues();
-        self.tick_overload(now);
+        if now.duration_since(self.since) >= self.desk.next_deadline() {
+            self.handle(Input::Time);
+        }
+        self.check_tasks(now);
         self.tick_writer(now);
         self.report_threads(now);
         self.resend_to_surfaces();
@@ -290,11 +281,7 @@ impl Conductor {
             self.next_meters = now + METER_PERIOD;
             self.send_meters();
         }
-        while let Some(path) = self.changed.iter().find(|(_, due)| **due <= now).map(|(path, _)| path.clone())
-        {
-            self.changed.remove(&path);
-            self.reload_chain(&path);
-        }
+        self.read_changed(now);
         if self.session.is_none() && self.ending.is_none() {
             self.reopen(now);
         }
@@ -313,7 +300,7 @@ impl Conductor {
     /// Sends the full state to surfaces that have missed updates.
     fn resend_to_surfaces(&self) {
         for surface in self.surfaces.iter().filter(|surface| surface.take_missed()) {
-            self.full_state_messages().iter().for_each(|message| surface.send(message));
+            self.desk.full_state_messages().iter().for_each(|message| surface.send(message));
         }
     }
 
@@ -328,11 +315,8 @@ impl Conductor {
         self.send_updates(Recipients::All, vec![Update::words(format!("/event/{kind}"), words)]);
     }
 
-    fn send_error(&self, by: Peer, address: &str, why: &str) {
-        match by {
-            Peer::Signal | Peer::Files | Peer::Station | Peer::Cues => error!("{address}: {why}"),
-            _ => self.send_updates(Recipients::One(by), vec![Update::words("/error", &[address, why])]),
-        }
+    fn send_to_surfaces(&self, message: &SurfaceMessage) {
+        self.surfaces.iter().for_each(|surface| surface.send(message));
     }
 
     // Requests ----------------------------------------------------------------------------------------
@@ -357,14 +341,19 @@ impl Conductor {
             self.scheduled.entry(due).or_default().push(bundle);
             return None;
         };
-        self.send_error(bundle.by, "/", why);
+        self.handle(Input::Request { by: bundle.by, request: Request::wrong("/", why) });
         None
     }
 
     fn receive(&mut self, bundle: RequestBundle) {
         let Some(bundle) = self.schedule(bundle) else { return };
         for request in bundle.requests {
-            self.handle(bundle.by, request);
+            match request {
+                Request::Changed(path) => self.file_changed(&path),
+                Request::Dump => self.log_status(),
+                Request::Quit => self.quit(),
+                request => self.handle(Input::Request { by: bundle.by, request }),
+            }
         }
         // The requests of a bundle take effect together.
         if let Some(session) = &mut self.session {
@@ -372,107 +361,80 @@ impl Conductor {
         }
     }
 
-    fn handle(&mut self, by: Peer, request: Request) {
-        match request {
-            Request::Set { address, value } => self.set(by, &address, &value),
-            Request::Nudge { address, by: step } => self.nudge(by, &address, step),
-            Request::Learn { address } => self.learn(by, address),
-            Request::Learned { to, address, what } => {
-                self.audit(by, "", "learn", "", &format!("{address}: {what}"));
-                self.send_updates(
-                    Recipients::One(to),
-                    vec![Update::words("/event/learn", &[&address, &what])],
-                );
-            }
-            Request::Get { address } => self.get(by, &address),
-            Request::Swap(name) => self.request_swap(by, &name),
-            Request::Who { address } => self.send_author(by, &address),
-            Request::Undo => self.undo(by),
-            Request::Redo => self.redo(by),
-            Request::Scene(request) => self.scene(by, request),
-            Request::Cue(request) => self.cue(by, request),
-            Request::Compare(request) => self.compare(by, request),
-            Request::ChainNumber(number) => {
-                let name = self.on_air.chains.names().nth(number.wrapping_sub(1)).map(str::to_owned);
-                match name {
-                    Some(name) => self.request_swap(by, &name),
-                    None => {
-                        self.send_error(by, "/program/chain", &format!("there is no chain number {number}"))
+    fn log_status(&self) {
+        for line in self.status() {
+            info!("{}", lacquer_control::surface::client::format_update(&line));
+        }
+    }
+
+    // Audio -------------------------------------------------------------------------------------------
+
+    /// Receives all events of the audio thread.
+    fn receive_events(&mut self, now: Instant) {
+        while let Some(event) = self.session.as_mut().and_then(|session| session.queues.next_event()) {
+            match event {
+                FromAudio::Engine(Event::InputFault) => {
+                    if self.health.input_fault(Instant::now()) {
+                        error!("input NaN or infinite: replaced by silence");
+                        self.send_event("fault", &["input", "NaN or infinite; replaced by silence"]);
+                    }
+                }
+                FromAudio::Engine(Event::Muted) => self.ended = self.ending.is_some(),
+                FromAudio::Engine(event) => {
+                    self.health.faults += u64::from(matches!(event, Event::Fault { .. }));
+                    self.handle(Input::Engine(event));
+                }
+                FromAudio::Load(load) => {
+                    self.handle(Input::Load(load));
+                    if self.health.record_load(load) {
+                        systemd::ready();
+                    }
+                }
+                FromAudio::Missed(why) => {
+                    self.health.xruns.record_reason(why, now);
+                    if why == Missed::Own {
+                        self.handle(Input::OwnMiss);
                     }
                 }
             }
-            Request::Bypass(on) => self.set_bypass(by, on),
-            Request::BypassMatched(on) => self.match_bypass(by, on),
-            Request::Subscribe(subscription) => {
-                let lines = self.full_state();
-                let is_wanted = |line: &Update| subscription.has(line) && !line.is_none();
-                let wanted = lines.into_iter().filter(is_wanted).collect();
-                self.send_to_surfaces(&SurfaceMessage::Subscribe { peer: by, subscription });
-                self.send_updates(Recipients::One(by), wanted);
-            }
-            Request::Unsubscribe => self.send_to_surfaces(&SurfaceMessage::Unsubscribe { peer: by }),
-            Request::Released => {}
-            Request::Ping => self.send_updates(Recipients::One(by), vec![Update::new("/pong", Vec::new())]),
-            Request::Reload { reset } => self.reload(by, reset),
-            Request::Changed(path) => {
-                let due = Instant::now() + FILE_SETTLE;
-                self.changed.extend(self.on_air.chains.readers_of(&path).into_iter().map(|file| (file, due)));
-            }
-            Request::Dump => {
-                for line in self.status() {
-                    info!("{}", lacquer_control::surface::client::format_update(&line));
+        }
+        // The payload of a panic is freed here.
+        while let Some(panicked) = self.session.as_mut().and_then(|session| session.queues.next_panic()) {
+            self.health.faults += 1;
+            let (generation, node) = (panicked.generation, panicked.node);
+            self.handle(Input::Panicked { generation, node, message: panicked.message().to_owned() });
+        }
+    }
+
+    /// Counts the deadlines missed since the session was opened.
+    fn count_missed(&mut self, missed: u64, now: Instant) {
+        self.health.xruns.record_count(missed, now);
+        let Some(why) = self.health.xruns.take_reason(now) else { return };
+        let xruns = self.health.xruns.sum();
+        if self.health.should_log_xruns(now) {
+            warn!(xruns, "{xruns} xruns since the start: {}", self.health.xruns.summary());
+        }
+        let values = vec![Value::Number(xruns as f64), Value::Text(REASONS[why].to_owned())];
+        self.send_updates(Recipients::All, vec![Update::new("/event/xrun", values)]);
+    }
+
+    fn handle_backend_event(&mut self, event: BackendEvent) {
+        match event {
+            BackendEvent::BlockSize(frames) => {
+                info!("server changed its block size to {frames} frames");
+                self.send_event("connection", &["block size", &frames.to_string()]);
+                if let Some(session) = &mut self.session {
+                    session.block = frames;
                 }
             }
-            Request::Quit => self.quit(),
-            Request::Wrong { address, why } => self.send_error(by, &address, &why),
-        }
-    }
-
-    fn send_to_surfaces(&self, message: &SurfaceMessage) {
-        self.surfaces.iter().for_each(|surface| surface.send(message));
-    }
-
-    /// Swaps to a chain that a user requested. It is a new state for the A/B comparison.
-    fn request_swap(&mut self, by: Peer, name: &str) {
-        let before = self.on_air.last_requested();
-        self.morph = None;
-        self.end_gesture();
-        self.swap(by, name);
-        if self.on_air.last_requested() != before {
-            self.compare.forget_loudness();
-            self.audit(by, name, "swap", &before, name);
-            self.clear_scene();
-        }
-    }
-
-    fn swap(&mut self, by: Peer, name: &str) {
-        if let Err(why) = self.on_air.chains.check_name(name) {
-            return self.send_error(by, "/swap", &why.to_string());
-        }
-        if !self.on_air.is_swapping() {
-            self.send_event("swap", &["loading", name]);
-        }
-        match self.on_air.swap(name) {
-            Ok(Some(command)) => {
-                self.send_command(command);
-                self.compare.restart_measurement();
-                self.update_trims();
-                self.state_saver.touch();
-                self.watch_all();
-                info!(chain = name, "swap to chain \"{name}\": warming up");
-                self.send_event("swap", &["warming", name]);
-                // From now on the addresses are those of the new chain.
-                self.send_full_state();
+            BackendEvent::Freewheel(is_on) => {
+                let words = if is_on { "on" } else { "off" };
+                self.health.freewheel(is_on);
+                self.handle(Input::Freewheel(is_on));
+                info!("freewheel {words}");
+                self.send_event("connection", &["freewheel", words]);
             }
-            Ok(None) => {
-                info!(chain = name, "swap to chain \"{name}\": queued until the running swap is done")
-            }
-            Err(why) => {
-                let why = why.to_string();
-                error!(chain = name, "swap to chain \"{name}\" failed: {why}; running chain unchanged");
-                self.send_event("swap", &["failed", name, &why]);
-                self.send_error(by, "/swap", &why);
-            }
+            BackendEvent::SampleRate(rate) => self.rate_changed(rate),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The session with the backend: start, loss, retry, end.
 
 use super::Conductor;
-use super::faults::HangWatch;
+use super::hang::HangWatch;
 use crate::audio::session::{Opening, Session, open_in_background};
 use crate::process::{supervise, systemd};
 use crate::station::Backend;
 use crossbeam_channel::{Receiver, TryRecvError};
+use lacquer_control::desk::turn::Input;
 use lacquer_control::message::ToAudio;
 use lacquer_control::subscribe::Recipients;
 use std::thread::JoinHandle;
@@ -64,38 +65,33 @@ impl Reconnect {
 }
 
 impl Conductor {
-    pub(super) fn start(&mut self, name: &str) {
-        self.health.new_session(matches!(self.station.audio.backend, Backend::Null(null) if null.free));
+    /// The session is open: the chain starts.
+    pub(super) fn start(&mut self) {
+        let is_free = matches!(self.station.audio.backend, Backend::Null(null) if null.free);
+        self.health.new_session(is_free);
         self.hang_watch = HangWatch::new(Instant::now());
-        match self.on_air.start(name) {
-            Ok(command) => {
-                let latency = self.on_air.chains.latency();
-                if let Some(session) = &mut self.session {
-                    std::mem::take(&mut session.failures)
-                        .iter()
-                        .for_each(|failure| warn!("not connected: {failure}"));
-                    session.devices().iter().for_each(|devices| info!("{devices}"));
-                    session.set_latency(latency);
-                    let (rate, block) = (session.rate, session.block);
-                    let ms = latency as f64 * 1000.0 / rate;
-                    info!(
-                        chain = name,
-                        latency,
-                        "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
-                    );
-                }
-                self.send_command(command);
-                self.send_command(ToAudio::Bypass(self.bypass));
-                systemd::set_status(&self.status_line());
-                self.send_full_state();
-            }
-            Err(why) => error!(chain = name, "chain \"{name}\" cannot start: {why}; output is silent"),
-        }
+        let Some(session) = &self.session else { return };
+        self.handle(Input::Opened { rate: session.rate, is_free });
+    }
+
+    /// Logs where a chain starts.
+    pub(super) fn log_start(&mut self) {
+        let latency = self.desk.chains().latency();
+        let Some(session) = &mut self.session else { return };
+        std::mem::take(&mut session.failures).iter().for_each(|failure| warn!("not connected: {failure}"));
+        session.devices().iter().for_each(|devices| info!("{devices}"));
+        let (rate, block) = (session.rate, session.block);
+        let ms = latency as f64 * 1000.0 / rate;
+        let name = self.desk.running().newest_name();
+        info!(
+            chain = name,
+            latency, "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
+        );
     }
 
     /// The active chain, for `systemctl status`.
     pub(super) fn status_line(&self) -> String {
-        match (&self.session, self.on_air.active()) {
+        match (&self.session, self.desk.running().active()) {
             (Some(_), Some(running)) => format!("on air: {}", running.name),
             _ => "no audio session; retrying".to_owned(),
         }
@@ -122,6 +118,7 @@ impl Conductor {
     pub(super) fn close_session(&mut self) {
         let no_readings = self.no_readings();
         let Some(session) = self.session.take() else { return };
+        self.handle(Input::Closed);
         self.send_updates(Recipients::All, no_readings);
         session.store_ports(&mut self.port_setup);
         let thread = supervise::run_once("closing", move || session.close());
@@ -218,7 +215,7 @@ impl Conductor {
         let backend = self.station.audio.backend.name();
         info!(backend, "{backend}: session open");
         self.send_event("connection", &["back"]);
-        self.start_newest();
+        self.start();
     }
 
     /// The server has changed its sample rate: the chain is rebuilt for the new one, with all values. The client stays
@@ -228,23 +225,10 @@ impl Conductor {
         self.send_event("connection", &["sample rate", &rate.to_string()]);
         let audio = &self.station.audio;
         if self.session.as_mut().is_some_and(|session| session.change_rate(audio, rate)) {
-            self.start_newest();
+            self.start();
         } else {
             self.close_session();
         }
-    }
-
-    /// Starts the chain that was on air last, from silence.
-    fn start_newest(&mut self) {
-        if let Some(session) = &self.session {
-            self.on_air.chains.set_rate(session.rate);
-        }
-        let name = if self.on_air.last_requested().is_empty() {
-            self.first_chain.clone()
-        } else {
-            self.on_air.last_requested()
-        };
-        self.start(&name);
     }
 
     pub(super) fn quit(&mut self) {

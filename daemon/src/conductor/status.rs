@@ -4,83 +4,29 @@ use super::Conductor;
 use crate::audio::session::Session;
 use crate::audio::taps::TAPS;
 use crate::conductor::report::{JOIN, LOAD};
-use lacquer_control::subscribe::{Recipients, SurfaceMessage};
+use lacquer_control::address::pattern::{Pattern, is_pattern, trimmed};
+use lacquer_control::peer::Peer;
+use lacquer_control::subscribe::Recipients;
 use lacquer_control::update::Update;
-use lacquer_control::value::Value;
 use lacquer_graph::metering::{HISTOGRAM, READINGS, SPECTRUM};
 use lacquer_graph::reading::Reading;
-use std::sync::Arc;
 
 impl Conductor {
-    /// The newest chain, as a name and as an on/off value for each chain.
-    pub(super) fn running_lines(&self) -> Vec<Update> {
-        let Some(running) = self.on_air.newest().map(|running| running.name.as_str()) else {
-            return Vec::new();
-        };
-        let mut lines = vec![Update::words("/swap", &[running])];
-        lines.extend(self.on_air.chains.names().map(|name| self.chain_line(name)));
-        lines
-    }
-
-    /// Whether this is the newest chain.
-    pub(super) fn chain_line(&self, name: &str) -> Update {
-        let is_running = self.on_air.newest().is_some_and(|running| running.name == name);
-        Update::number(format!("/chain/{name}"), f64::from(u8::from(is_running)))
-    }
-
-    /// The full state, for a new subscriber.
-    pub(super) fn full_state(&self) -> Vec<Update> {
-        let mut lines = self.running_lines();
-        lines.extend(self.bypass_lines());
-        lines.extend(self.compare_lines());
-        lines.extend(self.scene_lines());
-        lines.extend(self.cue_lines());
-        let places = self.on_air.newest().map_or(&[][..], |running| running.addresses.all());
-        for place in places {
-            if let Some(value) = self.on_air.value(place) {
-                lines.extend(place.lines(&value));
-            }
-        }
-        lines.extend(
-            self.node_rows().flat_map(|(path, row)| Update::reading(&path, row, self.readings.latest(&path))),
-        );
-        lines
-    }
-
-    /// Sends all surfaces the current addresses and the full state.
-    pub(super) fn send_full_state(&self) {
-        self.full_state_messages().iter().for_each(|notice| self.send_to_surfaces(notice));
-    }
-
-    pub(super) fn full_state_messages(&self) -> [SurfaceMessage; 2] {
-        let places = self.on_air.newest().map_or_else(Vec::new, |running| running.addresses.all().to_vec());
-        [
-            SurfaceMessage::Places(Arc::new(places)),
-            SurfaceMessage::Updates { to: Recipients::All, updates: self.full_state() },
-        ]
-    }
-
     pub(super) fn status(&self) -> Vec<Update> {
-        let chains = &self.on_air.chains;
-        let name = |running: Option<&crate::conductor::on_air::RunningChain>| {
-            running.map_or("", |running| &running.name).to_owned()
-        };
         let words = |key: &str, text: &str| Update::words(format!("/status/{key}"), &[text]);
         let number = |key: &str, value: f64| Update::number(format!("/status/{key}"), value);
         let audio = if self.session.is_some() { "running" } else { "waiting for the server" };
-        let mut lines = vec![
-            words("station", &self.station.name),
-            words("chain", &name(self.on_air.active())),
-            words("swapping_to", &name(self.on_air.newest().filter(|_| self.on_air.is_swapping()))),
+        // In the order in which they are documented.
+        let mut known = self.desk.status_lines().into_iter();
+        let mut lines: Vec<Update> = known.by_ref().take(3).collect();
+        lines.extend([
             words("backend", self.station.audio.backend.name()),
             words("audio", audio),
             words("realtime", &self.session.as_ref().map_or_else(String::new, Session::realtime_status)),
-            number("rate_hz", chains.rate()),
-            number("block_frames", self.session.as_ref().map_or(0, |session| session.block) as f64),
-            number("latency_frames", chains.latency() as f64),
-            number("latency_ms", chains.latency() as f64 * 1000.0 / chains.rate()),
-            Update::new("/status/bypass", vec![Value::Switch(self.bypass)]),
-        ];
+        ]);
+        lines.extend(known.next());
+        lines.push(number("block_frames", self.session.as_ref().map_or(0, |session| session.block) as f64));
+        lines.extend(known.by_ref().take(3));
         if let Some(devices) = self.session.as_ref().and_then(Session::devices) {
             lines.push(words("devices", devices));
         }
@@ -96,10 +42,30 @@ impl Conductor {
         };
         lines.push(words("threads", &threads));
         lines.push(number("thread_restarts", self.threads.restarts() as f64));
-        let bypassed: Vec<&str> = self.auto_bypassed.iter().map(|node| node.id.as_str()).collect();
-        lines.push(Update::words("/status/out", &bypassed));
-        lines.push(Update::words("/status/overload", &self.overload.names()));
+        lines.extend(known);
         lines
+    }
+
+    /// Answers with the status where the addresses match, after what the desk has read.
+    pub(super) fn send_status(&self, by: Peer, address: &str, before: Vec<Update>) {
+        let mut lines = before;
+        let all = self.status().into_iter();
+        let asked = trimmed(address);
+        match Pattern::new(address).ok().filter(|_| is_pattern(address)) {
+            Some(pattern) => {
+                let is_all = pattern.matches("/status");
+                lines.extend(all.filter(|line| is_all || pattern.matches(&line.address)));
+            }
+            None => lines.extend(all.filter(|line| asked == "/status" || line.address == asked)),
+        }
+        if lines.is_empty() {
+            let why = match is_pattern(address) {
+                true => self.desk.why_unread(address),
+                false => "there is no value".to_owned(),
+            };
+            return self.send_updates(Recipients::One(by), vec![Update::words("/error", &[address, &why])]);
+        }
+        self.send_updates(Recipients::One(by), lines);
     }
 
     /// Readings of the join between the input and the output device (resampler, clock drift).
@@ -115,9 +81,8 @@ impl Conductor {
         })
     }
 
-    /// Clears all readings, because there is no session; returns the updates.
-    pub(super) fn no_readings(&mut self) -> Vec<Update> {
-        self.readings.clear(|_| true);
+    /// The updates that say that there are no readings of the session.
+    pub(super) fn no_readings(&self) -> Vec<Update> {
         let taps = TAPS.iter().flat_map(|tap| READINGS.iter().map(move |(row, _)| (*tap, row)));
         let rows = taps.chain(LOAD.iter().map(|row| ("load", row)));
         let rows = rows.chain(self.join().map(|(row, _)| ("join", row)));
@@ -130,7 +95,7 @@ impl Conductor {
     }
 
     pub(super) fn send_meters(&mut self) {
-        let changed = self.readings.take_changed();
+        let changed = self.desk.readings_mut().take_changed();
         let mut lines: Vec<Update> =
             changed.flat_map(|(path, (row, value))| Update::reading(&path, row, value)).collect();
         if let Some(load) = self.health.take_load() {

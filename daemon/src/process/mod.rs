@@ -10,3 +10,4 @@ pub(crate) mod state_file;
 pub(crate) mod state_writer;
 pub(crate) mod supervise;
 pub(crate) mod systemd;
+pub(crate) mod worker;

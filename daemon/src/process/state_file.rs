@@ -6,11 +6,7 @@
 use crate::process::named;
 use crate::process::named::shown;
 use crate::process::replacement::replace;
-use lacquer_control::desk::compare::CompareState;
-use lacquer_control::desk::scene::Scene;
-use lacquer_control::value::ParamValue;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use lacquer_control::desk::kept::{FORMAT, Kept};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -18,43 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::warn;
 
-/// The format that this version writes. It does not read other formats.
-pub const FORMAT: u32 = 1;
 /// Largest state file that is read, in bytes.
 const MOST: u64 = 32 << 20;
-
-/// What a station saves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
-    /// [`FORMAT`].
-    pub lacquer: u32,
-    /// The station's name.
-    pub station: String,
-    /// The chain on air.
-    pub chain: String,
-    /// The active scene.
-    pub scene: Option<String>,
-    /// Whether the whole chain is bypassed.
-    pub bypass: bool,
-    /// Whether bypass is matched in loudness.
-    pub bypass_matched: bool,
-    /// Whether B is active.
-    pub b: bool,
-    /// Whether A and B are matched in loudness.
-    pub matched: bool,
-    /// The inactive one of A and B.
-    pub other: Option<CompareState>,
-    /// The scenes.
-    pub scenes: Vec<Scene>,
-    /// The connections on the audio server: our port, the other port.
-    #[serde(default)]
-    pub cables: Vec<(String, String)>,
-    /// The live values that differ from the chain files, by chain.
-    pub values: BTreeMap<String, Vec<KeptValue>>,
-}
-
-/// A live value: its path, the value, and the file's value at that time.
-pub type KeptValue = (String, ParamValue, ParamValue);
 
 /// The state folder: the one that systemd assigns (`STATE_DIRECTORY`), or the user's.
 pub fn folder() -> Option<PathBuf> {

@@ -1,10 +1,10 @@
 //! The thread `keeper`: writes the state file and the audit log, so that no other thread waits for a disk.
 
 use crate::process::named::shown;
-use crate::process::state_file::Kept;
 use crate::process::supervise::Pulse;
 use crate::process::{state_file, supervise};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use lacquer_control::desk::kept::Kept;
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

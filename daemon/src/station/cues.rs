@@ -1,5 +1,6 @@
 //! The cue list: chains and scenes to run one after the other, manually or at a time of day.
 
+use lacquer_control::desk::cues::Cue;
 use lacquer_graph::file::error::{Mistake, Problem};
 use lacquer_graph::file::fields::wrong_shape;
 use lacquer_graph::file::table::{Holds, Key, List, Rule, Section, Text};
@@ -45,21 +46,6 @@ pub static SECTION: Section = Section::new(
     )],
 );
 
-/// One cue.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cue {
-    /// Its name.
-    pub name: String,
-    /// The chain to swap to.
-    pub chain: Option<String>,
-    /// The scene to recall.
-    pub scene: Option<String>,
-    /// Duration of the morph, in ms.
-    pub morph_ms: f64,
-    /// Local time at which it runs every day, in seconds since midnight.
-    pub at: Option<u32>,
-}
-
 /// Parses a cue list. Valid cues are returned even if there are mistakes.
 pub fn parse(bytes: &[u8]) -> (Vec<Cue>, Vec<Mistake>) {
     let (root, mut mistakes) = match yaml::parse(bytes) {
@@ -104,38 +90,6 @@ fn seconds(text: &str) -> Option<u32> {
     }
 }
 
-/// Seconds of a day.
-const DAY: i64 = 86_400;
-/// A cue runs up to this many seconds late, if the clock was set or the machine was suspended.
-const MAX_LATE: i64 = 60;
-
-/// If the clock is set back by at most this many seconds, no cue runs until the old time is reached again.
-const MAX_SET_BACK: i64 = 7_200;
-
-/// The local time of day, checked periodically.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CueClock {
-    before: Option<i64>,
-}
-
-impl CueClock {
-    /// The cues that became due since the last check, in order. `now` is the local time in seconds since some midnight.
-    /// Cues more than a minute late are skipped, and no cue is returned twice.
-    pub fn take_due<'a>(&mut self, cues: &'a [Cue], now: i64) -> Vec<&'a Cue> {
-        let before = self.before.unwrap_or(now);
-        if (now..=now + MAX_SET_BACK).contains(&before) && self.before.is_some() {
-            return Vec::new();
-        }
-        self.before = Some(now);
-        // How long ago the time of a cue was, today or yesterday.
-        let ago = |cue: &Cue| cue.at.map(|at| (now - i64::from(at)).rem_euclid(DAY));
-        let is_due = |cue: &&Cue| ago(cue).is_some_and(|ago| ago < MAX_LATE.min(now - before));
-        let mut due: Vec<&Cue> = cues.iter().filter(is_due).collect();
-        due.sort_by_key(|cue| std::cmp::Reverse(ago(cue)));
-        due
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,25 +111,5 @@ cues:
             parse(bad.as_bytes()).1.iter().map(|mistake| mistake.problem.to_string()).collect();
         assert_eq!(texts.len(), 4, "{texts:?}");
         assert!(texts[0].contains("18:00") && texts.iter().any(|text| text.contains("\"chain\"")));
-    }
-
-    #[test]
-    fn cues_run_once_over_midnight_and_when_the_clock_is_set() {
-        let (cues, _) = parse(LIST.as_bytes());
-        let mut clock = CueClock::default();
-        let mut names = |now: i64| -> Vec<String> {
-            clock.take_due(&cues, now).iter().map(|cue| cue.name.clone()).collect()
-        };
-        assert!(names(86_390).is_empty());
-        assert_eq!(names(86_399), ["2"]);
-        assert!(names(86_399).is_empty());
-        assert!(names(86_395).is_empty(), "set back by some seconds");
-        assert!(names(86_399).is_empty(), "not a second time");
-        let day = 86_400;
-        assert_eq!(names(day + 2), ["early"]);
-        assert!(names(3 * day - 2_400).is_empty(), "suspended for two days");
-        assert_eq!(names(3 * day), ["2", "early"], "in their order, and as late as this is not too late");
-        assert!(names(10).is_empty(), "set back by days: starts again from there");
-        assert_eq!(names(day), ["2", "early"]);
     }
 }

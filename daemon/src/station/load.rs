@@ -2,10 +2,11 @@
 
 use crate::process::named;
 use crate::process::named::{NotAFile, shown};
-use crate::station::cues::Cue;
 use crate::station::impulses::loader;
 use crate::station::midi::Controller;
 use crate::station::{Backend, LAST, Station, cues};
+use lacquer_control::desk::chains::{ChainFile, frames};
+use lacquer_control::desk::cues::Cue;
 use lacquer_control::surface::midi::map::Map;
 use lacquer_graph::file::error::{At, Mistake, Problem, Report};
 use lacquer_graph::file::name::is_name;
@@ -14,35 +15,18 @@ use lacquer_graph::file::yaml::MAX_BYTES;
 use lacquer_graph::param::hint::Hint;
 use lacquer_graph::plan::{Io, Plan};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 /// Sample rate at which chains are checked while the backend's is unknown, in Hz.
 pub const NOMINAL_RATE: f64 = 48_000.0;
 
-/// A valid chain file.
-#[derive(Clone, Debug)]
-pub struct ChainFile {
-    /// The name of the chain: the one in the file, or the file's own name.
-    pub name: String,
-    /// Its path.
-    pub path: PathBuf,
-    /// The parsed chain.
-    pub spec: Spec,
-}
-
-impl ChainFile {
-    /// Plans the chain for a station with `io` at `rate` Hz.
-    ///
-    /// # Errors
-    /// All mistakes.
-    pub fn plan(&self, io: &Io, rate: f64) -> Result<Plan, Vec<Mistake>> {
-        Plan::with(&self.spec, io, rate, &loader(self.folder(), &self.spec))
-    }
-
-    /// The folder that paths in it are relative to.
-    pub fn folder(&self) -> &Path {
-        folder(&self.path)
-    }
+/// Plans a chain for a station with `io` at `rate` Hz.
+///
+/// # Errors
+/// All mistakes.
+pub fn plan(file: &ChainFile, io: &Io, rate: f64) -> Result<Plan, Vec<Mistake>> {
+    Plan::with(&file.spec, io, rate, &loader(file.folder(), &file.spec))
 }
 
 fn folder(file: &Path) -> &Path {
@@ -54,8 +38,8 @@ fn folder(file: &Path) -> &Path {
 pub struct Loaded {
     /// The station.
     pub station: Station,
-    /// Its chains, in the order of the file.
-    pub chains: Vec<ChainFile>,
+    /// Its chains, in the order of the file, each with its plan.
+    pub chains: Vec<(ChainFile, Arc<Plan>)>,
     /// Its cue list.
     pub cues: Vec<Cue>,
     /// Its MIDI controllers.
@@ -67,7 +51,7 @@ impl Loaded {
     pub fn start(&self) -> &str {
         match (&self.station.start, self.chains.first()) {
             (Some((name, _)), _) if name != LAST => name,
-            (_, Some(first)) => &first.name,
+            (_, Some((first, _))) => &first.name,
             (_, None) => "",
         }
     }
@@ -107,29 +91,37 @@ fn report(path: &Path, bytes: &[u8], mistakes: Vec<Mistake>) -> Report {
 }
 
 /// Reads one chain file and checks it against `io`, or against the groups it assumes itself if there is none.
-pub fn chain(path: &Path, io: Option<&Io>, rate: f64) -> Result<ChainFile, Report> {
+pub fn chain(path: &Path, io: Option<&Io>, rate: f64) -> Result<(ChainFile, Arc<Plan>), Report> {
     chain_of(path, &read(path)?, io, rate)
 }
 
 /// The same for a file that was read already.
-pub fn chain_of(path: &Path, bytes: &[u8], io: Option<&Io>, rate: f64) -> Result<ChainFile, Report> {
+pub fn chain_of(
+    path: &Path,
+    bytes: &[u8],
+    io: Option<&Io>,
+    rate: f64,
+) -> Result<(ChainFile, Arc<Plan>), Report> {
     let (mut spec, mut mistakes) = Spec::parse(bytes);
     let assumed = Io::assumed(&spec);
-    if let Err(more) = Plan::with(&spec, io.unwrap_or(&assumed), rate, &loader(folder(path), &spec)) {
-        mistakes.extend(more);
-    }
-    if !mistakes.is_empty() {
-        return Err(report(path, bytes, mistakes));
-    }
+    let planned = Plan::with(&spec, io.unwrap_or(&assumed), rate, &loader(folder(path), &spec));
+    let mut plan = match planned {
+        Ok(plan) if mistakes.is_empty() => plan,
+        planned => {
+            mistakes.extend(planned.err().unwrap_or_default());
+            return Err(report(path, bytes, mistakes));
+        }
+    };
     if spec.name.is_empty() {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         if !is_name(&stem) {
             let text = "the file name is not a valid chain name; add a \"name:\" of letters, digits, - and _";
             return Err(report(path, bytes, vec![Mistake::of_file(Problem::Other(text.to_owned()))]));
         }
+        plan.name.clone_from(&stem);
         spec.name = stem;
     }
-    Ok(ChainFile { name: spec.name.clone(), path: path.to_owned(), spec })
+    Ok((ChainFile { name: spec.name.clone(), path: path.to_owned(), spec }, Arc::new(plan)))
 }
 
 /// Reads a station file and all its chains; reports the mistakes of all of them.
@@ -149,7 +141,7 @@ pub fn station_of(path: &Path, bytes: &[u8], rate: Option<f64>) -> Result<Loaded
     let folder = folder(path);
     // Chains are checked against the groups only if these are valid.
     let io = mistakes.is_empty().then_some(&station.audio.io);
-    let mut chains: Vec<(ChainFile, At)> = Vec::new();
+    let mut chains: Vec<(ChainFile, Arc<Plan>, At)> = Vec::new();
     let mut reports = Vec::new();
     for (name, at) in &station.chains {
         let file = folder.join(name);
@@ -159,30 +151,30 @@ pub fn station_of(path: &Path, bytes: &[u8], rate: Option<f64>) -> Result<Loaded
             continue;
         }
         match chain(&file, io, rate) {
-            Ok(chain) => chains.push((chain, *at)),
+            Ok((chain, plan)) => chains.push((chain, plan, *at)),
             Err(report) => reports.push(report),
         }
     }
-    for (i, (chain, at)) in chains.iter().enumerate() {
-        if let Some((twin, _)) = chains[..i].iter().find(|(other, _)| other.name == chain.name) {
+    for (i, (chain, plan, at)) in chains.iter().enumerate() {
+        if let Some((twin, ..)) = chains[..i].iter().find(|(other, ..)| other.name == chain.name) {
             let text = format!("chain \"{}\" is defined in {} already", chain.name, shown(&twin.path));
             mistakes.push(Mistake::new(*at, Problem::Other(text)));
         }
-        mistakes.extend(too_late(&station, chain, *at, rate));
+        mistakes.extend(too_late(&station, plan, *at, rate));
     }
     // If a chain could not be read, it may be the one named here.
     if let (Some((start, at)), true) = (&station.start, reports.is_empty())
         && start != LAST
-        && chains.iter().all(|(chain, _)| chain.name != *start)
+        && chains.iter().all(|(chain, ..)| chain.name != *start)
     {
-        let names: Vec<_> = chains.iter().map(|(chain, _)| chain.name.as_str()).collect();
+        let names: Vec<_> = chains.iter().map(|(chain, ..)| chain.name.as_str()).collect();
         let hint = Hint::nearest(start, names.iter().copied());
         let allowed = format!("there are {}", names.join(", "));
         let (owner, found) = ("a station".to_owned(), format!("\"{start}\"{hint}"));
         mistakes.push(Mistake::new(*at, Problem::Text { owner, key: "start".to_owned(), found, allowed }));
     }
     if reports.is_empty() {
-        mistakes.extend(station.overload.mistakes(chains.iter().map(|(chain, _)| chain)));
+        mistakes.extend(station.overload.mistakes(chains.iter().map(|(chain, ..)| chain)));
     }
     let cues = read_cues(&station, folder, &mut mistakes, &mut reports);
     let midi = read_maps(&station, folder, &mut mistakes, &mut reports);
@@ -192,7 +184,8 @@ pub fn station_of(path: &Path, bytes: &[u8], rate: Option<f64>) -> Result<Loaded
     if !reports.is_empty() {
         return Err(reports);
     }
-    Ok(Loaded { station, chains: chains.into_iter().map(|(chain, _)| chain).collect(), cues, midi })
+    let chains = chains.into_iter().map(|(chain, plan, _)| (chain, plan)).collect();
+    Ok(Loaded { station, chains, cues, midi })
 }
 
 /// Reads the cue list of a station, if it has one.
@@ -285,18 +278,12 @@ pub fn map_of(path: &Path, bytes: &[u8]) -> Result<Map, Report> {
 }
 
 /// The mistake if a chain needs more latency than the station file allows.
-fn too_late(station: &Station, chain: &ChainFile, at: At, rate: f64) -> Option<Mistake> {
+fn too_late(station: &Station, plan: &Plan, at: At, rate: f64) -> Option<Mistake> {
     let allowed = station.audio.latency_ms?;
-    let plan = chain.plan(&station.audio.io, rate).ok()?;
     let needed = plan.latency as f64 * 1000.0 / rate;
     (plan.latency > frames(allowed, rate)).then(|| {
         let text =
-            format!("chain \"{}\" needs {needed:.2} ms of latency; latency: is {allowed} ms", chain.name);
+            format!("chain \"{}\" needs {needed:.2} ms of latency; latency: is {allowed} ms", plan.name);
         Mistake::new(at, Problem::Other(text))
     })
-}
-
-/// Frames in `ms` milliseconds at `rate` Hz, rounded.
-pub fn frames(ms: f64, rate: f64) -> usize {
-    (ms * rate / 1000.0).round() as usize
 }

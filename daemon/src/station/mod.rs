@@ -18,6 +18,7 @@ pub use audio::{Audio, Backend};
 pub use null::Null;
 
 use control::Control;
+use lacquer_control::desk::settings::Settings;
 use lacquer_graph::file::error::{At, Mistake};
 use lacquer_graph::file::fields::wrong_shape;
 use lacquer_graph::file::table::{Holds, Key, List, Section, Text};
@@ -95,6 +96,19 @@ impl Station {
     /// Whether it starts in the state in which it ended.
     pub fn starts_where_it_ended(&self) -> bool {
         self.start.as_ref().is_some_and(|(start, _)| start == LAST)
+    }
+
+    /// What the desk needs of it.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            station: self.name.clone(),
+            warmup_ms: self.warmup_ms,
+            fade_ms: self.fade_ms,
+            latency_ms: self.audio.latency_ms,
+            overload_bypass: self.overload.bypass.iter().map(|(id, _)| id.clone()).collect(),
+            overload_chain: self.overload.chain.as_ref().map(|(chain, _)| chain.clone()),
+            has_midi: !self.control.midi.is_empty(),
+        }
     }
 
     /// Parses a station file. The valid parts are returned even if there are mistakes; `None` if the file is not a map or

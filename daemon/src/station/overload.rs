@@ -1,6 +1,6 @@
 //! The `overload:` section: what to bypass while the machine is too slow, in order.
 
-use crate::station::load::ChainFile;
+use lacquer_control::desk::chains::ChainFile;
 use lacquer_graph::file::error::{At, Mistake, Problem};
 use lacquer_graph::file::table::{Holds, Key, List, Section, Text};
 use lacquer_graph::file::values::Values;

@@ -64,7 +64,7 @@ impl Screen {
         if self.surface_sender.is_none() {
             return;
         }
-        let names: Vec<_> = loaded.chains.iter().map(|chain| chain.name.as_str()).collect();
+        let names: Vec<_> = loaded.chains.iter().map(|(chain, _)| chain.name.as_str()).collect();
         let head = format!("Lacquer  {}  ({})", loaded.station.name, shown(path));
         let help = match osc {
             Some(address) => format!(

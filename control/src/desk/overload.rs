@@ -1,11 +1,12 @@
 //! Overload control: while the machine is too slow, nodes named in the station file are bypassed, one step a second;
 //! the steps are undone in reverse order.
 
-use super::Conductor;
-use lacquer_control::message::Load;
-use lacquer_control::peer::Peer;
-use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use crate::desk::Desk;
+use crate::desk::on_air::{Goal, Wanted};
+use crate::desk::turn::{About, Level, Turn};
+use crate::message::Load;
+use crate::peer::Peer;
+use std::time::Duration;
 
 /// Period of the check, and shortest time between two steps.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -20,7 +21,7 @@ const RESTORE_WAIT: Duration = Duration::from_secs(10);
 const MAX_RESTORE_WAIT: Duration = Duration::from_secs(600);
 
 /// A step of overload control.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Step {
     /// A node was bypassed.
     Node { chain: String, id: String },
@@ -39,24 +40,25 @@ impl Step {
 }
 
 /// Load of the audio thread, and the steps taken against overload.
+#[derive(Clone, Debug, PartialEq)]
 pub struct OverloadControl {
     /// Sum of the load shares, and number of callbacks, in this period.
     shares: f64,
     callbacks: u32,
     /// Whether the callback itself missed deadlines in this period, and in the one before.
     own_misses: [bool; 2],
-    next: Instant,
+    next: Duration,
     /// Since when the load has been low.
-    low_since: Option<Instant>,
+    low_since: Option<Duration>,
     /// Required time of low load before the next step is undone.
     wait: Duration,
     /// When the last step was undone.
-    restored: Option<Instant>,
+    restored: Option<Duration>,
     steps: Vec<Step>,
 }
 
 impl OverloadControl {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Duration) -> Self {
         Self {
             shares: 0.0,
             callbacks: 0,
@@ -67,6 +69,11 @@ impl OverloadControl {
             restored: None,
             steps: Vec::new(),
         }
+    }
+
+    /// When the load is checked next.
+    pub(super) fn deadline(&self) -> Duration {
+        self.next
     }
 
     pub(super) fn add_load(&mut self, load: &Load) {
@@ -90,9 +97,9 @@ impl OverloadControl {
     }
 
     /// Records an overload. If it follows soon after a restored step, the next wait is twice as long.
-    fn record_overload(&mut self, now: Instant) {
+    fn record_overload(&mut self, now: Duration) {
         if let Some(restored) = self.restored.take() {
-            let is_soon = now.duration_since(restored) < RESTORE_WAIT;
+            let is_soon = now.saturating_sub(restored) < RESTORE_WAIT;
             self.wait = if is_soon { (self.wait * 2).min(MAX_RESTORE_WAIT) } else { RESTORE_WAIT };
         }
         // Deadlines missed before a step do not count after it.
@@ -100,19 +107,19 @@ impl OverloadControl {
     }
 
     /// Whether the load has been low for long enough.
-    fn may_restore(&mut self, now: Instant) -> bool {
-        now.duration_since(*self.low_since.get_or_insert(now)) >= self.wait
+    fn may_restore(&mut self, now: Duration) -> bool {
+        now.saturating_sub(*self.low_since.get_or_insert(now)) >= self.wait
     }
 
     /// Removes the last step, to be undone now.
-    fn take_last_step(&mut self, now: Instant) -> Option<Step> {
+    fn take_last_step(&mut self, now: Duration) -> Option<Step> {
         let step = self.steps.pop()?;
         (self.low_since, self.restored) = (None, Some(now));
         Some(step)
     }
 
     /// Names of the bypassed nodes and the replaced chain.
-    pub(super) fn names(&self) -> Vec<&str> {
+    pub fn names(&self) -> Vec<&str> {
         self.steps.iter().map(Step::name).collect()
     }
 
@@ -133,78 +140,80 @@ impl OverloadControl {
     }
 }
 
-impl Conductor {
+impl Desk {
     /// Checks the load once a second, and takes or undoes a step.
-    pub(super) fn tick_overload(&mut self, now: Instant) {
+    pub(super) fn tick_overload(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now.monotonic;
         if now < self.overload.next {
             return;
         }
         self.overload.next = now + PERIOD;
-        self.check_overload_steps();
+        self.check_overload_steps(turn);
         let is_overloaded = self.overload.assess();
         // During a swap two chains run, so the load does not count.
-        if self.session.is_none() || self.health.xruns.is_free || self.on_air.is_swapping() {
+        if !self.session.has_deadlines() || self.on_air.is_swapping() {
             self.overload.low_since = None;
             return;
         }
         match is_overloaded {
             Some(true) => {
                 self.overload.record_overload(now);
-                self.reduce_load();
+                self.reduce_load(turn);
             }
-            Some(false) if self.overload.may_restore(now) => self.restore_load(now),
+            Some(false) if self.overload.may_restore(now) => self.restore_load(turn),
             Some(false) => {}
             None => self.overload.low_since = None,
         }
     }
 
-    fn reduce_load(&mut self) {
+    fn reduce_load(&mut self, turn: &mut Turn<'_>) {
         let chain = self.on_air.last_requested();
-        let ids: Vec<String> = self.station.overload.bypass.iter().map(|(id, _)| id.clone()).collect();
-        for id in ids {
-            if self.set_auto_bypass(&id, false) {
-                warn!(node = id, "overload: node \"{id}\" bypassed until the load is low");
-                self.send_event("overload", &["bypass", &id]);
+        for id in self.settings.overload_bypass.clone() {
+            if self.set_auto_bypass(turn, &id, false) {
+                let text = format!("overload: node \"{id}\" bypassed until the load is low");
+                turn.log(Level::Warn, About::Node(id.clone()), text);
+                turn.event("overload", &["bypass", &id]);
                 return self.overload.steps.push(Step::Node { chain, id });
             }
         }
-        let Some((to, _)) = self.station.overload.chain.clone() else { return };
+        let Some(to) = self.settings.overload_chain.clone() else { return };
         if to != chain && self.overload.replaced_chain().is_none() {
-            warn!(chain = to, "overload: chain \"{chain}\" replaced by \"{to}\" until the load is low");
-            self.swap_automatically(&to);
-            self.send_event("overload", &["chain", &to]);
+            let text = format!("overload: chain \"{chain}\" replaced by \"{to}\" until the load is low");
+            turn.log(Level::Warn, About::Chain(to.clone()), text);
+            self.swap_automatically(turn, &to);
+            turn.event("overload", &["chain", &to]);
             self.overload.steps.push(Step::Chain { from: chain, to });
         }
     }
 
-    fn restore_load(&mut self, now: Instant) {
-        let Some(step) = self.overload.take_last_step(now) else { return };
+    fn restore_load(&mut self, turn: &mut Turn<'_>) {
+        let Some(step) = self.overload.take_last_step(turn.now.monotonic) else { return };
         let (kind, name) = match &step {
             Step::Node { id, .. } => {
-                self.set_auto_bypass(id, true);
+                self.set_auto_bypass(turn, id, true);
                 ("node", id)
             }
             Step::Chain { from, .. } => {
-                self.swap_automatically(from);
+                self.swap_automatically(turn, from);
                 ("chain", from)
             }
         };
-        info!("overload is over: {kind} \"{name}\" restored");
-        self.send_event("overload", &["back", name]);
+        turn.info(format!("overload is over: {kind} \"{name}\" restored"));
+        turn.event("overload", &["back", name]);
     }
 
-    fn swap_automatically(&mut self, to: &str) {
+    fn swap_automatically(&mut self, turn: &mut Turn<'_>, to: &str) {
         let from = self.on_air.last_requested();
-        self.morph = None;
-        self.swap(Peer::Station, to);
+        self.glide = None;
+        self.swap(turn, Wanted { chain: to.to_owned(), by: Peer::Station, goal: Goal::Automatic });
         self.compare.forget_loudness();
-        self.audit(Peer::Station, to, "swap", &from, to);
+        self.audit(turn, Peer::Station, to, "swap", &from, to);
     }
 
     /// Drops the steps that a user has changed since. If another chain was requested, all steps are undone, because a
     /// chain that is not on air causes no load.
-    fn check_overload_steps(&mut self) {
-        let chains = &self.on_air.chains;
+    fn check_overload_steps(&mut self, turn: &mut Turn<'_>) {
+        let chains = &self.chains;
         self.auto_bypassed.retain(|node| {
             chains.values(&node.chain).is_some_and(|values| values.enabled(&node.id) == Some(false))
         });
@@ -219,17 +228,17 @@ impl Conductor {
         }
         for step in std::mem::take(&mut self.overload.steps) {
             let Step::Node { chain, id } = step else { continue };
-            if chain == now_on {
-                self.set_auto_bypass(&id, true);
+            if chain == self.on_air.newest_name() {
+                self.set_auto_bypass(turn, &id, true);
             } else {
                 self.auto_bypassed.retain(|node| node.chain != chain || node.id != id);
-                if let Some(values) = self.on_air.chains.values_mut(&chain) {
+                if let Some(values) = self.chains.values_mut(&chain) {
                     values.enable(&id, true);
                 }
             }
         }
-        info!("overload control: another chain was requested, all nodes restored");
-        self.send_event("overload", &["back", &now_on]);
+        turn.info("overload control: another chain was requested, all nodes restored");
+        turn.event("overload", &["back", &now_on]);
     }
 }
 
@@ -237,9 +246,11 @@ impl Conductor {
 mod tests {
     use super::*;
 
+    const START: Duration = Duration::from_secs(1_000);
+
     #[test]
     fn an_overload_is_a_high_mean_load_or_misses_in_two_periods() {
-        let mut control = OverloadControl::new(Instant::now());
+        let mut control = OverloadControl::new(START);
         let load = |mean: f32| Load { callbacks: 100, mean, ..Load::default() };
         control.add_load(&load(0.95));
         assert_eq!(control.assess(), Some(true));
@@ -256,7 +267,7 @@ mod tests {
     }
 
     /// A step is undone after `expected`, and not before.
-    fn restores_after(control: &mut OverloadControl, now: &mut Instant, expected: Duration) {
+    fn restores_after(control: &mut OverloadControl, now: &mut Duration, expected: Duration) {
         control.steps.push(Step::Chain { from: "a".to_owned(), to: "b".to_owned() });
         assert!(!control.may_restore(*now));
         assert!(!control.may_restore(*now + expected - PERIOD));
@@ -267,7 +278,7 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_each_time_a_restored_step_overloads_again() {
-        let (mut control, mut now) = (OverloadControl::new(Instant::now()), Instant::now());
+        let (mut control, mut now) = (OverloadControl::new(START), START);
         control.record_overload(now);
         for waits in [10, 20, 40, 80, 160, 320, 600, 600] {
             restores_after(&mut control, &mut now, Duration::from_secs(waits));

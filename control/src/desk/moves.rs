@@ -1,0 +1,309 @@
+//! Values: set, nudge, MIDI learn, undo, redo, and who changed what.
+
+use crate::address::commands::NotSet;
+use crate::address::pattern::{Pattern, is_pattern};
+use crate::address::{AddressError, Place, Tree, commands, router};
+use crate::desk::Desk;
+use crate::desk::history::{Gesture, History, Move};
+use crate::desk::on_air::{Change, Goal, SetError, Wanted};
+use crate::desk::turn::{Effect, Turn};
+use crate::peer::Peer;
+use crate::subscribe::{Recipients, SurfaceMessage};
+use crate::update::Update;
+use crate::value::{ParamValue, Value};
+use std::collections::HashSet;
+
+impl Desk {
+    pub(super) fn set(&mut self, turn: &mut Turn<'_>, by: Peer, address: &str, value: &Value) {
+        let changes = self.on_air.changes_at(&self.chains, address, value);
+        let done = changes.and_then(|changes| {
+            let (changes, trees): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+            self.release(&changes);
+            Ok((self.apply_and_record(turn, by, Recipients::Others(by), changes, address)?, trees))
+        });
+        let is_switched = is_pattern(address) && self.set_matching_switches(turn, by, address, value);
+        match done {
+            Ok((changes, trees)) => {
+                // The sender is notified if the value was clipped or rounded.
+                let applied = changes.iter().zip(trees);
+                let clipped = applied.filter(|(change, tree)| !is_as_requested(change, value, *tree));
+                turn.update(Recipients::One(by), clipped.flat_map(|(change, _)| change.lines()).collect());
+            }
+            Err(SetError::Address(AddressError::NoMatch(_))) if is_switched => {}
+            Err(error) => {
+                let is_unmatched = matches!(error, SetError::Address(AddressError::NoMatch(_)));
+                let why = match is_unmatched.then(|| self.not_set(address)).flatten() {
+                    Some(NotSet::Acts) => {
+                        "the pattern matches only commands, which need their plain address; nothing was done"
+                    }
+                    Some(NotSet::ReadOnly) => {
+                        "the pattern matches only read-only addresses; nothing was done"
+                    }
+                    None => &error.to_string(),
+                };
+                turn.error(by, address, why);
+            }
+        }
+    }
+
+    /// Sets the switches that a pattern matches; false if there are none.
+    fn set_matching_switches(&mut self, turn: &mut Turn<'_>, by: Peer, address: &str, value: &Value) -> bool {
+        let Ok(pattern) = Pattern::new(address) else { return false };
+        let mut is_switched = false;
+        for switch in commands::switches(&pattern) {
+            is_switched = true;
+            self.request(turn, by, router::request_for(switch, vec![value.clone()]));
+        }
+        is_switched
+    }
+
+    /// Moves a value by `step` from its current value; the sender too receives the new value.
+    pub(super) fn nudge(&mut self, turn: &mut Turn<'_>, by: Peer, address: &str, step: f64) {
+        let done = self.on_air.nudge(&self.chains, address, step).and_then(|change| {
+            let changes = vec![change];
+            self.release(&changes);
+            self.apply_and_record(turn, by, Recipients::All, changes, address)
+        });
+        if let Err(error) = done {
+            turn.error(by, address, &error.to_string());
+        }
+    }
+
+    /// Applies changes, notifies subscribers and records the changes for undo. Returns the applied changes.
+    pub(super) fn apply_and_record(
+        &mut self,
+        turn: &mut Turn<'_>,
+        by: Peer,
+        to: Recipients,
+        changes: Vec<Change>,
+        address: &str,
+    ) -> Result<Vec<Change>, SetError> {
+        let chain = self.on_air.newest_name();
+        let changes = self.apply_changes(turn, by, to, changes, address)?;
+        let moves: Vec<Move> = changes
+            .iter()
+            .filter(|change| change.is_move() && !change.place.row.is_momentary)
+            .map(Change::as_move)
+            .collect();
+        if !moves.is_empty() {
+            self.record_gesture(turn, Gesture { by, chain, name: None, moves });
+            self.clear_scene(turn);
+        }
+        Ok(changes)
+    }
+
+    /// Applies changes to the newest chain and notifies subscribers. Where a setting changes, the chain is prepared anew;
+    /// if it cannot be, the settings go back, and `by` receives an error at `address`. Returns the applied changes.
+    pub(super) fn apply_changes(
+        &mut self,
+        turn: &mut Turn<'_>,
+        by: Peer,
+        to: Recipients,
+        changes: Vec<Change>,
+        address: &str,
+    ) -> Result<Vec<Change>, SetError> {
+        let chain = self.on_air.newest().ok_or(SetError::Silence)?.name.clone();
+        self.on_air.write(&mut self.chains, &changes);
+        for change in changes.iter().filter(|change| !change.place.row.is_setting) {
+            self.on_air.commands(change).into_iter().for_each(|command| turn.send(command));
+        }
+        let moved = || changes.iter().filter(|change| change.is_move());
+        if let Some(values) = self.chains.values_mut(&chain) {
+            moved().for_each(|change| values.record_author(&change.place.path, by, turn.now.wall));
+        }
+        turn.update(to, moved().flat_map(Change::lines).collect());
+        turn.save();
+        let settings: Vec<_> = changes
+            .iter()
+            .filter(|change| change.rebuilds())
+            .map(|change| (by, address.to_owned(), change.clone()))
+            .collect();
+        if self.clear_auto_bypass(&chain, &changes) || !settings.is_empty() {
+            self.swap(turn, Wanted { chain, by, goal: Goal::Setting { changes: settings } });
+        }
+        Ok(changes)
+    }
+
+    /// Takes back settings that the chain cannot be prepared with.
+    pub(super) fn take_back(
+        &mut self,
+        turn: &mut Turn<'_>,
+        chain: &str,
+        changes: &[(Peer, String, Change)],
+        why: &str,
+    ) {
+        let mut lines = Vec::new();
+        // The last change first, so that the value before the first one is left.
+        for (_, _, change) in changes.iter().rev() {
+            let value = &change.from;
+            if let Some(values) = self.chains.values_mut(chain) {
+                super::chains::write(values, &change.place, value);
+            }
+            lines.extend(change.place.lines(value));
+        }
+        let paths: Vec<&str> = changes.iter().map(|(_, _, change)| change.place.path.as_str()).collect();
+        self.history.retract(chain, &paths);
+        if self.on_air.newest_name() == chain {
+            turn.update(Recipients::All, lines);
+        }
+        let mut seen = HashSet::new();
+        for (by, address, _) in changes.iter().filter(|(by, address, _)| seen.insert((*by, address.clone())))
+        {
+            turn.error(*by, address, why);
+        }
+        turn.save();
+    }
+
+    pub(super) fn record_gesture(&mut self, turn: &mut Turn<'_>, gesture: Gesture) {
+        if let Some(ended) = self.history.record(gesture, turn.now.monotonic) {
+            self.audit_gesture(turn, &ended);
+        }
+        turn.save();
+    }
+
+    /// Writes an audit line: `by` changed `what` of a chain. Earlier moves come first in the file.
+    pub(super) fn audit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        by: Peer,
+        chain: &str,
+        what: &str,
+        from: &str,
+        to: &str,
+    ) {
+        self.end_gesture(turn);
+        turn.audit(by, chain, what, from, to);
+    }
+
+    /// Ends the current gesture, and writes it to the audit file.
+    pub fn end_gesture(&mut self, turn: &mut Turn<'_>) {
+        if let Some(ended) = self.history.close() {
+            self.audit_gesture(turn, &ended);
+        }
+    }
+
+    pub(super) fn audit_gesture(&self, turn: &mut Turn<'_>, gesture: &Gesture) {
+        let addresses = self.chains.addresses(&gesture.chain);
+        for moved in &gesture.moves {
+            let place = addresses.and_then(|addresses| addresses.at(&moved.path));
+            let text = |value: &ParamValue| match (place, value) {
+                (Some(place), value) => place.text(value),
+                (None, ParamValue::Number(number)) => number.to_string(),
+                (None, ParamValue::Text(text)) => text.clone(),
+            };
+            let what = format!("/node{}", moved.path);
+            turn.audit(gesture.by, &gesture.chain, &what, &text(&moved.from), &text(&moved.to));
+        }
+    }
+
+    pub(super) fn learn(&self, turn: &mut Turn<'_>, by: Peer, address: String) {
+        if !self.settings.has_midi {
+            let why = "the station has no MIDI controller; add one under control: midi: in the station file";
+            return turn.error(by, "/learn", why);
+        }
+        match self.check_learned(&address) {
+            Ok(()) => turn.add(Effect::Surfaces(SurfaceMessage::Learn { by, address })),
+            Err(why) => turn.error(by, "/learn", &why),
+        }
+    }
+
+    /// Checks that a MIDI control can be bound to an address. The address is written to a file, so it must be known.
+    fn check_learned(&self, address: &str) -> Result<(), String> {
+        if address.is_empty() {
+            return Ok(());
+        }
+        if is_pattern(address) {
+            return Err(format!("\"{address}\" is a pattern; a control is bound to one address"));
+        }
+        match commands::find(address) {
+            Some((command, name)) if command.address == "/chain/NAME" => {
+                self.chains.check_name(name).map_err(|error| error.to_string())
+            }
+            Some((command, _)) if command.nature.is_set() => Ok(()),
+            Some(_) => Err(format!("\"{address}\" is read-only")),
+            None => {
+                let newest = self.on_air.newest().ok_or("no chain is on air")?;
+                let found = newest.addresses.find(address).map_err(|error| error.to_string())?;
+                match found.iter().any(|(place, _)| place.is_text()) {
+                    true => Err("a text cannot be bound to a MIDI control".to_owned()),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Sends who changed a value last: peer, and how many seconds ago.
+    pub(super) fn send_author(&self, turn: &mut Turn<'_>, by: Peer, address: &str) {
+        let Some(newest) = self.on_air.newest() else {
+            return turn.error(by, "/who", "no chain is on air");
+        };
+        let mut places = match newest.addresses.find(address) {
+            Ok(found) => found.into_iter().map(|(place, _)| place).collect::<Vec<_>>(),
+            Err(error) => return turn.error(by, "/who", &error.to_string()),
+        };
+        // A pattern may mean one value in several trees.
+        let mut seen = HashSet::new();
+        places.retain(|place| seen.insert(place.path.as_str()));
+        let values = self.chains.values(&newest.name);
+        let line = |place: &Place| {
+            let address = Value::Text(place.address());
+            let author = values.and_then(|values| values.author(&place.path));
+            let values = match author {
+                Some((peer, when)) => {
+                    let ago = turn.now.wall.duration_since(when).unwrap_or_default().as_secs_f64();
+                    vec![address, Value::Text(peer.to_string()), Value::Number((ago * 10.0).round() / 10.0)]
+                }
+                None => vec![address, Value::Text("file".to_owned())],
+            };
+            Update::new("/who", values)
+        };
+        let lines = places.into_iter().map(line).collect();
+        turn.update(Recipients::One(by), lines);
+    }
+
+    pub(super) fn undo(&mut self, turn: &mut Turn<'_>, by: Peer) {
+        self.step_history(turn, by, "undo", |history, chain| history.undo(chain), |moved| moved.from.clone());
+    }
+
+    pub(super) fn redo(&mut self, turn: &mut Turn<'_>, by: Peer) {
+        self.step_history(turn, by, "redo", |history, chain| history.redo(chain), |moved| moved.to.clone());
+    }
+
+    /// Goes one step back or forth in the history of the chain on air.
+    fn step_history(
+        &mut self,
+        turn: &mut Turn<'_>,
+        by: Peer,
+        what: &str,
+        step: impl FnOnce(&mut History, &str) -> Option<Gesture>,
+        value: impl Fn(&Move) -> ParamValue,
+    ) {
+        let address = format!("/{what}");
+        let Some(chain) = self.on_air.newest().map(|running| running.name.clone()) else { return };
+        self.end_gesture(turn);
+        let Some(gesture) = step(&mut self.history, &chain) else {
+            return turn.error(by, &address, &format!("nothing to {what} on chain \"{chain}\""));
+        };
+        let values = gesture.moves.iter().map(|moved| (moved.path.as_str(), value(moved)));
+        let changes = self.on_air.changes(&self.chains, values);
+        self.release(&changes);
+        // An undo or redo is not recorded as a new gesture.
+        match self.apply_changes(turn, by, Recipients::All, changes, &address) {
+            Ok(_) => {
+                self.audit(turn, by, &chain, &format!("{what} {}", gesture.title()), "", "");
+                self.clear_scene(turn);
+            }
+            Err(error) => turn.error(by, &address, &error.to_string()),
+        }
+    }
+}
+
+/// Whether the value of a change equals the requested number.
+fn is_as_requested(change: &Change, requested: &Value, tree: Tree) -> bool {
+    let (Value::Number(requested), ParamValue::Number(value)) = (requested, &change.value) else {
+        return true;
+    };
+    let is = if tree == Tree::Norm { change.place.row.to_norm(*value) } else { *value };
+    // OSC sends numbers as 32-bit floats.
+    (is - requested).abs() <= 1e-6 * requested.abs().max(1.0)
+}

@@ -1,0 +1,322 @@
+//! The chains on the audio thread: the active one, the incoming one, and the one that is being prepared.
+
+use crate::address::{AddressError, Addresses, Place, Target, Tree};
+use crate::desk::chains::{ChainError, Chains, live, write};
+use crate::desk::history::Move;
+use crate::desk::turn::{Command, Ticket};
+use crate::message::Row;
+use crate::peer::Peer;
+use crate::update::Update;
+use crate::value::{ParamValue, Value};
+use lacquer_graph::plan::{Plan, PlanNode};
+use std::collections::HashSet;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// A chain on the audio thread, or on its way there.
+#[derive(Clone, Debug)]
+pub struct RunningChain {
+    /// Its name.
+    pub name: String,
+    /// Number that identifies it in commands and events.
+    pub generation: u64,
+    /// The plan it was built from.
+    pub plan: Arc<Plan>,
+    /// Its addresses.
+    pub addresses: Arc<Addresses>,
+}
+
+/// Why a value was not set.
+#[derive(Debug, Error, PartialEq)]
+pub enum SetError {
+    /// The address is unknown or the value is invalid.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Nothing is on air.
+    #[error("no chain is on air")]
+    Silence,
+    /// There is no such chain.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+/// A change of one value.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The parameter.
+    pub place: Place,
+    /// The new value.
+    pub value: ParamValue,
+    /// The previous value.
+    pub from: ParamValue,
+    /// Whether the chain on air does not have the value yet; false for a profile that a node learned itself.
+    pub is_new: bool,
+}
+
+impl Change {
+    /// Whether the value differs from the previous one.
+    pub fn is_move(&self) -> bool {
+        self.value != self.from
+    }
+
+    /// The change as recorded in the history.
+    pub fn as_move(&self) -> Move {
+        Move { path: self.place.path.clone(), from: self.from.clone(), to: self.value.clone() }
+    }
+
+    /// Updates with the value, one for each address tree.
+    pub fn lines(&self) -> Vec<Update> {
+        self.place.lines(&self.value)
+    }
+
+    /// Whether the chain must be built anew for it.
+    pub fn rebuilds(&self) -> bool {
+        self.place.row.is_setting && self.is_move() && self.is_new
+    }
+}
+
+/// What is done when a chain has been prepared, and what is restored when it cannot be.
+#[derive(Clone, Debug)]
+pub(super) enum Goal {
+    /// Start it from silence: the session is new.
+    Start,
+    /// The station swaps to it by itself.
+    Automatic,
+    /// A peer asked for it while this chain was the last requested one.
+    Swap { before: String },
+    /// A setting of it has changed.
+    Setting {
+        /// The changes to take back, each with who asked for it and at which address.
+        changes: Vec<(Peer, String, Change)>,
+    },
+    /// A scene of it was recalled.
+    Scene {
+        name: String,
+        /// Its values before.
+        values: super::values::Values,
+    },
+    /// One of A and B is of it.
+    Compare {
+        b: bool,
+        /// The other one, which was active.
+        other: super::compare::CompareState,
+        /// Its values before.
+        values: super::values::Values,
+    },
+}
+
+/// A chain that is to be prepared.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub chain: String,
+    pub by: Peer,
+    pub goal: Goal,
+}
+
+/// The chain that is being prepared.
+#[derive(Clone, Debug)]
+pub(super) struct Preparing {
+    pub ticket: Ticket,
+    pub wanted: Wanted,
+    /// Its generation and plan, once it is being built.
+    pub build: Option<(u64, Arc<Plan>)>,
+}
+
+/// The chains on the audio thread, and on their way there.
+#[derive(Clone, Debug, Default)]
+pub struct OnAir {
+    pub(super) active: Option<RunningChain>,
+    pub(super) incoming: Option<RunningChain>,
+    pub(super) preparing: Option<Preparing>,
+    /// The chain requested during a swap; it follows when that is done.
+    pub(super) queued: Option<Wanted>,
+    generation: u64,
+}
+
+impl OnAir {
+    /// The newest chain, whose addresses are valid: the incoming one during a swap, else the active one.
+    pub fn newest(&self) -> Option<&RunningChain> {
+        self.incoming.as_ref().or(self.active.as_ref())
+    }
+
+    /// The name of the newest chain, or nothing.
+    pub fn newest_name(&self) -> String {
+        self.newest().map_or_else(String::new, |running| running.name.clone())
+    }
+
+    /// The name of the chain requested last.
+    pub fn last_requested(&self) -> String {
+        let preparing = self.preparing.as_ref().map(|preparing| &preparing.wanted);
+        let wanted = self.queued.as_ref().or(preparing).map(|wanted| wanted.chain.clone());
+        wanted.unwrap_or_else(|| self.newest_name())
+    }
+
+    /// The active chain; during a swap the previous one.
+    pub fn active(&self) -> Option<&RunningChain> {
+        self.active.as_ref()
+    }
+
+    /// Whether a swap runs.
+    pub fn is_swapping(&self) -> bool {
+        self.incoming.is_some()
+    }
+
+    /// The number of a new chain.
+    pub(super) fn next_generation(&mut self) -> u64 {
+        self.generation += 1;
+        self.generation
+    }
+
+    fn both(&self) -> impl DoubleEndedIterator<Item = &RunningChain> {
+        [&self.active, &self.incoming].into_iter().flatten()
+    }
+
+    /// The chain of this generation on the audio thread.
+    pub fn chain(&self, generation: u64) -> Option<&RunningChain> {
+        self.both().find(|running| running.generation == generation)
+    }
+
+    /// A node of a chain on the audio thread.
+    pub fn node(&self, generation: u64, node: usize) -> Option<&PlanNode> {
+        self.chain(generation)?.plan.nodes.get(node)
+    }
+
+    /// The audio thread reports that the swap to `generation` is done. Returns what was requested meanwhile.
+    pub(super) fn swap_done(&mut self, generation: u64) -> Option<Wanted> {
+        if self.incoming.as_ref().is_some_and(|running| running.generation == generation) {
+            self.active = self.incoming.take();
+        }
+        if self.incoming.is_some() { None } else { self.queued.take() }
+    }
+
+    /// The current value of a parameter of the newest chain.
+    pub fn value(&self, chains: &Chains, place: &Place) -> Option<ParamValue> {
+        live(chains.values(&self.newest()?.name)?, place)
+    }
+
+    /// The change that moves a value by `step` (as a fraction of its range) along its taper. A stepped value moves by
+    /// one step at least.
+    pub fn nudge(&self, chains: &Chains, address: &str, step: f64) -> Result<Change, SetError> {
+        let newest = self.newest().ok_or(SetError::Silence)?;
+        let [(place, _)] = newest.addresses.find(address)?[..] else {
+            return Err(AddressError::NoMatch(newest.name.clone()).into());
+        };
+        let row = &place.row;
+        let now =
+            self.value(chains, place).unwrap_or(place.default()).number().ok_or(AddressError::IsText)?;
+        let value = row.from_norm(row.to_norm(now) + step).ok_or(AddressError::NotANumber)?;
+        let is_stuck = value == now && step != 0.0 && row.is_whole();
+        let value = if is_stuck { (now + step.signum()).clamp(row.min, row.max) } else { value };
+        Ok(self.change(chains, place, value.into()))
+    }
+
+    /// The changes that set the values an address or pattern matches, each with the tree it was addressed in. If a
+    /// pattern matches a value in several trees, the first one counts.
+    pub fn changes_at(
+        &self,
+        chains: &Chains,
+        address: &str,
+        value: &Value,
+    ) -> Result<Vec<(Change, Tree)>, SetError> {
+        let newest = self.newest().ok_or(SetError::Silence)?;
+        let mut places = newest.addresses.find(address)?;
+        let mut seen = HashSet::new();
+        places.retain(|(place, _)| seen.insert(place.path.as_str()));
+        let read = |(place, tree): &(&Place, Tree)| {
+            Ok((self.change(chains, place, place.read(value, *tree)?), *tree))
+        };
+        // A pattern sets those of its matches that accept the value.
+        match places.as_slice() {
+            [one] => Ok(vec![read(one)?]),
+            many => {
+                let (good, bad): (Vec<_>, Vec<_>) = many.iter().map(read).partition(Result::is_ok);
+                match (good.is_empty(), bad.into_iter().find_map(Result::err)) {
+                    (true, Some(error)) => Err(AddressError::into(error)),
+                    _ => Ok(good.into_iter().filter_map(Result::ok).collect()),
+                }
+            }
+        }
+    }
+
+    /// A change of a parameter of the newest chain.
+    fn change(&self, chains: &Chains, place: &Place, value: ParamValue) -> Change {
+        let from = self.value(chains, place).unwrap_or(place.default());
+        Change { place: place.clone(), value, from, is_new: true }
+    }
+
+    /// The changes that set the values at these paths. Paths that the newest chain lacks are ignored.
+    pub fn changes<'a>(
+        &self,
+        chains: &Chains,
+        values: impl IntoIterator<Item = (&'a str, ParamValue)>,
+    ) -> Vec<Change> {
+        let Some(newest) = self.newest() else { return Vec::new() };
+        let change = |(path, value): (&str, ParamValue)| {
+            let place = newest.addresses.at(path)?;
+            Some(self.change(chains, place, place.clip(&value)?))
+        };
+        values.into_iter().filter_map(change).collect()
+    }
+
+    /// Writes changes to the live values of the newest chain, and during a swap to those of the previous one too, where
+    /// it has the same parameter.
+    pub(super) fn write(&self, chains: &mut Chains, changes: &[Change]) {
+        for change in changes {
+            // The path of a file and a learned profile belong to one chain only.
+            let most = if change.place.is_text() { 1 } else { 2 };
+            for running in self.both().rev().take(most) {
+                let Some(place) = counterpart(running, &change.place) else { continue };
+                if let Some(values) = chains.values_mut(&running.name) {
+                    write(values, place, &change.value);
+                }
+            }
+        }
+    }
+
+    /// The commands that a change needs: for each chain on the audio thread that has the parameter.
+    pub(super) fn commands(&self, change: &Change) -> Vec<Command> {
+        let command = |running: &RunningChain| {
+            let place = counterpart(running, &change.place)?;
+            command_of(running.generation, place, change.value.number()?)
+        };
+        self.both().filter_map(command).collect()
+    }
+
+    /// The commands that bring a chain that was just built to the live values: they may have moved since it was planned.
+    pub(super) fn catch_up(&self, chains: &Chains, running: &RunningChain) -> Vec<Command> {
+        let Some(values) = chains.values(&running.name) else { return Vec::new() };
+        let command = |place: &Place| {
+            let node = running.plan.nodes.get(place.target.node())?;
+            let planned = match place.target {
+                Target::Row { row, .. } => *node.values.get(row)?,
+                Target::Enabled { .. } => f64::from(u8::from(node.enabled)),
+                Target::Text { .. } => return None,
+            };
+            let value = live(values, place)?.number().filter(|value| *value != planned)?;
+            (!place.row.is_setting).then(|| command_of(running.generation, place, value)).flatten()
+        };
+        running.addresses.all().iter().filter_map(command).collect()
+    }
+
+    /// Clears all chains: the audio thread has ended.
+    pub fn clear(&mut self) {
+        (self.active, self.incoming, self.preparing, self.queued) = (None, None, None, None);
+    }
+}
+
+fn command_of(generation: u64, place: &Place, value: f64) -> Option<Command> {
+    match place.target {
+        Target::Row { node, row } => Some(Command::Set {
+            target: Row { generation, node: node as u32, row: row as u32 },
+            value: place.row.audio(value),
+        }),
+        Target::Enabled { node } => Some(Command::Enable { generation, node: node as u32, on: value >= 0.5 }),
+        // A text is a setting: it changes by a rebuild.
+        Target::Text { .. } => None,
+    }
+}
+
+/// The parameter with the same address in another chain, if its row is the same.
+fn counterpart<'a>(running: &'a RunningChain, place: &Place) -> Option<&'a Place> {
+    running.addresses.at(&place.path).filter(|other| other.row == place.row)
+}

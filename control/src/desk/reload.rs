@@ -1,0 +1,291 @@
+//! The files of the station, read again; and the chains planned again for another sample rate.
+
+use crate::desk::Desk;
+use crate::desk::chains::ChainError;
+use crate::desk::on_air::{Goal, Wanted};
+use crate::desk::turn::{About, Effect, Files, Level, Ticket, ToLoad, Turn};
+use crate::desk::values::Values;
+use crate::peer::Peer;
+use crate::subscribe::Recipients;
+use crate::update::Update;
+use lacquer_graph::plan::Plan;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Most reloads that wait for their files.
+const MOST: usize = 16;
+
+/// Files that are being read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Loading {
+    ticket: Ticket,
+    by: Peer,
+    what: ToLoad,
+    /// Whether all values are reset to those of the files.
+    resets: bool,
+}
+
+/// Chains that are being planned for what follows.
+#[derive(Clone, Debug)]
+pub(super) struct Planning {
+    pub ticket: Ticket,
+    names: Vec<String>,
+    then: Then,
+}
+
+/// What follows when the latencies of the chains are known.
+#[derive(Clone, Debug)]
+enum Then {
+    /// The chain starts.
+    Start(String),
+    /// The reload ends.
+    Reload(Box<Reloaded>),
+}
+
+/// A reload whose files are applied.
+#[derive(Clone, Debug)]
+struct Reloaded {
+    by: Peer,
+    what: ToLoad,
+    /// The chain requested last, and what was on air of it: its plan with its live values.
+    name: String,
+    before: Option<Plan>,
+    /// The chain to start with.
+    start: String,
+    /// Changes that need a restart.
+    fixed: Vec<String>,
+    /// The plans of the chains that were read.
+    plans: BTreeMap<String, Result<Arc<Plan>, ChainError>>,
+}
+
+impl Desk {
+    /// Reads the station and all its chains again.
+    pub(super) fn reload(&mut self, turn: &mut Turn<'_>, by: Peer, resets: bool) {
+        self.load(turn, by, ToLoad::Station, resets);
+    }
+
+    /// A chain file has changed on disk.
+    pub(super) fn file_changed(&mut self, turn: &mut Turn<'_>, path: PathBuf) {
+        self.load(turn, Peer::Files, ToLoad::Chain(path), false);
+    }
+
+    fn load(&mut self, turn: &mut Turn<'_>, by: Peer, what: ToLoad, resets: bool) {
+        if self.tasks.loading.len() >= MOST {
+            return turn.error(by, "/reload", "too many reloads wait for their files; try again later");
+        }
+        if what == ToLoad::Station {
+            turn.add(Effect::Reload { by, outcome: None });
+        }
+        let ticket = self.next_ticket();
+        let (io, rate) = (self.chains.io().clone(), self.chains.rate());
+        turn.add(Effect::Load { ticket, what: what.clone(), io, rate });
+        self.tasks.loading.push(Loading { ticket, by, what, resets });
+    }
+
+    /// Files were read, or their mistakes are known. Returns whether they were asked for.
+    pub(super) fn loaded(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ticket: Ticket,
+        files: Result<Box<Files>, String>,
+    ) -> bool {
+        let Some(at) = self.tasks.loading.iter().position(|loading| loading.ticket == ticket) else {
+            return false;
+        };
+        let Loading { by, what, resets, .. } = self.tasks.loading.remove(at);
+        let files = match files {
+            Ok(files) => *files,
+            Err(text) => {
+                self.reload_failed(turn, by, &text);
+                if what == ToLoad::Station {
+                    let outcome = Some(format!("reload failed, running chain unchanged: {text}"));
+                    turn.add(Effect::Reload { by, outcome });
+                }
+                return true;
+            }
+        };
+        if let ToLoad::Chain(_) = &what
+            && let Some((file, _)) = files.chains.first()
+        {
+            turn.info(format!("{} changed on disk", file.path.display()));
+        }
+        self.apply_files(turn, by, what, resets, files);
+        true
+    }
+
+    fn apply_files(&mut self, turn: &mut Turn<'_>, by: Peer, what: ToLoad, resets: bool, files: Files) {
+        let Files { station, chains, start, fixed } = files;
+        let name = self.on_air.last_requested();
+        let newest = self.on_air.newest().filter(|newest| newest.name == name);
+        let before = newest.map(|newest| with_values(&newest.plan, self.chains.values(&name)));
+        let is_all = what == ToLoad::Station;
+        if let Some((settings, cues)) = station {
+            self.chains.set_latency_ms(settings.latency_ms);
+            self.settings = settings;
+            self.cues.reread(cues);
+        }
+        let plans = chains.iter().map(|(file, plan)| (file.name.clone(), Ok(Arc::clone(plan)))).collect();
+        let names = self.chains.reread(chains, is_all, resets);
+        let start = if is_all { start } else { self.on_air.newest_name() };
+        let reloaded = Box::new(Reloaded { by, what, name, before, start, fixed, plans });
+        if names.is_empty() {
+            return self.finish_reload(turn, *reloaded);
+        }
+        self.plan_again(turn, names, Then::Reload(reloaded), false);
+    }
+
+    /// Plans chains with their live values, for their latencies.
+    fn plan_again(&mut self, turn: &mut Turn<'_>, names: Vec<String>, then: Then, is_cache_allowed: bool) {
+        let chains = names.iter().filter_map(|name| self.chains.to_plan(name).ok()).collect();
+        let ticket = self.next_ticket();
+        let (io, rate) = (self.chains.io().clone(), self.chains.rate());
+        self.tasks.planning.push(Planning { ticket, names, then });
+        turn.add(Effect::Plan { ticket, chains, io, rate, is_cache_allowed });
+    }
+
+    /// Plans have come: of the chain that is being prepared, or of several for their latencies.
+    pub(super) fn planned(
+        &mut self,
+        turn: &mut Turn<'_>,
+        ticket: Ticket,
+        plans: Vec<Result<Arc<Plan>, ChainError>>,
+    ) {
+        if self.on_air.preparing.as_ref().is_some_and(|preparing| preparing.ticket == ticket) {
+            let none = || Err(ChainError::Unfinished("it was not planned".to_owned()));
+            return self.planned_to_play(turn, plans.into_iter().next().unwrap_or_else(none));
+        }
+        let Some(at) = self.tasks.planning.iter().position(|planning| planning.ticket == ticket) else {
+            return;
+        };
+        let Planning { names, then, .. } = self.tasks.planning.remove(at);
+        let mut known: BTreeMap<_, _> = names.into_iter().zip(plans).collect();
+        for (name, plan) in &known {
+            self.chains.set_own_latency(name, plan.as_ref().ok().map(|plan| plan.latency));
+        }
+        match then {
+            Then::Start(name) => {
+                self.chains.align();
+                turn.add(Effect::Latency(self.chains.latency()));
+                let wanted = Wanted { chain: name.clone(), by: Peer::Station, goal: Goal::Start };
+                match known.remove(&name) {
+                    Some(Ok(plan)) => self.prepare_planned(turn, wanted, plan),
+                    Some(Err(why)) => self.not_prepared(turn, wanted, &why),
+                    None => self.prepare_start(turn, &name),
+                }
+            }
+            Then::Reload(mut reloaded) => {
+                reloaded.plans.extend(known);
+                self.finish_reload(turn, *reloaded);
+            }
+        }
+    }
+
+    /// The files are applied and all latencies known: the chain on air is swapped where it differs from its file.
+    fn finish_reload(&mut self, turn: &mut Turn<'_>, reloaded: Reloaded) {
+        let Reloaded { by, what, name, before, start, fixed, mut plans } = reloaded;
+        let old_latency = self.chains.latency();
+        self.chains.align();
+        let latency = self.chains.latency();
+        if latency != old_latency {
+            let text = format!(
+                "latency changes from {old_latency} to {latency} frames: this swap is not time-aligned"
+            );
+            turn.log(Level::Warn, About::Station, text);
+            turn.add(Effect::Latency(latency));
+        }
+        turn.info("files read again");
+        let plan = match plans.remove(&name) {
+            Some(plan) => Some(plan),
+            // It was not read, but is to be padded anew.
+            None if latency != old_latency => before.clone().map(|plan| Ok(Arc::new(plan))),
+            // The station has it no longer.
+            None => self.chains.check_name(&name).err().map(Err),
+        };
+        let goal = Goal::Automatic;
+        match plan {
+            Some(Ok(plan)) if !self.is_same(before.as_ref(), &plan) => {
+                let wanted = Wanted { chain: name, by, goal };
+                if self.on_air.preparing.is_none() && self.on_air.incoming.is_none() {
+                    turn.event("swap", &["loading", &wanted.chain]);
+                    self.prepare_planned(turn, wanted, plan);
+                } else {
+                    self.swap(turn, wanted);
+                }
+            }
+            Some(Err(_)) => self.swap(turn, Wanted { chain: start, by, goal }),
+            _ => {}
+        }
+        turn.add(Effect::Watch);
+        turn.save();
+        let mut words = vec!["done"];
+        words.extend(fixed.iter().map(String::as_str));
+        turn.event("reload", &words);
+        if what == ToLoad::Station {
+            for text in &fixed {
+                turn.log(Level::Warn, About::Station, text.clone());
+            }
+            turn.update(Recipients::One(by), vec![Update::words("/reload", &words)]);
+            let outcome = std::iter::once("files read again").chain(fixed.iter().map(String::as_str));
+            let outcome = Some(outcome.collect::<Vec<_>>().join("; "));
+            turn.add(Effect::Reload { by, outcome });
+        }
+    }
+
+    /// Whether a plan, padded, is what is on air with its live values.
+    fn is_same(&self, before: Option<&Plan>, plan: &Plan) -> bool {
+        self.chains.padded(plan).is_ok_and(|plan| before == Some(&plan))
+    }
+
+    fn reload_failed(&self, turn: &mut Turn<'_>, by: Peer, text: &str) {
+        turn.log(Level::Error, About::Station, format!("reload failed: running chain unchanged:\n{text}"));
+        turn.event("reload", &["failed", text]);
+        if !matches!(by, Peer::Signal | Peer::Files | Peer::Station | Peer::Cues) {
+            turn.error(by, "/reload", text);
+        }
+    }
+
+    /// A session is open: the chain requested last starts from silence, or at first the one that the station starts with.
+    pub(super) fn opened(&mut self, turn: &mut Turn<'_>, rate: f64) {
+        let requested = self.on_air.last_requested();
+        let name = if requested.is_empty() { self.session.first_chain.clone() } else { requested };
+        if rate == self.chains.rate() {
+            turn.add(Effect::Latency(self.chains.latency()));
+            return self.prepare_start(turn, &name);
+        }
+        self.chains.set_rate(rate);
+        (self.on_air.incoming, self.on_air.queued, self.on_air.preparing) = (None, None, None);
+        let names = self.chains.names().map(str::to_owned).collect();
+        // Another rate while these are being planned makes them useless.
+        self.tasks.planning.retain(|planning| !matches!(planning.then, Then::Start(_)));
+        self.plan_again(turn, names, Then::Start(name), true);
+    }
+
+    /// A task came to no end: what waited for it goes on without it.
+    pub(super) fn failed(&mut self, turn: &mut Turn<'_>, ticket: Ticket, why: &str) {
+        if self.loaded(turn, ticket, Err(why.to_owned())) {
+            return;
+        }
+        let error = || Err(ChainError::Unfinished(why.to_owned()));
+        if let Some(planning) = self.tasks.planning.iter().find(|planning| planning.ticket == ticket) {
+            let plans = planning.names.iter().map(|_| error()).collect();
+            return self.planned(turn, ticket, plans);
+        }
+        if self.on_air.preparing.as_ref().is_some_and(|preparing| preparing.ticket == ticket) {
+            self.planned_to_play(turn, error());
+        }
+    }
+}
+
+/// A plan with the live values of its chain.
+fn with_values(plan: &Plan, values: Option<&Values>) -> Plan {
+    let mut plan = plan.clone();
+    for node in &mut plan.nodes {
+        let Some(values) = values else { break };
+        for (row, value) in node.values.iter_mut().enumerate() {
+            *value = values.get(&node.id, row).unwrap_or(*value);
+        }
+        node.enabled = values.enabled(&node.id).unwrap_or(node.enabled);
+    }
+    plan
+}
