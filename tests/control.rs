@@ -238,6 +238,7 @@ fn an_address_alone_is_read() {
     assert_eq!(client.ask("/scenes", vec![]).values, [], "nothing was saved");
     client.say("/chain/b", vec![on.clone()]);
     client.say("/scene/3/save", vec![on.clone()]);
+    client.ask_for("/sync", "/synced");
     for (address, value) in [
         ("/chain/a", &off),
         ("/chain/b", &on),

@@ -118,7 +118,7 @@ fn ctl_prints_all_of_an_answer_whose_parts_come_late() {
             let (length, from) = station.recv_from(&mut bytes).unwrap();
             let parts: &[&str] = match String::from_utf8_lossy(&bytes[..length]).contains("/status") {
                 true => &["/status/chain", "/status/backend"],
-                false => &["/pong"],
+                false => &["/synced"],
             };
             for part in parts {
                 std::thread::sleep(Duration::from_millis(300));

@@ -72,6 +72,8 @@ pub enum Request {
     Released,
     /// Answer `/pong`.
     Ping,
+    /// Answer `/synced` when all is done that the peer asked for before.
+    Sync,
     /// Read the station and its chains again.
     Reload {
         /// Whether all values are reset to those of the files.
@@ -158,6 +160,7 @@ impl Request {
                 | Request::Unsubscribe
                 | Request::Released
                 | Request::Ping
+                | Request::Sync
                 | Request::Wrong { .. }
         )
     }

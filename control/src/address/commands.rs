@@ -81,7 +81,7 @@ const SCENES: f64 = MOST_SCENES as f64;
 
 /// All of them.
 #[rustfmt::skip]
-pub const COMMANDS: [Command; 39] = [
+pub const COMMANDS: [Command; 40] = [
     row("/swap", State, "The chain on air; a name swaps to it.")
         .takes(&[CHAIN]).example("/swap streaming").ctl("swap CHAIN")
         .request(|given| Request::Swap(given.text(0))),
@@ -200,6 +200,8 @@ pub const COMMANDS: [Command; 39] = [
     row("/ping", Reading, "Answers /pong.")
         .takes(&[Argument::new("ANY", "anything", Kind::Ignored).count(Count::Any)]).example("/ping")
         .request(|_| Request::Ping),
+    row("/sync", Reading, "Answers /synced when all that the client asked for before is done.")
+        .example("/sync").request(|_| Request::Sync),
 ];
 
 const fn row(address: &'static str, nature: Nature, help: &'static str) -> Command {

@@ -157,6 +157,9 @@ impl Desk {
             Input::Failed { ticket, why } => self.failed(turn, ticket, &why),
             Input::Time => {}
         }
+        if !self.tasks.deferred.is_empty() {
+            self.resume_deferred(turn);
+        }
         self.tick_glide(turn);
         self.tick_cues(turn);
         self.tick_overload(turn);
@@ -248,33 +251,41 @@ impl Desk {
         self.tasks.last
     }
 
-    /// Handles a request, or defers it: what a peer sets after it has asked for a chain is meant for that chain.
+    /// Handles a request, or defers it: what a peer sets after it has asked for a chain, or for a reload, is meant for
+    /// what comes of that.
     fn receive(&mut self, turn: &mut Turn<'_>, by: Peer, request: Request) {
-        let is_followed = self.on_air.preparing.as_ref().is_some_and(|preparing| preparing.wanted.by == by)
-            || self.tasks.deferred.iter().any(|(earlier, _)| *earlier == by);
-        let sets = !request.is_read() && !matches!(request, Request::Bypass(_) | Request::Swap(_));
-        if is_followed && sets {
-            match self.tasks.deferred.len() {
-                MOST_DEFERRED.. => {
-                    turn.error(
-                        by,
-                        "/",
-                        "too many messages wait until the chain is prepared; message discarded",
-                    );
-                }
-                _ => self.tasks.deferred.push_back((by, request)),
-            }
-            return;
+        let is_urgent = matches!(request, Request::Bypass(_) | Request::Swap(_));
+        let follows = request == Request::Sync || !request.is_read() && !is_urgent;
+        let has_earlier = self.tasks.deferred.iter().any(|(earlier, _)| *earlier == by);
+        if !follows || !has_earlier && !self.is_awaited_by(by) {
+            return self.request(turn, by, request);
         }
-        self.request(turn, by, request);
+        if self.tasks.deferred.len() < MOST_DEFERRED {
+            self.tasks.deferred.push_back((by, request));
+        } else {
+            let why = "too many messages wait until a chain is prepared; message discarded";
+            turn.error(by, "/", why);
+        }
     }
 
-    /// Handles the requests that waited for a chain.
+    /// Whether a task runs that this peer asked for.
+    fn is_awaited_by(&self, by: Peer) -> bool {
+        self.on_air.preparing.as_ref().is_some_and(|preparing| preparing.wanted.by == by)
+            || self.tasks.loading.iter().any(|loading| loading.by == by)
+            || self.tasks.planning.iter().any(|planning| planning.by() == Some(by))
+    }
+
+    /// Handles the requests that no longer wait for a task.
     fn resume_deferred(&mut self, turn: &mut Turn<'_>) {
-        while self.on_air.preparing.is_none()
-            && let Some((by, request)) = self.tasks.deferred.pop_front()
-        {
-            self.request(turn, by, request);
+        // A request that asks for a task again makes those behind it wait on.
+        let mut waiting: Vec<Peer> = Vec::new();
+        for (by, request) in std::mem::take(&mut self.tasks.deferred) {
+            if waiting.contains(&by) || self.is_awaited_by(by) {
+                waiting.push(by);
+                self.tasks.deferred.push_back((by, request));
+            } else {
+                self.request(turn, by, request);
+            }
         }
     }
 
@@ -311,6 +322,7 @@ impl Desk {
             Request::Ping => {
                 turn.update(Recipients::One(by), vec![Update::new("/pong", Vec::new())]);
             }
+            Request::Sync => turn.update(Recipients::One(by), vec![Update::new("/synced", Vec::new())]),
             Request::Reload { reset } => self.reload(turn, by, reset),
             Request::Wrong { address, why } => turn.error(by, &address, &why),
             // What the conductor does by itself.

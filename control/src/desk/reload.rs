@@ -20,7 +20,7 @@ const MOST: usize = 16;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Loading {
     ticket: Ticket,
-    by: Peer,
+    pub by: Peer,
     what: ToLoad,
     /// Whether all values are reset to those of the files.
     resets: bool,
@@ -32,6 +32,16 @@ pub(super) struct Planning {
     pub ticket: Ticket,
     names: Vec<String>,
     then: Then,
+}
+
+impl Planning {
+    /// Who asked for what follows.
+    pub fn by(&self) -> Option<Peer> {
+        match &self.then {
+            Then::Start(_) => None,
+            Then::Reload(reloaded) => Some(reloaded.by),
+        }
+    }
 }
 
 /// What follows when the latencies of the chains are known.

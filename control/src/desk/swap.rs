@@ -213,7 +213,6 @@ impl Desk {
         {
             self.swap(turn, next);
         }
-        self.resume_deferred(turn);
     }
 
     /// An event of the engine.

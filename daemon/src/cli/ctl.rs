@@ -26,7 +26,6 @@ const CUE_GO: &str = known("/cue/go");
 const CUE_NEXT: &str = known("/cue/next");
 const CUE_PREVIOUS: &str = known("/cue/previous");
 const LEARN: &str = known("/learn");
-const PING: &str = known("/ping");
 const REDO: &str = known("/redo");
 const RELOAD: &str = known("/reload");
 const SCENES: &str = known("/scenes");
@@ -35,6 +34,7 @@ const SCENE_RECALL: &str = known("/scene/recall");
 const SCENE_SAVE: &str = known("/scene/save");
 const STATUS: &str = known("/status");
 const SUBSCRIBE: &str = known("/subscribe");
+const SYNC: &str = known("/sync");
 const SWAP: &str = known("/swap");
 const UNDO: &str = known("/undo");
 const UNSUBSCRIBE: &str = known("/unsubscribe");
@@ -141,21 +141,21 @@ struct Answer {
 }
 
 /// Sends messages, and receives the whole answer. A station answers in order: all that comes before the answer to the
-/// `/ping` behind the messages belongs to them.
+/// `/sync` behind the messages belongs to them.
 fn exchange(client: &Client, question: &[Update]) -> io::Result<Answer> {
     client.send(question)?;
     // In a datagram of its own: it is answered even where something is wrong with the question.
-    client.send(&[Update::new(PING, Vec::new())])?;
-    let mut pongs_before = question.iter().filter(|line| trimmed(&line.address) == PING).count();
+    client.send(&[Update::new(SYNC, Vec::new())])?;
+    let mut answers_before = question.iter().filter(|line| trimmed(&line.address) == SYNC).count();
     let mut lines = Vec::new();
     let mut deadline = Instant::now() + PATIENCE;
     while let Some(more) = client.receive(deadline)? {
         for line in more {
-            if line.address == "/pong" {
-                if pongs_before == 0 {
+            if line.address == "/synced" {
+                if answers_before == 0 {
                     return Ok(Answer { lines, is_whole: true });
                 }
-                pongs_before -= 1;
+                answers_before -= 1;
             }
             if !line.address.starts_with("/event/") {
                 lines.push(line);
