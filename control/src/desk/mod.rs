@@ -31,7 +31,7 @@ use crate::desk::cues::{Cue, Cues};
 use crate::desk::faults::AutoBypass;
 use crate::desk::glide::Glide;
 use crate::desk::history::History;
-use crate::desk::on_air::OnAir;
+use crate::desk::on_air::{Goal, OnAir, Preparing};
 use crate::desk::overload::OverloadControl;
 use crate::desk::profiles::Learning;
 use crate::desk::readings::NodeReadings;
@@ -257,7 +257,8 @@ impl Desk {
         let is_urgent = matches!(request, Request::Bypass(_) | Request::Swap(_));
         let follows = request == Request::Sync || !request.is_read() && !is_urgent;
         let has_earlier = self.tasks.deferred.iter().any(|(earlier, _)| *earlier == by);
-        if !follows || !has_earlier && !self.is_awaited_by(by) {
+        let waits = follows && (has_earlier || self.is_awaited_by(by));
+        if !waits && (!self.is_starting() || request == Request::Ping) {
             return self.request(turn, by, request);
         }
         if self.tasks.deferred.len() < MOST_DEFERRED {
@@ -268,9 +269,17 @@ impl Desk {
         }
     }
 
-    /// Whether a task runs that this peer asked for.
+    /// Whether the first chain is being prepared: nothing can be asked yet.
+    pub fn is_starting(&self) -> bool {
+        let is_start = |preparing: &Preparing| matches!(preparing.wanted.goal, Goal::Start);
+        let is_planned = self.tasks.planning.iter().any(|planning| planning.by().is_none());
+        self.on_air.newest().is_none() && (is_planned || self.on_air.preparing.as_ref().is_some_and(is_start))
+    }
+
+    /// Whether a task runs that this peer waits for.
     fn is_awaited_by(&self, by: Peer) -> bool {
-        self.on_air.preparing.as_ref().is_some_and(|preparing| preparing.wanted.by == by)
+        self.is_starting()
+            || self.on_air.preparing.as_ref().is_some_and(|preparing| preparing.wanted.by == by)
             || self.tasks.loading.iter().any(|loading| loading.by == by)
             || self.tasks.planning.iter().any(|planning| planning.by() == Some(by))
     }

@@ -386,9 +386,7 @@ impl Conductor {
                 }
                 FromAudio::Load(load) => {
                     self.handle(Input::Load(load));
-                    if self.health.record_load(load) {
-                        systemd::ready();
-                    }
+                    self.health.record_load(load);
                 }
                 FromAudio::Missed(why) => {
                     self.health.xruns.record_reason(why, now);
@@ -397,6 +395,9 @@ impl Conductor {
                     }
                 }
             }
+        }
+        if self.health.becomes_ready(self.desk.is_starting()) {
+            systemd::ready();
         }
         // The payload of a panic is freed here.
         while let Some(panicked) = self.session.as_mut().and_then(|session| session.queues.next_panic()) {

@@ -37,6 +37,7 @@ pub struct Health {
     histogram: [u64; LOAD_BARS],
     has_new_load: bool,
     has_played: bool,
+    is_ready: bool,
     /// When the callback last reported its load.
     last_callback: Option<Instant>,
     /// Whether the server freewheels (runs faster than real time).
@@ -58,6 +59,7 @@ impl Health {
             histogram: [0; LOAD_BARS],
             has_new_load: false,
             has_played: false,
+            is_ready: false,
             last_callback: None,
             is_freewheeling: false,
             xruns: Xruns::default(),
@@ -67,13 +69,18 @@ impl Health {
         }
     }
 
-    /// Records a load report; true for the first one.
-    pub fn record_load(&mut self, load: Load) -> bool {
+    /// Records a load report.
+    pub fn record_load(&mut self, load: Load) {
         for (sum, count) in self.histogram.iter_mut().zip(load.histogram) {
             *sum += u64::from(count);
         }
         (self.load, self.has_new_load, self.last_callback) = (load, true, Some(Instant::now()));
-        !std::mem::replace(&mut self.has_played, true)
+        self.has_played = true;
+    }
+
+    /// True, once, when the callback runs and nothing is being started any longer: the station is ready.
+    pub fn becomes_ready(&mut self, is_starting: bool) -> bool {
+        self.has_played && !is_starting && !std::mem::replace(&mut self.is_ready, true)
     }
 
     /// Whether the callback has ever run.
