@@ -22,6 +22,9 @@ mod reload;
 pub mod scene;
 pub mod settings;
 mod swap;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests;
 pub mod turn;
 pub mod values;
 
@@ -82,6 +85,8 @@ struct Tasks {
     last: Ticket,
     loading: Vec<Loading>,
     planning: Vec<Planning>,
+    /// Whether a reload has changed values of the chain on air that neither the audio thread nor subscribers have yet.
+    has_stale_values: bool,
     /// Requests of the peer that asked for the chain that is being prepared.
     deferred: VecDeque<(Peer, Request)>,
 }

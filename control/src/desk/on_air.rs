@@ -282,8 +282,8 @@ impl OnAir {
         self.both().filter_map(command).collect()
     }
 
-    /// The commands that bring a chain that was just built to the live values: they may have moved since it was planned.
-    pub(super) fn catch_up(&self, chains: &Chains, running: &RunningChain) -> Vec<Command> {
+    /// The commands that bring a chain to its live values: those that have moved since it was planned, or all.
+    pub(super) fn catch_up(&self, chains: &Chains, running: &RunningChain, is_all: bool) -> Vec<Command> {
         let Some(values) = chains.values(&running.name) else { return Vec::new() };
         let command = |place: &Place| {
             let node = running.plan.nodes.get(place.target.node())?;
@@ -292,15 +292,11 @@ impl OnAir {
                 Target::Enabled { .. } => f64::from(u8::from(node.enabled)),
                 Target::Text { .. } => return None,
             };
-            let value = live(values, place)?.number().filter(|value| *value != planned)?;
-            (!place.row.is_setting).then(|| command_of(running.generation, place, value)).flatten()
+            let value = live(values, place)?.number().filter(|value| is_all || *value != planned)?;
+            let is_live = !place.row.is_setting && !place.row.is_momentary;
+            is_live.then(|| command_of(running.generation, place, value)).flatten()
         };
         running.addresses.all().iter().filter_map(command).collect()
-    }
-
-    /// Clears all chains: the audio thread has ended.
-    pub fn clear(&mut self) {
-        (self.active, self.incoming, self.preparing, self.queued) = (None, None, None, None);
     }
 }
 

@@ -136,6 +136,7 @@ impl Desk {
             self.cues.reread(cues);
         }
         let plans = chains.iter().map(|(file, plan)| (file.name.clone(), Ok(Arc::clone(plan)))).collect();
+        self.tasks.has_stale_values |= chains.iter().any(|(file, _)| file.name == self.on_air.newest_name());
         let names = self.chains.reread(chains, is_all, resets);
         let start = if is_all { start } else { self.on_air.newest_name() };
         let reloaded = Box::new(Reloaded { by, what, name, before, start, fixed, plans });

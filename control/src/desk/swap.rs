@@ -5,6 +5,7 @@ use crate::desk::chains::ChainError;
 use crate::desk::chains::frames;
 use crate::desk::on_air::{Goal, Preparing, RunningChain, Wanted};
 use crate::desk::turn::{About, Command, Effect, Level, Ticket, Turn};
+use crate::desk::values::Values;
 use crate::peer::Peer;
 use crate::subscribe::Recipients;
 use crate::update::Update;
@@ -117,8 +118,10 @@ impl Desk {
         let Some(addresses) = self.chains.addresses(&wanted.chain).cloned() else {
             return turn.add(Effect::Discard { generation });
         };
+        // What follows sends all values of the chain.
+        self.tasks.has_stale_values = false;
         let running = RunningChain { name: wanted.chain.clone(), generation, plan, addresses };
-        let catch_up = self.on_air.catch_up(&self.chains, &running);
+        let catch_up = self.on_air.catch_up(&self.chains, &running, false);
         if matches!(wanted.goal, Goal::Start) {
             self.on_air.active = Some(running);
             turn.send(Command::Start { generation });
@@ -180,19 +183,20 @@ impl Desk {
                 return turn.log(Level::Error, About::Chain(chain), text);
             }
             Goal::Setting { changes } if !changes.is_empty() => {
-                return self.take_back(turn, &chain, &changes, &why);
+                self.take_back(turn, &chain, &changes, &why);
+                return self.put_back(turn, &chain, None);
             }
             Goal::Scene { values, .. } => {
-                self.put_back(&chain, values);
+                self.put_back(turn, &chain, Some(values));
                 turn.event("swap", &["failed", &chain, &why]);
                 return turn.error(by, "/scene/recall", &why);
             }
             Goal::Compare { values, .. } => {
-                self.put_back(&chain, values);
+                self.put_back(turn, &chain, Some(values));
                 turn.event("swap", &["failed", &chain, &why]);
                 return turn.error(by, "/ab", &why);
             }
-            Goal::Setting { .. } | Goal::Automatic | Goal::Swap { .. } => {}
+            Goal::Setting { .. } | Goal::Automatic | Goal::Swap { .. } => self.put_back(turn, &chain, None),
         }
         let text = format!("swap to chain \"{chain}\" failed: {why}; running chain unchanged");
         turn.log(Level::Error, About::Chain(chain.clone()), text);
@@ -200,9 +204,20 @@ impl Desk {
         turn.error(by, "/swap", &why);
     }
 
-    fn put_back(&mut self, chain: &str, before: super::values::Values) {
-        if let Some(values) = self.chains.values_mut(chain) {
+    /// Gives a chain its values from before, if there are any. Where those of the chain on air have changed, here or by a
+    /// reload, the audio thread and all subscribers receive them.
+    fn put_back(&mut self, turn: &mut Turn<'_>, chain: &str, before: Option<Values>) {
+        let mut is_stale = std::mem::take(&mut self.tasks.has_stale_values);
+        if let (Some(values), Some(before)) = (self.chains.values_mut(chain), before) {
             *values = before;
+            is_stale |= self.on_air.newest_name() == chain;
+        }
+        if let Some(newest) = self.on_air.newest().filter(|_| is_stale) {
+            self.on_air
+                .catch_up(&self.chains, newest, true)
+                .into_iter()
+                .for_each(|command| turn.send(command));
+            self.send_full_state(turn);
         }
     }
 
