@@ -97,15 +97,21 @@ impl History {
         self.open.map(|at| at + APART)
     }
 
-    /// Forgets the changes of these paths in the last gesture that has them: they were refused.
-    pub fn retract(&mut self, chain: &str, paths: &[&str]) {
+    /// Forgets the last change of a path, which was refused: its value is `back` again.
+    pub fn retract(&mut self, chain: &str, path: &str, back: &ParamValue) {
         let has = |gesture: &Gesture| {
-            gesture.chain == chain && gesture.moves.iter().any(|moved| paths.contains(&moved.path.as_str()))
+            gesture.chain == chain && gesture.moves.iter().any(|moved| moved.path == path)
         };
         let Some(at) = self.done.iter().rposition(has) else { return };
         let is_last = at + 1 == self.done.len();
         let Some(gesture) = self.done.get_mut(at) else { return };
-        gesture.moves.retain(|moved| !paths.contains(&moved.path.as_str()));
+        // Of a gesture of several steps the earlier ones stay.
+        gesture.moves.retain_mut(|moved| {
+            if moved.path == path {
+                moved.to.clone_from(back);
+            }
+            moved.path != path || moved.from != *back
+        });
         if gesture.moves.is_empty() {
             self.done.remove(at);
             self.open = self.open.filter(|_| !is_last);
@@ -137,6 +143,19 @@ mod tests {
     fn gesture(by: Peer, path: &str, from: f64, to: f64) -> Gesture {
         let moves = vec![Move { path: path.to_owned(), from: from.into(), to: to.into() }];
         Gesture { by, chain: "a".to_owned(), name: None, moves }
+    }
+
+    #[test]
+    fn of_a_gesture_only_the_refused_step_is_forgotten() {
+        let mut history = History::default();
+        history.record(gesture(Peer::Files, "/x", 0.0, 1.0), Duration::ZERO);
+        history.record(gesture(Peer::Files, "/x", 1.0, 2.0), Duration::ZERO);
+        history.retract("a", "/x", &1.0.into());
+        assert_eq!(history.close(), Some(gesture(Peer::Files, "/x", 0.0, 1.0)));
+        history.record(gesture(Peer::Files, "/y", 5.0, 6.0), Duration::ZERO);
+        history.retract("a", "/y", &5.0.into());
+        assert_eq!(history.close(), None);
+        assert_eq!(history.undo("a"), Some(gesture(Peer::Files, "/x", 0.0, 1.0)));
     }
 
     #[test]

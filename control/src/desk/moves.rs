@@ -140,9 +140,8 @@ impl Desk {
                 super::chains::write(values, &change.place, value);
             }
             lines.extend(change.place.lines(value));
+            self.history.retract(chain, &change.place.path, value);
         }
-        let paths: Vec<&str> = changes.iter().map(|(_, _, change)| change.place.path.as_str()).collect();
-        self.history.retract(chain, &paths);
         if self.on_air.newest_name() == chain {
             turn.update(Recipients::All, lines);
         }
