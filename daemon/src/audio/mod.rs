@@ -2,6 +2,9 @@
 
 pub mod backend;
 pub mod callback;
+pub(crate) mod hang;
+pub(crate) mod health;
+pub(crate) mod link;
 pub(crate) mod load;
 pub(crate) mod midi_ports;
 pub mod panics;
