@@ -1,9 +1,10 @@
 //! What a person or a program asks for, in their units.
 
 use crate::peer::Peer;
+use crate::update::Update;
 use crate::value::Value;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,5 +195,19 @@ pub struct Subscription {
 impl Default for Subscription {
     fn default() -> Self {
         Self { seconds: 10, meters_hz: 20.0, text: false, arrays: false, echo: false, port: None }
+    }
+}
+
+impl Subscription {
+    /// Whether an update is wanted.
+    pub fn has(&self, update: &Update) -> bool {
+        (self.text || !update.address.starts_with("/text/"))
+            && (self.meters_hz > 0.0 || !update.is_meter())
+            && (self.arrays || !update.is_array())
+    }
+
+    /// Time between two updates of the meters.
+    pub fn meters_every(&self) -> Option<Duration> {
+        (self.meters_hz > 0.0).then(|| Duration::from_secs_f64(1.0 / self.meters_hz))
     }
 }

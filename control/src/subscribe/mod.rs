@@ -4,7 +4,7 @@ pub mod access;
 pub mod hosts;
 pub mod outbox;
 pub mod subscribers;
-pub mod subscription;
+pub mod wanted;
 
 use crate::address::Place;
 use crate::peer::Peer;
@@ -30,8 +30,8 @@ pub enum SurfaceMessage {
     Updates {
         /// Which clients.
         to: Recipients,
-        /// The updates.
-        updates: Vec<Update>,
+        /// The updates. All surfaces share them, and copy what they keep.
+        updates: Arc<[Update]>,
     },
     /// The addresses of the chain on air have changed.
     Places(Arc<Vec<Place>>),

@@ -78,7 +78,7 @@ pub struct Osc {
 
 /// Binds the socket of `config` and starts both threads.
 pub fn osc(config: &config::Osc, requests: Sender<RequestBundle>) -> io::Result<Osc> {
-    let socket = osc::bind(config.listen)?;
+    let socket = UdpSocket::bind(config.listen)?;
     // So that packets of other peers are not dropped while one peer floods. The kernel may give less.
     rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER).ok();
     let address = socket.local_addr()?;
@@ -91,7 +91,7 @@ pub fn osc(config: &config::Osc, requests: Sender<RequestBundle>) -> io::Result<
         Ok(())
     })?;
     let sender = supervise::keep_running("osc-out", move |pulse| {
-        send(osc::Outlet::new(out.try_clone()?, reply_port), &messages, pulse);
+        send(&out, osc::Outlet::new(reply_port), &messages, pulse);
         Ok(())
     })?;
     Ok(Osc { address, surface_sender, is_ending, threads: vec![receiver, sender] })
@@ -132,17 +132,22 @@ fn receive(
     }
 }
 
-fn send(mut outlet: osc::Outlet, messages: &Receiver<SurfaceMessage>, pulse: &Pulse) {
+fn send(socket: &UdpSocket, mut outlet: osc::Outlet, messages: &Receiver<SurfaceMessage>, pulse: &Pulse) {
+    // A datagram that cannot be sent is dropped; the subscription of a client that is gone lapses.
+    let send = |datagrams: Vec<osc::Datagram>| {
+        datagrams.iter().for_each(|datagram| _ = socket.send_to(&datagram.bytes, datagram.to));
+    };
     let mut next: Option<Instant> = None;
     loop {
         pulse.beat();
         let wait = next.map_or(CHECK, |next| next.saturating_duration_since(Instant::now()));
         match messages.recv_timeout(wait) {
             Ok(SurfaceMessage::End) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(message) => outlet.receive(message, Instant::now()),
+            Ok(message) => send(outlet.receive(&message, Instant::now())),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        next = outlet.send_due(Instant::now());
+        send(outlet.drain_due(Instant::now()));
+        next = outlet.next_due();
     }
 }
 
