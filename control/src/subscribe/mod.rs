@@ -3,6 +3,7 @@
 pub mod access;
 pub mod hosts;
 pub mod outbox;
+pub mod recent;
 pub mod subscribers;
 pub mod wanted;
 
