@@ -199,6 +199,9 @@ impl Default for Subscription {
 }
 
 impl Subscription {
+    /// The longest that a subscription lasts, in seconds; a longer one is shortened to this.
+    pub const LONGEST: u32 = 600;
+
     /// Whether an update is wanted.
     pub fn has(&self, update: &Update) -> bool {
         (self.text || !update.address.starts_with("/text/"))

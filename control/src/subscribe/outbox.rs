@@ -138,6 +138,24 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_is_bounded_and_no_value_is_lost() {
+        let (mut outbox, wanted, start) = (Outbox::default(), Wanted::default(), Instant::now());
+        let many = MOST_ADDRESSES + 1_000;
+        let mut sent = Vec::new();
+        for round in 0..2 {
+            let lines: Vec<_> =
+                (0..many).map(|at| Update::number(format!("/node/{at}"), f64::from(round))).collect();
+            sent.extend(outbox.enqueue(&lines, &wanted, start));
+            assert_eq!(outbox.waiting.len(), MOST_ADDRESSES);
+        }
+        sent.extend(outbox.drain_due(&wanted, start));
+        assert_eq!(outbox.sent.len(), MOST_ADDRESSES);
+        let last: BTreeMap<_, _> = sent.into_iter().map(|line| (line.address, line.values)).collect();
+        assert_eq!(last.len(), many);
+        assert!(last.values().all(|values| *values == [Value::Number(1.0)]));
+    }
+
+    #[test]
     fn an_own_move_is_not_told_back_unless_anothers_crossed_it() {
         let (mut outbox, wanted, start) = (Outbox::default(), Wanted::default(), Instant::now());
         let at = |ms: u64| start + Duration::from_millis(ms);

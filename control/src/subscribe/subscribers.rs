@@ -7,6 +7,7 @@ use crate::subscribe::outbox::Outbox;
 use crate::subscribe::wanted::Wanted;
 use crate::subscribe::{Recipients, SurfaceMessage};
 use crate::update::Update;
+use crate::value::Value;
 use std::time::{Duration, Instant};
 
 /// Most subscribers of a surface at once.
@@ -29,6 +30,7 @@ pub type Outgoing = Vec<Batch>;
 /// The subscribers of one surface.
 pub struct Subscribers {
     is_served: fn(Peer) -> bool,
+    /// The least recently renewed first.
     members: Vec<Subscriber>,
 }
 
@@ -81,52 +83,67 @@ impl Subscribers {
                 continue;
             }
             let at_once = member.outbox.enqueue(updates, &member.wanted, now);
-            outgoing.extend(member.batch(at_once));
+            if !at_once.is_empty() {
+                outgoing.push(member.batch_of(at_once));
+            }
         }
         outgoing.extend(self.drain_due(now));
         outgoing
     }
 
     fn subscribe(&mut self, peer: Peer, options: Subscription, now: Instant) -> Outgoing {
-        let until = Some(now + Duration::from_secs(u64::from(options.seconds)));
-        let has_room = self.has_room();
-        let wanted = Wanted::all(options);
-        match self.find(peer) {
-            Some(member) => (member.wanted, member.until) = (wanted, until),
-            None if has_room => {
-                self.members.push(Subscriber { peer, wanted, until, outbox: Outbox::default() });
-            }
-            None => {
-                let why = format!("{MOST} clients have subscribed already");
-                return vec![self.batch(peer, vec![Update::words("/error", &["/subscribe", &why])])];
-            }
-        }
-        Vec::new()
+        let seconds = options.seconds.min(Subscription::LONGEST);
+        let is_shortened = seconds < options.seconds;
+        let until = Some(now + Duration::from_secs(u64::from(seconds)));
+        let gone = self.add(peer, Wanted::all(options), until);
+        let why =
+            format!("{MOST} clients have subscribed or renewed since; subscribe again to be sent updates");
+        let gone = gone.map(|gone| gone.batch_of(vec![Update::words("/error", &["/subscribe", &why])]));
+        let shortened = is_shortened.then(|| {
+            let why = format!("a subscription lasts {seconds} s at most: renew it by then");
+            let values = vec![Value::Number(f64::from(seconds)), Value::Text(why)];
+            self.batch(peer, vec![Update::new("/subscribe", values)])
+        });
+        gone.into_iter().chain(shortened).collect()
     }
 
-    /// Whether one more can be added.
-    pub fn has_room(&self) -> bool {
-        self.members.len() < MOST
+    /// Adds a client that stays until it is removed, and is sent the addresses that it names. Returns the client that
+    /// went for it.
+    pub fn connect(&mut self, peer: Peer) -> Option<Peer> {
+        let options = Subscription { text: true, arrays: true, ..Subscription::default() };
+        self.add(peer, Wanted::named(options), None).map(|gone| gone.peer)
     }
 
-    /// Adds a client that stays until it is removed, and is sent the addresses that it names.
-    pub fn connect(&mut self, peer: Peer) -> bool {
-        if !self.has_room() {
-            return false;
+    /// A connected client is active: its place counts as renewed.
+    pub fn renew(&mut self, peer: Peer) {
+        if let Some(at) = self.members.iter().position(|member| member.peer == peer) {
+            self.members[at..].rotate_left(1);
         }
-        let wanted = Wanted::named(Subscription { text: true, arrays: true, ..Subscription::default() });
-        self.members.push(Subscriber { peer, wanted, until: None, outbox: Outbox::default() });
-        true
+    }
+
+    /// Adds a client or renews it; returns the one that went for it.
+    fn add(&mut self, peer: Peer, wanted: Wanted, until: Option<Instant>) -> Option<Subscriber> {
+        let known = self.members.iter().position(|member| member.peer == peer);
+        let outbox = known.map(|at| self.members.remove(at).outbox).unwrap_or_default();
+        let gone = (self.members.len() >= MOST).then(|| self.members.remove(0));
+        self.members.push(Subscriber { peer, wanted, until, outbox });
+        gone
     }
 
     /// Sends a connected client this address from now on, or no longer. False where it has no room for it.
     pub fn listen(&mut self, peer: Peer, address: &str, is_on: bool) -> bool {
+        self.renew(peer);
         let Some(member) = self.find(peer) else { return false };
         if !is_on {
             member.wanted.remove(address);
             return true;
         }
         member.wanted.add(address)
+    }
+
+    /// Removes the subscribers that a test finds, as those whose port is closed.
+    pub fn remove_where(&mut self, is_gone: impl Fn(Peer, Option<u16>) -> bool) {
+        self.members.retain(|member| !is_gone(member.peer, member.wanted.options.port));
     }
 
     /// Removes a subscriber.
@@ -136,9 +153,10 @@ impl Subscribers {
 
     /// Removes the updates that are due by now, and returns them.
     pub fn drain_due(&mut self, now: Instant) -> Outgoing {
+        self.end_leases(now);
         let drain = |member: &mut Subscriber| {
             let due = member.outbox.drain_due(&member.wanted, now);
-            member.batch(due)
+            (!due.is_empty()).then(|| member.batch_of(due))
         };
         self.members.iter_mut().filter_map(drain).collect()
     }
@@ -164,7 +182,102 @@ impl Subscribers {
 }
 
 impl Subscriber {
-    fn batch(&self, updates: Vec<Update>) -> Option<Batch> {
-        (!updates.is_empty()).then(|| Batch { to: self.peer, port: self.wanted.options.port, updates })
+    fn batch_of(&self, updates: Vec<Update>) -> Batch {
+        Batch { to: self.peer, port: self.wanted.options.port, updates }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+
+    const GAIN: &str = "/node/level/gain";
+
+    fn subscribers() -> Subscribers {
+        Subscribers::new(|peer| matches!(peer, Peer::Osc(_) | Peer::Web(_)))
+    }
+
+    fn client(number: usize) -> Peer {
+        Peer::Osc(([10, 0, 0, 1], 1_000 + number as u16).into())
+    }
+
+    fn subscribe(subscribers: &mut Subscribers, peer: Peer, seconds: u32, now: Instant) -> Outgoing {
+        let subscription = Subscription { seconds, ..Subscription::default() };
+        subscribers.receive(&SurfaceMessage::Subscribe { peer, subscription }, now)
+    }
+
+    /// Who is sent a change at this time.
+    fn sent(subscribers: &mut Subscribers, now: Instant) -> Vec<Peer> {
+        let updates = vec![Update::number(GAIN, 1.0)].into();
+        let message = SurfaceMessage::Updates { to: Recipients::All, updates };
+        let outgoing = subscribers.receive(&message, now);
+        outgoing.into_iter().filter(|batch| batch.updates[0].address == GAIN).map(|batch| batch.to).collect()
+    }
+
+    #[test]
+    fn for_a_new_client_the_least_recently_renewed_goes_and_is_notified() {
+        let (mut all, start) = (subscribers(), Instant::now());
+        for number in 0..MOST {
+            assert_eq!(subscribe(&mut all, client(number), 60, start), []);
+        }
+        assert_eq!(subscribe(&mut all, client(0), 60, start), [], "renewed");
+        let subscription = Subscription { port: Some(9_001), ..Subscription::default() };
+        all.receive(&SurfaceMessage::Subscribe { peer: client(1), subscription }, start);
+        for (new, gone) in [(100, 2), (101, 3)] {
+            let [notice] = &subscribe(&mut all, client(new), 60, start)[..] else { panic!("one notice") };
+            assert_eq!(notice.to, client(gone));
+            assert_eq!(notice.updates[0].address, "/error");
+        }
+        let served = sent(&mut all, start);
+        assert_eq!(served.len(), MOST);
+        assert!([0, 1, 100, 101].iter().all(|number| served.contains(&client(*number))));
+        assert!(![2, 3].iter().any(|number| served.contains(&client(*number))));
+        // One that receives at another port is notified there.
+        let notices: Outgoing =
+            (200..200 + MOST).flat_map(|number| subscribe(&mut all, client(number), 60, start)).collect();
+        let notice = notices.iter().find(|notice| notice.to == client(1)).unwrap();
+        assert_eq!(notice.port, Some(9_001));
+    }
+
+    #[test]
+    fn a_subscription_lasts_ten_minutes_at_most_and_the_reply_says_so() {
+        let (mut all, start) = (subscribers(), Instant::now());
+        assert_eq!(subscribe(&mut all, client(1), 600, start), []);
+        let [reply] = &subscribe(&mut all, client(2), 86_400, start)[..] else { panic!("one reply") };
+        assert_eq!((reply.to, reply.updates[0].address.as_str()), (client(2), "/subscribe"));
+        assert_eq!(reply.updates[0].values[0], Value::Number(600.0));
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(sent(&mut all, at(599)), [client(1), client(2)]);
+        subscribe(&mut all, client(1), 600, at(599));
+        assert_eq!(sent(&mut all, at(601)), [client(1)]);
+        assert_eq!(sent(&mut all, at(1_200)), []);
+    }
+
+    #[test]
+    fn a_lease_ends_with_what_still_waits() {
+        let (mut all, start) = (subscribers(), Instant::now());
+        subscribe(&mut all, client(1), 1, start);
+        sent(&mut all, start);
+        sent(&mut all, start);
+        assert!(all.next_due().is_some());
+        assert_eq!(all.drain_due(start + Duration::from_secs(2)), []);
+        assert_eq!(all.next_due(), None);
+    }
+
+    #[test]
+    fn a_client_that_names_addresses_is_sent_these_alone() {
+        let (mut all, now, page) = (subscribers(), Instant::now(), Peer::Web(([10, 0, 0, 1], 1).into()));
+        assert_eq!(all.connect(page), None);
+        assert_eq!(sent(&mut all, now), []);
+        assert!(all.listen(page, GAIN, true));
+        assert_eq!(sent(&mut all, now), [page]);
+        let others = vec![Update::number("/node/level/balance", 1.0)].into();
+        assert_eq!(all.receive(&SurfaceMessage::Updates { to: Recipients::All, updates: others }, now), []);
+        assert!(all.listen(page, GAIN, false));
+        assert_eq!(sent(&mut all, now + Duration::from_secs(1)), []);
+        assert!(!all.listen(page, &"x".repeat(1_000), true), "longer than any address");
+        let taken = (0..100_000).take_while(|at| all.listen(page, &format!("/{at}"), true)).count();
+        assert_eq!(taken, crate::subscribe::wanted::MOST_NAMED);
     }
 }

@@ -5,7 +5,7 @@ use super::accept::{Connection, STALLED};
 use super::out::Packet;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -74,9 +74,6 @@ async fn answer(mut request: Parts, http: Arc<HttpConnection>, net: Arc<Net>) ->
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], why).into_response();
     }
     if let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut request, &()).await {
-        if !net.clients().web_subscribers.has_room() {
-            return (StatusCode::SERVICE_UNAVAILABLE, "too many websockets are open\n").into_response();
-        }
         return upgrade.max_message_size(LARGEST).on_upgrade(move |socket| client(socket, http, net));
     }
     let uri = &request.uri;
@@ -154,7 +151,7 @@ impl Net {
 async fn client(mut socket: WebSocket, http: Arc<HttpConnection>, net: Arc<Net>) {
     let from = http.connection.from;
     let peer = Peer::Web(from);
-    let Some(mut unsent) = net.add_socket(peer) else { return };
+    let mut unsent = net.add_socket(peer);
     loop {
         tokio::select! {
             received = socket.recv() => match received {
@@ -172,6 +169,9 @@ async fn client(mut socket: WebSocket, http: Arc<HttpConnection>, net: Arc<Net>)
                 let message = match packet {
                     Some(Packet::Osc(packet)) => Message::Binary(packet.into()),
                     Some(Packet::Text(text)) => Message::Text(text.into()),
+                    Some(Packet::Close(why)) => {
+                        Message::Close(Some(CloseFrame { code: close_code::AGAIN, reason: why.into() }))
+                    }
                     None => break,
                 };
                 if socket.send(message).await.is_err() {

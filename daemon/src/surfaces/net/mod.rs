@@ -205,6 +205,7 @@ impl Net {
     async fn enqueue(&self, bundle: RequestBundle, address: IpAddr) {
         let admitted = {
             let mut clients = self.clients();
+            clients.web_subscribers.renew(bundle.by);
             let access =
                 if matches!(bundle.by, Peer::Web(_)) { &mut clients.webs } else { &mut clients.streams };
             access.admit(bundle, address, Instant::now())
@@ -226,15 +227,17 @@ impl Net {
         unsent
     }
 
-    /// Adds a websocket client, if there is room.
-    fn add_socket(&self, peer: Peer) -> Option<Unsent> {
+    /// Adds a websocket client; the least recently active one goes if there are too many.
+    fn add_socket(&self, peer: Peer) -> Unsent {
         let mut clients = self.clients();
-        if !clients.web_subscribers.connect(peer) {
-            return None;
+        if let Some(gone) = clients.web_subscribers.connect(peer)
+            && let Some(out) = clients.outs.remove(&gone)
+        {
+            out.send(Packet::Close("other clients have connected since; connect again to be sent updates"));
         }
         let (out, unsent) = out::channel();
         clients.outs.insert(peer, out);
-        Some(unsent)
+        unsent
     }
 
     fn remove_client(&self, peer: Peer) {

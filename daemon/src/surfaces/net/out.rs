@@ -17,6 +17,8 @@ pub enum Packet {
     Osc(Vec<u8>),
     /// A text, on a websocket.
     Text(String),
+    /// The end of a websocket, and why.
+    Close(&'static str),
 }
 
 impl Packet {
@@ -24,6 +26,7 @@ impl Packet {
         EACH + match self {
             Packet::Osc(bytes) => bytes.len(),
             Packet::Text(text) => text.len(),
+            Packet::Close(_) => 0,
         }
     }
 }
