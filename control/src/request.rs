@@ -69,6 +69,8 @@ pub enum Request {
     Subscribe(Subscription),
     /// End the subscription.
     Unsubscribe,
+    /// Return the token that the station sent: proof that the client receives at its address.
+    Token(String),
     /// A button was released that acts only when it is pressed.
     Released,
     /// Answer `/pong`.
@@ -157,6 +159,7 @@ impl Request {
                 | Request::Who { .. }
                 | Request::Subscribe(_)
                 | Request::Unsubscribe
+                | Request::Token(_)
                 | Request::Released
                 | Request::Ping
                 | Request::Wrong { .. }

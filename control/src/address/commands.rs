@@ -81,7 +81,7 @@ const SCENES: f64 = MOST_SCENES as f64;
 
 /// All of them.
 #[rustfmt::skip]
-pub const COMMANDS: [Command; 39] = [
+pub const COMMANDS: [Command; 40] = [
     row("/swap", State, "The chain on air; a name swaps to it.")
         .takes(&[CHAIN]).example("/swap streaming").ctl("swap CHAIN")
         .request(|given| Request::Swap(given.text(0))),
@@ -193,6 +193,10 @@ pub const COMMANDS: [Command; 39] = [
     row("/unsubscribe", Action, "Ends the subscription of the sender.")
         .example("/unsubscribe")
         .request(|_| Request::Unsubscribe),
+    row("/token", ActionWithValue, "Returns a token that the station has sent: proof that the client receives at its address.")
+        .takes(&[Argument::new("TOKEN", "the token that was sent", Kind::Text)])
+        .example("/token 9001-0123456789abcdef")
+        .request(|given| Request::Token(given.text(0))),
     row("/status", Reading, "The state of the station: chain, audio, latency, load, xruns, faults.")
         .example("/status").ctl("status"),
     row("/status/KEY", Reading, "One line of the state of the station.")

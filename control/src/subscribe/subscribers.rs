@@ -141,9 +141,11 @@ impl Subscribers {
         member.wanted.add(address)
     }
 
-    /// Removes the subscribers that a test finds, as those whose port is closed.
-    pub fn remove_where(&mut self, is_gone: impl Fn(Peer, Option<u16>) -> bool) {
+    /// Removes the subscribers that `is_gone` finds by their addresses and ports. True if there were any.
+    pub fn remove_where(&mut self, is_gone: impl Fn(Peer, Option<u16>) -> bool) -> bool {
+        let before = self.members.len();
         self.members.retain(|member| !is_gone(member.peer, member.wanted.options.port));
+        self.members.len() < before
     }
 
     /// Removes a subscriber.

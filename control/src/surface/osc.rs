@@ -134,17 +134,31 @@ impl Outlet {
         self.subscribers.next_due()
     }
 
+    /// Nobody is at this address and port any more: who subscribed for it is removed. True if somebody was.
+    pub fn remove_unreachable(&mut self, at: SocketAddr) -> bool {
+        let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
+        let reply_port = self.reply_port;
+        self.subscribers.remove_where(|peer, port| {
+            let Peer::Osc(address) = peer else { return false };
+            canonical(receiver(address, port.or(reply_port))) == canonical(at)
+        })
+    }
+
     fn datagrams(&self, outgoing: Outgoing) -> Vec<Datagram> {
         let mut ready = Vec::new();
         for Batch { to, port, updates } in outgoing {
-            let Peer::Osc(mut to) = to else { continue };
-            if let Some(port) = port.or(self.reply_port) {
-                to.set_port(port);
-            }
+            let Peer::Osc(from) = to else { continue };
+            let to = receiver(from, port.or(self.reply_port));
             ready.extend(datagrams(&updates).into_iter().map(|bytes| Datagram { to, bytes }));
         }
         ready
     }
+}
+
+/// Where a client receives that sends from an address: there, or at another port of it.
+pub(super) fn receiver(mut from: SocketAddr, port: Option<u16>) -> SocketAddr {
+    from.set_port(port.unwrap_or(from.port()));
+    from
 }
 
 /// Updates as OSC datagrams: one alone is a message, several are bundles of at most a datagram each.

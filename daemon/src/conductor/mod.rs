@@ -411,7 +411,8 @@ impl Conductor {
                 self.send_updates(Recipients::One(by), wanted);
             }
             Request::Unsubscribe => self.send_to_surfaces(&SurfaceMessage::Unsubscribe { peer: by }),
-            Request::Released => {}
+            // A token is the matter of the UDP surface; elsewhere it proves nothing.
+            Request::Released | Request::Token(_) => {}
             Request::Ping => self.send_updates(Recipients::One(by), vec![Update::new("/pong", Vec::new())]),
             Request::Reload { reset } => self.reload(by, reset),
             Request::Changed(path) => {
