@@ -4,6 +4,7 @@
 use crate::peer::Peer;
 use crate::request::Subscription;
 use crate::subscribe::outbox::Outbox;
+use crate::subscribe::quote::shortened;
 use crate::subscribe::wanted::Wanted;
 use crate::subscribe::{Recipients, SurfaceMessage};
 use crate::update::Update;
@@ -54,7 +55,8 @@ impl Subscribers {
         match message {
             SurfaceMessage::Updates { to: Recipients::One(peer), updates } => {
                 let is_served = (self.is_served)(*peer) && !updates.is_empty();
-                is_served.then(|| self.batch(*peer, updates.to_vec())).into_iter().collect()
+                let answer = || self.batch(*peer, updates.iter().map(shortened).collect());
+                is_served.then(answer).into_iter().collect()
             }
             SurfaceMessage::Updates { to: Recipients::All, updates } => self.send(None, updates, now),
             SurfaceMessage::Updates { to: Recipients::Others(by), updates } => {
@@ -240,6 +242,19 @@ mod tests {
             (200..200 + MOST).flat_map(|number| subscribe(&mut all, client(number), 60, start)).collect();
         let notice = notices.iter().find(|notice| notice.to == client(1)).unwrap();
         assert_eq!(notice.port, Some(9_001));
+    }
+
+    #[test]
+    fn for_a_new_websocket_the_least_recently_active_one_goes() {
+        let (mut all, page) = (subscribers(), |at: u16| Peer::Web(([10, 0, 0, 1], at).into()));
+        for at in 0..MOST as u16 {
+            assert_eq!(all.connect(page(at)), None);
+        }
+        all.renew(page(0));
+        all.listen(page(1), GAIN, true);
+        assert_eq!(all.connect(page(1_000)), Some(page(2)));
+        all.remove(page(3));
+        assert_eq!(all.connect(page(1_001)), None, "there is room again");
     }
 
     #[test]
