@@ -1,7 +1,7 @@
 //! OSCQuery over HTTP, and its websocket: LISTEN and IGNORE, values as OSC packets.
 
 use super::Net;
-use super::accept::{Connection, STALLED};
+use super::accept::{self, Connection, STALLED};
 use super::out::Packet;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use lacquer_control::peer::Peer;
 use lacquer_control::request::{self, RequestBundle};
 use lacquer_control::subscribe::hosts::Refusal;
+use lacquer_control::subscribe::quote::cut;
 use lacquer_control::subscribe::subscribers::Batch;
 use lacquer_control::surface::osc::decode;
 use lacquer_control::surface::query::{NoAnswer, Query};
@@ -41,6 +42,17 @@ struct HttpConnection {
     connection: Connection,
     /// The address of this machine that the client connected to.
     at: IpAddr,
+}
+
+/// The answer to a client that is refused, whatever it asks for.
+pub fn refusal(why: accept::Refusal, _first: Option<&[u8]>) -> Option<Vec<u8>> {
+    let status = match why {
+        accept::Refusal::NotAllowed => "403 Forbidden",
+        accept::Refusal::Full => "503 Service Unavailable",
+    };
+    let (body, more) = (format!("{why}\n"), "Content-Type: text/plain; charset=utf-8\r\nConnection: close");
+    let length = body.len();
+    Some(format!("HTTP/1.1 {status}\r\n{more}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes())
 }
 
 /// Serves a client until either side closes the connection.
@@ -116,15 +128,15 @@ fn refuse(request: &Parts, http: &HttpConnection, net: &Net) -> Option<Response>
             return Some((StatusCode::BAD_REQUEST, why).into_response());
         }
         Refusal::Name(name) => {
-            let why = format!("\"{name}\" is no name of this station: refused; {add}");
+            let why = format!("\"{}\" is no name of this station: refused; {add}", cut(&name));
             (name, why)
         }
         Refusal::Page(page) => {
-            let why = format!("a page of \"{page}\" may not use this station: refused; {add}");
+            let why = format!("a page of \"{}\" may not use this station: refused; {add}", cut(&page));
             (page, why)
         }
     };
-    if net.clients().remember_refused(&what) {
+    if net.clients().remember_refused(&cut(&what)) {
         warn!("web {}: {why}", http.connection.from);
     }
     Some((StatusCode::FORBIDDEN, why + "\n").into_response())

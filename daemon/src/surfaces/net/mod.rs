@@ -127,12 +127,13 @@ pub fn run(
         // The sockets are kept when this thread is restarted: clients that connect meanwhile are accepted afterwards.
         let mut serving = JoinSet::new();
         if let Some(socket) = &bound.osc {
-            let (port, net) = (Port::new("osc.tcp", osc, STREAMS.min(share / 2)), Arc::clone(&net));
+            let (port, net) =
+                (Port::new("osc.tcp", osc, STREAMS.min(share / 2), stream::refusal), Arc::clone(&net));
             let serve = move |stream, connection| stream::serve(stream, connection, Arc::clone(&net));
             serving.spawn(accept(TcpListener::from_std(socket.try_clone()?)?, port, serve));
         }
         if let Some(socket) = &bound.web {
-            let (port, net) = (Port::new("web", web, WEB.min(share)), Arc::clone(&net));
+            let (port, net) = (Port::new("web", web, WEB.min(share), http::refusal), Arc::clone(&net));
             let serve = move |stream, connection| http::serve(stream, connection, Arc::clone(&net));
             serving.spawn(accept(TcpListener::from_std(socket.try_clone()?)?, port, serve));
         }

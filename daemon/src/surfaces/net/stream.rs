@@ -1,11 +1,12 @@
 //! OSC over TCP: each client is answered in the framing that it uses.
 
 use super::Net;
-use super::accept::{Connection, STALLED};
+use super::accept::{Connection, Refusal, STALLED};
 use super::out::Packet;
 use lacquer_control::peer::Peer;
-use lacquer_control::surface::osc::decode;
+use lacquer_control::surface::osc::{datagrams, decode};
 use lacquer_control::surface::stream::{Framing, Unwrap};
+use lacquer_control::update::Update;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,6 +15,15 @@ use tracing::debug;
 
 /// Bytes that are written at once, about.
 const AT_ONCE: usize = 16_384;
+
+/// The error for a client that is refused, in the framing of its first bytes; nothing for one that does not speak OSC.
+pub fn refusal(why: Refusal, first: Option<&[u8]>) -> Option<Vec<u8>> {
+    let mut unwrap = Unwrap::default();
+    unwrap.push(first?).ok()?;
+    let framing = unwrap.framing().unwrap_or(Framing::Size);
+    let error = datagrams(&[Update::words("/error", &["/", &why.to_string()])]);
+    Some(error.iter().flat_map(|packet| framing.wrap(packet)).collect())
+}
 
 /// Serves a client until either side closes the connection.
 pub async fn serve(mut stream: TcpStream, connection: Connection, net: Arc<Net>) {
