@@ -69,7 +69,7 @@ pub enum Request {
     Subscribe(Subscription),
     /// End the subscription.
     Unsubscribe,
-    /// Return the token that the station sent: proof that the client receives at its address.
+    /// Return the token that the station sent: proof that the client receives at its address. An empty one asks for it.
     Token(String),
     /// A button was released that acts only when it is pressed.
     Released,

@@ -193,8 +193,8 @@ pub const COMMANDS: [Command; 40] = [
     row("/unsubscribe", Action, "Ends the subscription of the sender.")
         .example("/unsubscribe")
         .request(|_| Request::Unsubscribe),
-    row("/token", ActionWithValue, "Returns a token that the station has sent: proof that the client receives at its address.")
-        .takes(&[Argument::new("TOKEN", "the token that was sent", Kind::Text)])
+    row("/token", Action, "Returns the token that the station has sent, as proof that the client is at its address; alone, it asks for one.")
+        .takes(&[Argument::new("TOKEN", "the token that was sent", Kind::Text).count(Count::Optional)])
         .example("/token 9001-0123456789abcdef")
         .request(|given| Request::Token(given.text(0))),
     row("/status", Reading, "The state of the station: chain, audio, latency, load, xruns, faults.")

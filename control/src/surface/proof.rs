@@ -107,6 +107,9 @@ impl Proofs {
         let (mut admitted, mut to_send, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for request in requests {
             match request {
+                Request::Token(token) if token.is_empty() => {
+                    to_send.extend(self.token_for(receiver(from, self.reply_port), now));
+                }
                 Request::Token(token) => match self.prove(from.ip(), &token, now) {
                     Ok(held) => admitted.extend(held),
                     Err(why) => left.push(Request::wrong(TOKEN, why)),
@@ -303,7 +306,7 @@ mod tests {
         let passed = proofs.screen(large(far), at(301));
         assert_eq!(passed[0], large(far));
         ask(&mut proofs, far, &packet("/token", &[&token(&passed[1])]), at(301));
-        assert_eq!(proofs.screen(large(far), at(601)), [large(far)], "renewed");
+        assert_eq!(proofs.screen(large(far), at(600)), [large(far)], "renewed");
         assert!(!proofs.screen(large(far), at(902)).contains(&large(far)), "not renewed");
         ask(&mut proofs, far, &packet("/token", &[&token(&passed[1])]), at(902));
         proofs.forget(far);
@@ -387,6 +390,15 @@ mod tests {
         assert_eq!(proofs.refusal(short), None);
         proofs.receive(short, 12);
         assert!(proofs.refusal(short).is_some());
+    }
+
+    #[test]
+    fn a_client_may_ask_for_its_token() {
+        let (mut proofs, now, far) = (Proofs::new(Rules::default(), None), Instant::now(), address(FAR));
+        let (admitted, sent) = ask(&mut proofs, far, &packet("/token", &[]), now);
+        assert_eq!(admitted, []);
+        ask(&mut proofs, far, &packet("/token", &[&token(&sent[0])]), now);
+        assert_eq!(proofs.screen(large(far), now), [large(far)]);
     }
 
     #[test]
