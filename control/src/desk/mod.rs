@@ -339,8 +339,8 @@ impl Desk {
             Request::Sync => turn.update(Recipients::One(by), vec![Update::new("/synced", Vec::new())]),
             Request::Reload { reset } => self.reload(turn, by, reset),
             Request::Wrong { address, why } => turn.error(by, &address, &why),
-            // What the conductor does by itself.
-            Request::Released | Request::Changed(_) | Request::Dump | Request::Quit => {}
+            // What the conductor does by itself, and a token, which is the matter of the UDP surface.
+            Request::Token(_) | Request::Released | Request::Changed(_) | Request::Dump | Request::Quit => {}
         }
     }
 

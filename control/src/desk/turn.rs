@@ -326,7 +326,7 @@ impl<'a> Turn<'a> {
     /// Sends updates to subscribers.
     pub fn update(&mut self, to: Recipients, updates: Vec<Update>) {
         if !updates.is_empty() {
-            self.add(Effect::Surfaces(SurfaceMessage::Updates { to, updates }));
+            self.add(Effect::Surfaces(SurfaceMessage::Updates { to, updates: updates.into() }));
         }
     }
 

@@ -308,7 +308,7 @@ impl Conductor {
         if lines.is_empty() {
             return;
         }
-        self.send_to_surfaces(&SurfaceMessage::Updates { to, updates: lines });
+        self.send_to_surfaces(&SurfaceMessage::Updates { to, updates: lines.into() });
     }
 
     fn send_event(&self, kind: &str, words: &[&str]) {

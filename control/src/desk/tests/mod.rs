@@ -112,7 +112,7 @@ impl Station {
             Effect::Build { ticket, generation, .. } => self.tasks.push_back(Task::Build(ticket, generation)),
             Effect::Load { ticket, what, .. } => self.tasks.push_back(Task::Load(ticket, what)),
             Effect::Surfaces(SurfaceMessage::Updates { to, updates }) => {
-                for update in updates {
+                for update in updates.iter().cloned() {
                     if update.address == "/error" || update.address.starts_with("/event/") {
                         let words = update.values.iter().filter_map(|value| match value {
                             Value::Text(text) => Some(text.as_str()),
