@@ -10,3 +10,5 @@ pub(crate) mod state_file;
 pub(crate) mod state_writer;
 pub(crate) mod supervise;
 pub(crate) mod systemd;
+#[allow(dead_code, reason = "the conductor is about to call it")]
+pub(crate) mod worker;
