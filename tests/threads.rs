@@ -7,9 +7,12 @@ use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, state_home, text};
 use lacquer_tests::studio::{Studio, number};
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -255,6 +258,28 @@ fn a_log_that_nobody_reads_stops_no_thread_and_then_says_how_much_is_lost() {
 fn the_end_of_the_process_does_not_wait_for_a_log_that_nobody_reads() {
     let studio = studio("unread-end");
     let (mut daemon, _unread, _) = start_unread(&studio);
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().code(), Some(0));
+}
+
+#[test]
+fn a_terminal_that_is_stopped_stops_no_thread_and_its_last_picture_is_not_waited_for() {
+    let studio = studio("stopped-terminal");
+    // Nobody reads this end, as after Ctrl-S.
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).and_then(|()| unlockpt(&terminal)).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let mut options = fs::File::options();
+    options.read(true).write(true).custom_flags(OFlags::NOCTTY.bits().cast_signed());
+    let screen = options.open(name.to_str().unwrap()).unwrap();
+    let mut daemon = Daemon::start_with(&studio.station, studio.port, |command| {
+        command.env("TERM", "xterm").stdout(screen.try_clone().unwrap()).stderr(screen);
+    });
+    let client = daemon.client();
+    for _ in 0..200 {
+        daemon.signal("USR1");
+        client.ask_for("/ping", "/pong");
+    }
     daemon.signal("TERM");
     assert_eq!(daemon.ended().code(), Some(0));
 }
