@@ -49,7 +49,9 @@ impl Conductor {
             Effect::Build { ticket, generation, plan, before } => {
                 self.build(ticket, generation, plan, before);
             }
-            Effect::Discard { generation } => drop(self.built.remove(&generation)),
+            Effect::Discard { generation } => {
+                self.built.remove(&generation).into_iter().for_each(|chain| self.worker.free(chain));
+            }
             Effect::Load { ticket, what, io, rate } => self.load(ticket, what, io, rate),
             Effect::Reload { by, outcome } => self.notify_reload(by, outcome),
             Effect::Watch => self.watch_all(),

@@ -88,7 +88,7 @@ impl Conductor {
             None => error!("{what} again after every restart: the process ends with exit code 3"),
         }
         // The service manager starts the process again.
-        std::process::exit(3);
+        restart::exit(3);
     }
 
     /// libjack does not close its client, so this process cannot open another one: it executes itself again.
@@ -102,7 +102,7 @@ impl Conductor {
         error!("{what}: restarting the process");
         self.send_event("connection", &["held", &format!("{what}; restarting the process")]);
         self.restart_process(&record);
-        std::process::exit(3);
+        restart::exit(3);
     }
 
     /// Writes the state, ends the surfaces, and executes the process again. Returns only if that fails.
@@ -111,7 +111,7 @@ impl Conductor {
         let until = Instant::now() + NOTIFY_LIMIT;
         self.surfaces.iter().for_each(|surface| surface.end(until));
         if self.ending.is_some() {
-            std::process::exit(0);
+            restart::exit(0);
         }
         error!("{}", restart::execute_again(record));
     }

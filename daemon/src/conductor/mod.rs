@@ -46,6 +46,8 @@ use tracing::{error, info, warn};
 
 /// Period in which events are received and memory is freed.
 const TICK: Duration = Duration::from_millis(5);
+/// Period in which the worker frees chains.
+const FREE_PERIOD: Duration = Duration::from_millis(50);
 /// Period in which readings of nodes are sent.
 const METER_PERIOD: Duration = Duration::from_millis(50);
 /// Time limit for the fade-out at the end.
@@ -95,8 +97,7 @@ pub struct Conductor {
     tasks: BTreeMap<u64, Ticket>,
     /// Chains that were built and not sent yet, by generation.
     built: BTreeMap<u64, Owned<Chain>>,
-    /// Frees chains.
-    collector: Collector,
+    /// Of the collector that frees chains, on the worker.
     freed: Handle,
     session: Option<Session>,
     reconnect: Reconnect,
@@ -145,18 +146,19 @@ impl Conductor {
             port_setup,
             opening,
         } = parts;
-        let collector = Collector::new();
+        let (mut collector, worker) = (Collector::new(), Worker::new()?);
+        let freed = collector.handle();
+        worker.every(FREE_PERIOD, "freeing chains", move || collector.collect());
         let mut conductor = Self {
             path,
             station,
             desk,
             effects: Vec::new(),
             since: now,
-            worker: Worker::new()?,
+            worker,
             tasks: BTreeMap::new(),
             built: BTreeMap::new(),
-            freed: collector.handle(),
-            collector,
+            freed,
             session,
             reconnect: Reconnect::new(now, opening),
             last_tick: now,
@@ -208,8 +210,6 @@ impl Conductor {
         }
         self.end_writer();
         self.close();
-        // Chains that were still in the queues are freed here.
-        self.collector.collect();
     }
 
     /// Waits for a request or an event, and handles it.
@@ -276,7 +276,6 @@ impl Conductor {
         self.tick_writer(now);
         self.report_threads(now);
         self.resend_to_surfaces();
-        self.collector.collect();
         if now >= self.next_meters {
             self.next_meters = now + METER_PERIOD;
             self.send_meters();

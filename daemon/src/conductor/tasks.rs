@@ -2,7 +2,7 @@
 
 use super::Conductor;
 use super::files::needs_restart;
-use crate::process::worker::Abandoned;
+use crate::process::worker::Failed;
 use crate::station::impulses::{cached_loader, loader};
 use crate::station::{Station, load};
 use basedrop::Owned;
@@ -105,8 +105,12 @@ impl Conductor {
     }
 
     /// Passes the result of a task on to the desk.
-    pub(super) fn finish_task(&mut self, number: u64, done: Done) {
+    pub(super) fn finish_task(&mut self, number: u64, done: Result<Done, Failed>) {
         let Some(ticket) = self.tasks.remove(&number) else { return };
+        let done = match done {
+            Ok(done) => done,
+            Err(failed) => return self.handle(Input::Failed { ticket, why: failed.to_string() }),
+        };
         let input = match done {
             Done::Planned(plans) => Input::Planned { ticket, plans },
             Done::Built(generation, chain) => {
@@ -126,10 +130,8 @@ impl Conductor {
 
     /// Passes on to the desk which tasks came to no end.
     pub(super) fn check_tasks(&mut self, now: Instant) {
-        for Abandoned { ticket: number, why } in self.worker.check(now) {
-            if let Some(ticket) = self.tasks.remove(&number) {
-                self.handle(Input::Failed { ticket, why });
-            }
+        for failed in self.worker.check(now) {
+            self.finish_task(failed.ticket, Err(failed));
         }
     }
 }

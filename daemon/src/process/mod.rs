@@ -1,6 +1,7 @@
 //! The process: threads, log, systemd, restarts, state file and audit log.
 
 pub(crate) mod log;
+pub(crate) mod log_writer;
 pub(crate) mod named;
 pub(crate) mod os_error;
 pub mod panics;
