@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+use lacquer_control::surface::stream::Framing;
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::browser::Browser;
-use lacquer_tests::daemon::{Daemon, eventually, free_port, root, text};
+use lacquer_tests::daemon::{Daemon, PATIENCE, eventually, free_port, pass, root, text};
 use lacquer_tests::flood::Flood;
 use lacquer_tests::random::Random;
+use lacquer_tests::sockets::connect_from;
 use lacquer_tests::studio::{Studio, number};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, UdpSocket};
@@ -230,7 +232,7 @@ fn the_station_is_found_on_the_network() {
 }
 
 #[test]
-fn who_is_not_let_in_is_not_heard_and_who_may_only_look_may_look() {
+fn who_is_not_let_in_is_told_once_and_not_heard_and_who_may_only_look_may_look() {
     let studio = Studio::new("rules");
     let listen = format!("listen: \"127.0.0.1:{}\"", studio.port);
     studio.write_control("[a.yaml]", &format!("osc: {{{listen}, read_only: [127.0.0.0/8]}}"), "");
@@ -243,11 +245,134 @@ fn who_is_not_let_in_is_not_heard_and_who_may_only_look_may_look() {
     studio.write_control("[a.yaml]", &format!("osc: {{{listen}, allow: [127.0.0.1]}}"), "");
     let daemon = studio.start();
     let stranger = UdpSocket::bind("127.0.0.2:0").unwrap();
-    stranger.set_nonblocking(true).unwrap();
-    stranger.send_to(b"/ping\0\0\0,\0\0\0", daemon.address).unwrap();
+    stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (ping, swap) = (b"/ping\0\0\0,\0\0\0", b"/swap\0\0\0,s\0\0b\0\0\0");
+    let subscribe = b"/subscribe\0\0,\0\0\0";
+    for _ in 0..5 {
+        for packet in [&ping[..], swap, subscribe] {
+            stranger.send_to(packet, daemon.address).unwrap();
+        }
+    }
+    let mut bytes = [0; 2_000];
+    let length = stranger.recv(&mut bytes).unwrap();
+    let error = b"/error\0\0,ss\0/\0\0\0this address is not in \"allow\"\0\0";
+    assert_eq!(&bytes[..length], error);
     // Who asks after it is answered after it.
     assert_eq!(threshold(&daemon), -20.0, "others are answered");
-    assert!(stranger.recv(&mut [0; 100]).is_err(), "a stranger is not");
+    assert_eq!(daemon.client().ask("/swap", vec![]).values, [text("a")]);
+    stranger.set_nonblocking(true).unwrap();
+    assert!(stranger.recv(&mut bytes).is_err(), "a stranger is told once");
+    // Over TCP in the framing that it uses.
+    let framed = |packet: &[u8], framing: Framing| -> Vec<u8> {
+        let mut stream = connect_from(2, studio.port);
+        stream.write_all(&framing.wrap(packet)).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        answer
+    };
+    for framing in [Framing::Size, Framing::Slip] {
+        assert_eq!(framed(swap, framing), framing.wrap(error), "{framing:?}");
+    }
+    assert_eq!(daemon.client().ask("/swap", vec![]).values, [text("a")]);
+}
+
+#[test]
+fn a_subscription_ends_when_the_port_is_closed() {
+    let studio = Studio::new("closed");
+    let daemon = studio.start();
+    let stays = daemon.client();
+    stays.say("/subscribe", vec![Value::Number(600.0)]);
+    let listener = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap();
+    listener.set_read_timeout(Some(PATIENCE)).unwrap();
+    listener.send_to(b"/subscribe\0\0,i\0\0\0\0\x02\x58", daemon.address).unwrap();
+    let mut bytes = [0; 2_000];
+    for _ in 0..20 {
+        listener.recv(&mut bytes).unwrap();
+    }
+    drop(listener);
+    // Meters come 20 times a second: the first one finds the port closed.
+    eventually("a new socket at the port is sent nothing", || {
+        pass(Duration::from_millis(200));
+        let listener = UdpSocket::bind(port).ok()?;
+        listener.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        listener.recv(&mut bytes).is_err().then_some(())
+    });
+    stays.hear_for(Duration::from_millis(1));
+    eventually("others are sent their meters", || {
+        let heard = stays.hear_for(Duration::from_millis(100));
+        heard.iter().any(|line| line.address.starts_with("/meter/")).then_some(())
+    });
+}
+
+#[test]
+fn for_a_65th_subscriber_the_one_that_renewed_least_recently_goes_and_a_long_lease_is_shortened() {
+    let studio = Studio::new("places");
+    let daemon = studio.start();
+    let words = || vec![Value::Number(600.0), text("meters 0")];
+    let clients: Vec<_> = (0..65).map(|_| daemon.client()).collect();
+    for (number, client) in clients.iter().enumerate() {
+        client.say("/subscribe", words());
+        client.hear("the full state", |line| line.address == "/swap");
+        // The first one renews, so the second one is the least recently renewed.
+        if number == 1 {
+            clients[0].say("/subscribe", words());
+            clients[0].hear("the full state again", |line| line.address == "/swap");
+        }
+    }
+    let notice = clients[1].hear("the notice", |line| line.address == "/error");
+    assert_eq!(notice.values[0], text("/subscribe"));
+    clients[0].hear_for(Duration::from_millis(1));
+    daemon.client().say(THRESHOLD, vec![Value::Number(-33.0)]);
+    for number in [0, 2, 64] {
+        clients[number].hear("the change", |line| line.address == THRESHOLD && number_is(line, -33.0));
+    }
+    let heard = clients[1].hear_for(Duration::from_millis(50));
+    assert!(!heard.iter().any(|line| line.address == THRESHOLD && number_is(line, -33.0)), "{heard:?}");
+    let reply = clients[0].ask("/subscribe", vec![Value::Number(86_400.0), text("meters 0")]);
+    assert_eq!((reply.address.as_str(), &reply.values[0]), ("/subscribe", &Value::Number(600.0)));
+}
+
+fn number_is(line: &Update, wanted: f64) -> bool {
+    line.values == [Value::Number(wanted)]
+}
+
+#[test]
+fn no_error_repeats_a_long_argument() {
+    let studio = Studio::new("quotes");
+    let daemon = studio.start();
+    let client = daemon.client();
+    let long = "x".repeat(20_000);
+    let addresses =
+        ["/swap", "/scene/recall", "/scene/delete", "/cue", "/subscribe", "/who", "/learn", "/token"];
+    let mut asked: Vec<(String, Vec<Value>)> =
+        addresses.into_iter().map(|address| (address.to_owned(), vec![text(&long)])).collect();
+    for tree in ["", "/node", "/norm", "/text", "/chain", "/status"] {
+        asked.push((format!("{tree}/{long}"), vec![]));
+        asked.push((format!("{tree}/{long}*"), vec![Value::Number(1.0)]));
+    }
+    asked.push((format!("/{{{long}"), vec![]));
+    asked.push(("/node/glue/detection".to_owned(), vec![text(&long)]));
+    asked.push((THRESHOLD.to_owned(), vec![text(&long)]));
+    for (address, values) in asked {
+        client.say(&address, values);
+        client.say("/ping", vec![]);
+        let mut heard = Vec::new();
+        client.hear("all answers", |line| {
+            heard.push(line.clone());
+            line.address == "/pong"
+        });
+        for line in heard {
+            let texts = line.values.iter().filter_map(|value| match value {
+                Value::Text(text) => Some(text.as_str()),
+                _ => None,
+            });
+            for text in texts.chain([line.address.as_str()]) {
+                let start: String = address.chars().take(30).collect();
+                assert!(!text.contains(&"x".repeat(65)), "{start}: {} bytes", text.len());
+            }
+        }
+    }
 }
 
 #[test]

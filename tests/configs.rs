@@ -182,6 +182,56 @@ fn what_is_no_file_is_refused_at_once_by_every_command_and_wherever_it_is_named(
     }
 }
 
+/// A file of 1 TiB that begins with `head`: nobody waits until it has been read to its end.
+fn sparse(path: &Path, head: &[u8]) {
+    fs::write(path, head).unwrap();
+    fs::File::options().write(true).open(path).unwrap().set_len(1 << 40).unwrap();
+}
+
+#[test]
+fn a_file_that_claims_a_terabyte_is_refused_long_before_its_end() {
+    let folder = Folder::new("sparse");
+    // STREAMINFO with the checksum of no audio; then blocks of metadata without end.
+    let mut flac = [b"fLaC\0\0\0\x22".as_slice(), &[0; 34]].concat();
+    flac[18..22].copy_from_slice(&(44_100_u32 << 12 | 1 << 9 | 15 << 4).to_be_bytes());
+    flac[26..].copy_from_slice(&[
+        0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0, 0xb2, 4, 0xe9, 0x80, 9, 0x98, 0xec, 0xf8, 0x42, 0x7e,
+    ]);
+    // Frames of silence: MPEG 1 Layer III, 128 kbit/s, 44.1 kHz.
+    let mp3 = [b"\xff\xfb\x90\0".as_slice(), &[0; 413]].concat().repeat(8);
+    let mp4 = b"\0\0\0\x14ftypM4A \0\0\0\0M4A \0\0\0\x01moov\0\0\0\xff\xff\xff\xff\xff\0\0\x10\0stsz";
+    let aiff = b"FORM\x7f\xff\xff\xffAIFFCOMM\0\0\0\x12\0\x01\0\0\x03\xe8\0\x10\x40\x0e\xac\x44\0\0\0\0\0\0";
+    // A page with the header of a Vorbis stream.
+    let ogg = b"OggS\0\x02\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x0f\xb6DE\x01\x1e\x01vorbis\0\0\0\0\x01D\xac\0\0\0\0\0\0\0\xf4\x01\0\0\0\0\0\xb8\x01";
+    let cases: [(&str, &[u8], &str); 11] = [
+        ("zeros.txt", b"", "line 1: not a number"),
+        ("taps.txt", b"0.5\n", "line 2: not a number"),
+        ("rew.txt", b"* Data start\n0.5\n", "line 3: not a number"),
+        ("taps.raw", b"", "at most 10 s are convolved"),
+        ("zeros.wav", b"", "not a supported audio file"),
+        ("chunks.wav", b"RIFF\0\0\0\0WAVE", "no data chunk among its first 4096 chunks"),
+        ("chunks.aiff", aiff, "no samples among its first 4096 chunks"),
+        ("blocks.flac", &flac, ""),
+        ("silence.mp3", &mp3, "does not end within the first 67108864 bytes"),
+        ("boxes.m4a", mp4, ""),
+        ("pages.ogg", ogg, "does not end within the first 67108864 bytes"),
+    ];
+    for (name, head, what) in cases {
+        sparse(&folder.at(name), head);
+        let chain = folder.write("room.yaml", &format!("nodes: [convolver: {{impulse: {name}}}]\n"));
+        let told = refused(&chain);
+        assert!(told.contains(name) || told.contains("impulse"), "{name}: {told}");
+        assert!(told.contains(what), "{name}: {told}");
+    }
+    for name in ["chain.yaml", "map.yaml", "cues.yaml"] {
+        sparse(&folder.at(name), b"nodes: [gain]\n");
+        assert!(refused(&folder.at(name)).contains("at most 4194304 are read"), "{name}");
+    }
+    let text = "chains: [chain.yaml]\ncues: cues.yaml\ncontrol: {midi: [{map: map.yaml}]}\n";
+    let told = refused(&folder.write("s.yaml", &format!("audio: {{backend: null}}\n{text}")));
+    assert_eq!(told.matches("at most 4194304 are read").count(), 3, "{told}");
+}
+
 #[test]
 fn no_name_of_a_file_forges_a_line() {
     let folder = Folder::new("forged");

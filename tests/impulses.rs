@@ -166,6 +166,8 @@ fn what_is_no_impulse_is_told() {
     let whole = fs::read(folder.at("cut.wav")).unwrap();
     fs::write(folder.at("cut.wav"), &whole[..whole.len() / 2]).unwrap();
     assert!(told("cut.wav").contains("get a complete copy"), "{}", told("cut.wav"));
+    folder.write("notes.txt", &("# sample rate: 1000\n".to_owned() + &"# a note\n".repeat(200_000)));
+    assert_eq!(told("notes.txt"), "more than 1345536 bytes, too many for 10 s; shorten it");
     folder.write("bad.txt", "0.5\nhalf\n");
     assert_eq!(told("bad.txt"), "line 2: not a number");
     folder.write("nan.txt", "0.5\nNaN\n");

@@ -15,8 +15,8 @@ const LAYERS: [(&str, &[&str]); 3] = [
         &[
             "value",
             "peer",
-            "request",
             "update",
+            "request",
             "message",
             "queues",
             "address",

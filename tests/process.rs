@@ -184,6 +184,7 @@ fn ctl_get_of_an_action_is_refused_and_says_what_does_it() {
         ("/scene/delete", "scene delete NAME"),
         ("/scene/1/save", "set /scene/1/save 1"),
         ("/subscribe", "watch"),
+        ("/token", "set /token 9001-0123456789abcdef"),
     ];
     let (code, out, err) = studio.ctl(&["get", "/unsubscribe"]);
     let why = "is an action, not a value to read; nothing was done; only a subscribed client can send it";

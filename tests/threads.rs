@@ -7,10 +7,16 @@ use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, state_home, text};
 use lacquer_tests::studio::{Studio, number};
+use rustix::fs::OFlags;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const CHAIN: &str = "
@@ -88,7 +94,8 @@ fn each_thread_that_ends_is_reported_and_started_again_while_the_programme_plays
     let mut daemon = start(&studio);
     let client = daemon.client();
     plays(&client);
-    let threads = ["osc-in", "osc-out", "net", "taps", "keeper", "signals", "watcher", "screen", "conductor"];
+    let threads =
+        ["osc-in", "osc-out", "net", "taps", "keeper", "signals", "watcher", "screen", "conductor", "log"];
     for (at, name) in threads.into_iter().enumerate() {
         let value = -(at as f64) - 1.0;
         daemon.say_to_stdin(&format!("panic {name}"));
@@ -120,6 +127,7 @@ fn each_thread_that_ends_is_reported_and_started_again_while_the_programme_plays
                 studio.folder.write("a.yaml", &CHAIN.replace("441 Hz", "442 Hz"));
                 daemon.logged("changed on disk");
             }
+            "log" => daemon.logged("1 log lines lost"),
             "screen" => {
                 let lines = || daemon.log().matches("LUFS").count();
                 let before = lines();
@@ -178,4 +186,100 @@ fn every_thread_sleeps_when_there_is_nothing_to_do() {
             stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')).then_some(())
         });
     }
+}
+
+/// A daemon whose stderr and stdout are a pipe that nobody reads, with more in its log than the pipe and its queue hold.
+/// The number counts how often systemd's watchdog was notified.
+fn start_unread(studio: &Studio) -> (Daemon, PipeReader, Arc<AtomicUsize>) {
+    let path = studio.folder.at("notify");
+    let (socket, fed) = (UnixDatagram::bind(&path).unwrap(), Arc::<AtomicUsize>::default());
+    let count = Arc::clone(&fed);
+    std::thread::spawn(move || {
+        let mut bytes = [0; 1024];
+        while let Ok(length) = socket.recv(&mut bytes) {
+            let is_watchdog = String::from_utf8_lossy(&bytes[..length]).contains("WATCHDOG=1");
+            count.fetch_add(usize::from(is_watchdog), Ordering::Relaxed);
+        }
+    });
+    let (unread, full) = pipe().unwrap();
+    let daemon = Daemon::start_with(&studio.station, studio.port, |command| {
+        command.args(["--report", "1"]).env("LACQUER_FAULTS", "stdin").stdin(Stdio::piped());
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000");
+        command.stdout(full.try_clone().unwrap()).stderr(full);
+    });
+    let client = daemon.client();
+    // The status has some thirty lines.
+    for _ in 0..400 {
+        daemon.signal("USR1");
+        client.ask_for("/ping", "/pong");
+    }
+    (daemon, unread, fed)
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_thread_and_then_says_how_much_is_lost() {
+    let studio = studio("unread");
+    let (mut daemon, unread, fed) = start_unread(&studio);
+    let client = daemon.client();
+    let before = fed.load(Ordering::Relaxed);
+    eventually("the watchdog is notified", || {
+        client.ask_for("/ping", "/pong");
+        (fed.load(Ordering::Relaxed) > before + 3).then_some(())
+    });
+    // A panic is logged too, and by the thread itself.
+    client.say("/subscribe", vec![Value::Number(600.0)]);
+    daemon.say_to_stdin("panic taps");
+    let of_taps = |line: &Update| line.address == "/event/fault" && line.values[0] == text("thread taps");
+    client.hear("the taps are restarted", of_taps);
+    plays(&client);
+    // Now somebody reads.
+    let log = Arc::<Mutex<Vec<String>>>::default();
+    let lines = Arc::clone(&log);
+    let reader = std::thread::spawn(move || {
+        BufReader::new(unread)
+            .lines()
+            .map_while(Result::ok)
+            .for_each(|line| lines.lock().unwrap().push(line));
+    });
+    let lost = eventually("the log says how much is lost", || {
+        let is_lost = |line: &String| line.contains("log lines lost: the log was not read fast enough");
+        log.lock().unwrap().iter().position(is_lost)
+    });
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().code(), Some(0));
+    reader.join().unwrap();
+    let log = log.lock().unwrap();
+    assert!(log[..lost].iter().any(|line| line.contains("a is on air")));
+    assert!(lost > 1_000, "{lost} of {} lines were kept", log.len());
+    assert!(log[lost..].iter().any(|line| line.contains("fading out")), "{:?}", log.last());
+}
+
+#[test]
+fn the_end_of_the_process_does_not_wait_for_a_log_that_nobody_reads() {
+    let studio = studio("unread-end");
+    let (mut daemon, _unread, _) = start_unread(&studio);
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().code(), Some(0));
+}
+
+#[test]
+fn a_terminal_that_is_stopped_stops_no_thread_and_its_last_picture_is_not_waited_for() {
+    let studio = studio("stopped-terminal");
+    // Nobody reads this end, as after Ctrl-S.
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).and_then(|()| unlockpt(&terminal)).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let mut options = fs::File::options();
+    options.read(true).write(true).custom_flags(OFlags::NOCTTY.bits().cast_signed());
+    let screen = options.open(name.to_str().unwrap()).unwrap();
+    let mut daemon = Daemon::start_with(&studio.station, studio.port, |command| {
+        command.env("TERM", "xterm").stdout(screen.try_clone().unwrap()).stderr(screen);
+    });
+    let client = daemon.client();
+    for _ in 0..200 {
+        daemon.signal("USR1");
+        client.ask_for("/ping", "/pong");
+    }
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().code(), Some(0));
 }

@@ -387,5 +387,5 @@ fn the_scripts_do_in_a_real_lua_what_they_are_for() {
         .into_iter()
         .filter(|control| matches!(control.kind.as_str(), "FADER" | "RADIAL") && control.is_interactive());
     let ask = "'/subscribe 15 text port 9001'";
-    assert_eq!(told.trim(), format!("{} [{ask}, {ask}, {ask}]", moved.count()));
+    assert_eq!(told.trim(), format!("{} [{ask}, {ask}, {ask}, '/token 9001-0123']", moved.count()));
 }

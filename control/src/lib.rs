@@ -15,6 +15,7 @@ pub mod message;
 pub mod peer;
 pub mod queues;
 pub mod request;
+pub mod schedule;
 pub mod subscribe;
 pub mod surface;
 pub mod update;

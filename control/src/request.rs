@@ -1,9 +1,10 @@
 //! What a person or a program asks for, in their units.
 
 use crate::peer::Peer;
+use crate::update::Update;
 use crate::value::Value;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +69,8 @@ pub enum Request {
     Subscribe(Subscription),
     /// End the subscription.
     Unsubscribe,
+    /// Return the token that the station sent: proof that the client receives at its address. An empty one asks for it.
+    Token(String),
     /// A button was released that acts only when it is pressed.
     Released,
     /// Answer `/pong`.
@@ -158,6 +161,7 @@ impl Request {
                 | Request::Who { .. }
                 | Request::Subscribe(_)
                 | Request::Unsubscribe
+                | Request::Token(_)
                 | Request::Released
                 | Request::Ping
                 | Request::Sync
@@ -197,5 +201,22 @@ pub struct Subscription {
 impl Default for Subscription {
     fn default() -> Self {
         Self { seconds: 10, meters_hz: 20.0, text: false, arrays: false, echo: false, port: None }
+    }
+}
+
+impl Subscription {
+    /// The longest that a subscription lasts, in seconds; a longer one is shortened to this.
+    pub const LONGEST: u32 = 600;
+
+    /// Whether an update is wanted.
+    pub fn has(&self, update: &Update) -> bool {
+        (self.text || !update.address.starts_with("/text/"))
+            && (self.meters_hz > 0.0 || !update.is_meter())
+            && (self.arrays || !update.is_array())
+    }
+
+    /// Time between two updates of the meters.
+    pub fn meters_every(&self) -> Option<Duration> {
+        (self.meters_hz > 0.0).then(|| Duration::from_secs_f64(1.0 / self.meters_hz))
     }
 }

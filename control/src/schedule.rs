@@ -17,7 +17,11 @@ impl Schedule {
     ///
     /// # Errors
     /// Why it cannot be kept.
-    pub fn add(&mut self, bundle: RequestBundle, now: SystemTime) -> Result<Option<RequestBundle>, &'static str> {
+    pub fn add(
+        &mut self,
+        bundle: RequestBundle,
+        now: SystemTime,
+    ) -> Result<Option<RequestBundle>, &'static str> {
         let Some(due) = bundle.due.filter(|due| *due > now) else { return Ok(Some(bundle)) };
         if due > now + MAX_AHEAD {
             return Err("the time tag of the bundle is more than an hour ahead; bundle discarded");
@@ -53,7 +57,8 @@ mod tests {
     fn bundles_wait_for_their_time_in_order_and_not_without_end() {
         let start = SystemTime::UNIX_EPOCH;
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let bundle = |due: SystemTime| RequestBundle { by: Peer::Files, requests: Vec::new(), due: Some(due) };
+        let bundle =
+            |due: SystemTime| RequestBundle { by: Peer::Files, requests: Vec::new(), due: Some(due) };
         let mut schedule = Schedule::default();
         assert_eq!(schedule.add(bundle(at(5)), at(5)), Ok(Some(bundle(at(5)))), "due already");
         assert_eq!(schedule.add(bundle(at(9)), at(5)), Ok(None));

@@ -1,7 +1,12 @@
 //! What subscribers are sent: addresses with values, which each surface writes its own way.
 
 use crate::value::Value;
-use lacquer_graph::reading::Reading;
+use lacquer_graph::reading::{Reading, Shape};
+
+/// Whether an address is that of a reading.
+pub fn is_meter(address: &str) -> bool {
+    address.starts_with("/meter/") || address.starts_with("/text/meter/")
+}
 
 /// One line: an address and its values.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,13 +65,31 @@ impl Update {
         self.measured.is_some() && self.values.is_empty()
     }
 
+    /// Whether it is a reading.
+    pub fn is_meter(&self) -> bool {
+        is_meter(&self.address)
+    }
+
+    /// Whether it is a reading of several numbers.
+    pub fn is_array(&self) -> bool {
+        self.measured.is_some_and(|measured| matches!(measured.row.shape, Shape::Array(_)))
+    }
+
+    /// Whether it holds a state, of which only the newest counts; others are all sent.
+    pub fn is_state(&self) -> bool {
+        !(self.address.starts_with("/event/") || self.address == "/error" || self.values.is_empty())
+    }
+
     /// What is left of an earlier line of the same address and this later one, where only one is sent.
-    pub fn after(self, earlier: &Self) -> Self {
-        let (Some(measured), Some(before)) = (self.measured, earlier.measured) else { return self };
-        let (Some(value), Some(before)) = (measured.value, before.value) else { return self };
+    pub fn after(&self, earlier: &Self) -> Self {
+        let (Some(measured), Some(before)) = (self.measured, earlier.measured) else { return self.clone() };
+        let (Some(value), Some(before)) = (measured.value, before.value) else { return self.clone() };
         let measured = Measured { value: Some(measured.row.combine.of(before, value)), ..measured };
-        let values = measured.values(&self.address);
-        Self { values, measured: Some(measured), ..self }
+        Self {
+            address: self.address.clone(),
+            values: measured.values(&self.address),
+            measured: Some(measured),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-"""Runs the scripts of a TouchOSC layout in a real Lua: two taps reset, one does not; the layout subscribes."""
+"""Runs the scripts of a TouchOSC layout in a real Lua: two taps reset, one does not; the layout subscribes,
+and returns the token that it is sent."""
 
 import sys
 import zlib
@@ -44,4 +45,6 @@ for node in root.iter("node"):
 runtime = lua(properties(root[0])["script"])
 for now in (0, 100, 4999, 5000, 5100, 10000):
     runtime.execute(f"now = {now}; update()")
+runtime.execute("onReceiveOSC({'/swap', {{tag = 's', value = 'a'}}}, {})")
+runtime.execute("onReceiveOSC({'/token', {{tag = 's', value = '9001-0123'}}}, {})")
 print(resets, list(runtime.eval("sent").values()))

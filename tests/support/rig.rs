@@ -182,7 +182,7 @@ impl Rig {
                 match effect {
                     Effect::Send(command) => self.send(command),
                     Effect::Plan { ticket, chains, io, rate, .. } => {
-                        let plan = |chain: &lacquer_control::desk::turn::ToPlan| {
+                        let plan = |chain: &lacquer_control::desk::chains::ToPlan| {
                             let files = loader(chain.file.folder(), &chain.file.spec);
                             Plan::with(&chain.spec, &io, rate, &files)
                                 .map(Arc::new)

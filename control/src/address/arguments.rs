@@ -4,8 +4,8 @@ use crate::request::Subscription;
 use crate::value::Value;
 use thiserror::Error;
 
-/// Longest subscription, in seconds.
-const LONGEST_SUBSCRIPTION: f64 = 86_400.0;
+/// Longest subscription, in seconds. A longer one is shortened to this.
+const LONGEST_SUBSCRIPTION: f64 = Subscription::LONGEST as f64;
 
 /// One argument of a command.
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +199,7 @@ impl<'a> Given<'a> {
         let mut subscription = Subscription::default();
         for value in &self.values {
             let text = match value {
-                Value::Number(seconds) if (1.0..=LONGEST_SUBSCRIPTION).contains(seconds) => {
+                Value::Number(seconds) if seconds.is_finite() && *seconds >= 1.0 => {
                     subscription.seconds = *seconds as u32;
                     continue;
                 }
@@ -220,7 +220,7 @@ impl<'a> Given<'a> {
 /// Why the options of `/subscribe` cannot be understood.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum SubscribeError {
-    /// Neither a number of seconds within its limits nor a text.
+    /// Neither a number of seconds nor a text.
     #[error("takes a number of seconds (1 to {LONGEST_SUBSCRIPTION}) and words")]
     Shape,
     /// An unknown word, or one whose number is missing or outside its limits.
@@ -344,6 +344,7 @@ mod tests {
         let Subscription { seconds, text: is_text, echo, meters_hz, port, .. } = subscribe(&all).unwrap();
         assert_eq!((seconds, is_text, echo, meters_hz, port), (60, true, true, 5.0, Some(9_001)));
         assert_eq!(subscribe(&[text("text"), Value::Number(60.0)]).unwrap().seconds, 60, "in any order");
+        assert_eq!(subscribe(&[Value::Number(1e12)]).unwrap().seconds, u32::MAX, "to be shortened");
         for wrong in [
             "meters",
             "meters 61",
@@ -361,7 +362,9 @@ mod tests {
                 "there are \"text\", \"arrays\", \"echo\", \"meters HZ\" (0 to 60), \"port N\" (1 to 65535)";
             assert_eq!(why, format!("\"{wrong}\" is not understood; {all}"));
         }
-        for wrong in [Value::Number(0.0), Value::Number(f64::NAN), Value::Number(1e6), Value::Switch(true)] {
+        for wrong in
+            [0.0, -1.0, f64::NAN, f64::INFINITY].map(Value::Number).into_iter().chain([Value::Switch(true)])
+        {
             assert_eq!(subscribe(&[wrong]).unwrap_err(), SubscribeError::Shape);
         }
     }

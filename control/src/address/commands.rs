@@ -81,7 +81,7 @@ const SCENES: f64 = MOST_SCENES as f64;
 
 /// All of them.
 #[rustfmt::skip]
-pub const COMMANDS: [Command; 40] = [
+pub const COMMANDS: [Command; 41] = [
     row("/swap", State, "The chain on air; a name swaps to it.")
         .takes(&[CHAIN]).example("/swap streaming").ctl("swap CHAIN")
         .request(|given| Request::Swap(given.text(0))),
@@ -193,6 +193,10 @@ pub const COMMANDS: [Command; 40] = [
     row("/unsubscribe", Action, "Ends the subscription of the sender.")
         .example("/unsubscribe")
         .request(|_| Request::Unsubscribe),
+    row("/token", Action, "Returns the token that the station has sent, as proof that the client is at its address; alone, it asks for one.")
+        .takes(&[Argument::new("TOKEN", "the token that was sent", Kind::Text).count(Count::Optional)])
+        .example("/token 9001-0123456789abcdef")
+        .request(|given| Request::Token(given.text(0))),
     row("/status", Reading, "The state of the station: chain, audio, latency, load, xruns, faults.")
         .example("/status").ctl("status"),
     row("/status/KEY", Reading, "One line of the state of the station.")

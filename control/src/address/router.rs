@@ -71,7 +71,8 @@ mod tests {
                 Bare::Reads => assert_eq!(request, Request::Get { address }),
                 Bare::Refused => assert!(matches!(request, Request::Wrong { .. }), "{address}: {request:?}"),
                 Bare::Acts => {
-                    let is_own = matches!(request, Request::Subscribe(_) | Request::Unsubscribe);
+                    let is_own =
+                        matches!(request, Request::Subscribe(_) | Request::Unsubscribe | Request::Token(_));
                     assert!(is_own || !request.is_read(), "{address}: {request:?}");
                     assert!(!matches!(request, Request::Wrong { .. } | Request::Get { .. }), "{address}");
                 }
@@ -91,9 +92,8 @@ mod tests {
         // Whatever else there is does something with one of them.
         for (command, address) in all().filter(|(command, _)| command.nature.is_set()) {
             let is_act = |value: &Value| !request_for(&address, vec![value.clone()]).is_read();
-            let is_own = command.address.ends_with("subscribe");
-            let takes_two = command.address == "/unsubscribe";
-            assert!(is_own || takes_two || values.iter().any(is_act), "{}", command.address);
+            let is_own = ["/subscribe", "/unsubscribe", "/token"].contains(&command.address);
+            assert!(is_own || values.iter().any(is_act), "{}", command.address);
         }
     }
 

@@ -1,7 +1,6 @@
 //! The chains of the station, with their live values.
 
 use crate::address::{Addresses, Place, Target};
-use crate::desk::turn::ToPlan;
 use crate::desk::values::Values;
 use crate::value::ParamValue;
 use lacquer_graph::file::error::Mistake;
@@ -29,6 +28,15 @@ impl ChainFile {
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
+}
+
+/// A chain to be planned.
+#[derive(Clone, Debug)]
+pub struct ToPlan {
+    /// Its file.
+    pub file: Arc<ChainFile>,
+    /// The chain with its live values.
+    pub spec: Spec,
 }
 
 /// Why a chain cannot go on air.

@@ -4,14 +4,13 @@ use crate::desk::Desk;
 use crate::desk::chains::ChainError;
 use crate::desk::on_air::{Change, Goal, SetError, Wanted};
 use crate::desk::turn::{Command, Turn};
+use crate::desk::values::CompareState;
 use crate::peer::Peer;
 use crate::request::CompareRequest;
 use crate::subscribe::Recipients;
 use crate::update::Update;
-use crate::value::{ParamValue, Value};
+use crate::value::Value;
 use lacquer_graph::param::db_to_gain;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// After a change, a loudness reading is used only after this time: the 3 s window of short-term loudness
@@ -23,15 +22,6 @@ const MIN_LOUDNESS: f64 = -60.0;
 const MIN_CORRECTION: f64 = 0.1;
 /// Largest correction, in dB.
 const MAX_CORRECTION: f64 = 24.0;
-
-/// A full state: a chain and its values.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CompareState {
-    /// The chain.
-    pub chain: String,
-    /// Its values by path.
-    pub values: BTreeMap<String, ParamValue>,
-}
 
 /// The state of the A/B comparison.
 #[derive(Clone, Debug, PartialEq)]

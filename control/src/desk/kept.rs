@@ -1,8 +1,8 @@
 //! What a station saves, and restores at its next start.
 
 use crate::desk::Desk;
-use crate::desk::compare::CompareState;
 use crate::desk::scene::Scene;
+use crate::desk::values::CompareState;
 use crate::value::ParamValue;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -28,7 +28,7 @@ mod tests;
 pub mod turn;
 pub mod values;
 
-use crate::desk::chains::{ChainError, Chains};
+use crate::desk::chains::{ChainError, Chains, ToPlan};
 use crate::desk::compare::Compare;
 use crate::desk::cues::{Cue, Cues};
 use crate::desk::faults::AutoBypass;
@@ -41,7 +41,7 @@ use crate::desk::readings::NodeReadings;
 use crate::desk::reload::{Loading, Planning};
 use crate::desk::scene::Scenes;
 use crate::desk::settings::Settings;
-use crate::desk::turn::{About, Effect, Input, Level, Now, Ticket, ToPlan, Turn};
+use crate::desk::turn::{About, Effect, Input, Level, Now, Ticket, Turn};
 use crate::peer::Peer;
 use crate::request::{CueRequest, Request};
 use crate::subscribe::{Recipients, SurfaceMessage};
@@ -339,8 +339,8 @@ impl Desk {
             Request::Sync => turn.update(Recipients::One(by), vec![Update::new("/synced", Vec::new())]),
             Request::Reload { reset } => self.reload(turn, by, reset),
             Request::Wrong { address, why } => turn.error(by, &address, &why),
-            // What the conductor does by itself.
-            Request::Released | Request::Changed(_) | Request::Dump | Request::Quit => {}
+            // What the conductor does by itself, and a token, which is the matter of the UDP surface.
+            Request::Token(_) | Request::Released | Request::Changed(_) | Request::Dump | Request::Quit => {}
         }
     }
 

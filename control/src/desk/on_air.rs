@@ -99,7 +99,7 @@ pub(super) enum Goal {
     Compare {
         b: bool,
         /// The other one, which was active.
-        other: super::compare::CompareState,
+        other: super::values::CompareState,
         /// Its values before.
         values: super::values::Values,
     },

@@ -142,7 +142,7 @@ impl Desk {
         let places = self.on_air.newest().map_or_else(Vec::new, |running| running.addresses.all().to_vec());
         [
             SurfaceMessage::Places(Arc::new(places)),
-            SurfaceMessage::Updates { to: Recipients::All, updates: self.full_state() },
+            SurfaceMessage::Updates { to: Recipients::All, updates: self.full_state().into() },
         ]
     }
 

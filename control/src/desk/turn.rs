@@ -1,6 +1,6 @@
 //! What goes into the desk, what comes out of it, and one turn of it.
 
-use crate::desk::chains::{ChainError, ChainFile};
+use crate::desk::chains::{ChainError, ChainFile, ToPlan};
 use crate::desk::cues::Cue;
 use crate::desk::settings::Settings;
 use crate::message::{Load, Row};
@@ -8,7 +8,6 @@ use crate::peer::Peer;
 use crate::request::Request;
 use crate::subscribe::{Recipients, SurfaceMessage};
 use crate::update::Update;
-use lacquer_graph::file::spec::Spec;
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_graph::run::engine::Event;
 use std::path::PathBuf;
@@ -131,15 +130,6 @@ pub enum ToLoad {
     Station,
     /// One chain file.
     Chain(PathBuf),
-}
-
-/// A chain to be planned.
-#[derive(Clone, Debug)]
-pub struct ToPlan {
-    /// Its file.
-    pub file: Arc<ChainFile>,
-    /// The chain with its live values.
-    pub spec: Spec,
 }
 
 /// A command for the audio thread. A chain is meant by its generation.
@@ -336,7 +326,7 @@ impl<'a> Turn<'a> {
     /// Sends updates to subscribers.
     pub fn update(&mut self, to: Recipients, updates: Vec<Update>) {
         if !updates.is_empty() {
-            self.add(Effect::Surfaces(SurfaceMessage::Updates { to, updates }));
+            self.add(Effect::Surfaces(SurfaceMessage::Updates { to, updates: updates.into() }));
         }
     }
 

@@ -7,8 +7,18 @@ use lacquer_graph::file::spec::{NodeSpec, Spec};
 use lacquer_graph::nodes;
 use lacquer_graph::param::Param;
 use lacquer_graph::param::text::Form;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::SystemTime;
+
+/// A full state: a chain and its values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompareState {
+    /// The chain.
+    pub chain: String,
+    /// Its values by path.
+    pub values: BTreeMap<String, ParamValue>,
+}
 
 /// The live values of one chain, by node id.
 #[derive(Clone, Debug, Default, PartialEq)]

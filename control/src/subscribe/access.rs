@@ -1,10 +1,12 @@
 //! Access of clients: the networks that are allowed, those that are read-only, and a rate limit for each peer.
 //!
-//! Beyond the rate, values are delayed and not lost: of each address the newest value waits, so the last one always
-//! arrives. They keep their order: several addresses and patterns may stand for one value, and the last of them counts.
+//! Beyond the rate, values are delayed and not lost: of each address the newest value waits, so the last one arrives as
+//! long as there is room for it. They keep their order: several addresses and patterns may stand for one value, and the
+//! last of them counts.
 
 use crate::peer::Peer;
 use crate::request::{Request, RequestBundle};
+use crate::subscribe::recent::Recent;
 use crate::value::Value;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, HashMap};
@@ -13,10 +15,14 @@ use std::time::{Duration, Instant};
 
 /// Messages a second that one peer may send, where the station file sets no other rate.
 pub const RATE: f64 = 2_000.0;
-/// Most delayed values of one peer.
+/// Most delayed values of one peer, most bytes of them, and most bytes of those of all peers.
 const MOST_WAITING: usize = 4_096;
-/// Most peers that are remembered.
-const MOST_PEERS: usize = 1_024;
+const MOST_BYTES: usize = 512 << 10;
+const MOST_BYTES_OF_ALL: usize = 16 << 20;
+/// Bytes that a delayed value takes beside its texts, about.
+const EACH: usize = 128;
+/// Most peers that are remembered. For a new one the least recently seen goes; its delayed values are passed on.
+pub const MOST_PEERS: usize = 1_024;
 /// Time between two errors to one peer about its rate.
 const ERROR_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -55,6 +61,18 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// Whether a client of this address needs no proof that it is there: one of this machine, one in `allow`, and without
+    /// `allow` one of a private or link-local network.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let is_near = match address {
+            IpAddr::V4(address) => address.is_private() || address.is_link_local(),
+            IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
+        };
+        let is_allowed = if self.allow.is_empty() { is_near } else { self.allows(address) };
+        address.is_loopback() || is_allowed
+    }
+
     /// Whether a client of this address has access.
     pub fn allows(&self, address: IpAddr) -> bool {
         self.allow.is_empty() || self.allow.iter().any(|net| net.has(address))
@@ -64,7 +82,11 @@ impl Rules {
 /// The access control of one surface.
 pub struct Access {
     rules: Rules,
-    peers: HashMap<Peer, Client>,
+    peers: Recent<Peer, Client>,
+    /// The delayed values of peers that are no longer remembered.
+    left: Vec<RequestBundle>,
+    /// The bytes of all delayed values.
+    bytes: usize,
 }
 
 struct Client {
@@ -80,26 +102,46 @@ struct Waiting {
     values: BTreeMap<u64, (String, Value)>,
     places: HashMap<String, u64>,
     next: u64,
+    bytes: usize,
+}
+
+/// The bytes that a delayed value takes. Its address is kept twice.
+fn cost(address: &str, value: &Value) -> usize {
+    let text = if let Value::Text(text) = value { text.len() } else { 0 };
+    EACH + 2 * address.len() + text
 }
 
 impl Waiting {
-    /// Adds a value, in place of an older one of its address; false where there is no room.
-    fn enqueue(&mut self, address: String, value: Value) -> bool {
-        match self.places.get(&address) {
-            Some(before) => _ = self.values.remove(before),
-            None if self.values.len() >= MOST_WAITING => return false,
-            None => {}
+    /// Adds a value, in place of an older one of its address; false where it has no room in so many more bytes.
+    fn enqueue(&mut self, address: String, value: Value, room: usize) -> bool {
+        let before = self.places.get(&address).and_then(|place| self.values.get(place));
+        let freed = before.map_or(0, |(address, value)| cost(address, value));
+        let bytes = self.bytes - freed + cost(&address, &value);
+        if bytes > MOST_BYTES.min(self.bytes + room)
+            || (before.is_none() && self.values.len() >= MOST_WAITING)
+        {
+            return false;
         }
-        self.places.insert(address.clone(), self.next);
+        if let Some(before) = self.places.insert(address.clone(), self.next) {
+            self.values.remove(&before);
+        }
         self.values.insert(self.next, (address, value));
         self.next += 1;
+        self.bytes = bytes;
         true
     }
 
     fn pop_oldest(&mut self) -> Option<(String, Value)> {
         let (_, (address, value)) = self.values.pop_first()?;
         self.places.remove(&address);
+        self.bytes -= cost(&address, &value);
         Some((address, value))
+    }
+
+    /// Removes at most so many, the oldest first.
+    fn drain(&mut self, most: usize) -> Vec<Request> {
+        let sets = std::iter::from_fn(|| self.pop_oldest()).take(most);
+        sets.map(|(address, value)| Request::Set { address, value }).collect()
     }
 
     fn is_empty(&self) -> bool {
@@ -110,7 +152,7 @@ impl Waiting {
 impl Access {
     /// No client yet, and these rules.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, peers: HashMap::new() }
+        Self { rules, peers: Recent::new(MOST_PEERS), left: Vec::new(), bytes: 0 }
     }
 
     /// Returns the requests that a peer is allowed now.
@@ -127,7 +169,12 @@ impl Access {
             bundle.requests.iter_mut().for_each(refuse_changes);
         }
         let rate = self.rules.rate;
-        let client = self.client(bundle.by, now);
+        let new = || Client { tokens: 2.0 * rate, seen: now, last_error: None, waiting: Waiting::default() };
+        let (client, gone) = self.peers.use_or_insert(bundle.by, new);
+        if let Some((by, mut gone)) = gone.filter(|(_, gone)| !gone.waiting.is_empty()) {
+            // Its bytes are counted until it is passed on.
+            self.left.push(RequestBundle { by, requests: gone.waiting.drain(usize::MAX), due: None });
+        }
         client.refill(rate, now);
         let cost = bundle.requests.len() as f64;
         // Delayed values go first; the requests of a bundle are executed together or delayed together.
@@ -137,10 +184,14 @@ impl Access {
         }
         let mut lost = 0;
         for request in bundle.requests.drain(..) {
+            let before = client.waiting.bytes;
             let waits = match request {
-                Request::Set { address, value } => client.waiting.enqueue(address, value),
+                Request::Set { address, value } => {
+                    client.waiting.enqueue(address, value, MOST_BYTES_OF_ALL.saturating_sub(self.bytes))
+                }
                 _ => false,
             };
+            self.bytes = self.bytes + client.waiting.bytes - before;
             lost += usize::from(!waits);
         }
         let may_report = client.last_error.is_none_or(|before| now >= before + ERROR_INTERVAL);
@@ -158,38 +209,26 @@ impl Access {
     /// Removes the delayed values that the rate allows now, and returns them.
     pub fn drain_due(&mut self, now: Instant) -> Vec<RequestBundle> {
         let rate = self.rules.rate;
-        let mut due = Vec::new();
+        let mut due = std::mem::take(&mut self.left);
         for (peer, client) in self.peers.iter_mut().filter(|(_, client)| !client.waiting.is_empty()) {
             client.refill(rate, now);
             let count = client.tokens as usize;
             if count == 0 {
                 continue;
             }
-            let sets = std::iter::from_fn(|| client.waiting.pop_oldest()).take(count);
-            let requests: Vec<_> = sets.map(|(address, value)| Request::Set { address, value }).collect();
+            let requests = client.waiting.drain(count);
             client.tokens -= requests.len() as f64;
             due.push(RequestBundle { by: *peer, requests, due: None });
+        }
+        if !due.is_empty() {
+            self.bytes = self.peers.iter_mut().map(|(_, client)| client.waiting.bytes).sum();
         }
         due
     }
 
     /// Whether a value is delayed.
     pub fn is_waiting(&self) -> bool {
-        self.peers.values().any(|client| !client.waiting.is_empty())
-    }
-
-    fn client(&mut self, peer: Peer, now: Instant) -> &mut Client {
-        if self.peers.len() >= MOST_PEERS && !self.peers.contains_key(&peer) {
-            // Clients that have sent nothing for a while are forgotten.
-            let quiet = |client: &Client| client.waiting.is_empty() && client.seen + ERROR_INTERVAL < now;
-            self.peers.retain(|_, client| !quiet(client));
-            if self.peers.len() >= MOST_PEERS {
-                self.peers.clear();
-            }
-        }
-        let tokens = 2.0 * self.rules.rate;
-        let new = || Client { tokens, seen: now, last_error: None, waiting: Waiting::default() };
-        self.peers.entry(peer).or_insert_with(new)
+        self.bytes > 0
     }
 }
 
@@ -221,6 +260,8 @@ fn refuse_changes(request: &mut Request) {
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
+    use std::net::Ipv4Addr;
 
     const HERE: Peer = Peer::Station;
 
@@ -285,6 +326,58 @@ mod tests {
         let last = [set("/node/*/gain", 2.0), set("/norm/a/gain", 0.5), set("/node/a/gain", 3.0)];
         assert_eq!(got.len(), 53);
         assert_eq!(got[50..], last);
+        assert!(!access.is_waiting());
+    }
+
+    fn peer(number: usize) -> Peer {
+        Peer::Osc((Ipv4Addr::from(number as u32), 9_000).into())
+    }
+
+    /// A peer that sends `Set` beyond its rate: the last one of them waits.
+    fn busy(access: &mut Access, by: Peer, value: f64, now: Instant) {
+        let requests = vec![Request::Ping; 20];
+        access.admit(RequestBundle { by, requests, due: None }, Ipv4Addr::LOCALHOST.into(), now);
+        let requests = vec![set(value)];
+        access.admit(RequestBundle { by, requests, due: None }, Ipv4Addr::LOCALHOST.into(), now);
+    }
+
+    #[test]
+    fn among_more_busy_peers_than_are_remembered_each_ones_last_value_arrives() {
+        let mut access = Access::new(Rules { rate: 10.0, ..Rules::default() });
+        let start = Instant::now();
+        let many = MOST_PEERS + 500;
+        for number in 0..many {
+            busy(&mut access, peer(number), number as f64, start);
+        }
+        let mut arrived: Vec<Peer> = access.drain_due(start).iter().map(|bundle| bundle.by).collect();
+        assert_eq!(arrived.len(), 500, "of those that are no longer remembered");
+        assert!(access.is_waiting());
+        arrived.extend(access.drain_due(start + Duration::from_secs(1)).iter().map(|bundle| bundle.by));
+        let all: HashSet<Peer> = arrived.iter().copied().collect();
+        assert_eq!((arrived.len(), all.len()), (many, many));
+        assert!(!access.is_waiting());
+    }
+
+    #[test]
+    fn what_waits_takes_bounded_memory_of_each_peer_and_of_all() {
+        let mut access = Access::new(Rules { rate: 10.0, ..Rules::default() });
+        let (start, here) = (Instant::now(), Ipv4Addr::LOCALHOST.into());
+        let mut reported = 0;
+        for number in 0..100 {
+            let by = peer(number);
+            busy(&mut access, by, 0.0, start);
+            for long in 0..20 {
+                let address = format!("/{long}/{}", "x".repeat(60_000));
+                let requests = vec![Request::Set { address, value: Value::Number(1.0) }];
+                let report = access.admit(RequestBundle { by, requests, due: None }, here, start);
+                reported += report.map_or(0, |report| report.requests.len());
+            }
+            assert!(access.peers.get(&by).unwrap().waiting.bytes <= MOST_BYTES);
+        }
+        assert!(access.bytes <= MOST_BYTES_OF_ALL);
+        assert_eq!(reported, 100, "each peer is told once");
+        access.drain_due(start + Duration::from_secs(3_600));
+        access.drain_due(start + Duration::from_secs(7_200));
         assert!(!access.is_waiting());
     }
 

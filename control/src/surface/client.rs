@@ -1,5 +1,6 @@
 //! The client side of OSC: how `lacquer ctl` talks to a running daemon.
 
+use crate::address::commands::known;
 use crate::surface::osc::datagrams;
 use crate::update::Update;
 use crate::value::Value;
@@ -8,6 +9,9 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
+
+const PING: &str = known("/ping");
+const TOKEN: &str = known("/token");
 
 /// A connection to a running daemon.
 pub struct Client {
@@ -29,6 +33,26 @@ impl Client {
     /// Sends messages, together if they fit into one datagram.
     pub fn send(&self, lines: &[Update]) -> io::Result<()> {
         datagrams(lines).iter().try_for_each(|datagram| self.socket.send(datagram).map(drop))
+    }
+
+    /// Proves to a daemon that may be far where this client is: asks for a token and returns it. A daemon that needs no
+    /// proof sends none.
+    ///
+    /// # Errors
+    /// The system cannot send or receive.
+    pub fn prove(&self, deadline: Instant) -> io::Result<()> {
+        self.send(&[Update::new(TOKEN, Vec::new())])?;
+        self.send(&[Update::new(PING, Vec::new())])?;
+        while let Some(lines) = self.receive(deadline)? {
+            for line in lines {
+                match line.address.as_str() {
+                    TOKEN => self.send(&[line])?,
+                    "/pong" => return Ok(()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Receives the messages of the next datagram; `None` if there is none until `deadline`.
@@ -104,4 +128,35 @@ pub fn format_update(line: &Update) -> String {
         };
     }
     text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+    use crate::peer::Peer;
+    use crate::request::Request;
+    use crate::surface::osc::decode;
+
+    #[test]
+    fn a_client_returns_the_token_that_it_is_sent() {
+        let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let limit = Duration::from_secs(60);
+        daemon.set_read_timeout(Some(limit)).unwrap();
+        let client = Client::connect(daemon.local_addr().unwrap()).unwrap();
+        let proving = std::thread::spawn(move || client.prove(Instant::now() + limit));
+        let next = || {
+            let mut bytes = [0; 1_000];
+            let (length, from) = daemon.recv_from(&mut bytes).unwrap();
+            (decode(&bytes[..length], Peer::Station).remove(0).requests.remove(0), from)
+        };
+        let (request, from) = next();
+        assert_eq!(request, Request::Token(String::new()));
+        assert_eq!(next().0, Request::Ping);
+        for line in [Update::words(TOKEN, &["9001-0123"]), Update::new("/pong", vec![])] {
+            daemon.send_to(&datagrams(&[line])[0], from).unwrap();
+        }
+        assert_eq!(next().0, Request::Token("9001-0123".to_owned()));
+        proving.join().unwrap().unwrap();
+    }
 }

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod midi;
 pub mod osc;
+pub mod proof;
 pub mod query;
 pub mod stream;
 pub mod touchosc;

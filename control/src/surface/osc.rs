@@ -6,12 +6,11 @@ use crate::address::router;
 use crate::peer::Peer;
 use crate::request::{Request, RequestBundle};
 use crate::subscribe::SurfaceMessage;
-use crate::subscribe::subscribers::{Outgoing, Subscribers};
+use crate::subscribe::subscribers::{Batch, Outgoing, Subscribers};
 use crate::update::Update;
 use crate::value::Value;
 use rosc::{OscBundle, OscError, OscMessage, OscPacket, OscTime, OscType, encoder};
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
 /// Largest datagram that is sent, in bytes: it passes any network in one piece.
@@ -97,44 +96,69 @@ fn decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 
-/// The sending half: the subscribers, and how updates become datagrams. It belongs to one thread.
+/// A datagram, and where it is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// The address.
+    pub to: SocketAddr,
+    /// What is sent.
+    pub bytes: Vec<u8>,
+}
+
+/// The sending half over UDP: the subscribers, and how updates become datagrams.
 pub struct Outlet {
-    socket: UdpSocket,
     subscribers: Subscribers,
     reply_port: Option<u16>,
 }
 
 impl Outlet {
-    /// The outlet of a bound socket. Answers go to `reply_port` of the client, or to the port that it sent from.
-    pub fn new(socket: UdpSocket, reply_port: Option<u16>) -> Self {
-        Self { socket, subscribers: Subscribers::new(|peer| matches!(peer, Peer::Osc(_))), reply_port }
+    /// Nobody has subscribed yet. Answers go to `reply_port` of the client, or to the port that it sent from.
+    pub fn new(reply_port: Option<u16>) -> Self {
+        Self { subscribers: Subscribers::new(|peer| matches!(peer, Peer::Osc(_))), reply_port }
     }
 
-    /// Acts on a message at the time `now`.
-    pub fn receive(&mut self, message: SurfaceMessage, now: Instant) {
+    /// Acts on a message at the time `now`; returns what is to be sent.
+    pub fn receive(&mut self, message: &SurfaceMessage, now: Instant) -> Vec<Datagram> {
         let outgoing = self.subscribers.receive(message, now);
-        self.send(outgoing);
+        self.datagrams(outgoing)
     }
 
-    /// Sends what is due by `now`; returns when something is due next.
-    pub fn send_due(&mut self, now: Instant) -> Option<Instant> {
+    /// Returns what is due by `now`.
+    pub fn drain_due(&mut self, now: Instant) -> Vec<Datagram> {
         let outgoing = self.subscribers.drain_due(now);
-        self.send(outgoing);
+        self.datagrams(outgoing)
+    }
+
+    /// When something is due next.
+    pub fn next_due(&self) -> Option<Instant> {
         self.subscribers.next_due()
     }
 
-    fn send(&self, outgoing: Outgoing) {
-        for (peer, lines) in outgoing {
-            let Peer::Osc(mut to) = peer else { continue };
-            if let Some(port) = self.subscribers.reply_port(peer).or(self.reply_port) {
-                to.set_port(port);
-            }
-            for datagram in datagrams(&lines) {
-                // A datagram that cannot be sent is dropped; the subscription of a client that is gone lapses.
-                self.socket.send_to(&datagram, to).ok();
-            }
-        }
+    /// Nobody is at this address and port any more: who subscribed for it is removed. True if somebody was.
+    pub fn remove_unreachable(&mut self, at: SocketAddr) -> bool {
+        let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
+        let reply_port = self.reply_port;
+        self.subscribers.remove_where(|peer, port| {
+            let Peer::Osc(address) = peer else { return false };
+            canonical(receiver(address, port.or(reply_port))) == canonical(at)
+        })
     }
+
+    fn datagrams(&self, outgoing: Outgoing) -> Vec<Datagram> {
+        let mut ready = Vec::new();
+        for Batch { to, port, updates } in outgoing {
+            let Peer::Osc(from) = to else { continue };
+            let to = receiver(from, port.or(self.reply_port));
+            ready.extend(datagrams(&updates).into_iter().map(|bytes| Datagram { to, bytes }));
+        }
+        ready
+    }
+}
+
+/// Where a client receives that sends from an address: there, or at another port of it.
+pub(super) fn receiver(mut from: SocketAddr, port: Option<u16>) -> SocketAddr {
+    from.set_port(port.unwrap_or(from.port()));
+    from
 }
 
 /// Updates as OSC datagrams: one alone is a message, several are bundles of at most a datagram each.
@@ -178,11 +202,6 @@ fn arg(value: &Value) -> OscType {
         Value::Switch(on) => OscType::Bool(*on),
         Value::Text(text) => OscType::String(text.replace('\0', " ")),
     }
-}
-
-/// Binds the socket that both directions share.
-pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    UdpSocket::bind(address)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::{Ask, Outcome, SceneCommand, complain, print};
 use lacquer_control::address::commands::{Bare, COMMANDS, Command, Nature, known};
 use lacquer_control::address::pattern::{is_pattern, trimmed};
 use lacquer_control::address::{arguments, commands};
+use lacquer_control::subscribe::access::Rules;
 use lacquer_control::surface::client::{Client, format_update, parse_value};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
@@ -55,6 +56,10 @@ pub(super) fn run(to: SocketAddr, what: Ask) -> Outcome {
     let connect = || {
         let client = Client::connect(to)?;
         set_socket_recv_buffer_size(&client, QUEUE).ok();
+        // A station that is far sends little until it knows that this client is where it says it is.
+        if !Rules::default().trusts(to.ip()) {
+            client.prove(Instant::now() + PATIENCE)?;
+        }
         Ok(client)
     };
     match connect().and_then(|client| ask(&client, what)) {

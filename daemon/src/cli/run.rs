@@ -34,7 +34,10 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         }
     };
     let mut screen = Screen::new(report_seconds);
-    log::start(&screen.bars, &loaded.station.name);
+    let _log = match log::start(&screen.bars, &loaded.station.name) {
+        Ok(log) => log,
+        Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
+    };
     supervise::read_faults_from_stdin();
     tracing::info!("{}", realtime::lock_memory());
     realtime::raise_open_files();

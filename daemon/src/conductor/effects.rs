@@ -21,11 +21,9 @@ impl Conductor {
 
     /// Passes an input to the desk, and carries out what it decides.
     pub(super) fn handle(&mut self, input: Input) {
-        let now = self.now();
-        let mut effects = std::mem::take(&mut self.effects);
+        let (now, mut effects) = (self.now(), Vec::new());
         self.desk.handle(input, now, &mut effects);
-        effects.drain(..).for_each(|effect| self.carry_out(effect));
-        self.effects = effects;
+        effects.into_iter().for_each(|effect| self.carry_out(effect));
     }
 
     /// Asks the desk for something that is no input, and carries out what it decides.
@@ -40,21 +38,27 @@ impl Conductor {
             Effect::Send(command) => self.send(command),
             Effect::Surfaces(message) => self.send_to_surfaces(&message),
             Effect::Status { by, address, before } => self.send_status(by, &address, before),
-            Effect::Audit(line) => self.write_audit_line(&line),
+            Effect::Audit(line) => self.saver.audit(&line),
             Effect::Log { level, about, text } => log(level, &about, &text),
-            Effect::Save => self.state_saver.touch(),
+            Effect::Save => self.saver.touch(),
             Effect::Plan { ticket, chains, io, rate, is_cache_allowed } => {
                 self.plan(ticket, chains, io, rate, is_cache_allowed);
             }
             Effect::Build { ticket, generation, plan, before } => {
                 self.build(ticket, generation, plan, before);
             }
-            Effect::Discard { generation } => drop(self.built.remove(&generation)),
+            Effect::Discard { generation } => {
+                self.work
+                    .built
+                    .remove(&generation)
+                    .into_iter()
+                    .for_each(|chain| self.work.worker.free(chain));
+            }
             Effect::Load { ticket, what, io, rate } => self.load(ticket, what, io, rate),
             Effect::Reload { by, outcome } => self.notify_reload(by, outcome),
             Effect::Watch => self.watch_all(),
             Effect::Latency(frames) => {
-                if let Some(session) = &self.session {
+                if let Some(session) = &self.link.session {
                     session.set_latency(frames);
                 }
             }
@@ -64,7 +68,7 @@ impl Conductor {
 
     /// Sends a command to the audio thread; without a session it is dropped.
     fn send(&mut self, command: Command) {
-        let built = &mut self.built;
+        let built = &mut self.work.built;
         let command = match command {
             Command::Start { generation } => {
                 let Some(chain) = built.remove(&generation) else { return };
@@ -85,7 +89,7 @@ impl Conductor {
 
     /// Notifies systemd of a reload: it waits for the end of one by signal. Before the first callback it waits for READY.
     fn notify_reload(&self, by: Peer, outcome: Option<String>) {
-        if by != Peer::Signal || !self.health.has_played() {
+        if by != Peer::Signal || !self.link.health.has_played() {
             return;
         }
         match outcome {

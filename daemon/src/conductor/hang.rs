@@ -42,21 +42,23 @@ impl Conductor {
             None => error!("{what} again after every restart: the process ends with exit code 3"),
         }
         // The service manager starts the process again.
-        std::process::exit(3);
+        restart::exit(3);
     }
 
     /// libjack does not close its client, so this process cannot open another one: it executes itself again.
     pub(super) fn restart_for_libjack(&mut self) {
         let what = "libjack did not close the client within 10 s";
-        let Some(record) =
-            HangRecord::next(self.watch.hang_record.as_ref(), &self.desk.running().last_requested(), Hung::Server)
-        else {
+        let Some(record) = HangRecord::next(
+            self.watch.hang_record.as_ref(),
+            &self.desk.running().last_requested(),
+            Hung::Server,
+        ) else {
             return error!("{what}, after every restart: not restarting again");
         };
         error!("{what}: restarting the process");
         self.send_event("connection", &["held", &format!("{what}; restarting the process")]);
         self.restart_process(&record);
-        std::process::exit(3);
+        restart::exit(3);
     }
 
     /// Writes the state, ends the surfaces, and executes the process again. Returns only if that fails.
@@ -65,7 +67,7 @@ impl Conductor {
         let until = Instant::now() + NOTIFY_LIMIT;
         self.surfaces.iter().for_each(|surface| surface.end(until));
         if self.end != End::No {
-            std::process::exit(0);
+            restart::exit(0);
         }
         error!("{}", restart::execute_again(record));
     }

@@ -4,44 +4,37 @@
 mod effects;
 mod files;
 mod hang;
-mod persist;
-pub(crate) mod report;
 mod session;
 mod status;
 mod tasks;
 
 use crate::audio::backend::BackendEvent;
+use crate::audio::link::Link;
 use crate::audio::session::{Opening, PortSetup, Session};
 use crate::audio::xruns::REASONS;
-use crate::conductor::report::Health;
 use crate::process::restart::HangRecord;
+use crate::process::state_saver::StateSaver;
 use crate::process::state_writer::WriteRequest;
 use crate::process::supervise::{Pulse, Report, Watcher};
 use crate::process::systemd;
-use crate::process::worker::Worker;
 use crate::station::Station;
 use crate::surfaces::osc::SurfaceSender;
-use crate::surfaces::watcher::Watched;
-use basedrop::{Collector, Handle, Owned};
 use crossbeam_channel::{Receiver, Sender, never, select};
-use hang::HangWatch;
+use files::WatchedFiles;
 use lacquer_control::desk::Desk;
 use lacquer_control::desk::kept::Kept;
-use lacquer_control::desk::turn::{Effect, Input, Ticket};
+use lacquer_control::desk::turn::Input;
 use lacquer_control::message::{FromAudio, Missed, ToAudio};
 use lacquer_control::request::{Request, RequestBundle};
+use lacquer_control::schedule::Schedule;
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
-use lacquer_graph::Chain;
 use lacquer_graph::run::engine::Event;
-use persist::StateSaver;
-use session::Reconnect;
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
-use tasks::Done;
+use tasks::Work;
 use tracing::{error, info, warn};
 
 /// Period in which events are received and memory is freed.
@@ -50,10 +43,6 @@ const TICK: Duration = Duration::from_millis(5);
 const METER_PERIOD: Duration = Duration::from_millis(50);
 /// Time limit for the fade-out at the end.
 const END_LIMIT: Duration = Duration::from_secs(2);
-/// Largest time from now to the time tag of a bundle, and most bundles that wait.
-const MAX_AHEAD: Duration = Duration::from_secs(3_600);
-const MAX_SCHEDULED: usize = 1_024;
-
 /// Everything needed to start the conductor.
 pub struct ConductorParts {
     /// The station file.
@@ -86,43 +75,40 @@ pub struct Conductor {
     station: Station,
     /// The model of the station, which decides.
     desk: Desk,
-    /// What it has decided, while that is carried out.
-    effects: Vec<Effect>,
     /// When the desk's clock began.
     since: Instant,
-    worker: Worker<Done>,
-    /// The desk's numbers of the tasks of the worker.
-    tasks: BTreeMap<u64, Ticket>,
-    /// Chains that were built and not sent yet, by generation.
-    built: BTreeMap<u64, Owned<Chain>>,
-    /// Frees chains.
-    collector: Collector,
-    freed: Handle,
-    session: Option<Session>,
-    reconnect: Reconnect,
-    /// Time of the last tick.
-    last_tick: Instant,
+    work: Work,
+    link: Link,
     requests: Receiver<RequestBundle>,
     request_sender: Sender<RequestBundle>,
     surfaces: Vec<SurfaceSender>,
-    watched: Option<Watched>,
-    /// Files that changed, and when to read them.
-    changed: BTreeMap<PathBuf, Instant>,
+    files: WatchedFiles,
     /// Requests for a later time.
-    scheduled: BTreeMap<SystemTime, Vec<RequestBundle>>,
-    state_saver: StateSaver,
-    port_setup: PortSetup,
-    health: Health,
+    schedule: Schedule,
+    saver: StateSaver,
+    watch: Watch,
+    next_meters: Instant,
+    end: End,
+}
+
+/// What watches over the process.
+struct Watch {
+    /// Period of systemd's watchdog, and the next time to notify it.
+    dog: Option<(Duration, Instant)>,
+    threads: Watcher,
     /// What hung before the process executed itself again.
     hang_record: Option<HangRecord>,
-    hang_watch: HangWatch,
-    /// Period of the watchdog, and the next time to notify it.
-    watchdog: Option<(Duration, Instant)>,
-    threads: Watcher,
-    next_meters: Instant,
-    /// Since when the output fades out before the end.
-    ending: Option<Instant>,
-    ended: bool,
+}
+
+/// Whether the station ends.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    /// It does not.
+    No,
+    /// The output fades out, since then.
+    Fading(Instant),
+    /// At once.
+    Now,
 }
 
 impl Conductor {
@@ -145,40 +131,29 @@ impl Conductor {
             port_setup,
             opening,
         } = parts;
-        let collector = Collector::new();
         let mut conductor = Self {
             path,
             station,
             desk,
-            effects: Vec::new(),
             since: now,
-            worker: Worker::new()?,
-            tasks: BTreeMap::new(),
-            built: BTreeMap::new(),
-            freed: collector.handle(),
-            collector,
-            session,
-            reconnect: Reconnect::new(now, opening),
-            last_tick: now,
+            work: Work::new()?,
+            link: Link::new(session, opening, port_setup, now),
             requests,
             request_sender,
             surfaces: surfaces.into_iter().map(SurfaceSender::new).collect(),
-            watched: None,
-            changed: BTreeMap::new(),
-            scheduled: BTreeMap::new(),
-            state_saver: StateSaver::new(writer, now),
-            port_setup,
-            health: Health::new(now),
-            hang_record,
-            hang_watch: HangWatch::new(now),
-            watchdog: systemd::watchdog_interval().map(|every| (every, now)),
-            threads: Watcher::new(now),
+            files: WatchedFiles::default(),
+            schedule: Schedule::default(),
+            saver: StateSaver::new(writer, now),
+            watch: Watch {
+                dog: systemd::watchdog_interval().map(|every| (every, now)),
+                threads: Watcher::new(now),
+                hang_record,
+            },
             next_meters: now,
-            ending: None,
-            ended: false,
+            end: End::No,
         };
         if let Some(kept) = kept {
-            let all = conductor.hang_record.is_some() || conductor.station.starts_where_it_ended();
+            let all = conductor.watch.hang_record.is_some() || conductor.station.starts_where_it_ended();
             conductor.turn(|desk, turn| {
                 desk.restore(kept, all);
                 desk.check_restored(turn, |chain, io, rate| tasks::plan(&chain, io, rate, true));
@@ -187,7 +162,7 @@ impl Conductor {
         let addresses = conductor.status().into_iter().map(|line| line.address).collect();
         conductor.desk.set_status_addresses(addresses);
         conductor.watch_all();
-        if let Some(record) = conductor.hang_record.clone() {
+        if let Some(record) = conductor.watch.hang_record.clone() {
             conductor.resume(&record);
         }
         Ok(conductor)
@@ -195,34 +170,33 @@ impl Conductor {
 
     /// Runs until a request to quit.
     pub fn run(mut self) {
-        match self.session {
+        match self.link.session {
             Some(_) => self.start(),
             None => self.wait_for_audio(),
         }
         let pulse = Pulse::new("conductor");
-        while !self.ended {
+        while self.end != End::Now {
             // A panic in the handling of one request must not end the programme.
             if pulse.catch_panic(|| self.run_once(&pulse)).is_none() {
                 std::thread::sleep(TICK);
             }
         }
-        self.end_writer();
-        self.close();
-        // Chains that were still in the queues are freed here.
-        self.collector.collect();
+        self.turn(Desk::end_gesture);
+        self.saver.end(self.saved_state());
+        self.link.close();
     }
 
     /// Waits for a request or an event, and handles it.
     fn run_once(&mut self, pulse: &Pulse) {
         pulse.beat();
-        let (meters, events) = match &self.session {
+        let (meters, events) = match &self.link.session {
             Some(session) => (session.meters.clone(), session.events.clone()),
             None => (never(), never()),
         };
         select! {
             recv(self.requests) -> bundle => bundle.into_iter().for_each(|bundle| self.receive(bundle)),
             recv(meters) -> lines => lines.into_iter().for_each(|lines| self.handle(Input::Readings(lines))),
-            recv(self.worker.results()) -> done => {
+            recv(self.work.worker.results()) -> done => {
                 done.into_iter().for_each(|(number, done)| self.finish_task(number, done));
             }
             recv(events) -> event => event.into_iter().for_each(|event| self.handle_backend_event(event)),
@@ -233,29 +207,27 @@ impl Conductor {
 
     /// Reports threads that panicked or make no progress. A thread that was started again receives the full state.
     fn report_threads(&mut self, now: Instant) {
-        for Report { thread, text, is_restart } in self.threads.check(now) {
+        for Report { thread, text, is_restart } in self.watch.threads.check(now) {
             self.send_event("fault", &[&format!("thread {thread}"), &text]);
             if is_restart {
                 self.surfaces.iter().for_each(SurfaceSender::mark_missed);
-                self.state_saver.touch();
+                self.saver.touch();
             }
         }
     }
 
     /// Time until the next tick.
     fn time_to_next(&self) -> Duration {
-        let next =
-            self.scheduled.keys().next().map(|due| due.duration_since(SystemTime::now()).unwrap_or_default());
-        next.map_or(TICK, |next| next.min(TICK))
+        self.schedule.time_to_next(SystemTime::now()).map_or(TICK, |next| next.min(TICK))
     }
 
     fn tick(&mut self) {
         let now = Instant::now();
         self.receive_events(now);
-        if let Some(session) = &mut self.session {
+        if let Some(session) = &mut self.link.session {
             session.queues.flush();
             if session.update(now) {
-                self.state_saver.touch();
+                self.saver.touch();
             }
             let (missed, gone, silent) =
                 (session.missed(), session.failure(), session.input_silence_changed(now));
@@ -266,33 +238,40 @@ impl Conductor {
             }
         }
         self.check_for_hang(now);
-        self.check_for_standstill();
+        self.check_link();
         self.feed_watchdog(now);
-        self.run_scheduled();
+        for bundle in self.schedule.take_due(SystemTime::now()) {
+            self.receive(bundle);
+        }
         if now.duration_since(self.since) >= self.desk.next_deadline() {
             self.handle(Input::Time);
         }
         self.check_tasks(now);
-        self.tick_writer(now);
+        let (desk, link) = (&self.desk, &self.link);
+        self.saver.tick(now, || saved_state(desk, link));
         self.report_threads(now);
         self.resend_to_surfaces();
-        self.collector.collect();
         if now >= self.next_meters {
             self.next_meters = now + METER_PERIOD;
             self.send_meters();
         }
         self.read_changed(now);
-        if self.session.is_none() && self.ending.is_none() {
-            self.reopen(now);
-        }
-        if self.ending.is_some_and(|since| since.elapsed() > END_LIMIT) {
-            warn!("output did not fade out within {} s: ending anyway", END_LIMIT.as_secs());
-            self.ended = true;
+        match self.end {
+            End::No if self.link.session.is_none() => self.reopen(now),
+            End::Fading(since) if since.elapsed() > END_LIMIT => {
+                warn!("output did not fade out within {} s: ending anyway", END_LIMIT.as_secs());
+                self.end = End::Now;
+            }
+            _ => {}
         }
     }
 
+    fn saved_state(&self) -> Kept {
+        saved_state(&self.desk, &self.link)
+    }
+
     fn send_command(&mut self, command: ToAudio) {
-        if let Some(session) = &mut self.session {
+        if let Some(session) = &mut self.link.session {
             session.queues.enqueue(command);
         }
     }
@@ -308,7 +287,7 @@ impl Conductor {
         if lines.is_empty() {
             return;
         }
-        self.send_to_surfaces(&SurfaceMessage::Updates { to, updates: lines });
+        self.send_to_surfaces(&SurfaceMessage::Updates { to, updates: lines.into() });
     }
 
     fn send_event(&self, kind: &str, words: &[&str]) {
@@ -321,42 +300,23 @@ impl Conductor {
 
     // Requests ----------------------------------------------------------------------------------------
 
-    /// Handles the scheduled bundles that are due.
-    fn run_scheduled(&mut self) {
-        while let Some(first) = self.scheduled.first_entry().filter(|first| *first.key() <= SystemTime::now())
-        {
-            first.remove().into_iter().for_each(|bundle| self.receive(bundle));
-        }
-    }
-
-    /// Stores a bundle for its time; returns it if it is due now.
-    fn schedule(&mut self, bundle: RequestBundle) -> Option<RequestBundle> {
-        let now = SystemTime::now();
-        let Some(due) = bundle.due.filter(|due| *due > now) else { return Some(bundle) };
-        let why = if due > now + MAX_AHEAD {
-            "the time tag of the bundle is more than an hour ahead; bundle discarded"
-        } else if self.scheduled.values().map(Vec::len).sum::<usize>() >= MAX_SCHEDULED {
-            "too many bundles wait for their time; bundle discarded"
-        } else {
-            self.scheduled.entry(due).or_default().push(bundle);
-            return None;
-        };
-        self.handle(Input::Request { by: bundle.by, request: Request::wrong("/", why) });
-        None
-    }
-
     fn receive(&mut self, bundle: RequestBundle) {
-        let Some(bundle) = self.schedule(bundle) else { return };
+        let by = bundle.by;
+        let bundle = match self.schedule.add(bundle, SystemTime::now()) {
+            Ok(Some(bundle)) => bundle,
+            Ok(None) => return,
+            Err(why) => return self.handle(Input::Request { by, request: Request::wrong("/", why) }),
+        };
         for request in bundle.requests {
             match request {
                 Request::Changed(path) => self.file_changed(&path),
                 Request::Dump => self.log_status(),
                 Request::Quit => self.quit(),
-                request => self.handle(Input::Request { by: bundle.by, request }),
+                request => self.handle(Input::Request { by, request }),
             }
         }
         // The requests of a bundle take effect together.
-        if let Some(session) = &mut self.session {
+        if let Some(session) = &mut self.link.session {
             session.queues.flush();
         }
     }
@@ -371,37 +331,38 @@ impl Conductor {
 
     /// Receives all events of the audio thread.
     fn receive_events(&mut self, now: Instant) {
-        while let Some(event) = self.session.as_mut().and_then(|session| session.queues.next_event()) {
+        while let Some(event) = self.link.session.as_mut().and_then(|session| session.queues.next_event()) {
             match event {
                 FromAudio::Engine(Event::InputFault) => {
-                    if self.health.input_fault(Instant::now()) {
+                    if self.link.health.input_fault(Instant::now()) {
                         error!("input NaN or infinite: replaced by silence");
                         self.send_event("fault", &["input", "NaN or infinite; replaced by silence"]);
                     }
                 }
-                FromAudio::Engine(Event::Muted) => self.ended = self.ending.is_some(),
+                FromAudio::Engine(Event::Muted) if self.end != End::No => self.end = End::Now,
                 FromAudio::Engine(event) => {
-                    self.health.faults += u64::from(matches!(event, Event::Fault { .. }));
+                    self.link.health.faults += u64::from(matches!(event, Event::Fault { .. }));
                     self.handle(Input::Engine(event));
                 }
                 FromAudio::Load(load) => {
                     self.handle(Input::Load(load));
-                    self.health.record_load(load);
+                    self.link.health.record_load(load);
                 }
                 FromAudio::Missed(why) => {
-                    self.health.xruns.record_reason(why, now);
+                    self.link.health.xruns.record_reason(why, now);
                     if why == Missed::Own {
                         self.handle(Input::OwnMiss);
                     }
                 }
             }
         }
-        if self.health.becomes_ready(self.desk.is_starting()) {
+        if self.link.health.becomes_ready(self.desk.is_starting()) {
             systemd::ready();
         }
         // The payload of a panic is freed here.
-        while let Some(panicked) = self.session.as_mut().and_then(|session| session.queues.next_panic()) {
-            self.health.faults += 1;
+        while let Some(panicked) = self.link.session.as_mut().and_then(|session| session.queues.next_panic())
+        {
+            self.link.health.faults += 1;
             let (generation, node) = (panicked.generation, panicked.node);
             self.handle(Input::Panicked { generation, node, message: panicked.message().to_owned() });
         }
@@ -409,11 +370,11 @@ impl Conductor {
 
     /// Counts the deadlines missed since the session was opened.
     fn count_missed(&mut self, missed: u64, now: Instant) {
-        self.health.xruns.record_count(missed, now);
-        let Some(why) = self.health.xruns.take_reason(now) else { return };
-        let xruns = self.health.xruns.sum();
-        if self.health.should_log_xruns(now) {
-            warn!(xruns, "{xruns} xruns since the start: {}", self.health.xruns.summary());
+        self.link.health.xruns.record_count(missed, now);
+        let Some(why) = self.link.health.xruns.take_reason(now) else { return };
+        let xruns = self.link.health.xruns.sum();
+        if self.link.health.should_log_xruns(now) {
+            warn!(xruns, "{xruns} xruns since the start: {}", self.link.health.xruns.summary());
         }
         let values = vec![Value::Number(xruns as f64), Value::Text(REASONS[why].to_owned())];
         self.send_updates(Recipients::All, vec![Update::new("/event/xrun", values)]);
@@ -424,13 +385,13 @@ impl Conductor {
             BackendEvent::BlockSize(frames) => {
                 info!("server changed its block size to {frames} frames");
                 self.send_event("connection", &["block size", &frames.to_string()]);
-                if let Some(session) = &mut self.session {
+                if let Some(session) = &mut self.link.session {
                     session.block = frames;
                 }
             }
             BackendEvent::Freewheel(is_on) => {
                 let words = if is_on { "on" } else { "off" };
-                self.health.freewheel(is_on);
+                self.link.health.freewheel(is_on);
                 self.handle(Input::Freewheel(is_on));
                 info!("freewheel {words}");
                 self.send_event("connection", &["freewheel", words]);
@@ -438,4 +399,10 @@ impl Conductor {
             BackendEvent::SampleRate(rate) => self.rate_changed(rate),
         }
     }
+}
+
+/// What is saved of the station.
+fn saved_state(desk: &Desk, link: &Link) -> Kept {
+    let cables = link.session.as_ref().map_or(&link.setup.kept, Session::connections);
+    desk.kept(cables.iter().cloned().collect())
 }

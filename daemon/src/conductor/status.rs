@@ -1,9 +1,9 @@
 //! What the conductor sends about the station: state, status, meters.
 
 use super::Conductor;
+use crate::audio::health::{JOIN, LOAD};
 use crate::audio::session::Session;
 use crate::audio::taps::TAPS;
-use crate::conductor::report::{JOIN, LOAD};
 use lacquer_control::address::pattern::{Pattern, is_pattern, trimmed};
 use lacquer_control::peer::Peer;
 use lacquer_control::subscribe::Recipients;
@@ -15,33 +15,36 @@ impl Conductor {
     pub(super) fn status(&self) -> Vec<Update> {
         let words = |key: &str, text: &str| Update::words(format!("/status/{key}"), &[text]);
         let number = |key: &str, value: f64| Update::number(format!("/status/{key}"), value);
-        let audio = if self.session.is_some() { "running" } else { "waiting for the server" };
+        let audio = if self.link.session.is_some() { "running" } else { "waiting for the server" };
         // In the order in which they are documented.
         let mut known = self.desk.status_lines().into_iter();
         let mut lines: Vec<Update> = known.by_ref().take(3).collect();
         lines.extend([
             words("backend", self.station.audio.backend.name()),
             words("audio", audio),
-            words("realtime", &self.session.as_ref().map_or_else(String::new, Session::realtime_status)),
+            words("realtime", &self.link.session.as_ref().map_or_else(String::new, Session::realtime_status)),
         ]);
         lines.extend(known.next());
-        lines.push(number("block_frames", self.session.as_ref().map_or(0, |session| session.block) as f64));
+        lines.push(number(
+            "block_frames",
+            self.link.session.as_ref().map_or(0, |session| session.block) as f64,
+        ));
         lines.extend(known.by_ref().take(3));
-        if let Some(devices) = self.session.as_ref().and_then(Session::devices) {
+        if let Some(devices) = self.link.session.as_ref().and_then(Session::devices) {
             lines.push(words("devices", devices));
         }
-        if let Some(join) = self.session.as_ref().and_then(Session::join_state) {
+        if let Some(join) = self.link.session.as_ref().and_then(Session::join_state) {
             let state = if join.is_running { "running" } else { "waiting for the input" };
             lines.extend([words("join", state), number("join_slips", join.slips as f64)]);
         }
         lines.extend(self.join().map(|(row, value)| number(&format!("join_{}", row.name), value)));
-        lines.extend(self.health.lines());
-        let threads = match self.threads.late() {
+        lines.extend(self.link.health.lines());
+        let threads = match self.watch.threads.late() {
             late if late.is_empty() => "running".to_owned(),
             late => format!("without progress: {}", late.join(", ")),
         };
         lines.push(words("threads", &threads));
-        lines.push(number("thread_restarts", self.threads.restarts() as f64));
+        lines.push(number("thread_restarts", self.watch.threads.restarts() as f64));
         lines.extend(known);
         lines
     }
@@ -70,7 +73,7 @@ impl Conductor {
 
     /// Readings of the join between the input and the output device (resampler, clock drift).
     fn join(&self) -> impl Iterator<Item = (&'static Reading, f64)> {
-        let join = self.session.as_ref().and_then(Session::join_state);
+        let join = self.link.session.as_ref().and_then(Session::join_state);
         let values =
             join.map(|join| [join.fill_ms, join.drift_ppm, join.ratio, join.nonfinite as f64]).into_iter();
         values.flat_map(|values| {
@@ -98,7 +101,7 @@ impl Conductor {
         let changed = self.desk.readings_mut().take_changed();
         let mut lines: Vec<Update> =
             changed.flat_map(|(path, (row, value))| Update::reading(&path, row, value)).collect();
-        if let Some(load) = self.health.take_load() {
+        if let Some(load) = self.link.health.take_load() {
             let join = |(row, value): (&'static Reading, f64)| {
                 Update::reading(&format!("join/{}", row.name), row, Some(value))
             };

@@ -1,18 +1,21 @@
 //! What may take long: planning, building, reading files. The worker does it; the results go back to the desk.
 
 use super::Conductor;
-use super::files::needs_restart;
-use crate::process::worker::Abandoned;
+use crate::process::worker::{Failed, Worker};
 use crate::station::impulses::{cached_loader, loader};
 use crate::station::{Station, load};
-use basedrop::Owned;
-use lacquer_control::desk::chains::ChainError;
-use lacquer_control::desk::turn::{Files, Input, Ticket, ToLoad, ToPlan};
+use basedrop::{Collector, Handle, Owned};
+use lacquer_control::desk::chains::{ChainError, ToPlan};
+use lacquer_control::desk::turn::{Files, Input, Ticket, ToLoad};
 use lacquer_graph::Chain;
 use lacquer_graph::plan::{Io, Plan};
+use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Period in which the worker frees chains.
+const FREE_PERIOD: Duration = Duration::from_millis(50);
 /// Time limit to plan and to read files: impulses may be long, and disks slow.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 /// Time limit to build a chain.
@@ -38,6 +41,27 @@ pub(super) fn plan(chain: &ToPlan, io: &Io, rate: f64, is_cache_allowed: bool) -
     planned.map_err(ChainError::Mistakes)
 }
 
+/// The worker, its tasks, and the chains that it has built.
+pub(super) struct Work {
+    pub worker: Worker<Done>,
+    /// The desk's numbers of the tasks.
+    tickets: BTreeMap<u64, Ticket>,
+    /// Chains that were built and not sent yet, by generation.
+    pub built: BTreeMap<u64, Owned<Chain>>,
+    /// Of the collector that frees chains, on the worker.
+    freed: Handle,
+}
+
+impl Work {
+    /// Starts the worker, which also frees chains.
+    pub fn new() -> io::Result<Self> {
+        let (mut collector, worker) = (Collector::new(), Worker::new()?);
+        let freed = collector.handle();
+        worker.every(FREE_PERIOD, "freeing chains", move || collector.collect());
+        Ok(Self { worker, tickets: BTreeMap::new(), built: BTreeMap::new(), freed })
+    }
+}
+
 impl Conductor {
     fn run_task(
         &mut self,
@@ -46,8 +70,8 @@ impl Conductor {
         limit: Duration,
         task: impl FnOnce() -> Done + Send + 'static,
     ) {
-        let number = self.worker.run(what, limit, task);
-        self.tasks.insert(number, ticket);
+        let number = self.work.worker.run(what, limit, task);
+        self.work.tickets.insert(number, ticket);
     }
 
     pub(super) fn plan(
@@ -73,7 +97,7 @@ impl Conductor {
         plan: Arc<Plan>,
         before: Option<Arc<Plan>>,
     ) {
-        let freed = self.freed.clone();
+        let freed = self.work.freed.clone();
         let what = format!("building chain \"{}\"", plan.name);
         self.run_task(ticket, what, BUILD_LIMIT, move || {
             let mut chain = Chain::new(&plan, generation);
@@ -99,18 +123,22 @@ impl Conductor {
             ToLoad::Station => {
                 let (path, old) = (self.path.clone(), self.station.clone());
                 let text = format!("reading {}", path.display());
-                self.run_task(ticket, text, READ_LIMIT, move || Done::Loaded(read_station(&path, old, rate)));
+                self.run_task(ticket, text, READ_LIMIT, move || Done::Loaded(load::again(&path, old, rate)));
             }
         }
     }
 
     /// Passes the result of a task on to the desk.
-    pub(super) fn finish_task(&mut self, number: u64, done: Done) {
-        let Some(ticket) = self.tasks.remove(&number) else { return };
+    pub(super) fn finish_task(&mut self, number: u64, done: Result<Done, Failed>) {
+        let Some(ticket) = self.work.tickets.remove(&number) else { return };
+        let done = match done {
+            Ok(done) => done,
+            Err(failed) => return self.handle(Input::Failed { ticket, why: failed.to_string() }),
+        };
         let input = match done {
             Done::Planned(plans) => Input::Planned { ticket, plans },
             Done::Built(generation, chain) => {
-                self.built.insert(generation, chain);
+                self.work.built.insert(generation, chain);
                 Input::Built { ticket, generation }
             }
             Done::Loaded(Ok((files, station))) => {
@@ -126,28 +154,8 @@ impl Conductor {
 
     /// Passes on to the desk which tasks came to no end.
     pub(super) fn check_tasks(&mut self, now: Instant) {
-        for Abandoned { ticket: number, why } in self.worker.check(now) {
-            if let Some(ticket) = self.tasks.remove(&number) {
-                self.handle(Input::Failed { ticket, why });
-            }
+        for failed in self.work.worker.check(now) {
+            self.finish_task(failed.ticket, Err(failed));
         }
     }
-}
-
-/// Reads the station file and all its chains again.
-fn read_station(
-    path: &std::path::Path,
-    old: Station,
-    rate: f64,
-) -> Result<(Box<Files>, Option<Box<Station>>), String> {
-    let loaded = load::station(path, Some(rate))
-        .map_err(|reports| reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-    let fixed = needs_restart(&old, &loaded.station);
-    let start = loaded.start().to_owned();
-    let load::Loaded { station, chains, cues, .. } = loaded;
-    let mut settings = station.settings();
-    settings.has_midi = !old.control.midi.is_empty();
-    let station = Station { audio: old.audio, control: old.control, ..station };
-    let files = Files { station: Some((settings, cues)), chains, start, fixed };
-    Ok((Box::new(files), Some(Box::new(station))))
 }

@@ -7,6 +7,8 @@ use super::trail::read_some;
 
 /// Most bytes searched for the sample chunk.
 const REACH: usize = 1 << 20;
+/// Most chunks before the samples: in a sparse file there are as many empty ones as it claims.
+const MAX_CHUNKS: usize = 4_096;
 /// The size of the sample chunk that sox writes to a pipe.
 const SOX: u32 = 0x7f00_0008;
 
@@ -21,8 +23,13 @@ pub(super) fn filled(file: &File, start: u64, magic: &[u8]) -> io::Result<Option
     let seen = read_some(file, &mut bytes, start)?;
     bytes.truncate(seen);
     let number = |at: usize| bytes.get(at..at + 4).map(|n| u32::from_be_bytes([n[0], n[1], n[2], n[3]]));
-    let mut at = 12;
+    let (mut at, mut chunks) = (12, 0);
     let stated = loop {
+        chunks += 1;
+        if chunks > MAX_CHUNKS {
+            let text = format!("it has no samples among its first {MAX_CHUNKS} chunks");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         match (bytes.get(at..at + 4), number(at + 4)) {
             (Some(b"SSND"), Some(size)) => break size,
             // Chunks are padded to an even size.

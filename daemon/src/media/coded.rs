@@ -18,6 +18,7 @@ use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::RawValue;
 
 use super::fault::{Fault, broken};
+use super::limited::Limited;
 use super::mp4::StatedLength;
 use super::ogg::Vorbis;
 use super::trail::{Trail, after_flac_header};
@@ -60,9 +61,9 @@ pub(super) struct Coded {
 }
 
 impl Coded {
-    /// Opens `handle`, which is at byte `start` of `path` and has `magic` there.
-    pub fn open(handle: File, path: &Path, start: u64, magic: &[u8]) -> Result<Coded, Error> {
-        guard(|| Self::start(handle, path, start, magic)).unwrap_or(Err(Error::DecodeError(PANIC)))
+    /// Opens `handle`, which is at byte `start` of `path` and has `magic` there. At most `max_bytes` are read.
+    pub fn open(handle: File, path: &Path, start: u64, magic: &[u8], max_bytes: u64) -> Result<Coded, Error> {
+        guard(|| Self::start(handle, path, start, magic, max_bytes)).unwrap_or(Err(Error::DecodeError(PANIC)))
     }
 
     /// Decodes the next packet that holds audio into `planes`; false at the end. Not to be
@@ -90,7 +91,7 @@ impl Coded {
         comment.filter(fits).or(stated.filter(fits)).unwrap_or(0)
     }
 
-    fn start(handle: File, path: &Path, start: u64, magic: &[u8]) -> Result<Coded, Error> {
+    fn start(handle: File, path: &Path, start: u64, magic: &[u8], max_bytes: u64) -> Result<Coded, Error> {
         // Only these formats may seek. With a seekable MP3 without a Xing header symphonia guesses the length and trims
         // the end by that guess.
         let (is_ogg, is_mp4) = (magic.starts_with(b"OggS"), magic.get(4..8) == Some(b"ftyp"));
@@ -107,7 +108,7 @@ impl Coded {
             Some((header, rest)) => Box::new(ReadOnlySource::new(Cursor::new(header).chain(rest))),
             None => Box::new(ReadOnlySource::new(handle)),
         };
-        let stream = MediaSourceStream::new(media, Default::default());
+        let stream = MediaSourceStream::new(Box::new(Limited::new(media, max_bytes)), Default::default());
         let format = symphonia::default::get_probe().probe(
             &Hint::new(),
             stream,
@@ -128,7 +129,7 @@ impl Coded {
         let vorbis = if id == FORMAT_ID_OGG && params.codec == CODEC_ID_VORBIS && is_few {
             let mut file = named::open(path)?;
             file.seek(SeekFrom::Start(start))?;
-            Some(Box::new(Vorbis::open(file, track.id, &mut *decoder)?))
+            Some(Box::new(Vorbis::open(file, max_bytes, track.id, &mut *decoder)?))
         } else {
             None
         };

@@ -10,6 +10,7 @@ mod coded;
 mod depth;
 mod fault;
 mod flac;
+mod limited;
 mod mp4;
 mod nothing;
 mod ogg;

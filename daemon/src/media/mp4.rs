@@ -12,6 +12,9 @@ use super::trail::read_some;
 const BOXES: [&[u8]; 10] =
     [b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"styp", b"sidx"];
 
+/// Most boxes that are followed: a long file has two for each second.
+const MAX_BOXES: u32 = 1 << 20;
+
 /// A file that reports the length stated by its boxes.
 pub(super) struct StatedLength {
     file: File,
@@ -25,7 +28,10 @@ impl StatedLength {
     pub fn new(file: File, start: u64) -> io::Result<StatedLength> {
         let len = file.metadata()?.len();
         let (mut at, mut is_audio) = (start, false);
-        while at < len {
+        for _ in 0..MAX_BOXES {
+            if at >= len {
+                break;
+            }
             let mut head = [0; 16];
             let seen = read_some(&file, &mut head, at)?;
             if seen < 8 || !BOXES.contains(&&head[4..8]) {

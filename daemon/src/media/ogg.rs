@@ -14,6 +14,7 @@ use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, Timestamp};
 
 use super::fault::{Fault, broken};
+use super::limited::Limited;
 use super::trail::read_some;
 
 /// Bytes of a page header before its lacing values.
@@ -136,7 +137,7 @@ fn last_granule(file: &File, serial: u32) -> io::Result<Option<i64>> {
 
 /// A Vorbis stream being read, a page at a time.
 pub(super) struct Vorbis {
-    input: BufReader<File>,
+    input: BufReader<Limited<File>>,
     serial: u32,
     /// The number of the previous page of the stream.
     number: Option<u32>,
@@ -156,13 +157,18 @@ pub(super) struct Vorbis {
 }
 
 impl Vorbis {
-    /// Opens the stream `serial` of `file`, which is at its first page.
-    pub fn open(file: File, serial: u32, decoder: &mut dyn AudioDecoder) -> io::Result<Vorbis> {
+    /// Opens the stream `serial` of `file`, which is at its first page. At most `max_bytes` are read.
+    pub fn open(
+        file: File,
+        max_bytes: u64,
+        serial: u32,
+        decoder: &mut dyn AudioDecoder,
+    ) -> io::Result<Vorbis> {
         let end = last_granule(&file, serial)?;
         let params = decoder.codec_params();
         let channels = params.channels.as_ref().map_or(0, |channels| channels.count());
         let mut stream = Vorbis {
-            input: BufReader::with_capacity(1 << 16, file),
+            input: BufReader::with_capacity(1 << 16, Limited::new(file, max_bytes)),
             serial,
             number: None,
             packet: Vec::new(),

@@ -67,6 +67,21 @@ impl Source {
     /// [`FileError::Channels`]; [`FileError::Lacking`] if the header or a WAV's length on disk
     /// already shows what is not accepted.
     pub fn open_as(path: &Path, accept: Accept) -> Result<Source, FileError> {
+        Self::open_limited(path, accept, u64::MAX)
+    }
+
+    /// The same as [`open`](Self::open), but at most `max_bytes` of the file are decoded. Of a WAV its header states how
+    /// many frames there are, and it is not limited.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_as`](Self::open_as); [`FileError::Io`] of the kind `FileTooLarge` for a larger file, here or while it is
+    /// read.
+    pub fn open_within(path: &Path, max_bytes: u64) -> Result<Source, FileError> {
+        Self::open_limited(path, Accept::Unclosed, max_bytes)
+    }
+
+    fn open_limited(path: &Path, accept: Accept, max_bytes: u64) -> Result<Source, FileError> {
         let file = name(path);
         let failed = |source| FileError::Io { file: file.clone(), doing: "opened", source };
         let unreadable = |what| FileError::Unreadable { file: file.clone(), what };
@@ -87,7 +102,7 @@ impl Source {
             return Err(unreadable(format!("its codec, {codec}, is not supported")));
         }
         handle.seek(SeekFrom::Start(start)).map_err(failed)?;
-        let mut coded = match Coded::open(handle, path, start, &magic[..seen]) {
+        let mut coded = match Coded::open(handle, path, start, &magic[..seen], max_bytes) {
             Ok(coded) => coded,
             Err(Error::Unsupported(what)) if what.starts_with("core (probe)") => {
                 return Err(FileError::NotAudio { file });

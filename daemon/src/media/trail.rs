@@ -14,6 +14,9 @@ const REACH: usize = 1 << 14;
 /// Tags that may follow the last frame.
 const TAGS: [&[u8]; 4] = [b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3"];
 
+/// Most tags, or blocks of metadata, before the first frame: a file could have them without end.
+const MAX_BLOCKS: u32 = 4_096;
+
 /// Position in the file after the frames decoded so far.
 pub(super) struct Trail {
     file: File,
@@ -68,7 +71,7 @@ fn is_header(bytes: &[u8]) -> bool {
 /// The position after the ID3v2 tags at the start of `file`, 0 if there are none.
 pub(super) fn after_id3(file: &File) -> io::Result<u64> {
     let mut at = 0;
-    loop {
+    for _ in 0..MAX_BLOCKS {
         let mut head = [0; 10];
         if read_some(file, &mut head, at)? < 10 || !head.starts_with(b"ID3") {
             return Ok(at);
@@ -78,12 +81,13 @@ pub(super) fn after_id3(file: &File) -> io::Result<u64> {
         let footer = if head[5] & 0x10 != 0 { 10 } else { 0 };
         at += 10 + size + footer;
     }
+    Ok(at)
 }
 
 /// The position of the first frame of a FLAC that starts at byte `start` of `file`.
 pub(super) fn after_flac_header(file: &File, start: u64) -> io::Result<u64> {
     let mut at = start + 4;
-    loop {
+    for _ in 0..MAX_BLOCKS {
         let mut head = [0; 4];
         if read_some(file, &mut head, at)? < 4 {
             return Ok(at);
@@ -93,6 +97,7 @@ pub(super) fn after_flac_header(file: &File, start: u64) -> io::Result<u64> {
             return Ok(at);
         }
     }
+    Ok(at)
 }
 
 /// Fills `bytes` from position `at`, up to the end of the file; returns the number of bytes read.

@@ -16,6 +16,8 @@ use lacquer_graph::dsp::speakers::usual;
 const UNKNOWN_SIZES: [u64; 3] = [u64::MAX, 0xffff_ffff, 0x7fff_f000];
 /// The common tail of sub-format GUIDs that contain a plain format code.
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 16, 0, 128, 0, 0, 170, 0, 56, 155, 113];
+/// Most chunks before the samples: in a sparse file there are as many empty ones as it claims.
+const MAX_CHUNKS: u32 = 4_096;
 /// Frames decoded at a time.
 const CHUNK: usize = 4096;
 
@@ -87,7 +89,7 @@ impl Reader {
         input.read_exact(&mut head)?;
         let riff = le(&head[4..8]);
         let (mut wide, mut format): (Option<u64>, Option<Format>) = (None, None);
-        loop {
+        for _ in 0..MAX_CHUNKS {
             let mut chunk = [0; 8];
             if let Err(error) = input.read_exact(&mut chunk) {
                 return match error.kind() {
@@ -146,6 +148,7 @@ impl Reader {
             }
             input.seek_relative(size as i64)?;
         }
+        header(format!("it has no data chunk among its first {MAX_CHUNKS} chunks"))
     }
 
     /// Reads the next chunk into `planes` (one per channel, cleared first). Empty at the end.

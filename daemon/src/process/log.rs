@@ -1,13 +1,15 @@
 //! The log: to the journal, with fields to search by, if stderr is connected to it; else to stderr, above the meters if
-//! a terminal shows them.
+//! a terminal shows them. The thread `log` writes it.
 
+use crate::process::log_writer::{Entries, Line, Lines, flush, start as start_writer};
 use crate::process::named::lines;
 use indicatif::MultiProgress;
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use tracing::Dispatch;
 use tracing::field::Field;
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -17,36 +19,80 @@ use tracing_subscriber::{EnvFilter, Layer};
 /// are omitted: the message contains the same.
 const FIELDS: [&str; 5] = ["chain", "node", "backend", "latency", "xruns"];
 
+/// Where the journal listens.
+const JOURNAL: &str = "/run/systemd/journal/socket";
+
+/// The log of the process. Dropped, it waits a short time until all lines are written.
+pub struct Log;
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
 /// Starts the log of a station. `LACQUER_LOG` sets the level, for example `LACQUER_LOG=debug`; the default is `info`.
-pub fn start(screen: &MultiProgress, station: &str) {
+///
+/// # Errors
+/// The system cannot start a thread.
+pub fn start(screen: &MultiProgress, station: &str) -> io::Result<Log> {
     let filter = EnvFilter::try_from_env("LACQUER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let is_journal = is_journal();
-    let started = match tracing_journald::layer() {
-        Ok(journal) if is_journal => {
-            let journal = journal
-                .with_field_prefix(None)
-                .with_priority_mappings(PriorityMappings {
-                    info: Priority::Informational,
-                    debug: Priority::Debug,
-                    ..PriorityMappings::new()
-                })
-                .with_syslog_identifier("lacquer".to_owned())
-                .with_custom_fields([("STATION", station)]);
-            tracing_subscriber::registry().with(filter).with(journal).try_init()
-        }
-        _ => {
-            let log = tracing_subscriber::fmt::layer()
-                .fmt_fields(format::debug_fn(write_field))
-                .with_target(false)
-                .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-                .with_writer(Around(screen.clone()));
-            // The journal has time stamps of its own.
-            let log = if is_journal { log.without_time().boxed() } else { log.boxed() };
-            tracing_subscriber::registry().with(filter).with(log).try_init()
-        }
+    let has_journal = is_journal && Path::new(JOURNAL).exists();
+    let (screen, station) = (screen.clone(), station.to_owned());
+    let started = start_writer(move |is_first| {
+        // The first message to a journal that is stopped may wait as well.
+        let journal = has_journal.then(|| journal(&station)).and_then(Result::ok);
+        // A terminal that is gone makes the meters panic: after that the log goes to stderr without them.
+        let bars = is_first.then(|| screen.clone());
+        move |line| write(&line, journal.as_ref(), bars.as_ref())
+    });
+    match started {
+        // A process that has a log already keeps it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Log),
+        started => started?,
+    }
+    let registry = tracing_subscriber::registry().with(filter);
+    if has_journal {
+        registry.with(Entries).try_init().ok();
+    } else {
+        let log = tracing_subscriber::fmt::layer()
+            .fmt_fields(format::debug_fn(write_field))
+            .with_target(false)
+            .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+            .with_writer(|| Lines);
+        // The journal has time stamps of its own.
+        registry.with(if is_journal { log.without_time().boxed() } else { log.boxed() }).try_init().ok();
+    }
+    Ok(Log)
+}
+
+/// What sends events to the journal.
+fn journal(station: &str) -> io::Result<Dispatch> {
+    let journal = tracing_journald::layer()?
+        .with_field_prefix(None)
+        .with_priority_mappings(PriorityMappings {
+            info: Priority::Informational,
+            debug: Priority::Debug,
+            ..PriorityMappings::new()
+        })
+        .with_syslog_identifier("lacquer".to_owned())
+        .with_custom_fields([("STATION", station)]);
+    Ok(Dispatch::new(tracing_subscriber::registry().with(journal)))
+}
+
+/// Writes a line. If that fails, nobody reads the log, and nothing can be said about it.
+fn write(line: &Line, journal: Option<&Dispatch>, bars: Option<&MultiProgress>) {
+    let to_stderr = |text: &[u8]| {
+        let write = || io::stderr().write_all(text).ok();
+        // The meters are hidden meanwhile.
+        bars.map_or_else(write, |bars| bars.suspend(write));
     };
-    // A process that has a log already keeps it.
-    started.ok();
+    match (line, journal) {
+        (Line::Text(text), _) => to_stderr(text),
+        (Line::Entry(entry), None) => to_stderr(entry.text().as_bytes()),
+        (Line::Entry(entry), Some(journal)) => entry.send_to(journal),
+    }
 }
 
 /// Whether stderr is connected to the journal: systemd puts its device and inode into the environment.
@@ -69,27 +115,5 @@ struct Plain<'a, 'b>(&'a mut Writer<'b>);
 impl fmt::Write for Plain<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.write_str(&lines(text))
-    }
-}
-
-/// Writes to stderr; the meters are hidden while it writes.
-#[derive(Clone)]
-struct Around(MultiProgress);
-
-impl Write for Around {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
-}
-
-impl<'a> MakeWriter<'a> for Around {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }

@@ -1,5 +1,6 @@
 //! Panics that are caught, and must not be printed: printing takes a lock, memory and a system call.
 
+use crate::process::log_writer::log_panic;
 use std::cell::Cell;
 use std::panic::{set_hook, take_hook};
 
@@ -19,11 +20,11 @@ pub(crate) fn quietly<T>(callback: impl FnOnce() -> T) -> T {
     callback()
 }
 
-/// Installs a panic hook that prints nothing while [`quietly`] runs.
+/// Installs a panic hook that prints nothing while [`quietly`] runs, and that never waits once there is a log.
 pub fn install() {
     let print = take_hook();
     set_hook(Box::new(move |panic| {
-        if !IS_QUIET.get() {
+        if !IS_QUIET.get() && !log_panic(panic) {
             print(panic);
         }
     }));

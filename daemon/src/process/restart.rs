@@ -3,6 +3,7 @@
 //! The process number stays the same, so a service manager sees no exit. A record in the environment tells the new
 //! process what hung.
 
+use crate::process::log_writer::flush;
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 use std::os::fd::{BorrowedFd, RawFd};
@@ -65,6 +66,7 @@ impl HangRecord {
 
 /// Executes this program again, in the same process. Returns only if that fails.
 pub fn execute_again(record: &HangRecord) -> io::Error {
+    flush();
     if let Err(error) = close_all_on_exec() {
         return error;
     }
@@ -76,6 +78,12 @@ pub fn execute_again(record: &HangRecord) -> io::Error {
     let name = args.next().unwrap_or_default();
     // The file that runs now, even if an upgrade has replaced it.
     Command::new("/proc/self/exe").arg0(name).args(args).env(VARIABLE, record).exec()
+}
+
+/// Ends the process; what was logged is written before.
+pub fn exit(code: i32) -> ! {
+    flush();
+    std::process::exit(code)
 }
 
 /// Marks all files so that the exec closes them. A library's socket that stayed open would keep its JACK client

@@ -7,6 +7,7 @@ use crate::station::midi::Controller;
 use crate::station::{Backend, LAST, Station, cues};
 use lacquer_control::desk::chains::{ChainFile, frames};
 use lacquer_control::desk::cues::Cue;
+use lacquer_control::desk::turn::Files;
 use lacquer_control::surface::midi::map::Map;
 use lacquer_graph::file::error::{At, Mistake, Problem, Report};
 use lacquer_graph::file::name::is_name;
@@ -127,6 +128,24 @@ pub fn chain_of(
 /// Reads a station file and all its chains; reports the mistakes of all of them.
 pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
     station_of(path, &read(path).map_err(|report| vec![report])?, rate)
+}
+
+/// Reads the station file and all its chains again, for a station that runs: what needs a restart stays as it was in
+/// `old`.
+///
+/// # Errors
+/// The mistakes of all files.
+pub fn again(path: &Path, old: Station, rate: f64) -> Result<(Box<Files>, Option<Box<Station>>), String> {
+    let loaded = station(path, Some(rate))
+        .map_err(|reports| reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let fixed = old.needs_restart(&loaded.station);
+    let start = loaded.start().to_owned();
+    let Loaded { station, chains, cues, .. } = loaded;
+    let mut settings = station.settings();
+    settings.has_midi = !old.control.midi.is_empty();
+    let station = Station { audio: old.audio, control: old.control, ..station };
+    let files = Files { station: Some((settings, cues)), chains, start, fixed };
+    Ok((Box::new(files), Some(Box::new(station))))
 }
 
 /// The same for a station file that was read already.

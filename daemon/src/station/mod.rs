@@ -111,6 +111,29 @@ impl Station {
         }
     }
 
+    /// The changes to `new` that need a restart.
+    pub fn needs_restart(&self, new: &Station) -> Vec<String> {
+        let (was, audio) = (&self.audio, &new.audio);
+        let mut fixed = Vec::new();
+        if audio.backend != was.backend {
+            let (from, to) = (was.backend.name(), audio.backend.name());
+            let what = if from == to { format!("the settings of {from}") } else { format!("{from} to {to}") };
+            fixed
+                .push(format!("the backend cannot change while the station runs ({what}): restart to apply"));
+        }
+        if audio.io != was.io {
+            fixed.push(
+                "input and output groups cannot change while the station runs: restart to apply".to_owned(),
+            );
+        }
+        if new.control != self.control {
+            fixed.push(
+                "the control section cannot change while the station runs: restart to apply".to_owned(),
+            );
+        }
+        fixed
+    }
+
     /// Parses a station file. The valid parts are returned even if there are mistakes; `None` if the file is not a map or
     /// its backend is missing.
     pub fn parse(bytes: &[u8]) -> (Option<Self>, Vec<Mistake>) {

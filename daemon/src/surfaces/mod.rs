@@ -7,4 +7,5 @@ pub mod net;
 pub mod osc;
 pub mod signals;
 pub mod terminal;
+mod unreachable;
 pub mod watcher;

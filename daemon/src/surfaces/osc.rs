@@ -3,20 +3,22 @@
 
 use crate::process::supervise::{self, Pulse};
 use crate::station::control as config;
-use crate::surfaces::net;
+use crate::surfaces::{net, unreachable};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use lacquer_control::peer::Peer;
 use lacquer_control::request::RequestBundle;
 use lacquer_control::subscribe::SurfaceMessage;
 use lacquer_control::subscribe::access::Access;
-use lacquer_control::surface::osc;
+use lacquer_control::surface::osc::{self, Datagram};
+use lacquer_control::surface::proof::Proofs;
 use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tracing::{debug, warn};
 
 /// How often a thread that waits checks whether it is to end.
 const CHECK: Duration = Duration::from_millis(100);
@@ -78,20 +80,25 @@ pub struct Osc {
 
 /// Binds the socket of `config` and starts both threads.
 pub fn osc(config: &config::Osc, requests: Sender<RequestBundle>) -> io::Result<Osc> {
-    let socket = osc::bind(config.listen)?;
+    let socket = UdpSocket::bind(config.listen)?;
     // So that packets of other peers are not dropped while one peer floods. The kernel may give less.
     rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER).ok();
+    if let Err(error) = unreachable::watch(&socket) {
+        warn!("osc: subscribers whose port is closed are not noticed: {error}");
+    }
     let address = socket.local_addr()?;
     let (out, reply_port, rules) = (socket.try_clone()?, config.reply_port, config.rules.clone());
+    let proofs = Arc::new(Mutex::new(Proofs::new(rules.clone(), reply_port)));
+    let proofs_out = Arc::clone(&proofs);
     let is_ending = Arc::new(AtomicBool::new(false));
     let (surface_sender, messages) = bounded(MESSAGES);
     let must_end = Arc::clone(&is_ending);
     let receiver = supervise::keep_running("osc-in", move |pulse| {
-        receive(&socket, Access::new(rules.clone()), &requests, &must_end, pulse);
+        receive(&socket, Access::new(rules.clone()), &proofs, &requests, &must_end, pulse);
         Ok(())
     })?;
     let sender = supervise::keep_running("osc-out", move |pulse| {
-        send(osc::Outlet::new(out.try_clone()?, reply_port), &messages, pulse);
+        send(&out, osc::Outlet::new(reply_port), &proofs_out, &messages, pulse);
         Ok(())
     })?;
     Ok(Osc { address, surface_sender, is_ending, threads: vec![receiver, sender] })
@@ -100,6 +107,7 @@ pub fn osc(config: &config::Osc, requests: Sender<RequestBundle>) -> io::Result<
 fn receive(
     socket: &UdpSocket,
     mut access: Access,
+    proofs: &Mutex<Proofs>,
     requests: &Sender<RequestBundle>,
     must_end: &AtomicBool,
     pulse: &Pulse,
@@ -112,13 +120,25 @@ fn receive(
         if wait != std::mem::replace(&mut timeout, wait) {
             socket.set_read_timeout(Some(wait)).ok();
         }
-        // An error is a time-out, or a peer whose port is closed: neither ends the thread.
+        // An error is a time-out, or an earlier datagram that did not arrive: neither ends the thread.
         let received = socket.recv_from(&mut datagram);
         let now = Instant::now();
         let mut admitted = Vec::new();
         if let Ok((length, from)) = received {
-            let packets = osc::decode(&datagram[..length], Peer::Osc(from));
-            admitted.extend(packets.into_iter().filter_map(|packet| access.admit(packet, from.ip(), now)));
+            let mut proofs = lock(proofs);
+            let mut answers = Vec::new();
+            if proofs.receive(from, length) {
+                for bundle in osc::decode(&datagram[..length], Peer::Osc(from)) {
+                    let Some(bundle) = access.admit(bundle, from.ip(), now) else { continue };
+                    let (proven, tokens) = proofs.admit(bundle, now);
+                    admitted.extend(proven);
+                    answers.extend(tokens);
+                }
+            } else {
+                answers.extend(proofs.refusal(from));
+            }
+            drop(proofs);
+            answers.iter().for_each(|answer| send_datagram(socket, answer));
         }
         if now >= next_due {
             next_due = now + THROTTLE;
@@ -132,18 +152,53 @@ fn receive(
     }
 }
 
-fn send(mut outlet: osc::Outlet, messages: &Receiver<SurfaceMessage>, pulse: &Pulse) {
+fn send(
+    socket: &UdpSocket,
+    mut outlet: osc::Outlet,
+    proofs: &Mutex<Proofs>,
+    messages: &Receiver<SurfaceMessage>,
+    pulse: &Pulse,
+) {
+    let send = |datagrams: Vec<Datagram>, now: Instant| {
+        for datagram in datagrams {
+            let screened = lock(proofs).screen(datagram, now);
+            screened.iter().for_each(|datagram| send_datagram(socket, datagram));
+        }
+    };
     let mut next: Option<Instant> = None;
     loop {
         pulse.beat();
         let wait = next.map_or(CHECK, |next| next.saturating_duration_since(Instant::now()));
         match messages.recv_timeout(wait) {
             Ok(SurfaceMessage::End) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(message) => outlet.receive(message, Instant::now()),
+            Ok(message) => {
+                let now = Instant::now();
+                send(outlet.receive(&message, now), now);
+            }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        next = outlet.send_due(Instant::now());
+        for at in unreachable::drain(socket) {
+            lock(proofs).forget(at);
+            if outlet.remove_unreachable(at) {
+                debug!("osc {at}: the port is closed; its subscription has ended");
+            }
+        }
+        let now = Instant::now();
+        send(outlet.drain_due(now), now);
+        next = outlet.next_due();
     }
+}
+
+/// Sends a datagram. One that cannot be sent is dropped.
+fn send_datagram(socket: &UdpSocket, datagram: &Datagram) {
+    /// An error may be that of an earlier datagram, which ICMP has reported since: this one was not sent then.
+    const TIMES: usize = 3;
+    (0..TIMES).any(|_| socket.send_to(&datagram.bytes, datagram.to).is_ok());
+}
+
+fn lock(proofs: &Mutex<Proofs>) -> MutexGuard<'_, Proofs> {
+    // A panic while the lock was held leaves every entry whole.
+    proofs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts the thread of the TCP surfaces.

@@ -21,6 +21,8 @@ use tracing::info;
 
 /// Frames of the meters a second.
 const FRAMES: u8 = 20;
+/// Time limit for the last frame.
+const END_LIMIT: Duration = Duration::from_millis(500);
 /// Width of a meter in characters.
 const WIDTH: usize = 40;
 
@@ -91,13 +93,15 @@ impl Screen {
         self.thread = supervise::keep_running("screen", show).ok();
     }
 
-    /// Ends the display.
+    /// Ends the display. A terminal that is stopped, as by Ctrl-S, is not waited for.
     pub fn end(self) {
+        let begin = Instant::now();
         if let Some(surface_sender) = self.surface_sender {
-            surface_sender.send(SurfaceMessage::End).ok();
+            surface_sender.send_timeout(SurfaceMessage::End, END_LIMIT).ok();
         }
-        if let Some(thread) = self.thread {
-            thread.join().ok();
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && begin.elapsed() < END_LIMIT
+        {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -41,7 +41,7 @@ pub fn layout(station: &str, plans: &[Plan], reply_port: Option<u16>) -> io::Res
     root.file()
 }
 
-/// The script that keeps the subscription alive.
+/// The script that keeps the subscription alive, and proves that the client is where it says it is.
 fn subscribe(reply_port: Option<u16>) -> String {
     let port = reply_port.map_or_else(String::new, |port| format!(", 'port {port}'"));
     let (seconds, millis) = (3 * RENEW, 1_000 * RENEW);
@@ -52,6 +52,9 @@ fn subscribe(reply_port: Option<u16>) -> String {
          \x20 if now < due then return end\n\
          \x20 due = now + {millis}\n\
          \x20 sendOSC('/subscribe', {seconds}, 'text'{port})\n\
+         end\n\
+         function onReceiveOSC(message)\n\
+         \x20 if message[1] == '/token' then sendOSC('/token', message[2][1].value) end\n\
          end\n"
     )
 }

@@ -106,7 +106,9 @@ impl Pulse {
     pub fn catch_panic<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         // The caller discards what the work left incomplete.
         catch_unwind(AssertUnwindSafe(work))
-            .map_err(|thrown| self.report(&format!("panicked: {}; it continues", message(&*thrown)), true))
+            .map_err(|thrown| {
+                self.report(&format!("panicked: {}; it continues", panic_message(&*thrown)), true)
+            })
             .ok()
     }
 
@@ -122,7 +124,7 @@ impl Pulse {
 }
 
 /// The message of a panic.
-fn message(thrown: &(dyn Any + Send)) -> &str {
+pub fn panic_message(thrown: &(dyn Any + Send)) -> &str {
     let text = thrown.downcast_ref::<&str>().copied();
     text.or_else(|| thrown.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
@@ -144,7 +146,7 @@ pub fn keep_running(
             let why = match catch_unwind(AssertUnwindSafe(|| work(&pulse))) {
                 Ok(Ok(())) => return,
                 Ok(Err(why)) => format!("ended: {why}"),
-                Err(thrown) => format!("panicked: {}", message(&*thrown)),
+                Err(thrown) => format!("panicked: {}", panic_message(&*thrown)),
             };
             pause = if begin.elapsed() > RECOVERED { PAUSE } else { (2 * pause).min(LONGEST_PAUSE) };
             pulse.report(&format!("{why}; restarting"), true);
@@ -162,7 +164,7 @@ pub fn run_once(name: &'static str, work: impl FnOnce() + Send + 'static) -> io:
     pulse.set_waiting();
     Builder::new().name(name.to_owned()).spawn(move || {
         if let Err(thrown) = catch_unwind(AssertUnwindSafe(work)) {
-            pulse.report(&format!("panicked: {}; not restarted", message(&*thrown)), false);
+            pulse.report(&format!("panicked: {}; not restarted", panic_message(&*thrown)), false);
         }
     })
 }

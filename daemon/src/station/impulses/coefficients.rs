@@ -6,6 +6,10 @@ use lacquer_graph::param::text::{BadImpulse, LONGEST_IMPULSE_S};
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
+/// Most bytes before the samples.
+const MAX_HEADER_BYTES: usize = 1 << 16;
+/// Most bytes of a frame: four numbers with all their digits, and spaces.
+const MAX_FRAME_BYTES: f64 = 128.0;
 /// Longest line that is read, in bytes.
 const MAX_LINE_BYTES: u64 = 1_024;
 /// Marks at the start of a comment.
@@ -20,11 +24,22 @@ pub fn text(path: &Path, rate: f64) -> Result<Read, String> {
         ErrorKind::InvalidData => "not a text file".to_owned(),
         _ => crate::process::os_error::plain(&error),
     };
-    let has_header = lines(path).map_err(reason)?.any(|line| line.is_ok_and(|line| is_data(&line)));
+    let mut header_bytes = 0;
+    let mut header = lines(path).map_err(reason)?.map_while(Result::ok).take_while(|line| {
+        header_bytes += line.len();
+        header_bytes <= MAX_HEADER_BYTES
+    });
+    let has_header = header.any(|line| is_data(&line));
     let (mut channels, mut own): (Vec<Vec<f64>>, _) = (Vec::new(), None);
-    let mut is_header = has_header;
+    let (mut is_header, mut bytes) = (has_header, 0);
     for (at, line) in lines(path).map_err(reason)?.enumerate() {
         let line = line.map_err(reason)?;
+        bytes += line.len();
+        let most =
+            MAX_HEADER_BYTES + (MAX_FRAME_BYTES * LONGEST_IMPULSE_S * own.map_or(rate, f64::from)) as usize;
+        if bytes > most {
+            return Err(format!("more than {most} bytes, too many for {LONGEST_IMPULSE_S} s; shorten it"));
+        }
         let line = line.trim().trim_start_matches('\u{feff}');
         if is_header || COMMENTS.iter().any(|mark| line.starts_with(mark)) {
             own = own.or(stated_rate(line));

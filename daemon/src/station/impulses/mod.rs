@@ -19,6 +19,10 @@ use tracing::warn;
 
 /// Capacity of the cache in samples: 256 MiB.
 const MAX_CACHED_SAMPLES: usize = 32 << 20;
+/// Most bytes of a coded audio file: more than four channels of the longest impulse have at 192 kHz in 64 bits.
+const MAX_AUDIO_BYTES: u64 = 64 << 20;
+/// Most names in a folder among which a similar one is looked for.
+const MAX_NAMES: usize = 4_096;
 /// A peak above this, in dBFS, means that the file has another scale or format.
 const MAX_PEAK_DB: f64 = 40.0;
 /// Samples before an impulse are removed if they are below this fraction of its peak: -120 dB.
@@ -106,7 +110,7 @@ fn load(path: &Path, rate: f64) -> Result<Arc<Data>, String> {
 
 fn missing(path: &Path, error: &io::Error) -> String {
     let names = || -> Option<Vec<String>> {
-        let entries = path.parent()?.read_dir().ok()?.flatten();
+        let entries = path.parent()?.read_dir().ok()?.flatten().take(MAX_NAMES);
         Some(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
     };
     let near = match (error.kind(), path.file_name()) {
@@ -176,7 +180,7 @@ fn read(path: &Path, rate: f64) -> Result<Impulse, String> {
 
 /// Reads an audio file up to the longest allowed impulse.
 fn audio(path: &Path) -> Result<Read, String> {
-    let mut source = Source::open(path).map_err(|error| error.reason())?;
+    let mut source = Source::open_within(path, MAX_AUDIO_BYTES).map_err(|error| error.reason())?;
     let (count, rate) = (source.channels(), source.rate());
     if !matches!(count, 1 | 2 | 4) {
         return Err(BadImpulse::Channels(count).to_string());

@@ -230,6 +230,10 @@ impl Slot {
             return Err(WriteError::TooLarge);
         }
         let text = insert(std::str::from_utf8(&bytes)?, learned)?;
+        // What is larger could not be read again.
+        if text.len() as u64 > MAX_BYTES {
+            return Err(WriteError::TooLarge);
+        }
         replace(path, text.as_bytes())?;
         self.read = change_time(path);
         if let (Some(map), _) = Map::parse(text.as_bytes()) {

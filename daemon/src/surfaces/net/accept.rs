@@ -1,5 +1,5 @@
-//! Which clients may connect over TCP: checked at accept, before anything is read. No client can keep others out, and
-//! the limits leave enough open files for audio, state and everything else.
+//! Which clients may connect over TCP: checked at accept, before anything is read. A client that may not is sent one error.
+//! No client can keep others out, and the limits leave enough open files for audio, state and everything else.
 
 use lacquer_control::subscribe::access::Rules;
 use rustix::net::sockopt;
@@ -8,7 +8,11 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 /// A client that reads nothing of what it is sent for this long is disconnected.
@@ -20,9 +24,29 @@ const BACK_OFF: Duration = Duration::from_millis(250);
 /// Time between two warnings about too many connections.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long a refused client is listened to, and how many of them at once: others are closed without an answer.
+const REFUSED: Duration = Duration::from_secs(1);
+const MOST_REFUSALS: usize = 16;
+
+/// Why a client is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// Its address has no access.
+    #[error("this address is not in \"allow\"")]
+    NotAllowed,
+    /// There is no room for another connection, or for another one of its address.
+    #[error("too many connections are open")]
+    Full,
+}
+
+/// The error for a refused client. Where its form depends on the client's first bytes, there is none without them.
+pub type Refuse = fn(Refusal, Option<&[u8]>) -> Option<Vec<u8>>;
+
 /// A listening port and its connections.
 pub struct Port {
     name: &'static str,
+    refuse: Refuse,
+    refusals: Arc<Semaphore>,
     rules: Rules,
     most: usize,
     open: Mutex<Open>,
@@ -45,8 +69,9 @@ pub struct Connection {
 impl Port {
     /// A port that admits clients by the `rules`, and at most `most` connections at once: a quarter of them from one
     /// address, half of them from this machine, where a proxy may serve many clients.
-    pub fn new(name: &'static str, rules: Rules, most: usize) -> Arc<Self> {
-        Arc::new(Self { name, rules, most: most.max(4), open: Mutex::default() })
+    pub fn new(name: &'static str, rules: Rules, most: usize, refuse: Refuse) -> Arc<Self> {
+        let refusals = Arc::new(Semaphore::new(MOST_REFUSALS));
+        Arc::new(Self { name, refuse, refusals, rules, most: most.max(4), open: Mutex::default() })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -54,9 +79,9 @@ impl Port {
     }
 
     /// Admits a client, or returns why not.
-    fn admit(self: &Arc<Self>, from: SocketAddr) -> Result<Connection, &'static str> {
+    fn admit(self: &Arc<Self>, from: SocketAddr) -> Result<Connection, Refusal> {
         if !self.rules.allows(from.ip()) {
-            return Err("is not in \"allow\"");
+            return Err(Refusal::NotAllowed);
         }
         let client = client_of(from.ip());
         let most = if client.is_loopback() { self.most / 2 } else { self.most / 4 };
@@ -73,7 +98,7 @@ impl Port {
                     open.all
                 );
             }
-            return Err("has too many connections");
+            return Err(Refusal::Full);
         }
         open.all += 1;
         *open.each.entry(client).or_default() += 1;
@@ -121,7 +146,16 @@ where
                         prepare(&stream);
                         tokio::spawn(serve(stream, connection));
                     }
-                    Err(why) => debug!("{}: {from} {why}", port.name),
+                    Err(why) => {
+                        debug!("{}: {from} refused: {why}", port.name);
+                        if let Ok(place) = Arc::clone(&port.refusals).try_acquire_owned() {
+                            let refuse = port.refuse;
+                            tokio::spawn(async move {
+                                timeout(REFUSED, answer_refused(stream, refuse, why)).await.ok();
+                                drop(place);
+                            });
+                        }
+                    }
                 }
             }
             // The client closed before it was accepted.
@@ -134,6 +168,21 @@ where
                 tokio::time::sleep(BACK_OFF).await;
             }
         }
+    }
+}
+
+/// Sends a refused client its error and closes the connection. What the client sends is read until then: the system would
+/// discard the error otherwise.
+async fn answer_refused(mut stream: TcpStream, refuse: Refuse, why: Refusal) {
+    let mut bytes = [0; 1_024];
+    let mut answer = refuse(why, None);
+    if answer.is_none() {
+        let length = timeout(REFUSED / 2, stream.read(&mut bytes)).await.map_or(0, |read| read.unwrap_or(0));
+        answer = refuse(why, Some(&bytes[..length]));
+    }
+    let Some(answer) = answer else { return };
+    if stream.write_all(&answer).await.is_ok() && stream.shutdown().await.is_ok() {
+        while stream.read(&mut bytes).await.is_ok_and(|length| length > 0) {}
     }
 }
 
@@ -160,7 +209,7 @@ mod tests {
 
     #[test]
     fn no_address_keeps_others_out_and_a_closed_connection_makes_room() {
-        let port = Port::new("web", Rules::default(), 16);
+        let port = Port::new("web", Rules::default(), 16, |_, _| None);
         let one = admit(&port, "10.0.0.1", 100);
         assert_eq!(one.len(), 4);
         let (here, there) = (admit(&port, "127.0.0.1", 5), admit(&port, "127.0.0.2", 100));
@@ -176,7 +225,7 @@ mod tests {
     #[test]
     fn a_client_that_is_not_allowed_does_not_count() {
         let rules = Rules { allow: vec![Net::parse("10.0.0.0/24").unwrap()], ..Rules::default() };
-        let port = Port::new("web", rules, 16);
+        let port = Port::new("web", rules, 16, |_, _| None);
         assert!(admit(&port, "127.0.0.1", 100).is_empty());
         assert_eq!(port.open().all, 0);
         assert_eq!(admit(&port, "10.0.0.1", 1).len(), 1);

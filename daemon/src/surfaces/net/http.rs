@@ -1,10 +1,11 @@
 //! OSCQuery over HTTP, and its websocket: LISTEN and IGNORE, values as OSC packets.
 
 use super::Net;
-use super::accept::{Connection, STALLED};
+use super::accept::{self, Connection, STALLED};
+use super::out::Packet;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,28 +14,22 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lacquer_control::peer::Peer;
-use lacquer_control::request::{self, RequestBundle, Subscription};
-use lacquer_control::subscribe::Recipients;
+use lacquer_control::request::{self, RequestBundle};
 use lacquer_control::subscribe::hosts::Refusal;
-use lacquer_control::subscribe::outbox::Outbox;
-use lacquer_control::surface::osc::{datagrams, decode};
+use lacquer_control::subscribe::quote::cut;
+use lacquer_control::subscribe::subscribers::Batch;
+use lacquer_control::surface::osc::decode;
 use lacquer_control::surface::query::{NoAnswer, Query};
 use lacquer_control::update::Update;
-use serde_json::{Value as Json, json};
-use std::collections::HashSet;
+use serde_json::Value as Json;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_io_timeout::TimeoutStream;
 use tracing::{debug, warn};
 
-/// Most addresses that one client can LISTEN to.
-const MOST: usize = 16_384;
-/// Longest address in a LISTEN, in bytes: all of ours are far shorter.
-const LONGEST: usize = 256;
 /// Largest message of a client, and largest HTTP head, in bytes.
 const LARGEST: usize = 65_536;
 /// Time limit for the head of a request, and for the next request on a connection.
@@ -47,6 +42,17 @@ struct HttpConnection {
     connection: Connection,
     /// The address of this machine that the client connected to.
     at: IpAddr,
+}
+
+/// The answer to a client that is refused, whatever it asks for.
+pub fn refusal(why: accept::Refusal, _first: Option<&[u8]>) -> Option<Vec<u8>> {
+    let status = match why {
+        accept::Refusal::NotAllowed => "403 Forbidden",
+        accept::Refusal::Full => "503 Service Unavailable",
+    };
+    let (body, more) = (format!("{why}\n"), "Content-Type: text/plain; charset=utf-8\r\nConnection: close");
+    let length = body.len();
+    Some(format!("HTTP/1.1 {status}\r\n{more}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes())
 }
 
 /// Serves a client until either side closes the connection.
@@ -80,9 +86,6 @@ async fn answer(mut request: Parts, http: Arc<HttpConnection>, net: Arc<Net>) ->
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], why).into_response();
     }
     if let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut request, &()).await {
-        if !net.clients().has_room() {
-            return (StatusCode::SERVICE_UNAVAILABLE, "too many websockets are open\n").into_response();
-        }
         return upgrade.max_message_size(LARGEST).on_upgrade(move |socket| client(socket, http, net));
     }
     let uri = &request.uri;
@@ -125,15 +128,15 @@ fn refuse(request: &Parts, http: &HttpConnection, net: &Net) -> Option<Response>
             return Some((StatusCode::BAD_REQUEST, why).into_response());
         }
         Refusal::Name(name) => {
-            let why = format!("\"{name}\" is no name of this station: refused; {add}");
+            let why = format!("\"{}\" is no name of this station: refused; {add}", cut(&name));
             (name, why)
         }
         Refusal::Page(page) => {
-            let why = format!("a page of \"{page}\" may not use this station: refused; {add}");
+            let why = format!("a page of \"{}\" may not use this station: refused; {add}", cut(&page));
             (page, why)
         }
     };
-    if net.clients().remember_refused(&what) {
+    if net.clients().remember_refused(&cut(&what)) {
         warn!("web {}: {why}", http.connection.from);
     }
     Some((StatusCode::FORBIDDEN, why + "\n").into_response())
@@ -157,79 +160,10 @@ impl Net {
     }
 }
 
-/// A websocket client, and the addresses that it listens to.
-pub struct Listener {
-    addresses: HashSet<String>,
-    subscription: Subscription,
-    outbox: Outbox,
-    out: mpsc::Sender<Message>,
-    is_open: bool,
-}
-
-impl Listener {
-    fn new(out: mpsc::Sender<Message>) -> Self {
-        let subscription = Subscription { text: true, arrays: true, ..Subscription::default() };
-        Self { addresses: HashSet::new(), subscription, outbox: Outbox::default(), out, is_open: true }
-    }
-
-    fn send(&mut self, message: Message) {
-        self.is_open &= self.out.try_send(message).is_ok();
-    }
-
-    /// Receives updates, and sends those that the client listens to.
-    pub fn receive(&mut self, peer: Peer, to: Recipients, lines: &[Update], now: Instant) {
-        let is_answer = to == Recipients::One(peer);
-        if matches!(to, Recipients::One(_)) && !is_answer {
-            return;
-        }
-        let is_wanted = |line: &&Update| is_answer || self.addresses.contains(&line.address);
-        let wanted: Vec<Update> = lines.iter().filter(is_wanted).cloned().collect();
-        if wanted.is_empty() {
-            return;
-        }
-        if is_answer {
-            return self.send_lines(&wanted);
-        }
-        if to == Recipients::Others(peer) {
-            return self.outbox.record_own_change(wanted, &self.subscription, now);
-        }
-        let at_once = self.outbox.enqueue(wanted, &self.subscription, now);
-        self.send_lines(&at_once);
-    }
-
-    fn send_lines(&mut self, lines: &[Update]) {
-        for packet in datagrams(lines) {
-            self.send(Message::Binary(packet.into()));
-        }
-    }
-
-    /// Sends what is due. False if the client has closed or does not keep up.
-    pub fn tick(&mut self, now: Instant) -> bool {
-        // One packet a value: not every client reads bundles.
-        for line in self.outbox.drain_due(&self.subscription, now) {
-            self.send_lines(std::slice::from_ref(&line));
-        }
-        self.is_open
-    }
-
-    /// Sends PATH_CHANGED: another chain has other addresses.
-    pub fn path_changed(&mut self) {
-        let changed = json!({"COMMAND": "PATH_CHANGED", "DATA": "/"});
-        self.send(Message::Text(changed.to_string().into()));
-    }
-}
-
 async fn client(mut socket: WebSocket, http: Arc<HttpConnection>, net: Arc<Net>) {
     let from = http.connection.from;
     let peer = Peer::Web(from);
-    let (out, mut messages) = mpsc::channel(super::WAITING * 8);
-    {
-        let mut clients = net.clients();
-        if !clients.has_room() {
-            return;
-        }
-        clients.listeners.insert(peer, Listener::new(out));
-    }
+    let mut unsent = net.add_socket(peer);
     loop {
         tokio::select! {
             received = socket.recv() => match received {
@@ -243,8 +177,15 @@ async fn client(mut socket: WebSocket, http: Arc<HttpConnection>, net: Arc<Net>)
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
             },
-            message = messages.recv() => {
-                let Some(message) = message else { break };
+            packet = unsent.recv() => {
+                let message = match packet {
+                    Some(Packet::Osc(packet)) => Message::Binary(packet.into()),
+                    Some(Packet::Text(text)) => Message::Text(text.into()),
+                    Some(Packet::Close(why)) => {
+                        Message::Close(Some(CloseFrame { code: close_code::AGAIN, reason: why.into() }))
+                    }
+                    None => break,
+                };
                 if socket.send(message).await.is_err() {
                     break;
                 }
@@ -261,13 +202,12 @@ fn command(net: &Net, peer: Peer, text: &str) {
     let (Some(command), Some(path)) = (parsed["COMMAND"].as_str(), parsed["DATA"].as_str()) else { return };
     let mut clients = net.clients();
     let now = clients.query.value(path).map(|values| Update::new(path, values.to_vec()));
-    let Some(listener) = clients.listeners.get_mut(&peer) else { return };
     match command {
-        "LISTEN" if listener.addresses.len() < MOST && path.len() <= LONGEST => {
-            listener.addresses.insert(path.to_owned());
-            listener.send_lines(now.as_slice());
+        "LISTEN" if clients.web_subscribers.listen(peer, path, true) => {
+            let updates = now.into_iter().collect();
+            clients.send(vec![Batch { to: peer, port: None, updates }]);
         }
-        "IGNORE" => _ = listener.addresses.remove(path),
+        "IGNORE" => _ = clients.web_subscribers.listen(peer, path, false),
         _ => {}
     }
 }

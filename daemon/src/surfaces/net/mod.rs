@@ -3,6 +3,7 @@
 
 mod accept;
 mod http;
+mod out;
 mod stream;
 
 use crate::audio::realtime;
@@ -11,15 +12,16 @@ use crate::station::control::Control;
 use crate::surfaces::mdns;
 use accept::{Port, accept};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use http::Listener;
 use lacquer_control::peer::Peer;
 use lacquer_control::request::RequestBundle;
 use lacquer_control::subscribe::access::{Access, Rules};
 use lacquer_control::subscribe::hosts::Names;
-use lacquer_control::subscribe::subscribers::Subscribers;
+use lacquer_control::subscribe::subscribers::{Outgoing, Subscribers};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
+use lacquer_control::surface::osc::datagrams;
 use lacquer_control::surface::query::{Host, Query};
-use lacquer_control::update::Update;
+use out::{Out, Packet, Unsent};
+use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -27,20 +29,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Time between two updates of the clients.
 const UPDATE: Duration = Duration::from_millis(5);
-/// Packets that a client's channel has room for.
-const WAITING: usize = 1_024;
 /// Requests that exceeded the rate limit are passed on while fewer than this wait for the conductor.
 const NOT_BUSY: usize = 1_024;
 /// Most streams at once.
 const STREAMS: usize = 64;
-/// Most connections to the web port at once, and most of them that are websockets.
+/// Most connections to the web port at once.
 const WEB: usize = 128;
-const SOCKETS: usize = 64;
 /// One in this many of the open files allowed is for the web port's clients, and half as many for streams.
 const SHARE: usize = 8;
 /// Refused names that are remembered, so that each is logged once.
@@ -62,11 +61,11 @@ pub struct Net {
 struct Clients {
     streams: Access,
     webs: Access,
-    subscribers: Subscribers,
+    stream_subscribers: Subscribers,
+    web_subscribers: Subscribers,
     query: Query,
-    /// The channel to each stream's task.
-    outs: HashMap<Peer, mpsc::Sender<Vec<Update>>>,
-    listeners: HashMap<Peer, Listener>,
+    /// What is to be sent to each client, on its way to the client's task.
+    outs: HashMap<Peer, Out>,
     /// Names that were asked for and are not this station's.
     refused: HashSet<String>,
 }
@@ -128,12 +127,13 @@ pub fn run(
         // The sockets are kept when this thread is restarted: clients that connect meanwhile are accepted afterwards.
         let mut serving = JoinSet::new();
         if let Some(socket) = &bound.osc {
-            let (port, net) = (Port::new("osc.tcp", osc, STREAMS.min(share / 2)), Arc::clone(&net));
+            let (port, net) =
+                (Port::new("osc.tcp", osc, STREAMS.min(share / 2), stream::refusal), Arc::clone(&net));
             let serve = move |stream, connection| stream::serve(stream, connection, Arc::clone(&net));
             serving.spawn(accept(TcpListener::from_std(socket.try_clone()?)?, port, serve));
         }
         if let Some(socket) = &bound.web {
-            let (port, net) = (Port::new("web", web, WEB.min(share)), Arc::clone(&net));
+            let (port, net) = (Port::new("web", web, WEB.min(share), http::refusal), Arc::clone(&net));
             let serve = move |stream, connection| http::serve(stream, connection, Arc::clone(&net));
             serving.spawn(accept(TcpListener::from_std(socket.try_clone()?)?, port, serve));
         }
@@ -164,10 +164,10 @@ impl Net {
             clients: Mutex::new(Clients {
                 streams: Access::new(osc.clone()),
                 webs: Access::new(web.clone()),
-                subscribers: Subscribers::new(|peer| matches!(peer, Peer::Stream(_))),
+                stream_subscribers: Subscribers::new(|peer| matches!(peer, Peer::Stream(_))),
+                web_subscribers: Subscribers::new(|peer| matches!(peer, Peer::Web(_))),
                 query: Query::default(),
                 outs: HashMap::new(),
-                listeners: HashMap::new(),
                 refused: HashSet::new(),
             }),
         }
@@ -186,16 +186,13 @@ impl Net {
             if message == SurfaceMessage::End {
                 return false;
             }
-            clients.update(message, now);
+            clients.update(&message, now);
             if now.elapsed() >= UPDATE {
                 break;
             }
         }
-        let Clients { subscribers, outs, listeners, .. } = &mut *clients;
-        for (peer, lines) in subscribers.drain_due(now) {
-            send(outs, peer, lines);
-        }
-        listeners.retain(|_, listener| listener.tick(now));
+        let due = [clients.stream_subscribers.drain_due(now), clients.web_subscribers.drain_due(now)];
+        clients.send(due.concat());
         // Requests that had to wait are each the newest of their address, so they wait until the conductor has room.
         if self.requests.len() < NOT_BUSY {
             for bundle in clients.streams.drain_due(now).into_iter().chain(clients.webs.drain_due(now)) {
@@ -209,6 +206,7 @@ impl Net {
     async fn enqueue(&self, bundle: RequestBundle, address: IpAddr) {
         let admitted = {
             let mut clients = self.clients();
+            clients.web_subscribers.renew(bundle.by);
             let access =
                 if matches!(bundle.by, Peer::Web(_)) { &mut clients.webs } else { &mut clients.streams };
             access.admit(bundle, address, Instant::now())
@@ -223,61 +221,75 @@ impl Net {
         }
     }
 
-    /// Adds a stream's client; its packets come from the result.
-    fn add_stream(&self, peer: Peer) -> mpsc::Receiver<Vec<Update>> {
-        let (out, lines) = mpsc::channel(WAITING);
+    /// Adds a stream's client; what it is to be sent comes from the result.
+    fn add_stream(&self, peer: Peer) -> Unsent {
+        let (out, unsent) = out::channel();
         self.clients().outs.insert(peer, out);
-        lines
+        unsent
+    }
+
+    /// Adds a websocket client; the least recently active one goes if there are too many.
+    fn add_socket(&self, peer: Peer) -> Unsent {
+        let mut clients = self.clients();
+        if let Some(gone) = clients.web_subscribers.connect(peer)
+            && let Some(out) = clients.outs.remove(&gone)
+        {
+            out.send(Packet::Close("other clients have connected since; connect again to be sent updates"));
+        }
+        let (out, unsent) = out::channel();
+        clients.outs.insert(peer, out);
+        unsent
     }
 
     fn remove_client(&self, peer: Peer) {
         let mut clients = self.clients();
         clients.outs.remove(&peer);
-        clients.listeners.remove(&peer);
-        clients.subscribers.unsubscribe(peer);
+        clients.stream_subscribers.remove(peer);
+        clients.web_subscribers.remove(peer);
     }
 }
 
 impl Clients {
-    fn has_room(&self) -> bool {
-        self.listeners.len() < SOCKETS
-    }
-
     /// Remembers a name that was refused. True the first time.
     fn remember_refused(&mut self, name: &str) -> bool {
         self.refused.len() < REFUSED && self.refused.insert(name.to_owned())
     }
 
     /// Updates the clients with a message from the conductor.
-    fn update(&mut self, message: SurfaceMessage, now: Instant) {
-        match &message {
+    fn update(&mut self, message: &SurfaceMessage, now: Instant) {
+        match message {
             SurfaceMessage::Places(places) => {
                 self.query.set_places(Arc::clone(places));
-                self.listeners.values_mut().for_each(Listener::path_changed);
+                // Another chain has other addresses.
+                let changed = json!({"COMMAND": "PATH_CHANGED", "DATA": "/"}).to_string();
+                let is_lost = |peer: &Peer, out: &Out| {
+                    matches!(peer, Peer::Web(_)) && !out.send(Packet::Text(changed.clone()))
+                };
+                self.outs.retain(|peer, out| !is_lost(peer, out));
             }
-            SurfaceMessage::Updates { to, updates: lines } => {
-                if !matches!(to, Recipients::One(_)) {
-                    self.query.receive(lines);
-                }
-                for (peer, listener) in &mut self.listeners {
-                    listener.receive(*peer, *to, lines, now);
-                }
+            SurfaceMessage::Updates { to, updates } if !matches!(to, Recipients::One(_)) => {
+                self.query.receive(updates);
             }
             _ => {}
         }
-        for (peer, lines) in self.subscribers.receive(message, now) {
-            send(&mut self.outs, peer, lines);
-        }
+        let ready =
+            [self.stream_subscribers.receive(message, now), self.web_subscribers.receive(message, now)];
+        self.send(ready.concat());
     }
-}
 
-/// Sends to a stream's client. One that does not keep up is disconnected; it receives everything when it connects
-/// again.
-fn send(outs: &mut HashMap<Peer, mpsc::Sender<Vec<Update>>>, peer: Peer, lines: Vec<Update>) {
-    if let Some(out) = outs.get(&peer)
-        && out.try_send(lines).is_err()
-    {
-        outs.remove(&peer);
+    /// Sends to clients. One that does not keep up is disconnected; it receives everything when it connects again.
+    fn send(&mut self, outgoing: Outgoing) {
+        for batch in outgoing {
+            let Some(out) = self.outs.get(&batch.to) else { continue };
+            let packets = match batch.to {
+                // One packet a value: not every client of the web port reads bundles.
+                Peer::Web(_) => batch.updates.chunks(1).flat_map(datagrams).collect(),
+                _ => datagrams(&batch.updates),
+            };
+            if !packets.into_iter().all(|packet| out.send(Packet::Osc(packet))) {
+                self.outs.remove(&batch.to);
+            }
+        }
     }
 }
 
@@ -286,6 +298,7 @@ fn send(outs: &mut HashMap<Peer, mpsc::Sender<Vec<Update>>>, peer: Peer, lines: 
 mod tests {
     use super::*;
     use crossbeam_channel::bounded;
+    use lacquer_control::update::Update;
 
     #[test]
     fn much_that_is_to_be_told_leaves_turns_to_all_else() {
@@ -299,7 +312,8 @@ mod tests {
             &Rules::default(),
         );
         let (tell, told) = bounded(MESSAGES);
-        let lines: Vec<_> = (0..50).map(|at| Update::number(format!("/node/n{at}/gain"), 1.0)).collect();
+        let lines: Arc<[Update]> =
+            (0..50).map(|at| Update::number(format!("/node/n{at}/gain"), 1.0)).collect();
         for _ in 0..MESSAGES {
             tell.send(SurfaceMessage::Updates { to: Recipients::All, updates: lines.clone() }).unwrap();
         }
