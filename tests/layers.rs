@@ -17,6 +17,7 @@ const LAYERS: [(&str, &[&str]); 3] = [
             "peer",
             "update",
             "request",
+            "schedule",
             "message",
             "queues",
             "address",
