@@ -277,8 +277,7 @@ impl Desk {
     /// Whether the first chain is being prepared: nothing can be asked yet.
     pub fn is_starting(&self) -> bool {
         let is_start = |preparing: &Preparing| matches!(preparing.wanted.goal, Goal::Start);
-        let is_planned = self.tasks.planning.iter().any(|planning| planning.by().is_none());
-        self.on_air.newest().is_none() && (is_planned || self.on_air.preparing.as_ref().is_some_and(is_start))
+        self.on_air.newest().is_none() && self.on_air.preparing.as_ref().is_some_and(is_start)
     }
 
     /// Whether a task runs that this peer waits for.

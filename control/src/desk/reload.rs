@@ -2,7 +2,7 @@
 
 use crate::desk::Desk;
 use crate::desk::chains::ChainError;
-use crate::desk::on_air::{Goal, Wanted};
+use crate::desk::on_air::{Goal, Preparing, Wanted};
 use crate::desk::turn::{About, Effect, Files, Level, Ticket, ToLoad, Turn};
 use crate::desk::values::Values;
 use crate::peer::Peer;
@@ -137,7 +137,11 @@ impl Desk {
         }
         let plans = chains.iter().map(|(file, plan)| (file.name.clone(), Ok(Arc::clone(plan)))).collect();
         self.tasks.has_stale_values |= chains.iter().any(|(file, _)| file.name == self.on_air.newest_name());
-        let names = self.chains.reread(chains, is_all, resets);
+        let is_of_now = chains.iter().all(|(_, plan)| plan.sample_rate == self.chains.rate());
+        let read = chains.iter().map(|(file, _)| file.name.clone()).collect();
+        let moved = self.chains.reread(chains, is_all, resets);
+        // Where the sample rate has changed since, all are planned again.
+        let names = if is_of_now { moved } else { read };
         let start = if is_all { start } else { self.on_air.newest_name() };
         let reloaded = Box::new(Reloaded { by, what, name, before, start, fixed, plans });
         if names.is_empty() {
@@ -147,12 +151,19 @@ impl Desk {
     }
 
     /// Plans chains with their live values, for their latencies.
-    fn plan_again(&mut self, turn: &mut Turn<'_>, names: Vec<String>, then: Then, is_cache_allowed: bool) {
+    fn plan_again(
+        &mut self,
+        turn: &mut Turn<'_>,
+        names: Vec<String>,
+        then: Then,
+        is_cache_allowed: bool,
+    ) -> Ticket {
         let chains = names.iter().filter_map(|name| self.chains.to_plan(name).ok()).collect();
         let ticket = self.next_ticket();
         let (io, rate) = (self.chains.io().clone(), self.chains.rate());
         self.tasks.planning.push(Planning { ticket, names, then });
         turn.add(Effect::Plan { ticket, chains, io, rate, is_cache_allowed });
+        ticket
     }
 
     /// Plans have come: of the chain that is being prepared, or of several for their latencies.
@@ -162,20 +173,26 @@ impl Desk {
         ticket: Ticket,
         plans: Vec<Result<Arc<Plan>, ChainError>>,
     ) {
-        if self.on_air.preparing.as_ref().is_some_and(|preparing| preparing.ticket == ticket) {
-            let none = || Err(ChainError::Unfinished("it was not planned".to_owned()));
-            return self.planned_to_play(turn, plans.into_iter().next().unwrap_or_else(none));
-        }
         let Some(at) = self.tasks.planning.iter().position(|planning| planning.ticket == ticket) else {
+            if self.on_air.preparing.as_ref().is_some_and(|preparing| preparing.ticket == ticket) {
+                let none = || Err(ChainError::Unfinished("it was not planned".to_owned()));
+                self.planned_to_play(turn, plans.into_iter().next().unwrap_or_else(none));
+            }
             return;
         };
         let Planning { names, then, .. } = self.tasks.planning.remove(at);
+        if plans.iter().flatten().any(|plan| plan.sample_rate != self.chains.rate()) {
+            // The sample rate has changed since.
+            self.plan_again(turn, names, then, true);
+            return;
+        }
         let mut known: BTreeMap<_, _> = names.into_iter().zip(plans).collect();
         for (name, plan) in &known {
             self.chains.set_own_latency(name, plan.as_ref().ok().map(|plan| plan.latency));
         }
         match then {
             Then::Start(name) => {
+                self.on_air.preparing = None;
                 self.chains.align();
                 turn.add(Effect::Latency(self.chains.latency()));
                 let wanted = Wanted { chain: name.clone(), by: Peer::Station, goal: Goal::Start };
@@ -206,17 +223,10 @@ impl Desk {
             turn.add(Effect::Latency(latency));
         }
         turn.info("files read again");
-        let plan = match plans.remove(&name) {
-            Some(plan) => Some(plan),
-            // It was not read, but is to be padded anew.
-            None if latency != old_latency => before.clone().map(|plan| Ok(Arc::new(plan))),
-            // The station has it no longer.
-            None => self.chains.check_name(&name).err().map(Err),
-        };
-        let goal = Goal::Automatic;
-        match plan {
+        let wanted = |chain: String| Wanted { chain, by, goal: Goal::Automatic };
+        match plans.remove(&name) {
             Some(Ok(plan)) if !self.is_same(before.as_ref(), &plan) => {
-                let wanted = Wanted { chain: name, by, goal };
+                let wanted = wanted(name);
                 if self.on_air.preparing.is_none() && self.on_air.incoming.is_none() {
                     turn.event("swap", &["loading", &wanted.chain]);
                     self.prepare_planned(turn, wanted, plan);
@@ -224,8 +234,13 @@ impl Desk {
                     self.swap(turn, wanted);
                 }
             }
-            Some(Err(_)) => self.swap(turn, Wanted { chain: start, by, goal }),
-            _ => {}
+            Some(Ok(_)) => {}
+            // With its live values it cannot play, or the station has it no longer.
+            Some(Err(_)) => self.swap(turn, wanted(start)),
+            None if self.chains.check_name(&name).is_err() => self.swap(turn, wanted(start)),
+            // It was not read, but is to be padded anew.
+            None if latency != old_latency => self.swap(turn, wanted(name)),
+            None => {}
         }
         turn.add(Effect::Watch);
         turn.save();
@@ -265,11 +280,13 @@ impl Desk {
             return self.prepare_start(turn, &name);
         }
         self.chains.set_rate(rate);
-        (self.on_air.incoming, self.on_air.queued, self.on_air.preparing) = (None, None, None);
+        (self.on_air.incoming, self.on_air.queued) = (None, None);
         let names = self.chains.names().map(str::to_owned).collect();
         // Another rate while these are being planned makes them useless.
         self.tasks.planning.retain(|planning| !matches!(planning.then, Then::Start(_)));
-        self.plan_again(turn, names, Then::Start(name), true);
+        let wanted = Wanted { chain: name.clone(), by: Peer::Station, goal: Goal::Start };
+        let ticket = self.plan_again(turn, names, Then::Start(name), true);
+        self.on_air.preparing = Some(Preparing { ticket, wanted, build: None });
     }
 
     /// A task came to no end: what waited for it goes on without it.

@@ -39,10 +39,11 @@ impl Desk {
         }
         let is_waiting = match &self.on_air.preparing {
             // What is being prepared is overtaken, unless it carries more than the wish for a chain.
-            Some(preparing) => {
-                preparing.wanted.chain != wanted.chain
-                    && !matches!(preparing.wanted.goal, Goal::Swap { .. } | Goal::Automatic)
-            }
+            Some(preparing) => match preparing.wanted.goal {
+                Goal::Start => true,
+                Goal::Swap { .. } | Goal::Automatic => false,
+                _ => preparing.wanted.chain != wanted.chain,
+            },
             None => self.on_air.incoming.is_some(),
         };
         if is_waiting || self.on_air.incoming.is_some() {
@@ -53,7 +54,7 @@ impl Desk {
             return turn.log(Level::Info, About::Chain(name), text);
         }
         let wanted = merged(self.on_air.preparing.take().map(|preparing| preparing.wanted), wanted);
-        if !matches!(wanted.goal, Goal::Setting { .. } | Goal::Start) {
+        if !matches!(wanted.goal, Goal::Setting { .. }) {
             turn.event("swap", &["loading", &wanted.chain]);
         }
         self.prepare(turn, wanted, false);
@@ -87,6 +88,10 @@ impl Desk {
     /// The plan of the chain that is being prepared has come, or the reason why there is none.
     pub(super) fn planned_to_play(&mut self, turn: &mut Turn<'_>, plan: Result<Arc<Plan>, ChainError>) {
         let Some(mut preparing) = self.on_air.preparing.take() else { return };
+        if plan.as_ref().is_ok_and(|plan| plan.sample_rate != self.chains.rate()) {
+            // The sample rate has changed since.
+            return self.prepare(turn, preparing.wanted, true);
+        }
         let plan = match plan.and_then(|plan| self.chains.padded(&plan)) {
             Ok(plan) => Arc::new(plan),
             Err(why) => {
@@ -299,10 +304,7 @@ fn merged(earlier: Option<Wanted>, mut later: Wanted) -> Wanted {
             Goal::Setting { changes }
         }
         // A setting of a chain that is being prepared anyway.
-        (
-            goal @ (Goal::Scene { .. } | Goal::Compare { .. } | Goal::Start),
-            Goal::Setting { .. } | Goal::Automatic,
-        ) => {
+        (goal @ (Goal::Scene { .. } | Goal::Compare { .. }), Goal::Setting { .. } | Goal::Automatic) => {
             later.by = earlier.by;
             goal
         }

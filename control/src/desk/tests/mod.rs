@@ -35,18 +35,18 @@ fn chain(name: &str, nodes: &str) -> ChainFile {
     ChainFile { name: name.to_owned(), path: PathBuf::from(format!("{name}.yaml")), spec }
 }
 
-fn plan(spec: &Spec) -> Result<Arc<Plan>, ChainError> {
-    Plan::new(spec, &Io::stereo(), RATE).map(Arc::new).map_err(ChainError::Mistakes)
+fn plan(spec: &Spec, rate: f64) -> Result<Arc<Plan>, ChainError> {
+    Plan::new(spec, &Io::stereo(), rate).map(Arc::new).map_err(ChainError::Mistakes)
 }
 
 fn planned(files: &[ChainFile]) -> Vec<(ChainFile, Arc<Plan>)> {
-    files.iter().map(|file| (file.clone(), plan(&file.spec).unwrap())).collect()
+    files.iter().map(|file| (file.clone(), plan(&file.spec, RATE).unwrap())).collect()
 }
 
 /// A task that the desk has asked for.
 #[derive(Clone, Debug)]
 enum Task {
-    Plan(u64, Vec<ToPlan>),
+    Plan(u64, Vec<ToPlan>, f64),
     Build(u64, u64),
     Load(u64, ToLoad),
 }
@@ -108,7 +108,9 @@ impl Station {
             Effect::Discard { generation } => {
                 assert!(self.built.remove(&generation), "{generation} is discarded once");
             }
-            Effect::Plan { ticket, chains, .. } => self.tasks.push_back(Task::Plan(ticket, chains)),
+            Effect::Plan { ticket, chains, rate, .. } => {
+                self.tasks.push_back(Task::Plan(ticket, chains, rate))
+            }
             Effect::Build { ticket, generation, .. } => self.tasks.push_back(Task::Build(ticket, generation)),
             Effect::Load { ticket, what, .. } => self.tasks.push_back(Task::Load(ticket, what)),
             Effect::Surfaces(SurfaceMessage::Updates { to, updates }) => {
@@ -139,8 +141,8 @@ impl Station {
 
     fn result(&mut self, task: Task) -> Input {
         match task {
-            Task::Plan(ticket, chains) => {
-                Input::Planned { ticket, plans: chains.iter().map(|chain| plan(&chain.spec)).collect() }
+            Task::Plan(ticket, chains, rate) => {
+                Input::Planned { ticket, plans: chains.iter().map(|chain| plan(&chain.spec, rate)).collect() }
             }
             Task::Build(ticket, generation) => {
                 self.built.insert(generation);
@@ -281,10 +283,27 @@ fn a_reload_of_files_that_say_the_same_builds_nothing() {
 }
 
 #[test]
+fn a_change_of_the_sample_rate_overtakes_what_was_planned_for_the_old_one() {
+    let mut station = Station::new();
+    station.swap(1, "b");
+    station.ask(2, Request::Reload { reset: true });
+    station.handle(Input::Opened { rate: 96_000.0, is_free: false });
+    station.settle();
+    let running = station.desk.running();
+    assert_eq!((running.newest_name().as_str(), running.newest().unwrap().plan.sample_rate), ("b", 96_000.0));
+    assert!(station.tasks.is_empty() && station.built.is_empty());
+    let latency = station.desk.chains().latency();
+    assert_eq!(latency, plan(&station.files[1].spec, 96_000.0).unwrap().latency, "the largest of all");
+    station.swap(1, "a");
+    station.settle();
+    assert_eq!(station.desk.running().newest().unwrap().plan.total, latency);
+}
+
+#[test]
 fn a_task_that_fails_leaves_the_chain_on_air_and_says_why() {
     let mut station = Station::new();
     station.swap(1, "b");
-    let Some(Task::Plan(ticket, _)) = station.tasks.pop_front() else { panic!("a plan is asked for") };
+    let Some(Task::Plan(ticket, ..)) = station.tasks.pop_front() else { panic!("a plan is asked for") };
     station.handle(Input::Failed { ticket, why: "the disk does not answer".to_owned() });
     assert_eq!(station.newest(), "a");
     let error = (Recipients::One(client(1)), "/error /swap the disk does not answer".to_owned());

@@ -50,7 +50,7 @@ fn step(station: &mut Station, random: &mut Random) {
         16 => drop(station.end_swap()),
         17 => station.wait(random.below(1_500) as u64),
         18 if random.below(8) == 0 => {
-            if let Some(Task::Plan(ticket, _) | Task::Build(ticket, _) | Task::Load(ticket, _)) =
+            if let Some(Task::Plan(ticket, ..) | Task::Build(ticket, _) | Task::Load(ticket, _)) =
                 station.tasks.pop_front()
             {
                 station.handle(Input::Failed { ticket, why: "given up".to_owned() });
