@@ -1,6 +1,7 @@
 //! Coefficients of FIR filters, as CamillaDSP, BruteFIR and REW write them: text, one frame per line, or raw numbers.
 
 use super::Read;
+use super::error::ImpulseError;
 use crate::process::named;
 use lacquer_graph::param::text::{BadImpulse, LONGEST_IMPULSE_S};
 use std::io::{self, BufRead, BufReader, ErrorKind};
@@ -19,10 +20,10 @@ const DATA: &str = "data start";
 
 /// Reads a text file: in each line a number, or one per channel separated by spaces. Comments and blank lines are
 /// ignored, except a comment that states the sample rate, or the sample interval as REW does.
-pub fn text(path: &Path, rate: f64) -> Result<Read, String> {
+pub(super) fn text(path: &Path, rate: f64) -> Result<Read, ImpulseError> {
     let reason = |error: io::Error| match error.kind() {
-        ErrorKind::InvalidData => "not a text file".to_owned(),
-        _ => crate::process::os_error::plain(&error),
+        ErrorKind::InvalidData => ImpulseError::NotText,
+        _ => ImpulseError::File(error),
     };
     let mut header_bytes = 0;
     let mut header = lines(path).map_err(reason)?.map_while(Result::ok).take_while(|line| {
@@ -55,20 +56,15 @@ pub fn text(path: &Path, rate: f64) -> Result<Read, String> {
             channels.resize(words.len(), Vec::new());
         }
         if words.len() != channels.len() {
-            return Err(format!(
-                "line {}: {} numbers, but the first line has {}",
-                at + 1,
-                words.len(),
-                channels.len()
-            ));
+            let (found, expected) = (words.len(), channels.len());
+            return Err(ImpulseError::UnevenLine { line: at + 1, found, expected });
         }
         for (channel, word) in channels.iter_mut().zip(words) {
             let number = word.parse().ok().filter(|number: &f64| number.is_finite());
-            // The text is not quoted: the client that named the file may not be allowed to read it.
-            channel.push(number.ok_or_else(|| format!("line {}: not a number", at + 1))?);
+            channel.push(number.ok_or(ImpulseError::NotANumber { line: at + 1 })?);
         }
         if channels[0].len() as f64 > LONGEST_IMPULSE_S * own.map_or(rate, f64::from) {
-            return Err(format!("longer than {LONGEST_IMPULSE_S} s; shorten it"));
+            return Err(ImpulseError::TooManyLines);
         }
     }
     Ok(Read { channels, rate: own })
@@ -106,18 +102,21 @@ fn stated_rate(line: &str) -> Option<u32> {
 }
 
 /// Reads raw numbers of `N` bytes, one channel.
-pub fn raw<const N: usize>(path: &Path, rate: f64, number: impl Fn([u8; N]) -> f64) -> Result<Read, String> {
-    let reason = |error: io::Error| crate::process::os_error::plain(&error);
+pub(super) fn raw<const N: usize>(
+    path: &Path,
+    rate: f64,
+    number: impl Fn([u8; N]) -> f64,
+) -> Result<Read, ImpulseError> {
     let most = (LONGEST_IMPULSE_S * rate) as u64 * N as u64;
     let mut bytes = Vec::new();
-    let mut file = io::Read::take(named::open(path).map_err(reason)?, most + 1);
-    io::Read::read_to_end(&mut file, &mut bytes).map_err(reason)?;
+    let mut file = io::Read::take(named::open(path).map_err(ImpulseError::File)?, most + 1);
+    io::Read::read_to_end(&mut file, &mut bytes).map_err(ImpulseError::File)?;
     if bytes.len() as u64 > most {
         let seconds = path.metadata().map_or(most, |meta| meta.len()) as f64 / N as f64 / rate;
-        return Err(BadImpulse::TooLong(seconds).to_string());
+        return Err(BadImpulse::TooLong(seconds).into());
     }
     if bytes.len() % N != 0 {
-        return Err(format!("{} bytes, not a whole number of {}-bit samples", bytes.len(), 8 * N));
+        return Err(ImpulseError::PartOfASample { bytes: bytes.len(), bits: 8 * N });
     }
     let (samples, _) = bytes.as_chunks::<N>();
     Ok(Read { channels: vec![samples.iter().map(|sample| number(*sample)).collect()], rate: None })

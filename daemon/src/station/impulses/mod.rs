@@ -2,10 +2,11 @@
 //! raw numbers. They are resampled to the chain's sample rate and cached, so planning a chain again reads no file.
 
 mod coefficients;
+mod error;
 
 use crate::media::Source;
 use crate::process::named::{NotAFile, shown};
-use crate::process::os_error::plain;
+use error::ImpulseError;
 use lacquer_graph::dsp::fir::impulse_resampler::{reach, resample};
 use lacquer_graph::file::spec::Spec;
 use lacquer_graph::param::gain_to_db;
@@ -56,30 +57,32 @@ pub fn loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Da
 pub fn cached_loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result<Arc<Data>, LoadError> {
     move |text, rate| {
         let path = folder.join(text);
-        locate(folder, file, text).and_then(|path| load(&path, rate)).or_else(|why| {
+        let read = locate(folder, file, text).and_then(|path| load(&path, rate));
+        let data = read.or_else(|why| {
             let kept = cached(|key| key.path == path && key.rate == rate.to_bits());
             if kept.is_some() {
                 warn!("{}: {why}; using the cached impulse", shown(&path));
             }
-            kept.ok_or(why.into())
-        })
+            kept.ok_or(why)
+        });
+        Ok(data?)
     }
 }
 
 /// The path of the impulse that `text` names.
-fn locate(folder: &Path, file: &Spec, text: &str) -> Result<PathBuf, String> {
+fn locate(folder: &Path, file: &Spec, text: &str) -> Result<PathBuf, ImpulseError> {
     let path = folder.join(text);
     let is_own = file.nodes.iter().flat_map(|node| &node.texts).any(|own| own.text == text);
     if is_own {
         return Ok(path);
     }
     let root = std::path::absolute(folder).and_then(|folder| folder.canonicalize());
-    let root = root.map_err(|error| plain(&error))?;
+    let root = root.map_err(ImpulseError::File)?;
     match root.join(text).canonicalize() {
         Ok(real) if real.starts_with(&root) => Ok(path),
-        Err(error) if is_missing_below(&root, &root.join(text)) => Err(missing(&path, &error)),
+        Err(error) if is_missing_below(&root, &root.join(text)) => Err(missing(&path, error)),
         // The message is the same whether a file outside the folder exists or not.
-        _ => Err("the path leads out of the chain file's folder".to_owned()),
+        _ => Err(ImpulseError::OutsideFolder),
     }
 }
 
@@ -89,10 +92,10 @@ fn is_missing_below(root: &Path, path: &Path) -> bool {
     deepest.and_then(|deepest| deepest.canonicalize().ok()).is_some_and(|real| real.starts_with(root))
 }
 
-fn load(path: &Path, rate: f64) -> Result<Arc<Data>, String> {
-    let meta = path.metadata().map_err(|error| missing(path, &error))?;
+fn load(path: &Path, rate: f64) -> Result<Arc<Data>, ImpulseError> {
+    let meta = path.metadata().map_err(|error| missing(path, error))?;
     if let Some(what) = NotAFile::of(meta.file_type()) {
-        return Err(what.to_string());
+        return Err(what.into());
     }
     let key = Key {
         path: path.to_owned(),
@@ -108,7 +111,8 @@ fn load(path: &Path, rate: f64) -> Result<Arc<Data>, String> {
     Ok(data)
 }
 
-fn missing(path: &Path, error: &io::Error) -> String {
+/// That a file cannot be read, with the nearest name in its folder.
+fn missing(path: &Path, error: io::Error) -> ImpulseError {
     let names = || -> Option<Vec<String>> {
         let entries = path.parent()?.read_dir().ok()?.flatten().take(MAX_NAMES);
         Some(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
@@ -119,7 +123,7 @@ fn missing(path: &Path, error: &io::Error) -> String {
         }
         _ => None,
     };
-    format!("{}{}", plain(error), near.unwrap_or_default())
+    ImpulseError::Missing { error, near: near.unwrap_or_default() }
 }
 
 /// A cached impulse that `is` matches.
@@ -148,7 +152,7 @@ fn cache(key: Key, data: &Arc<Data>) {
     }
 }
 
-fn read(path: &Path, rate: f64) -> Result<Impulse, String> {
+fn read(path: &Path, rate: f64) -> Result<Impulse, ImpulseError> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
     let Read { mut channels, rate: own } = match ending.as_str() {
         "txt" | "csv" | "coef" | "fir" => coefficients::text(path, rate)?,
@@ -160,7 +164,7 @@ fn read(path: &Path, rate: f64) -> Result<Impulse, String> {
     };
     let peak = channels.iter().flatten().fold(0.0, |peak: f64, sample| peak.max(sample.abs()));
     if gain_to_db(peak) > MAX_PEAK_DB {
-        return Err(format!("peak {:+.0} dBFS: wrong format or scale; 1.0 is full scale", gain_to_db(peak)));
+        return Err(ImpulseError::TooLoud(gain_to_db(peak)));
     }
     let to = rate.round() as u32;
     if let Some(from) = own.filter(|from| *from != to) {
@@ -175,28 +179,28 @@ fn read(path: &Path, rate: f64) -> Result<Impulse, String> {
         }
         channels.iter_mut().for_each(|channel| channel.truncate((LONGEST_IMPULSE_S * rate) as usize));
     }
-    Impulse::new(channels, rate).map_err(|error| error.to_string())
+    Ok(Impulse::new(channels, rate)?)
 }
 
 /// Reads an audio file up to the longest allowed impulse.
-fn audio(path: &Path) -> Result<Read, String> {
-    let mut source = Source::open_within(path, MAX_AUDIO_BYTES).map_err(|error| error.reason())?;
+fn audio(path: &Path) -> Result<Read, ImpulseError> {
+    let mut source = Source::open_within(path, MAX_AUDIO_BYTES).map_err(ImpulseError::Audio)?;
     let (count, rate) = (source.channels(), source.rate());
     if !matches!(count, 1 | 2 | 4) {
-        return Err(BadImpulse::Channels(count).to_string());
+        return Err(BadImpulse::Channels(count).into());
     }
     let too_long = |frames: u64| {
         let seconds = frames as f64 / f64::from(rate);
-        (seconds > LONGEST_IMPULSE_S).then(|| BadImpulse::TooLong(seconds).to_string())
+        (seconds > LONGEST_IMPULSE_S).then_some(BadImpulse::TooLong(seconds))
     };
     let mut channels = vec![Vec::new(); count];
     if let Some(why) = source.frames().and_then(too_long) {
-        return Err(why);
+        return Err(why.into());
     }
-    while let Some(planes) = source.next().map_err(|error| error.reason())? {
+    while let Some(planes) = source.next().map_err(ImpulseError::Audio)? {
         channels.iter_mut().zip(planes).for_each(|(channel, plane)| channel.extend(plane));
         if let Some(why) = too_long(channels[0].len() as u64) {
-            return Err(why);
+            return Err(why.into());
         }
     }
     Ok(Read { channels, rate: Some(rate) })
