@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-use lacquer_control::address::Addresses;
 use lacquer_control::address::commands::{self, Bare};
+use lacquer_control::address::{Addresses, Tree};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::plan::Plan;
@@ -223,7 +223,7 @@ fn the_commands_of_a_layout_are_in_the_table() {
             let address = &message.address;
             let is_measured = ["/meter/", "/text/meter/"].iter().any(|tree| address.starts_with(tree));
             let is_command = address == "/norm/bypass" || address == "/norm/ab";
-            let is_value = ["/node/", "/norm/", "/text/"].iter().any(|tree| address.starts_with(tree));
+            let is_value = Tree::split(address).is_some();
             if is_measured || is_value && !is_command {
                 continue;
             }

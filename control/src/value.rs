@@ -13,6 +13,11 @@ pub enum Value {
     Text(String),
 }
 
+/// Whether a number is the requested one: OSC sends numbers as 32-bit floats.
+pub fn is_as_requested(is: f64, requested: f64) -> bool {
+    (is - requested).abs() <= 1e-6 * requested.abs().max(1.0)
+}
+
 /// A live value. In files of state it is a number or a text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]

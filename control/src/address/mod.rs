@@ -95,6 +95,14 @@ impl Tree {
             Tree::Text => "/text",
         }
     }
+
+    /// The tree that an address is in, and its path there; `None` for an address that is no value of a node.
+    pub fn split(address: &str) -> Option<(Tree, &str)> {
+        Tree::ALL.into_iter().find_map(|tree| {
+            let path = address.strip_prefix(tree.root())?;
+            path.starts_with('/').then_some((tree, path))
+        })
+    }
 }
 
 /// One address of a chain.
@@ -302,11 +310,9 @@ impl Addresses {
             return if found.is_empty() { Err(AddressError::NoMatch(self.chain.clone())) } else { Ok(found) };
         }
         let address = trimmed(address);
-        let in_tree = |tree: Tree| {
-            let path = address.strip_prefix(tree.root()).filter(|path| path.starts_with('/'))?;
+        let found = Tree::split(address).and_then(|(tree, path)| {
             Some((self.at(path).filter(|place| place.trees().contains(&tree))?, tree))
-        };
-        let found = Tree::ALL.into_iter().find_map(in_tree);
+        });
         found.map(|found| vec![found]).ok_or_else(|| self.unknown(address))
     }
 
@@ -333,4 +339,19 @@ impl Addresses {
 /// Whether a path stays in the folder that it is relative to.
 fn stays_below(path: &str) -> bool {
     Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_split_into_its_tree_and_its_path() {
+        assert_eq!(Tree::split("/node/glue/threshold"), Some((Tree::Node, "/glue/threshold")));
+        assert_eq!(Tree::split("/norm/eq/band/1/gain"), Some((Tree::Norm, "/eq/band/1/gain")));
+        assert_eq!(Tree::split("/text/glue/threshold"), Some((Tree::Text, "/glue/threshold")));
+        for address in ["/node", "/nodes/glue", "/meter/node/glue/reduction", "node/glue/threshold", ""] {
+            assert_eq!(Tree::split(address), None, "{address}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crate::desk::turn::{Effect, Turn};
 use crate::peer::Peer;
 use crate::subscribe::{Recipients, SurfaceMessage};
 use crate::update::Update;
-use crate::value::{ParamValue, Value};
+use crate::value::{self, ParamValue, Value};
 use std::collections::HashSet;
 
 impl Desk {
@@ -303,6 +303,5 @@ fn is_as_requested(change: &Change, requested: &Value, tree: Tree) -> bool {
         return true;
     };
     let is = if tree == Tree::Norm { change.place.row.to_norm(*value) } else { *value };
-    // OSC sends numbers as 32-bit floats.
-    (is - requested).abs() <= 1e-6 * requested.abs().max(1.0)
+    value::is_as_requested(is, *requested)
 }

@@ -64,7 +64,7 @@ impl Query {
     pub fn set_places(&mut self, places: Arc<Vec<Place>>) {
         self.places = places;
         let is_of_chain = |address: &str| {
-            ["/node/", "/norm/", "/text/", "/meter/node/"].iter().any(|tree| address.starts_with(tree))
+            (Tree::split(address).is_some() || address.starts_with("/meter/node/"))
                 && (!address.starts_with("/text/meter/") || address.starts_with("/text/meter/node/"))
         };
         self.values.retain(|address, _| !is_of_chain(address));

@@ -3,11 +3,11 @@
 use super::{Ask, Outcome, SceneCommand, complain, print};
 use lacquer_control::address::commands::{Bare, COMMANDS, Command, Nature, known};
 use lacquer_control::address::pattern::{is_pattern, trimmed};
-use lacquer_control::address::{arguments, commands};
+use lacquer_control::address::{Tree, arguments, commands};
 use lacquer_control::subscribe::access::Rules;
 use lacquer_control::surface::client::{Client, format_update, parse_value};
 use lacquer_control::update::Update;
-use lacquer_control::value::Value;
+use lacquer_control::value::{Value, is_as_requested};
 use lacquer_graph::param::hint::Hint;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::io;
@@ -217,7 +217,7 @@ fn set_matching(client: &Client, set: Update) -> io::Result<Outcome> {
     }
     let after = exchange(client, &question)?;
     let is_set = |line: &Update| {
-        let is_value = ["/node/", "/norm/", "/text/"].iter().any(|tree| line.address.starts_with(tree));
+        let is_value = Tree::split(&line.address).is_some();
         let is_switch =
             || commands::find(&line.address).is_some_and(|(command, _)| command.nature == Nature::Switch);
         let is_moved = || before.is_whole && !before.lines.contains(line);
@@ -232,7 +232,7 @@ fn set_matching(client: &Client, set: Update) -> io::Result<Outcome> {
 fn holds(line: &Update, asked: &[Value]) -> bool {
     match (&line.values[..], asked) {
         ([Value::Switch(on)], [asked]) => arguments::switch(asked) == Some(*on),
-        ([Value::Number(is)], [Value::Number(asked)]) => (is - asked).abs() <= 1e-6 * asked.abs().max(1.0),
+        ([Value::Number(is)], [Value::Number(asked)]) => is_as_requested(*is, *asked),
         ([Value::Number(is)], [Value::Switch(on)]) => *is == f64::from(u8::from(*on)),
         (is, asked) => is == asked,
     }
@@ -248,8 +248,7 @@ fn no_address(text: &str, is_read: bool) -> Option<String> {
     if let Some(acts) = refusal(&meant).filter(|_| is_read) {
         return Some(format!("{why}; {acts}"));
     }
-    let is_one = commands::find(&meant).is_some()
-        || ["/node/", "/norm/", "/text/"].iter().any(|tree| meant.starts_with(tree));
+    let is_one = commands::find(&meant).is_some() || Tree::split(&meant).is_some();
     Some(format!("{why}{}", Hint(is_one.then_some(meant))))
 }
 

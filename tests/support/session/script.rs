@@ -1,6 +1,7 @@
 //! The text of a session, read and written.
 
 use super::{Line, words};
+use lacquer_control::address::Tree;
 use std::collections::BTreeMap;
 
 /// From so many values of one address on in one step they are a glide.
@@ -105,8 +106,7 @@ pub fn sorted(lines: Vec<Line>) -> Vec<(usize, Line)> {
     for line in lines {
         by_key.entry(line.key()).or_default().push(line);
     }
-    let is_value =
-        |address: &str| ["/node/", "/norm/", "/text/"].iter().any(|tree| address.starts_with(tree));
+    let is_value = |address: &str| Tree::split(address).is_some();
     let written = by_key.into_values().flat_map(|lines| match &lines[..] {
         [.., last] if lines.len() >= GLIDE && is_value(&last.address) => {
             vec![Line { rest: format!("{GLIDES}{}", last.rest), ..last.clone() }]

@@ -341,8 +341,7 @@ impl Device {
     pub fn unknown_addresses(&self) -> HashSet<&str> {
         let targets = self.map.controls.iter().flat_map(|control| &control.targets);
         let is_known = |address: &&str| {
-            let path = Tree::ALL.iter().find_map(|tree| address.strip_prefix(tree.root()));
-            path.is_some_and(|path| self.places.contains_key(path))
+            Tree::split(address).is_some_and(|(_, path)| self.places.contains_key(path))
                 || commands::find(address).is_some_and(|(command, _)| command.nature.is_set())
         };
         targets.map(|target| target.address.as_str()).filter(|address| !is_known(address)).collect()

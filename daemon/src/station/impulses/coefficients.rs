@@ -39,7 +39,7 @@ pub(super) fn text(path: &Path, rate: f64) -> Result<Read, ImpulseError> {
         let most =
             MAX_HEADER_BYTES + (MAX_FRAME_BYTES * LONGEST_IMPULSE_S * own.map_or(rate, f64::from)) as usize;
         if bytes > most {
-            return Err(format!("more than {most} bytes, too many for {LONGEST_IMPULSE_S} s; shorten it"));
+            return Err(ImpulseError::TooManyBytes { most });
         }
         let line = line.trim().trim_start_matches('\u{feff}');
         if is_header || COMMENTS.iter().any(|mark| line.starts_with(mark)) {

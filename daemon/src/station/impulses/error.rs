@@ -37,6 +37,9 @@ pub(super) enum ImpulseError {
     /// A text file whose length is not known before its end.
     #[error("longer than {LONGEST_IMPULSE_S} s; shorten it")]
     TooManyLines,
+    /// A text file larger than the longest impulse can be.
+    #[error("more than {most} bytes, too many for {LONGEST_IMPULSE_S} s; shorten it")]
+    TooManyBytes { most: usize },
     #[error("{bytes} bytes, not a whole number of {bits}-bit samples")]
     PartOfASample { bytes: usize, bits: usize },
     /// The peak in dBFS.
