@@ -6,6 +6,7 @@
 use basedrop::{Collector, Owned};
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use lacquer_graph::file::error::Mistake;
 use lacquer_graph::node::{NodeType, Workload};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::text::{Data, Impulse};
@@ -51,10 +52,12 @@ fn linear_phase_cases() -> impl Iterator<Item = Case> {
 
 /// A chain of a node with these settings.
 fn plan(Case(node_type, work): &Case, more: &str) -> Plan {
-    plan_of(&format!("nodes:\n  - {}: {{{more}{}}}\n", node_type.name, work.settings))
+    let chain = format!("nodes:\n  - {}: {{{more}{}}}\n", node_type.name, work.settings);
+    plan_of(&chain).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
 }
 
-fn plan_of(chain: &str) -> Plan {
+/// A chain between one stereo input and one stereo output.
+fn plan_of(chain: &str) -> Result<Plan, Vec<Mistake>> {
     let (spec, mistakes) = Spec::parse(chain.as_bytes());
     assert!(mistakes.is_empty(), "{mistakes:?}");
     // Half a second of a room, for whatever file a node names.
@@ -63,7 +66,7 @@ fn plan_of(chain: &str) -> Plan {
         let taps = taps.map(|(n, x)| x * (-(n as f64) / (rate / 12.0)).exp()).collect();
         Ok(Arc::new(Data::Impulse(Impulse::new(vec![taps], rate)?)))
     };
-    Plan::with(&spec, &Io::stereo(), RATE, &room).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+    Plan::with(&spec, &Io::stereo(), RATE, &room)
 }
 
 /// Endless noise from -1 to 1.
@@ -106,32 +109,34 @@ fn subblock_of_linear_phase(bencher: Bencher<'_, '_>, case: &Case) {
     play(bencher, &plan(case, &format!("{PHASE}: {LINEAR}, ")), case.1.moving);
 }
 
-/// The names of the ready chains.
+/// The names of the ready chains, without those for other inputs and outputs.
 fn ready_chains() -> Vec<String> {
     let files = fs::read_dir(READY).unwrap_or_else(|error| panic!("{READY}: {error}")).flatten();
     let paths =
         files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|end| end == "yaml"));
     let mut names: Vec<String> =
         paths.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    names.retain(|name| ready_plan(name).is_ok());
     names.sort();
     names
 }
 
-fn ready_plan(name: &str) -> Plan {
+fn ready_plan(name: &str) -> Result<Plan, Vec<Mistake>> {
     let path = format!("{READY}/{name}.yaml");
     plan_of(&fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
 }
 
 #[divan::bench(args = ready_chains())]
 fn ready_chain(bencher: Bencher<'_, '_>, name: &str) {
-    play(bencher, &ready_plan(name), None);
+    let plan = ready_plan(name).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    play(bencher, &plan, None);
 }
 
 /// The sub-block in which a swap begins: the new chain adopts the state, and both chains play.
 #[divan::bench]
 fn first_subblock_of_a_swap(bencher: Bencher<'_, '_>) {
     let collector = Collector::new();
-    let plan = ready_plan("streaming");
+    let plan = ready_plan("streaming").unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let engine = || {
         let mut engine = Engine::for_files(&Io::stereo(), RATE);
         engine.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)));
