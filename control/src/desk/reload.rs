@@ -36,7 +36,7 @@ pub(super) struct Planning {
 
 impl Planning {
     /// Who asked for what follows.
-    pub fn by(&self) -> Option<Peer> {
+    pub(super) fn by(&self) -> Option<Peer> {
         match &self.then {
             Then::Start(_) => None,
             Then::Reload(reloaded) => Some(reloaded.by),

@@ -11,7 +11,7 @@ const HANG_BLOCKS: f64 = 8.0;
 /// scheduled either.
 const MAX_STEP: Duration = Duration::from_millis(50);
 /// Measures how long the running callback takes.
-pub struct HangWatch {
+pub(crate) struct HangWatch {
     callback: Option<u64>,
     /// Time since this callback was first seen, and the CPU time of its thread at that moment.
     stuck: Duration,
@@ -21,12 +21,12 @@ pub struct HangWatch {
 
 impl HangWatch {
     /// No callback runs yet.
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { callback: None, stuck: Duration::ZERO, ran: None, last_check: now }
     }
 
     /// Whether the callback of a session hangs.
-    pub fn hangs(&mut self, session: &Session, now: Instant) -> bool {
+    pub(crate) fn hangs(&mut self, session: &Session, now: Instant) -> bool {
         let blocks = Duration::from_secs_f64(HANG_BLOCKS * session.block as f64 / session.rate);
         self.time_in_callback(session.trace.callback(), || session.run_time(), now) >= HANG_TIME + blocks
     }

@@ -15,13 +15,13 @@ const LOG_PERIOD: Duration = Duration::from_secs(1);
 const FREEWHEEL_LIMIT: Duration = Duration::from_secs(60);
 
 /// The readings under `/meter/load`.
-pub static LOAD: [Reading; 2] = [
+pub(crate) static LOAD: [Reading; 2] = [
     Reading::new("mean", Unit::Percent, "Mean share of its deadline that the audio callback took."),
     Reading::new("peak", Unit::Percent, "Highest share of its deadline that the audio callback took.")
         .combine(Combine::Highest),
 ];
 /// The readings under `/meter/join`.
-pub static JOIN: [Reading; 4] = [
+pub(crate) static JOIN: [Reading; 4] = [
     Reading::new("fill_ms", Unit::Ms, "Audio that waits between the input and the output device.")
         .decimals(3),
     Reading::new("drift_ppm", Unit::Ppm, "Drift of the input device's clock against the output device's."),
@@ -30,7 +30,7 @@ pub static JOIN: [Reading; 4] = [
 ];
 
 /// Load, xruns and faults since the start.
-pub struct Health {
+pub(crate) struct Health {
     since: Instant,
     load: Load,
     /// Callbacks by share of their deadline.
@@ -52,7 +52,7 @@ pub struct Health {
 
 impl Health {
     /// Starts with all counts at 0.
-    pub fn new(since: Instant) -> Self {
+    pub(crate) fn new(since: Instant) -> Self {
         Self {
             since,
             load: Load::default(),
@@ -70,7 +70,7 @@ impl Health {
     }
 
     /// Records a load report.
-    pub fn record_load(&mut self, load: Load) {
+    pub(crate) fn record_load(&mut self, load: Load) {
         for (sum, count) in self.histogram.iter_mut().zip(load.histogram) {
             *sum += u64::from(count);
         }
@@ -79,57 +79,57 @@ impl Health {
     }
 
     /// True, once, when the callback runs and nothing is being started any longer: the station is ready.
-    pub fn becomes_ready(&mut self, is_starting: bool) -> bool {
+    pub(crate) fn becomes_ready(&mut self, is_starting: bool) -> bool {
         self.has_played && !is_starting && !std::mem::replace(&mut self.is_ready, true)
     }
 
     /// Whether the callback has ever run.
-    pub fn has_played(&self) -> bool {
+    pub(crate) fn has_played(&self) -> bool {
         self.has_played
     }
 
     /// Whether the callback has run within this time. The limit is longer while the server freewheels.
-    pub fn has_progress(&self, within: Duration) -> bool {
+    pub(crate) fn has_progress(&self, within: Duration) -> bool {
         let within = if self.is_freewheeling { within.max(FREEWHEEL_LIMIT) } else { within };
         self.last_callback.is_some_and(|last_callback| last_callback.elapsed() < within)
     }
 
     /// Whether xruns may be logged now.
-    pub fn should_log_xruns(&mut self, now: Instant) -> bool {
+    pub(crate) fn should_log_xruns(&mut self, now: Instant) -> bool {
         may_log(&mut self.last_logged_xruns, now)
     }
 
     /// A new session counts xruns from 0, and its timeout starts now. A free-running one has no deadlines.
-    pub fn new_session(&mut self, is_free: bool) {
+    pub(crate) fn new_session(&mut self, is_free: bool) {
         self.is_freewheeling = false;
         self.xruns.start_session(is_free);
         self.restart_timeout();
     }
 
     /// The server begins or ends freewheeling.
-    pub fn freewheel(&mut self, is_on: bool) {
+    pub(crate) fn freewheel(&mut self, is_on: bool) {
         (self.is_freewheeling, self.xruns.is_free) = (is_on, is_on);
         self.restart_timeout();
     }
 
     /// Restarts the timeout of the callback.
-    pub fn restart_timeout(&mut self) {
+    pub(crate) fn restart_timeout(&mut self) {
         self.last_callback = Some(Instant::now());
     }
 
     /// Counts a fault of the input; true if it may be logged now.
-    pub fn input_fault(&mut self, now: Instant) -> bool {
+    pub(crate) fn input_fault(&mut self, now: Instant) -> bool {
         self.faults += 1;
         may_log(&mut self.last_logged_input, now)
     }
 
     /// The load as in [`LOAD`], if it was measured since the last call.
-    pub fn take_load(&mut self) -> Option<[f64; 2]> {
+    pub(crate) fn take_load(&mut self) -> Option<[f64; 2]> {
         std::mem::take(&mut self.has_new_load).then(|| [self.load.mean, self.load.peak].map(percent))
     }
 
     /// All values, as updates under `/status`.
-    pub fn lines(&self) -> Vec<Update> {
+    pub(crate) fn lines(&self) -> Vec<Update> {
         let number = |key: &str, value: f64| Update::number(format!("/status/{key}"), value);
         let histogram = self.histogram.iter().map(|count| Value::Number(*count as f64)).collect();
         let mut lines = vec![

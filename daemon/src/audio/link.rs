@@ -62,7 +62,7 @@ impl Reconnect {
 }
 
 /// The session and its health.
-pub struct Link {
+pub(crate) struct Link {
     /// The open session.
     pub session: Option<Session>,
     /// Load, xruns and faults.
@@ -77,7 +77,7 @@ pub struct Link {
 }
 
 /// What a check has found.
-pub enum Found {
+pub(crate) enum Found {
     /// No callback has come for a while, so the session is lost.
     Standstill,
     /// A session cannot be closed.
@@ -86,7 +86,12 @@ pub enum Found {
 
 impl Link {
     /// A link with an open session, or one that is still being opened, or neither.
-    pub fn new(session: Option<Session>, opening: Option<Opening>, setup: PortSetup, now: Instant) -> Self {
+    pub(crate) fn new(
+        session: Option<Session>,
+        opening: Option<Opening>,
+        setup: PortSetup,
+        now: Instant,
+    ) -> Self {
         Self {
             session,
             health: Health::new(now),
@@ -98,18 +103,18 @@ impl Link {
     }
 
     /// Whether nothing keeps the watchdog from being notified: the callback makes progress, or there is no session.
-    pub fn has_progress(&self, within: Duration) -> bool {
+    pub(crate) fn has_progress(&self, within: Duration) -> bool {
         self.session.is_none() || self.health.has_progress(within)
     }
 
     /// A session is open, or its chain starts anew: its health counts from now.
-    pub fn start(&mut self, is_free: bool) {
+    pub(crate) fn start(&mut self, is_free: bool) {
         self.health.new_session(is_free);
         self.hang_watch = HangWatch::new(Instant::now());
     }
 
     /// Closes the session here, at the end.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         if let Some(session) = self.session.take() {
             session.store_ports(&mut self.setup);
             session.close();
@@ -118,7 +123,7 @@ impl Link {
 
     /// Closes the session on a thread of its own: closing a client of a server that does not answer, that changes its
     /// rate or that is gone may never return. False if there was none.
-    pub fn close_in_background(&mut self) -> bool {
+    pub(crate) fn close_in_background(&mut self) -> bool {
         let Some(session) = self.session.take() else { return false };
         session.store_ports(&mut self.setup);
         match supervise::run_once("closing", move || session.close()) {
@@ -129,12 +134,12 @@ impl Link {
     }
 
     /// Begins the retries anew.
-    pub fn retry(&mut self) {
+    pub(crate) fn retry(&mut self) {
         (self.reconnect.next, self.reconnect.wait) = (Instant::now() + RETRY, RETRY);
     }
 
     /// A server may end without notice, as PipeWire does: without callbacks for a while, the session is lost.
-    pub fn check(&mut self) -> Option<Found> {
+    pub(crate) fn check(&mut self) -> Option<Found> {
         let now = Instant::now();
         // If this thread was not scheduled either (suspend, overload), the time does not count as a server hang.
         let passed = now.duration_since(std::mem::replace(&mut self.last_check, now));
@@ -157,7 +162,7 @@ impl Link {
     }
 
     /// Tries to open a session, on a thread of its own: a server that hangs may never answer. True when one is open.
-    pub fn reopen(&mut self, audio: &Audio, now: Instant) -> bool {
+    pub(crate) fn reopen(&mut self, audio: &Audio, now: Instant) -> bool {
         let reconnect = &mut self.reconnect;
         let Some(opening) = &reconnect.opening else {
             // The old session is closed before the next is opened: the libraries hold a server's state per process.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const REPORTS: f64 = 4.0;
 
 /// `[audio]` Measures the time of callbacks.
-pub struct LoadMeter {
+pub(crate) struct LoadMeter {
     rate: f64,
     current: Load,
     sum: f64,
@@ -18,14 +18,19 @@ pub struct LoadMeter {
 
 impl LoadMeter {
     /// A meter at `rate` Hz.
-    pub fn new(rate: f64) -> Self {
+    pub(crate) fn new(rate: f64) -> Self {
         // The first callback is reported at once: it shows that audio runs.
         Self { rate, current: Load::default(), sum: 0.0, frames: (rate / REPORTS) as usize, due: None }
     }
 
     /// Checks whether a callback of `frames` missed its deadline. One that began late because the one before took too
     /// long does not count as late.
-    pub fn check_deadline(&mut self, begin: Instant, spent: Duration, frames: usize) -> Option<Missed> {
+    pub(crate) fn check_deadline(
+        &mut self,
+        begin: Instant,
+        spent: Duration,
+        frames: usize,
+    ) -> Option<Missed> {
         let block = Duration::from_secs_f64(frames as f64 / self.rate);
         let late = self.due.is_some_and(|due| begin > due + block).then_some(Missed::Late);
         let own = (spent > block).then_some(Missed::Own);
@@ -34,7 +39,7 @@ impl LoadMeter {
     }
 
     /// Records a callback of `frames` that took `spent`; returns the load when a report is due.
-    pub fn record(&mut self, spent: Duration, frames: usize) -> Option<Load> {
+    pub(crate) fn record(&mut self, spent: Duration, frames: usize) -> Option<Load> {
         let share = spent.as_secs_f64() * self.rate / frames.max(1) as f64;
         self.current.callbacks += 1;
         self.sum += share;

@@ -8,25 +8,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Messages that each ring has room for.
 const MESSAGES: usize = 1_024;
 /// Longest message, in bytes: longer than any display message of a Mackie Control.
-pub const LONGEST: usize = 127;
+pub(crate) const LONGEST: usize = 127;
 
 /// One MIDI message, on its way to or from the audio thread.
 #[derive(Clone, Copy)]
-pub struct Raw {
+pub(crate) struct Raw {
     length: u8,
     bytes: [u8; LONGEST],
 }
 
 impl Raw {
     /// `[audio]` A message; `None` if it is longer than [`LONGEST`].
-    pub fn new(message: &[u8]) -> Option<Self> {
+    pub(crate) fn new(message: &[u8]) -> Option<Self> {
         let mut bytes = [0; LONGEST];
         bytes.get_mut(..message.len())?.copy_from_slice(message);
         Some(Self { length: message.len() as u8, bytes })
     }
 
     /// `[audio]` Its bytes.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
 }
@@ -39,7 +39,7 @@ pub struct Port {
 }
 
 /// The audio thread's end of a pair of ports.
-pub struct PortEnd {
+pub(crate) struct PortEnd {
     /// Messages from the device.
     pub input: Producer<Raw>,
     /// Messages to the device.
@@ -47,7 +47,7 @@ pub struct PortEnd {
 }
 
 /// Both ends of a pair of ports. `connections` counts how often another port was connected.
-pub fn port(connections: &Arc<AtomicU64>) -> (Port, PortEnd) {
+pub(crate) fn port(connections: &Arc<AtomicU64>) -> (Port, PortEnd) {
     let (from_device, input) = RingBuffer::new(MESSAGES);
     let (output, to_device) = RingBuffer::new(MESSAGES);
     let port = Port { input, output, connections: Arc::clone(connections) };

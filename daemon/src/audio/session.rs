@@ -115,11 +115,15 @@ impl RateParts {
 }
 
 /// A session that is being opened.
-pub type Opening = Receiver<Result<Session, BackendError>>;
+pub(crate) type Opening = Receiver<Result<Session, BackendError>>;
 
 /// Opens a session on a thread of its own: a server that hangs may never answer. After the daemon has executed itself
 /// again (`is_restart`), the server may first have to remove the old client.
-pub fn open_in_background(audio: &Audio, setup: &PortSetup, is_restart: bool) -> std::io::Result<Opening> {
+pub(crate) fn open_in_background(
+    audio: &Audio,
+    setup: &PortSetup,
+    is_restart: bool,
+) -> std::io::Result<Opening> {
     let (audio, setup) = (audio.clone(), setup.clone());
     let (opened, opening) = bounded(1);
     let open = move || {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// The reasons as events and status name them: `own`, the callback took longer than its block; `late`, the machine or
 /// the server called it late; `other`, neither, so another client or the server.
-pub const REASONS: [&str; 3] = ["own", "late", "other"];
+pub(crate) const REASONS: [&str; 3] = ["own", "late", "other"];
 /// The reasons for the log.
 const PLAIN: [&str; 3] = ["took longer than their block", "began late", "another client or the server"];
 
@@ -14,7 +14,7 @@ const NEAR: Duration = Duration::from_millis(100);
 
 /// Deadlines missed since the start.
 #[derive(Default)]
-pub struct Xruns {
+pub(crate) struct Xruns {
     /// How many, by reason.
     counts: [u64; 3],
     /// How many the backend of the current session has counted.
@@ -29,17 +29,17 @@ pub struct Xruns {
 
 impl Xruns {
     /// The backend of a new session counts from 0.
-    pub fn start_session(&mut self, is_free: bool) {
+    pub(crate) fn start_session(&mut self, is_free: bool) {
         (self.of_session, self.is_free) = (0, is_free);
     }
 
     /// Records that the callback reported a missed deadline.
-    pub fn record_reason(&mut self, why: Missed, now: Instant) {
+    pub(crate) fn record_reason(&mut self, why: Missed, now: Instant) {
         self.reported[why as usize] = Some(now);
     }
 
     /// Records the backend's count of missed deadlines since the session was opened.
-    pub fn record_count(&mut self, count: u64, now: Instant) {
+    pub(crate) fn record_count(&mut self, count: u64, now: Instant) {
         let more = count.saturating_sub(std::mem::replace(&mut self.of_session, count));
         if more > 0 && !self.is_free {
             let (before, since) = self.waiting.unwrap_or((0, now));
@@ -48,7 +48,7 @@ impl Xruns {
     }
 
     /// The index of the reason in [`REASONS`], once it is known, for the deadlines that were missed.
-    pub fn take_reason(&mut self, now: Instant) -> Option<usize> {
+    pub(crate) fn take_reason(&mut self, now: Instant) -> Option<usize> {
         let (count, since) = self.waiting?;
         let is_near = |at: &Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < NEAR);
         let why = self.reported.iter().position(is_near);
@@ -59,17 +59,17 @@ impl Xruns {
     }
 
     /// How many in all.
-    pub fn sum(&self) -> u64 {
+    pub(crate) fn sum(&self) -> u64 {
         self.counts.iter().sum()
     }
 
     /// How many for each of [`REASONS`].
-    pub fn by_reason(&self) -> [(&'static str, u64); 3] {
+    pub(crate) fn by_reason(&self) -> [(&'static str, u64); 3] {
         [0, 1, 2].map(|why| (REASONS[why], self.counts[why]))
     }
 
     /// The counts in words, for the log.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let parts = PLAIN.iter().zip(self.counts).filter(|(_, count)| *count > 0);
         let parts: Vec<String> = parts.map(|(why, count)| format!("{count} {why}")).collect();
         parts.join(", ")

@@ -54,7 +54,7 @@ pub(super) struct Work {
 
 impl Work {
     /// Starts the worker, which also frees chains.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let (mut collector, worker) = (Collector::new(), Worker::new()?);
         let freed = collector.handle();
         worker.every(FREE_PERIOD, "freeing chains", move || collector.collect());

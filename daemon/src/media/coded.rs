@@ -62,19 +62,25 @@ pub(super) struct Coded {
 
 impl Coded {
     /// Opens `handle`, which is at byte `start` of `path` and has `magic` there. At most `max_bytes` are read.
-    pub fn open(handle: File, path: &Path, start: u64, magic: &[u8], max_bytes: u64) -> Result<Coded, Error> {
+    pub(super) fn open(
+        handle: File,
+        path: &Path,
+        start: u64,
+        magic: &[u8],
+        max_bytes: u64,
+    ) -> Result<Coded, Error> {
         guard(|| Self::start(handle, path, start, magic, max_bytes)).unwrap_or(Err(Error::DecodeError(PANIC)))
     }
 
     /// Decodes the next packet that holds audio into `planes`; false at the end. Not to be
     /// called again after a fault.
-    pub fn next(&mut self, rate: u32, planes: &mut Vec<Vec<f64>>) -> Result<bool, Fault> {
+    pub(super) fn next(&mut self, rate: u32, planes: &mut Vec<Vec<f64>>) -> Result<bool, Fault> {
         guard(|| self.step(rate, planes)).unwrap_or_else(|| Err(Fault::Corrupt(PANIC.into())))
     }
 
     /// The loudspeaker mask of `channels` channels; 0 if the file states none. A FLAC with another layout than the default
     /// states it in a comment. All decoders, Vorbis too, return channels in the order of the mask's bits.
-    pub fn speakers(&mut self, channels: usize) -> u32 {
+    pub(super) fn speakers(&mut self, channels: usize) -> u32 {
         let metadata = self.format.metadata();
         let revision = metadata.current();
         let mut tags = revision.into_iter().flat_map(|revision| {

@@ -21,7 +21,7 @@ pub(super) struct Limited<F> {
 
 impl<F> Limited<F> {
     /// `file`, of which at most so many bytes may be read.
-    pub fn new(file: F, most: u64) -> Self {
+    pub(super) fn new(file: F, most: u64) -> Self {
         Self { file, most, left: most }
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct StatedLength {
 
 impl StatedLength {
     /// `file`, whose boxes begin at byte `start`.
-    pub fn new(file: File, start: u64) -> io::Result<StatedLength> {
+    pub(super) fn new(file: File, start: u64) -> io::Result<StatedLength> {
         let len = file.metadata()?.len();
         let (mut at, mut is_audio) = (start, false);
         for _ in 0..MAX_BOXES {

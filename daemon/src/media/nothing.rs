@@ -21,7 +21,7 @@ pub(super) struct EmptyFlac {
 
 impl EmptyFlac {
     /// Detects a FLAC without audio that begins with `magic` at byte `start`.
-    pub fn find(file: &File, start: u64, magic: &[u8]) -> io::Result<Option<EmptyFlac>> {
+    pub(super) fn find(file: &File, start: u64, magic: &[u8]) -> io::Result<Option<EmptyFlac>> {
         // The marker, the header of STREAMINFO, STREAMINFO.
         let mut head = [0; 4 + 4 + 34];
         if !magic.starts_with(b"fLaC") || read_some(file, &mut head, start)? < head.len() {

@@ -158,7 +158,7 @@ pub(super) struct Vorbis {
 
 impl Vorbis {
     /// Opens the stream `serial` of `file`, which is at its first page. At most `max_bytes` are read.
-    pub fn open(
+    pub(super) fn open(
         file: File,
         max_bytes: u64,
         serial: u32,
@@ -191,7 +191,7 @@ impl Vorbis {
     }
 
     /// Decodes the next page that holds audio into `planes`; false at the end.
-    pub fn next(
+    pub(super) fn next(
         &mut self,
         rate: u32,
         decoder: &mut dyn AudioDecoder,

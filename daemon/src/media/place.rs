@@ -116,7 +116,7 @@ pub(super) struct Part {
 
 impl Part {
     /// Renames the file to its target after syncing it to disk.
-    pub fn finish(self, file: File) -> Result<(), FileError> {
+    pub(super) fn finish(self, file: File) -> Result<(), FileError> {
         let Self { place, replacement } = self;
         // Another process may have created the target since the start.
         place.check()?;

@@ -27,12 +27,12 @@ pub(super) struct Trail {
 
 impl Trail {
     /// Starts at byte `start` of `file`, after its leading tags.
-    pub fn new(file: File, start: u64) -> Trail {
+    pub(super) fn new(file: File, start: u64) -> Trail {
         Trail { file, start, end: None, bytes: Vec::new() }
     }
 
     /// Checks that `frame` comes next. An ADTS frame comes without its header of 7 or 9 bytes.
-    pub fn follow(&mut self, frame: &[u8], adts: bool) -> Result<(), Fault> {
+    pub(super) fn follow(&mut self, frame: &[u8], adts: bool) -> Result<(), Fault> {
         let heads: &[usize] = if adts { &[7, 9] } else { &[0] };
         let first = self.end.is_none();
         let from = self.end.unwrap_or(self.start);
@@ -53,7 +53,7 @@ impl Trail {
     }
 
     /// Checks that nothing but tags or zeros follows the last frame.
-    pub fn end(&self) -> Result<(), Fault> {
+    pub(super) fn end(&self) -> Result<(), Fault> {
         let mut bytes = [0; REACH];
         let seen = read_some(&self.file, &mut bytes, self.end.unwrap_or(self.start))?;
         let rest = &bytes[..seen];

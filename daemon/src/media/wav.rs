@@ -82,7 +82,7 @@ fn le(bytes: &[u8]) -> u64 {
 
 impl Reader {
     /// Reads the header of `file` (of which nothing has been read) up to the samples.
-    pub fn open(file: File) -> Result<Reader, Refusal> {
+    pub(super) fn open(file: File) -> Result<Reader, Refusal> {
         let len = file.metadata()?.len();
         let mut input = BufReader::new(file);
         let mut head = [0; 12];
@@ -153,7 +153,7 @@ impl Reader {
 
     /// Reads the next chunk into `planes` (one per channel, cleared first). Empty at the end.
     /// An error of kind `UnexpectedEof` means the data stops early or within a frame.
-    pub fn next(&mut self, planes: &mut [Vec<f64>]) -> io::Result<()> {
+    pub(super) fn next(&mut self, planes: &mut [Vec<f64>]) -> io::Result<()> {
         planes.iter_mut().for_each(Vec::clear);
         let size = self.code.bytes();
         let frame = size * self.channels;
@@ -248,7 +248,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts `file` with a header that [`finish`](Self::finish) fills in.
-    pub fn new(file: File, rate: u32, channels: usize, depth: Depth) -> io::Result<Writer> {
+    pub(super) fn new(file: File, rate: u32, channels: usize, depth: Depth) -> io::Result<Writer> {
         let speakers = usual(channels);
         let mut writer = Writer { output: BufWriter::new(file), depth, rate, channels, speakers };
         let head = writer.head(0);
@@ -257,12 +257,12 @@ impl Writer {
     }
 
     /// Writes one integer code of the file's depth.
-    pub fn int(&mut self, code: i32) -> io::Result<()> {
+    pub(super) fn int(&mut self, code: i32) -> io::Result<()> {
         self.output.write_all(&code.to_le_bytes()[..self.depth.bits() as usize / 8])
     }
 
     /// Writes one float sample of the file's depth.
-    pub fn float(&mut self, sample: f64) -> io::Result<()> {
+    pub(super) fn float(&mut self, sample: f64) -> io::Result<()> {
         match self.depth {
             Depth::Float64 => self.output.write_all(&sample.to_le_bytes()),
             _ => self.output.write_all(&to_f32(sample).to_le_bytes()),
@@ -270,7 +270,7 @@ impl Writer {
     }
 
     /// Fills in the header for `frames` frames and returns the file, all bytes written.
-    pub fn finish(mut self, frames: u64) -> io::Result<File> {
+    pub(super) fn finish(mut self, frames: u64) -> io::Result<File> {
         let head = self.head(frames);
         // Chunks are padded to an even size.
         if self.data(frames) & 1 == 1 {

@@ -23,7 +23,7 @@ const FIELDS: [&str; 5] = ["chain", "node", "backend", "latency", "xruns"];
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
 /// The log of the process. Dropped, it waits a short time until all lines are written.
-pub struct Log;
+pub(crate) struct Log;
 
 impl Drop for Log {
     fn drop(&mut self) {
@@ -35,7 +35,7 @@ impl Drop for Log {
 ///
 /// # Errors
 /// The system cannot start a thread.
-pub fn start(screen: &MultiProgress, station: &str) -> io::Result<Log> {
+pub(crate) fn start(screen: &MultiProgress, station: &str) -> io::Result<Log> {
     let filter = EnvFilter::try_from_env("LACQUER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let is_journal = is_journal();
     let has_journal = is_journal && Path::new(JOURNAL).exists();

@@ -26,7 +26,7 @@ const MAX_LINE_BYTES: usize = 1 << 16;
 const FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
 /// A line of the log.
-pub enum Line {
+pub(crate) enum Line {
     /// Text for stderr.
     Text(Vec<u8>),
     /// An event for the journal.
@@ -43,7 +43,7 @@ impl Line {
 }
 
 /// An event with its values as text, so that another thread can send it to the journal.
-pub struct Entry {
+pub(crate) struct Entry {
     metadata: &'static Metadata<'static>,
     /// For each field of the event.
     values: Vec<Option<String>>,
@@ -51,7 +51,7 @@ pub struct Entry {
 
 impl Entry {
     /// Sends the event to `dispatch`.
-    pub fn send_to(&self, dispatch: &Dispatch) {
+    pub(crate) fn send_to(&self, dispatch: &Dispatch) {
         let shown: Vec<_> = self.values.iter().map(|value| value.as_ref().map(display)).collect();
         let values: Vec<_> =
             shown.iter().map(|value| value.as_ref().map(|value| value as &dyn Value)).collect();
@@ -63,7 +63,7 @@ impl Entry {
     }
 
     /// The message, as a line.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let is_message = |field: &Field| field.name() == "message";
         let message = self
             .metadata
@@ -96,7 +96,7 @@ fn shortened(mut text: String) -> String {
 }
 
 /// Puts events into the queue as entries.
-pub struct Entries;
+pub(crate) struct Entries;
 
 impl<S: Subscriber> Layer<S> for Entries {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -109,7 +109,7 @@ impl<S: Subscriber> Layer<S> for Entries {
 
 /// Puts formatted events into the queue. The formatter writes each event at once.
 #[derive(Clone, Copy)]
-pub struct Lines;
+pub(crate) struct Lines;
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -189,7 +189,9 @@ fn enqueue(line: Line) {
 ///
 /// # Errors
 /// The system cannot start a thread. [`io::ErrorKind::AlreadyExists`] if the process has a log already.
-pub fn start<W: FnMut(Line)>(mut make_writer: impl FnMut(bool) -> W + Send + 'static) -> io::Result<()> {
+pub(crate) fn start<W: FnMut(Line)>(
+    mut make_writer: impl FnMut(bool) -> W + Send + 'static,
+) -> io::Result<()> {
     let (queue, received) = Queue::new();
     QUEUE.set(queue).map_err(|_| io::ErrorKind::AlreadyExists)?;
     let mut is_first = true;
@@ -218,7 +220,7 @@ fn run(received: &Receiver<Line>, mut write: impl FnMut(Line), pulse: &Pulse) {
 }
 
 /// Waits until what was logged is written, at most a short time: for the end of the process.
-pub fn flush() {
+pub(crate) fn flush() {
     let Some(queue) = QUEUE.get() else { return };
     let (sent, begin) = (queue.sent.load(Ordering::Acquire), Instant::now());
     while queue.written.load(Ordering::Acquire) < sent && begin.elapsed() < FLUSH_LIMIT {
@@ -227,7 +229,7 @@ pub fn flush() {
 }
 
 /// Logs a panic to stderr, as the standard library does, but without waiting; false if there is no log yet.
-pub fn log_panic(panic: &PanicHookInfo<'_>) -> bool {
+pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) -> bool {
     let thread = thread::current();
     let mut text = format!("thread '{}' {panic}\n", thread.name().unwrap_or("without a name"));
     // If RUST_BACKTRACE asks for it.

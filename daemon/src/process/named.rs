@@ -45,7 +45,7 @@ impl From<NotAFile> for io::Error {
 ///
 /// # Errors
 /// What the system refuses; [`NotAFile`].
-pub fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let check = |kind: FileType| NotAFile::of(kind).map_or(Ok(()), |what| Err(io::Error::from(what)));
     // Before it is opened, for to open a device may already do something.
     check(path.metadata()?.file_type())?;
@@ -60,19 +60,19 @@ pub fn open(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// A path in one line, in which nothing can command a terminal.
-pub fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     printable(&path.display().to_string())
 }
 
 /// Lines in which nothing can command a terminal: what others have named may hold anything.
-pub fn lines(text: &str) -> String {
+pub(crate) fn lines(text: &str) -> String {
     let cells = |line: &str| line.split('\t').map(printable).collect::<Vec<_>>().join("\t");
     text.split('\n').map(cells).collect::<Vec<_>>().join("\n")
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 /// The text of an error of the operating system: lower case, without its number for the common ones.
-pub fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "no permission".to_owned(),

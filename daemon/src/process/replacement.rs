@@ -16,7 +16,7 @@ const ENDING: &str = ".part";
 const MODE: u32 = 0o666;
 
 /// A file that is being written beside its place; dropped before it is finished, it is removed.
-pub struct Replacement {
+pub(crate) struct Replacement {
     target: PathBuf,
     part: TempPath,
 }
@@ -26,7 +26,7 @@ impl Replacement {
     ///
     /// # Errors
     /// What the system refuses.
-    pub fn begin(target: &Path) -> io::Result<(Self, File)> {
+    pub(crate) fn begin(target: &Path) -> io::Result<(Self, File)> {
         remove_leftovers(target);
         let prefix = format!("{}{}-", prefix(target), process::id());
         loop {
@@ -46,7 +46,7 @@ impl Replacement {
     ///
     /// # Errors
     /// What the system refuses; what was in the place is untouched then.
-    pub fn finish(self, file: &File, replaces: bool) -> io::Result<()> {
+    pub(crate) fn finish(self, file: &File, replaces: bool) -> io::Result<()> {
         let Self { target, part } = self;
         file.sync_all()?;
         if replaces {
@@ -69,7 +69,7 @@ impl Replacement {
 ///
 /// # Errors
 /// What the system refuses; the old file is untouched then, unless only its folder could not be written to the disk.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (replacement, mut file) = Replacement::begin(path)?;
     file.write_all(bytes)?;
     replacement.finish(&file, true)?;
@@ -80,12 +80,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system refuses.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder(path))?.sync_all()
 }
 
 /// The folder that a path is in.
-pub fn folder(path: &Path) -> &Path {
+pub(crate) fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -65,7 +65,7 @@ impl HangRecord {
 }
 
 /// Executes this program again, in the same process. Returns only if that fails.
-pub fn execute_again(record: &HangRecord) -> io::Error {
+pub(crate) fn execute_again(record: &HangRecord) -> io::Error {
     flush();
     if let Err(error) = close_all_on_exec() {
         return error;
@@ -81,7 +81,7 @@ pub fn execute_again(record: &HangRecord) -> io::Error {
 }
 
 /// Ends the process; what was logged is written before.
-pub fn exit(code: i32) -> ! {
+pub(crate) fn exit(code: i32) -> ! {
     flush();
     std::process::exit(code)
 }

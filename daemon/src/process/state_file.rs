@@ -18,14 +18,14 @@ use tracing::warn;
 const MOST: u64 = 32 << 20;
 
 /// The state folder: the one that systemd assigns (`STATE_DIRECTORY`), or the user's.
-pub fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     systemd_folder("STATE_DIRECTORY")
         .or_else(|| variable("XDG_STATE_HOME").map(|folder| PathBuf::from(folder).join("lacquer")))
         .or_else(|| variable("HOME").map(|user| PathBuf::from(user).join(".local/state/lacquer")))
 }
 
 /// The log folder that systemd assigns (`LOGS_DIRECTORY`), if it does.
-pub fn logs() -> Option<PathBuf> {
+pub(crate) fn logs() -> Option<PathBuf> {
     systemd_folder("LOGS_DIRECTORY")
 }
 
@@ -40,7 +40,7 @@ fn variable(name: &str) -> Option<OsString> {
 
 /// What the names of a station's files begin with: the station's name, and a hash of its path, because two stations may
 /// have the same name.
-pub fn stem(station: &Path) -> String {
+pub(crate) fn stem(station: &Path) -> String {
     let whole = station.canonicalize().unwrap_or_else(|_| station.to_owned());
     // FNV-1a, 32 bits.
     let hash = whole
@@ -52,7 +52,7 @@ pub fn stem(station: &Path) -> String {
 }
 
 /// Reads a state file. A damaged file, or one of another format, is renamed, and a warning is logged.
-pub fn read(path: &Path) -> Option<Kept> {
+pub(crate) fn read(path: &Path) -> Option<Kept> {
     let bytes = match named::read(path, MOST) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -89,7 +89,7 @@ pub fn read(path: &Path) -> Option<Kept> {
 ///
 /// # Errors
 /// What the system refuses; the old file is untouched then.
-pub fn write(path: &Path, kept: &Kept) -> io::Result<()> {
+pub(crate) fn write(path: &Path, kept: &Kept) -> io::Result<()> {
     let mut json = serde_json::to_vec(kept)?;
     json.push(b'\n');
     replace(path, &json)

@@ -13,7 +13,7 @@ const WRITE_PERIOD: Duration = Duration::from_millis(300);
 const _: () = assert!(2 * WRITE_PERIOD.as_millis() < 1_000);
 
 /// Decides when the state is written.
-pub struct StateSaver {
+pub(crate) struct StateSaver {
     writer: Option<Sender<WriteRequest>>,
     is_touched: bool,
     next: Instant,
@@ -22,17 +22,17 @@ pub struct StateSaver {
 
 impl StateSaver {
     /// Sends to `writer`; `None` where nothing is saved.
-    pub fn new(writer: Option<Sender<WriteRequest>>, now: Instant) -> Self {
+    pub(crate) fn new(writer: Option<Sender<WriteRequest>>, now: Instant) -> Self {
         Self { writer, is_touched: true, next: now, lost: 0 }
     }
 
     /// Marks the saved state as changed.
-    pub fn touch(&mut self) {
+    pub(crate) fn touch(&mut self) {
         self.is_touched = true;
     }
 
     /// Writes the state, made by `kept`, if it has changed and it is time.
-    pub fn tick(&mut self, now: Instant, kept: impl FnOnce() -> Kept) {
+    pub(crate) fn tick(&mut self, now: Instant, kept: impl FnOnce() -> Kept) {
         if !self.is_touched || now < self.next || self.writer.is_none() {
             return;
         }
@@ -46,7 +46,7 @@ impl StateSaver {
     }
 
     /// Writes an audit line.
-    pub fn audit(&mut self, line: &AuditLine) {
+    pub(crate) fn audit(&mut self, line: &AuditLine) {
         let when = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z");
         // A text must not contain line breaks or tabs, which separate lines and columns.
         let [chain, what, from, to] =
@@ -57,7 +57,7 @@ impl StateSaver {
     }
 
     /// Writes the last state; waits for it, at most for `limit`.
-    pub fn write_last(&mut self, kept: Kept, limit: Duration) {
+    pub(crate) fn write_last(&mut self, kept: Kept, limit: Duration) {
         let (done, is_done) = bounded(1);
         let Some(writer) = &self.writer else { return };
         for request in [WriteRequest::State(Box::new(kept)), WriteRequest::Flush(done)] {
@@ -67,7 +67,7 @@ impl StateSaver {
     }
 
     /// Writes the last state, and ends the thread that writes.
-    pub fn end(&mut self, kept: Kept) {
+    pub(crate) fn end(&mut self, kept: Kept) {
         if let Some(writer) = self.writer.take() {
             writer.send_timeout(WriteRequest::State(Box::new(kept)), Duration::from_secs(1)).ok();
         }

@@ -35,7 +35,7 @@ pub enum WriteRequest {
 
 /// The files of a station.
 #[derive(Clone, Debug)]
-pub struct Files {
+pub(crate) struct Files {
     /// The state file.
     pub state: PathBuf,
     /// The audit log.
@@ -45,7 +45,7 @@ pub struct Files {
 impl Files {
     /// The files of a station: in the state folder; the audit log in systemd's log folder, if there is one. `None`,
     /// with a warning, if there is no state folder.
-    pub fn of(station: &Path) -> Option<Self> {
+    pub(crate) fn of(station: &Path) -> Option<Self> {
         let Some(folder) = state_file::folder() else {
             warn!("state and audit log are not saved: set STATE_DIRECTORY, XDG_STATE_HOME or HOME");
             return None;
@@ -64,7 +64,7 @@ impl Files {
 }
 
 /// Starts the thread. It ends when its sender is dropped and all is written.
-pub fn spawn(files: Files) -> io::Result<(Sender<WriteRequest>, JoinHandle<()>)> {
+pub(crate) fn spawn(files: Files) -> io::Result<(Sender<WriteRequest>, JoinHandle<()>)> {
     let (to_writer, requests) = bounded(WAITING);
     let thread = supervise::keep_running("keeper", move |pulse| {
         run(&files, &requests, pulse);

@@ -4,17 +4,17 @@ use sd_notify::NotifyState;
 use std::time::Duration;
 
 /// The station plays.
-pub fn ready() {
+pub(crate) fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
 /// Sets what `systemctl status` shows: the first line of `text`.
-pub fn set_status(text: &str) {
+pub(crate) fn set_status(text: &str) {
     notify(&[NotifyState::Status(line(text))]);
 }
 
 /// The files are about to be read again; [`reloaded`] must follow.
-pub fn reloading() {
+pub(crate) fn reloading() {
     // By the time systemd knows which of its requests this answers.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
@@ -27,7 +27,7 @@ pub fn reloading() {
 }
 
 /// The files were read again; the first line of `text` says with which result.
-pub fn reloaded(text: &str) {
+pub(crate) fn reloaded(text: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(line(text))]);
 }
 
@@ -37,17 +37,17 @@ fn line(text: &str) -> &str {
 }
 
 /// How often systemd's watchdog is to be notified, if there is one: twice in its time limit.
-pub fn watchdog_interval() -> Option<Duration> {
+pub(crate) fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|every| every / 2)
 }
 
 /// Notifies the watchdog: the callback makes progress.
-pub fn notify_watchdog() {
+pub(crate) fn notify_watchdog() {
     notify(&[NotifyState::Watchdog]);
 }
 
 /// The station ends.
-pub fn stopping() {
+pub(crate) fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 

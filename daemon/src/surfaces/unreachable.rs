@@ -16,7 +16,7 @@ const AT_ONCE: usize = 256;
 ///
 /// # Errors
 /// The system refuses.
-pub fn watch(socket: &UdpSocket) -> io::Result<()> {
+pub(super) fn watch(socket: &UdpSocket) -> io::Result<()> {
     set(socket, libc::SOL_IP, libc::IP_RECVERR)?;
     if socket.local_addr()?.is_ipv6() {
         set(socket, libc::SOL_IPV6, libc::IPV6_RECVERR)?;
@@ -41,7 +41,7 @@ fn set(socket: &UdpSocket, level: libc::c_int, option: libc::c_int) -> io::Resul
 
 /// The addresses that were sent a datagram and are unreachable, as far as the system knows now. Other errors, as that
 /// a datagram is too large or a host cannot be reached just now, are removed from the queue too.
-pub fn drain(socket: &UdpSocket) -> Vec<SocketAddr> {
+pub(super) fn drain(socket: &UdpSocket) -> Vec<SocketAddr> {
     let read = std::iter::from_fn(|| read_error(socket)).take(AT_ONCE);
     read.flatten().collect()
 }

@@ -8,30 +8,30 @@ use crate::dsp::filter::k_weighting::{State, Weighting};
 /// What a power's level is above its loudness, in dB: a sine of 997 Hz at 0 dBFS in one channel has −3.01 LUFS (eq. 2).
 const OFFSET: f64 = 0.691;
 /// The absolute gate of the standard, in LUFS.
-pub const ABSOLUTE_GATE: f64 = -70.0;
+pub(crate) const ABSOLUTE_GATE: f64 = -70.0;
 /// The relative gate, as a factor of the mean power of the blocks above the absolute one: −10 LU.
-pub const RELATIVE_GATE: f64 = 0.1;
+pub(crate) const RELATIVE_GATE: f64 = 0.1;
 /// The relative gate of the loudness range (EBU Tech 3342), likewise: −20 LU.
-pub const RANGE_GATE: f64 = 0.01;
+pub(crate) const RANGE_GATE: f64 = 0.01;
 /// Blocks begun in a second.
-pub const BLOCKS_PER_SECOND: usize = 10;
+pub(crate) const BLOCKS_PER_SECOND: usize = 10;
 /// Sections of 100 ms in a block of 400 ms: blocks overlap by three quarters.
-pub const SECTIONS_PER_BLOCK: usize = 4;
+pub(crate) const SECTIONS_PER_BLOCK: usize = 4;
 
 /// Loudness in LUFS of a mean square, weighted and summed over the channels (eq. 2).
 #[inline]
-pub fn lufs(power: f64) -> f64 {
+pub(crate) fn lufs(power: f64) -> f64 {
     -OFFSET + 10.0 * power.log10()
 }
 
 /// The mean square that has the loudness `lufs`.
-pub fn power(lufs: f64) -> f64 {
+pub(crate) fn power(lufs: f64) -> f64 {
     10.0_f64.powf((lufs + OFFSET) / 10.0)
 }
 
 /// One channel: its weighting filter, and what passed it in the stretch under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Channel {
+pub(crate) struct Channel {
     state: State,
     energy: f64,
 }
@@ -39,7 +39,7 @@ pub struct Channel {
 impl Channel {
     /// `[audio]` Weights one sample and adds its square.
     #[inline]
-    pub fn add(&mut self, weighting: &Weighting, sample: f64) {
+    pub(crate) fn add(&mut self, weighting: &Weighting, sample: f64) {
         let weighted = weighting.tick(&mut self.state, sample);
         self.energy += weighted * weighted;
     }
@@ -47,7 +47,7 @@ impl Channel {
 
 /// `[audio]` The energy of all channels in the stretch that ends here, each as much as its loudspeaker counts; the next
 /// stretch begins. Divided by its frames it is a power.
-pub fn take_energy(channels: &mut [Channel], weights: &[f64]) -> f64 {
+pub(crate) fn take_energy(channels: &mut [Channel], weights: &[f64]) -> f64 {
     channels
         .iter_mut()
         .zip(weights)

@@ -6,7 +6,7 @@ const CLIP: u32 = 3;
 const FULL: f64 = 1.0 - 1.0 / 32_768.0;
 
 /// Sums since the last measurement.
-pub struct Levels {
+pub(crate) struct Levels {
     peak: f64,
     squares: f64,
     /// Sum of each channel.
@@ -21,7 +21,7 @@ pub struct Levels {
 
 /// The levels since the last measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sums {
+pub(crate) struct Sums {
     /// Highest sample, linear.
     pub peak: f64,
     /// RMS of all channels, linear.
@@ -38,7 +38,7 @@ pub struct Sums {
 
 impl Levels {
     /// Meters for `channels` channels.
-    pub fn new(channels: usize) -> Self {
+    pub(crate) fn new(channels: usize) -> Self {
         Self {
             peak: 0.0,
             squares: 0.0,
@@ -51,7 +51,7 @@ impl Levels {
     }
 
     /// Measures frames, one plane per channel.
-    pub fn add(&mut self, planes: &[Vec<f64>]) {
+    pub(crate) fn add(&mut self, planes: &[Vec<f64>]) {
         for ((plane, mean), run) in planes.iter().zip(&mut self.means).zip(&mut self.runs) {
             for sample in plane {
                 self.peak = self.peak.max(sample.abs());
@@ -72,7 +72,7 @@ impl Levels {
     }
 
     /// Returns the levels since the last call, and restarts all sums but the clips.
-    pub fn measure(&mut self) -> Sums {
+    pub(crate) fn measure(&mut self) -> Sums {
         let frames = self.frames.max(1) as f64;
         let [both, left, right] = self.products;
         // The roots come first: a product of two sums can overflow or underflow f64.

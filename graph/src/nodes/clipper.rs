@@ -28,7 +28,7 @@ const OVERSAMPLING: Param = Param::new(3, "oversampling", Unit::Choice(&["2x", "
     .help("Oversampling factor. Higher: less aliasing, more latency.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "clipper",
     "Hard or soft clipper, oversampled.",
     &[DRIVE, CEILING, SOFTNESS, OVERSAMPLING],

@@ -73,7 +73,7 @@ const LOOKAHEAD: Param = Param::new(20, "lookahead", Unit::Ms)
     .help("Look-ahead: gain reduction starts this long before a peak. Adds latency. With feedback it only delays the signal.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "compressor",
     "Compressor: downward or upward, with peak, RMS or program-dependent detection.",
     &[

@@ -60,7 +60,7 @@ const IMPULSE: Text = Text {
 };
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "convolver",
     "Convolution with an impulse response: reverb or room correction.",
     &[WET, DRY, GAIN, PREDELAY, START, LENGTH, FADE, NORMALISE, LATENCY],

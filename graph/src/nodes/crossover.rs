@@ -32,7 +32,7 @@ const PARTS: Parts = Parts {
 };
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "crossover",
     "One band of a Linkwitz-Riley crossover. All bands of the same splits sum to a flat response.",
     &[BAND, SLOPE],

@@ -51,7 +51,7 @@ const REPAIRED: Reading =
     Reading::new("repaired", Unit::PerSecond, "Samples repaired in the last second.").scale(0.0, 1_000.0);
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "declick",
     "Detects and repairs clicks and crackle.",
     &[SENSITIVITY, LONGEST, LINKED, LISTEN, ORDER, PASSES],

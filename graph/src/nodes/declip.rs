@@ -47,7 +47,7 @@ const FOUND: Reading =
     Reading::new("found", Unit::Dbfs, "Detected clipping level, the highest of all channels and polarities.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType =
+pub(super) const NODE_TYPE: NodeType =
     NodeType::new("declip", "Restores clipped peaks.", &[CEILING, GAIN, ORDER, PASSES], build)
         .latency(|setup| schedule(setup).latency())
         .readings(&[PEAKS, REPAIRED, FOUND])

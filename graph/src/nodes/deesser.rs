@@ -74,7 +74,7 @@ const LINK: Param = Param::new(12, "link", Unit::Percent)
     .help("Channel link. 100 %: the same gain on all channels, which keeps the stereo image; 0 %: independent channels.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "deesser",
     "De-esser: reduces sibilance, in its band or in the whole signal.",
     &[MODE, SHAPE, FREQ, Q, THRESHOLD, RATIO, KNEE, RANGE, ATTACK, RELEASE, LOOKAHEAD, LISTEN, LINK],

@@ -36,7 +36,7 @@ const LEVEL: Reading =
     Reading::new("level", Unit::Dbfs, "RMS level of the removed hum; -120 dBFS: none.").scale(-100.0, -20.0);
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "dehum",
     "Removes mains hum and its harmonics, and tracks the mains frequency.",
     &[DEPTH, BASE, HARMONICS],

@@ -15,7 +15,7 @@ const TIME: Param = Param::new(0, "time", Unit::Ms)
     .help("Delay time, rounded to whole frames. Changes are crossfaded.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType =
+pub(super) const NODE_TYPE: NodeType =
     NodeType::new("delay", "Delay of up to 500 ms. Not counted as latency.", &[TIME], build)
         .settles_in(|setup| (setup.value(&TIME) + FADE_MS) / 1000.0)
         .onset(|setup| Some(setup.frames(setup.value(&TIME))))

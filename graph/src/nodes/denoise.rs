@@ -50,7 +50,7 @@ const MODE: Param = Param::new(6, "mode", Unit::Choice(&["broadband", "voice"]))
     .help("broadband: removes steady noise from any programme; voice: removes all but speech (RNNoise).");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "denoise",
     "Noise reduction by a learned or an estimated noise profile, or voice isolation.",
     &[REDUCTION, FLOOR, SMOOTHING, SENSITIVITY, LISTEN, LEARN, MODE],

@@ -34,7 +34,7 @@ const AUTO_BLANK: Param = Param::new(3, "auto_blank", Unit::Switch)
     .help("Auto-blank: dither is muted after 0.5 s of digital silence, or of programme that already fits the word length.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "dither",
     "Word length reduction with dither and noise shaping. Place it last in a chain.",
     &[BITS, NOISE, SHAPING, AUTO_BLANK],

@@ -102,7 +102,7 @@ const BANDS: Parts = Parts {
 };
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "eq",
     "Parametric equaliser of up to 24 bands, each static or dynamic.",
     &[AUTO_GAIN, PHASE, REACH],

@@ -45,7 +45,7 @@ const OVERSAMPLING: Param = Param::new(5, "oversampling", Unit::Choice(&["2x", "
     .help("Oversampling factor. Higher: less aliasing, more latency.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "exciter",
     "Harmonic exciter: tube, transistor or tape.",
     &[DRIVE, MIX, LOW, HIGH, CHARACTER, OVERSAMPLING],

@@ -77,7 +77,7 @@ const KEY_LOWPASS: Param = Param::new(11, "key_lowpass", Unit::Hz)
     .help("Side-chain low-pass frequency, 12 dB/oct. Prevents opening by hiss and spill.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "expander",
     "Downward expander or gate.",
     &[

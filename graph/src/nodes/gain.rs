@@ -18,7 +18,7 @@ const BALANCE: Param = Param::new(2, "balance", Unit::Percent)
     .help("Balance of two channels. Negative: attenuates the right; positive: attenuates the left.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType =
+pub(super) const NODE_TYPE: NodeType =
     NodeType::new("gain", "Gain, polarity and balance.", &[GAIN, POLARITY, BALANCE], |_| Box::new(Gain))
         .transparent_at(&[])
         .workloads(&[Workload::new("", "gain: -3 dB")]);

@@ -71,7 +71,7 @@ const LOUDNESS: Reading =
     Reading::new("loudness", Unit::Lufs, "Gated loudness of the input that the slow stage works with.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "leveler",
     "Loudness leveller: holds a target loudness (ITU-R BS.1770) in real time.",
     &[TARGET, WINDOW, MAX_GAIN, MAX_CUT, RATE, TIME, FAST, GATE],

@@ -51,7 +51,7 @@ const DETECTION: Param =
     );
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "limiter",
     "True-peak limiter with look-ahead.",
     &[CEILING, RELEASE, LOOKAHEAD, HOLD, GAIN, LINK, DETECTION],

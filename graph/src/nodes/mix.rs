@@ -16,7 +16,7 @@ const GAIN: Param =
     Param::new(1, "gain", Unit::Gain).range(-90.0, 24.0).bottom("-inf").help("Gain of the sum.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "mix",
     "Sums its inputs; converts mono to several channels, or several to mono.",
     &[CHANNELS, GAIN],

@@ -69,7 +69,7 @@ const PARTS: Parts = Parts {
 };
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "multiband",
     "Multiband compressor of 2 to 6 bands.",
     &[SLOPE, LOOKAHEAD, MIX, PHASE, REACH],

@@ -22,7 +22,7 @@ const LEVEL: Param = Param::new(2, "level", Unit::Gain)
     .help("RMS level, relative to a full-scale square wave.");
 
 /// See the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "noise",
     "White or pink noise generator for line-up and tests.",
     &[CHANNELS, COLOUR, LEVEL],

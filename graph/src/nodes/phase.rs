@@ -32,7 +32,7 @@ const ROTATE_FREQ: Param = Param::new(4, "rotate_freq", Unit::Hz)
     .help("Frequency at which each all-pass stage shifts the phase by 180 degrees.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "phase",
     "Time alignment, polarity and phase rotation of two channels.",
     &[TIME, INVERT_LEFT, INVERT_RIGHT, STAGES, ROTATE_FREQ],

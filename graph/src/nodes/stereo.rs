@@ -66,7 +66,7 @@ const LAW: Param = Param::new(15, "balance_law", Unit::Choice(&["attenuate", "po
 );
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType = NodeType::new(
+pub(super) const NODE_TYPE: NodeType = NodeType::new(
     "stereo",
     "Stereo width, mid and side level, balance and rotation.",
     &[

@@ -25,7 +25,7 @@ const LEVEL: Param = Param::new(2, "level", Unit::Gain)
     .help("Peak level, relative to full scale.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType =
+pub(super) const NODE_TYPE: NodeType =
     NodeType::new("tone", "Sine generator for line-up and tests.", &[CHANNELS, FREQ, LEVEL], build)
         .ports(Ports::Source(CHANNELS.slot));
 

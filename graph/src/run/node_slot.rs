@@ -50,7 +50,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `[control]` The connection of a planned feed. `slot` gives the buffer of a node, `input` the first channel of a group.
-    pub fn new(feed: &Feed, slot: impl Fn(usize) -> usize, input: impl Fn(usize) -> usize) -> Self {
+    pub(crate) fn new(feed: &Feed, slot: impl Fn(usize) -> usize, input: impl Fn(usize) -> usize) -> Self {
         let from = match feed.from {
             From::Node(node) => Ok(slot(node)),
             From::Input(group) => Err(input(group)),
@@ -60,7 +60,7 @@ impl Connection {
         Self { from, gain: feed.gain, delays, channels: feed.channels }
     }
 
-    pub fn adopt(&mut self, old: &Connection) {
+    pub(crate) fn adopt(&mut self, old: &Connection) {
         for (delay, old) in self.delays.iter_mut().zip(&old.delays) {
             delay.adopt(old);
         }
@@ -158,7 +158,7 @@ pub(crate) struct NodeSlot {
 
 impl NodeSlot {
     /// `[control]` Builds the node of `plan`, at `rate` Hz.
-    pub fn new(plan: &PlanNode, rate: f64, connection: impl Fn(&Feed) -> Connection) -> Self {
+    pub(crate) fn new(plan: &PlanNode, rate: f64, connection: impl Fn(&Feed) -> Connection) -> Self {
         let key_width = plan.key_channels.unwrap_or(plan.channels);
         let setup = Setup::new(plan.node_type, rate, plan.channels, key_width, &plan.values, &plan.data);
         let ramps = plan.values.iter().enumerate();
@@ -193,7 +193,7 @@ impl NodeSlot {
     }
 
     /// `[audio]` Sets a row to an audio value; its ramp moves there.
-    pub fn set(&mut self, row: usize, value: f64) {
+    pub(crate) fn set(&mut self, row: usize, value: f64) {
         if let Some(ramp) = self.ramps.get_mut(row) {
             ramp.set_target(value);
             self.moving = true;
@@ -201,7 +201,7 @@ impl NodeSlot {
     }
 
     /// `[audio]` Bypasses the node, or takes it out of bypass: it is reset, settles while the dry signal plays, then fades in.
-    pub fn enable(&mut self, on: bool) {
+    pub(crate) fn enable(&mut self, on: bool) {
         self.enabled = on;
         self.retry = Retry::default();
         if !on {
@@ -235,7 +235,7 @@ impl NodeSlot {
     }
 
     /// `[audio]` Adopts the state of the node that this one replaces.
-    pub fn adopt(&mut self, old: &NodeSlot) {
+    pub(crate) fn adopt(&mut self, old: &NodeSlot) {
         for (mine, old) in [(&mut self.feeds, &old.feeds), (&mut self.key, &old.key)] {
             mine.iter_mut().zip(old).for_each(|(connection, old)| connection.adopt(old));
         }
@@ -258,7 +258,7 @@ impl NodeSlot {
     }
 
     /// `[audio]` Adopts more state: see [`Node::adopt_more`].
-    pub fn adopt_more(&mut self, old: &NodeSlot, frames: usize) -> usize {
+    pub(crate) fn adopt_more(&mut self, old: &NodeSlot, frames: usize) -> usize {
         let mut left = 0;
         if old.wet_share.steady() != Some(0.0) && !old.has_panicked {
             self.guarded(|node| left = node.node.adopt_more(old.node.as_ref(), frames));
@@ -268,7 +268,7 @@ impl NodeSlot {
 
     /// `[audio]` Runs the node for 1 to 64 frames. `Err` if its output is NaN or infinite. Then, and after a panic, the
     /// output is the dry signal.
-    pub fn run(&mut self, workspace: &mut Workspace<'_>, frames: usize) -> Result<(), ()> {
+    pub(crate) fn run(&mut self, workspace: &mut Workspace<'_>, frames: usize) -> Result<(), ()> {
         let Workspace { buffers, inputs, scratch: [sum, key_sum, dry] } = workspace;
         let (width, key_width) = (self.width, self.key_width);
         // All sums are computed before a buffer is written: the plan may reuse the buffer of a source.
@@ -370,7 +370,7 @@ impl NodeSlot {
     }
 
     /// Whether the node contributes to the output.
-    pub fn is_active(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         self.settling == 0 && self.wet_share.steady() != Some(0.0)
     }
 }

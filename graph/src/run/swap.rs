@@ -25,7 +25,7 @@ pub(crate) enum Progress {
 
 impl Swap {
     /// `[audio]` Begins a swap: `next` adopts the state of the chain on air.
-    pub fn begin(mut next: Owned<Chain>, on_air: &Chain, warmup: u32, fade: u32) -> Self {
+    pub(crate) fn begin(mut next: Owned<Chain>, on_air: &Chain, warmup: u32, fade: u32) -> Self {
         next.adopt(on_air);
         // State that was not adopted must have left the delays of `next` before the crossfade.
         let left = next.latency().max(next.adopt_more(on_air, 0));
@@ -36,14 +36,14 @@ impl Swap {
     }
 
     /// `[audio]` Adopts more state of the chain on air, after `frames` frames that both have played. The crossfade waits for it.
-    pub fn adopt_more(&mut self, on_air: &Chain, frames: usize) {
+    pub(crate) fn adopt_more(&mut self, on_air: &Chain, frames: usize) {
         if self.warmup > 0 {
             self.warmup = self.warmup.max(self.next.adopt_more(on_air, frames) as u32);
         }
     }
 
     /// `[audio]` Crossfades `incoming` into `outputs`, for `frames` frames.
-    pub fn blend(&mut self, outputs: &mut [Plane], incoming: &[Plane], frames: usize) -> Progress {
+    pub(crate) fn blend(&mut self, outputs: &mut [Plane], incoming: &[Plane], frames: usize) -> Progress {
         let was_warming = self.warmup > 0;
         let mut gains = [0.0; SUBBLOCK];
         for gain in &mut gains[..frames] {

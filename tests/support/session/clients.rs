@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const PACE: Duration = Duration::from_millis(25);
 
 /// All clients, and what they hear.
-pub struct Clients {
+pub(super) struct Clients {
     daemon: Daemon,
     place: Place,
     open: BTreeMap<String, Open>,
@@ -94,12 +94,12 @@ fn http(port: u16, method: &str, path: &str) -> Option<(u16, String, String)> {
 }
 
 /// Whether the web port has been told the values of the chain.
-pub fn web_is_ready(port: u16) -> bool {
+pub(super) fn web_is_ready(port: u16) -> bool {
     http(port, "GET", "/swap?VALUE").is_some_and(|(status, ..)| status == 200)
 }
 
 impl Clients {
-    pub fn new(place: Place, daemon: Daemon) -> Self {
+    pub(super) fn new(place: Place, daemon: Daemon) -> Self {
         let (tell, heard) = channel();
         let is_over = Arc::new(AtomicBool::new(false));
         Self {
@@ -115,26 +115,26 @@ impl Clients {
     }
 
     /// The next line that comes until then.
-    pub fn hear(&mut self, deadline: Instant) -> Option<Line> {
+    pub(super) fn hear(&mut self, deadline: Instant) -> Option<Line> {
         let line = self.heard.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
         self.last = Instant::now();
         Some(line)
     }
 
     /// The clients that can be synced.
-    pub fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         self.open.keys().cloned().collect()
     }
 
     /// The client of a request, where a ping behind it would not be taken for one of its own.
-    pub fn may_be_synced(&self, words: &[String]) -> Option<String> {
+    pub(super) fn may_be_synced(&self, words: &[String]) -> Option<String> {
         let name = words.get(1).filter(|name| self.open.contains_key(*name))?;
         let is_client = ["udp", "tcp", "slip", "ws"].contains(&words[0].as_str());
         (is_client && !words.iter().any(|word| word == "/ping")).then(|| name.clone())
     }
 
     /// Waits until the station has done all that a client has asked, and has told it what it tells at once.
-    pub fn sync(&mut self, name: &str, mut other: impl FnMut(Line)) {
+    pub(super) fn sync(&mut self, name: &str, mut other: impl FnMut(Line)) {
         let open = self.open.get_mut(name).expect("a client that has asked");
         open.send(packet(&["/ping".to_owned()]));
         let deadline = Instant::now() + PATIENCE;
@@ -148,7 +148,7 @@ impl Clients {
     }
 
     /// Does what a request asks for. Gives what came of it by itself.
-    pub fn ask(&mut self, words: &[String], body: Option<&str>) -> Vec<Line> {
+    pub(super) fn ask(&mut self, words: &[String], body: Option<&str>) -> Vec<Line> {
         std::thread::sleep((self.last + PACE).saturating_duration_since(Instant::now()));
         let all: Vec<&str> = words.iter().map(String::as_str).collect();
         let folder = self.place.folder.0.display().to_string();

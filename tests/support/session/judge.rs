@@ -6,7 +6,7 @@ use crate::daemon::PATIENCE;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What was recorded and has not come yet.
-pub struct Judge<'a> {
+pub(super) struct Judge<'a> {
     file: &'a str,
     script: &'a Script,
     waiting: BTreeMap<(String, String), VecDeque<Recorded<'a>>>,
@@ -24,7 +24,7 @@ struct Recorded<'a> {
 }
 
 impl<'a> Judge<'a> {
-    pub fn new(file: &'a str, script: &'a Script) -> Self {
+    pub(super) fn new(file: &'a str, script: &'a Script) -> Self {
         let mut waiting: BTreeMap<_, VecDeque<_>> = BTreeMap::new();
         for (step, asked) in script.steps.iter().enumerate() {
             for (at, line) in &asked.expected {
@@ -36,17 +36,17 @@ impl<'a> Judge<'a> {
     }
 
     /// The request of this step is about to be made.
-    pub fn begin(&mut self, step: usize) {
+    pub(super) fn begin(&mut self, step: usize) {
         self.step = step;
     }
 
     /// Whether all has come that this step and those before it bring.
-    pub fn has_all(&self) -> bool {
+    pub(super) fn has_all(&self) -> bool {
         self.left[..=self.step].iter().all(|left| *left == 0)
     }
 
     /// Takes a line: the next one that was recorded of its client and address, or the session has failed.
-    pub fn heard(&mut self, line: Line) {
+    pub(super) fn heard(&mut self, line: Line) {
         let key = line.key();
         let waiting = self.waiting.entry(key.clone()).or_default();
         let Some(next) = waiting.front() else {
@@ -76,7 +76,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What was waited for has not come.
-    pub fn in_vain(&self) -> ! {
+    pub(super) fn in_vain(&self) -> ! {
         let missing = self.waiting.values().flatten().filter(|next| next.step <= self.step);
         let Some(first) = missing.min_by_key(|next| next.at) else {
             panic!("{}: nothing is missing", self.file)

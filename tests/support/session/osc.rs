@@ -6,7 +6,7 @@ use rosc::{OscBundle, OscMessage, OscPacket, OscTime, OscType, encoder};
 use std::time::{Duration, SystemTime};
 
 /// The packet that the words behind a client's name ask for.
-pub fn packet(words: &[String]) -> Vec<u8> {
+pub(super) fn packet(words: &[String]) -> Vec<u8> {
     let packet = match words.split_first() {
         Some((first, rest)) if first == "bundle" => bundle(rest),
         _ => message(words),
@@ -68,7 +68,7 @@ fn arg(word: &str) -> OscType {
 }
 
 /// Address and values of all messages in a packet, as they are written.
-pub fn told(packet: &[u8], folder: &str) -> Vec<(String, String)> {
+pub(super) fn told(packet: &[u8], folder: &str) -> Vec<(String, String)> {
     let mut told = Vec::new();
     match rosc::decoder::decode_udp(packet) {
         Ok(([], packet)) => collect(packet, folder, &mut told),
@@ -109,7 +109,7 @@ const END: u8 = 0xC0;
 const ESC: u8 = 0xDB;
 
 /// A packet as it goes on a stream.
-pub fn wrapped(packet: &[u8], is_slip: bool) -> Vec<u8> {
+pub(super) fn wrapped(packet: &[u8], is_slip: bool) -> Vec<u8> {
     if !is_slip {
         return [&(packet.len() as u32).to_be_bytes()[..], packet].concat();
     }
@@ -122,7 +122,7 @@ pub fn wrapped(packet: &[u8], is_slip: bool) -> Vec<u8> {
 }
 
 /// Takes the next whole packet out of what has come.
-pub fn unwrapped(bytes: &mut Vec<u8>, is_slip: bool) -> Option<Vec<u8>> {
+pub(super) fn unwrapped(bytes: &mut Vec<u8>, is_slip: bool) -> Option<Vec<u8>> {
     if !is_slip {
         let size = bytes.first_chunk().map(|size| u32::from_be_bytes(*size) as usize)?;
         let packet = bytes.get(4..4 + size)?.to_vec();

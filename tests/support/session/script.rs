@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 /// From so many values of one address on in one step they are a glide.
 const GLIDE: usize = 6;
 /// How a glide is written.
-pub const GLIDES: &str = "glides to ";
+pub(super) const GLIDES: &str = "glides to ";
 
 /// A session.
-pub struct Script {
+pub(super) struct Script {
     pub station: String,
     pub steps: Vec<Step>,
     /// What stands behind the last step.
@@ -18,7 +18,7 @@ pub struct Script {
 }
 
 /// A request and what comes of it.
-pub struct Step {
+pub(super) struct Step {
     /// Its line in the file, from 1.
     pub at: usize,
     /// What is asked.
@@ -36,7 +36,7 @@ pub struct Step {
 
 impl Script {
     /// Reads the text of `file`.
-    pub fn parse(file: &str, text: &str) -> Self {
+    pub(super) fn parse(file: &str, text: &str) -> Self {
         let mut script = Self { station: String::new(), steps: Vec::new(), rest: Vec::new() };
         let mut lines = text.lines().enumerate();
         while let Some((at, raw)) = lines.next() {
@@ -82,7 +82,7 @@ impl Script {
     }
 
     /// The text again.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = String::new();
         for step in &self.steps {
             step.before.iter().chain(&step.own).for_each(|raw| text += &format!("{raw}\n"));
@@ -101,7 +101,7 @@ fn line(place: &str, raw: &str) -> Line {
 }
 
 /// Lines as they are written: by client and address, in order for each address; many values of one as a glide.
-pub fn sorted(lines: Vec<Line>) -> Vec<(usize, Line)> {
+pub(super) fn sorted(lines: Vec<Line>) -> Vec<(usize, Line)> {
     let mut by_key: BTreeMap<_, Vec<Line>> = BTreeMap::new();
     for line in lines {
         by_key.entry(line.key()).or_default().push(line);

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 const WIDE: usize = 110;
 
 /// The words of a line; one in quotes may hold spaces and keeps its quotes.
-pub fn split(line: &str) -> Result<Vec<String>, String> {
+pub(super) fn split(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut rest = line.trim();
     while !rest.is_empty() {
@@ -29,7 +29,7 @@ pub fn split(line: &str) -> Result<Vec<String>, String> {
 }
 
 /// A word without its quotes.
-pub fn plain(word: &str) -> String {
+pub(super) fn plain(word: &str) -> String {
     match word.starts_with('"') {
         true => serde_json::from_str(word).unwrap_or_else(|error| panic!("{word}: {error}")),
         false => word.to_owned(),
@@ -37,17 +37,17 @@ pub fn plain(word: &str) -> String {
 }
 
 /// A text as a word: in quotes.
-pub fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     Json::String(text.to_owned()).to_string()
 }
 
 /// Whether lines of this address are left out.
-pub fn is_left_out(address: &str) -> bool {
+pub(super) fn is_left_out(address: &str) -> bool {
     ["/meter/", "/text/meter/", "/event/xrun"].iter().any(|start| address.starts_with(start))
 }
 
 /// Whether the values of this address are other ones each time.
-pub fn differs(address: &str) -> bool {
+pub(super) fn differs(address: &str) -> bool {
     let Some(key) = address.strip_prefix("/status/") else { return false };
     ["load", "xruns", "faults", "tap_frames_lost", "readings_lost", "uptime_s", "realtime", "thread_restarts"]
         .iter()
@@ -55,7 +55,7 @@ pub fn differs(address: &str) -> bool {
 }
 
 /// A text, with `*` for the folder of the station, and for ports.
-pub fn masked(text: &str, folder: &str) -> String {
+pub(super) fn masked(text: &str, folder: &str) -> String {
     const HOST: &str = "127.0.0.1:";
     let text = text.replace(&format!("{folder}/"), "*/").replace(folder, "*");
     let mut parts = text.split(HOST);
@@ -70,7 +70,7 @@ pub fn masked(text: &str, folder: &str) -> String {
 }
 
 /// JSON for people: what fits stands on one line.
-pub fn json(value: &Json, indent: usize) -> String {
+pub(super) fn json(value: &Json, indent: usize) -> String {
     let whole = value.to_string();
     let (open, close, inner): (_, _, Vec<String>) = match value {
         _ if whole.len() + indent <= WIDE => return whole,

@@ -19,7 +19,7 @@ const BESIDE: usize = 8;
 const BELOW: usize = 3;
 
 /// The page of `plan`.
-pub fn chain(frame: Frame, plan: &Plan) -> Node {
+pub(super) fn chain(frame: Frame, plan: &Plan) -> Node {
     let addresses = Addresses::of(plan);
     let inside = page_frame(frame);
     let inner = [0, 0, frame[2], frame[3]];

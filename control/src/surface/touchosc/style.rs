@@ -3,23 +3,23 @@
 use super::tree::{Colour, Frame, Node};
 
 /// Behind everything.
-pub const GROUND: Colour = [0.078, 0.086, 0.106, 1.0];
+pub(super) const GROUND: Colour = [0.078, 0.086, 0.106, 1.0];
 /// Behind what belongs together.
-pub const PANEL: Colour = [0.125, 0.141, 0.173, 1.0];
+pub(super) const PANEL: Colour = [0.125, 0.141, 0.173, 1.0];
 /// Names.
-pub const DIM: Colour = [0.58, 0.63, 0.71, 1.0];
+pub(super) const DIM: Colour = [0.58, 0.63, 0.71, 1.0];
 /// Values.
-pub const BRIGHT: Colour = [0.93, 0.95, 0.98, 1.0];
+pub(super) const BRIGHT: Colour = [0.93, 0.95, 0.98, 1.0];
 /// What is on air.
-pub const GREEN: Colour = [0.25, 0.76, 0.42, 1.0];
+pub(super) const GREEN: Colour = [0.25, 0.76, 0.42, 1.0];
 /// Bypass and gain reduction.
-pub const AMBER: Colour = [0.95, 0.66, 0.22, 1.0];
+pub(super) const AMBER: Colour = [0.95, 0.66, 0.22, 1.0];
 /// Saved states.
-pub const BLUE: Colour = [0.35, 0.60, 0.95, 1.0];
+pub(super) const BLUE: Colour = [0.35, 0.60, 0.95, 1.0];
 /// Parameters and inputs.
-pub const TEAL: Colour = [0.28, 0.74, 0.76, 1.0];
+pub(super) const TEAL: Colour = [0.28, 0.74, 0.76, 1.0];
 /// Warnings, and the next cue.
-pub const RED: Colour = [0.90, 0.32, 0.32, 1.0];
+pub(super) const RED: Colour = [0.90, 0.32, 0.32, 1.0];
 const NONE: Colour = [0.0, 0.0, 0.0, 0.0];
 
 /// The script of a fader or knob: touched twice within 300 ms it goes back to where `default` is.
@@ -36,7 +36,7 @@ fn double_tap(default: f64) -> String {
 }
 
 /// A text.
-pub fn label(name: &str, frame: Frame, text: &str, size: i32, colour: Colour) -> Node {
+pub(super) fn label(name: &str, frame: Frame, text: &str, size: i32, colour: Colour) -> Node {
     Node::new("LABEL", name, frame)
         .value("text", text)
         .flag("background", false)
@@ -54,7 +54,7 @@ pub fn label(name: &str, frame: Frame, text: &str, size: i32, colour: Colour) ->
 }
 
 /// A panel that holds other controls.
-pub fn group(name: &str, frame: Frame, colour: Colour) -> Node {
+pub(super) fn group(name: &str, frame: Frame, colour: Colour) -> Node {
     Node::new("GROUP", name, frame)
         .flag("background", true)
         .flag("outline", false)
@@ -65,7 +65,7 @@ pub fn group(name: &str, frame: Frame, colour: Colour) -> Node {
 }
 
 /// A button with its text; a latching one stays pressed until it is pressed again.
-pub fn button(
+pub(super) fn button(
     name: &str,
     frame: Frame,
     text: &str,
@@ -81,7 +81,7 @@ pub fn button(
 }
 
 /// A lamp, and over it a button that requests what it shows: it is lit by the daemon, not by the finger.
-pub fn lamp(name: &str, frame: Frame, colour: Colour, address: &str) -> [Node; 2] {
+pub(super) fn lamp(name: &str, frame: Frame, colour: Colour, address: &str) -> [Node; 2] {
     let light = bare_button(&format!("{name} lamp"), frame, colour, false)
         .flag("interactive", false)
         .flag("grabFocus", false)
@@ -91,7 +91,7 @@ pub fn lamp(name: &str, frame: Frame, colour: Colour, address: &str) -> [Node; 2
 }
 
 /// A button without a text.
-pub fn bare_button(name: &str, frame: Frame, colour: Colour, is_latching: bool) -> Node {
+pub(super) fn bare_button(name: &str, frame: Frame, colour: Colour, is_latching: bool) -> Node {
     Node::new("BUTTON", name, frame)
         .value("x", 0)
         .int("buttonType", if is_latching { 2 } else { 0 })
@@ -108,7 +108,7 @@ pub fn bare_button(name: &str, frame: Frame, colour: Colour, is_latching: bool) 
 }
 
 /// A vertical fader; it follows the finger from its own position, and does not jump to it.
-pub fn fader(name: &str, frame: Frame, colour: Colour, default: f64, steps: Option<i32>) -> Node {
+pub(super) fn fader(name: &str, frame: Frame, colour: Colour, default: f64, steps: Option<i32>) -> Node {
     bar(Node::new("FADER", name, frame), colour, default)
         .flag("interactive", true)
         .flag("grabFocus", true)
@@ -134,7 +134,7 @@ fn bar(node: Node, colour: Colour, default: f64) -> Node {
 }
 
 /// A meter: a bar that grows upwards, or from the top down.
-pub fn meter(name: &str, frame: Frame, colour: Colour, is_down: bool) -> Node {
+pub(super) fn meter(name: &str, frame: Frame, colour: Colour, is_down: bool) -> Node {
     bar(Node::new("FADER", name, frame), colour, 0.0)
         .int("orientation", if is_down { 2 } else { 0 })
         .flag("interactive", false)
@@ -148,7 +148,7 @@ pub fn meter(name: &str, frame: Frame, colour: Colour, is_down: bool) -> Node {
 }
 
 /// A knob; it follows the finger as a fader does.
-pub fn knob(name: &str, frame: Frame, colour: Colour, default: f64) -> Node {
+pub(super) fn knob(name: &str, frame: Frame, colour: Colour, default: f64) -> Node {
     Node::new("RADIAL", name, frame)
         .value("x", default)
         .flag("background", true)
@@ -168,10 +168,10 @@ pub fn knob(name: &str, frame: Frame, colour: Colour, default: f64) -> Node {
 }
 
 /// Height of a pager's tabs.
-pub const TABS: i32 = 46;
+pub(super) const TABS: i32 = 46;
 
 /// Pages with a tab each.
-pub fn pager(name: &str, frame: Frame, pages: Vec<(String, Node)>) -> Node {
+pub(super) fn pager(name: &str, frame: Frame, pages: Vec<(String, Node)>) -> Node {
     let page = |(label, page): (String, Node)| {
         page.text("tabLabel", &label)
             .colour("tabColorOff", PANEL)
@@ -196,6 +196,6 @@ pub fn pager(name: &str, frame: Frame, pages: Vec<(String, Node)>) -> Node {
 }
 
 /// The frame of a page in a pager of this size.
-pub fn page_frame([_, _, w, h]: Frame) -> Frame {
+pub(super) fn page_frame([_, _, w, h]: Frame) -> Frame {
     [0, TABS, w, h - TABS]
 }

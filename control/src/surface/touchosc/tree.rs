@@ -8,14 +8,14 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// A colour: red, green, blue, opacity, each 0 to 1.
-pub type Colour = [f64; 4];
+pub(super) type Colour = [f64; 4];
 
 /// Left, top, width, height, within the parent.
-pub type Frame = [i32; 4];
+pub(super) type Frame = [i32; 4];
 
 /// One control.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(super) struct Node {
     kind: &'static str,
     name: String,
     frame: Frame,
@@ -46,7 +46,7 @@ enum Argument {
 
 impl Node {
     /// A control of this kind, named as it is found in scripts.
-    pub fn new(kind: &'static str, name: &str, frame: Frame) -> Self {
+    pub(super) fn new(kind: &'static str, name: &str, frame: Frame) -> Self {
         let node = Self {
             kind,
             name: name.to_owned(),
@@ -66,27 +66,27 @@ impl Node {
     }
 
     /// A switch.
-    pub fn flag(self, key: &'static str, on: bool) -> Self {
+    pub(super) fn flag(self, key: &'static str, on: bool) -> Self {
         self.property('b', key, u8::from(on).to_string())
     }
 
     /// A whole number.
-    pub fn int(self, key: &'static str, number: i32) -> Self {
+    pub(super) fn int(self, key: &'static str, number: i32) -> Self {
         self.property('i', key, number.to_string())
     }
 
     /// A number.
-    pub fn number(self, key: &'static str, number: f64) -> Self {
+    pub(super) fn number(self, key: &'static str, number: f64) -> Self {
         self.property('f', key, number.to_string())
     }
 
     /// A text.
-    pub fn text(self, key: &'static str, text: &str) -> Self {
+    pub(super) fn text(self, key: &'static str, text: &str) -> Self {
         self.property('s', key, cdata(text))
     }
 
     /// A colour.
-    pub fn colour(self, key: &'static str, [r, g, b, a]: Colour) -> Self {
+    pub(super) fn colour(self, key: &'static str, [r, g, b, a]: Colour) -> Self {
         self.property('c', key, format!("<r>{r}</r><g>{g}</g><b>{b}</b><a>{a}</a>"))
     }
 
@@ -97,28 +97,28 @@ impl Node {
     }
 
     /// A value and what it is at first.
-    pub fn value(mut self, key: &'static str, default: impl ToString) -> Self {
+    pub(super) fn value(mut self, key: &'static str, default: impl ToString) -> Self {
         self.values.push((key, default.to_string()));
         self
     }
 
     /// Sends and receives `x` as 0 to 1 at an address.
-    pub fn moves(self, address: &str) -> Self {
+    pub(super) fn moves(self, address: &str) -> Self {
         self.osc(address, (true, true), ("x", "ANY"), Argument::Number(0.0, 1.0))
     }
 
     /// Sends 1 at an address when it is pressed.
-    pub fn triggers(self, address: &str) -> Self {
+    pub(super) fn triggers(self, address: &str) -> Self {
         self.osc(address, (true, false), ("x", "RISE"), Argument::Number(0.0, 1.0))
     }
 
     /// Receives a number at an address, `low` at its bottom and `high` at its top.
-    pub fn shows(self, address: &str, low: f64, high: f64) -> Self {
+    pub(super) fn shows(self, address: &str, low: f64, high: f64) -> Self {
         self.osc(address, (false, true), ("x", "ANY"), Argument::Number(low, high))
     }
 
     /// Receives a text at an address.
-    pub fn reads(self, address: &str) -> Self {
+    pub(super) fn reads(self, address: &str) -> Self {
         self.osc(address, (false, true), ("text", "ANY"), Argument::Text)
     }
 
@@ -134,13 +134,13 @@ impl Node {
     }
 
     /// With these inside.
-    pub fn with(mut self, children: impl IntoIterator<Item = Node>) -> Self {
+    pub(super) fn with(mut self, children: impl IntoIterator<Item = Node>) -> Self {
         self.children.extend(children);
         self
     }
 
     /// The whole layout as XML.
-    pub fn xml(&self) -> String {
+    pub(super) fn xml(&self) -> String {
         let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><lexml version='5'>".to_owned();
         self.write(&mut xml, "");
         xml + "</lexml>"
@@ -191,7 +191,7 @@ impl Node {
     ///
     /// # Errors
     /// Only where there is no memory.
-    pub fn file(&self) -> io::Result<Vec<u8>> {
+    pub(super) fn file(&self) -> io::Result<Vec<u8>> {
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
         zlib.write_all(self.xml().as_bytes())?;
         zlib.finish()

@@ -6,11 +6,11 @@ use lacquer_control::surface::midi::map::fits;
 use std::collections::BTreeSet;
 
 /// A connection: the short name of our port, the full name of the other port.
-pub type Connection = (String, String);
+pub(crate) type Connection = (String, String);
 
 /// One of our ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnPort {
+pub(crate) struct OwnPort {
     /// Its name without the client's.
     pub name: String,
     /// Its name for people.
@@ -25,7 +25,7 @@ pub struct OwnPort {
 
 /// A port of another client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OtherPort {
+pub(crate) struct OtherPort {
     /// Its full name.
     pub name: String,
     /// Its other names.
@@ -45,7 +45,7 @@ impl OtherPort {
 
 /// The known connections and ports.
 #[derive(Clone, Debug, Default)]
-pub struct Connections {
+pub(crate) struct Connections {
     kept: BTreeSet<Connection>,
     /// The ports that exist, each with every name that it has.
     ports: BTreeSet<(String, String)>,
@@ -55,17 +55,17 @@ pub struct Connections {
 
 impl Connections {
     /// Stored connections, none of which is made yet.
-    pub fn new(kept: BTreeSet<Connection>) -> Self {
+    pub(crate) fn new(kept: BTreeSet<Connection>) -> Self {
         Self { kept, ..Self::default() }
     }
 
     /// The connections that are made, or will be when their ports return.
-    pub fn kept(&self) -> &BTreeSet<Connection> {
+    pub(crate) fn kept(&self) -> &BTreeSet<Connection> {
         &self.kept
     }
 
     /// Compares with all other ports and with what is connected now. Returns the connections to make.
-    pub fn update(
+    pub(crate) fn update(
         &mut self,
         own: &[OwnPort],
         others: &[OtherPort],
@@ -104,17 +104,17 @@ impl Connections {
     }
 
     /// A port has appeared: it counts as new at the next update.
-    pub fn add_port(&mut self, other: &str) {
+    pub(crate) fn add_port(&mut self, other: &str) {
         self.ports.retain(|(port, _)| port != other);
     }
 
     /// A connection could not be made: its port counts as new at the next update.
-    pub fn retry(&mut self, (_, other): &Connection) {
+    pub(crate) fn retry(&mut self, (_, other): &Connection) {
         self.add_port(other);
     }
 
     /// The patterns of our audio ports that no port matches.
-    pub fn unmatched<'a>(&self, own: &'a [OwnPort]) -> Vec<(&'a str, &'a str)> {
+    pub(crate) fn unmatched<'a>(&self, own: &'a [OwnPort]) -> Vec<(&'a str, &'a str)> {
         let of =
             |own: &'a OwnPort| own.patterns.iter().map(move |pattern| (own.name.as_str(), pattern.as_str()));
         let is_missing =

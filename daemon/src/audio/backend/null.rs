@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A running null backend.
-pub struct Running {
+pub(crate) struct Running {
     is_ending: Arc<AtomicBool>,
     missed: Arc<AtomicU64>,
     thread: JoinHandle<()>,
@@ -45,7 +45,7 @@ impl Ports for Buffers {
 }
 
 /// Starts the thread that calls `callback`.
-pub fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<Running> {
+pub(crate) fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<Running> {
     let is_ending = Arc::new(AtomicBool::new(false));
     let missed = Arc::new(AtomicU64::new(0));
     let (must_end, count) = (Arc::clone(&is_ending), Arc::clone(&missed));
@@ -83,12 +83,12 @@ pub fn start(config: Null, inputs: usize, mut callback: Callback) -> io::Result<
 
 impl Running {
     /// Deadlines missed so far.
-    pub fn missed(&self) -> u64 {
+    pub(crate) fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }
 
     /// Ends the thread.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         self.is_ending.store(true, Ordering::Relaxed);
         self.thread.join().ok();
     }

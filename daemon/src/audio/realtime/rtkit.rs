@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why rtkit gave no real-time priority.
 #[derive(Debug, Error)]
-pub enum RtkitError {
+pub(super) enum RtkitError {
     /// No thread or file descriptor could be made for the request.
     #[error(transparent)]
     System(#[from] io::Error),
@@ -54,7 +54,7 @@ pub enum RtkitError {
 ///
 /// # Errors
 /// Why the request failed.
-pub fn request_priority(thread: Pid, priority: u32) -> Result<(), RtkitError> {
+pub(super) fn request_priority(thread: Pid, priority: u32) -> Result<(), RtkitError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async { timeout(TIMEOUT, request(thread, priority)).await });
     result.unwrap_or(Err(RtkitError::NoAnswer))

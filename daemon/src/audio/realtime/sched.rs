@@ -15,7 +15,7 @@ use thiserror::Error;
 
 /// How the kernel schedules a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub(crate) enum Policy {
     /// First in, first out, at this priority.
     Fifo(u32),
     /// The same; threads of equal priority take turns.
@@ -28,12 +28,12 @@ pub enum Policy {
 
 impl Policy {
     /// Whether it is a real-time policy.
-    pub fn is_real_time(self) -> bool {
+    pub(crate) fn is_real_time(self) -> bool {
         self != Policy::Shared
     }
 
     /// The policy with the kernel's numbers.
-    pub fn of(policy: i32, priority: u32) -> Self {
+    pub(crate) fn of(policy: i32, priority: u32) -> Self {
         match policy & !libc::SCHED_RESET_ON_FORK {
             libc::SCHED_FIFO => Policy::Fifo(priority),
             libc::SCHED_RR => Policy::RoundRobin(priority),
@@ -55,7 +55,7 @@ impl fmt::Display for Policy {
 }
 
 /// How long a thread of this process has run, time in the run queue excluded; `None` where the kernel does not say.
-pub fn run_time(thread: Pid) -> Option<Duration> {
+pub(crate) fn run_time(thread: Pid) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
     Some(Duration::from_nanos(stat.split(' ').next()?.parse().ok()?))
 }
@@ -64,7 +64,7 @@ pub fn run_time(thread: Pid) -> Option<Duration> {
 ///
 /// # Errors
 /// The thread has ended.
-pub fn policy(thread: Pid) -> io::Result<Policy> {
+pub(crate) fn policy(thread: Pid) -> io::Result<Policy> {
     let thread = thread.as_raw_pid();
     let mut param = libc::sched_param { sched_priority: 0 };
     // SAFETY: both calls only read, by thread number; the pointer is to a live value of the expected type.
@@ -89,7 +89,7 @@ fn set(thread: i32, policy: i32, priority: u32) -> io::Result<()> {
 
 /// Why a thread has no real time by the process's own rights.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TakeError {
+pub(crate) enum TakeError {
     /// The system refuses, whatever the rights.
     #[error("{0}")]
     System(Errno),
@@ -116,7 +116,7 @@ pub enum TakeError {
 ///
 /// # Errors
 /// Why the kernel refused.
-pub fn set_fifo(thread: Pid, priority: u32) -> Result<(), TakeError> {
+pub(crate) fn set_fifo(thread: Pid, priority: u32) -> Result<(), TakeError> {
     let fifo = |priority| set(thread.as_raw_pid(), libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, priority);
     let limit = most(Resource::Rtprio);
     let mut refused = match fifo(priority) {
@@ -143,7 +143,7 @@ pub fn set_fifo(thread: Pid, priority: u32) -> Result<(), TakeError> {
 
 /// The control group of this process, if a kernel with RT_GROUP_SCHED gives it no real-time budget: then the limits do
 /// not matter. `root` is the machine's root folder.
-pub fn group_without_budget(root: &Path) -> Option<String> {
+pub(crate) fn group_without_budget(root: &Path) -> Option<String> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     // Only the first version of control groups shows a budget: "4:cpu,cpuacct:/group".
     let mut lines = groups.lines().map(|line| line.splitn(3, ':').skip(1));
@@ -160,7 +160,7 @@ pub fn group_without_budget(root: &Path) -> Option<String> {
 ///
 /// # Errors
 /// None of them exists.
-pub fn pin(thread: Pid, cpus: &[usize]) -> io::Result<Vec<usize>> {
+pub(crate) fn pin(thread: Pid, cpus: &[usize]) -> io::Result<Vec<usize>> {
     let mut wanted = CpuSet::new();
     cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| wanted.set(*cpu));
     sched_setaffinity(Some(thread), &wanted)?;
@@ -175,7 +175,7 @@ static WATCHED: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
 static HAS_OVERRUN: AtomicBool = AtomicBool::new(false);
 
 /// From now on SIGXCPU takes the thread's real-time priority away. Without this it would end the process.
-pub fn demote_on_overrun(thread: Pid) {
+pub(crate) fn demote_on_overrun(thread: Pid) {
     static REGISTER: Once = Once::new();
     for place in &WATCHED {
         if place.compare_exchange(0, thread.as_raw_pid(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
@@ -193,7 +193,7 @@ pub fn demote_on_overrun(thread: Pid) {
 }
 
 /// The thread has ended.
-pub fn forget(thread: Pid) {
+pub(crate) fn forget(thread: Pid) {
     for place in &WATCHED {
         place.compare_exchange(thread.as_raw_pid(), 0, Ordering::Relaxed, Ordering::Relaxed).ok();
     }
@@ -211,6 +211,6 @@ fn demote_all() {
 }
 
 /// Whether threads have lost their priority that way since the last call.
-pub fn take_overrun() -> bool {
+pub(crate) fn take_overrun() -> bool {
     HAS_OVERRUN.swap(false, Ordering::Relaxed)
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_millis(50);
 
 /// Starts the thread. It ends when `end` is closed.
-pub fn spawn(
+pub(crate) fn spawn(
     mut taps: Vec<Tap>,
     updates: Sender<Vec<Update>>,
     end: Receiver<()>,

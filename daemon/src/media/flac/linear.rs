@@ -30,7 +30,7 @@ pub(super) struct Finder {
 impl Finder {
     /// The predictions with the smallest estimated size, by Levinson-Durbin recursion; `width` is the number of bits of the
     /// samples, `depth` that of the file. Empty if nothing can be predicted.
-    pub fn find(&mut self, samples: &[i32], width: u32, depth: u32) -> Vec<Prediction> {
+    pub(super) fn find(&mut self, samples: &[i32], width: u32, depth: u32) -> Vec<Prediction> {
         let length = samples.len();
         if length <= MAX_ORDER {
             return Vec::new();
@@ -122,7 +122,7 @@ fn quantise(weights: &[f64], precision: u32) -> Option<Prediction> {
 impl Prediction {
     /// The residuals of the samples after the warm-up, which is as long as the coefficients. None if one of them needs more
     /// than 32 bits.
-    pub fn residuals(&self, samples: &[i32]) -> Option<Vec<i32>> {
+    pub(super) fn residuals(&self, samples: &[i32]) -> Option<Vec<i32>> {
         let order = self.coefficients.len();
         let weights: Vec<i64> = self.coefficients.iter().rev().map(|weight| i64::from(*weight)).collect();
         let left = samples.windows(order + 1).map(|window| {

@@ -49,7 +49,7 @@ pub(super) fn supports_rate(rate: u32) -> bool {
 
 impl Writer {
     /// Starts `file` with room for the stream header. `bits` is 16 or 24.
-    pub fn new(file: File, rate: u32, channels: usize, bits: u32) -> io::Result<Writer> {
+    pub(super) fn new(file: File, rate: u32, channels: usize, bits: u32) -> io::Result<Writer> {
         let count = u8::try_from(channels).ok().and_then(NonZero::new);
         let info = Streaminfo {
             minimum_block_size: BLOCK,
@@ -83,7 +83,7 @@ impl Writer {
     }
 
     /// Writes one integer code; codes come interleaved.
-    pub fn int(&mut self, code: i32) -> io::Result<()> {
+    pub(super) fn int(&mut self, code: i32) -> io::Result<()> {
         self.pending.push(code);
         if self.pending.len() == usize::from(BLOCK) * self.channels() {
             self.block()?;
@@ -162,7 +162,7 @@ impl Writer {
     }
 
     /// Writes the last block and the stream header, and returns the file, all bytes written.
-    pub fn finish(mut self) -> io::Result<File> {
+    pub(super) fn finish(mut self) -> io::Result<File> {
         if !self.pending.is_empty() {
             self.block()?;
         }

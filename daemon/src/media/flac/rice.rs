@@ -76,7 +76,7 @@ fn total(costs: &[Costs]) -> Partitions {
 
 impl Partitions {
     /// In the form that the library stores; `residuals` are those given to [`best`].
-    pub fn store(&self, residuals: &[i32], warm: usize) -> io::Result<Residuals<i32>> {
+    pub(super) fn store(&self, residuals: &[i32], warm: usize) -> io::Result<Residuals<i32>> {
         Ok(if self.parameters.iter().all(|parameter| *parameter <= SMALL) {
             Residuals::Method0 { partitions: self.cut(residuals, warm)? }
         } else {

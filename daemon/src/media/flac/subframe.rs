@@ -66,12 +66,12 @@ impl Candidate {
 
 impl Search {
     /// For a file whose samples have `depth` bits.
-    pub fn new(depth: u32) -> Search {
+    pub(super) fn new(depth: u32) -> Search {
         Search { depth, finder: Finder::default() }
     }
 
     /// The smallest subframe for `samples` (at least one) of `width` bits.
-    pub fn best(&mut self, samples: &[i32], width: u32) -> io::Result<Coded> {
+    pub(super) fn best(&mut self, samples: &[i32], width: u32) -> io::Result<Coded> {
         // The type, and the flag for wasted bits.
         let head = 8;
         let first = samples.first().copied().unwrap_or(0);

@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 
 /// How much time of a processor a thread had had at a time.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen {
+pub(super) struct Seen {
     at: Instant,
     ran: Duration,
 }
 
 /// Looks how much a thread has run; `None` where the system does not say.
-pub fn read(thread: Option<Pid>) -> Option<Seen> {
+pub(super) fn read(thread: Option<Pid>) -> Option<Seen> {
     let path = format!("/proc/self/task/{}/schedstat", thread?.as_raw_nonzero());
     let ran = fs::read_to_string(path).ok()?.split(' ').next()?.parse().ok()?;
     Some(Seen { at: Instant::now(), ran: Duration::from_nanos(ran) })
 }
 
 /// What it has done since it was looked at, in words; nothing where the system does not say.
-pub fn since(before: Option<Seen>, thread: Option<Pid>) -> &'static str {
+pub(super) fn since(before: Option<Seen>, thread: Option<Pid>) -> &'static str {
     let told = || {
         let (before, now) = (before?, read(thread)?);
         let stat = fs::read_to_string(format!("/proc/self/task/{}/stat", thread?.as_raw_nonzero())).ok()?;

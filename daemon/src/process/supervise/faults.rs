@@ -2,7 +2,7 @@
 //! input, one a line: `panic NAME`, `hang NAME`, `go NAME`. Release builds have none of this.
 
 #[cfg(debug_assertions)]
-pub use development::{InjectedFaults, read_faults_from_stdin};
+pub(crate) use development::{InjectedFaults, read_faults_from_stdin};
 #[cfg(not(debug_assertions))]
 pub use none::{InjectedFaults, read_faults_from_stdin};
 
@@ -31,14 +31,14 @@ mod development {
 
     /// The faults that were requested for a thread.
     #[derive(Default)]
-    pub struct InjectedFaults {
+    pub(crate) struct InjectedFaults {
         panics: AtomicBool,
         hangs: AtomicBool,
     }
 
     impl InjectedFaults {
         /// Panics or hangs, as requested.
-        pub fn inject(&self, name: &str) {
+        pub(crate) fn inject(&self, name: &str) {
             assert!(!self.panics.swap(false, Ordering::Relaxed), "thread {name} was asked to panic");
             while self.hangs.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(5));
@@ -47,7 +47,7 @@ mod development {
     }
 
     /// Reads faults on a thread of its own, if `LACQUER_FAULTS` asks for it.
-    pub fn read_faults_from_stdin() {
+    pub(crate) fn read_faults_from_stdin() {
         if std::env::var("LACQUER_FAULTS").is_ok_and(|from| from == "stdin") {
             thread::spawn(|| {
                 std::io::stdin().lock().lines().map_while(Result::ok).for_each(|line| read(&line))

@@ -8,7 +8,7 @@ mod doing;
 mod faults;
 
 use faults::InjectedFaults;
-pub use faults::read_faults_from_stdin;
+pub(crate) use faults::read_faults_from_stdin;
 use rustix::thread::{Pid, gettid};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -47,7 +47,7 @@ struct Record {
 
 /// Something that happened to a thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// Its name.
     pub thread: &'static str,
     /// What happened, why, and what follows.
@@ -124,7 +124,7 @@ impl Pulse {
 }
 
 /// The message of a panic.
-pub fn panic_message(thrown: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_message(thrown: &(dyn Any + Send)) -> &str {
     let text = thrown.downcast_ref::<&str>().copied();
     text.or_else(|| thrown.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
@@ -134,7 +134,7 @@ pub fn panic_message(thrown: &(dyn Any + Send)) -> &str {
 ///
 /// # Errors
 /// The system cannot start a thread.
-pub fn keep_running(
+pub(crate) fn keep_running(
     name: &'static str,
     mut work: impl FnMut(&Pulse) -> io::Result<()> + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
@@ -159,7 +159,10 @@ pub fn keep_running(
 ///
 /// # Errors
 /// The system cannot start a thread.
-pub fn run_once(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub(crate) fn run_once(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let pulse = Pulse::new(name);
     pulse.set_waiting();
     Builder::new().name(name.to_owned()).spawn(move || {
@@ -170,7 +173,7 @@ pub fn run_once(name: &'static str, work: impl FnOnce() + Send + 'static) -> io:
 }
 
 /// Checks all threads, for the conductor, which notifies the surfaces.
-pub struct Watcher {
+pub(crate) struct Watcher {
     last_check: Instant,
     watched: Vec<Watched>,
     restarts: u64,
@@ -189,22 +192,22 @@ struct Watched {
 
 impl Watcher {
     /// A watcher before its first check.
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { last_check: now, watched: Vec::new(), restarts: 0 }
     }
 
     /// How often threads were restarted.
-    pub fn restarts(&self) -> u64 {
+    pub(crate) fn restarts(&self) -> u64 {
         self.restarts
     }
 
     /// The names of the threads without progress.
-    pub fn late(&self) -> Vec<&'static str> {
+    pub(crate) fn late(&self) -> Vec<&'static str> {
         self.watched.iter().filter(|watched| watched.is_late).map(|watched| watched.thread.name).collect()
     }
 
     /// Reads the reports since the last check, and looks for threads without progress.
-    pub fn check(&mut self, now: Instant) -> Vec<Report> {
+    pub(crate) fn check(&mut self, now: Instant) -> Vec<Report> {
         let passed = now.duration_since(std::mem::replace(&mut self.last_check, now)).min(LONGEST_STEP);
         let mut reports = Vec::new();
         let mut threads = lock(&THREADS);

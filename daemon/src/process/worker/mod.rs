@@ -26,7 +26,7 @@ const MAX_TASKS: usize = 64;
 /// Most values that wait to be freed.
 const MAX_FREED: usize = 256;
 /// Most threads that are abandoned at a time.
-pub const MAX_ABANDONED: usize = 4;
+pub(crate) const MAX_ABANDONED: usize = 4;
 /// Most of the time between two checks that counts: if the checking thread was not scheduled (suspend, overload), the
 /// worker may not have been either.
 const MAX_STEP: Duration = Duration::from_millis(50);
@@ -34,7 +34,7 @@ const MAX_STEP: Duration = Duration::from_millis(50);
 /// A task that gives no result.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{what}: {why}")]
-pub struct Failed {
+pub(crate) struct Failed {
     /// Its ticket.
     pub ticket: u64,
     /// What it was to do.
@@ -45,7 +45,7 @@ pub struct Failed {
 
 /// Why a task gives no result.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// It was abandoned.
     #[error("not done after {} s, abandoned; the disk may not answer, or the files are too large", limit.as_secs_f64())]
     TooLong {
@@ -69,7 +69,7 @@ pub enum Reason {
 }
 
 /// Runs tasks on a thread of its own; its results are `R`.
-pub struct Worker<R> {
+pub(crate) struct Worker<R> {
     tasks: Sender<Job<R>>,
     queues: Queues<R>,
     results: Receiver<(u64, Result<R, Failed>)>,
@@ -94,7 +94,7 @@ impl<R: Send + 'static> Worker<R> {
     ///
     /// # Errors
     /// The system cannot start a thread.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let (tasks, waiting) = bounded(MAX_TASKS);
         let (done, results) = bounded(MAX_TASKS);
         let queues = Queues::new(waiting, MAX_FREED, done);
@@ -115,7 +115,12 @@ impl<R: Send + 'static> Worker<R> {
     /// Puts a task into the queue; never waits. `limit` is the time that it may run; waiting in the queue does not count.
     /// Gives its ticket: later ones are larger. What it returns, or its panic, comes by [`results`](Self::results); if it
     /// is refused or abandoned, the next [`check`](Self::check) says so. Each ticket comes back exactly once.
-    pub fn run(&mut self, what: String, limit: Duration, task: impl FnOnce() -> R + Send + 'static) -> u64 {
+    pub(crate) fn run(
+        &mut self,
+        what: String,
+        limit: Duration,
+        task: impl FnOnce() -> R + Send + 'static,
+    ) -> u64 {
         self.last_ticket += 1;
         let job = Job { ticket: self.last_ticket, what, limit, task: Box::new(task) };
         let refused = match &self.refuses {
@@ -135,25 +140,25 @@ impl<R: Send + 'static> Worker<R> {
 
     /// Tickets with what their tasks returned, or with their panics, for a `select!`. Nothing of a task that was
     /// abandoned comes here.
-    pub fn results(&self) -> &Receiver<(u64, Result<R, Failed>)> {
+    pub(crate) fn results(&self) -> &Receiver<(u64, Result<R, Failed>)> {
         &self.results
     }
 
     /// Frees a value on the worker, when no task waits. Never waits; if the queue is full, the value is freed at once.
-    pub fn free(&self, value: impl Send + 'static) {
+    pub(crate) fn free(&self, value: impl Send + 'static) {
         self.queues.free(Box::new(value));
     }
 
     /// Calls `work` on the worker about so often, between tasks, until the worker is dropped: never two at a time, though
     /// not always on the same thread. A call that does not end is abandoned like a task, and `work` with it, until the
     /// call returns.
-    pub fn every(&self, period: Duration, what: &'static str, work: impl FnMut() + Send + 'static) {
+    pub(crate) fn every(&self, period: Duration, what: &'static str, work: impl FnMut() + Send + 'static) {
         self.queues.every(period, what, Box::new(work));
     }
 
     /// Abandons the task that is past its limit, and replaces its thread. Gives the tasks that were abandoned or refused
     /// since the last call. Call this at least every [`MAX_STEP`].
-    pub fn check(&mut self, now: Instant) -> Vec<Failed> {
+    pub(crate) fn check(&mut self, now: Instant) -> Vec<Failed> {
         let before = std::mem::replace(&mut self.last_check, now);
         self.abandoned.retain(|thread| !thread.handle.is_finished());
         let mut failed = Vec::new();

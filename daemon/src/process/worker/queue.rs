@@ -18,7 +18,7 @@ const MIN_PERIOD: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_secs(3_600);
 
 /// A task.
-pub struct Job<R> {
+pub(super) struct Job<R> {
     pub ticket: u64,
     pub what: String,
     pub limit: Duration,
@@ -34,7 +34,7 @@ struct Repeated {
 }
 
 /// What all threads of a worker share.
-pub struct Queues<R> {
+pub(super) struct Queues<R> {
     tasks: Receiver<Job<R>>,
     to_free: Sender<Box<dyn Any + Send>>,
     freed: Receiver<Box<dyn Any + Send>>,
@@ -61,17 +61,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<R> Queues<R> {
-    pub fn new(tasks: Receiver<Job<R>>, max_freed: usize, results: Sender<(u64, Result<R, Failed>)>) -> Self {
+    pub(super) fn new(
+        tasks: Receiver<Job<R>>,
+        max_freed: usize,
+        results: Sender<(u64, Result<R, Failed>)>,
+    ) -> Self {
         let (to_free, freed) = bounded(max_freed);
         Self { tasks, to_free, freed, repeated: Arc::default(), results }
     }
 
-    pub fn free(&self, value: Box<dyn Any + Send>) {
+    pub(super) fn free(&self, value: Box<dyn Any + Send>) {
         // What finds no room is dropped here.
         self.to_free.try_send(value).ok();
     }
 
-    pub fn every(&self, period: Duration, what: &'static str, work: Box<dyn FnMut() + Send>) {
+    pub(super) fn every(&self, period: Duration, what: &'static str, work: Box<dyn FnMut() + Send>) {
         // There is always time for a task in between.
         let period = period.max(MIN_PERIOD);
         lock(&self.repeated).push(Repeated { what, period, due: Instant::now(), work });
@@ -80,7 +84,7 @@ impl<R> Queues<R> {
     }
 
     /// The tasks that wait.
-    pub fn drain(&self) -> impl Iterator<Item = Job<R>> + '_ {
+    pub(super) fn drain(&self) -> impl Iterator<Item = Job<R>> + '_ {
         self.tasks.try_iter()
     }
 
@@ -120,7 +124,7 @@ struct Running {
 
 /// What one thread works on, shared with the checks.
 #[derive(Default)]
-pub struct Slot(Mutex<State>);
+pub(super) struct Slot(Mutex<State>);
 
 impl Slot {
     fn begin(&self, ticket: Option<u64>, what: String, limit: Duration) {
@@ -142,7 +146,7 @@ impl Slot {
 
     /// Abandons what is past its limit: `None` if nothing is; else what its caller is told, if it has one. Of the time
     /// since the check `before`, at most `step` counts.
-    pub fn check(&self, before: Instant, now: Instant, step: Duration) -> Option<Option<Failed>> {
+    pub(super) fn check(&self, before: Instant, now: Instant, step: Duration) -> Option<Option<Failed>> {
         let mut state = lock(&self.0);
         let State::Busy(running) = &mut *state else { return None };
         running.ran += now.saturating_duration_since(before.max(running.since)).min(step);
@@ -163,7 +167,7 @@ impl Slot {
 }
 
 /// Works until the worker is dropped, or this thread has been abandoned.
-pub fn run<R>(queues: &Queues<R>, slot: &Slot, pulse: &Pulse) {
+pub(super) fn run<R>(queues: &Queues<R>, slot: &Slot, pulse: &Pulse) {
     // It may have panicked while it dropped what it returned too late.
     if slot.end().is_break() {
         return;

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 const SEQUENCER: &str = "/dev/snd/seq";
 
 /// The connected controllers.
-pub struct Alsa {
+pub(super) struct Alsa {
     received: Sender<(usize, Vec<u8>)>,
     /// The clients that scan the ports; kept open, so that not every scan makes new ones.
     probes: Option<(MidiInput, MidiOutput)>,
@@ -29,12 +29,12 @@ struct Open {
 
 impl Alsa {
     /// Nothing is connected yet. Messages go to `received`, with the index of their controller.
-    pub fn new(received: Sender<(usize, Vec<u8>)>) -> Self {
+    pub(super) fn new(received: Sender<(usize, Vec<u8>)>) -> Self {
         Self { received, probes: None, has_warned: false, open: HashMap::new() }
     }
 
     /// Connects new controllers and removes those that have disappeared. Returns the indexes of the new ones.
-    pub fn scan<'a>(&mut self, wanted: impl Iterator<Item = (usize, &'a Controller)>) -> Vec<usize> {
+    pub(super) fn scan<'a>(&mut self, wanted: impl Iterator<Item = (usize, &'a Controller)>) -> Vec<usize> {
         if self.probes.is_none() {
             self.probes = self.probe();
         }
@@ -101,7 +101,7 @@ impl Alsa {
     }
 
     /// Sends a message to a controller, if it is connected.
-    pub fn send(&mut self, at: usize, message: &[u8]) {
+    pub(super) fn send(&mut self, at: usize, message: &[u8]) {
         if let Some(output) = self.open.get_mut(&at).and_then(|open| open.output.as_mut()) {
             // An error means that the controller was just disconnected: the next scan finds that.
             output.send(message).ok();

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 /// A client that reads nothing of what it is sent for this long is disconnected.
-pub const STALLED: Duration = Duration::from_secs(10);
+pub(super) const STALLED: Duration = Duration::from_secs(10);
 /// Bytes that the system buffers for one client.
 const UNSENT: usize = 128 << 10;
 /// Pause after the system has refused a new connection.
@@ -30,7 +30,7 @@ const MOST_REFUSALS: usize = 16;
 
 /// Why a client is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// Its address has no access.
     #[error("this address is not in \"allow\"")]
     NotAllowed,
@@ -40,10 +40,10 @@ pub enum Refusal {
 }
 
 /// The error for a refused client. Where its form depends on the client's first bytes, there is none without them.
-pub type Refuse = fn(Refusal, Option<&[u8]>) -> Option<Vec<u8>>;
+pub(super) type Refuse = fn(Refusal, Option<&[u8]>) -> Option<Vec<u8>>;
 
 /// A listening port and its connections.
-pub struct Port {
+pub(super) struct Port {
     name: &'static str,
     refuse: Refuse,
     refusals: Arc<Semaphore>,
@@ -60,7 +60,7 @@ struct Open {
 }
 
 /// A connection; it counts until it is dropped.
-pub struct Connection {
+pub(super) struct Connection {
     /// The client's address.
     pub from: SocketAddr,
     port: Arc<Port>,
@@ -69,7 +69,7 @@ pub struct Connection {
 impl Port {
     /// A port that admits clients by the `rules`, and at most `most` connections at once: a quarter of them from one
     /// address, half of them from this machine, where a proxy may serve many clients.
-    pub fn new(name: &'static str, rules: Rules, most: usize, refuse: Refuse) -> Arc<Self> {
+    pub(super) fn new(name: &'static str, rules: Rules, most: usize, refuse: Refuse) -> Arc<Self> {
         let refusals = Arc::new(Semaphore::new(MOST_REFUSALS));
         Arc::new(Self { name, refuse, refusals, rules, most: most.max(4), open: Mutex::default() })
     }
@@ -130,8 +130,11 @@ fn client_of(address: IpAddr) -> IpAddr {
 }
 
 /// Accepts clients for ever, each on a task of its own.
-pub async fn accept<F>(socket: TcpListener, port: Arc<Port>, serve: impl Fn(TcpStream, Connection) -> F)
-where
+pub(super) async fn accept<F>(
+    socket: TcpListener,
+    port: Arc<Port>,
+    serve: impl Fn(TcpStream, Connection) -> F,
+) where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut is_refused = false;

@@ -45,7 +45,7 @@ struct HttpConnection {
 }
 
 /// The answer to a client that is refused, whatever it asks for.
-pub fn refusal(why: accept::Refusal, _first: Option<&[u8]>) -> Option<Vec<u8>> {
+pub(super) fn refusal(why: accept::Refusal, _first: Option<&[u8]>) -> Option<Vec<u8>> {
     let status = match why {
         accept::Refusal::NotAllowed => "403 Forbidden",
         accept::Refusal::Full => "503 Service Unavailable",
@@ -56,7 +56,7 @@ pub fn refusal(why: accept::Refusal, _first: Option<&[u8]>) -> Option<Vec<u8>> {
 }
 
 /// Serves a client until either side closes the connection.
-pub async fn serve(stream: TcpStream, connection: Connection, net: Arc<Net>) {
+pub(super) async fn serve(stream: TcpStream, connection: Connection, net: Arc<Net>) {
     let Ok(at) = stream.local_addr() else { return };
     let from = connection.from;
     let http = Arc::new(HttpConnection { connection, at: at.ip() });

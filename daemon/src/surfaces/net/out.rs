@@ -12,7 +12,7 @@ const EACH: usize = 64;
 
 /// One packet to a client.
 #[derive(Debug)]
-pub enum Packet {
+pub(super) enum Packet {
     /// OSC.
     Osc(Vec<u8>),
     /// A text, on a websocket.
@@ -32,19 +32,19 @@ impl Packet {
 }
 
 /// Where packets for a client are put.
-pub struct Out {
+pub(super) struct Out {
     packets: UnboundedSender<Packet>,
     unsent: Arc<AtomicUsize>,
 }
 
 /// Where the client's task takes them.
-pub struct Unsent {
+pub(super) struct Unsent {
     packets: UnboundedReceiver<Packet>,
     unsent: Arc<AtomicUsize>,
 }
 
 /// Both ends of the way to one client.
-pub fn channel() -> (Out, Unsent) {
+pub(super) fn channel() -> (Out, Unsent) {
     let (sender, receiver) = unbounded_channel();
     let unsent = Arc::new(AtomicUsize::new(0));
     (Out { packets: sender, unsent: Arc::clone(&unsent) }, Unsent { packets: receiver, unsent })
@@ -52,7 +52,7 @@ pub fn channel() -> (Out, Unsent) {
 
 impl Out {
     /// Sends a packet. False where too much waits already, or the client is gone.
-    pub fn send(&self, packet: Packet) -> bool {
+    pub(super) fn send(&self, packet: Packet) -> bool {
         let cost = packet.cost();
         if self.unsent.fetch_add(cost, Ordering::Relaxed) + cost > MOST_UNSENT {
             return false;
@@ -63,14 +63,14 @@ impl Out {
 
 impl Unsent {
     /// The next packet; `None` once the client is to be disconnected.
-    pub async fn recv(&mut self) -> Option<Packet> {
+    pub(super) async fn recv(&mut self) -> Option<Packet> {
         let packet = self.packets.recv().await?;
         self.unsent.fetch_sub(packet.cost(), Ordering::Relaxed);
         Some(packet)
     }
 
     /// The next packet, where it is there already.
-    pub fn try_recv(&mut self) -> Option<Packet> {
+    pub(super) fn try_recv(&mut self) -> Option<Packet> {
         let packet = self.packets.try_recv().ok()?;
         self.unsent.fetch_sub(packet.cost(), Ordering::Relaxed);
         Some(packet)

@@ -17,7 +17,7 @@ use tracing::debug;
 const AT_ONCE: usize = 16_384;
 
 /// The error for a client that is refused, in the framing of its first bytes; nothing for one that does not speak OSC.
-pub fn refusal(why: Refusal, first: Option<&[u8]>) -> Option<Vec<u8>> {
+pub(super) fn refusal(why: Refusal, first: Option<&[u8]>) -> Option<Vec<u8>> {
     let mut unwrap = Unwrap::default();
     unwrap.push(first?).ok()?;
     let framing = unwrap.framing().unwrap_or(Framing::Size);
@@ -26,7 +26,7 @@ pub fn refusal(why: Refusal, first: Option<&[u8]>) -> Option<Vec<u8>> {
 }
 
 /// Serves a client until either side closes the connection.
-pub async fn serve(mut stream: TcpStream, connection: Connection, net: Arc<Net>) {
+pub(super) async fn serve(mut stream: TcpStream, connection: Connection, net: Arc<Net>) {
     let from = connection.from;
     let peer = Peer::Stream(from);
     let mut unsent = net.add_stream(peer);

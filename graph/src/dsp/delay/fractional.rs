@@ -5,7 +5,7 @@
 use crate::dsp::window::sinc;
 
 /// Samples on each side of the interpolated point.
-pub const SIDE: usize = 48;
+pub(crate) const SIDE: usize = 48;
 const TAPS: usize = 2 * SIDE;
 /// Tabulated positions between two samples; between those the coefficients are interpolated linearly.
 const PLACES: usize = 512;
@@ -14,7 +14,7 @@ const BETA: f64 = 6.0;
 
 /// The interpolation filters for all tabulated positions between two samples.
 #[derive(Clone, Debug)]
-pub struct Fraction {
+pub(crate) struct Fraction {
     /// One row more than there are positions, so that each has a next one.
     rows: Box<[[f64; TAPS]]>,
 }
@@ -27,7 +27,7 @@ impl Default for Fraction {
 
 impl Fraction {
     /// `[control]` Computes the filters.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let row = |place: usize| {
             let shift = place as f64 / PLACES as f64;
             let taps: [f64; TAPS] =
@@ -41,7 +41,7 @@ impl Fraction {
     /// `[audio]` The value `share` (0..1) of the way from the newer to the older of the two samples in the middle of
     /// `recent`, which holds 2 [`SIDE`] samples, the newest first.
     #[inline]
-    pub fn between(&self, recent: impl Fn(usize) -> f64, share: f64) -> f64 {
+    pub(crate) fn between(&self, recent: impl Fn(usize) -> f64, share: f64) -> f64 {
         let place = share * PLACES as f64;
         let at = (place as usize).min(PLACES - 1);
         let rest = place - at as f64;

@@ -2,20 +2,20 @@
 
 /// Holds the last `frames` samples.
 #[derive(Clone, Debug)]
-pub struct Delay {
+pub(crate) struct Delay {
     ring: Box<[f64]>,
     at: usize,
 }
 
 impl Delay {
     /// `[control]` A delay of `frames`, filled with silence. 0 frames: the signal passes unchanged.
-    pub fn new(frames: usize) -> Self {
+    pub(crate) fn new(frames: usize) -> Self {
         Self { ring: vec![0.0; frames].into_boxed_slice(), at: 0 }
     }
 
     /// Puts a sample in and gives the one that is due.
     #[inline]
-    pub fn tick(&mut self, sample: f64) -> f64 {
+    pub(crate) fn tick(&mut self, sample: f64) -> f64 {
         let Some(place) = self.ring.get_mut(self.at) else { return sample };
         let due = std::mem::replace(place, sample);
         self.at += 1;
@@ -26,19 +26,19 @@ impl Delay {
     }
 
     /// `[audio]` Delays `samples` in place.
-    pub fn process(&mut self, samples: &mut [f64]) {
+    pub(crate) fn process(&mut self, samples: &mut [f64]) {
         if !self.ring.is_empty() {
             samples.iter_mut().for_each(|sample| *sample = self.tick(*sample));
         }
     }
 
     /// `[audio]` Fills it with silence.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.ring.fill(0.0);
     }
 
     /// `[audio]` Copies the newest samples of another delay of any length. Where that one is shorter, older samples are 0.
-    pub fn adopt(&mut self, old: &Delay) {
+    pub(crate) fn adopt(&mut self, old: &Delay) {
         let (mine, theirs) = (self.ring.len(), old.ring.len());
         if mine == theirs {
             self.ring.copy_from_slice(&old.ring);

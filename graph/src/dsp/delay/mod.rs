@@ -1,6 +1,6 @@
 //! Delays of whole and fractional frames, and click-free switching.
 
-pub mod fractional;
-pub mod line;
-pub mod splice;
-pub mod tap;
+pub(crate) mod fractional;
+pub(crate) mod line;
+pub(crate) mod splice;
+pub(crate) mod tap;

@@ -4,7 +4,7 @@ use crate::dsp::fade::Fade;
 
 /// A delay line of one channel with a movable tap.
 #[derive(Clone, Debug)]
-pub struct Tap {
+pub(crate) struct Tap {
     ring: Box<[f64]>,
     at: usize,
     /// Delays in frames: the current one, and the one that is faded in.
@@ -15,20 +15,20 @@ pub struct Tap {
 
 impl Tap {
     /// `[control]` A delay of up to `most` frames. The crossfade to a new time takes `fade_frames`.
-    pub fn new(most: usize, fade_frames: u32) -> Self {
+    pub(crate) fn new(most: usize, fade_frames: u32) -> Self {
         let ring = vec![0.0; most + 1].into_boxed_slice();
         Self { ring, at: 0, from: 0, to: 0, fade: Fade::new(fade_frames, true) }
     }
 
     /// `[audio]` Sets the delay to `frames` without a crossfade.
-    pub fn set(&mut self, frames: usize) {
+    pub(crate) fn set(&mut self, frames: usize) {
         self.to = frames.min(self.ring.len() - 1);
         self.from = self.to;
     }
 
     /// `[audio]` Writes a sample and returns the one of `frames` before. A new time waits for the end of a running crossfade.
     #[inline]
-    pub fn tick(&mut self, sample: f64, frames: usize) -> f64 {
+    pub(crate) fn tick(&mut self, sample: f64, frames: usize) -> f64 {
         self.ring[self.at] = sample;
         if self.fade.steady() == Some(1.0) {
             let target = frames.min(self.ring.len() - 1);
@@ -56,19 +56,19 @@ impl Tap {
     }
 
     /// `[audio]` Fills it with silence.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.ring.fill(0.0);
         self.at = 0;
         self.fade = Fade::new(self.fade.frames(), true);
     }
 
     /// Number of newest samples that are in use, as long as the time does not change.
-    pub fn reach(&self) -> usize {
+    pub(crate) fn reach(&self) -> usize {
         self.from.max(self.to) + 1
     }
 
     /// `[audio]` Copies the newest `most` samples of another one, and its time. This one must be new.
-    pub fn adopt(&mut self, old: &Self, most: usize) {
+    pub(crate) fn adopt(&mut self, old: &Self, most: usize) {
         let (mine, theirs) = (self.ring.len(), old.ring.len());
         let count = mine.min(theirs).min(most);
         let (_, newest) = self.ring.split_at_mut(mine - count);

@@ -39,7 +39,7 @@ fn antiderivative(x: f64, knee: f64) -> f64 {
 
 /// `[audio]` Mean of what clipping at 1 adds, between the samples `last` and `x`.
 #[inline]
-pub fn mean_correction(last: f64, x: f64, knee: f64) -> f64 {
+pub(crate) fn mean_correction(last: f64, x: f64, knee: f64) -> f64 {
     if last.abs() <= knee && x.abs() <= knee {
         0.0
     } else if (x - last).abs() < SAME {

@@ -5,7 +5,7 @@ const SLICES: usize = 8;
 
 /// A count over a sliding window of one second, in slices.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CountPerSecond {
+pub(crate) struct CountPerSecond {
     slices: [u32; SLICES],
     at: usize,
     frames: usize,
@@ -13,12 +13,12 @@ pub struct CountPerSecond {
 
 impl CountPerSecond {
     /// `[audio]` Adds `count` events.
-    pub fn add(&mut self, count: usize) {
+    pub(crate) fn add(&mut self, count: usize) {
         self.slices[self.at] += count as u32;
     }
 
     /// `[audio]` Advances the window by `frames`, at `rate` Hz.
-    pub fn advance(&mut self, frames: usize, rate: f64) {
+    pub(crate) fn advance(&mut self, frames: usize, rate: f64) {
         self.frames += frames;
         let slice = rate as usize / SLICES;
         if self.frames >= slice {
@@ -29,7 +29,7 @@ impl CountPerSecond {
     }
 
     /// The count of the last second; the window is accurate to an eighth of a second.
-    pub fn sum(&self) -> f64 {
+    pub(crate) fn sum(&self) -> f64 {
         f64::from(self.slices.iter().sum::<u32>())
     }
 }

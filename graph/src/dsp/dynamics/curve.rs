@@ -5,7 +5,7 @@
 ///
 /// Source: D. Giannoulis, M. Massberg, J. D. Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012, eq. 4.
 #[inline]
-pub fn reduction(over: f64, slope: f64, knee: f64) -> f64 {
+pub(crate) fn reduction(over: f64, slope: f64, knee: f64) -> f64 {
     if 2.0 * over <= -knee {
         0.0
     } else if 2.0 * over < knee {
@@ -17,7 +17,7 @@ pub fn reduction(over: f64, slope: f64, knee: f64) -> f64 {
 
 /// `[audio]` The same curve as a function of the output level, for feedback compressors. `slope` must be below 1.
 #[inline]
-pub fn reduction_by_output(over: f64, slope: f64, knee: f64) -> f64 {
+pub(crate) fn reduction_by_output(over: f64, slope: f64, knee: f64) -> f64 {
     let from_knee = over + knee / 2.0;
     if from_knee <= 0.0 || slope <= 0.0 {
         0.0

@@ -13,7 +13,7 @@ const STEPS: f64 = 2048.0;
 
 /// The part of the spectrum that the detector measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Region {
+pub(crate) enum Region {
     /// Around the frequency.
     Band,
     /// Below the frequency.
@@ -24,7 +24,7 @@ pub enum Region {
 
 /// Static curve and times of the dynamic gain.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Curve {
+pub(crate) struct Curve {
     /// Threshold in dBFS, peak.
     pub threshold: f64,
     /// 1 - 1/ratio.
@@ -39,7 +39,7 @@ pub struct Curve {
 
 /// A detector and its attack and release smoothing.
 #[derive(Clone, Debug)]
-pub struct BandDetector {
+pub(crate) struct BandDetector {
     rate: f64,
     /// Frames between two calls of [`Self::gain_change`].
     span: f64,
@@ -53,7 +53,7 @@ pub struct BandDetector {
 
 impl BandDetector {
     /// `[control]` At `rate` Hz; [`Self::gain_change`] is called every `span` frames.
-    pub fn new(rate: f64, span: usize) -> Self {
+    pub(crate) fn new(rate: f64, span: usize) -> Self {
         Self {
             rate,
             span: span as f64,
@@ -67,7 +67,7 @@ impl BandDetector {
     }
 
     /// `[audio]` Sets the measured region: around, below or above `freq` Hz. `q` applies to a band.
-    pub fn tune(&mut self, region: Region, freq: f64, q: f64) {
+    pub(crate) fn tune(&mut self, region: Region, freq: f64, q: f64) {
         if self.tuned_to != (region, freq, q) {
             self.tuned_to = (region, freq, q);
             self.filter = match region {
@@ -80,12 +80,12 @@ impl BandDetector {
 
     /// `[audio]` Adds a sample of channel `channel`.
     #[inline]
-    pub fn push(&mut self, channel: usize, sample: f64) {
+    pub(crate) fn push(&mut self, channel: usize, sample: f64) {
         self.peak = self.peak.max(self.filter.tick(&mut self.states[channel], sample).abs());
     }
 
     /// `[audio]` The gain change in dB, from the samples since the last call.
-    pub fn gain_change(&mut self, curve: &Curve) -> f64 {
+    pub(crate) fn gain_change(&mut self, curve: &Curve) -> f64 {
         let times = [curve.attack, curve.release];
         if self.times.0 != times {
             self.times = (times, Times::new(curve.attack, curve.release, self.rate / self.span));
@@ -99,7 +99,7 @@ impl BandDetector {
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.states = [State::default(); CHANNELS];
         self.peak = 0.0;
         self.reduction = Decoupled::default();

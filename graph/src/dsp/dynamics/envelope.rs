@@ -3,11 +3,11 @@
 use crate::dsp::dynamics::sliding_minimum::SlidingMinimum;
 
 /// Lowest amplitude of a detector: −200 dBFS, silence.
-pub const SILENCE: f64 = 1e-10;
+pub(crate) const SILENCE: f64 = 1e-10;
 
 /// The highest magnitude of the last frames, in dBFS. It is constant for a sine with a half period of that length or less.
 #[derive(Clone, Debug)]
-pub struct PeakHold {
+pub(crate) struct PeakHold {
     // The minimum of the negated magnitudes.
     negated: SlidingMinimum,
     highest: f64,
@@ -16,13 +16,13 @@ pub struct PeakHold {
 
 impl PeakHold {
     /// `[control]` Over the last `frames` (at least 1).
-    pub fn new(frames: usize) -> Self {
+    pub(crate) fn new(frames: usize) -> Self {
         Self { negated: SlidingMinimum::new(frames), highest: SILENCE, level: 20.0 * SILENCE.log10() }
     }
 
     /// `[audio]` Adds a sample and returns the level in dBFS, −200 or more.
     #[inline]
-    pub fn tick(&mut self, sample: f64) -> f64 {
+    pub(crate) fn tick(&mut self, sample: f64) -> f64 {
         let highest = -self.negated.tick(-sample.abs().max(SILENCE));
         // The logarithm is expensive, and the maximum changes rarely.
         if highest != self.highest {
@@ -33,14 +33,14 @@ impl PeakHold {
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.negated.reset();
         self.highest = SILENCE;
         self.level = 20.0 * SILENCE.log10();
     }
 
     /// `[audio]` Adopts the state of another one of the same length.
-    pub fn adopt(&mut self, old: &PeakHold) {
+    pub(crate) fn adopt(&mut self, old: &PeakHold) {
         self.negated.adopt(&old.negated);
         (self.highest, self.level) = (old.highest, old.level);
     }
@@ -49,7 +49,7 @@ impl PeakHold {
 /// `[audio]` Links channels: moves each of `levels` (dB) towards the highest of them. `amount` 0: unchanged; 1: all equal the
 /// highest.
 #[inline]
-pub fn link(levels: &mut [f64], amount: f64) {
+pub(crate) fn link(levels: &mut [f64], amount: f64) {
     let highest = levels.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for level in levels {
         *level = if amount == 1.0 { highest } else { *level + amount * (highest - *level) };
@@ -58,7 +58,7 @@ pub fn link(levels: &mut [f64], amount: f64) {
 
 /// The smoothing time of a [`SmoothedGain`] in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SmoothingTime {
+pub(crate) struct SmoothingTime {
     /// Natural frequency in radians per frame, and e^−omega.
     omega: f64,
     decay: f64,
@@ -68,7 +68,7 @@ impl SmoothingTime {
     /// A step is covered by 63.2 % in `ms`.
     ///
     /// The step response of critical damping is 1 − (1 + x) e^−x after x radians; it reaches 1 − 1/e at x = 2.1462.
-    pub fn new(ms: f64, sample_rate: f64) -> Self {
+    pub(crate) fn new(ms: f64, sample_rate: f64) -> Self {
         let omega = 2.146_193_220_620_582_6 * 1000.0 / (ms.max(1e-3) * sample_rate);
         Self { omega, decay: (-omega).exp() }
     }
@@ -79,20 +79,20 @@ impl SmoothingTime {
 ///
 /// It is the exact solution of the differential equation, one frame at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SmoothedGain {
+pub(crate) struct SmoothedGain {
     at: f64,
     speed: f64,
 }
 
 impl SmoothedGain {
     /// At rest at `value`.
-    pub fn new(value: f64) -> Self {
+    pub(crate) fn new(value: f64) -> Self {
         Self { at: value, speed: 0.0 }
     }
 
     /// `[audio]` Advances by one frame towards `target`, with the time `up` for rising and `down` for falling.
     #[inline]
-    pub fn tick(&mut self, target: f64, up: &SmoothingTime, down: &SmoothingTime) -> f64 {
+    pub(crate) fn tick(&mut self, target: f64, up: &SmoothingTime, down: &SmoothingTime) -> f64 {
         let away = self.at - target;
         if away == 0.0 && self.speed == 0.0 {
             return self.at;

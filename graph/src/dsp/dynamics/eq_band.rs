@@ -10,7 +10,7 @@ use crate::dsp::filter::wavefront_section::StateSpace;
 use std::ops::Range;
 
 /// One band while it plays.
-pub struct Band {
+pub(crate) struct Band {
     /// Its shape and order.
     pub filter: BandFilter,
     /// The channels that it works on.
@@ -33,7 +33,7 @@ pub struct Band {
 
 impl Band {
     /// The values of its sections in the cascade, if the level adds `dynamic_gain` dB to its gain.
-    pub fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> BandValues {
+    pub(crate) fn cascaded(&self, [freq, gain, q]: [f64; 3], amount: f64, is_on: bool) -> BandValues {
         if self.is_minimum {
             ([freq, gain + amount, q], is_on)
         } else {
@@ -42,7 +42,7 @@ impl Band {
     }
 
     /// Makes its sections in the cascade.
-    pub fn design(
+    pub(crate) fn design(
         &mut self,
         rate: f64,
         matcher: &Matcher,
@@ -57,7 +57,7 @@ impl Band {
     }
 
     /// Updates its static response at [`PROBES`].
-    pub fn measure(&mut self, made: BandValues) {
+    pub(crate) fn measure(&mut self, made: BandValues) {
         if self.measured_for == made {
             return;
         }
@@ -69,7 +69,7 @@ impl Band {
     }
 
     /// The part of the spectrum that its detector measures.
-    pub fn detector_region(&self) -> Region {
+    pub(crate) fn detector_region(&self) -> Region {
         match self.filter.shape {
             Shape::LowShelf => Region::Below,
             Shape::HighShelf | Shape::Tilt => Region::Above,
@@ -78,7 +78,11 @@ impl Band {
     }
 
     /// Passes `frames` of the side-chain signal to the detector.
-    pub fn update_detector<const N: usize>(&mut self, detector_signal: &[[f64; N]], frames: Range<usize>) {
+    pub(crate) fn update_detector<const N: usize>(
+        &mut self,
+        detector_signal: &[[f64; N]],
+        frames: Range<usize>,
+    ) {
         for frame in frames {
             match (self.place, detector_signal) {
                 (Place::Left, [left, ..]) => self.detector.push(0, left[frame]),

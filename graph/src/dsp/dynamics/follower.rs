@@ -3,7 +3,7 @@
 /// Pole of a one-pole smoother with the time constant `tau_ms` (63.2 % of a step), at `sample_rate` Hz.
 ///
 /// Source: Giannoulis, Massberg, Reiss, *Digital Dynamic Range Compressor Design*, JAES 60(6), 2012, eq. 7.
-pub fn one_pole(tau_ms: f64, sample_rate: f64) -> f64 {
+pub(crate) fn one_pole(tau_ms: f64, sample_rate: f64) -> f64 {
     (-1000.0 / (tau_ms.max(1e-3) * sample_rate)).exp()
 }
 
@@ -12,7 +12,7 @@ const NOTHING: f64 = 1e-10;
 
 /// The poles and the hold of a [`Decoupled`] detector.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Times {
+pub(crate) struct Times {
     /// [`one_pole`] of the attack.
     pub attack: f64,
     /// [`one_pole`] of the release.
@@ -28,7 +28,7 @@ impl Times {
     ///
     /// The attack smooths the output of the release, so the pole of the release is made faster: both together take the
     /// given time, to within 1 %.
-    pub fn new(attack_ms: f64, release_ms: f64, sample_rate: f64) -> Self {
+    pub(crate) fn new(attack_ms: f64, release_ms: f64, sample_rate: f64) -> Self {
         let share = (attack_ms / release_ms).min(1.0);
         let own = release_ms * (1.0 - share - 1.08 * (share * (1.0 - share)).powi(2));
         Self {
@@ -45,7 +45,7 @@ impl Times {
 /// release has a second, slow stage (the floor), which rises only while the reduction lasts and falls slowly: the
 /// release is fast after a single peak and slow after a dense passage.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Decoupled {
+pub(crate) struct Decoupled {
     held: f64,
     /// Remaining frames of the hold.
     holding: u32,
@@ -56,7 +56,7 @@ pub struct Decoupled {
 impl Decoupled {
     /// `[audio]` Advances by one frame: `target` is the reduction of the static curve; returns the smoothed reduction. dB.
     #[inline]
-    pub fn tick(&mut self, target: f64, times: &Times) -> f64 {
+    pub(crate) fn tick(&mut self, target: f64, times: &Times) -> f64 {
         if times.floor.is_none() && self.floor != 0.0 {
             // No longer automatic: the release continues from the floor.
             (self.held, self.floor) = (self.held.max(self.floor), 0.0);

@@ -1,12 +1,12 @@
 //! Dynamics: detectors, static curves, gain smoothing, and programme loudness.
 
-pub mod clip;
-pub mod count_per_second;
-pub mod curve;
-pub mod detector;
-pub mod envelope;
+pub(crate) mod clip;
+pub(crate) mod count_per_second;
+pub(crate) mod curve;
+pub(crate) mod detector;
+pub(crate) mod envelope;
 pub(crate) mod eq_band;
-pub mod follower;
-pub mod programme_loudness;
-pub mod side_chain;
-pub mod sliding_minimum;
+pub(crate) mod follower;
+pub(crate) mod programme_loudness;
+pub(crate) mod side_chain;
+pub(crate) mod sliding_minimum;

@@ -20,7 +20,7 @@ const LOUD_SCENE: usize = 2 * BLOCKS_PER_SECOND;
 /// Smallest number of blocks for a loudness value.
 const FEWEST: usize = 10;
 /// Largest number of stored blocks: a minute.
-pub const LONGEST: usize = 60 * BLOCKS_PER_SECOND;
+pub(crate) const LONGEST: usize = 60 * BLOCKS_PER_SECOND;
 
 /// The last `N` powers.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ impl<const N: usize> Past<N> {
 
 /// Classification of a section of 100 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub(crate) enum Heard {
     /// Silence, room noise, or a pause.
     Pause,
     /// Programme.
@@ -63,7 +63,7 @@ pub enum Heard {
 
 /// The powers of the recent programme. Its size is fixed; a copy contains its whole state.
 #[derive(Clone, Copy, Debug)]
-pub struct Loudness {
+pub(crate) struct Loudness {
     sections: Past<BLOCKS_PER_SECOND>,
     /// Blocks above the absolute gate.
     scene: Past<SCENE>,
@@ -80,7 +80,7 @@ impl Default for Loudness {
 impl Loudness {
     /// `[audio]` Adds the weighted power of the next 100 ms and classifies it. `gate` is the absolute gate as a power; the
     /// relative gate depends on the last `recent` blocks.
-    pub fn tick(&mut self, section: f64, gate: f64, recent: usize) -> Heard {
+    pub(crate) fn tick(&mut self, section: f64, gate: f64, recent: usize) -> Heard {
         self.sections.push(section);
         if self.sections.count < SECTIONS_PER_BLOCK {
             return Heard::Pause;
@@ -128,17 +128,17 @@ impl Loudness {
     }
 
     /// Mean power of the newest `most` blocks of programme.
-    pub fn mean(&self, most: usize) -> f64 {
+    pub(crate) fn mean(&self, most: usize) -> f64 {
         self.programme.mean(most)
     }
 
     /// Mean power of the last second, including pauses.
-    pub fn last_second(&self) -> f64 {
+    pub(crate) fn last_second(&self) -> f64 {
         self.sections.mean(BLOCKS_PER_SECOND)
     }
 
     /// `[audio]` Discards all but the newest `most` blocks.
-    pub fn forget_before(&mut self, most: usize) {
+    pub(crate) fn forget_before(&mut self, most: usize) {
         self.programme.count = self.programme.count.min(most);
     }
 }

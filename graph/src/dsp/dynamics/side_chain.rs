@@ -10,7 +10,7 @@ use crate::dsp::filter::svf::{Coeffs, State};
 use std::f64::consts::{FRAC_1_SQRT_2, LN_10};
 
 /// Largest number of channels.
-pub const CHANNELS: usize = 8;
+pub(crate) const CHANNELS: usize = 8;
 /// Lowest amplitude; below it the level is that of silence.
 const SILENCE: f64 = 1e-10;
 /// Steepest slope of a feedback loop, that of the highest finite ratio: an infinite ratio would be unstable.
@@ -28,7 +28,7 @@ const MOST_RAISED: f64 = 24.0;
 
 /// How the detector measures the level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Detector {
+pub(crate) enum Detector {
     /// The magnitude of each sample.
     #[default]
     Peak,
@@ -40,7 +40,7 @@ pub enum Detector {
 
 /// Structure of a gain computer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// How the level is measured.
     pub detector: Detector,
     /// Whether it compresses upward: boosts below the threshold instead of reducing above it.
@@ -51,7 +51,7 @@ pub struct Shape {
 
 /// Parameters, all as unit values.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Values {
+pub(crate) struct Values {
     /// Threshold in dBFS.
     pub threshold: f64,
     /// 1 - 1/ratio.
@@ -76,7 +76,7 @@ pub struct Values {
 
 /// The filters of the side-chain; `None` is off.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct KeyValues {
+pub(crate) struct KeyValues {
     /// Cutoff frequency of the high-pass in Hz.
     pub highpass: Option<f64>,
     /// Cutoff frequency of the low-pass in Hz.
@@ -87,7 +87,7 @@ pub struct KeyValues {
 
 /// The gain computer of all channels of a compressor.
 #[derive(Clone, Debug)]
-pub struct GainComputer {
+pub(crate) struct GainComputer {
     rate: f64,
     shape: Shape,
     values: Values,
@@ -130,7 +130,7 @@ impl Channel {
 
 impl GainComputer {
     /// `[control]` At `rate` Hz.
-    pub fn new(rate: f64, shape: Shape) -> Self {
+    pub(crate) fn new(rate: f64, shape: Shape) -> Self {
         Self {
             rate,
             shape,
@@ -146,12 +146,12 @@ impl GainComputer {
     }
 
     /// `[audio]` Sets whether the side-chain signal is the output. To be called before [`Self::set`].
-    pub fn set_feedback(&mut self, feedback: bool) {
+    pub(crate) fn set_feedback(&mut self, feedback: bool) {
         self.shape.feedback = feedback;
     }
 
     /// `[audio]` Sets the parameters.
-    pub fn set(&mut self, values: &Values) {
+    pub(crate) fn set(&mut self, values: &Values) {
         let before = std::mem::replace(&mut self.values, *values);
         let is_first = !std::mem::replace(&mut self.is_set, true);
         let is_new = |new: f64, old: f64| is_first || new != old;
@@ -181,7 +181,7 @@ impl GainComputer {
     /// `[audio]` Advances by one frame: `key` is a frame of the side-chain signal; returns the gain of each of `width` channels.
     /// If the side-chain has another number of channels, all channels are linked.
     #[inline]
-    pub fn tick(&mut self, key: &[f64], width: usize) -> [f64; CHANNELS] {
+    pub(crate) fn tick(&mut self, key: &[f64], width: usize) -> [f64; CHANNELS] {
         let mut levels = [SILENCE; CHANNELS];
         let mut highest = SILENCE;
         let [highpass, lowpass, bell] = self.filters;
@@ -262,12 +262,12 @@ impl GainComputer {
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.channels = [Channel::default(); CHANNELS];
     }
 
     /// `[audio]` Adopts the state of another one of the same structure.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         if self.shape == old.shape {
             self.channels = old.channels;
         }

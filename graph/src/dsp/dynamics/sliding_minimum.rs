@@ -5,7 +5,7 @@
 /// It keeps only values that can still become the minimum (a monotonic queue). The worst call drops the whole
 /// window, which takes one pass over it.
 #[derive(Clone, Debug)]
-pub struct SlidingMinimum {
+pub(crate) struct SlidingMinimum {
     // A ring of values, each with the time at which it leaves the window.
     queue: Box<[(f64, u64)]>,
     head: usize,
@@ -15,13 +15,13 @@ pub struct SlidingMinimum {
 
 impl SlidingMinimum {
     /// `[control]` Over the last `window` values (at least 1).
-    pub fn new(window: usize) -> Self {
+    pub(crate) fn new(window: usize) -> Self {
         Self { queue: vec![(0.0, 0); window.max(1)].into_boxed_slice(), head: 0, len: 0, now: 0 }
     }
 
     /// `[audio]` Adds a value and returns the minimum of the window that ends with it.
     #[inline]
-    pub fn tick(&mut self, value: f64) -> f64 {
+    pub(crate) fn tick(&mut self, value: f64) -> f64 {
         let size = self.queue.len();
         let slot = |head: usize, i: usize| if head + i >= size { head + i - size } else { head + i };
         if self.len > 0 && self.queue[self.head].1 <= self.now {
@@ -38,12 +38,12 @@ impl SlidingMinimum {
     }
 
     /// `[audio]` Removes all values.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         (self.head, self.len, self.now) = (0, 0, 0);
     }
 
     /// `[audio]` Adopts the state of another one with the same window.
-    pub fn adopt(&mut self, old: &SlidingMinimum) {
+    pub(crate) fn adopt(&mut self, old: &SlidingMinimum) {
         if self.queue.len() == old.queue.len() {
             self.queue.copy_from_slice(&old.queue);
             (self.head, self.len, self.now) = (old.head, old.len, old.now);

@@ -54,7 +54,7 @@ pub(crate) struct Transform {
 
 impl Transform {
     /// `[control]` A transform of `size` samples, a power of two.
-    pub fn new(size: usize) -> Self {
+    pub(crate) fn new(size: usize) -> Self {
         let ways = Self::ways_of(size);
         let piece = size / ways;
         let mut planner = RealFftPlanner::new();
@@ -80,27 +80,27 @@ impl Transform {
     }
 
     /// Number of ways of a transform of `size` samples.
-    pub fn ways_of(size: usize) -> usize {
+    pub(crate) fn ways_of(size: usize) -> usize {
         (size / LONGEST).max(1)
     }
 
     /// Number of ways.
-    pub fn ways(&self) -> usize {
+    pub(crate) fn ways(&self) -> usize {
         self.ways
     }
 
     /// Samples of a way.
-    pub fn piece(&self) -> usize {
+    pub(crate) fn piece(&self) -> usize {
         self.size / self.ways
     }
 
     /// Number of steps to join the ways, or to split a spectrum into them.
-    pub fn steps(&self) -> usize {
+    pub(crate) fn steps(&self) -> usize {
         self.width().div_ceil(COLUMNS)
     }
 
     /// Lines that a step joins or parts.
-    pub fn lines(&self) -> usize {
+    pub(crate) fn lines(&self) -> usize {
         COLUMNS * self.ways
     }
 
@@ -113,7 +113,7 @@ impl Transform {
     }
 
     /// `[audio]` Transforms way `way`: `fill` writes its samples.
-    pub fn forward(&mut self, way: usize, fill: impl FnOnce(&mut [f64])) {
+    pub(crate) fn forward(&mut self, way: usize, fill: impl FnOnce(&mut [f64])) {
         fill(&mut self.samples);
         let (row, width) = (reverse(way, self.ways), self.width());
         let lines = &mut self.lines[row * width..(row + 1) * width];
@@ -122,7 +122,7 @@ impl Transform {
     }
 
     /// `[audio]` Joins some columns of all ways, and writes the bins to `place` in `to`.
-    pub fn join(&mut self, step: usize, to: &mut [Group], place: Place) {
+    pub(crate) fn join(&mut self, step: usize, to: &mut [Group], place: Place) {
         let (columns, width, piece) = (self.columns(step), self.width(), self.piece());
         for row in 1..self.ways {
             let row = row * width + columns.start..row * width + columns.end;
@@ -148,7 +148,7 @@ impl Transform {
     }
 
     /// `[audio]` Splits some columns of the spectrum at `place` in `from` into the spectra of all ways.
-    pub fn part(&mut self, step: usize, from: &[Group], place: Place) {
+    pub(crate) fn part(&mut self, step: usize, from: &[Group], place: Place) {
         let (columns, width, piece) = (self.columns(step), self.width(), self.piece());
         for row in 0..self.ways {
             let is_upper = self.is_upper(row);
@@ -178,7 +178,7 @@ impl Transform {
     }
 
     /// `[audio]` Returns the samples of way `way`, times the size of the transform.
-    pub fn inverse(&mut self, way: usize) -> &[f64] {
+    pub(crate) fn inverse(&mut self, way: usize) -> &[f64] {
         let width = self.width();
         let lines = &mut self.lines[way * width..(way + 1) * width];
         (lines[0].im, lines[width - 1].im) = (0.0, 0.0);

@@ -7,7 +7,7 @@ use crate::dsp::filter::wavefront_section::StateSpace;
 
 /// The filter shape of a band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// Boost or cut around a frequency.
     Bell,
     /// Boost or cut below a frequency.
@@ -30,7 +30,7 @@ pub enum Shape {
 
 impl Shape {
     /// All shapes, in the order of the equaliser's choices.
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Bell,
         Self::LowShelf,
         Self::HighShelf,
@@ -43,13 +43,13 @@ impl Shape {
     ];
 
     /// Their names, in the same order.
-    pub const NAMES: [&str; 9] =
+    pub(crate) const NAMES: [&str; 9] =
         ["bell", "lowshelf", "highshelf", "tilt", "highpass", "lowpass", "bandpass", "notch", "allpass"];
 }
 
 /// The channels that a band processes: all, one of the first two, or their mid or side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// All channels.
     Stereo,
     /// The first.
@@ -64,18 +64,18 @@ pub enum Place {
 
 impl Place {
     /// All places, in the order of the equaliser's choices.
-    pub const ALL: [Self; 5] = [Self::Stereo, Self::Left, Self::Right, Self::Mid, Self::Side];
+    pub(crate) const ALL: [Self; 5] = [Self::Stereo, Self::Left, Self::Right, Self::Mid, Self::Side];
 
     /// Their names, in the same order.
-    pub const NAMES: [&str; 5] = ["stereo", "left", "right", "mid", "side"];
+    pub(crate) const NAMES: [&str; 5] = ["stereo", "left", "right", "mid", "side"];
 
     /// Whether the band processes the mid or the side of the first two channels.
-    pub fn is_mid_side(self) -> bool {
+    pub(crate) fn is_mid_side(self) -> bool {
         matches!(self, Self::Mid | Self::Side)
     }
 
     /// The coefficients of a section for the first channel, the second, and all others.
-    pub fn coeffs(self, coeffs: StateSpace) -> [StateSpace; SIDES] {
+    pub(crate) fn coeffs(self, coeffs: StateSpace) -> [StateSpace; SIDES] {
         match self {
             Self::Stereo => [coeffs; SIDES],
             Self::Left | Self::Mid => [coeffs, StateSpace::IDENTITY, StateSpace::IDENTITY],
@@ -85,13 +85,13 @@ impl Place {
 }
 
 /// Frequency in Hz, gain in dB and Q of a band, and whether it is on.
-pub type BandValues = ([f64; 3], bool);
+pub(crate) type BandValues = ([f64; 3], bool);
 /// Band values that equal no others.
-pub const UNSET: BandValues = ([f64::NAN; 3], false);
+pub(crate) const UNSET: BandValues = ([f64::NAN; 3], false);
 
 /// A shape and its order, which is 2 except for high-pass and low-pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BandFilter {
+pub(crate) struct BandFilter {
     /// The shape.
     pub shape: Shape,
     /// Order of the filter.
@@ -100,23 +100,23 @@ pub struct BandFilter {
 
 impl BandFilter {
     /// Largest number of its sections.
-    pub fn sections(&self) -> usize {
+    pub(crate) fn sections(&self) -> usize {
         if self.shape == Shape::AllPass { 1 } else { 2 * self.pairs() }
     }
 
     /// Number of its prototypes, of second or first order.
-    pub fn pairs(&self) -> usize {
+    pub(crate) fn pairs(&self) -> usize {
         self.order.div_ceil(2)
     }
 
     /// Whether the shape has a gain.
-    pub fn has_gain(&self) -> bool {
+    pub(crate) fn has_gain(&self) -> bool {
         matches!(self.shape, Shape::Bell | Shape::LowShelf | Shape::HighShelf | Shape::Tilt)
     }
 
     /// Seconds in which what it has heard falls by 240 dB: ln(10^12) q / (pi f), for the sharpest of its sections, and as much
     /// again because there are several. A gain sharpens a bell or a shelf.
-    pub fn ringing_s(&self, freq_hz: f64, gain_db: f64, q: f64) -> f64 {
+    pub(crate) fn ringing_s(&self, freq_hz: f64, gain_db: f64, q: f64) -> f64 {
         let gain = if self.has_gain() { 10.0_f64.powf(gain_db.abs() / 20.0) } else { 1.0 };
         // The sharpest section of a Butterworth filter has about this q.
         let sharpest = f64::max(q * gain, self.order as f64 / 2.0);
@@ -124,7 +124,7 @@ impl BandFilter {
     }
 
     /// Prototype `index` for a gain in dB and a Q; an all-pass has none.
-    pub fn prototype(&self, index: usize, gain: f64, q: f64) -> Prototype {
+    pub(crate) fn prototype(&self, index: usize, gain: f64, q: f64) -> Prototype {
         let is_real_pole = self.order % 2 == 1 && index == self.order / 2;
         let q = if self.order == 2 { q } else { butterworth_q(self.order, index) };
         match (self.shape, is_real_pole) {
@@ -142,7 +142,11 @@ impl BandFilter {
     }
 
     /// Product of the squared magnitudes of its prototypes, at each of `freqs` in Hz.
-    pub fn powers<const N: usize>(&self, ([freq, gain, q], is_on): BandValues, freqs: &[f64; N]) -> [f64; N] {
+    pub(crate) fn powers<const N: usize>(
+        &self,
+        ([freq, gain, q], is_on): BandValues,
+        freqs: &[f64; N],
+    ) -> [f64; N] {
         let mut powers = [1.0; N];
         let pairs = if is_on && self.shape != Shape::AllPass { self.pairs() } else { 0 };
         for prototype in (0..pairs).map(|index| self.prototype(index, gain, q)) {
@@ -153,7 +157,7 @@ impl BandFilter {
 
     /// `[audio]` Designs all sections, and passes each with its number to `store`. The sections of a band that is off pass the
     /// signal unchanged.
-    pub fn design(
+    pub(crate) fn design(
         &self,
         rate: f64,
         matcher: &Matcher,

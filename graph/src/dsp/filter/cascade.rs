@@ -10,15 +10,15 @@ use crate::dsp::simd::{Eight, InLanes, LANES, Vectors};
 use std::ops::Range;
 
 /// Largest number of frames of a piece while coefficients move.
-pub const SPAN: usize = 16;
+pub(crate) const SPAN: usize = 16;
 /// Sets of coefficients of a section: for the first channel, the second, and all others.
-pub const SIDES: usize = 3;
+pub(crate) const SIDES: usize = 3;
 
 type Lane = [f64; LANES];
 
 /// A cascade of sections for some channels.
 #[derive(Clone, Debug)]
-pub struct Cascade {
+pub(crate) struct Cascade {
     /// Coefficients of each section.
     paths: Box<[[CoeffPath; SIDES]]>,
     /// Whether a section processes mid and side instead of the first two channels.
@@ -56,7 +56,7 @@ const EMPTY: Group = Group {
 impl Cascade {
     /// `[control]` One section for each item of `mid_side`, which is true if it processes mid and side. All sections pass the
     /// signal unchanged.
-    pub fn new(mid_side: Box<[bool]>, channels: usize) -> Self {
+    pub(crate) fn new(mid_side: Box<[bool]>, channels: usize) -> Self {
         let count = mid_side.len();
         let changes = mid_side.windows(2).filter(|pair| pair[0] != pair[1]).count();
         let groups = vec![EMPTY; count.div_ceil(LANES) + changes].into_boxed_slice();
@@ -71,12 +71,12 @@ impl Cascade {
     }
 
     /// Number of sections.
-    pub fn sections(&self) -> usize {
+    pub(crate) fn sections(&self) -> usize {
         self.paths.len()
     }
 
     /// `[audio]` Sets the coefficients of a section immediately.
-    pub fn set(&mut self, section: usize, coeffs: [StateSpace; SIDES]) {
+    pub(crate) fn set(&mut self, section: usize, coeffs: [StateSpace; SIDES]) {
         self.set_paths(section, coeffs.map(CoeffPath::at));
     }
 
@@ -94,7 +94,7 @@ impl Cascade {
 
     /// `[audio]` Moves the coefficients of a section towards `coeffs`. To be called for each section every [`SPAN`] frames
     /// until all have arrived; returns whether this one has.
-    pub fn set_target(&mut self, section: usize, coeffs: &[StateSpace; SIDES]) -> bool {
+    pub(crate) fn set_target(&mut self, section: usize, coeffs: &[StateSpace; SIDES]) -> bool {
         let mut paths = self.paths[section];
         paths.iter_mut().zip(coeffs).for_each(|(path, coeffs)| path.set_target(coeffs, SPAN));
         if paths != self.paths[section] {
@@ -104,7 +104,7 @@ impl Cascade {
     }
 
     /// `[audio]` Filters channel `channel` (an even number), and the next one if `second` is given.
-    pub fn process(&mut self, channel: usize, first: &mut [f64], second: Option<&mut [f64]>) {
+    pub(crate) fn process(&mut self, channel: usize, first: &mut [f64], second: Option<&mut [f64]>) {
         let count = self.paths.len();
         let active = &mut self.active[usize::from(channel > 0)];
         if active.is_stale {
@@ -129,7 +129,7 @@ impl Cascade {
     /// `[audio]` The same while coefficients move: one piece of at most [`SPAN`] frames through all sections. `parts` are
     /// ranges of sections in order, each with its wet share in each frame, if that is not 1. The stored coefficients do not
     /// change: see [`Self::advance`].
-    pub fn glide<'a>(
+    pub(crate) fn glide<'a>(
         &mut self,
         channel: usize,
         first: &mut [f64],
@@ -184,19 +184,19 @@ impl Cascade {
     }
 
     /// `[audio]` Advances all moving coefficients by `frames`.
-    pub fn advance(&mut self, frames: usize) {
+    pub(crate) fn advance(&mut self, frames: usize) {
         for path in self.paths.iter_mut().flatten().filter(|path| !path.is_at_rest()) {
             (0..frames).for_each(|_| path.step());
         }
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.memories.fill(Memory::default());
     }
 
     /// `[audio]` Adopts coefficients and state of a section of another cascade with the same number of channels.
-    pub fn adopt(&mut self, section: usize, old: &Cascade, old_section: usize) {
+    pub(crate) fn adopt(&mut self, section: usize, old: &Cascade, old_section: usize) {
         let (mine, theirs) = (self.paths.len(), old.paths.len());
         self.set_paths(section, old.paths[old_section]);
         let channels = self.memories.chunks_exact_mut(mine).zip(old.memories.chunks_exact(theirs));

@@ -16,9 +16,9 @@
 use crate::dsp::filter::svf::{Coeffs, State, butterworth_q};
 
 /// Largest number of bands.
-pub const BANDS: usize = 6;
+pub(crate) const BANDS: usize = 6;
 /// Largest number of splits.
-pub const SPLITS: usize = BANDS - 1;
+pub(crate) const SPLITS: usize = BANDS - 1;
 /// Largest number of second-order sections of a Butterworth filter.
 const STAGES: usize = 2;
 
@@ -41,7 +41,7 @@ struct Memory {
 
 /// Splits channels into bands.
 #[derive(Clone, Debug)]
-pub struct Crossover {
+pub(crate) struct Crossover {
     rate: f64,
     stages: usize,
     freqs: [f64; SPLITS],
@@ -52,7 +52,7 @@ pub struct Crossover {
 
 impl Crossover {
     /// `[control]` `bands` (1 to 6) for `channels` channels; `steep` is 48 dB/oct instead of 24.
-    pub fn new(rate: f64, bands: usize, steep: bool, channels: usize) -> Self {
+    pub(crate) fn new(rate: f64, bands: usize, steep: bool, channels: usize) -> Self {
         let identity = [Coeffs::IDENTITY; STAGES];
         Self {
             rate,
@@ -65,12 +65,12 @@ impl Crossover {
     }
 
     /// Number of bands.
-    pub fn bands(&self) -> usize {
+    pub(crate) fn bands(&self) -> usize {
         self.count + 1
     }
 
     /// `[audio]` Sets the crossover frequencies in Hz, from low to high. One below the previous one is raised to it.
-    pub fn tune(&mut self, freqs: impl IntoIterator<Item = f64>) {
+    pub(crate) fn tune(&mut self, freqs: impl IntoIterator<Item = f64>) {
         let mut lowest: f64 = 0.0;
         let places = self.freqs.iter_mut().zip(&mut self.splits).take(self.count);
         for ((known, split), freq) in places.zip(freqs) {
@@ -90,7 +90,7 @@ impl Crossover {
 
     /// `[audio]` Splits one sample of a channel; returns the bands from low to high.
     #[inline]
-    pub fn tick(&mut self, channel: usize, sample: f64) -> [f64; BANDS] {
+    pub(crate) fn tick(&mut self, channel: usize, sample: f64) -> [f64; BANDS] {
         let mut bands = [0.0; BANDS];
         let (stages, count) = (self.stages, self.count);
         let Memory { splits: memories, allpass } = &mut self.memories[channel];
@@ -112,12 +112,12 @@ impl Crossover {
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.memories.fill(Memory::default());
     }
 
     /// `[audio]` Adopts the state of another one of the same structure.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         if (self.stages, self.count, self.memories.len()) == (old.stages, old.count, old.memories.len()) {
             self.memories.copy_from_slice(&old.memories);
         }

@@ -36,71 +36,71 @@ const ENOUGH_DB: [f64; 2] = [0.05, 0.08];
 
 /// The squared magnitude of an analogue filter as a ratio of two polynomials in x = (f / f0)².
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Prototype {
+pub(crate) struct Prototype {
     n: [f64; 3],
     d: [f64; 3],
 }
 
 impl Prototype {
     /// Bell: `gain_db` at its frequency. `q` as in the cookbook, so that boost and cut are symmetrical.
-    pub fn bell(gain_db: f64, q: f64) -> Self {
+    pub(crate) fn bell(gain_db: f64, q: f64) -> Self {
         let a = 10.0_f64.powf(gain_db / 40.0);
         Self { n: [1.0, (a / q).powi(2) - 2.0, 1.0], d: [1.0, (a * q).powi(-2) - 2.0, 1.0] }
     }
 
     /// Low shelf: `gain_db` far below its frequency, half of it at its frequency.
-    pub fn lowshelf(gain_db: f64, q: f64) -> Self {
+    pub(crate) fn lowshelf(gain_db: f64, q: f64) -> Self {
         let Self { n, d } = Self::highshelf(gain_db, q);
         // Reversed: x becomes 1 / x.
         Self { n: [n[2], n[1], n[0]], d: [d[2], d[1], d[0]] }
     }
 
     /// High shelf: `gain_db` far above its frequency, half of it at its frequency.
-    pub fn highshelf(gain_db: f64, q: f64) -> Self {
+    pub(crate) fn highshelf(gain_db: f64, q: f64) -> Self {
         let a = 10.0_f64.powf(gain_db / 40.0);
         let middle = a / (q * q) - 2.0 * a;
         Self { n: [a.powi(2), a.powi(2) * middle, a.powi(4)], d: [a.powi(2), middle, 1.0] }
     }
 
     /// Tilt: half of `gain_db` far above its frequency, minus half of it far below.
-    pub fn tilt(gain_db: f64, q: f64) -> Self {
+    pub(crate) fn tilt(gain_db: f64, q: f64) -> Self {
         let a = 10.0_f64.powf(gain_db / 40.0);
         let Self { n, d } = Self::highshelf(gain_db, q);
         Self { n: n.map(|n| n / a.powi(2)), d }
     }
 
     /// High-pass, 12 dB/oct; −3.01 dB at its frequency with q = 0.7071.
-    pub fn highpass(q: f64) -> Self {
+    pub(crate) fn highpass(q: f64) -> Self {
         Self { n: [0.0, 0.0, 1.0], d: resonance(q) }
     }
 
     /// Low-pass, 12 dB/oct.
-    pub fn lowpass(q: f64) -> Self {
+    pub(crate) fn lowpass(q: f64) -> Self {
         Self { n: [1.0, 0.0, 0.0], d: resonance(q) }
     }
 
     /// High-pass, 6 dB/oct.
-    pub fn highpass6() -> Self {
+    pub(crate) fn highpass6() -> Self {
         Self { n: [0.0, 1.0, 0.0], d: [1.0, 1.0, 0.0] }
     }
 
     /// Low-pass, 6 dB/oct.
-    pub fn lowpass6() -> Self {
+    pub(crate) fn lowpass6() -> Self {
         Self { n: [1.0, 0.0, 0.0], d: [1.0, 1.0, 0.0] }
     }
 
     /// Band-pass: 0 dB at its frequency f, 6 dB/oct on both sides, f/`q` wide between the −3 dB points.
-    pub fn bandpass(q: f64) -> Self {
+    pub(crate) fn bandpass(q: f64) -> Self {
         Self { n: [0.0, q.powi(-2), 0.0], d: resonance(q) }
     }
 
     /// Notch: zero at its frequency f; f/`q` wide between the −3 dB points.
-    pub fn notch(q: f64) -> Self {
+    pub(crate) fn notch(q: f64) -> Self {
         Self { n: [1.0, -2.0, 1.0], d: resonance(q) }
     }
 
     /// Squared magnitude at `ratio` times the frequency of the filter.
-    pub fn power(&self, ratio: f64) -> f64 {
+    pub(crate) fn power(&self, ratio: f64) -> f64 {
         let x = ratio * ratio;
         at(&self.n, x) / at(&self.d, x)
     }
@@ -114,7 +114,7 @@ impl Prototype {
 
 /// Designs sections at one sample rate.
 #[derive(Clone, Debug)]
-pub struct Matcher {
+pub(crate) struct Matcher {
     rate: f64,
     /// Highest frequency at which the curve must match, in rad per sample.
     top: f64,
@@ -124,7 +124,7 @@ pub struct Matcher {
 
 impl Matcher {
     /// `[control]` At `sample_rate` Hz.
-    pub fn new(sample_rate: f64) -> Self {
+    pub(crate) fn new(sample_rate: f64) -> Self {
         let top = TAU * (TOP_HZ / sample_rate).min(HIGHEST);
         let wide = std::array::from_fn(|i| {
             let omega = top * 0.5 * (1.0 - (PI * (i as f64 + 0.5) / WIDE as f64).cos());
@@ -134,7 +134,7 @@ impl Matcher {
     }
 
     /// `[audio]` Two sections with the magnitude of `prototype` at `freq_hz`. The second may pass the signal unchanged.
-    pub fn sections(&self, prototype: &Prototype, freq_hz: f64) -> [Coeffs; 2] {
+    pub(crate) fn sections(&self, prototype: &Prototype, freq_hz: f64) -> [Coeffs; 2] {
         let own = TAU * (freq_hz / self.rate).min(HIGHEST);
         let map = FrequencyMap::fit(prototype, own, self);
         let poles = roots(&prototype.d).map(|root| map.sections(root));

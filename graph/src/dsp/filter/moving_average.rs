@@ -5,13 +5,13 @@
 
 const ONE: f64 = (1_u64 << 36) as f64;
 /// Lowest value that is smoothed as exactly as a limiter needs it: a sixteenth of it is a step.
-pub const LEAST: f64 = 16.0 / ONE;
+pub(crate) const LEAST: f64 = 16.0 / ONE;
 /// Below this, -96 dB, a value is rounded down: a step is no longer little beside it, and a gain must not come out too high.
 const SMALL: f64 = (1_u64 << 20) as f64;
 
 /// A smoother with a triangular (or trapezoidal) impulse response, for values in 0..=1.
 #[derive(Clone, Debug)]
-pub struct MovingAverages {
+pub(crate) struct MovingAverages {
     first: Ring,
     second: Ring,
     scale: f64,
@@ -52,7 +52,7 @@ impl Ring {
 
 impl MovingAverages {
     /// `[control]` Smooths over `frames` values (1 to 16384) in total; at rest at 1.
-    pub fn new(frames: usize) -> Self {
+    pub(crate) fn new(frames: usize) -> Self {
         let frames = frames.clamp(1, 16_384);
         let first = frames.div_ceil(2);
         let second = frames + 1 - first;
@@ -66,21 +66,21 @@ impl MovingAverages {
 
     /// `[audio]` Adds a value (0..=1) and returns the smoothed one.
     #[inline]
-    pub fn tick(&mut self, value: f64) -> f64 {
+    pub(crate) fn tick(&mut self, value: f64) -> f64 {
         let value = value.clamp(0.0, 1.0) * ONE;
         let value = if value < SMALL { value } else { value.round() } as u64;
         self.second.tick(self.first.tick(value)) as f64 / self.scale
     }
 
     /// `[audio]` Returns to rest at 1.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         let one = ONE as u64;
         self.first.fill(one);
         self.second.fill(one * self.first.held.len() as u64);
     }
 
     /// `[audio]` Adopts the state of another one of the same length.
-    pub fn adopt(&mut self, old: &MovingAverages) {
+    pub(crate) fn adopt(&mut self, old: &MovingAverages) {
         self.first.adopt(&old.first);
         self.second.adopt(&old.second);
     }

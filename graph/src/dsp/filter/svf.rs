@@ -8,7 +8,7 @@ use std::f64::consts::PI;
 
 /// Coefficients of a filter; the same for every channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Coeffs {
+pub(crate) struct Coeffs {
     a1: f64,
     a2: f64,
     a3: f64,
@@ -19,7 +19,7 @@ pub struct Coeffs {
 
 /// State of a filter; one per channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct State {
+pub(crate) struct State {
     /// First integrator.
     pub ic1: f64,
     /// Second integrator.
@@ -28,10 +28,10 @@ pub struct State {
 
 impl Coeffs {
     /// Passes the signal unchanged.
-    pub const IDENTITY: Self = Self { a1: 1.0, a2: 0.0, a3: 0.0, m0: 1.0, m1: 0.0, m2: 0.0 };
+    pub(crate) const IDENTITY: Self = Self { a1: 1.0, a2: 0.0, a3: 0.0, m0: 1.0, m1: 0.0, m2: 0.0 };
 
     /// The coefficients a1, a2, a3, m0, m1, m2.
-    pub fn parts(&self) -> [f64; 6] {
+    pub(crate) fn parts(&self) -> [f64; 6] {
         [self.a1, self.a2, self.a3, self.m0, self.m1, self.m2]
     }
 
@@ -43,12 +43,12 @@ impl Coeffs {
 
     /// A filter with any numerator: the last argument gives the shares of the high-pass, band-pass and low-pass outputs. `g`
     /// is the gain of the integrators, tan(π f / rate), `k` the damping, 1/q.
-    pub fn of(g: f64, k: f64, [high, band, low]: [f64; 3]) -> Self {
+    pub(crate) fn of(g: f64, k: f64, [high, band, low]: [f64; 3]) -> Self {
         Self::new(g, k, [high, band - k * high, low - high])
     }
 
     /// Whether it passes the signal unchanged.
-    pub fn is_identity(&self) -> bool {
+    pub(crate) fn is_identity(&self) -> bool {
         self.m0 == 1.0 && self.m1 == 0.0 && self.m2 == 0.0
     }
 
@@ -58,14 +58,14 @@ impl Coeffs {
     }
 
     /// Bell: `gain_db` at `freq_hz`; `q` as in the cookbook, so that boost and cut are symmetrical.
-    pub fn bell(sample_rate: f64, freq_hz: f64, gain_db: f64, q: f64) -> Self {
+    pub(crate) fn bell(sample_rate: f64, freq_hz: f64, gain_db: f64, q: f64) -> Self {
         let a = 10.0_f64.powf(gain_db / 40.0);
         let k = 1.0 / (q * a);
         Self::new(Self::warp(sample_rate, freq_hz), k, [1.0, k * (a * a - 1.0), 0.0])
     }
 
     /// Low shelf: `gain_db` far below `freq_hz`, half of it at `freq_hz`.
-    pub fn lowshelf(sample_rate: f64, freq_hz: f64, gain_db: f64, q: f64) -> Self {
+    pub(crate) fn lowshelf(sample_rate: f64, freq_hz: f64, gain_db: f64, q: f64) -> Self {
         let a = 10.0_f64.powf(gain_db / 40.0);
         let k = 1.0 / q;
         let g = Self::warp(sample_rate, freq_hz) / a.sqrt();
@@ -73,43 +73,43 @@ impl Coeffs {
     }
 
     /// Band-pass: 0 dB at `freq_hz`, 6 dB/oct on both sides; `freq_hz`/`q` wide between the -3 dB points.
-    pub fn bandpass(sample_rate: f64, freq_hz: f64, q: f64) -> Self {
+    pub(crate) fn bandpass(sample_rate: f64, freq_hz: f64, q: f64) -> Self {
         let k = 1.0 / q;
         Self::new(Self::warp(sample_rate, freq_hz), k, [0.0, k, 0.0])
     }
 
     /// All-pass: 0 dB everywhere; the phase shift is 180 degrees at `freq_hz`.
-    pub fn allpass(sample_rate: f64, freq_hz: f64, q: f64) -> Self {
+    pub(crate) fn allpass(sample_rate: f64, freq_hz: f64, q: f64) -> Self {
         let k = 1.0 / q;
         Self::new(Self::warp(sample_rate, freq_hz), k, [1.0, -2.0 * k, 0.0])
     }
 
     /// High-pass, 12 dB/oct; −3.01 dB at `freq_hz` with q = 0.7071.
-    pub fn highpass(sample_rate: f64, freq_hz: f64, q: f64) -> Self {
+    pub(crate) fn highpass(sample_rate: f64, freq_hz: f64, q: f64) -> Self {
         let k = 1.0 / q;
         Self::new(Self::warp(sample_rate, freq_hz), k, [1.0, -k, -1.0])
     }
 
     /// Low-pass, 12 dB/oct; −3.01 dB at `freq_hz` with q = 0.7071.
-    pub fn lowpass(sample_rate: f64, freq_hz: f64, q: f64) -> Self {
+    pub(crate) fn lowpass(sample_rate: f64, freq_hz: f64, q: f64) -> Self {
         Self::new(Self::warp(sample_rate, freq_hz), 1.0 / q, [0.0, 0.0, 1.0])
     }
 
     /// High-pass, 6 dB/oct, as a second-order filter: two equal real poles, one of them cancelled by a zero.
-    pub fn highpass6(sample_rate: f64, freq_hz: f64) -> Self {
+    pub(crate) fn highpass6(sample_rate: f64, freq_hz: f64) -> Self {
         // With k = 2 both poles lie at g; high + band is s(s+1)/(s+1)^2 = s/(s+1).
         Self::new(Self::warp(sample_rate, freq_hz), 2.0, [1.0, -1.0, -1.0])
     }
 
     /// Low-pass, 6 dB/oct.
-    pub fn lowpass6(sample_rate: f64, freq_hz: f64) -> Self {
+    pub(crate) fn lowpass6(sample_rate: f64, freq_hz: f64) -> Self {
         // low + band is (s+1)/(s+1)^2 = 1/(s+1).
         Self::new(Self::warp(sample_rate, freq_hz), 2.0, [0.0, 1.0, 1.0])
     }
 
     /// `[audio]` Filters one sample.
     #[inline]
-    pub fn tick(&self, state: &mut State, sample: f64) -> f64 {
+    pub(crate) fn tick(&self, state: &mut State, sample: f64) -> f64 {
         let v3 = sample - state.ic2;
         let v1 = self.a1 * state.ic1 + self.a2 * v3;
         let v2 = state.ic2 + self.a2 * state.ic1 + self.a3 * v3;
@@ -121,7 +121,7 @@ impl Coeffs {
 
 /// A filter as a ratio of two polynomials in j tan(ω/2), to compute its response.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ratio {
+pub(crate) struct Ratio {
     /// Coefficients of the numerator: of degree 0, 1 and 2.
     over: [f64; 3],
     /// Coefficients of the denominator, of degree 1 and 2; that of degree 0 is 1.
@@ -136,7 +136,7 @@ impl Coeffs {
     }
 
     /// The filter as a ratio. Not valid for [`Self::IDENTITY`].
-    pub fn ratio(&self) -> Ratio {
+    pub(crate) fn ratio(&self) -> Ratio {
         let [g, k] = self.tuning();
         let (high, band, low) = (self.m0, self.m1 + k * self.m0, self.m2 + self.m0);
         Ratio { over: [low, band / g, high / (g * g)], under: [k / g, 1.0 / (g * g)] }
@@ -156,13 +156,13 @@ impl Ratio {
 
     /// Squared magnitude at φ = sin²(ω/2).
     #[inline(always)]
-    pub fn power(&self, phi: f64) -> f64 {
+    pub(crate) fn power(&self, phi: f64) -> f64 {
         let [over, under] = self.at(phi);
         (over[0] * over[0] + over[1]) / (under[0] * under[0] + under[1])
     }
 
     /// Phase at φ in rad, unwrapped, of a filter without zeros outside the unit circle.
-    pub fn phase(&self, phi: f64) -> f64 {
+    pub(crate) fn phase(&self, phi: f64) -> f64 {
         let [over, under] = self.at(phi).map(|[re, im]| im.sqrt().atan2(re));
         over - under
     }
@@ -172,13 +172,13 @@ impl Ratio {
 #[cfg(test)]
 impl Coeffs {
     /// Whether all coefficients are finite and the damping is above 0.
-    pub fn is_stable(&self) -> bool {
+    pub(crate) fn is_stable(&self) -> bool {
         let [g, k] = self.tuning();
         self.parts().iter().all(|x| x.is_finite()) && (self.is_identity() || g > 0.0 && k > 0.0)
     }
 
     /// Squared magnitude at `freq_hz`.
-    pub fn power(&self, sample_rate: f64, freq_hz: f64) -> f64 {
+    pub(crate) fn power(&self, sample_rate: f64, freq_hz: f64) -> f64 {
         if self.is_identity() { 1.0 } else { self.ratio().power((PI * freq_hz / sample_rate).sin().powi(2)) }
     }
 }
@@ -186,7 +186,7 @@ impl Coeffs {
 /// Q of section `index` of a Butterworth filter of order `order`, without the real pole of an odd order.
 ///
 /// The poles of a Butterworth filter lie on a circle at equal angles.
-pub fn butterworth_q(order: usize, index: usize) -> f64 {
+pub(crate) fn butterworth_q(order: usize, index: usize) -> f64 {
     let angle = if order.is_multiple_of(2) { 2 * index + 1 } else { 2 * index + 2 } as f64;
     0.5 / (PI * angle / (2.0 * order as f64)).cos()
 }

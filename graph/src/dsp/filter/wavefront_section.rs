@@ -9,20 +9,20 @@ use crate::dsp::simd::mul_add;
 /// The same filter as [`Coeffs`] with fewer dependent operations between samples. The state does not grow by itself,
 /// whatever path the coefficients take between two filters: the trapezoidal rule preserves energy.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StateSpace(pub [f64; 6]);
+pub(crate) struct StateSpace(pub [f64; 6]);
 
 impl StateSpace {
     /// Passes the signal unchanged, without state.
-    pub const IDENTITY: Self = Self::level(1.0);
+    pub(crate) const IDENTITY: Self = Self::level(1.0);
     const STILL: Self = Self([0.0; 6]);
 
     /// A gain factor.
-    pub const fn level(gain: f64) -> Self {
+    pub(crate) const fn level(gain: f64) -> Self {
         Self([0.0, 0.0, 0.0, 0.0, 0.0, gain])
     }
 
     /// The same filter in this form.
-    pub fn new(coeffs: &Coeffs) -> Self {
+    pub(crate) fn new(coeffs: &Coeffs) -> Self {
         if coeffs.is_identity() {
             return Self::IDENTITY;
         }
@@ -47,7 +47,7 @@ impl StateSpace {
 
 /// Moving coefficients: current values, slopes and targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CoeffPath {
+pub(crate) struct CoeffPath {
     /// The coefficients of the last frame.
     pub now: StateSpace,
     slope: StateSpace,
@@ -57,20 +57,20 @@ pub struct CoeffPath {
 
 impl CoeffPath {
     /// At rest, passing the signal unchanged.
-    pub const IDENTITY: Self = Self::at(StateSpace::IDENTITY);
+    pub(crate) const IDENTITY: Self = Self::at(StateSpace::IDENTITY);
 
     /// At rest at `coeffs`.
-    pub const fn at(coeffs: StateSpace) -> Self {
+    pub(crate) const fn at(coeffs: StateSpace) -> Self {
         Self { now: coeffs, slope: StateSpace::STILL, bend: StateSpace::STILL, target: coeffs }
     }
 
     /// Whether it is at rest and passes the signal unchanged.
-    pub fn is_identity(&self) -> bool {
+    pub(crate) fn is_identity(&self) -> bool {
         self.now == StateSpace::IDENTITY && self.is_at_rest()
     }
 
     /// Whether the coefficients do not move.
-    pub fn is_at_rest(&self) -> bool {
+    pub(crate) fn is_at_rest(&self) -> bool {
         (self.slope, self.bend) == (StateSpace::STILL, StateSpace::STILL)
     }
 
@@ -78,7 +78,7 @@ impl CoeffPath {
     /// frames it arrives, unless there is another target.
     ///
     /// The path is the moving average over `span` frames of straight lines between the targets, so it has no corners.
-    pub fn set_target(&mut self, target: &StateSpace, span: usize) {
+    pub(crate) fn set_target(&mut self, target: &StateSpace, span: usize) {
         let span = span as f64;
         if self.is_at_rest() && *target == self.target {
             // Removes the rounding errors of the sum.
@@ -93,20 +93,20 @@ impl CoeffPath {
     }
 
     /// Whether it has arrived at its target.
-    pub fn has_arrived(&self) -> bool {
+    pub(crate) fn has_arrived(&self) -> bool {
         self.now == self.target && self.is_at_rest()
     }
 
     /// `[audio]` Advances by one frame.
     #[inline(always)]
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         self.slope.add(&self.bend);
         self.now.add(&self.slope);
     }
 
     /// `[audio]` Filters samples, and advances before each.
     #[inline(always)]
-    pub fn run<const FUSED: bool>(&mut self, memory: &mut Memory, samples: &mut [f64]) {
+    pub(crate) fn run<const FUSED: bool>(&mut self, memory: &mut Memory, samples: &mut [f64]) {
         for sample in samples {
             self.step();
             let [p, q, r, c1, c2, d] = self.now.0;
@@ -122,7 +122,7 @@ impl CoeffPath {
 
 /// State of a section for one channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// First integrator.
     pub s1: f64,
     /// Second integrator.

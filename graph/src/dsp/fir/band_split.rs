@@ -15,13 +15,13 @@ const BETA: f64 = 6.755;
 const LANES: usize = 8;
 
 /// Delay of the filter in frames.
-pub fn delay(sample_rate: f64) -> usize {
+pub(crate) fn delay(sample_rate: f64) -> usize {
     (HALF_MS * sample_rate / 1000.0).round().max(1.0) as usize
 }
 
 /// The filter, the same for every channel. It can be redesigned while it runs.
 #[derive(Clone, Debug)]
-pub struct Band {
+pub(crate) struct Band {
     rate: f64,
     /// The window divided by pi n, from the middle outwards; the middle itself is 1.
     window: Box<[f64]>,
@@ -32,14 +32,14 @@ pub struct Band {
 
 /// The last samples of one channel, stored twice, so that they are always contiguous.
 #[derive(Clone, Debug)]
-pub struct History {
+pub(crate) struct History {
     held: Box<[f64]>,
     at: usize,
 }
 
 impl Band {
     /// `[control]` A filter whose output is 0 until it is designed.
-    pub fn new(sample_rate: f64) -> Self {
+    pub(crate) fn new(sample_rate: f64) -> Self {
         let half = delay(sample_rate);
         let window = |n: usize| match n {
             0 => 1.0,
@@ -57,12 +57,12 @@ impl Band {
     }
 
     /// `[audio]` Designs a high-pass with its edge at `freq_hz`.
-    pub fn highpass(&mut self, freq_hz: f64) {
+    pub(crate) fn highpass(&mut self, freq_hz: f64) {
         self.design([Some(freq_hz), None], None);
     }
 
     /// `[audio]` Designs a band-pass with 0 dB at `freq_hz`, `freq_hz`/`q` wide, with geometric symmetry.
-    pub fn bandpass(&mut self, freq_hz: f64, q: f64) {
+    pub(crate) fn bandpass(&mut self, freq_hz: f64, q: f64) {
         let side = 0.5 / q;
         let middle = (1.0 + side * side).sqrt();
         self.design([Some(freq_hz * (middle - side)), Some(freq_hz * (middle + side))], Some(freq_hz));
@@ -113,7 +113,7 @@ impl Band {
 
     /// `[audio]` Filters a sample; the output is [`delay`] frames late.
     #[inline]
-    pub fn tick(&self, history: &mut History, sample: f64) -> f64 {
+    pub(crate) fn tick(&self, history: &mut History, sample: f64) -> f64 {
         self.vectors.run(
             #[inline(always)]
             || {
@@ -130,7 +130,7 @@ impl Band {
     }
 
     /// `[control]` The state for one channel.
-    pub fn history(&self) -> History {
+    pub(crate) fn history(&self) -> History {
         History { held: vec![0.0; 2 * self.taps.len()].into_boxed_slice(), at: 0 }
     }
 }
@@ -147,12 +147,12 @@ impl History {
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.held.fill(0.0);
     }
 
     /// `[audio]` Adopts the samples of another one of the same length.
-    pub fn adopt(&mut self, old: &History) {
+    pub(crate) fn adopt(&mut self, old: &History) {
         if self.held.len() == old.held.len() {
             self.held.copy_from_slice(&old.held);
             self.at = old.at;

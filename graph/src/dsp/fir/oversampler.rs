@@ -59,7 +59,7 @@ struct Down {
 
 /// An oversampler for one channel.
 #[derive(Clone, Debug)]
-pub struct Oversampler {
+pub(crate) struct Oversampler {
     ups: Box<[Up]>,
     downs: Box<[Down]>,
     /// Extra delay that makes the total a whole number of frames.
@@ -71,7 +71,7 @@ pub struct Oversampler {
 
 impl Oversampler {
     /// `[control]` Oversampling by `factor`: 2, 4 or 8. `half`: the processing adds a delay of half a sample of the high rate.
-    pub fn new(factor: usize, half: bool) -> Self {
+    pub(crate) fn new(factor: usize, half: bool) -> Self {
         let stages = factor.clamp(2, MOST).ilog2() as usize;
         let up = |side: &usize| {
             let taps: Box<[f64]> = (0..2 * side)
@@ -117,17 +117,17 @@ impl Oversampler {
     }
 
     /// Delay in frames, including the half sample of the processing.
-    pub fn delay(&self) -> usize {
+    pub(crate) fn delay(&self) -> usize {
         self.delay
     }
 
     /// The oversampling factor.
-    pub fn factor(&self) -> usize {
+    pub(crate) fn factor(&self) -> usize {
         1 << self.ups.len()
     }
 
     /// `[audio]` Upsamples up to 64 samples, calls `work` to process them, and downsamples them, in place.
-    pub fn process(&mut self, samples: &mut [f64], work: impl FnOnce(&mut [f64])) {
+    pub(crate) fn process(&mut self, samples: &mut [f64], work: impl FnOnce(&mut [f64])) {
         let Self { ups, downs, pad, work: [from, to], vectors, .. } = self;
         let mut count = samples.len().min(FRAMES);
         let frames = count;
@@ -174,14 +174,14 @@ impl Oversampler {
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         let ups = self.ups.iter_mut().map(|up| &mut up.history);
         let downs = self.downs.iter_mut().map(|down| &mut down.history);
         ups.chain(downs).chain([&mut self.pad]).for_each(|history| history.samples.fill(0.0));
     }
 
     /// `[audio]` Adopts the state of another one of the same factor.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         if self.ups.len() != old.ups.len() {
             return;
         }

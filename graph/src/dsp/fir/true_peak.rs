@@ -24,7 +24,7 @@ const SIDE_BY_SIDE: usize = 8;
 
 /// Accuracy of the peak detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detection {
+pub(crate) enum Detection {
     /// Eight points per sample with long filters: within 0.1 dB of a 32-fold meter.
     Eight,
     /// Four points per sample with the same filters: under-reads by up to 0.7 dB near the Nyquist frequency.
@@ -37,7 +37,7 @@ pub enum Detection {
 
 impl Detection {
     /// Delay in frames from a sample to its peak.
-    pub const fn delay(self) -> usize {
+    pub(crate) const fn delay(self) -> usize {
         match self {
             Self::Eight | Self::Four => HALF_SIDE + FINE / 4,
             Self::Fast => SHORT_SIDE + FINE / 4,
@@ -48,7 +48,7 @@ impl Detection {
 
 /// The interpolation filters; the same for every channel and sample rate.
 #[derive(Clone, Debug)]
-pub struct Interpolator {
+pub(crate) struct Interpolator {
     detection: Detection,
     /// Number of taps of `half` in use.
     side: usize,
@@ -61,7 +61,7 @@ pub struct Interpolator {
 
 /// The last samples of one channel, and the last points at twice the rate.
 #[derive(Clone, Debug)]
-pub struct History {
+pub(crate) struct History {
     samples: Ring<{ 2 * HALF_SIDE }, { 4 * HALF_SIDE }>,
     points: Ring<FINE, { 2 * FINE }>,
 }
@@ -94,7 +94,7 @@ impl Default for History {
 
 impl Interpolator {
     /// `[control]` Computes the filters: windowed sincs, each with a gain of exactly 1 at 0 Hz.
-    pub fn new(detection: Detection) -> Self {
+    pub(crate) fn new(detection: Detection) -> Self {
         let side = if detection == Detection::Fast { SHORT_SIDE } else { HALF_SIDE };
         let mut half = Box::new([0.0; HALF_SIDE]);
         for (i, tap) in half.iter_mut().enumerate().take(side) {
@@ -114,7 +114,7 @@ impl Interpolator {
 
     /// `[audio]` Adds samples, and raises each of `peaks` to the highest magnitude between the sample
     /// [`Detection::delay`] frames before and the next one. Linear.
-    pub fn detect(&self, history: &mut History, samples: &[f64], peaks: &mut [f64]) {
+    pub(crate) fn detect(&self, history: &mut History, samples: &[f64], peaks: &mut [f64]) {
         if self.detection == Detection::Samples {
             samples.iter().zip(peaks).for_each(|(sample, peak)| *peak = peak.max(sample.abs()));
             return;

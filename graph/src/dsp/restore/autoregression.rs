@@ -18,7 +18,7 @@ const LEAST: f64 = 1e-10;
 
 /// A model by Burg's method, computed order by order.
 #[derive(Clone, Debug)]
-pub struct Burg {
+pub(crate) struct Burg {
     forward: Box<[f64]>,
     backward: Box<[f64]>,
     coeffs: Box<[f64]>,
@@ -29,7 +29,7 @@ pub struct Burg {
 
 impl Burg {
     /// `[control]` Models of order `order` for windows of `frames`.
-    pub fn new(order: usize, frames: usize) -> Self {
+    pub(crate) fn new(order: usize, frames: usize) -> Self {
         let zeros = |count| vec![0.0; count].into_boxed_slice();
         let mut burg = Self {
             forward: zeros(frames),
@@ -44,12 +44,12 @@ impl Burg {
     }
 
     /// Highest order.
-    pub fn order(&self) -> usize {
+    pub(crate) fn order(&self) -> usize {
         self.coeffs.len() - 1
     }
 
     /// `[audio]` Starts a model of `window`.
-    pub fn start(&mut self, window: &[f64]) {
+    pub(crate) fn start(&mut self, window: &[f64]) {
         self.forward.copy_from_slice(window);
         self.backward.copy_from_slice(window);
         self.coeffs.fill(0.0);
@@ -59,7 +59,7 @@ impl Burg {
     }
 
     /// `[audio]` Continues up to order `order`.
-    pub fn advance(&mut self, order: usize) {
+    pub(crate) fn advance(&mut self, order: usize) {
         let vectors = self.vectors;
         vectors.run(
             #[inline(always)]
@@ -89,12 +89,12 @@ impl Burg {
     }
 
     /// The coefficients so far; coefficient 0 is 1.
-    pub fn coeffs(&self) -> &[f64] {
+    pub(crate) fn coeffs(&self) -> &[f64] {
         &self.coeffs
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.forward.fill(0.0);
         self.backward.fill(0.0);
         self.coeffs.fill(0.0);
@@ -103,7 +103,7 @@ impl Burg {
     }
 
     /// `[audio]` Adopts the state of another one of the same size.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         self.forward.copy_from_slice(&old.forward);
         self.backward.copy_from_slice(&old.backward);
         self.coeffs.copy_from_slice(&old.coeffs);
@@ -114,7 +114,7 @@ impl Burg {
 /// A model of high order, from the autocorrelation of a tapered window by Levinson's recursion, which costs much less
 /// than Burg's method at high orders.
 #[derive(Clone, Debug)]
-pub struct Levinson {
+pub(crate) struct Levinson {
     taper: Box<[f64]>,
     tapered: Box<[f64]>,
     /// The autocorrelation, its highest lag first.
@@ -127,7 +127,7 @@ pub struct Levinson {
 
 impl Levinson {
     /// `[control]` Models of order `order` for windows of `frames`.
-    pub fn new(order: usize, frames: usize) -> Self {
+    pub(crate) fn new(order: usize, frames: usize) -> Self {
         let zeros = |count| vec![0.0; count].into_boxed_slice();
         let hann = |at| (PI * (at as f64 + 0.5) / frames as f64).sin().powi(2);
         let taper = (0..frames).map(hann).collect();
@@ -145,19 +145,19 @@ impl Levinson {
     }
 
     /// The order.
-    pub fn order(&self) -> usize {
+    pub(crate) fn order(&self) -> usize {
         self.coeffs.len() - 1
     }
 
     /// `[audio]` Starts a model of `window`.
-    pub fn start(&mut self, window: &[f64]) {
+    pub(crate) fn start(&mut self, window: &[f64]) {
         let samples = window.iter().zip(&self.taper);
         self.tapered.iter_mut().zip(samples).for_each(|(place, (sample, taper))| *place = sample * taper);
         self.done = 0;
     }
 
     /// `[audio]` Computes part `part` of `parts` of the autocorrelation.
-    pub fn correlate(&mut self, (part, parts): (usize, usize)) {
+    pub(crate) fn correlate(&mut self, (part, parts): (usize, usize)) {
         let (order, count) = (self.order(), self.lags.len());
         let Self { tapered, lags, vectors, .. } = self;
         vectors.run(
@@ -171,7 +171,7 @@ impl Levinson {
     }
 
     /// `[audio]` Continues up to order `order`, after the autocorrelation.
-    pub fn advance(&mut self, order: usize) {
+    pub(crate) fn advance(&mut self, order: usize) {
         let vectors = self.vectors;
         vectors.run(
             #[inline(always)]
@@ -198,12 +198,12 @@ impl Levinson {
     }
 
     /// The coefficients so far; coefficient 0 is 1.
-    pub fn coeffs(&self) -> &[f64] {
+    pub(crate) fn coeffs(&self) -> &[f64] {
         &self.coeffs
     }
 
     /// `[audio]` Adopts the state of another one of the same size.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         self.tapered.copy_from_slice(&old.tapered);
         self.lags.copy_from_slice(&old.lags);
         self.coeffs.copy_from_slice(&old.coeffs);
@@ -223,7 +223,7 @@ fn extend(coeffs: &mut [f64], reflection: f64) {
 }
 
 /// `[audio]` Residual of `samples` from index `from` on, predicted from the samples before; fills `out`.
-pub fn residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut [f64]) {
+pub(crate) fn residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut [f64]) {
     out.fill(0.0);
     for (back, coeff) in coeffs.iter().enumerate() {
         let past = &samples[from - back..][..out.len()];
@@ -232,7 +232,7 @@ pub fn residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut [f64]) {
 }
 
 /// `[audio]` The same, predicted from the samples after.
-pub fn backward_residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut [f64]) {
+pub(crate) fn backward_residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut [f64]) {
     out.fill(0.0);
     for (ahead, coeff) in coeffs.iter().enumerate() {
         let future = &samples[from + ahead..][..out.len()];
@@ -243,7 +243,7 @@ pub fn backward_residual(coeffs: &[f64], samples: &[f64], from: usize, out: &mut
 /// Interpolates missing samples so that the residual of a model is smallest. It holds scratch memory only, and no
 /// state between calls.
 #[derive(Clone, Debug)]
-pub struct Filler {
+pub(crate) struct Filler {
     /// Autocorrelation of the coefficients: the dependence of missing samples on each other and on their neighbours.
     bands: Box<[f64]>,
     /// The same from the highest lag to the first.
@@ -258,7 +258,7 @@ pub struct Filler {
 
 impl Filler {
     /// `[control]` For models of order `order`, and up to `most` missing samples at once.
-    pub fn new(order: usize, most: usize) -> Self {
+    pub(crate) fn new(order: usize, most: usize) -> Self {
         let zeros = |count| vec![0.0; count].into_boxed_slice();
         Self {
             bands: zeros(order + 1),
@@ -271,12 +271,12 @@ impl Filler {
     }
 
     /// Largest number of missing samples at once.
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.right.len()
     }
 
     /// `[audio]` Sets the model for the next gaps.
-    pub fn model(&mut self, coeffs: &[f64]) {
+    pub(crate) fn model(&mut self, coeffs: &[f64]) {
         let Self { bands, vectors, .. } = self;
         vectors.run(
             #[inline(always)]
@@ -287,7 +287,7 @@ impl Filler {
 
     /// `[audio]` Interpolates the samples at the indices `missing`, in rising order, at least the order away from the
     /// ends. If the equations have no solution, the samples are unchanged.
-    pub fn fill(&mut self, samples: &mut [f64], missing: &[usize]) {
+    pub(crate) fn fill(&mut self, samples: &mut [f64], missing: &[usize]) {
         for (was, place) in self.was.iter_mut().zip(missing) {
             *was = std::mem::take(&mut samples[*place]);
         }

@@ -21,7 +21,7 @@ const EDGE: f64 = 0.4;
 
 /// Click detection in one channel.
 #[derive(Clone, Debug)]
-pub struct Clicks {
+pub(crate) struct Clicks {
     hop: usize,
     /// Residuals of the hop in work, and of a segment before and after it.
     forward: Box<[f64]>,
@@ -38,7 +38,7 @@ pub struct Clicks {
 
 impl Clicks {
     /// `[control]` Detection for hops of `hop` frames.
-    pub fn new(hop: usize) -> Self {
+    pub(crate) fn new(hop: usize) -> Self {
         let count = hop + 2 * hop / SEGMENTS;
         let (zeros, no) = (vec![0.0; count].into_boxed_slice(), vec![false; count].into_boxed_slice());
         let scratch = vec![0; hop / SEGMENTS].into_boxed_slice();
@@ -66,7 +66,7 @@ impl Clicks {
 
     /// `[audio]` Computes part `part` of `parts` (an even number) of the residuals, and the medians of the forward
     /// residual.
-    pub fn listen(&mut self, (part, parts): (usize, usize), coeffs: &[f64], window: &[f64]) {
+    pub(crate) fn listen(&mut self, (part, parts): (usize, usize), coeffs: &[f64], window: &[f64]) {
         let half = parts / 2;
         let size = self.forward.len() / half;
         let at = part % half * size;
@@ -88,7 +88,7 @@ impl Clicks {
 
     /// `[audio]` Marks the clicks that begin in the hop in work: above `threshold` times the scale of the residual, up
     /// to `longest` frames long. Outliers within `reach` frames of each other count as one.
-    pub fn find(&mut self, window: &[f64], threshold: f64, longest: usize, reach: usize) {
+    pub(crate) fn find(&mut self, window: &[f64], threshold: f64, longest: usize, reach: usize) {
         let (segment, first) = (self.segment(), self.first());
         let mut scales = [0.0; SEGMENTS + 2];
         let segments = window[first..].chunks_exact(segment);
@@ -119,25 +119,25 @@ impl Clicks {
     }
 
     /// The marks, to be combined with those of other channels.
-    pub fn marks(&mut self) -> &mut [bool] {
+    pub(crate) fn marks(&mut self) -> &mut [bool] {
         &mut self.marks
     }
 
     /// The marked indices in the window.
-    pub fn places(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
         let first = self.first();
         self.marks.iter().enumerate().filter(|(_, mark)| **mark).map(move |(at, _)| first + at)
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.forward.fill(0.0);
         self.backward.fill(0.0);
         self.medians.fill(0.0);
     }
 
     /// `[audio]` Adopts the state of another one of the same size.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         self.forward.copy_from_slice(&old.forward);
         self.backward.copy_from_slice(&old.backward);
         self.medians = old.medians;

@@ -16,7 +16,7 @@ const TOPS: u32 = 3;
 /// Lowest clipping level: -60 dBFS.
 const LOWEST: f64 = 1e-3;
 /// Samples that the window must have before and after the searched ones.
-pub const MARGIN: usize = 2;
+pub(crate) const MARGIN: usize = 2;
 
 fn tolerance(level: f64) -> f64 {
     TOLERANCE[0] * level + TOLERANCE[1]
@@ -55,14 +55,14 @@ impl Ceiling {
 
 /// The clipping levels of both polarities of one channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Flats {
+pub(crate) struct Flats {
     /// Positive and negative polarity.
     ceilings: [Ceiling; 2],
 }
 
 impl Flats {
     /// `[audio]` Analyses the samples `from..to` of `window`, which has [`MARGIN`] more samples on both sides.
-    pub fn listen(&mut self, window: &[f64], from: usize, to: usize) {
+    pub(crate) fn listen(&mut self, window: &[f64], from: usize, to: usize) {
         let mut at = from;
         while at < to {
             let sign = 1.0_f64.copysign(window[at]);
@@ -83,17 +83,17 @@ impl Flats {
     }
 
     /// The clipping level for the sign of `sample`, if it is known.
-    pub fn level(&self, sample: f64) -> Option<f64> {
+    pub(crate) fn level(&self, sample: f64) -> Option<f64> {
         self.ceilings[usize::from(sample < 0.0)].level
     }
 
     /// The higher of both levels.
-    pub fn highest(&self) -> Option<f64> {
+    pub(crate) fn highest(&self) -> Option<f64> {
         self.ceilings.iter().filter_map(|ceiling| ceiling.level).reduce(f64::max)
     }
 
     /// Whether `sample` is clipped: at the detected level, or at `given`.
-    pub fn is_clipped(&self, sample: f64, given: Option<f64>) -> bool {
+    pub(crate) fn is_clipped(&self, sample: f64, given: Option<f64>) -> bool {
         let near = |level: f64, tolerance: f64| (sample.abs() - level).abs() <= tolerance;
         match given {
             Some(level) => near(level, GIVEN * level),

@@ -6,18 +6,18 @@
 use std::f64::consts::TAU;
 
 /// Control steps per second.
-pub const STEPS: f64 = 40.0;
+pub(crate) const STEPS: f64 = 40.0;
 /// Steps between the two phasors that are compared: half a second.
-pub const APART: usize = 20;
+pub(crate) const APART: usize = 20;
 /// Averaging of the steadiness, in steps.
-pub const AVERAGE: f64 = 60.0;
+pub(crate) const AVERAGE: f64 = 60.0;
 /// Steadiness from which a harmonic is hum; and below which it no longer is, after `UNSTEADY_STEPS` steps.
-pub const STEADY: [f64; 2] = [0.85, 0.3];
+pub(crate) const STEADY: [f64; 2] = [0.85, 0.3];
 const UNSTEADY_STEPS: u32 = 400;
 /// Steps for which its power must not have been far below the average.
 const EVEN: u32 = 40;
 /// Averaging of the unit phasors, in steps; and the mean from which a harmonic of the detected mains is hum.
-pub const LONG: f64 = 160.0;
+pub(crate) const LONG: f64 = 160.0;
 const FIT: f64 = 0.35;
 /// It is no longer hum after this number of steps below this share of its mean.
 const FAINT_STEPS: u32 = 20;
@@ -25,7 +25,7 @@ const FAINT: f64 = 0.25;
 /// Fastest rotation of the first harmonic's phasor that is still hum, in Hz.
 const LOCKED: f64 = 0.1;
 /// Lowest amplitude of a harmonic: -100 dBFS.
-pub const LEAST: f64 = 1e-5;
+pub(crate) const LEAST: f64 = 1e-5;
 /// Squared distance from the mean, relative to the mean's power, at which the confidence is 1/2; its averaging in
 /// steps; and the value from which the phasor is no longer steady.
 const DEVIATION: f64 = 0.02;
@@ -34,7 +34,7 @@ const UNSTABLE: f64 = 0.5;
 
 /// State of a harmonic, for all channels together.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Harmonic {
+pub(crate) struct Harmonic {
     /// Average of the phasor's direction relative to half a second before.
     pub coherence: [f64; 2],
     /// Average power.
@@ -56,7 +56,7 @@ pub struct Harmonic {
 
 impl Harmonic {
     /// Updates the averages.
-    pub fn average(&mut self, observed: &Observation) {
+    pub(crate) fn average(&mut self, observed: &Observation) {
         let coherence =
             observed.since_long.map(|sum| sum / (observed.power * observed.before).sqrt().max(LEAST.powi(4)));
         self.coherence = between(self.coherence, coherence, 1.0 / AVERAGE);
@@ -70,17 +70,17 @@ impl Harmonic {
     }
 
     /// How constant its direction has been, 0..1.
-    pub fn steadiness(&self) -> f64 {
+    pub(crate) fn steadiness(&self) -> f64 {
         size(self.coherence)
     }
 
     /// Whether its power has not been far below the average recently. That of beating tones is.
-    pub fn is_even(&self) -> bool {
+    pub(crate) fn is_even(&self) -> bool {
         self.even > EVEN
     }
 
     /// Decides whether it is hum. Returns true if it has become hum under programme.
-    pub fn classify(
+    pub(crate) fn classify(
         &mut self,
         observed: &Observation,
         harmonic: f64,
@@ -108,7 +108,7 @@ impl Harmonic {
 
 /// Phasors of a harmonic in a step, summed over all channels.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// Rotation since the last step.
     pub since_last: [f64; 2],
     /// Rotation since the oldest step.
@@ -127,14 +127,14 @@ pub struct Observation {
 
 impl Observation {
     /// Reciprocal amplitude.
-    pub fn inverse(&self) -> f64 {
+    pub(crate) fn inverse(&self) -> f64 {
         1.0 / self.power.sqrt().max(LEAST)
     }
 }
 
 /// Frequency and phase error of the first harmonic, averaged over all harmonics.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct FrequencyError {
+pub(crate) struct FrequencyError {
     /// Rotation in a step, in rad, times `all`.
     pub turn: f64,
     /// Rotation relative to the mean, in rad, times `all`.
@@ -147,7 +147,7 @@ pub struct FrequencyError {
 
 impl FrequencyError {
     /// Adds a harmonic with its weight and confidence.
-    pub fn add(&mut self, observed: &Observation, harmonic: f64, weight: f64, confidence: f64) {
+    pub(crate) fn add(&mut self, observed: &Observation, harmonic: f64, weight: f64, confidence: f64) {
         let sure = weight * confidence * harmonic;
         self.turn += sure * observed.since_last[1].atan2(observed.since_last[0]);
         self.aside += sure * observed.aside[1].atan2(observed.aside[0]);
@@ -157,21 +157,21 @@ impl FrequencyError {
 }
 
 /// a times the conjugate of b.
-pub fn turned([a, b]: [f64; 2], [c, d]: [f64; 2]) -> [f64; 2] {
+pub(crate) fn turned([a, b]: [f64; 2], [c, d]: [f64; 2]) -> [f64; 2] {
     [a * c + b * d, b * c - a * d]
 }
 
 /// The magnitude.
-pub fn size([re, im]: [f64; 2]) -> f64 {
+pub(crate) fn size([re, im]: [f64; 2]) -> f64 {
     re.hypot(im)
 }
 
 /// Adds to a sum.
-pub fn add(sum: &mut [f64; 2], [re, im]: [f64; 2]) {
+pub(crate) fn add(sum: &mut [f64; 2], [re, im]: [f64; 2]) {
     *sum = [sum[0] + re, sum[1] + im];
 }
 
 /// Linear interpolation: `from`, and `share` of the way to `to`.
-pub fn between(from: [f64; 2], to: [f64; 2], share: f64) -> [f64; 2] {
+pub(crate) fn between(from: [f64; 2], to: [f64; 2], share: f64) -> [f64; 2] {
     [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])]
 }

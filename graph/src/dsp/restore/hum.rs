@@ -53,7 +53,7 @@ const LANES: usize = 4;
 
 /// The hum of all channels at multiples of one frequency.
 #[derive(Clone, Debug)]
-pub struct Hum {
+pub(crate) struct Hum {
     rate: f64,
     nominal: f64,
     /// Frames by which its first step is early.
@@ -141,7 +141,7 @@ impl Hum {
     /// `[control]` Hum with `count` harmonics of `nominal` Hz in `channels` channels, limited to well below half of
     /// `rate`. `early` is the share of a step by which its steps are early, so that several instances do not work at
     /// the same time.
-    pub fn new(rate: f64, nominal: f64, count: usize, channels: usize, early: f64) -> Self {
+    pub(crate) fn new(rate: f64, nominal: f64, count: usize, channels: usize, early: f64) -> Self {
         let count = count.min((0.45 * rate / nominal) as usize).max(1);
         let zeros = || vec![0.0; count.next_multiple_of(LANES)].into_boxed_slice();
         let phasors = || Phasors {
@@ -168,23 +168,23 @@ impl Hum {
     }
 
     /// Whether hum is detected.
-    pub fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         self.now.is_on
     }
 
     /// Whether nothing is subtracted, now or in the next step.
-    pub fn is_silent(&self) -> bool {
+    pub(crate) fn is_silent(&self) -> bool {
         let is_nought = |channel: &Phasors| channel.states.iter().all(|state| state.goal == [0.0; 3]);
         !self.now.is_on && self.now.frames == 0 && self.channels.iter().all(is_nought)
     }
 
     /// Its frequency in Hz.
-    pub fn freq(&self) -> f64 {
+    pub(crate) fn freq(&self) -> f64 {
         self.now.freq
     }
 
     /// Its RMS level in the loudest channel, linear.
-    pub fn level(&self) -> f64 {
+    pub(crate) fn level(&self) -> f64 {
         let power = |channel: &Phasors| {
             let harmonics = self.harmonics.iter().zip(&channel.states).filter(|(tone, _)| tone.is_hum);
             harmonics.map(|(_, state)| 0.5 * size(state.mean).powi(2)).sum()
@@ -194,7 +194,7 @@ impl Hum {
 
     /// `[audio]` Tracks the hum in the samples of a frame, and subtracts `depth` (0..1) of it from each.
     #[inline]
-    pub fn tick<'a>(&mut self, samples: impl Iterator<Item = &'a mut f64>, depth: f64) {
+    pub(crate) fn tick<'a>(&mut self, samples: impl Iterator<Item = &'a mut f64>, depth: f64) {
         let [cos, sin] = &mut self.angles;
         let [turn_cos, turn_sin] = &self.turns;
         let pace = pace(self.rate);
@@ -405,7 +405,7 @@ impl Hum {
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.now = LoopState::new(self.nominal, self.ahead);
         self.angles[0].fill(1.0);
         self.angles[1].fill(0.0);
@@ -422,13 +422,13 @@ impl Hum {
     }
 
     /// Whether it has the same nominal frequency as another one.
-    pub fn follows(&self, old: &Self) -> bool {
+    pub(crate) fn follows(&self, old: &Self) -> bool {
         self.nominal == old.nominal
     }
 
     /// `[audio]` Adopts the state of another one of the same nominal frequency, as far as both have the same
     /// harmonics.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         fn copy<T: Copy>(mine: &mut [T], old: &[T]) {
             mine.iter_mut().zip(old).for_each(|(mine, old)| *mine = *old);
         }

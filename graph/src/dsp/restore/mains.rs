@@ -11,7 +11,7 @@
 use std::f64::consts::TAU;
 
 /// Number of harmonics.
-pub const HARMONICS: usize = 8;
+pub(crate) const HARMONICS: usize = 8;
 /// Number of candidate frequencies on either side of the nominal one, and their distance in Hz.
 const SIDE: usize = 120;
 const APART: f64 = 0.005;
@@ -42,7 +42,7 @@ struct Channel {
 
 /// The search around one nominal frequency.
 #[derive(Clone, Debug)]
-pub struct Mains {
+pub(crate) struct Mains {
     step: f64,
     /// Rotation of each harmonic per step.
     turns: Box<[[Row; 2]]>,
@@ -67,7 +67,7 @@ struct State {
 
 impl Mains {
     /// `[control]` A search with a step of `step` seconds, for `channels` channels.
-    pub fn new(step: f64, channels: usize) -> Self {
+    pub(crate) fn new(step: f64, channels: usize) -> Self {
         let turn = |at: usize| {
             let off = APART * (at as f64 - SIDE as f64);
             let angle = |k: usize| TAU * off * step * (k + 1) as f64;
@@ -84,19 +84,19 @@ impl Mains {
     }
 
     /// Deviation of the mains frequency from nominal in Hz, if it is detected.
-    pub fn found(&self) -> Option<f64> {
+    pub(crate) fn found(&self) -> Option<f64> {
         let state = &self.state;
         (state.time >= LASTING).then_some(state.off)
     }
 
     /// `[audio]` Sets the current phasor of a harmonic.
-    pub fn set_phasor(&mut self, channel: usize, harmonic: usize, [re, im]: [f64; 2]) {
+    pub(crate) fn set_phasor(&mut self, channel: usize, harmonic: usize, [re, im]: [f64; 2]) {
         let now = &mut self.channels[channel].now;
         (now[0][harmonic], now[1][harmonic]) = (re, im);
     }
 
     /// `[audio]` Ends a step in which the reference frequency was `off` Hz above nominal.
-    pub fn step(&mut self, off: f64) {
+    pub(crate) fn step(&mut self, off: f64) {
         let keep = (-self.step / AVERAGE).exp();
         let state = &mut self.state;
         state.phase = (state.phase + TAU * off * self.step) % TAU;
@@ -178,7 +178,7 @@ impl Mains {
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.state = State::default();
         for channel in &mut self.channels {
             channel.now = [[0.0; HARMONICS]; 2];
@@ -187,7 +187,7 @@ impl Mains {
     }
 
     /// `[audio]` Adopts the state of another one with the same nominal frequency.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         self.state = old.state;
         for (mine, old) in self.channels.iter_mut().zip(&old.channels) {
             mine.now = old.now;

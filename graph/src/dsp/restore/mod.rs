@@ -1,9 +1,9 @@
 //! Restoration: clicks, clipping and mains hum.
 
-pub mod autoregression;
-pub mod clicks;
-pub mod clip_level;
-pub mod harmonic;
-pub mod hum;
-pub mod mains;
-pub mod repair_line;
+pub(crate) mod autoregression;
+pub(crate) mod clicks;
+pub(crate) mod clip_level;
+pub(crate) mod harmonic;
+pub(crate) mod hum;
+pub(crate) mod mains;
+pub(crate) mod repair_line;

@@ -16,7 +16,7 @@ const TURNS: usize = 8;
 
 /// The work of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// Part `.0` of `.1` of computing a model of the window.
     Model(usize, usize),
     /// Part of the detection of faulty samples.
@@ -27,14 +27,14 @@ pub enum Turn {
 
 impl Turn {
     /// Whether a pass begins with it.
-    pub fn is_first(self) -> bool {
+    pub(crate) fn is_first(self) -> bool {
         matches!(self, Turn::Model(0, _))
     }
 }
 
 /// Position in a hop, and its division into turns.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     hop: usize,
     /// Frames that are kept before the output, and after the hop in work.
     past: usize,
@@ -48,40 +48,40 @@ pub struct Schedule {
 impl Schedule {
     /// `[control]` Hops of about 10 ms at `rate` Hz, with `passes` passes: `shares` are the eighths of a pass for the
     /// model, the detection and the repair. `past` and `ahead` are in half hops.
-    pub fn new(rate: f64, passes: usize, shares: [usize; 3], [past, ahead]: [usize; 2]) -> Self {
+    pub(crate) fn new(rate: f64, passes: usize, shares: [usize; 3], [past, ahead]: [usize; 2]) -> Self {
         let times = (rate / 50_000.0).max(1.0).log2().ceil() as u32;
         let hop = (TURN * TURNS) << times;
         Self { hop, past: past * hop / 2, ahead: ahead * hop / 2, passes, shares, at: 0, next: 0 }
     }
 
     /// Frames of a hop.
-    pub fn hop(&self) -> usize {
+    pub(crate) fn hop(&self) -> usize {
         self.hop
     }
 
     /// Frames of the window: all samples except the input.
-    pub fn window(&self) -> usize {
+    pub(crate) fn window(&self) -> usize {
         self.past + 2 * self.hop + self.ahead
     }
 
     /// Index in the window at which the hop in work begins.
-    pub fn work(&self) -> usize {
+    pub(crate) fn work(&self) -> usize {
         self.past + self.hop
     }
 
     /// Latency in frames.
-    pub fn latency(&self) -> usize {
+    pub(crate) fn latency(&self) -> usize {
         self.window() - self.past
     }
 
     /// Frames until the next turn or the end of the hop.
-    pub fn until_turn(&self) -> usize {
+    pub(crate) fn until_turn(&self) -> usize {
         let next = if self.next < self.turns() { self.place(self.next) } else { self.hop };
         next - self.at
     }
 
     /// Number of passes in a hop.
-    pub fn passes(&self) -> usize {
+    pub(crate) fn passes(&self) -> usize {
         self.passes
     }
 
@@ -94,7 +94,7 @@ impl Schedule {
     }
 
     /// `[audio]` The next turn that is due, and its pass. To be called until it returns `None`.
-    pub fn due(&mut self) -> Option<(usize, Turn)> {
+    pub(crate) fn due(&mut self) -> Option<(usize, Turn)> {
         if self.next == self.turns() || self.place(self.next) > self.at {
             return None;
         }
@@ -111,12 +111,12 @@ impl Schedule {
     }
 
     /// Position in the hop of the next sample.
-    pub fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// `[audio]` Advances by `frames`. Returns true at the end of a hop, when the lines must advance.
-    pub fn advance(&mut self, frames: usize) -> bool {
+    pub(crate) fn advance(&mut self, frames: usize) -> bool {
         self.at += frames;
         if self.at < self.hop {
             return false;
@@ -126,13 +126,13 @@ impl Schedule {
     }
 
     /// `[audio]` Restarts the schedule.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         (self.at, self.next) = (0, 0);
     }
 
     /// `[audio]` Adopts the position of another one with the same hop. If its work differs (`is_same` is false), the
     /// remaining work of this hop is skipped.
-    pub fn adopt(&mut self, old: &Self, is_same: bool) {
+    pub(crate) fn adopt(&mut self, old: &Self, is_same: bool) {
         self.at = old.at;
         self.next = if is_same { old.next } else { self.turns() };
     }
@@ -143,7 +143,7 @@ const ABSURD: f64 = 1e6;
 
 /// The delay line of one channel.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub(crate) struct Line {
     samples: Box<[f64]>,
     hop: usize,
     past: usize,
@@ -155,7 +155,7 @@ pub struct Line {
 
 impl Line {
     /// `[control]` A line for a schedule, filled with silence, with up to `most` faulty samples per hop.
-    pub fn new(schedule: &Schedule, most: usize) -> Self {
+    pub(crate) fn new(schedule: &Schedule, most: usize) -> Self {
         let hop = schedule.hop();
         Self {
             samples: vec![0.0; schedule.window() + hop].into_boxed_slice(),
@@ -167,12 +167,12 @@ impl Line {
     }
 
     /// The window: all samples except the input.
-    pub fn window(&self) -> &[f64] {
+    pub(crate) fn window(&self) -> &[f64] {
         &self.samples[..self.samples.len() - self.hop]
     }
 
     /// `[audio]` Writes `samples` at position `at` of the hop, and replaces them by the output.
-    pub fn exchange(&mut self, at: usize, samples: &mut [f64]) {
+    pub(crate) fn exchange(&mut self, at: usize, samples: &mut [f64]) {
         let (window, first) = (self.window().len(), self.past + at);
         let (due, coming) = self.samples.split_at_mut(window);
         for (sample, (due, place)) in samples.iter_mut().zip(due[first..].iter().zip(&mut coming[at..])) {
@@ -182,14 +182,14 @@ impl Line {
     }
 
     /// `[audio]` Advances by a hop.
-    pub fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         self.samples.copy_within(self.hop.., 0);
         self.faults.clear();
         self.mended = 0;
     }
 
     /// `[audio]` Restores the original values of the faulty samples of the previous pass, and clears the list.
-    pub fn restore(&mut self) {
+    pub(crate) fn restore(&mut self) {
         for (place, was) in self.faults.drain(..) {
             self.samples[place] = was;
         }
@@ -197,37 +197,37 @@ impl Line {
     }
 
     /// `[audio]` Marks all faulty samples as not yet repaired.
-    pub fn again(&mut self) {
+    pub(crate) fn again(&mut self) {
         self.mended = 0;
     }
 
     /// `[audio]` Adds the sample at `place` to the faulty ones. To be called by rising index; a full list does not
     /// grow.
-    pub fn blame(&mut self, place: usize) {
+    pub(crate) fn blame(&mut self, place: usize) {
         if self.faults.len() < self.faults.capacity() {
             self.faults.push((place, self.samples[place]));
         }
     }
 
     /// The faulty samples.
-    pub fn faults(&self) -> &[(usize, f64)] {
+    pub(crate) fn faults(&self) -> &[(usize, f64)] {
         &self.faults
     }
 
     /// Number of contiguous runs of faulty samples.
-    pub fn runs(&self) -> usize {
+    pub(crate) fn runs(&self) -> usize {
         let gaps = self.faults.windows(2).filter(|pair| pair[1].0 > pair[0].0 + 1).count();
         gaps + usize::from(!self.faults.is_empty())
     }
 
     /// Whether part `part` of `parts` of the repair has anything to do.
-    pub fn has_to_mend(&self, (part, parts): (usize, usize)) -> bool {
+    pub(crate) fn has_to_mend(&self, (part, parts): (usize, usize)) -> bool {
         self.mended < self.faults.len() * (part + 1) / parts
     }
 
     /// `[audio]` Does part `part` of `parts` of the repair: passes groups of up to `most` faults to `repair`. Two groups
     /// are more than `apart` frames apart, unless a group would be too long.
-    pub fn repair(
+    pub(crate) fn repair(
         &mut self,
         (part, parts): (usize, usize),
         apart: usize,
@@ -244,14 +244,14 @@ impl Line {
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.samples.fill(0.0);
         self.faults.clear();
         self.mended = 0;
     }
 
     /// `[audio]` Adopts the samples of another one of the same size; its faults as far as there is room.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         self.samples.copy_from_slice(&old.samples);
         self.faults.clear();
         self.faults.extend_from_slice(&old.faults[..old.faults.len().min(self.faults.capacity())]);

@@ -4,10 +4,10 @@
 use crate::dsp::simd::mul_add;
 
 /// Number of lanes.
-pub const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// A vector of eight doubles, in the registers of the processor.
-pub trait Eight: Copy {
+pub(crate) trait Eight: Copy {
     /// Loads it from memory.
     fn of(values: &[f64; LANES]) -> Self;
     /// Stores it to memory.

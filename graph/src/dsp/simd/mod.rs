@@ -5,7 +5,7 @@ mod lanes;
 use lanes::Plain;
 #[cfg(target_arch = "x86_64")]
 use lanes::x86;
-pub use lanes::{Eight, LANES};
+pub(crate) use lanes::{Eight, LANES};
 
 /// Vector instructions of this processor. Only [`Vectors::all`] creates values for optional instructions, after a check.
 ///
@@ -13,7 +13,7 @@ pub use lanes::{Eight, LANES};
 /// let widest = lacquer_graph::dsp::simd::Vectors::PORTABLE.0;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Vectors(Set);
+pub(crate) struct Vectors(Set);
 
 /// Private, so that no other code can select instructions that the processor lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ enum Set {
 }
 
 /// Work that uses vectors of eight doubles.
-pub trait InLanes {
+pub(crate) trait InLanes {
     /// Its result.
     type Result;
     /// Does the work. It must be inlined always, to be compiled for the selected instructions.
@@ -38,15 +38,15 @@ pub trait InLanes {
 
 impl Vectors {
     /// Instructions of every processor.
-    pub const PORTABLE: Self = Self(Set::Portable);
+    pub(crate) const PORTABLE: Self = Self(Set::Portable);
 
     /// `[control]` The widest vectors of the processor.
-    pub fn detect() -> Self {
+    pub(crate) fn detect() -> Self {
         Self::all().pop().unwrap_or(Self::PORTABLE)
     }
 
     /// `[control]` All vectors of the processor, the widest last.
-    pub fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let mut all = vec![Self::PORTABLE];
         #[cfg(target_arch = "x86_64")]
         {
@@ -63,14 +63,14 @@ impl Vectors {
 
     /// Whether fused multiply-add (with a single rounding) is available. Without hardware support it would be exact too, but
     /// a hundred times slower.
-    pub fn fuse(self) -> bool {
+    pub(crate) fn fuse(self) -> bool {
         self != Self::PORTABLE
     }
 
     /// `[audio]` Runs `work`, compiled for these vectors if it is inlined. Its result does not depend on them, bit for bit,
     /// because the compiler does not fuse operations by itself.
     #[inline]
-    pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn run<T>(self, work: impl FnOnce() -> T) -> T {
         match self.0 {
             Set::Portable => work(),
             // SAFETY: only `all` makes this value, after it has seen that the processor has AVX2 and FMA.
@@ -84,7 +84,7 @@ impl Vectors {
 
     /// `[audio]` Runs `work` with the vectors of eight doubles, as [`run`](Self::run) does.
     #[inline]
-    pub fn run_in_lanes<W: InLanes>(self, work: W) -> W::Result {
+    pub(crate) fn run_in_lanes<W: InLanes>(self, work: W) -> W::Result {
         match self.0 {
             Set::Portable => work.run::<Plain>(),
             #[cfg(target_arch = "x86_64")]

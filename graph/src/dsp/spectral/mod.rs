@@ -1,7 +1,7 @@
 //! Short-time spectra: noise estimation, noise profiles, noise suppression, voice isolation.
 
-pub mod noise_floor;
-pub mod noise_profile;
-pub mod noise_suppression;
-pub mod stft;
-pub mod voice;
+pub(crate) mod noise_floor;
+pub(crate) mod noise_profile;
+pub(crate) mod noise_suppression;
+pub(crate) mod stft;
+pub(crate) mod voice;

@@ -33,7 +33,7 @@ const SILENCE: f64 = 1e-14;
 
 /// The noise estimator, common to all channels.
 #[derive(Clone, Copy)]
-pub struct NoiseFloor {
+pub(crate) struct NoiseFloor {
     /// Mean power of a bin, and mean logarithm of it, in each band, smoothed.
     mean: [f64; BANDS],
     log: [f64; BANDS],
@@ -90,7 +90,7 @@ impl Default for NoiseFloor {
 
 impl NoiseFloor {
     /// `[audio]` Adds a spectrum: the power of each bin.
-    pub fn add_spectrum(&mut self, power: &[f64], bands: &Bands) {
+    pub(crate) fn add_spectrum(&mut self, power: &[f64], bands: &Bands) {
         if power.iter().sum::<f64>() < SILENCE * power.len() as f64 {
             return;
         }
@@ -126,7 +126,7 @@ impl NoiseFloor {
     }
 
     /// `[audio]` Mean noise power of a bin in each band; 0 if no noise is detected.
-    pub fn densities(&mut self, bands: &Bands) -> [f64; BANDS] {
+    pub(crate) fn densities(&mut self, bands: &Bands) -> [f64; BANDS] {
         let bias = |band: usize, analysed: usize| bias(bands.around(band, SIDE).len(), analysed);
         for band in 0..BANDS {
             if let Some(found) = self.noise[band].agreed_minimum(AGREEING.min(self.analysed.div_ceil(PART))) {

@@ -4,7 +4,7 @@
 //! 47, 1990: the number of ERBs below a frequency.
 
 /// Number of bands, from 0 Hz to [`HIGHEST_HZ`], all of the same width in ERBs.
-pub const BANDS: usize = 40;
+pub(crate) const BANDS: usize = 40;
 /// Upper edge of the last band; noise above it has the density of that band.
 const HIGHEST_HZ: f64 = 20_000.0;
 /// Steepest slope of a noise spectrum, as an exponent of the frequency: 4 dB per octave.
@@ -23,7 +23,7 @@ fn edge(band: usize) -> f64 {
 }
 
 /// Relation between the bins of a spectrum and the bands.
-pub struct Bands {
+pub(crate) struct Bands {
     /// Lower edge of each band, in bins, and the upper edge of the last one.
     edges: [f64; BANDS + 1],
     /// For each bin, the last band whose centre is below it, and the position between that centre and the next one,
@@ -33,7 +33,7 @@ pub struct Bands {
 
 impl Bands {
     /// `[control]` For `lines` bins from 0 Hz to half of `sample_rate`.
-    pub fn new(lines: usize, sample_rate: f64) -> Self {
+    pub(crate) fn new(lines: usize, sample_rate: f64) -> Self {
         let step = sample_rate / 2.0 / (lines - 1) as f64;
         let place = |line: usize| {
             let along = erbs(line as f64 * step) / erbs(HIGHEST_HZ) * BANDS as f64 - 0.5;
@@ -45,7 +45,7 @@ impl Bands {
     }
 
     /// The bins around the centre of a band, at least `side` on each side, without 0 Hz.
-    pub fn around(&self, band: usize, side: usize) -> std::ops::Range<usize> {
+    pub(crate) fn around(&self, band: usize, side: usize) -> std::ops::Range<usize> {
         let (low, high) = (self.edges[band], self.edges[band + 1]);
         let middle = (0.5 * (low + high)) as usize;
         let side = side.max((0.5 * (high - low)) as usize);
@@ -56,13 +56,13 @@ impl Bands {
     }
 
     /// Largest ratio of the power of a bin from a band to the next one, in noise.
-    pub fn step(&self, band: usize) -> f64 {
+    pub(crate) fn step(&self, band: usize) -> f64 {
         let middle = |band: usize| 0.5 * (self.edges[band] + self.edges[band + 1]);
         (middle(band + 1) / middle(band)).powf(STEEPEST)
     }
 
     /// `[audio]` Mean power of a bin in each band. A band above all bins gets the density of the one below.
-    pub fn densities(&self, power: &[f64]) -> [f64; BANDS] {
+    pub(crate) fn densities(&self, power: &[f64]) -> [f64; BANDS] {
         let mut densities = [0.0; BANDS];
         for band in 0..BANDS {
             let (low, high) = (self.edges[band], self.edges[band + 1]);
@@ -85,7 +85,7 @@ impl Bands {
 
     /// `[audio]` Power of each bin, interpolated linearly in dB on the ERB scale from the densities at the band
     /// centres.
-    pub fn spread(&self, densities: &[f64; BANDS], power: &mut [f64]) {
+    pub(crate) fn spread(&self, densities: &[f64; BANDS], power: &mut [f64]) {
         let logs = densities.map(|density| density.max(LEAST).ln());
         for (power, (band, share)) in power.iter_mut().zip(&self.places) {
             *power = (logs[*band] + share * (logs[band + 1] - logs[*band])).exp();
@@ -94,12 +94,12 @@ impl Bands {
 
     /// Levels of the bands in dBFS (mean square relative to a full-scale square wave) from the power of a bin in each.
     /// `gain` is the mean power of a bin for white noise with a mean square of 1.
-    pub fn levels(&self, densities: &[f64; BANDS], gain: f64) -> [f64; BANDS] {
+    pub(crate) fn levels(&self, densities: &[f64; BANDS], gain: f64) -> [f64; BANDS] {
         std::array::from_fn(|band| 10.0 * (densities[band] * self.share(band) / gain).max(LEAST).log10())
     }
 
     /// Power of a bin in each band from the levels of the bands, the inverse of [`Self::levels`].
-    pub fn by_levels(&self, levels: &[f64; BANDS], gain: f64) -> [f64; BANDS] {
+    pub(crate) fn by_levels(&self, levels: &[f64; BANDS], gain: f64) -> [f64; BANDS] {
         std::array::from_fn(|band| 10.0_f64.powf(levels[band] / 10.0) * gain / self.share(band))
     }
 

@@ -14,7 +14,7 @@ const HIGHEST_SNR: f64 = 1e6;
 
 /// Settings of a frame.
 #[derive(Clone, Copy, Debug)]
-pub struct FrameSettings {
+pub(crate) struct FrameSettings {
     /// Factor of the noise power.
     pub factor: f64,
     /// Lowest gain.
@@ -26,7 +26,7 @@ pub struct FrameSettings {
 }
 
 /// The suppressor, common to all channels.
-pub struct Suppressor {
+pub(crate) struct Suppressor {
     /// Power of the programme in each bin of the previous frame.
     past: Box<[f64]>,
     /// Gains, and the probability that each bin is noise.
@@ -38,7 +38,7 @@ pub struct Suppressor {
 
 impl Suppressor {
     /// `[control]` For spectra of `lines` bins.
-    pub fn new(lines: usize) -> Self {
+    pub(crate) fn new(lines: usize) -> Self {
         let zeros = || vec![0.0; lines].into_boxed_slice();
         Self {
             past: zeros(),
@@ -49,7 +49,7 @@ impl Suppressor {
     }
 
     /// `[audio]` Computes the gains from the power of each bin and that of the noise.
-    pub fn compute_gains(&mut self, power: &[f64], noise: &[f64], settings: &FrameSettings) {
+    pub(crate) fn compute_gains(&mut self, power: &[f64], noise: &[f64], settings: &FrameSettings) {
         let bins = power.iter().zip(noise).zip(&mut self.past);
         let results = self.gains.iter_mut().zip(&mut self.noise_probability);
         for (((power, noise), past), (gain, noise_probability)) in bins.zip(results) {
@@ -65,7 +65,7 @@ impl Suppressor {
     }
 
     /// `[audio]` Smooths the gains over frequency where bins are probably noise, and returns them.
-    pub fn smooth_gains(&mut self, settings: &FrameSettings) -> &[f64] {
+    pub(crate) fn smooth_gains(&mut self, settings: &FrameSettings) -> &[f64] {
         let (least, share) = settings.width;
         let mut sum = [0.0; 2];
         for (total, (gain, noise_probability)) in
@@ -87,24 +87,24 @@ impl Suppressor {
     }
 
     /// `[audio]` Sets all gains to 1.
-    pub fn set_unity(&mut self) {
+    pub(crate) fn set_unity(&mut self) {
         self.gains.fill(1.0);
     }
 
     /// The current gains.
-    pub fn gains(&self) -> &[f64] {
+    pub(crate) fn gains(&self) -> &[f64] {
         &self.gains
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.past.fill(0.0);
         self.gains.fill(0.0);
         self.noise_probability.fill(0.0);
     }
 
     /// `[audio]` Adopts the state of another one with the same number of bins.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         self.past.copy_from_slice(&old.past);
         self.gains.copy_from_slice(&old.gains);
         self.noise_probability.copy_from_slice(&old.noise_probability);

@@ -16,12 +16,12 @@ const OVERLAP: usize = 5;
 const HELD: usize = OVERLAP + 1;
 
 /// Latency in frames, for a hop of `hop` frames.
-pub fn latency(hop: usize) -> usize {
+pub(crate) fn latency(hop: usize) -> usize {
     (OVERLAP + 1) * hop
 }
 
 /// The transforms of all channels.
-pub struct Stft {
+pub(crate) struct Stft {
     hop: usize,
     forward: Arc<dyn RealToComplex<f64>>,
     inverse: Arc<dyn ComplexToReal<f64>>,
@@ -45,7 +45,7 @@ struct Channel {
 
 impl Stft {
     /// `[control]` Transforms with a hop of `hop` frames, for `channels` channels.
-    pub fn new(hop: usize, channels: usize) -> Self {
+    pub(crate) fn new(hop: usize, channels: usize) -> Self {
         let size = OVERLAP * hop;
         let mut planner = RealFftPlanner::new();
         let (forward, inverse) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
@@ -71,28 +71,28 @@ impl Stft {
     }
 
     /// Frames from one spectrum to the next.
-    pub fn hop(&self) -> usize {
+    pub(crate) fn hop(&self) -> usize {
         self.hop
     }
 
     /// Number of bins, from 0 Hz to half the sample rate.
-    pub fn lines(&self) -> usize {
+    pub(crate) fn lines(&self) -> usize {
         self.window.len() / 2 + 1
     }
 
     /// Mean squared magnitude of a bin for white noise with a mean square of 1.
-    pub fn noise_gain(&self) -> f64 {
+    pub(crate) fn noise_gain(&self) -> f64 {
         self.window.iter().map(|w| w * w).sum()
     }
 
     /// Frames so far in the current hop: 0 if a frame has just become complete.
-    pub fn at(&self) -> usize {
+    pub(crate) fn at(&self) -> usize {
         self.at
     }
 
     /// `[audio]` Replaces samples of a channel by output samples, and writes the input of the same time to `dry`. Not
     /// beyond the end of the hop. To be called for every channel, then [`Self::advance`].
-    pub fn exchange(&mut self, channel: usize, samples: &mut [f64], dry: &mut [f64]) {
+    pub(crate) fn exchange(&mut self, channel: usize, samples: &mut [f64], dry: &mut [f64]) {
         let start = self.block * self.hop + self.at;
         let Channel { input, sum, .. } = &mut self.channels[channel];
         let places = input[start..].iter_mut().zip(&mut sum[start..]);
@@ -103,7 +103,7 @@ impl Stft {
     }
 
     /// `[audio]` Advances by `frames`.
-    pub fn advance(&mut self, frames: usize) {
+    pub(crate) fn advance(&mut self, frames: usize) {
         self.at += frames;
         if self.at >= self.hop {
             self.at = 0;
@@ -112,7 +112,7 @@ impl Stft {
     }
 
     /// `[audio]` Transforms the newest complete frame of a channel.
-    pub fn analyse(&mut self, channel: usize) {
+    pub(crate) fn analyse(&mut self, channel: usize) {
         let Channel { input, lines, .. } = &mut self.channels[channel];
         for (i, part) in self.frame.chunks_exact_mut(self.hop).enumerate() {
             let from = (self.block + 1 + i) % HELD * self.hop;
@@ -125,7 +125,7 @@ impl Stft {
     }
 
     /// `[audio]` Mean squared magnitude over the channels, for bins `from` and up.
-    pub fn power(&self, from: usize, power: &mut [f64]) {
+    pub(crate) fn power(&self, from: usize, power: &mut [f64]) {
         power.fill(0.0);
         let share = 1.0 / self.channels.len() as f64;
         for channel_state in &self.channels {
@@ -135,7 +135,7 @@ impl Stft {
     }
 
     /// `[audio]` Multiplies the bins of a channel by `gains`, and adds the frame to the output.
-    pub fn synthesise(&mut self, channel: usize, gains: &[f64]) {
+    pub(crate) fn synthesise(&mut self, channel: usize, gains: &[f64]) {
         let Channel { sum, lines, .. } = &mut self.channels[channel];
         lines.iter_mut().zip(gains).for_each(|(line, gain)| *line *= gain * self.scale);
         let done = self.inverse.process_with_scratch(lines, &mut self.frame, &mut self.scratch);
@@ -151,7 +151,7 @@ impl Stft {
     }
 
     /// `[audio]` Clears the state.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         (self.block, self.at) = (0, 0);
         for channel_state in &mut self.channels {
             channel_state.input.fill(0.0);
@@ -161,7 +161,7 @@ impl Stft {
     }
 
     /// `[audio]` Adopts the state of another one of the same size.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         (self.block, self.at) = (old.block, old.at);
         for (channel_state, old) in self.channels.iter_mut().zip(&old.channels) {
             channel_state.input.copy_from_slice(&old.input);

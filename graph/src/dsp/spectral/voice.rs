@@ -24,7 +24,7 @@ const BETA: f64 = 8.0;
 const CORNER: f64 = 0.94;
 
 /// Voice isolation of one channel.
-pub struct Voice {
+pub(crate) struct Voice {
     /// Sample rate converters to and from the network, if needed.
     converters: Option<[Converter; 2]>,
     network: Network,
@@ -32,7 +32,7 @@ pub struct Voice {
 
 impl Voice {
     /// `[control]` One for each of `channels` channels, at `sample_rate` Hz.
-    pub fn all(sample_rate: f64, channels: usize) -> Box<[Self]> {
+    pub(crate) fn all(sample_rate: f64, channels: usize) -> Box<[Self]> {
         let rate = sample_rate.round() as u64;
         let late = 2 * FRAME + APART * (channels - 1);
         // Output sample n corresponds to input sample n - `latency`; the network outputs it `late` samples after its
@@ -48,7 +48,7 @@ impl Voice {
     }
 
     /// `[audio]` Processes a sample; returns the delayed output.
-    pub fn tick(&mut self, sample: f64) -> f64 {
+    pub(crate) fn tick(&mut self, sample: f64) -> f64 {
         // NaN and infinity would stay in the network.
         let sample = if sample.is_finite() { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 };
         let Self { converters, network, .. } = self;
@@ -63,14 +63,14 @@ impl Voice {
 
     /// `[audio]` Clears the buffers. The state of the network is kept: it cannot be reset without allocating, and it
     /// decays.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.network.reset();
         self.converters.iter_mut().flatten().for_each(Converter::reset);
     }
 }
 
 /// Latency in frames for each of `channels` channels at `sample_rate` Hz.
-pub fn latency(sample_rate: f64, channels: usize) -> usize {
+pub(crate) fn latency(sample_rate: f64, channels: usize) -> usize {
     let rate = sample_rate.round() as u64;
     let own = 2 * FRAME + APART * (channels - 1);
     if rate == RATE {

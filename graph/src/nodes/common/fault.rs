@@ -16,7 +16,7 @@ const SHARE: Param = Param::new(1, "share", Unit::Percent)
     .help("CPU load of `slow`, as a share of real time.");
 
 /// The node type; see the module.
-pub const NODE_TYPE: NodeType =
+pub(crate) const NODE_TYPE: NodeType =
     NodeType::new("fault", "Causes faults on purpose, for tests.", &[WHAT, SHARE], |setup: &Setup<'_>| {
         Box::new(Fault { rate: setup.sample_rate })
     });

@@ -65,7 +65,7 @@ pub(crate) struct Lines<C> {
 
 impl<C> Lines<C> {
     /// `[audio]` Counts what is repaired in the hop in work.
-    pub fn count(&mut self) {
+    pub(crate) fn count(&mut self) {
         for Channel { line, .. } in &self.channels {
             self.tallies[0].add(line.runs());
             self.tallies[1].add(line.faults().len());
@@ -81,7 +81,7 @@ pub(crate) struct Repairer<M: Method> {
 
 impl<M: Method> Repairer<M> {
     /// `[control]` A node of `setup`; up to `most` samples of a hop may be wrong.
-    pub fn new(
+    pub(crate) fn new(
         setup: &Setup<'_>,
         schedule: Schedule,
         most: usize,

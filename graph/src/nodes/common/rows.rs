@@ -7,14 +7,14 @@ use crate::param::{Param, Unit};
 const DETECTORS: [&str; 3] = ["peak", "rms", "program"];
 
 /// Half length of linear-phase filters.
-pub const fn reach(slot: usize) -> Param {
+pub(crate) const fn reach(slot: usize) -> Param {
     Param::new(slot, "reach", Unit::Ms).range(20.0, 400.0).default(170.0).log().setting().help(
         "Half the length of the linear-phase filter; sets its latency. Longer: more accurate at low frequencies and in narrow bands.",
     )
 }
 
 /// Threshold of a compressor.
-pub const fn threshold(slot: usize) -> Param {
+pub(crate) const fn threshold(slot: usize) -> Param {
     Param::new(slot, "threshold", Unit::Dbfs)
         .range(-60.0, 0.0)
         .default(-18.0)
@@ -22,7 +22,7 @@ pub const fn threshold(slot: usize) -> Param {
 }
 
 /// Ratio of a compressor.
-pub const fn ratio(slot: usize) -> Param {
+pub(crate) const fn ratio(slot: usize) -> Param {
     Param::new(slot, "ratio", Unit::Ratio)
         .range(1.0, 50.0)
         .default(2.0)
@@ -32,7 +32,7 @@ pub const fn ratio(slot: usize) -> Param {
 }
 
 /// Knee of a compressor.
-pub const fn knee(slot: usize) -> Param {
+pub(crate) const fn knee(slot: usize) -> Param {
     Param::new(slot, "knee", Unit::Db)
         .range(0.0, 24.0)
         .default(6.0)
@@ -40,7 +40,7 @@ pub const fn knee(slot: usize) -> Param {
 }
 
 /// Attack of a compressor.
-pub const fn attack(slot: usize) -> Param {
+pub(crate) const fn attack(slot: usize) -> Param {
     Param::new(slot, "attack", Unit::Ms)
         .range(0.05, 250.0)
         .default(10.0)
@@ -49,7 +49,7 @@ pub const fn attack(slot: usize) -> Param {
 }
 
 /// Release of a compressor.
-pub const fn release(slot: usize) -> Param {
+pub(crate) const fn release(slot: usize) -> Param {
     Param::new(slot, "release", Unit::Ms)
         .range(5.0, 5000.0)
         .default(150.0)
@@ -59,33 +59,33 @@ pub const fn release(slot: usize) -> Param {
 }
 
 /// Make-up gain of a compressor.
-pub const fn makeup(slot: usize) -> Param {
+pub(crate) const fn makeup(slot: usize) -> Param {
     Param::new(slot, "makeup", Unit::Gain).range(-12.0, 24.0).help("Make-up gain, after the gain reduction.")
 }
 
 /// Range of a compressor.
-pub const fn range(slot: usize) -> Param {
+pub(crate) const fn range(slot: usize) -> Param {
     Param::new(slot, "range", Unit::Db).range(0.0, 60.0).default(60.0).top("off").help(
         "Largest gain change. Mode downward: maximum gain reduction; mode upward: maximum gain increase.",
     )
 }
 
 /// Hold of a compressor.
-pub const fn hold(slot: usize) -> Param {
+pub(crate) const fn hold(slot: usize) -> Param {
     Param::new(slot, "hold", Unit::Ms)
         .range(0.0, 500.0)
         .help("Hold time of the gain reduction, before the release.")
 }
 
 /// Detector of a compressor.
-pub const fn detector(slot: usize) -> Param {
+pub(crate) const fn detector(slot: usize) -> Param {
     Param::new(slot, "detector", Unit::Choice(&DETECTORS)).setting().help(
         "Level detection. peak; rms (a sine reads 3 dB lower); program: peak, with attack and release times that shorten as the crest factor grows.",
     )
 }
 
 /// Time constant of the RMS detector.
-pub const fn rms_window(slot: usize) -> Param {
+pub(crate) const fn rms_window(slot: usize) -> Param {
     Param::new(slot, "rms_window", Unit::Ms)
         .range(1.0, 500.0)
         .default(30.0)
@@ -94,7 +94,7 @@ pub const fn rms_window(slot: usize) -> Param {
 }
 
 /// Channel link of a compressor.
-pub const fn link(slot: usize) -> Param {
+pub(crate) const fn link(slot: usize) -> Param {
     Param::new(slot, "link", Unit::Percent)
         .range(0.0, 100.0)
         .default(100.0)
@@ -102,21 +102,23 @@ pub const fn link(slot: usize) -> Param {
 }
 
 /// Direction of a compressor.
-pub const fn mode(slot: usize) -> Param {
+pub(crate) const fn mode(slot: usize) -> Param {
     Param::new(slot, "mode", Unit::Choice(&["downward", "upward"])).setting().help(
         "downward: reduces levels above the threshold; upward: raises levels below it by up to 24 dB, less from -60 dBFS down, nothing below -80 dBFS.",
     )
 }
 
 /// The structure of a gain computer, from the values of the settings.
-pub fn shape(detector: f64, mode: f64, feedback: bool) -> Shape {
+pub(crate) fn shape(detector: f64, mode: f64, feedback: bool) -> Shape {
     let detector = [Detector::Peak, Detector::Rms, Detector::Program][(detector as usize).min(2)];
     Shape { detector, upward: mode > 0.0, feedback }
 }
 
 /// The parameters of a gain computer from row values, in the order threshold, ratio, knee, range, attack, release,
 /// hold, rms_window, link.
-pub fn values([threshold, ratio, knee, range, attack, release, hold, rms_window, link]: [f64; 9]) -> Values {
+pub(crate) fn values(
+    [threshold, ratio, knee, range, attack, release, hold, rms_window, link]: [f64; 9],
+) -> Values {
     Values {
         threshold,
         slope: if ratio >= self::ratio(0).max { 1.0 } else { 1.0 - 1.0 / ratio },

@@ -18,7 +18,7 @@ const DYNAMIC_BANDS: &str = "bands: [{freq: 60 Hz, range: -6 dB}, {freq: 250 Hz,
      {freq: 1 kHz, range: -6 dB}, {freq: 4 kHz, range: -6 dB}]";
 
 /// An equaliser's.
-pub const EQUALISER: [Workload; 4] = [
+pub(crate) const EQUALISER: [Workload; 4] = [
     Workload::new("", eight_bands!("")),
     Workload::new(" with dynamic bands", DYNAMIC_BANDS),
     Workload::moving(" that moves", eight_bands!(""), "gain"),

@@ -16,7 +16,7 @@ const FARTHEST: f64 = 0.002;
 
 /// `[audio]` A device's clock.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub(super) struct Clock {
     /// Seconds a frame: nominal, and as measured.
     nominal: f64,
     period: f64,
@@ -30,13 +30,13 @@ pub struct Clock {
 
 impl Clock {
     /// A clock of nominally `rate` Hz, before the first block.
-    pub fn new(rate: f64) -> Self {
+    pub(super) fn new(rate: f64) -> Self {
         let nominal = 1.0 / rate;
         Self { nominal, period: nominal, at: 0.0, frames: 0, age: 0.0, is_known: false }
     }
 
     /// `[audio]` Records that at `at` seconds `frames` frames had passed in all.
-    pub fn record(&mut self, at: f64, frames: u64) {
+    pub(super) fn record(&mut self, at: f64, frames: u64) {
         let step = frames.saturating_sub(self.frames) as f64;
         let spent = step * self.period;
         let error = at - (self.at + spent);
@@ -56,22 +56,22 @@ impl Clock {
     }
 
     /// Whether there was a block yet.
-    pub fn is_known(&self) -> bool {
+    pub(super) fn is_known(&self) -> bool {
         self.is_known
     }
 
     /// The filtered time of the last record, in seconds.
-    pub fn at(&self) -> f64 {
+    pub(super) fn at(&self) -> f64 {
         self.at
     }
 
     /// How many frames beyond `from` have passed at `at` seconds; a fraction.
-    pub fn since(&self, from: u64, at: f64) -> f64 {
+    pub(super) fn since(&self, from: u64, at: f64) -> f64 {
         self.frames as i64 as f64 - from as i64 as f64 + (at - self.at) / self.period
     }
 
     /// The estimated rate, in Hz.
-    pub fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         1.0 / self.period
     }
 }

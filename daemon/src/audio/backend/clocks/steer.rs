@@ -19,7 +19,7 @@ const FARTHEST: f64 = 0.001;
 
 /// `[audio]` The controller.
 #[derive(Clone, Copy, Debug)]
-pub struct Steer {
+pub(super) struct Steer {
     /// Frames a second.
     rate: f64,
     smoothed: f64,
@@ -30,13 +30,13 @@ pub struct Steer {
 
 impl Steer {
     /// For an input of `rate` Hz, of which the drift is unknown.
-    pub fn new(rate: f64) -> Self {
+    pub(super) fn new(rate: f64) -> Self {
         Self { rate, smoothed: 0.0, drift: 0.0, age: 0.0 }
     }
 
     /// `[audio]` The ring holds `excess` frames more than its target, `spent` seconds after the last update. Returns
     /// the speed at which the input is to be read: 1 is nominal.
-    pub fn update(&mut self, excess: f64, spent: f64) -> f64 {
+    pub(super) fn update(&mut self, excess: f64, spent: f64) -> f64 {
         self.age = if self.smoothed.abs() > FAR * self.rate { 0.0 } else { self.age + spent };
         let nearness = (self.age / SETTLED).min(1.0);
         let w = TAU * FAST * (SLOW / FAST).powf(nearness);
@@ -48,7 +48,7 @@ impl Steer {
     }
 
     /// `[audio]` The ring's fill was set to its target: only the drift is kept.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         (self.smoothed, self.age) = (0.0, 0.0);
     }
 }

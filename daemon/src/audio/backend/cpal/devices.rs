@@ -13,11 +13,11 @@ use thiserror::Error;
 /// Formats in order of preference, if the station names none: only the last one loses bits.
 const BEST: [Format; 5] = [Format::Int32, Format::Float, Format::Int24, Format::Float64, Format::Int16];
 /// ALSA's prefixes for a device itself, and for the device with conversions: preferred in this order.
-pub const DIRECT: [&str; 2] = ["hw:", "plughw:"];
+pub(crate) const DIRECT: [&str; 2] = ["hw:", "plughw:"];
 
 /// The direction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// In.
     Input,
     /// Out.
@@ -25,7 +25,7 @@ pub enum Way {
 }
 
 /// A device and how it is to be opened.
-pub struct Chosen {
+pub(crate) struct Chosen {
     /// The device.
     pub device: Device,
     /// Its name.
@@ -37,7 +37,7 @@ pub struct Chosen {
 }
 
 /// A device as `lacquer devices` shows it.
-pub struct Listed {
+pub(crate) struct Listed {
     /// The host.
     pub host: &'static str,
     /// Its name, as in a station file.
@@ -51,11 +51,11 @@ pub struct Listed {
 /// No host answers: what each of them says.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
-pub struct NoHost(String);
+pub(crate) struct NoHost(String);
 
 /// What a device can at some number of channels.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Offer {
+pub(crate) struct Offer {
     /// The formats, as in station files.
     pub formats: Vec<&'static str>,
     /// Fewest and most channels.
@@ -70,7 +70,7 @@ pub struct Offer {
 ///
 /// # Errors
 /// There is no such host, or it does not answer.
-pub fn host(name: Option<&str>) -> Result<Host, BackendError> {
+pub(crate) fn host(name: Option<&str>) -> Result<Host, BackendError> {
     let name = name.unwrap_or("alsa");
     let known = cpal::ALL_HOSTS.iter().find(|id| id.name().eq_ignore_ascii_case(name));
     let names: Vec<String> = cpal::ALL_HOSTS.iter().map(|id| id.name().to_lowercase()).collect();
@@ -89,7 +89,7 @@ pub fn host(name: Option<&str>) -> Result<Host, BackendError> {
 }
 
 /// Converts an error of cpal.
-pub fn failed(device: &str, doing: &str, error: &cpal::Error) -> BackendError {
+pub(crate) fn failed(device: &str, doing: &str, error: &cpal::Error) -> BackendError {
     let is_transient = matches!(
         error.kind(),
         ErrorKind::DeviceBusy
@@ -153,7 +153,7 @@ fn supported_configs(device: &Device, way: Way) -> Result<Vec<SupportedStreamCon
 ///
 /// # Errors
 /// There is no such device, it does not answer, or it does not support what the station asks for.
-pub fn choose(host: &Host, wanted: &Cpal, pattern: &str, way: Way) -> Result<Chosen, BackendError> {
+pub(crate) fn choose(host: &Host, wanted: &Cpal, pattern: &str, way: Way) -> Result<Chosen, BackendError> {
     let channels = match way {
         Way::Input => &wanted.inputs,
         Way::Output => &wanted.outputs,
@@ -217,7 +217,7 @@ fn buffer(can: SupportedBufferSize, wanted: u32) -> BufferSize {
 }
 
 /// The name of a format, as in station files.
-pub fn format_name(format: Format) -> &'static str {
+pub(crate) fn format_name(format: Format) -> &'static str {
     match format {
         Format::Int16 => "16-bit",
         Format::Int24 => "24-bit",
@@ -262,7 +262,7 @@ fn merge_offers(configs: &[SupportedStreamConfigRange]) -> Vec<Offer> {
 }
 
 /// Offers in words.
-pub fn describe_offers(offers: &[Offer]) -> String {
+pub(crate) fn describe_offers(offers: &[Offer]) -> String {
     if offers.is_empty() {
         return "no format that lacquer knows".to_owned();
     }
@@ -283,7 +283,7 @@ pub fn describe_offers(offers: &[Offer]) -> String {
 ///
 /// # Errors
 /// None answers.
-pub fn list() -> Result<Vec<Listed>, NoHost> {
+pub(crate) fn list() -> Result<Vec<Listed>, NoHost> {
     let (mut listed, mut failures) = (Vec::new(), Vec::new());
     for id in cpal::ALL_HOSTS.iter().copied() {
         let devices = match cpal::host_from_id(id).and_then(|host| host.devices()) {

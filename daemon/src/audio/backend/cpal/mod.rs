@@ -3,7 +3,7 @@
 //! The output device drives the station's callback. Audio from the input device crosses from its own thread by
 //! [`clocks`](crate::audio::backend::clocks).
 
-pub mod devices;
+pub(crate) mod devices;
 mod samples;
 
 use crate::audio::backend::BackendError;
@@ -27,14 +27,14 @@ const POLL: Duration = Duration::from_millis(500);
 const FAILURES: u64 = 100;
 
 /// The devices of a station, not yet running.
-pub struct Opened {
+pub(crate) struct Opened {
     input: Option<Chosen>,
     output: Chosen,
     cpal: Cpal,
 }
 
 /// Running devices.
-pub struct Running {
+pub(crate) struct Running {
     streams: Vec<Stream>,
     states: Vec<Arc<DeviceState>>,
     gauge: Option<Arc<Gauge>>,
@@ -85,7 +85,7 @@ impl DeviceState {
 ///
 /// # Errors
 /// A device does not exist, or does not support what the station asks for.
-pub fn open(cpal: &Cpal) -> Result<Opened, BackendError> {
+pub(crate) fn open(cpal: &Cpal) -> Result<Opened, BackendError> {
     let host = host(cpal.host.as_deref())?;
     let output = choose(&host, cpal, &cpal.output, Way::Output)?;
     let input = cpal.input.as_ref().map(|pattern| choose(&host, cpal, pattern, Way::Input)).transpose()?;
@@ -94,18 +94,18 @@ pub fn open(cpal: &Cpal) -> Result<Opened, BackendError> {
 
 impl Opened {
     /// Hz.
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         f64::from(self.cpal.rate)
     }
 
     /// Whether both devices are sound cards: behind ALSA's other devices there may be a server.
-    pub fn are_cards(&self) -> bool {
+    pub(crate) fn are_cards(&self) -> bool {
         let is_card = |chosen: &Chosen| devices::DIRECT.iter().any(|prefix| chosen.name.starts_with(prefix));
         is_card(&self.output) && self.input.as_ref().is_none_or(is_card)
     }
 
     /// The devices, in words.
-    pub fn names(&self) -> String {
+    pub(crate) fn names(&self) -> String {
         let input = self.input.as_ref().map_or(String::new(), |input| format!("from {} ", input.name));
         format!("{input}to {}", self.output.name)
     }
@@ -114,7 +114,7 @@ impl Opened {
     ///
     /// # Errors
     /// A device refuses.
-    pub fn start(self, callback: Callback, thread: ThreadId) -> Result<Running, BackendError> {
+    pub(crate) fn start(self, callback: Callback, thread: ThreadId) -> Result<Running, BackendError> {
         let Self { input, output, cpal } = self;
         let (epoch, rate) = (Instant::now(), f64::from(cpal.rate));
         let is_one_clock =
@@ -276,24 +276,24 @@ impl Ports for Cycle<'_> {
 
 impl Running {
     /// Deadlines missed on either device, and input that came too late or found the ring full.
-    pub fn missed(&self) -> u64 {
+    pub(crate) fn missed(&self) -> u64 {
         let slips = self.gauge.as_ref().map_or(0, |gauge| gauge.state().slips);
         slips + self.states.iter().map(|state| state.missed.load(Ordering::Relaxed)).sum::<u64>()
     }
 
     /// The device that was removed, if one was.
-    pub fn lost_device(&self) -> Option<&str> {
+    pub(crate) fn lost_device(&self) -> Option<&str> {
         let lost = self.states.iter().find(|state| state.is_lost.load(Ordering::Relaxed));
         lost.map(|state| state.name.as_str())
     }
 
     /// The state of the join between input and output device, if there is an input.
-    pub fn join_state(&self) -> Option<State> {
+    pub(crate) fn join_state(&self) -> Option<State> {
         self.gauge.as_ref().map(|gauge| gauge.state())
     }
 
     /// Ends the streams.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         drop(self.streams);
     }
 }

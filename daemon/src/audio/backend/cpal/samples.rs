@@ -70,7 +70,7 @@ impl Format {
 }
 
 /// `[control]` The dither for a channel of a device of this format and depth in bits; `None` where none is needed.
-pub fn dither(format: Format, depth: u32, channel: usize) -> Option<Quantiser> {
+pub(super) fn dither(format: Format, depth: u32, channel: usize) -> Option<Quantiser> {
     let is_float = matches!(format, Format::Float | Format::Float64);
     let bits = if is_float { depth } else { depth.min(format.bits()) };
     (bits < NO_DITHER).then(|| Quantiser::new(bits, Noise::Triangular, FLAT, channel))
@@ -79,7 +79,7 @@ pub fn dither(format: Format, depth: u32, channel: usize) -> Option<Quantiser> {
 /// `[audio]` Dithers a sample for the device. A sample that fits its depth passes unchanged: silence, and what the
 /// chain has dithered.
 #[inline]
-pub fn dithered(quantiser: &mut Option<Quantiser>, sample: f64) -> f64 {
+pub(super) fn dithered(quantiser: &mut Option<Quantiser>, sample: f64) -> f64 {
     match quantiser {
         Some(quantiser) if !quantiser.fits(sample) => quantiser.tick(sample),
         _ => sample,

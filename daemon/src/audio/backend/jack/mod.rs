@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 /// The client to open.
-pub struct ClientConfig<'a> {
+pub(crate) struct ClientConfig<'a> {
     /// The station's `audio.jack`.
     pub jack: &'a Jack,
     /// The station's name.
@@ -43,7 +43,7 @@ pub struct ClientConfig<'a> {
 }
 
 /// A MIDI controller that is connected through JACK ports.
-pub struct Controller {
+pub(crate) struct Controller {
     /// The stem of its ports' names.
     pub port: String,
     /// Its name for people.
@@ -59,7 +59,7 @@ const NAME_TIMEOUT: Duration = Duration::from_millis(500);
 const TRIES: u32 = 10;
 
 /// A client with its ports, not yet running.
-pub struct Opened {
+pub(crate) struct Opened {
     client: Client,
     inputs: Vec<Port<AudioIn>>,
     outputs: Vec<Port<AudioOut>>,
@@ -70,7 +70,7 @@ pub struct Opened {
 }
 
 /// A running client.
-pub struct Running {
+pub(crate) struct Running {
     client: AsyncClient<Notifications, Process>,
     own: Vec<OwnPort>,
     /// How often ports were added or removed.
@@ -92,7 +92,7 @@ const CALLBACKS: usize = 4;
 
 /// After the daemon has executed itself again: waits, for a limited time, until the server has removed the old client,
 /// so that its name is free.
-pub fn wait_for_name(jack: &Jack) {
+pub(crate) fn wait_for_name(jack: &Jack) {
     if library::load(&jack.library).is_err() {
         return;
     }
@@ -105,7 +105,7 @@ pub fn wait_for_name(jack: &Jack) {
 }
 
 /// Opens a client and registers its ports.
-pub fn open(config: &ClientConfig<'_>) -> Result<Opened, BackendError> {
+pub(crate) fn open(config: &ClientConfig<'_>) -> Result<Opened, BackendError> {
     for _ in 0..TRIES {
         let opened = open_once(config)?;
         // The server has answered requests since then, so it has removed all clients that were closing.
@@ -181,18 +181,18 @@ fn failed(doing: &str, error: jack::Error) -> BackendError {
 
 impl Opened {
     /// The server's sample rate, in Hz.
-    pub fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         f64::from(self.client.sample_rate())
     }
 
     /// The server's block size, in frames.
-    pub fn block(&self) -> usize {
+    pub(crate) fn block(&self) -> usize {
         self.client.buffer_size() as usize
     }
 
     /// Activates the client, which calls `callback` from now on. Nothing is connected yet: see
     /// [`Running::connect_ports`].
-    pub fn start(
+    pub(crate) fn start(
         self,
         callback: Callback,
         events: Sender<BackendEvent>,
@@ -272,7 +272,7 @@ fn full(client: &Client, name: &str) -> String {
 
 impl Running {
     /// Reports the latency between inputs and outputs to the server, in frames.
-    pub fn set_latency(&self, frames: usize) {
+    pub(crate) fn set_latency(&self, frames: usize) {
         self.latency.frames.store(frames as u32, Ordering::Relaxed);
         if self.latency.is_deferred {
             self.latency.is_due.store(true, Ordering::Relaxed);
@@ -282,29 +282,29 @@ impl Running {
     }
 
     /// Replaces the callback from the next block on. False if the audio thread has not yet received the last ones.
-    pub fn replace_callback(&mut self, callback: Callback) -> bool {
+    pub(crate) fn replace_callback(&mut self, callback: Callback) -> bool {
         self.maintain();
         self.next.push(Box::new(callback)).is_ok()
     }
 
     /// Regular work: frees replaced callbacks, and answers a deferred latency request.
-    pub fn maintain(&mut self) {
+    pub(crate) fn maintain(&mut self) {
         while self.old.pop().is_ok() {}
         self.latency.answer_deferred();
     }
 
     /// The client's name, which the server may have made unique.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.client.as_client().name()
     }
 
     /// How often ports were added or removed.
-    pub fn ports_changed(&self) -> u64 {
+    pub(crate) fn ports_changed(&self) -> u64 {
         self.port_changes.load(Ordering::Relaxed)
     }
 
     /// Reads the server's ports and makes the connections that `stored` asks for. Returns those that failed, and why.
-    pub fn connect_ports(&self, stored: &mut Connections) -> Vec<String> {
+    pub(crate) fn connect_ports(&self, stored: &mut Connections) -> Vec<String> {
         let client = self.client.as_client();
         let mine = format!("{}:", client.name());
         let mut others = Vec::new();
@@ -346,7 +346,7 @@ impl Running {
     }
 
     /// The station's connections whose other port does not exist yet, in words.
-    pub fn missing_ports(&self, stored: &Connections) -> Vec<String> {
+    pub(crate) fn missing_ports(&self, stored: &Connections) -> Vec<String> {
         let client = self.client.as_client();
         let missing = stored.unmatched(&self.own);
         let text = |(own, pattern): (&str, &str)| {
@@ -356,17 +356,17 @@ impl Running {
     }
 
     /// The server's count of missed deadlines.
-    pub fn missed(&self) -> u64 {
+    pub(crate) fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }
 
     /// Whether the server has shut down.
-    pub fn is_shut_down(&self) -> bool {
+    pub(crate) fn is_shut_down(&self) -> bool {
         self.is_shut_down.load(Ordering::Relaxed)
     }
 
     /// Closes the client.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         // A running server lets the audio thread finish its call.
         calls::wait_until_quiet(if self.is_shut_down() { &self.calls } else { &self.calls[..1] });
         // This fails if the server has shut down, which does not matter.

@@ -72,7 +72,7 @@ pub(super) struct Partitioning {
 
 impl Level {
     /// `[control]` The level of a section of `impulses`.
-    pub fn new(partitioning: &Partitioning, impulses: &[&[f64]], shape: &Shape, paths: usize) -> Self {
+    pub(super) fn new(partitioning: &Partitioning, impulses: &[&[f64]], shape: &Shape, paths: usize) -> Self {
         let Partitioning { ticks, start, partitions } = *partitioning;
         let Shape { inputs, outputs } = *shape;
         let size = ticks * TICK;
@@ -123,12 +123,12 @@ impl Level {
     }
 
     /// Number of groups of bins of a spectrum.
-    pub fn groups(&self) -> usize {
+    pub(super) fn groups(&self) -> usize {
         self.size() / LANES
     }
 
     /// `[audio]` Adds the samples of input `input` before tick `tick`, counted from 1.
-    pub fn push_input(&mut self, tick: usize, input: usize, samples: &[f64; TICK]) {
+    pub(super) fn push_input(&mut self, tick: usize, input: usize, samples: &[f64; TICK]) {
         let (size, ways) = (self.size(), self.transform.ways());
         let before = tick - 1;
         let block = (input * BLOCKS + (before / self.ticks + 1) % BLOCKS) * size;
@@ -141,18 +141,18 @@ impl Level {
     }
 
     /// `[audio]` Discards the input up to block `block`.
-    pub fn clear_before(&mut self, block: usize) {
+    pub(super) fn clear_before(&mut self, block: usize) {
         self.unknown = block;
         (self.first, self.first_complete) = (block + 1, block + 1);
     }
 
     /// The block whose job is done at tick `tick`.
-    pub fn block(&self, tick: usize) -> usize {
+    pub(super) fn block(&self, tick: usize) -> usize {
         tick / self.ticks
     }
 
     /// `[audio]` Does the units of tick `tick`.
-    pub fn work(&mut self, tick: usize, paths: &[Path]) {
+    pub(super) fn work(&mut self, tick: usize, paths: &[Path]) {
         let (block, phase) = (self.block(tick), tick % self.ticks);
         if block >= self.first {
             let from = if phase == 0 { 0 } else { self.due[phase - 1] };
@@ -204,7 +204,7 @@ impl Level {
     }
 
     /// Index of the spectrum of a block; those of the previous blocks follow it.
-    pub fn newest(&self, block: usize) -> usize {
+    pub(super) fn newest(&self, block: usize) -> usize {
         (self.partitions - block % self.partitions) % self.partitions
     }
 
@@ -238,12 +238,12 @@ impl Level {
     }
 
     /// Whether the spectrum of the newest block is complete.
-    pub fn is_transformed(&self, tick: usize) -> bool {
+    pub(super) fn is_transformed(&self, tick: usize) -> bool {
         self.due[tick % self.ticks] >= self.inputs * (self.transform.ways() + self.transform.steps())
     }
 
     /// `[audio]` Copies a group of bins of all blocks. Returns the number of samples copied.
-    pub fn adopt_group(&mut self, old: &Self, group: usize, tick: usize) -> usize {
+    pub(super) fn adopt_group(&mut self, old: &Self, group: usize, tick: usize) -> usize {
         let (inputs, block) = (self.inputs, self.block(tick));
         let [mine, theirs] = [&*self, old].map(|level| (level.partitions, level.newest(block)));
         let place = |(partitions, newest): (usize, usize), age| {
@@ -258,7 +258,7 @@ impl Level {
     }
 
     /// `[audio]` Adds the output from tick `tick` on to `samples`.
-    pub fn add_output(&self, tick: usize, output: usize, samples: &mut [f64; TICK]) {
+    pub(super) fn add_output(&self, tick: usize, output: usize, samples: &mut [f64; TICK]) {
         let (size, ways) = (self.size(), self.transform.ways());
         // The newest block whose job is done.
         let Some(block) = (tick + 1).checked_div(self.ticks).and_then(|jobs| jobs.checked_sub(1)) else {
@@ -323,7 +323,7 @@ fn join_ns(ways: usize) -> f64 {
 
 impl Partitioning {
     /// Approximate cost of a tick in ns.
-    pub fn cost(&self, shape: &Shape, paths: usize) -> f64 {
+    pub(super) fn cost(&self, shape: &Shape, paths: usize) -> f64 {
         let size = 2 * self.ticks * TICK;
         let ways = Transform::ways_of(size);
         let transform = 2.0 * TRANSFORM_NS * f64::from((size / ways).ilog2()) + join_ns(ways);

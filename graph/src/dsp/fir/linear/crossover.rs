@@ -15,7 +15,7 @@ use num_complex::Complex64;
 use std::f64::consts::PI;
 
 /// Splits channels into bands.
-pub struct LinearCrossover {
+pub(crate) struct LinearCrossover {
     linear: Linear,
     /// The input, delayed by the latency of the filters.
     delays: Box<[Delay]>,
@@ -34,7 +34,7 @@ struct SplitCurves {
 
 impl LinearCrossover {
     /// `[control]` `bands` (2 to 6) at `freqs` Hz for `channels` channels; `steep` is 48 dB/oct instead of 24.
-    pub fn new(
+    pub(crate) fn new(
         rate: f64,
         reach: Reach,
         bands: usize,
@@ -57,13 +57,13 @@ impl LinearCrossover {
 
     /// `[audio]` Sets the crossover frequencies in Hz, from low to high; the filters follow as soon as possible. A frequency
     /// below the previous one is raised to it.
-    pub fn tune(&mut self, freqs: impl IntoIterator<Item = f64>) {
+    pub(crate) fn tune(&mut self, freqs: impl IntoIterator<Item = f64>) {
         self.target = sorted(freqs, self.splits.count);
     }
 
     /// `[audio]` Splits the next sample of a channel; returns the delayed bands from low to high.
     #[inline]
-    pub fn tick(&mut self, channel: usize, sample: f64) -> [f64; BANDS] {
+    pub(crate) fn tick(&mut self, channel: usize, sample: f64) -> [f64; BANDS] {
         let Self { linear: Linear { bank, .. }, delays, splits: SplitCurves { count, .. }, .. } = self;
         let count = *count;
         bank.set_input(channel, sample);
@@ -80,7 +80,7 @@ impl LinearCrossover {
 
     /// `[audio]` Ends the frame, after the samples of all channels.
     #[inline]
-    pub fn advance(&mut self) {
+    pub(crate) fn advance(&mut self) {
         if self.linear.bank.advance() {
             if self.target != self.splits.freqs && self.linear.is_free() {
                 self.splits.freqs = self.target;
@@ -91,7 +91,7 @@ impl LinearCrossover {
     }
 
     /// `[audio]` Clears the input history.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         if !self.linear.is_free() {
             // A cancelled design must be restarted.
             self.splits.freqs = [f64::NAN; SPLITS];
@@ -101,7 +101,7 @@ impl LinearCrossover {
     }
 
     /// `[audio]` Begins to adopt the input history of another one of the same structure.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         if (self.splits.count, self.splits.power) == (old.splits.count, old.splits.power) {
             self.linear.bank.adopt(&old.linear.bank);
             self.delays.iter_mut().zip(&old.delays).for_each(|(delay, old)| delay.adopt(old));
@@ -109,7 +109,7 @@ impl LinearCrossover {
     }
 
     /// `[audio]` Adopts more of it: see `FirBank::adopt_more`.
-    pub fn adopt_more(&mut self, old: &Self) -> usize {
+    pub(crate) fn adopt_more(&mut self, old: &Self) -> usize {
         self.linear.bank.adopt_more(&old.linear.bank)
     }
 }

@@ -12,7 +12,7 @@ use num_complex::Complex64;
 use std::f64::consts::PI;
 
 /// Bins of the response that are computed at once.
-pub const BINS: usize = LANES;
+pub(crate) const BINS: usize = LANES;
 /// Cost of computing the response in one piece, in about ns.
 const EFFORT: usize = 30_000;
 /// About as many samples of two filters are transformed in three pieces.
@@ -39,7 +39,7 @@ const MIXED_MS: f64 = 20.0;
 /// centre: it is accurate for bells up to Q 8 at 100 Hz, and for high-passes up to 24 dB/oct; steeper ones have errors of
 /// 1 dB at low levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reach {
+pub(crate) struct Reach {
     /// Number of coefficients, odd.
     pub taps: usize,
     /// Index of the centre: the delay of all frequencies with linear phase.
@@ -52,14 +52,14 @@ pub struct Reach {
 
 impl Reach {
     /// Linear phase: the centre is in the middle; `frames` is the latency.
-    pub fn linear(rate: f64, frames: usize) -> Self {
+    pub(crate) fn linear(rate: f64, frames: usize) -> Self {
         let own = 2 * block_frames(rate);
         let side = frames.saturating_sub(own).max(1);
         Self { taps: 2 * side + 1, middle: side, latency: side + own, is_mixed: false }
     }
 
     /// Mixed phase: the same number of coefficients, most of them after the centre.
-    pub fn mixed(rate: f64, frames: usize) -> Self {
+    pub(crate) fn mixed(rate: f64, frames: usize) -> Self {
         let linear = Self::linear(rate, frames);
         let middle = linear.middle.min((MIXED_MS * rate / 1000.0) as usize);
         Self { middle, latency: linear.latency - linear.middle + middle, is_mixed: true, ..linear }
@@ -67,7 +67,7 @@ impl Reach {
 }
 
 /// The frequency responses of the filters to design.
-pub trait Curve {
+pub(crate) trait Curve {
     /// Cost of computing a bin at `freq` Hz, in about ns.
     fn cost(&self, freq: f64) -> usize;
 
@@ -77,7 +77,7 @@ pub trait Curve {
 }
 
 /// A running design.
-pub struct Design {
+pub(crate) struct Design {
     reach: Reach,
     filters: usize,
     /// Frequency and sin²(ω/2) of each bin.
@@ -113,7 +113,7 @@ enum Step {
 
 impl Design {
     /// `[control]` The design of `filters` filters, at `rate` Hz.
-    pub fn new(rate: f64, reach: Reach, filters: usize) -> Self {
+    pub(crate) fn new(rate: f64, reach: Reach, filters: usize) -> Self {
         let size = reach.taps.next_power_of_two().max(64);
         let place = |bin: usize| {
             let share = bin as f64 / size as f64;
@@ -140,22 +140,22 @@ impl Design {
     }
 
     /// Whether no design is running.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         matches!(self.step, Step::Rest)
     }
 
     /// `[audio]` Begins a new design.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.step = Step::Sample { pair: 0, bin: 0 };
     }
 
     /// `[audio]` Cancels the design.
-    pub fn cancel(&mut self) {
+    pub(crate) fn cancel(&mut self) {
         self.step = Step::Rest;
     }
 
     /// `[audio]` Computes a piece. After the last piece, `bank` crossfades to the new filters.
-    pub fn work(&mut self, curve: &impl Curve, bank: &mut FirBank) {
+    pub(crate) fn work(&mut self, curve: &impl Curve, bank: &mut FirBank) {
         self.step = match self.step {
             Step::Rest => Step::Rest,
             Step::Sample { pair, bin } => {

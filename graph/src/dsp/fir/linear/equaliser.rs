@@ -20,7 +20,7 @@ use std::f64::consts::PI;
 const MIXED_HZ: [f64; 2] = [100.0, 400.0];
 
 /// An equaliser with linear or mixed phase.
-pub struct Equaliser {
+pub(crate) struct Equaliser {
     linear: Linear,
     bands: Bands,
     matcher: Matcher,
@@ -53,7 +53,7 @@ struct Band {
 
 impl Equaliser {
     /// `[control]` For `channels` channels at `rate` Hz; `target` gives the values of each of `bands`.
-    pub fn new(
+    pub(crate) fn new(
         rate: f64,
         reach: Reach,
         channels: usize,
@@ -109,7 +109,7 @@ impl Equaliser {
     }
 
     /// `[audio]` Filters samples, one slice per channel. `target` gives the values of each band.
-    pub fn process(&mut self, channels: &mut [&mut [f64]], target: impl Fn(usize) -> BandValues) {
+    pub(crate) fn process(&mut self, channels: &mut [&mut [f64]], target: impl Fn(usize) -> BandValues) {
         let frames = channels.first().map_or(0, |samples| samples.len());
         for frame in 0..frames {
             for (channel, samples) in channels.iter().enumerate() {
@@ -152,7 +152,7 @@ impl Equaliser {
     }
 
     /// `[audio]` Clears the input history.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         // A cancelled design must be restarted.
         if self.next.take().is_some() || !self.linear.is_free() {
             self.bands.bands.iter_mut().for_each(|band| band.values = UNSET);
@@ -161,14 +161,14 @@ impl Equaliser {
     }
 
     /// `[audio]` Begins to adopt the input history of another one of the same structure.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         if (self.is_mid_side, self.bands.is_crossed) == (old.is_mid_side, old.bands.is_crossed) {
             self.linear.bank.adopt(&old.linear.bank);
         }
     }
 
     /// `[audio]` Adopts more of it: see `FirBank::adopt_more`.
-    pub fn adopt_more(&mut self, old: &Self) -> usize {
+    pub(crate) fn adopt_more(&mut self, old: &Self) -> usize {
         self.linear.bank.adopt_more(&old.linear.bank)
     }
 }

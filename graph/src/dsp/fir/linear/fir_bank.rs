@@ -16,22 +16,22 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Frames from one part of the work to the next.
-pub const TICK: usize = 64;
+pub(crate) const TICK: usize = 64;
 /// Bins that are computed in parallel.
 const LANES: usize = 8;
 /// Shortest time of a crossfade, in ms.
 const FADE_MS: f64 = 30.0;
 
 /// Frames of a block at `rate` Hz, a power of two: 5.3 ms at 48 kHz and its multiples.
-pub fn block_frames(rate: f64) -> usize {
+pub(crate) fn block_frames(rate: f64) -> usize {
     (1 << (rate * 256.0 / 48_000.0).log2().round().max(0.0) as u32).max(TICK)
 }
 
 /// The sources of an output, which are summed: an input and its filter each.
-pub type Sources = Box<[(usize, usize)]>;
+pub(crate) type Sources = Box<[(usize, usize)]>;
 
 /// Some FIR filters between inputs and outputs, and a second set to crossfade to.
-pub struct FirBank {
+pub(crate) struct FirBank {
     block: usize,
     parts: usize,
     /// Floats of one spectrum: real parts, then imaginary ones, each filled up to whole lanes.
@@ -96,7 +96,7 @@ fn zeros(count: usize) -> Box<[f64]> {
 
 impl FirBank {
     /// `[control]` `filters` filters of at most `taps` coefficients, all 0, at `rate` Hz.
-    pub fn new(rate: f64, taps: usize, inputs: usize, filters: usize, outputs: Vec<Sources>) -> Self {
+    pub(crate) fn new(rate: f64, taps: usize, inputs: usize, filters: usize, outputs: Vec<Sources>) -> Self {
         let block = block_frames(rate);
         let parts = taps.div_ceil(block).max(1);
         let width = 2 * (block + 1).next_multiple_of(LANES);
@@ -127,17 +127,17 @@ impl FirBank {
     }
 
     /// Number of partitions of a filter.
-    pub fn parts(&self) -> usize {
+    pub(crate) fn parts(&self) -> usize {
         self.parts
     }
 
     /// Number of coefficients of a partition.
-    pub fn part_taps(&self) -> usize {
+    pub(crate) fn part_taps(&self) -> usize {
         self.block
     }
 
     /// `[audio]` Writes a partition of a filter of the inactive set.
-    pub fn load(&mut self, filter: usize, part: usize, tap: impl Fn(usize) -> f64) {
+    pub(crate) fn load(&mut self, filter: usize, part: usize, tap: impl Fn(usize) -> f64) {
         let Self { block, parts, width, transforms, sets, live, .. } = self;
         let (taps, padding) = transforms.samples.split_at_mut(*block);
         // The transform and its inverse together multiply by the number of points.
@@ -149,37 +149,37 @@ impl FirBank {
     }
 
     /// `[audio]` Crossfades to the set that was loaded, from the next block on.
-    pub fn begin_fade(&mut self) {
+    pub(crate) fn begin_fade(&mut self) {
         self.fade = Some(0);
     }
 
     /// `[audio]` Ends a crossfade at once: the set that was loaded becomes active.
-    pub fn switch(&mut self) {
+    pub(crate) fn switch(&mut self) {
         if self.fade.take().is_some() {
             self.live = 1 - self.live;
         }
     }
 
     /// Whether a crossfade is running or about to begin.
-    pub fn is_fading(&self) -> bool {
+    pub(crate) fn is_fading(&self) -> bool {
         self.fade.is_some()
     }
 
     /// `[audio]` Sets the current sample of an input.
     #[inline]
-    pub fn set_input(&mut self, input: usize, sample: f64) {
+    pub(crate) fn set_input(&mut self, input: usize, sample: f64) {
         self.inputs[input].samples[self.block + self.at] = sample;
     }
 
     /// The current sample of an output.
     #[inline]
-    pub fn output(&self, output: usize) -> f64 {
+    pub(crate) fn output(&self, output: usize) -> f64 {
         self.outputs[output].blocks[0][self.at]
     }
 
     /// `[audio]` Ends the frame, and does the work of a tick. Returns whether there was one.
     #[inline]
-    pub fn advance(&mut self) -> bool {
+    pub(crate) fn advance(&mut self) -> bool {
         self.at += 1;
         let is_due = self.at.is_multiple_of(TICK);
         if is_due {
@@ -277,7 +277,7 @@ impl FirBank {
     }
 
     /// `[audio]` Clears the input history. The filters stay; a crossfade is ended.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.switch();
         (self.filled, self.newest, self.at, self.handover) = (0, 0, 0, None);
         self.inputs.iter_mut().for_each(|input| input.samples.fill(0.0));
@@ -288,7 +288,7 @@ impl FirBank {
 
     /// `[audio]` Adopts the input history of another bank of the same structure; the filters stay. The history is effective
     /// at once if [`Self::adopt_more`] is called immediately and after each tick.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         let shape = |bank: &Self| (bank.block, bank.parts, bank.inputs.len(), bank.outputs.len());
         if shape(self) != shape(old) {
             return;
@@ -308,7 +308,7 @@ impl FirBank {
     /// `[audio]` Adopts the spectra that the next tick needs. Returns the frames until the next call; 0 when all is adopted.
     ///
     /// Meanwhile both receive the same input and write their spectra at the same index, so an adopted spectrum stays valid.
-    pub fn adopt_more(&mut self, old: &Self) -> usize {
+    pub(crate) fn adopt_more(&mut self, old: &Self) -> usize {
         let place = |bank: &Self| (bank.newest, bank.filled, bank.at);
         let Some(Handover { ready, left }) = self.handover.filter(|_| place(self) == place(old)) else {
             // The two are no longer synchronous.

@@ -3,16 +3,16 @@
 //! A new response is sampled, transformed and windowed a piece at a time (`design`), then the output is crossfaded from the
 //! old filter to the new one (`fir_bank`). Nothing is allocated, and every piece of the work is short.
 
-pub mod crossover;
-pub mod design;
-pub mod equaliser;
-pub mod fir_bank;
+pub(crate) mod crossover;
+pub(crate) mod design;
+pub(crate) mod equaliser;
+pub(crate) mod fir_bank;
 
 use design::{Curve, Design, Reach};
 use fir_bank::{FirBank, Sources};
 
 /// FIR filters and their design.
-pub struct Linear {
+pub(crate) struct Linear {
     /// The filters.
     pub bank: FirBank,
     design: Design,
@@ -20,7 +20,7 @@ pub struct Linear {
 
 impl Linear {
     /// `[control]` Filters with the responses of `curve`, at `rate` Hz.
-    pub fn new(
+    pub(crate) fn new(
         rate: f64,
         reach: Reach,
         [inputs, filters]: [usize; 2],
@@ -38,22 +38,22 @@ impl Linear {
     }
 
     /// Whether a new design may begin.
-    pub fn is_free(&self) -> bool {
+    pub(crate) fn is_free(&self) -> bool {
         self.design.is_idle() && !self.bank.is_fading()
     }
 
     /// `[audio]` Begins a new design. The curve must not change until [`Self::is_free`].
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.design.begin();
     }
 
     /// `[audio]` Computes a piece of the design. To be called on every tick of the filters.
-    pub fn work(&mut self, curve: &impl Curve) {
+    pub(crate) fn work(&mut self, curve: &impl Curve) {
         self.design.work(curve, &mut self.bank);
     }
 
     /// `[audio]` Clears the input history. The filters stay; a running design is cancelled.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.design.cancel();
         self.bank.reset();
     }
