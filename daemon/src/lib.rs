@@ -11,10 +11,10 @@
 
 pub mod audio;
 pub mod cli;
-pub mod conductor;
+mod conductor;
 pub mod doctor;
 pub mod media;
 pub mod offline;
 pub mod process;
 pub mod station;
-pub mod surfaces;
+mod surfaces;

@@ -32,7 +32,7 @@ impl Raw {
 }
 
 /// The MIDI thread's end of a pair of ports.
-pub struct Port {
+pub(crate) struct Port {
     input: Consumer<Raw>,
     output: Producer<Raw>,
     connections: Arc<AtomicU64>,
@@ -56,19 +56,19 @@ pub(crate) fn port(connections: &Arc<AtomicU64>) -> (Port, PortEnd) {
 
 impl Port {
     /// The next message from the controller.
-    pub fn receive(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn receive(&mut self) -> Option<Vec<u8>> {
         self.input.pop().ok().map(|raw| raw.bytes().to_vec())
     }
 
     /// Sends a message to the controller. If the ring is full, the message is lost.
-    pub fn send(&mut self, message: &[u8]) {
+    pub(crate) fn send(&mut self, message: &[u8]) {
         if let Some(raw) = Raw::new(message) {
             self.output.push(raw).ok();
         }
     }
 
     /// How often another port was connected.
-    pub fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
 }

@@ -33,7 +33,7 @@ const CHECK_PORTS: Duration = Duration::from_secs(1);
 const SILENT: Duration = Duration::from_secs(1);
 
 /// A running session.
-pub struct Session {
+pub(crate) struct Session {
     /// The conductor's end of the queues.
     pub queues: ControlEnd,
     /// Events of the backend.
@@ -66,7 +66,7 @@ pub struct Session {
 /// What a new session needs for its ports: the station's MIDI controllers, who receives their ports, and the
 /// connections of the session before.
 #[derive(Clone, Default)]
-pub struct PortSetup {
+pub(crate) struct PortSetup {
     /// The controllers.
     pub entries: Vec<Controller>,
     /// Receives the ports, in the order of the controllers that are on JACK.
@@ -138,7 +138,7 @@ pub(crate) fn open_in_background(
 
 impl Session {
     /// Opens the backend and starts the callback. It plays silence until it receives `ToAudio::Start`.
-    pub fn open(audio: &Audio, setup: &PortSetup) -> Result<Self, BackendError> {
+    pub(crate) fn open(audio: &Audio, setup: &PortSetup) -> Result<Self, BackendError> {
         let (event_sender, events) = bounded(WAITING);
         let (meter_sender, meters) = bounded(WAITING);
         let by = match &audio.backend {
@@ -221,7 +221,7 @@ impl Session {
 
     /// Rebuilds everything that depends on the rate; the JACK client stays, with its ports and connections. Silent
     /// until it receives `ToAudio::Start`. If this returns false, the session must be closed and opened again.
-    pub fn change_rate(&mut self, audio: &Audio, rate: f64) -> bool {
+    pub(crate) fn change_rate(&mut self, audio: &Audio, rate: f64) -> bool {
         let Running::Jack(running) = &mut self.running else { return false };
         let (callback, parts) = RateParts::new(audio, rate, &self.thread);
         let (end, ended) = bounded(0);
@@ -236,7 +236,7 @@ impl Session {
     }
 
     /// Reports the latency between inputs and outputs to the server, in frames.
-    pub fn set_latency(&self, frames: usize) {
+    pub(crate) fn set_latency(&self, frames: usize) {
         if let Running::Jack(running) = &self.running {
             running.set_latency(frames);
         }
@@ -244,7 +244,7 @@ impl Session {
 
     /// Regular work: connects new ports on the server, records connections that users have made (true if these have
     /// changed), updates the audio threads' scheduling.
-    pub fn update(&mut self, now: Instant) -> bool {
+    pub(crate) fn update(&mut self, now: Instant) -> bool {
         self.scheduling.update(now);
         let Running::Jack(running) = &mut self.running else { return false };
         running.maintain();
@@ -262,13 +262,13 @@ impl Session {
     }
 
     /// How long the audio thread has run, by the kernel's count.
-    pub fn run_time(&self) -> Option<Duration> {
+    pub(crate) fn run_time(&self) -> Option<Duration> {
         self.scheduling.run_time()
     }
 
     /// `Some(true)` when the input device has stopped to deliver audio, `Some(false)` when it delivers again, each
     /// once.
-    pub fn input_silence_changed(&mut self, now: Instant) -> Option<bool> {
+    pub(crate) fn input_silence_changed(&mut self, now: Instant) -> Option<bool> {
         let is_silent = self.join_state().is_some_and(|join| !join.is_running);
         let since = self.silent.get_or_insert((now, false));
         if is_silent {
@@ -280,17 +280,17 @@ impl Session {
     }
 
     /// How the audio thread is scheduled: "SCHED_FIFO 70", or "none" or "not wanted" and why.
-    pub fn realtime_status(&self) -> String {
+    pub(crate) fn realtime_status(&self) -> String {
         self.scheduling.text()
     }
 
     /// The connections, also those whose other port is not there at the moment.
-    pub fn connections(&self) -> &BTreeSet<Connection> {
+    pub(crate) fn connections(&self) -> &BTreeSet<Connection> {
         self.connections.kept()
     }
 
     /// Stores this session's connections and client name for the next session.
-    pub fn store_ports(&self, setup: &mut PortSetup) {
+    pub(crate) fn store_ports(&self, setup: &mut PortSetup) {
         setup.kept.clone_from(self.connections());
         if let Running::Jack(running) = &self.running {
             setup.client.get_or_insert_with(|| running.name().to_owned());
@@ -298,7 +298,7 @@ impl Session {
     }
 
     /// Deadlines missed since the session was opened.
-    pub fn missed(&self) -> u64 {
+    pub(crate) fn missed(&self) -> u64 {
         match &self.running {
             Running::Jack(running) => running.missed(),
             Running::Cpal(running) => running.missed(),
@@ -307,7 +307,7 @@ impl Session {
     }
 
     /// Why the session cannot continue, if its server or a device has disappeared.
-    pub fn failure(&self) -> Option<String> {
+    pub(crate) fn failure(&self) -> Option<String> {
         match &self.running {
             Running::Jack(running) => running.is_shut_down().then(|| "the server has shut down".to_owned()),
             Running::Cpal(running) => {
@@ -318,7 +318,7 @@ impl Session {
     }
 
     /// The devices in use, in words, for a backend that has devices.
-    pub fn devices(&self) -> Option<&str> {
+    pub(crate) fn devices(&self) -> Option<&str> {
         match &self.running {
             Running::Cpal(running) => Some(&running.devices),
             Running::Jack(_) | Running::Null(_) => None,
@@ -326,7 +326,7 @@ impl Session {
     }
 
     /// The clock join between input and output device, if there is one.
-    pub fn join_state(&self) -> Option<State> {
+    pub(crate) fn join_state(&self) -> Option<State> {
         match &self.running {
             Running::Cpal(running) => running.join_state(),
             Running::Jack(_) | Running::Null(_) => None,
@@ -334,7 +334,7 @@ impl Session {
     }
 
     /// Ends the callback and the taps.
-    pub fn close(self) {
+    pub(crate) fn close(self) {
         match self.running {
             Running::Jack(running) => running.stop(),
             Running::Cpal(running) => running.stop(),

@@ -44,7 +44,7 @@ const METER_PERIOD: Duration = Duration::from_millis(50);
 /// Time limit for the fade-out at the end.
 const END_LIMIT: Duration = Duration::from_secs(2);
 /// Everything needed to start the conductor.
-pub struct ConductorParts {
+pub(crate) struct ConductorParts {
     /// The station file.
     pub path: PathBuf,
     /// The parsed station.
@@ -70,7 +70,7 @@ pub struct ConductorParts {
 }
 
 /// The conductor and everything it owns.
-pub struct Conductor {
+pub(crate) struct Conductor {
     path: PathBuf,
     station: Station,
     /// The model of the station, which decides.
@@ -116,7 +116,7 @@ impl Conductor {
     ///
     /// # Errors
     /// The system cannot start the worker's thread.
-    pub fn new(session: Option<Session>, parts: ConductorParts) -> io::Result<Self> {
+    pub(crate) fn new(session: Option<Session>, parts: ConductorParts) -> io::Result<Self> {
         let now = Instant::now();
         let ConductorParts {
             path,
@@ -169,7 +169,7 @@ impl Conductor {
     }
 
     /// Runs until a request to quit.
-    pub fn run(mut self) {
+    pub(crate) fn run(mut self) {
         match self.link.session {
             Some(_) => self.start(),
             None => self.wait_for_audio(),

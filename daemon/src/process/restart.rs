@@ -21,7 +21,7 @@ const MOST_RESTARTS: usize = 3;
 
 /// What hung, and how often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HangRecord {
+pub(crate) struct HangRecord {
     /// The chain on air.
     pub chain: String,
     /// What hung.
@@ -32,7 +32,7 @@ pub struct HangRecord {
 
 /// What hung, and so what the new process bypasses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Hung {
+pub(crate) enum Hung {
     /// A node.
     Node(String),
     /// All nodes of the chain: which one is not known, or bypassing one did not help.
@@ -43,13 +43,13 @@ pub enum Hung {
 
 impl HangRecord {
     /// The record that this process was started with.
-    pub fn read() -> Option<Self> {
+    pub(crate) fn read() -> Option<Self> {
         serde_json::from_str(&env::var(VARIABLE).ok()?).ok()
     }
 
     /// The record for the next process; this one was started with `before`. `None` after too many restarts in a minute.
     /// If a chain hangs again within a minute, all its nodes are bypassed.
-    pub fn next(before: Option<&HangRecord>, chain: &str, what: Hung) -> Option<Self> {
+    pub(crate) fn next(before: Option<&HangRecord>, chain: &str, what: Hung) -> Option<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let mut times = before.map_or_else(Vec::new, |record| record.times.clone());
         times.retain(|time| now.saturating_sub(*time) < MINUTE);

@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_secs(60);
 
 /// What is to be written.
-pub enum WriteRequest {
+pub(crate) enum WriteRequest {
     /// The state; replaces the one before.
     State(Box<Kept>),
     /// A line of the audit log.

@@ -5,13 +5,13 @@ use mdns_sd::{ServiceDaemon, ServiceInfo};
 use tracing::{info, warn};
 
 /// The announcement of a station, until it is dropped.
-pub struct Announced {
+pub(crate) struct Announced {
     daemon: ServiceDaemon,
     names: Vec<String>,
 }
 
 /// Announces the station's OSC and web ports. A failure is logged and has no other effect.
-pub fn announce(name: &str, control: &Control) -> Option<Announced> {
+pub(crate) fn announce(name: &str, control: &Control) -> Option<Announced> {
     if !control.is_announced() {
         return None;
     }
@@ -62,7 +62,7 @@ fn machine_name() -> String {
 }
 
 /// All names of this machine: its own, with its domain, and by mDNS.
-pub fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let full = machine_name();
     let short = full.split('.').next().unwrap_or_default().to_owned();
     let mut names = vec![host()];

@@ -1,11 +1,11 @@
 //! The threads and tasks of the surfaces: each decodes bytes into requests for the conductor, and encodes updates into
 //! bytes.
 
-pub mod mdns;
-pub mod midi;
-pub mod net;
-pub mod osc;
-pub mod signals;
-pub mod terminal;
+pub(crate) mod mdns;
+pub(crate) mod midi;
+pub(crate) mod net;
+pub(crate) mod osc;
+pub(crate) mod signals;
+pub(crate) mod terminal;
 mod unreachable;
-pub mod watcher;
+pub(crate) mod watcher;

@@ -27,39 +27,39 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// How often requests that exceeded the rate limit are passed on.
 const THROTTLE: Duration = Duration::from_millis(5);
 /// Messages that a surface's channel has room for.
-pub const MESSAGES: usize = 4096;
+pub(crate) const MESSAGES: usize = 4096;
 
 /// The conductor's channel to a surface.
-pub struct SurfaceSender {
+pub(crate) struct SurfaceSender {
     messages: Sender<SurfaceMessage>,
     has_missed: Cell<bool>,
 }
 
 impl SurfaceSender {
     /// Sends to this channel.
-    pub fn new(messages: Sender<SurfaceMessage>) -> Self {
+    pub(crate) fn new(messages: Sender<SurfaceMessage>) -> Self {
         Self { messages, has_missed: Cell::new(false) }
     }
 
     /// Sends a message. If the channel is full the surface misses it; then it needs the whole state later.
-    pub fn send(&self, message: &SurfaceMessage) {
+    pub(crate) fn send(&self, message: &SurfaceMessage) {
         if self.messages.try_send(message.clone()).is_err() {
             self.has_missed.set(true);
         }
     }
 
     /// The surface was restarted: it needs the whole state.
-    pub fn mark_missed(&self) {
+    pub(crate) fn mark_missed(&self) {
         self.has_missed.set(true);
     }
 
     /// True, once, when the surface has missed something and its channel has room again.
-    pub fn take_missed(&self) -> bool {
+    pub(crate) fn take_missed(&self) -> bool {
         self.has_missed.get() && self.messages.len() < MESSAGES / 4 && self.has_missed.replace(false)
     }
 
     /// Lets the surface send what is left and end; waits for that, at most until `until`.
-    pub fn end(&self, until: Instant) {
+    pub(crate) fn end(&self, until: Instant) {
         let is_running =
             || !matches!(self.messages.try_send(SurfaceMessage::End), Err(TrySendError::Disconnected(_)));
         while is_running() && Instant::now() < until {
@@ -69,7 +69,7 @@ impl SurfaceSender {
 }
 
 /// A running OSC surface.
-pub struct Osc {
+pub(crate) struct Osc {
     /// The address that it listens on.
     pub address: SocketAddr,
     /// Its messages.
@@ -79,7 +79,7 @@ pub struct Osc {
 }
 
 /// Binds the socket of `config` and starts both threads.
-pub fn osc(config: &config::Osc, requests: Sender<RequestBundle>) -> io::Result<Osc> {
+pub(crate) fn osc(config: &config::Osc, requests: Sender<RequestBundle>) -> io::Result<Osc> {
     let socket = UdpSocket::bind(config.listen)?;
     // So that packets of other peers are not dropped while one peer floods. The kernel may give less.
     rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER).ok();
@@ -202,7 +202,7 @@ fn lock(proofs: &Mutex<Proofs>) -> MutexGuard<'_, Proofs> {
 }
 
 /// Starts the thread of the TCP surfaces.
-pub fn net(
+pub(crate) fn net(
     bound: net::Bound,
     name: &str,
     control: &config::Control,
@@ -218,7 +218,7 @@ pub fn net(
 
 impl Osc {
     /// Sends what is left and ends both threads.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         self.is_ending.store(true, Ordering::Relaxed);
         self.surface_sender.send(SurfaceMessage::End).ok();
         for thread in self.threads {

@@ -11,7 +11,7 @@ use signal_hook::low_level::emulate_default_handler;
 use std::thread::JoinHandle;
 
 /// Starts the thread. It runs until the process ends.
-pub fn spawn(requests: Sender<RequestBundle>) -> std::io::Result<JoinHandle<()>> {
+pub(crate) fn spawn(requests: Sender<RequestBundle>) -> std::io::Result<JoinHandle<()>> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
     let mut is_ending = false;
     supervise::keep_running("signals", move |pulse| {

@@ -27,7 +27,7 @@ const END_LIMIT: Duration = Duration::from_millis(500);
 const WIDTH: usize = 40;
 
 /// The live meters, or plain lines instead.
-pub struct Screen {
+pub(crate) struct Screen {
     /// The log hides these while it writes.
     pub bars: MultiProgress,
     surface_sender: Option<Sender<SurfaceMessage>>,
@@ -39,7 +39,7 @@ pub struct Screen {
 
 impl Screen {
     /// Live meters on a terminal; else a plain line every `report_seconds`, or none for 0.
-    pub fn new(report_seconds: u32) -> Self {
+    pub(crate) fn new(report_seconds: u32) -> Self {
         let is_live = io::stderr().is_terminal() && io::stdout().is_terminal();
         let target =
             if is_live { ProgressDrawTarget::stderr_with_hz(FRAMES) } else { ProgressDrawTarget::hidden() };
@@ -57,12 +57,12 @@ impl Screen {
     }
 
     /// The conductor's channel to it, if it shows anything.
-    pub fn surface_sender(&self) -> Option<Sender<SurfaceMessage>> {
+    pub(crate) fn surface_sender(&self) -> Option<Sender<SurfaceMessage>> {
         self.surface_sender.clone()
     }
 
     /// Starts the display.
-    pub fn start(&mut self, loaded: &Loaded, osc: Option<SocketAddr>, path: &Path) {
+    pub(crate) fn start(&mut self, loaded: &Loaded, osc: Option<SocketAddr>, path: &Path) {
         if self.surface_sender.is_none() {
             return;
         }
@@ -94,7 +94,7 @@ impl Screen {
     }
 
     /// Ends the display. A terminal that is stopped, as by Ctrl-S, is not waited for.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         let begin = Instant::now();
         if let Some(surface_sender) = self.surface_sender {
             surface_sender.send_timeout(SurfaceMessage::End, END_LIMIT).ok();

@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Watches folders until it is dropped. The thread belongs to the crate `notify`.
-pub struct Watched {
+pub(crate) struct Watched {
     /// The folders.
     pub folders: BTreeSet<PathBuf>,
     _watcher: RecommendedWatcher,
 }
 
 /// The folders of `files`. Folders are watched because editors replace a file by a new one.
-pub fn folders(files: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
+pub(crate) fn folders(files: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
     let folder = |file: PathBuf| match file.parent()? {
         folder if folder.as_os_str().is_empty() => Some(PathBuf::from(".")),
         folder => Some(folder.to_owned()),
@@ -25,7 +25,7 @@ pub fn folders(files: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
 }
 
 /// Watches `folders`.
-pub fn watch(folders: BTreeSet<PathBuf>, requests: Sender<RequestBundle>) -> notify::Result<Watched> {
+pub(crate) fn watch(folders: BTreeSet<PathBuf>, requests: Sender<RequestBundle>) -> notify::Result<Watched> {
     let pulse = Pulse::new("watcher");
     pulse.set_waiting();
     let beat = pulse.clone();

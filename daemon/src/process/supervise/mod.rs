@@ -68,11 +68,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A thread's sign of life: it shows that the thread makes progress.
 #[derive(Clone)]
-pub struct Pulse(Arc<Record>);
+pub(crate) struct Pulse(Arc<Record>);
 
 impl Pulse {
     /// The pulse of a thread that is not started here.
-    pub fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         let record = Arc::new(Record {
             name,
             id: OnceLock::new(),
@@ -90,7 +90,7 @@ impl Pulse {
     }
 
     /// The thread makes progress. Call this at least once a second.
-    pub fn beat(&self) {
+    pub(crate) fn beat(&self) {
         self.0.is_waiting.store(false, Ordering::Relaxed);
         self.0.progress.fetch_add(1, Ordering::Relaxed);
         self.0.id.get_or_init(gettid);
@@ -98,12 +98,12 @@ impl Pulse {
     }
 
     /// The thread waits for work, with no time limit: it is not late until the next [`beat`](Self::beat).
-    pub fn set_waiting(&self) {
+    pub(crate) fn set_waiting(&self) {
         self.0.is_waiting.store(true, Ordering::Relaxed);
     }
 
     /// Runs `work`. A panic in it is reported, and the result is `None`; the thread continues.
-    pub fn catch_panic<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+    pub(crate) fn catch_panic<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         // The caller discards what the work left incomplete.
         catch_unwind(AssertUnwindSafe(work))
             .map_err(|thrown| {

@@ -31,7 +31,7 @@ const CHECK: Duration = Duration::from_millis(3);
 const SCAN: Duration = Duration::from_secs(1);
 
 /// Starts the thread. `ports` delivers the ports of each new session on JACK, in the order of `entries`.
-pub fn spawn(
+pub(crate) fn spawn(
     entries: Vec<Controller>,
     requests: Sender<RequestBundle>,
     messages: Receiver<SurfaceMessage>,

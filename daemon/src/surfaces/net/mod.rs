@@ -46,7 +46,7 @@ const SHARE: usize = 8;
 const REFUSED: usize = 64;
 
 /// What all connections share.
-pub struct Net {
+pub(crate) struct Net {
     requests: Sender<RequestBundle>,
     /// Name and OSC port for OSCQuery's HOST_INFO.
     host: Host,
@@ -71,7 +71,7 @@ struct Clients {
 }
 
 /// The sockets. They are bound before audio starts, so that an error is reported at once.
-pub struct Bound {
+pub(crate) struct Bound {
     osc: Option<std::net::TcpListener>,
     web: Option<std::net::TcpListener>,
 }
@@ -79,7 +79,7 @@ pub struct Bound {
 /// An address cannot be listened on.
 #[derive(Debug, Error)]
 #[error("{surface}: cannot listen on TCP {address}: {source}")]
-pub struct BindError {
+pub(crate) struct BindError {
     surface: &'static str,
     address: SocketAddr,
     source: io::Error,
@@ -89,7 +89,7 @@ pub struct BindError {
 ///
 /// # Errors
 /// Which address cannot be had, and why.
-pub fn bind(control: &Control) -> Result<Option<Bound>, BindError> {
+pub(crate) fn bind(control: &Control) -> Result<Option<Bound>, BindError> {
     let bind = |surface: &'static str, address: SocketAddr| {
         let bound = std::net::TcpListener::bind(address).and_then(|socket| {
             socket.set_nonblocking(true)?;
@@ -107,7 +107,7 @@ pub fn bind(control: &Control) -> Result<Option<Bound>, BindError> {
 ///
 /// # Errors
 /// The system refuses a runtime or a socket.
-pub fn run(
+pub(crate) fn run(
     bound: &Bound,
     name: &str,
     control: &Control,
