@@ -98,7 +98,7 @@ pub enum Request {
 }
 
 /// Most scenes of a station: as many as there are MIDI programs.
-pub const MOST_SCENES: usize = 128;
+pub(crate) const MOST_SCENES: usize = 128;
 
 /// What to do with a scene. A scene is named by its name, or by the number of its slot.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,7 +216,7 @@ impl Subscription {
     }
 
     /// Time between two updates of the meters.
-    pub fn meters_every(&self) -> Option<Duration> {
+    pub(crate) fn meters_every(&self) -> Option<Duration> {
         (self.meters_hz > 0.0).then(|| Duration::from_secs_f64(1.0 / self.meters_hz))
     }
 }

@@ -76,7 +76,7 @@ impl Update {
     }
 
     /// Whether it holds a state, of which only the newest counts; others are all sent.
-    pub fn is_state(&self) -> bool {
+    pub(crate) fn is_state(&self) -> bool {
         !(self.address.starts_with("/event/") || self.address == "/error" || self.values.is_empty())
     }
 

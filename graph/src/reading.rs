@@ -4,7 +4,7 @@ use crate::param::text::{PROFILE_BANDS, Profile};
 use crate::param::{Unit, gain_to_db};
 
 /// Largest number of readings of a node type.
-pub const MAX_READINGS: usize = 8;
+pub(crate) const MAX_READINGS: usize = 8;
 /// Below this a level is sent as this, in dB: silence.
 pub const FLOOR: f64 = -120.0;
 /// What people read where there is no reading.

@@ -174,7 +174,7 @@ impl<'a> Given<'a> {
     }
 
     /// The texts from a place on.
-    pub fn texts_from(&self, at: usize) -> Vec<String> {
+    pub(crate) fn texts_from(&self, at: usize) -> Vec<String> {
         (at..self.values.len()).map(|at| self.text(at)).collect()
     }
 

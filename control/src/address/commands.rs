@@ -255,7 +255,7 @@ impl Command {
     }
 
     /// What it takes, as an error says it.
-    pub fn describe_arguments(&self) -> String {
+    pub(crate) fn describe_arguments(&self) -> String {
         let (required, optional): (Vec<_>, Vec<_>) =
             self.arguments.iter().partition(|argument| argument.count == Count::One);
         let all = |arguments: &[&Argument]| {
@@ -274,7 +274,7 @@ impl Command {
     }
 
     /// What a message to it asks for; `part` is the part of the address where the row has a word in capitals.
-    pub fn request_for(&self, address: &str, part: &str, values: &[Value]) -> Request {
+    pub(crate) fn request_for(&self, address: &str, part: &str, values: &[Value]) -> Request {
         let is_read = values.is_empty() && self.nature.bare() == Bare::Reads;
         match (self.request, Given::check(address, part, self.arguments, values)) {
             (Some(_), Some(given)) if self.is_release(&given) => Request::Released,
@@ -368,7 +368,7 @@ pub fn overview(wanted: impl Fn(&Command) -> bool) -> String {
 }
 
 /// The switches that a pattern matches.
-pub fn switches(pattern: &Pattern) -> impl Iterator<Item = &'static str> {
+pub(crate) fn switches(pattern: &Pattern) -> impl Iterator<Item = &'static str> {
     let switches = COMMANDS.iter().filter(|command| command.nature == Switch);
     switches.map(|command| command.address).filter(|address| pattern.matches(address))
 }
@@ -383,7 +383,7 @@ pub enum NotSet {
 }
 
 /// What a pattern matches beside what it sets, of the table and of the addresses that a station `has`.
-pub fn not_set<'a>(pattern: &Pattern, has: impl IntoIterator<Item = &'a str>) -> Option<NotSet> {
+pub(crate) fn not_set<'a>(pattern: &Pattern, has: impl IntoIterator<Item = &'a str>) -> Option<NotSet> {
     let rows = COMMANDS.iter().map(|command| (command.address, command.nature));
     let has = has.into_iter().filter_map(|address| Some((address, find(address)?.0.nature)));
     let matched = rows.chain(has).filter(|(address, _)| pattern.matches(address));

@@ -85,7 +85,7 @@ pub enum Tree {
 
 impl Tree {
     /// All of them.
-    pub const ALL: [Tree; 3] = [Tree::Node, Tree::Norm, Tree::Text];
+    pub(crate) const ALL: [Tree; 3] = [Tree::Node, Tree::Norm, Tree::Text];
 
     /// What its addresses begin with.
     pub fn root(self) -> &'static str {
@@ -138,7 +138,7 @@ impl Place {
     }
 
     /// Its address in a tree.
-    pub fn address_in(&self, tree: Tree) -> String {
+    pub(crate) fn address_in(&self, tree: Tree) -> String {
         format!("{}{}", tree.root(), self.path)
     }
 

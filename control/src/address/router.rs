@@ -8,7 +8,7 @@ use lacquer_graph::param::hint::Hint;
 
 /// What `address` with these values asks for. Without values a state is read, and so is all that a pattern matches.
 /// An answer names the address as it was written.
-pub fn request_for(written: &str, values: Vec<Value>) -> Request {
+pub(crate) fn request_for(written: &str, values: Vec<Value>) -> Request {
     let address = trimmed(written);
     // Of these trees only `/norm` has commands too.
     if is_pattern(address) || ["/node/", "/text/"].iter().any(|tree| address.starts_with(tree)) {

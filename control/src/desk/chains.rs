@@ -111,7 +111,7 @@ impl Chains {
     }
 
     /// Computes the latency that all chains are padded to.
-    pub fn align(&mut self) {
+    pub(crate) fn align(&mut self) {
         let largest = self.entries.iter().filter_map(|entry| entry.latency).max().unwrap_or(0);
         self.latency = largest.max(self.latency_ms.map_or(0, |ms| frames(ms, self.rate)));
     }
@@ -127,17 +127,17 @@ impl Chains {
     }
 
     /// Sets the sample rate. The latencies of the chains are those of the old rate until they are planned again.
-    pub fn set_rate(&mut self, rate: f64) {
+    pub(crate) fn set_rate(&mut self, rate: f64) {
         self.rate = rate;
     }
 
     /// Sets the latency that the station file gives, in ms.
-    pub fn set_latency_ms(&mut self, latency_ms: Option<f64>) {
+    pub(crate) fn set_latency_ms(&mut self, latency_ms: Option<f64>) {
         self.latency_ms = latency_ms;
     }
 
     /// Sets the latency of a chain, as planned with its live values.
-    pub fn set_own_latency(&mut self, name: &str, latency: Option<usize>) {
+    pub(crate) fn set_own_latency(&mut self, name: &str, latency: Option<usize>) {
         if let Some(entry) = self.entry_mut(name) {
             entry.latency = latency;
         }
@@ -154,7 +154,7 @@ impl Chains {
     }
 
     /// Checks that there is a chain of this name.
-    pub fn check_name(&self, name: &str) -> Result<(), ChainError> {
+    pub(crate) fn check_name(&self, name: &str) -> Result<(), ChainError> {
         self.find(name).map(drop)
     }
 
@@ -190,14 +190,14 @@ impl Chains {
     }
 
     /// The live values of a chain by their paths, without momentary ones.
-    pub fn values_of(&self, name: &str) -> BTreeMap<String, ParamValue> {
+    pub(crate) fn values_of(&self, name: &str) -> BTreeMap<String, ParamValue> {
         let Some(entry) = self.entry(name) else { return BTreeMap::new() };
         let states = entry.addresses.all().iter().filter(|place| !place.row.is_momentary);
         states.filter_map(|place| Some((place.path.clone(), live(&entry.values, place)?))).collect()
     }
 
     /// The ids of the nodes of a chain.
-    pub fn node_ids(&self, name: &str) -> Vec<String> {
+    pub(crate) fn node_ids(&self, name: &str) -> Vec<String> {
         self.entry(name)
             .map_or_else(Vec::new, |entry| entry.file.spec.nodes.iter().map(|node| node.id.clone()).collect())
     }
@@ -224,7 +224,7 @@ impl Chains {
     }
 
     /// A chain with its live values, to be planned.
-    pub fn to_plan(&self, name: &str) -> Result<ToPlan, ChainError> {
+    pub(crate) fn to_plan(&self, name: &str) -> Result<ToPlan, ChainError> {
         let entry = self.find(name)?;
         let mut spec = entry.file.spec.clone();
         entry.values.apply(&mut spec);
@@ -273,7 +273,7 @@ impl Chains {
     }
 
     /// Gives a chain that cannot be planned with its live values those of its file: the texts first, then all.
-    pub fn reset_values(&mut self, name: &str, texts_only: bool) {
+    pub(crate) fn reset_values(&mut self, name: &str, texts_only: bool) {
         let Some(entry) = self.entry_mut(name) else { return };
         if texts_only {
             entry.values.reset_texts();

@@ -69,7 +69,7 @@ impl Cues {
     }
 
     /// The next cue; the one behind it is the next then.
-    pub fn take_next(&mut self) -> Option<Cue> {
+    pub(crate) fn take_next(&mut self) -> Option<Cue> {
         let cue = self.next().cloned();
         self.advance(1);
         cue
@@ -82,7 +82,7 @@ impl Cues {
     }
 
     /// Whether a cue runs by the clock.
-    pub fn has_times(&self) -> bool {
+    pub(crate) fn has_times(&self) -> bool {
         self.list.iter().any(|cue| cue.at.is_some())
     }
 

@@ -83,7 +83,7 @@ impl History {
     }
 
     /// Closes the open gesture if it has not changed for a while, and returns it.
-    pub fn close_expired(&mut self, now: Duration) -> Option<Gesture> {
+    pub(crate) fn close_expired(&mut self, now: Duration) -> Option<Gesture> {
         self.open.filter(|at| now >= *at + APART).and_then(|_| self.close())
     }
 
@@ -98,7 +98,7 @@ impl History {
     }
 
     /// Forgets the last change of a path, which was refused: its value is `back` again.
-    pub fn retract(&mut self, chain: &str, path: &str, back: &ParamValue) {
+    pub(crate) fn retract(&mut self, chain: &str, path: &str, back: &ParamValue) {
         let has = |gesture: &Gesture| {
             gesture.chain == chain && gesture.moves.iter().any(|moved| moved.path == path)
         };

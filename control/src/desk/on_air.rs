@@ -55,12 +55,12 @@ pub struct Change {
 
 impl Change {
     /// Whether the value differs from the previous one.
-    pub fn is_move(&self) -> bool {
+    pub(crate) fn is_move(&self) -> bool {
         self.value != self.from
     }
 
     /// The change as recorded in the history.
-    pub fn as_move(&self) -> Move {
+    pub(crate) fn as_move(&self) -> Move {
         Move { path: self.place.path.clone(), from: self.from.clone(), to: self.value.clone() }
     }
 
@@ -212,7 +212,7 @@ impl OnAir {
 
     /// The changes that set the values an address or pattern matches, each with the tree it was addressed in. If a
     /// pattern matches a value in several trees, the first one counts.
-    pub fn changes_at(
+    pub(crate) fn changes_at(
         &self,
         chains: &Chains,
         address: &str,

@@ -119,7 +119,7 @@ impl Desk {
     }
 
     /// The full state, for a new subscriber.
-    pub fn full_state(&self) -> Vec<Update> {
+    pub(crate) fn full_state(&self) -> Vec<Update> {
         let mut lines = self.running_lines();
         lines.extend(self.bypass_lines());
         lines.extend(self.compare_lines());

@@ -27,7 +27,7 @@ pub struct Now {
 
 impl Now {
     /// The local time, in seconds since some midnight.
-    pub fn local_seconds(&self) -> i64 {
+    pub(crate) fn local_seconds(&self) -> i64 {
         let since = self.wall.duration_since(SystemTime::UNIX_EPOCH);
         let seconds = since
             .map_or_else(|before| -(before.duration().as_secs() as i64) - 1, |since| since.as_secs() as i64);

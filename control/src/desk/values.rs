@@ -102,7 +102,7 @@ impl Values {
     }
 
     /// Resets the live texts to those of the file.
-    pub fn reset_texts(&mut self) {
+    pub(crate) fn reset_texts(&mut self) {
         self.nodes.values_mut().for_each(|node| node.live.texts.clone_from(&node.file.texts));
     }
 
@@ -118,12 +118,12 @@ impl Values {
     }
 
     /// Records who changed a value.
-    pub fn record_author(&mut self, path: &str, by: Peer, now: SystemTime) {
+    pub(crate) fn record_author(&mut self, path: &str, by: Peer, now: SystemTime) {
         self.authors.insert(path.to_owned(), (by, now));
     }
 
     /// Who changed a value last, and when.
-    pub fn author(&self, path: &str) -> Option<(Peer, SystemTime)> {
+    pub(crate) fn author(&self, path: &str) -> Option<(Peer, SystemTime)> {
         self.authors.get(path).copied()
     }
 
@@ -206,7 +206,7 @@ impl Values {
     }
 
     /// Sets the live text `at` of a node.
-    pub fn set_text(&mut self, id: &str, at: usize, text: &str) {
+    pub(crate) fn set_text(&mut self, id: &str, at: usize, text: &str) {
         if let Some(live) = self.nodes.get_mut(id).and_then(|node| node.live.texts.get_mut(at)) {
             text.clone_into(live);
         }

@@ -22,7 +22,7 @@ const MOST_BYTES_OF_ALL: usize = 16 << 20;
 /// Bytes that a delayed value takes beside its texts, about.
 const EACH: usize = 128;
 /// Most peers that are remembered. For a new one the least recently seen goes; its delayed values are passed on.
-pub const MOST_PEERS: usize = 1_024;
+pub(crate) const MOST_PEERS: usize = 1_024;
 /// Time between two errors to one peer about its rate.
 const ERROR_INTERVAL: Duration = Duration::from_secs(1);
 

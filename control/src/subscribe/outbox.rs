@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Most addresses of which a value waits, and most of which the time is known at which one was sent.
-pub const MOST_ADDRESSES: usize = 16_384;
+pub(crate) const MOST_ADDRESSES: usize = 16_384;
 /// Least time between two updates of one address to one client.
 const BETWEEN: Duration = Duration::from_millis(20);
 /// How long after an update a change of the client's own may have crossed it.
@@ -70,7 +70,7 @@ impl Outbox {
 
     /// Records changes that the client made itself: older values are not sent. If another's change may have crossed one,
     /// its value is sent once it no longer changes.
-    pub fn record_own_change(&mut self, lines: &[Update], wanted: &Wanted, now: Instant) {
+    pub(crate) fn record_own_change(&mut self, lines: &[Update], wanted: &Wanted, now: Instant) {
         for line in lines.iter().filter(|line| wanted.has(line)) {
             let waited = self.waiting.remove(&line.address).is_some();
             let crossed = self.sent.get(&line.address).is_some_and(|sent| now < *sent + CROSSING);

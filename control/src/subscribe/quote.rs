@@ -4,7 +4,7 @@ use crate::update::Update;
 use crate::value::Value;
 
 /// Most characters that are quoted of what was sent.
-pub const MOST_QUOTED: usize = 64;
+pub(crate) const MOST_QUOTED: usize = 64;
 /// Most bytes of each text of an error.
 pub const LONGEST: usize = 1_024;
 

@@ -19,7 +19,7 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
     }
 
     /// Uses the entry of a key, a new one where there is none; also returns what went for it.
-    pub fn use_or_insert(&mut self, key: K, new: impl FnOnce() -> V) -> (&mut V, Option<(K, V)>) {
+    pub(crate) fn use_or_insert(&mut self, key: K, new: impl FnOnce() -> V) -> (&mut V, Option<(K, V)>) {
         let mut gone = None;
         if !self.entries.contains_key(&key) && self.entries.len() >= self.most {
             gone = self.order.pop_first().and_then(|(_, key)| Some((key, self.entries.remove(&key)?.1)));

@@ -144,7 +144,7 @@ impl Subscribers {
     }
 
     /// Removes the subscribers that `is_gone` finds by their addresses and ports. True if there were any.
-    pub fn remove_where(&mut self, is_gone: impl Fn(Peer, Option<u16>) -> bool) -> bool {
+    pub(crate) fn remove_where(&mut self, is_gone: impl Fn(Peer, Option<u16>) -> bool) -> bool {
         let before = self.members.len();
         self.members.retain(|member| !is_gone(member.peer, member.wanted.options.port));
         self.members.len() < before

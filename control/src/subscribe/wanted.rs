@@ -5,9 +5,9 @@ use crate::update::Update;
 use std::collections::HashSet;
 
 /// Most addresses that one subscriber names.
-pub const MOST_NAMED: usize = 16_384;
+pub(crate) const MOST_NAMED: usize = 16_384;
 /// Longest address that a subscriber names, in bytes: all of ours are far shorter.
-pub const LONGEST_NAMED: usize = 256;
+pub(crate) const LONGEST_NAMED: usize = 256;
 
 /// Which updates one subscriber is sent: those of its options, and of these only the addresses that it named, if it
 /// names any.

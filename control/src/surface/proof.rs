@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// Bytes that are sent to an address without proof for each byte that came from it.
-pub const AMPLIFICATION: usize = 3;
+pub(crate) const AMPLIFICATION: usize = 3;
 /// Most bytes that an address without proof has left to be sent.
 const MOST_CREDIT: usize = 16_384;
 /// Most ports that are proven.

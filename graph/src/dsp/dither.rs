@@ -97,7 +97,7 @@ impl Quantiser {
     }
 
     /// `[audio]` Clears the error feedback.
-    pub fn clear_errors(&mut self) {
+    pub(crate) fn clear_errors(&mut self) {
         self.errors = [0.0; TAPS];
     }
 

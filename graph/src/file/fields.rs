@@ -102,7 +102,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The text of a single value; `None` for a list, a map or nothing.
-pub fn scalar(value: &Value) -> Option<&str> {
+pub(crate) fn scalar(value: &Value) -> Option<&str> {
     match &value.item {
         Item::Scalar { text, .. } => Some(text),
         _ => None,

@@ -12,7 +12,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// The mistake of a name that cannot stand in an address.
-pub fn bad_name(at: At, owner: &str, key: &str, found: &str) -> Mistake {
+pub(crate) fn bad_name(at: At, owner: &str, key: &str, found: &str) -> Mistake {
     let (owner, key, found) = (owner.to_owned(), key.to_owned(), format!("\"{found}\""));
     Mistake::new(at, Problem::Text { owner, key, found, allowed: ALLOWED.to_owned() })
 }

@@ -66,7 +66,7 @@ impl Value {
 
     /// Whether nothing is written, or one of YAML's own words for it. They stay words in the tree, since `null` names a
     /// backend.
-    pub fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         match &self.item {
             Item::Null => true,
             Item::Scalar { text, plain: true } => matches!(text.as_str(), "null" | "Null" | "NULL"),

@@ -190,12 +190,12 @@ impl Loudness {
     }
 
     /// Maximum momentary loudness since the start, LUFS.
-    pub fn max_momentary(&self) -> f64 {
+    pub(crate) fn max_momentary(&self) -> f64 {
         lufs(self.highest[0])
     }
 
     /// Maximum short-term loudness since the start, LUFS.
-    pub fn max_shortterm(&self) -> f64 {
+    pub(crate) fn max_shortterm(&self) -> f64 {
         lufs(self.highest[1])
     }
 

@@ -109,7 +109,7 @@ impl Chain {
     }
 
     /// `[audio]` Records from now on in `trace` which node is running. Only the first call has an effect.
-    pub fn set_trace(&mut self, trace: &Arc<Trace>) {
+    pub(crate) fn set_trace(&mut self, trace: &Arc<Trace>) {
         self.trace.get_or_insert_with(|| Arc::clone(trace));
     }
 

@@ -234,7 +234,7 @@ pub struct Within<'a> {
 
 impl Within<'_> {
     /// Whether any address with this beginning could match.
-    pub fn is_possible(&self) -> bool {
+    pub(crate) fn is_possible(&self) -> bool {
         self.set.is_some()
     }
 

@@ -97,7 +97,7 @@ impl ControlReader {
     }
 
     /// Removes the coarse halves whose fine half has not come in time, and returns them.
-    pub fn drain_late(&mut self, now: Instant) -> Vec<Movement> {
+    pub(crate) fn drain_late(&mut self, now: Instant) -> Vec<Movement> {
         let mut late = Vec::new();
         for (source, half) in &mut self.coarse {
             if half.waits.is_some_and(|until| now >= until) {

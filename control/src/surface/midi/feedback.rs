@@ -62,7 +62,7 @@ pub fn display(model: u8, strip: usize, is_lower: bool, text: &str) -> Vec<u8> {
 }
 
 /// A value's text as it fits on a strip: without its unit where that would be cut.
-pub fn fitted(text: &str) -> String {
+pub(crate) fn fitted(text: &str) -> String {
     let tight: String = text.chars().filter(|sign| *sign != ' ').collect();
     match text.split_once(' ') {
         _ if text.len() <= STRIP => text.to_owned(),

@@ -175,12 +175,12 @@ impl Map {
     }
 
     /// Whether it has a control of 14 bits on this channel and number (0 to 31).
-    pub fn has_14(&self, channel: u8, number: u8) -> bool {
+    pub(crate) fn has_14(&self, channel: u8, number: u8) -> bool {
         self.controls.iter().any(|control| control.source == Source::Cc14(channel, number))
     }
 
     /// Whether it has any numbered parameter on this channel.
-    pub fn has_nrpn(&self, channel: u8) -> bool {
+    pub(crate) fn has_nrpn(&self, channel: u8) -> bool {
         self.controls.iter().any(|control| matches!(control.source, Source::Nrpn(on, _) if on == channel))
     }
 }

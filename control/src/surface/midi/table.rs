@@ -39,7 +39,7 @@ const MODEL: Param = Param::new(0, "model", Unit::Count)
     .help("The model in its system-exclusive messages.");
 
 /// The words for what a control does.
-pub const ACTS: [&str; 8] = [
+pub(crate) const ACTS: [&str; 8] = [
     "absolute",
     "toggle",
     "momentary",
@@ -150,7 +150,7 @@ static CONTROL: Section = Section::new(
 ]);
 
 /// What is wrong with a control that sends nothing.
-pub const NOTHING_SENT: &str = "needs what it sends: cc, cc14, nrpn, bend, note or program";
+pub(crate) const NOTHING_SENT: &str = "needs what it sends: cc, cc14, nrpn, bend, note or program";
 
 static MACKIE: Section = Section::new(
     "mackie",

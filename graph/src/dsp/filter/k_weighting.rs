@@ -109,10 +109,11 @@ fn shelf_power(freq_hz: f64) -> f64 {
 }
 
 /// Where the loudness of pink noise is measured, in Hz: an octave apart.
-pub const PROBES: [f64; 10] = [31.5, 63.0, 125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
+pub(crate) const PROBES: [f64; 10] =
+    [31.5, 63.0, 125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
 
 /// Power of pink noise, as K-weighting hears it, behind filters of these squared magnitudes at each of [`PROBES`]; 1 without.
-pub fn pink_power<'a>(filters: impl Iterator<Item = &'a [f64; PROBES.len()]> + Clone) -> f64 {
+pub(crate) fn pink_power<'a>(filters: impl Iterator<Item = &'a [f64; PROBES.len()]> + Clone) -> f64 {
     let weights = pink_weights(&PROBES).enumerate();
     weights.map(|(at, weight)| filters.clone().fold(weight, |power, powers| power * powers[at])).sum()
 }
