@@ -12,8 +12,8 @@
 //!
 //! | what | capacity | when the ring is full |
 //! | --- | --- | --- |
-//! | command | [`COMMANDS`] | stays on the control side, in order, until a [`ControlEnd::flush`] finds room: none is lost |
-//! | value ([`ToAudio::Set`]) | the same ring | the same; while it waits, a newer value of its row replaces it |
+//! | chain ([`ToAudio::Start`], [`ToAudio::Swap`]) | [`COMMANDS`] | stays on the control side, in order, until a [`ControlEnd::flush`] finds room: none is lost |
+//! | value ([`ToAudio::Set`] and all others) | the same ring | the same; while it waits, a newer one of its row, node, chain or kind replaces it |
 //! | event | [`EVENTS`] | dropped and counted: [`AudioEnd::events_lost`] |
 //! | panic | [`PANICS`] | its payload is leaked, for the audio thread may not free it |
 //!
@@ -27,20 +27,20 @@
 //! let (mut control, mut audio) = queues();
 //!
 //! // Commands: what finds no room waits.
-//! (0..COMMANDS + 2).for_each(|_| control.enqueue(ToAudio::Mute(true)));
+//! let row = |row: usize| Row { generation: 1, node: 0, row: row as u32 };
+//! (0..COMMANDS + 2).for_each(|n| control.enqueue(ToAudio::Set { target: row(n), value: 0.0 }));
 //! control.flush();
 //! assert_eq!(control.waiting(), 2);
 //!
-//! // Values: of one row only the newest waits.
-//! let target = Row { generation: 1, node: 0, row: 0 };
-//! (1..=9).for_each(|n| control.enqueue(ToAudio::Set { target, value: f64::from(n) }));
+//! // Of one row only the newest value waits.
+//! (1..=9).for_each(|n| control.enqueue(ToAudio::Set { target: row(0), value: f64::from(n) }));
 //! assert_eq!(control.waiting(), 3);
 //!
 //! // When the audio thread has made room, the rest follows in order.
 //! assert_eq!(std::iter::from_fn(|| audio.next_command()).count(), COMMANDS);
 //! control.flush();
 //! let rest: Vec<_> = std::iter::from_fn(|| audio.next_command()).collect();
-//! assert!(matches!(rest[..], [ToAudio::Mute(_), ToAudio::Mute(_), ToAudio::Set { value: 9.0, .. }]));
+//! assert!(matches!(rest[..], [ToAudio::Set { .. }, ToAudio::Set { .. }, ToAudio::Set { value: 9.0, .. }]));
 //!
 //! // Events: what finds no room is dropped and counted.
 //! (0..EVENTS + 5).for_each(|_| audio.send_event(FromAudio::Load(Load::default())));
@@ -66,9 +66,33 @@ pub struct ControlEnd {
     events: Consumer<FromAudio>,
     panics: Consumer<Panicked>,
     waiting: VecDeque<ToAudio>,
-    /// Where in `waiting` the value for a row is, counted from the first command that was ever enqueued.
-    values: HashMap<Row, u64>,
+    /// Where in `waiting` a value is, counted from the first command that was ever enqueued.
+    values: HashMap<Key, u64>,
     flushed: u64,
+}
+
+/// What a value is of: a newer one of the same makes it needless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Row(Row),
+    Node { generation: u64, node: u32 },
+    Trim { generation: u64 },
+    Bypass,
+    Mute,
+}
+
+impl Key {
+    /// Of a command; `None` of those that carry a chain.
+    fn of(command: &ToAudio) -> Option<Self> {
+        match *command {
+            ToAudio::Start(_) | ToAudio::Swap { .. } => None,
+            ToAudio::Set { target, .. } => Some(Self::Row(target)),
+            ToAudio::Enable { generation, node, .. } => Some(Self::Node { generation, node }),
+            ToAudio::Trim { generation, .. } => Some(Self::Trim { generation }),
+            ToAudio::Bypass(_) => Some(Self::Bypass),
+            ToAudio::Mute(_) => Some(Self::Mute),
+        }
+    }
 }
 
 /// The audio thread's end.
@@ -96,16 +120,20 @@ pub fn queues() -> (ControlEnd, AudioEnd) {
 }
 
 impl ControlEnd {
-    /// `[control]` Adds a command to those that the next [`Self::flush`] sends. A value replaces one that still waits for the
-    /// same row, and keeps its place.
+    /// `[control]` Adds a command to those that the next [`Self::flush`] sends. A value replaces one of the same that still
+    /// waits, and keeps its place.
     pub fn enqueue(&mut self, command: ToAudio) {
-        if let ToAudio::Set { target, .. } = command {
-            let next = self.flushed + self.waiting.len() as u64;
-            let at = *self.values.entry(target).or_insert(next);
-            if let Some(older) = self.waiting.get_mut((at - self.flushed) as usize) {
-                *older = command;
-                return;
+        match Key::of(&command) {
+            Some(key) => {
+                let next = self.flushed + self.waiting.len() as u64;
+                let at = *self.values.entry(key).or_insert(next);
+                if let Some(older) = self.waiting.get_mut((at - self.flushed) as usize) {
+                    *older = command;
+                    return;
+                }
             }
+            // What is sent after a chain stays after it.
+            None => self.values.clear(),
         }
         self.waiting.push_back(command);
     }
@@ -201,6 +229,52 @@ mod tests {
         }
         last.extend(values(&mut audio));
         assert!((0..100).all(|row| last[&row] == 99.0));
+    }
+
+    #[test]
+    fn of_every_kind_only_the_newest_waits_and_the_last_state_is_that_of_an_endless_queue() {
+        let (mut control, mut audio) = queues();
+        let mut random = 1_u64;
+        let mut below = |end: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % end
+        };
+        let mut command = || {
+            let (generation, node, on) = (below(2), below(20) as u32, below(2) == 0);
+            match below(5) {
+                0 => ToAudio::Set {
+                    target: Row { generation, node, row: below(10) as u32 },
+                    value: below(100) as f64,
+                },
+                1 => ToAudio::Enable { generation, node, on },
+                2 => ToAudio::Trim { generation, chain: below(100) as f64, dry: 1.0 },
+                3 => ToAudio::Bypass(on),
+                _ => ToAudio::Mute(on),
+            }
+        };
+        fn apply(state: &mut HashMap<Key, String>, command: &ToAudio) {
+            let text = match command {
+                ToAudio::Set { value, .. } => value.to_string(),
+                ToAudio::Enable { on, .. } | ToAudio::Bypass(on) | ToAudio::Mute(on) => on.to_string(),
+                ToAudio::Trim { chain, .. } => chain.to_string(),
+                ToAudio::Start(_) | ToAudio::Swap { .. } => panic!("no chain was sent"),
+            };
+            state.insert(Key::of(command).expect("a value"), text);
+        }
+        let (mut expected, mut received) = (HashMap::new(), HashMap::new());
+        for _ in 0..50_000 {
+            let command = command();
+            apply(&mut expected, &command);
+            control.enqueue(command);
+            control.flush();
+            assert!(control.waiting() <= 2 * 20 * 11 + 2 + 2, "{} wait", control.waiting());
+        }
+        while control.waiting() > 0 {
+            std::iter::from_fn(|| audio.next_command()).for_each(|command| apply(&mut received, &command));
+            control.flush();
+        }
+        std::iter::from_fn(|| audio.next_command()).for_each(|command| apply(&mut received, &command));
+        assert_eq!(received, expected);
     }
 
     #[test]

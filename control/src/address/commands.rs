@@ -384,7 +384,9 @@ pub enum NotSet {
 
 /// What a pattern matches beside what it sets, of the table and of the addresses that a station `has`.
 pub(crate) fn not_set<'a>(pattern: &Pattern, has: impl IntoIterator<Item = &'a str>) -> Option<NotSet> {
-    let rows = COMMANDS.iter().map(|command| (command.address, command.nature));
+    // A row with a name or number is the pattern of addresses, and none itself.
+    let is_plain = |command: &&Command| !command.address.contains(|letter: char| letter.is_ascii_uppercase());
+    let rows = COMMANDS.iter().filter(is_plain).map(|command| (command.address, command.nature));
     let has = has.into_iter().filter_map(|address| Some((address, find(address)?.0.nature)));
     let matched = rows.chain(has).filter(|(address, _)| pattern.matches(address));
     let mut found = None;
@@ -415,6 +417,8 @@ mod tests {
             ("/und*", Some(NotSet::Acts)),
             ("/s*", Some(NotSet::Acts)),
             ("/bypas?", None),
+            ("/chain/N*", None),
+            ("/status/K?Y", None),
             ("/x*", None),
         ] {
             assert_eq!(not_set(&Pattern::new(pattern).unwrap(), has), what, "{pattern}");
@@ -437,7 +441,7 @@ mod tests {
                 .collect();
             let request = command.request_for(address, part, &values);
             assert!(!matches!(request, Request::Wrong { .. } | Request::Released), "{}", command.example);
-            let is_read = matches!(request, Request::Get { .. } | Request::Ping);
+            let is_read = matches!(request, Request::Get { .. } | Request::Ping | Request::Sync);
             assert_eq!(is_read, command.nature == Reading, "{}", command.example);
         }
     }
