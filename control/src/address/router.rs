@@ -68,6 +68,7 @@ mod tests {
             let request = request_for(&address, vec![]);
             match command.nature.bare() {
                 Bare::Reads if address.starts_with("/ping") => assert_eq!(request, Request::Ping),
+                Bare::Reads if address.starts_with("/sync") => assert_eq!(request, Request::Sync),
                 Bare::Reads => assert_eq!(request, Request::Get { address }),
                 Bare::Refused => assert!(matches!(request, Request::Wrong { .. }), "{address}: {request:?}"),
                 Bare::Acts => {
