@@ -92,6 +92,22 @@ fn a_station_goes_on_where_it_ended() {
 }
 
 #[test]
+fn a_state_that_cannot_be_read_is_kept_aside() {
+    let studio = studio("unreadable");
+    let daemon = studio.start();
+    daemon.client().say(GAIN, vec![Value::Number(-3.0)]);
+    end(daemon);
+    let path = kept(&studio, ".state.json").unwrap();
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let daemon = studio.start();
+    daemon.logged("renamed to");
+    end(daemon);
+    assert!(kept(&studio, ".damaged-").is_some(), "what a person may need is still there");
+    assert_eq!(state(&studio)["lacquer"], 1);
+}
+
+#[test]
 fn a_damaged_or_foreign_state_file_is_set_aside_and_said() {
     let studio = studio("damaged");
     let daemon = studio.start();

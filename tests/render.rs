@@ -47,6 +47,22 @@ fn the_output_lines_up_with_the_input_and_is_as_long() {
 }
 
 #[test]
+fn a_node_that_panics_is_named_and_nothing_is_written() {
+    let folder = Folder::new("render-panic");
+    let chain = folder.write("c.yaml", "nodes:\n  - gain: {id: g}\n  - fault: {id: bad, what: panic}\n");
+    let (input, output) = (folder.0.join("in.wav"), folder.0.join("out.wav"));
+    write(&input, 48_000, Depth::Float64, &noise(-20.0, 1, 2, 48_000));
+    let out = render(chain.to_str().unwrap(), &[], &input, &output);
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(3), "{text}");
+    assert!(
+        text.contains("node \"bad\" panicked: asked to panic") && text.contains("no output written"),
+        "{text}"
+    );
+    assert!(!output.exists());
+}
+
+#[test]
 fn a_file_sounds_as_the_daemon_does() {
     let folder = Folder::new("render-same");
     let nodes = "  - eq: {id: e, bands: [{freq: 300 Hz, gain: 5 dB}]}\n  - compressor: {id: c, threshold: -30 dB}\n  - limiter: {id: l, ceiling: -6 dBTP}\n";

@@ -177,6 +177,22 @@ fn every_thread_sleeps_when_there_is_nothing_to_do() {
     studio.write_control("[a.yaml, b.yaml]", &osc, "");
     let daemon = start(&studio);
     plays(&daemon.client());
+    all_sleep(&daemon);
+    // All controllers are on JACK, and there is no server.
+    studio.folder.write("map.yaml", "controls: [{cc: 1, to: /node/tone/band/1/gain}]\n");
+    studio.folder.write(
+        "station.yaml",
+        &format!(
+            "audio: {{backend: jack, jack: {{client: nobody}}}}\nchains: [a.yaml]\n\
+             control: {{{osc}, midi: [{{device: any, map: map.yaml}}]}}\n"
+        ),
+    );
+    drop(daemon);
+    all_sleep(&start(&studio));
+}
+
+/// Waits until each thread of a daemon sleeps.
+fn all_sleep(daemon: &Daemon) {
     for task in fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap() {
         let task = task.unwrap().path();
         let name = fs::read_to_string(task.join("comm")).unwrap_or_default();

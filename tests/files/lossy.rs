@@ -95,6 +95,16 @@ fn lossy_formats_cut_off() {
 }
 
 #[test]
+fn a_wav_behind_a_tag_is_read_as_without_it() {
+    let folder = Folder::new("tagged-wav");
+    run("sox", &["-n", "-b", "24", "a.wav", "synth", "0.2", "sine", "997"], &folder);
+    let tag = [b"ID3\x04\x00\x00\x00\x00\x00\x05".as_slice(), &[0; 5]].concat();
+    let bytes = fs::read(folder.at("a.wav")).unwrap();
+    fs::write(folder.at("b.wav"), [tag, bytes].concat()).unwrap();
+    assert!(read(&folder.at("b.wav")).unwrap() == read(&folder.at("a.wav")).unwrap());
+}
+
+#[test]
 fn tags_around_an_mp3() {
     let folder = Folder::new("tags");
     lossy(&folder, "a.mp3", &["-b:a", "192k"]);

@@ -40,8 +40,12 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
         }
         plan = match load::plan(&file, &io, rate) {
             Ok(plan) => Arc::new(plan),
-            // Cannot fail: only settings of quality differ from what was planned already.
-            Err(_) => return Outcome::Wrong,
+            // A file that the chain reads may have changed since.
+            Err(mistakes) => {
+                return mistakes.iter().fold(Outcome::Wrong, |outcome, mistake| {
+                    complain(&format!("{}: {}", shown(chain), mistake.problem), outcome)
+                });
+            }
         };
     }
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -79,6 +83,9 @@ pub(super) fn run(chain: &Path, how: How, input: &Path, output: &Path) -> Outcom
         ),
         Ok(_) => Outcome::Done,
         Err(Failure::File(error)) => complain(&error, (&error).into()),
+        Err(Failure::Panicked(what)) => {
+            complain(&format!("{}: {what}; no output written", shown(chain)), Outcome::Refused)
+        }
         Err(Failure::Interrupted) => complain(&"interrupted; no output written", Outcome::Interrupted),
     }
 }

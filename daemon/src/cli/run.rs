@@ -65,7 +65,10 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let mut port_setup =
         PortSetup { entries: loaded.midi.clone(), ports: Some(ports), station, ..PortSetup::default() };
     let files = state_writer::Files::of(path);
-    let kept = files.as_ref().and_then(|files| state_file::read(&files.state));
+    let (files, kept) = match files.map(|files| (state_file::read(&files.state), files)) {
+        Some((Ok(kept), files)) => (Some(files), kept),
+        Some((Err(()), _)) | None => (None, None),
+    };
     // After a restart because of a hang, the station continues with the state it had.
     let hang_record = HangRecord::read();
     let is_continued = hang_record.is_some() || loaded.station.starts_where_it_ended();

@@ -93,7 +93,7 @@ impl Source {
         let mut magic = [0; 12];
         let seen = read_some(&handle, &mut magic, start).map_err(failed)?;
         if matches!(&magic[..4], b"RIFF" | b"RF64" | b"BW64") && &magic[8..] == b"WAVE" {
-            return Self::open_wav(file, handle, accept);
+            return Self::open_wav(file, handle, start, accept);
         }
         if let Some(of) = EmptyFlac::find(&handle, start, &magic[..seen]).map_err(failed)? {
             return Self::new(file, Input::Empty, of.rate, of.channels, Some(0), Some(of.bits));
@@ -133,8 +133,8 @@ impl Source {
         source.with_speakers(speakers).accept(accept, unclosed.then_some(Lack::Unclosed))
     }
 
-    fn open_wav(file: String, handle: File, accept: Accept) -> Result<Source, FileError> {
-        let reader = match wav::Reader::open(handle) {
+    fn open_wav(file: String, handle: File, start: u64, accept: Accept) -> Result<Source, FileError> {
+        let reader = match wav::Reader::open(handle, start) {
             Ok(reader) => reader,
             Err(wav::Refusal::Io(source)) => {
                 return Err(FileError::Io { file, doing: "opened", source });

@@ -81,11 +81,12 @@ fn le(bytes: &[u8]) -> u64 {
 }
 
 impl Reader {
-    /// Reads the header of `file` (of which nothing has been read) up to the samples.
-    pub(super) fn open(file: File) -> Result<Reader, Refusal> {
+    /// Reads the header that begins at byte `start` of `file`, up to the samples.
+    pub(super) fn open(file: File, start: u64) -> Result<Reader, Refusal> {
         let len = file.metadata()?.len();
         let mut input = BufReader::new(file);
         let mut head = [0; 12];
+        input.seek(SeekFrom::Start(start))?;
         input.read_exact(&mut head)?;
         let riff = le(&head[4..8]);
         let (mut wide, mut format): (Option<u64>, Option<Format>) = (None, None);
@@ -111,7 +112,7 @@ impl Reader {
                     // A size of 0 is unknown unless the file was finished.
                     let open = present < size
                         && UNKNOWN_SIZES.iter().any(|open| size / frame == open / frame)
-                        || size == 0 && riff + 8 != len;
+                        || size == 0 && start + riff + 8 != len;
                     // Some writers count the byte that pads an odd size.
                     let bytes = size.min(present) % frame;
                     let is_pad = bytes == 1 && size.is_multiple_of(2) && size <= present;
@@ -135,7 +136,7 @@ impl Reader {
                     let mut body = vec![0; size as usize];
                     input.read_exact(&mut body)?;
                     wide = Some(le(&body[8..16]));
-                    size = 0;
+                    size &= 1;
                 }
                 b"fmt " if (16..1 << 16).contains(&size) => {
                     let mut body = vec![0; size as usize];

@@ -23,6 +23,8 @@ pub enum Failure {
     File(FileError),
     /// A signal asked for the end.
     Interrupted,
+    /// A node panicked, or the chain itself: what, and with which message.
+    Panicked(String),
 }
 
 impl From<FileError> for Failure {
@@ -81,7 +83,8 @@ impl Renderer {
         frames: usize,
         mut fill: impl FnMut(usize, &mut Vec<f64>),
         sink: &mut Sink,
-    ) -> Result<(), FileError> {
+        plan: &Plan,
+    ) -> Result<(), Failure> {
         for (channel, samples) in self.memory.inputs.iter_mut().enumerate() {
             samples.clear();
             fill(channel, samples);
@@ -92,10 +95,15 @@ impl Renderer {
                 *self.faults.entry(node).or_default() += 1;
             }
         }
+        if let Some(panicked) = self.queues.next_panic() {
+            let node = panicked.node.and_then(|node| plan.nodes.get(node));
+            let what = node.map_or_else(|| "the chain".to_owned(), |node| format!("node \"{}\"", node.id));
+            return Err(Failure::Panicked(format!("{what} panicked: {}", panicked.message())));
+        }
         let skipped = self.skip.min(frames);
         self.skip -= skipped;
         let planes: Vec<&[f64]> = self.memory.outputs.iter().map(|samples| &samples[skipped..]).collect();
-        sink.write(&planes)
+        Ok(sink.write(&planes)?)
     }
 }
 
@@ -123,7 +131,7 @@ pub fn render(
             let count = CHUNK.min(frames - from);
             let fill =
                 |channel: usize, samples: &mut Vec<f64>| samples.extend(&planes[channel][from..from + count]);
-            engine.play(count, fill, &mut sink)?;
+            engine.play(count, fill, &mut sink, plan)?;
             progress.inc(count as u64);
         }
     }
@@ -131,7 +139,7 @@ pub fn render(
     let mut left = plan.total;
     while left > 0 {
         let count = left.min(CHUNK);
-        engine.play(count, |_, samples| samples.resize(count, 0.0), &mut sink)?;
+        engine.play(count, |_, samples| samples.resize(count, 0.0), &mut sink, plan)?;
         left -= count;
     }
     progress.finish_and_clear();

@@ -4,7 +4,8 @@
 //! two is complete.
 
 use crate::process::named;
-use crate::process::named::shown;
+use crate::process::named::{NotAFile, shown};
+use crate::process::os_error::plain;
 use crate::process::replacement::replace;
 use lacquer_control::desk::kept::{FORMAT, Kept};
 use std::ffi::OsString;
@@ -51,38 +52,37 @@ pub(crate) fn stem(station: &Path) -> String {
     format!("{stem}-{hash:08x}")
 }
 
-/// Reads a state file. A damaged file, or one of another format, is renamed, and a warning is logged.
-pub(crate) fn read(path: &Path) -> Option<Kept> {
-    let bytes = match named::read(path, MOST) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => {
+/// Reads a state file. One that is damaged, of another format or not readable is renamed, and a warning is logged.
+///
+/// # Errors
+/// The file is not usable and cannot be renamed: it must not be replaced, for it may hold what a person needs.
+pub(crate) fn read(path: &Path) -> Result<Option<Kept>, ()> {
+    let why = match named::read(path, MOST) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // What is no file holds no state.
+        Err(error) if NotAFile::found(&error).is_some() => {
             warn!("cannot read {}: {error}; starting without saved state", shown(path));
-            return None;
+            return Ok(None);
         }
-    };
-    let why = match serde_json::from_slice::<Kept>(&bytes) {
-        _ if bytes.len() as u64 > MOST => format!("larger than {MOST} bytes"),
-        Ok(kept) if kept.lacquer != FORMAT => {
-            format!("format {}; this version reads format {FORMAT}", kept.lacquer)
-        }
-        Ok(kept) => return Some(kept),
-        Err(error) => error.to_string(),
+        Err(error) => plain(&error),
+        Ok(bytes) if bytes.len() as u64 > MOST => format!("larger than {MOST} bytes"),
+        Ok(bytes) => match serde_json::from_slice::<Kept>(&bytes) {
+            Ok(kept) if kept.lacquer != FORMAT => {
+                format!("format {}; this version reads format {FORMAT}", kept.lacquer)
+            }
+            Ok(kept) => return Ok(Some(kept)),
+            Err(error) => error.to_string(),
+        },
     };
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let aside = path.with_extension(format!("damaged-{seconds}"));
-    match fs::rename(path, &aside) {
-        Ok(()) => warn!(
-            "{} is not usable: {why}; renamed to {}; starting without saved state",
-            shown(path),
-            shown(&aside)
-        ),
-        Err(error) => warn!(
-            "{} is not usable: {why}; cannot rename it: {error}; starting without saved state",
-            shown(path)
-        ),
-    }
-    None
+    let (state, aside_shown) = (shown(path), shown(&aside));
+    fs::rename(path, &aside).map_err(|error| {
+        let error = plain(&error);
+        warn!("{state} is not usable: {why}; cannot rename it: {error}; starting without saved state, which is not saved");
+    })?;
+    warn!("{state} is not usable: {why}; renamed to {aside_shown}; starting without saved state");
+    Ok(None)
 }
 
 /// Writes a state file: whole, or not at all.

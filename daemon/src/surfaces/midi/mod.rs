@@ -10,7 +10,7 @@ use crate::process::{named, supervise};
 use crate::station::load;
 use crate::station::midi::Controller;
 use alsa::Alsa;
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use lacquer_control::peer::Peer;
 use lacquer_control::request::{Request, RequestBundle};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
@@ -67,9 +67,13 @@ fn run(
     ports: &mut [Option<Port>],
     pulse: &Pulse,
 ) {
-    let wants_alsa = slots.iter().any(|slot| !slot.entry.is_jack);
-    let (from_alsa, received) = bounded(4_096);
-    let mut alsa = wants_alsa.then(|| Alsa::new(from_alsa));
+    // A channel without a sender would always be ready.
+    let (mut alsa, mut received) = (None, never());
+    if slots.iter().any(|slot| !slot.entry.is_jack) {
+        let (from_alsa, bytes) = bounded(4_096);
+        (alsa, received) = (Some(Alsa::new(from_alsa)), bytes);
+    }
+    let mut new_ports = new_ports.clone();
     let mut learner: Option<Peer> = None;
     let mut next_scan = Instant::now();
     loop {
@@ -82,12 +86,15 @@ fn run(
                 Ok(SurfaceMessage::End) | Err(_) => return,
                 Ok(message) => update(&mut slots, &mut learner, message),
             },
-            recv(new_ports) -> new => if let Ok(new) = new {
-                let on_jack = slots.iter_mut().zip(&mut *ports).filter(|(slot, _)| slot.entry.is_jack);
-                for ((slot, port), new) in on_jack.zip(new) {
-                    (*port, slot.connections) = (Some(new), 0);
-                    slot.device.refresh();
+            recv(new_ports) -> new => match new {
+                Ok(new) => {
+                    let on_jack = slots.iter_mut().zip(&mut *ports).filter(|(slot, _)| slot.entry.is_jack);
+                    for ((slot, port), new) in on_jack.zip(new) {
+                        (*port, slot.connections) = (Some(new), 0);
+                        slot.device.refresh();
+                    }
                 }
+                Err(_) => new_ports = never(),
             },
             default(CHECK) => {}
         }
