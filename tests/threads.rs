@@ -179,7 +179,7 @@ fn every_thread_sleeps_when_there_is_nothing_to_do() {
     plays(&daemon.client());
     all_sleep(&daemon);
     // All controllers are on JACK, and there is no server.
-    studio.folder.write("map.yaml", "controls: [{cc: 1, to: /node/tone/band/1/gain}]\n");
+    studio.folder.write("map.yaml", "device: any\ncontrols: [{cc: 1, to: /node/tone/band/1/gain}]\n");
     studio.folder.write(
         "station.yaml",
         &format!(
@@ -188,7 +188,10 @@ fn every_thread_sleeps_when_there_is_nothing_to_do() {
         ),
     );
     drop(daemon);
-    all_sleep(&start(&studio));
+    let daemon = Daemon::start_with(&studio.station, studio.port, |command| {
+        command.env("JACK_DEFAULT_SERVER", "nobody");
+    });
+    all_sleep(&daemon);
 }
 
 /// Waits until each thread of a daemon sleeps.
