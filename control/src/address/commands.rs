@@ -5,6 +5,7 @@ use crate::address::pattern::{Pattern, trimmed};
 use crate::request::{CompareRequest, CueRequest, MOST_SCENES, Request, SceneRequest};
 use crate::value::Value;
 use Nature::{Action, ActionWithValue, Question, Reading, State, Switch};
+use std::collections::BTreeSet;
 
 /// What an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -384,17 +385,27 @@ pub enum NotSet {
 
 /// What a pattern matches beside what it sets, of the table and of the addresses that a station `has`.
 pub(crate) fn not_set<'a>(pattern: &Pattern, has: impl IntoIterator<Item = &'a str>) -> Option<NotSet> {
-    // A row with a name or number is the pattern of addresses, and none itself.
-    let is_plain = |command: &&Command| !command.address.contains(|letter: char| letter.is_ascii_uppercase());
-    let rows = COMMANDS.iter().filter(is_plain).map(|command| (command.address, command.nature));
-    let has = has.into_iter().filter_map(|address| Some((address, find(address)?.0.nature)));
-    let matched = rows.chain(has).filter(|(address, _)| pattern.matches(address));
+    // A row with a word in capitals is no address itself: it has one for each part that stands in such a place.
+    let base = |row: &'static str| {
+        let at = row.split('/').position(is_variable)?;
+        Some(row.split('/').take(at + 1).collect::<Vec<_>>())
+    };
+    let parts: BTreeSet<_> = has
+        .into_iter()
+        .filter_map(|address| find(address).and_then(|(command, part)| Some((base(command.address)?, part))))
+        .collect();
     let mut found = None;
-    for (_, nature) in matched {
-        match nature {
-            Action | ActionWithValue | State | Question => return Some(NotSet::Acts),
-            Reading => found = Some(NotSet::ReadOnly),
-            Switch => {}
+    for command in &COMMANDS {
+        let is_matched = match base(command.address) {
+            None => pattern.matches(command.address),
+            Some(base) => parts
+                .iter()
+                .any(|(other, part)| *other == base && pattern.matches(&command.address_with(part))),
+        };
+        match command.nature {
+            Action | ActionWithValue | State | Question if is_matched => return Some(NotSet::Acts),
+            Reading if is_matched => found = Some(NotSet::ReadOnly),
+            _ => {}
         }
     }
     found
@@ -413,6 +424,7 @@ mod tests {
             ("/scene/*/name", Some(NotSet::ReadOnly)),
             ("/*/trim", Some(NotSet::ReadOnly)),
             ("/scene/[1-8]", Some(NotSet::Acts)),
+            ("/scene/*/save", Some(NotSet::Acts)),
             ("/chain/*", Some(NotSet::Acts)),
             ("/und*", Some(NotSet::Acts)),
             ("/s*", Some(NotSet::Acts)),
