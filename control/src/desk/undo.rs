@@ -74,7 +74,7 @@ impl Desk {
                 Step::Undo => (&mut moved.to, &moved.from),
                 Step::Redo => (&mut moved.from, &moved.to),
             };
-            if is_gliding && (is == wanted || is == expected) || !is_gliding && is == expected {
+            if is == expected || is_gliding && is == wanted {
                 return true;
             }
             if is == wanted {
