@@ -23,7 +23,10 @@ fn ctl_names_what_was_written_and_says_why_it_is_no_address() {
         (&["get", "/node/glue/nothing/"], "/node/glue/nothing/: no such address in chain \"a\""),
         (&["set", "//", "1"], "//: no such address; there are "),
         (&["set", "/node//", "1"], "/node//: no such address"),
-        (&["set", "/undo/", "x"], "/undo/: takes 1, as a button sends it when it is pressed, or nothing"),
+        (
+            &["set", "/undo/", "x"],
+            "/undo/: takes 1, as a button sends it when it is pressed, all or swap, or nothing",
+        ),
         (&["set", "/status/chain/", "1"], "/status/chain/: is read-only: takes no arguments"),
         (&["get", "chains"], "\"chains\": an address begins with \"/\", did you mean \"/chains\"?"),
         (&["get", "undo"], "\"undo\": an address begins with \"/\"; /undo is an action, not a value to read"),

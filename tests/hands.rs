@@ -173,19 +173,56 @@ fn moves_are_undone_and_done_again_gesture_by_gesture() {
     for step in 1..=20 {
         set(&a, GAIN, f64::from(step) / 2.0);
     }
-    set(&b, THRESHOLD, -40.0);
+    set(&a, THRESHOLD, -40.0);
     holds(&a, THRESHOLD, -40.0);
     a.say("/undo", vec![Value::Number(1.0)]);
     a.say("/undo", vec![Value::Number(0.0)]);
     holds(&a, THRESHOLD, -20.0);
     assert_eq!(asked(&a, GAIN), 10.0, "a button that is let go does nothing");
-    b.say("/undo", vec![]);
+    b.say("/undo", vec![text("all")]);
     holds(&a, GAIN, 2.0);
-    a.say("/redo", vec![]);
+    b.say("/redo", vec![]);
     holds(&a, GAIN, 10.0);
     a.say("/redo", vec![]);
     holds(&a, THRESHOLD, -40.0);
     assert!(why(&a.ask("/redo", vec![])).contains("nothing to redo"));
+}
+
+#[test]
+fn each_client_takes_back_its_own_last_move_and_a_swap_by_its_own_word() {
+    let studio = Studio::new("undoown");
+    let daemon = studio.start();
+    let (a, b) = (daemon.client(), daemon.client());
+    set(&a, GAIN, 6.0);
+    holds(&a, GAIN, 6.0);
+    set(&b, THRESHOLD, -40.0);
+    holds(&b, THRESHOLD, -40.0);
+    a.say("/undo", vec![]);
+    holds(&a, GAIN, 2.0);
+    assert_eq!(asked(&a, THRESHOLD), -40.0, "the other client's stays");
+    assert!(why(&a.ask("/undo", vec![])).contains("nothing to undo on chain \"a\" by this client"));
+    a.say("/bypass", vec![Value::Switch(true)]);
+    assert_eq!(a.ask("/bypass", vec![]).values, [Value::Switch(true)]);
+    b.say("/undo", vec![]);
+    holds(&b, THRESHOLD, -20.0);
+    a.say("/undo", vec![]);
+    assert_eq!(a.ask("/bypass", vec![]).values, [Value::Switch(false)]);
+    // What another one has moved since stays.
+    set(&a, GAIN, 5.0);
+    holds(&a, GAIN, 5.0);
+    set(&b, GAIN, 7.0);
+    holds(&b, GAIN, 7.0);
+    assert!(why(&a.ask("/undo", vec![])).contains("was changed since by osc 127.0.0.1:"));
+    assert_eq!(asked(&a, GAIN), 7.0);
+    subscribe(&a, &["meters 0"]);
+    a.say("/swap", vec![text("b")]);
+    a.swap_phase("done", "b");
+    b.say("/undo", vec![text("swap")]);
+    b.hear("where it goes", |line| line.address == "/undo" && line.values == [text("swap to a")]);
+    a.swap_phase("done", "a");
+    b.say("/redo", vec![text("swap")]);
+    b.hear("where it goes", |line| line.address == "/redo" && line.values == [text("swap to b")]);
+    a.swap_phase("done", "b");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::address::Addresses;
-use lacquer_control::request::Request;
+use lacquer_control::request::{Request, Scope};
 use lacquer_control::surface::midi::Device;
 use lacquer_control::surface::midi::learn::insert;
 use lacquer_control::surface::midi::map::Map;
@@ -213,7 +213,7 @@ fn buttons_toggle_hold_and_trigger() {
     );
     assert_eq!(device.receive_bytes(&[0x90, 3, 127, 3, 0], now), [Request::Swap("night".to_owned())]);
     assert_eq!(device.receive_bytes(&[0xC0, 4], now), [Request::ChainNumber(5)]);
-    assert_eq!(device.receive_bytes(&[0xB0, 9, 127, 9, 0], now), [Request::Undo]);
+    assert_eq!(device.receive_bytes(&[0xB0, 9, 127, 9, 0], now), [Request::Undo(Scope::Own)]);
 }
 
 #[test]

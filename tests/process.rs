@@ -210,7 +210,7 @@ fn ctl_set_of_an_action_acts_once() {
     let (gain, threshold) = ("/node/tone/band/1/gain", "/node/glue/threshold");
     studio.ctl(&["set", gain, "5"]);
     studio.ctl(&["set", threshold, "-33"]);
-    assert_eq!(studio.ctl(&["set", "/undo", "1"]), (0, String::new(), String::new()));
+    assert_eq!(studio.ctl(&["set", "/undo", "all"]), (0, String::new(), String::new()));
     assert_eq!(studio.ctl(&["get", threshold]).1, format!("{threshold} -20"));
     assert_eq!(studio.ctl(&["get", gain]).1, format!("{gain} 5"), "one step was taken back");
     assert_eq!(studio.ctl(&["set", "/scene/2/save", "1"]), (0, String::new(), String::new()));

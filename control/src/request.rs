@@ -47,10 +47,10 @@ pub enum Request {
         /// The address.
         address: String,
     },
-    /// Undo the last change.
-    Undo,
-    /// Redo the change that was undone last.
-    Redo,
+    /// Undo a change.
+    Undo(Scope),
+    /// Redo a change that was undone.
+    Redo(Scope),
     /// Save, recall or delete a scene.
     Scene(SceneRequest),
     /// Run or select a cue.
@@ -119,6 +119,33 @@ pub enum SceneRequest {
     },
     /// Delete it.
     Delete(String),
+}
+
+/// Which change is undone or redone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The last one of the peer that asks.
+    Own,
+    /// The last one of anybody.
+    All,
+    /// The last swap to another chain.
+    Swap,
+}
+
+/// A step in the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Back.
+    Undo,
+    /// Forth.
+    Redo,
+}
+
+impl Step {
+    /// Its word: `undo`, `redo`.
+    pub fn word(self) -> &'static str {
+        if self == Step::Undo { "undo" } else { "redo" }
+    }
 }
 
 /// What to do with the cue list.

@@ -1,6 +1,6 @@
 //! What the commands take: the forms of their arguments, how values are checked against them, how they are described.
 
-use crate::request::Subscription;
+use crate::request::{Scope, Subscription};
 use crate::value::Value;
 use thiserror::Error;
 
@@ -33,6 +33,8 @@ pub enum Kind {
     Side,
     /// 1, as a button sends it when it is pressed. Its release, 0, does nothing.
     Press,
+    /// The same, or one of [`SCOPES`].
+    Scope,
     /// A number within these limits.
     Number {
         /// The least.
@@ -51,6 +53,13 @@ pub enum Kind {
     SubscribeOption,
     /// Anything, which is ignored.
     Ignored,
+}
+
+/// The words of `/undo` and `/redo`.
+pub const SCOPES: [(&str, Scope); 2] = [("all", Scope::All), ("swap", Scope::Swap)];
+
+fn scope(word: &str) -> Option<Scope> {
+    SCOPES.iter().find(|(known, _)| *known == word).map(|(_, scope)| *scope)
 }
 
 /// How often an argument is given.
@@ -103,8 +112,8 @@ impl Argument {
         match self.kind {
             Kind::Text | Kind::Name | Kind::Side => 's',
             Kind::Switch => 'T',
-            Kind::Press if self.count == Count::Optional => 'N',
-            Kind::Press | Kind::Number { .. } => 'f',
+            Kind::Press | Kind::Scope if self.count == Count::Optional => 'N',
+            Kind::Press | Kind::Scope | Kind::Number { .. } => 'f',
             Kind::Counted { .. } | Kind::SubscribeOption => 'i',
             Kind::Ignored => 'N',
         }
@@ -115,7 +124,8 @@ impl Argument {
         match self.kind {
             Kind::Text => matches!(value, Value::Text(_)).then(|| value.clone()),
             Kind::Name => name(value).map(Value::Text),
-            Kind::Switch | Kind::Press => switch(value).map(Value::Switch),
+            Kind::Scope if matches!(value, Value::Text(word) if scope(word).is_some()) => Some(value.clone()),
+            Kind::Switch | Kind::Press | Kind::Scope => switch(value).map(Value::Switch),
             Kind::Side => side(value).map(Value::Switch),
             Kind::Number { min, max } | Kind::Counted { min, max } => match value {
                 Value::Number(number) if (min..=max).contains(number) => Some(value.clone()),
@@ -189,6 +199,11 @@ impl<'a> Given<'a> {
     /// Whether the switch at a place is on; off where none was given.
     pub fn is_on(&self, at: usize) -> bool {
         matches!(self.values.get(at), Some(Value::Switch(true)))
+    }
+
+    /// What the argument of `/undo` or `/redo` says.
+    pub fn scope(&self) -> Scope {
+        scope(&self.text(0)).unwrap_or(Scope::Own)
     }
 
     /// What the options of `/subscribe` say.

@@ -77,6 +77,9 @@ const ON: Argument = Argument::new("ON", "true or false", Kind::Switch);
 const SIDE: Argument = Argument::new("STATE", "a or b", Kind::Side);
 const PRESS: Argument = Argument::new("1", "1, as a button sends it when it is pressed", Kind::Press);
 const MAYBE_PRESS: Argument = PRESS.count(Count::Optional);
+const SCOPE: Argument =
+    Argument::new("1, all, swap", "1, as a button sends it when it is pressed, all or swap", Kind::Scope)
+        .count(Count::Optional);
 const SCENE: Argument = Argument::new("SCENE", "the name or number of a scene", Kind::Name);
 const SCENES: f64 = MOST_SCENES as f64;
 
@@ -127,12 +130,12 @@ pub const COMMANDS: [Command; 41] = [
     row("/ab/chain", State, "The chain of the state that is not active; a name sets it.")
         .takes(&[CHAIN]).example("/ab/chain broadcast").ctl("ab chain CHAIN")
         .request(|given| Request::Compare(CompareRequest::Chain(given.text(0)))),
-    row("/undo", Action, "Undoes the last change on the chain on air, whoever made it.")
-        .takes(&[MAYBE_PRESS]).example("/undo").ctl("undo")
-        .request(|_| Request::Undo),
-    row("/redo", Action, "Redoes the change that was undone last.")
-        .takes(&[MAYBE_PRESS]).example("/redo").ctl("redo")
-        .request(|_| Request::Redo),
+    row("/undo", Action, "Undoes the sender's last change on the chain on air; all: the last change of anybody; swap: swaps back to the chain before.")
+        .takes(&[SCOPE]).example("/undo").ctl("undo")
+        .request(|given| Request::Undo(given.scope())),
+    row("/redo", Action, "Redoes the change that the sender undid last; all: that anybody undid last; swap: the swap that was undone last.")
+        .takes(&[SCOPE]).example("/redo").ctl("redo")
+        .request(|given| Request::Redo(given.scope())),
     row("/who", Question, "Answers who changed a value last, and how many seconds ago.")
         .takes(&[Argument::new("ADDRESS", "the address of a value", Kind::Text)])
         .example("/who /node/ceiling/ceiling").ctl("who ADDRESS")
@@ -287,7 +290,8 @@ impl Command {
 
     /// Whether a button was released.
     fn is_release(&self, given: &Given<'_>) -> bool {
-        let is_press = self.arguments.first().is_some_and(|argument| argument.kind == Kind::Press);
+        let is_press =
+            self.arguments.first().is_some_and(|argument| matches!(argument.kind, Kind::Press | Kind::Scope));
         is_press && given.values.first() == Some(&Value::Switch(false))
     }
 }
@@ -462,7 +466,11 @@ mod tests {
     fn usage_and_errors_are_made_of_the_row() {
         for (address, usage, takes) in [
             ("/swap", "/swap [CHAIN]", "takes the name of a chain, or nothing to read it"),
-            ("/undo", "/undo [1]", "takes 1, as a button sends it when it is pressed, or nothing"),
+            (
+                "/undo",
+                "/undo [1, all, swap]",
+                "takes 1, as a button sends it when it is pressed, all or swap, or nothing",
+            ),
             (
                 "/scene/recall",
                 "/scene/recall SCENE [SECONDS]",

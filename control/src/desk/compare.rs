@@ -2,6 +2,7 @@
 
 use crate::desk::Desk;
 use crate::desk::chains::ChainError;
+use crate::desk::history::{Side, StateMove};
 use crate::desk::on_air::{Change, Goal, SetError, Wanted};
 use crate::desk::turn::{Command, Turn};
 use crate::desk::values::CompareState;
@@ -76,6 +77,16 @@ impl Compare {
         self.loudness_gain[usize::from(self.b)] = None;
     }
 
+    fn other_side(&self) -> Side {
+        (self.other.clone(), self.loudness_gain[usize::from(!self.b)])
+    }
+
+    /// Replaces the inactive state.
+    pub(super) fn set_other(&mut self, (state, loudness): Side) {
+        self.other = state;
+        self.loudness_gain[usize::from(!self.b)] = loudness;
+    }
+
     /// Keeps a reading of a tap; true where it is the loudness of the output.
     fn read(&mut self, line: &Update) -> bool {
         let [Value::Number(value)] = line.values[..] else { return false };
@@ -127,31 +138,49 @@ impl Desk {
         let done: Result<(), SetError> = match request {
             CompareRequest::Select(b) => self.select(turn, by, b),
             CompareRequest::Copy => {
-                self.compare.other = self.active_state();
-                let at = usize::from(self.compare.b);
-                self.compare.loudness_gain[1 - at] = self.compare.loudness_gain[at];
+                let loudness = self.compare.loudness_gain[usize::from(self.compare.b)];
+                self.replace_other(turn, by, "compare copy", (self.active_state(), loudness));
                 Ok(())
             }
             CompareRequest::Chain(chain) => {
                 self.chains.check_name(&chain).map_err(ChainError::into).map(|()| {
                     let values = self.user_values(&chain);
-                    self.compare.other = Some(CompareState { chain, values });
-                    self.compare.loudness_gain[usize::from(!self.compare.b)] = None;
+                    let state = CompareState { chain, values };
+                    self.replace_other(turn, by, "compare chain", (Some(state), None));
                 })
             }
             CompareRequest::Match(on) => {
+                if on != self.compare.matched {
+                    let chain = self.on_air.last_requested();
+                    self.audit(turn, by, &chain, "compare match", word(!on), word(on));
+                    self.record_state(by, StateMove::CompareMatched { on });
+                }
                 self.compare.matched = on;
                 self.update_trims(turn);
                 Ok(())
             }
         };
         match done {
-            Ok(()) => {
-                turn.save();
-                turn.update(Recipients::All, self.compare_lines());
-            }
+            Ok(()) => self.compare_changed(turn),
             Err(why) => turn.error(by, "/ab", &why.to_string()),
         }
+    }
+
+    pub(super) fn compare_changed(&mut self, turn: &mut Turn<'_>) {
+        turn.save();
+        turn.update(Recipients::All, self.compare_lines());
+    }
+
+    /// Replaces the inactive one of A and B.
+    fn replace_other(&mut self, turn: &mut Turn<'_>, by: Peer, what: &'static str, to: Side) {
+        let (b, from) = (self.compare.b, self.compare.other_side());
+        if from.0 != to.0 {
+            let side = if b { "A" } else { "B" };
+            let chain = |side: &Side| side.0.as_ref().map_or_else(String::new, |state| state.chain.clone());
+            self.audit(turn, by, &chain(&to), what, "", side);
+            self.record_state(by, StateMove::Other { what, b, from, to: to.clone() });
+        }
+        self.compare.set_other(to);
     }
 
     fn active_state(&self) -> Option<CompareState> {
@@ -176,7 +205,7 @@ impl Desk {
             let Some(values) = self.chains.values(&next.chain).cloned() else { return Ok(()) };
             self.chains.store(&next.chain, &next.values);
             let goal = Goal::Compare { b, other: active, values };
-            self.swap(turn, Wanted { chain: next.chain, by, goal });
+            self.swap(turn, Wanted::new(next.chain, by, goal));
         }
         Ok(())
     }
@@ -221,24 +250,39 @@ impl Desk {
     }
 
     pub(super) fn set_bypass(&mut self, turn: &mut Turn<'_>, by: Peer, on: bool) {
-        let words = |on: bool| if on { "on" } else { "off" };
         if on != self.bypass {
             let chain = self.on_air.last_requested();
-            self.audit(turn, by, &chain, "bypass", words(self.bypass), words(on));
-            turn.info(format!("bypass {}", words(on)));
+            self.audit(turn, by, &chain, "bypass", word(self.bypass), word(on));
+            self.record_state(by, StateMove::Bypass { on });
+        }
+        self.switch_bypass(turn, Recipients::Others(by), on);
+    }
+
+    pub(super) fn switch_bypass(&mut self, turn: &mut Turn<'_>, to: Recipients, on: bool) {
+        if on != self.bypass {
+            turn.info(format!("bypass {}", word(on)));
         }
         self.bypass = on;
         self.compare.restart_measurement(turn.now.monotonic);
         turn.send(Command::Bypass(on));
         turn.save();
-        turn.update(Recipients::Others(by), self.bypass_lines());
+        turn.update(to, self.bypass_lines());
     }
 
     pub(super) fn match_bypass(&mut self, turn: &mut Turn<'_>, by: Peer, on: bool) {
+        if on != self.compare.bypass_matched {
+            let chain = self.on_air.last_requested();
+            self.audit(turn, by, &chain, "bypass match", word(!on), word(on));
+            self.record_state(by, StateMove::BypassMatched { on });
+        }
+        self.switch_bypass_match(turn, Recipients::Others(by), on);
+    }
+
+    pub(super) fn switch_bypass_match(&mut self, turn: &mut Turn<'_>, to: Recipients, on: bool) {
         self.compare.bypass_matched = on;
         self.update_trims(turn);
         turn.save();
-        turn.update(Recipients::Others(by), self.bypass_lines());
+        turn.update(to, self.bypass_lines());
     }
 
     /// Receives the readings of the taps.
@@ -269,6 +313,11 @@ impl Desk {
         lines.extend(self.bypass_lines());
         turn.update(Recipients::All, lines);
     }
+}
+
+/// A switch, as the audit log has it.
+fn word(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 #[cfg(test)]

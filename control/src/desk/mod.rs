@@ -26,6 +26,7 @@ mod swap;
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests;
 pub mod turn;
+mod undo;
 pub mod values;
 
 use crate::desk::chains::{ChainError, Chains, ToPlan};
@@ -43,7 +44,7 @@ use crate::desk::scene::Scenes;
 use crate::desk::settings::Settings;
 use crate::desk::turn::{About, Effect, Input, Level, Now, Ticket, Turn};
 use crate::peer::Peer;
-use crate::request::{CueRequest, Request};
+use crate::request::{CueRequest, Request, Step};
 use crate::subscribe::{Recipients, SurfaceMessage};
 use crate::update::Update;
 use crate::value::ParamValue;
@@ -283,7 +284,7 @@ impl Desk {
     /// Whether a task runs that this peer waits for.
     fn is_awaited_by(&self, by: Peer) -> bool {
         self.is_starting()
-            || self.on_air.preparing.as_ref().is_some_and(|preparing| preparing.wanted.by == by)
+            || self.on_air.wanted().any(|wanted| wanted.is_awaited_by(by))
             || self.tasks.loading.iter().any(|loading| loading.by == by)
             || self.tasks.planning.iter().any(|planning| planning.by() == Some(by))
     }
@@ -316,8 +317,8 @@ impl Desk {
             Request::Swap(name) => self.request_swap(turn, by, &name),
             Request::ChainNumber(number) => self.request_swap_to_number(turn, by, number),
             Request::Who { address } => self.send_author(turn, by, &address),
-            Request::Undo => self.undo(turn, by),
-            Request::Redo => self.redo(turn, by),
+            Request::Undo(scope) => self.step_history(turn, by, Step::Undo, scope),
+            Request::Redo(scope) => self.step_history(turn, by, Step::Redo, scope),
             Request::Scene(request) => self.scene(turn, by, request),
             Request::Cue(request) => self.cue(turn, by, request),
             Request::Compare(request) => self.compare(turn, by, request),

@@ -1,10 +1,10 @@
-//! Values: set, nudge, MIDI learn, undo, redo, and who changed what.
+//! Values: set, nudge, MIDI learn, and who changed what.
 
 use crate::address::commands::NotSet;
 use crate::address::pattern::{Pattern, is_pattern};
 use crate::address::{AddressError, Place, Tree, commands, router};
 use crate::desk::Desk;
-use crate::desk::history::{Gesture, History, Move};
+use crate::desk::history::{Gesture, Move, StateMove};
 use crate::desk::on_air::{Change, Goal, SetError, Wanted};
 use crate::desk::turn::{Effect, Turn};
 use crate::peer::Peer;
@@ -86,7 +86,7 @@ impl Desk {
             .map(Change::as_move)
             .collect();
         if !moves.is_empty() {
-            self.record_gesture(turn, Gesture { by, chain, name: None, moves });
+            self.record_gesture(turn, Gesture { by, chain, name: None, moves, state: None });
             self.clear_scene(turn);
         }
         Ok(changes)
@@ -119,7 +119,7 @@ impl Desk {
             .map(|change| (by, address.to_owned(), change.clone()))
             .collect();
         if self.clear_auto_bypass(&chain, &changes) || !settings.is_empty() {
-            self.swap(turn, Wanted { chain, by, goal: Goal::Setting { changes: settings } });
+            self.swap(turn, Wanted::new(chain, by, Goal::Setting { changes: settings }));
         }
         Ok(changes)
     }
@@ -158,6 +158,11 @@ impl Desk {
             self.audit_gesture(turn, &ended);
         }
         turn.save();
+    }
+
+    /// Records a change of the station for undo; its audit line is written.
+    pub(super) fn record_state(&mut self, by: Peer, state: StateMove) {
+        self.history.record_state(by, self.on_air.newest_name(), state);
     }
 
     /// Writes an audit line: `by` changed `what` of a chain. Earlier moves come first in the file.
@@ -258,42 +263,6 @@ impl Desk {
         };
         let lines = places.into_iter().map(line).collect();
         turn.update(Recipients::One(by), lines);
-    }
-
-    pub(super) fn undo(&mut self, turn: &mut Turn<'_>, by: Peer) {
-        self.step_history(turn, by, "undo", |history, chain| history.undo(chain), |moved| moved.from.clone());
-    }
-
-    pub(super) fn redo(&mut self, turn: &mut Turn<'_>, by: Peer) {
-        self.step_history(turn, by, "redo", |history, chain| history.redo(chain), |moved| moved.to.clone());
-    }
-
-    /// Goes one step back or forth in the history of the chain on air.
-    fn step_history(
-        &mut self,
-        turn: &mut Turn<'_>,
-        by: Peer,
-        what: &str,
-        step: impl FnOnce(&mut History, &str) -> Option<Gesture>,
-        value: impl Fn(&Move) -> ParamValue,
-    ) {
-        let address = format!("/{what}");
-        let Some(chain) = self.on_air.newest().map(|running| running.name.clone()) else { return };
-        self.end_gesture(turn);
-        let Some(gesture) = step(&mut self.history, &chain) else {
-            return turn.error(by, &address, &format!("nothing to {what} on chain \"{chain}\""));
-        };
-        let values = gesture.moves.iter().map(|moved| (moved.path.as_str(), value(moved)));
-        let changes = self.on_air.changes(&self.chains, values);
-        self.release(&changes);
-        // An undo or redo is not recorded as a new gesture.
-        match self.apply_changes(turn, by, Recipients::All, changes, &address) {
-            Ok(_) => {
-                self.audit(turn, by, &chain, &format!("{what} {}", gesture.title()), "", "");
-                self.clear_scene(turn);
-            }
-            Err(error) => turn.error(by, &address, &error.to_string()),
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::desk::history::Move;
 use crate::desk::turn::{Command, Ticket};
 use crate::message::Row;
 use crate::peer::Peer;
+use crate::request::Step;
 use crate::update::Update;
 use crate::value::{ParamValue, Value};
 use lacquer_graph::plan::{Plan, PlanNode};
@@ -83,7 +84,11 @@ pub(super) enum Goal {
     /// The station swaps to it by itself.
     Automatic,
     /// A peer asked for it while this chain was the last requested one.
-    Swap { before: String },
+    Swap {
+        before: String,
+        /// Whether it is a step in the history of swaps.
+        step: Option<Step>,
+    },
     /// A setting of it has changed.
     Setting {
         /// The changes to take back, each with who asked for it and at which address.
@@ -110,7 +115,20 @@ pub(super) enum Goal {
 pub(super) struct Wanted {
     pub chain: String,
     pub by: Peer,
+    /// Others who asked for the same chain before.
+    pub also: Vec<Peer>,
     pub goal: Goal,
+}
+
+impl Wanted {
+    pub fn new(chain: String, by: Peer, goal: Goal) -> Self {
+        Self { chain, by, also: Vec::new(), goal }
+    }
+
+    /// Whether this peer waits for it.
+    pub fn is_awaited_by(&self, peer: Peer) -> bool {
+        self.by == peer || self.also.contains(&peer)
+    }
 }
 
 /// The chain that is being prepared.
@@ -142,6 +160,14 @@ impl OnAir {
     /// The name of the newest chain, or nothing.
     pub fn newest_name(&self) -> String {
         self.newest().map_or_else(String::new, |running| running.name.clone())
+    }
+
+    /// The chains that are being prepared, or will be when the running swap is done.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &Wanted> {
+        // A setting of the newest chain that waits holds up none of its values.
+        let newest = self.newest().map(|newest| newest.name.as_str());
+        let queued = self.queued.iter().filter(move |queued| Some(queued.chain.as_str()) != newest);
+        self.preparing.iter().map(|preparing| &preparing.wanted).chain(queued)
     }
 
     /// The name of the chain requested last.

@@ -205,7 +205,7 @@ impl Desk {
     fn swap_automatically(&mut self, turn: &mut Turn<'_>, to: &str) {
         let from = self.on_air.last_requested();
         self.glide = None;
-        self.swap(turn, Wanted { chain: to.to_owned(), by: Peer::Station, goal: Goal::Automatic });
+        self.swap(turn, Wanted::new(to.to_owned(), Peer::Station, Goal::Automatic));
         self.compare.forget_loudness();
         self.audit(turn, Peer::Station, to, "swap", &from, to);
     }

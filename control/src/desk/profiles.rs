@@ -1,5 +1,6 @@
 //! Profiles that nodes learn (noise, for example): received band by band, stored as a text of the node.
 
+use crate::address::Place;
 use crate::desk::Desk;
 use crate::desk::turn::{About, Level, Turn};
 use crate::peer::Peer;
@@ -66,11 +67,16 @@ impl Desk {
             }
             return turn.save();
         };
+        // It is the move of who had it learned.
+        let is_button = |place: &&Place| place.id() == id && place.row.is_momentary;
+        let button = running.addresses.all().iter().find(is_button);
+        let author = |button: &Place| self.chains.values(&chain)?.author(&button.path);
+        let by = button.and_then(author).map_or(Peer::Station, |(by, _)| by);
         let mut changes =
             self.on_air.changes(&self.chains, [(path.as_str(), ParamValue::Text(profile.to_owned()))]);
         // A chain that was built since does not have the profile.
         changes.iter_mut().for_each(|change| change.is_new = newest != generation);
-        if let Err(error) = self.apply_and_record(turn, Peer::Station, Recipients::All, changes, "/node") {
+        if let Err(error) = self.apply_and_record(turn, by, Recipients::All, changes, "/node") {
             turn.log(
                 Level::Warn,
                 About::Node(id.clone()),

@@ -2,7 +2,7 @@
 
 use crate::desk::Desk;
 use crate::desk::glide::{Glide, To};
-use crate::desk::history::Gesture;
+use crate::desk::history::{Gesture, StateMove};
 use crate::desk::on_air::{Change, Goal, SetError, Wanted};
 use crate::desk::scene::Scene;
 use crate::desk::turn::Turn;
@@ -71,9 +71,15 @@ impl Desk {
         };
         let mut values = self.user_values(&chain);
         values.retain(|path, _| is_wanted(path));
+        let before = self.scenes.find(name.trim()).cloned();
         let name = self.scenes.save(name, &chain, values)?;
         turn.info(format!("scene \"{name}\" saved"));
         self.audit(turn, by, &chain, &format!("scene {name}"), "", "saved");
+        // A new scene is nothing to take back: it can be deleted.
+        let after = self.scenes.find(&name).cloned();
+        if let Some(before) = before.filter(|before| after.as_ref() != Some(before)) {
+            self.record_state(by, StateMove::Scene { before, after });
+        }
         if nodes.is_empty() {
             self.scene = Some(name);
         }
@@ -85,11 +91,12 @@ impl Desk {
         let scene = self.scenes.delete(name).ok_or_else(|| self.unknown_scene(name))?;
         self.audit(turn, by, &scene.chain, &format!("scene {}", scene.name), "", "deleted");
         self.scene = self.scene.take().filter(|on| *on != scene.name);
+        self.record_state(by, StateMove::Scene { before: scene, after: None });
         self.scenes_changed(turn);
         Ok(())
     }
 
-    fn scenes_changed(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn scenes_changed(&mut self, turn: &mut Turn<'_>) {
         turn.save();
         turn.update(Recipients::All, self.scene_lines());
     }
@@ -142,7 +149,7 @@ impl Desk {
         self.chains.check_name(&scene.chain).map_err(SetError::from)?;
         let Some(values) = self.chains.values(&scene.chain).cloned() else { return Ok(()) };
         self.chains.store(&scene.chain, &scene.values);
-        self.swap(turn, Wanted { chain: scene.chain, by, goal: Goal::Scene { name: scene.name, values } });
+        self.swap(turn, Wanted::new(scene.chain, by, Goal::Scene { name: scene.name, values }));
         Ok(())
     }
 
@@ -150,7 +157,8 @@ impl Desk {
     pub(super) fn finish_recall(&mut self, turn: &mut Turn<'_>, by: Peer, chain: &str, name: &str) {
         turn.info(format!("scene \"{name}\" recalled"));
         self.audit(turn, by, chain, &format!("scene {name}"), "", "recalled");
-        self.scene = Some(name.to_owned());
+        // It may have been deleted on the way.
+        self.scene = self.scenes.find(name).map(|scene| scene.name.clone());
         self.scenes_changed(turn);
     }
 
@@ -169,7 +177,7 @@ impl Desk {
         // One gesture for all values; a gliding value is recorded with its target.
         let moves = immediate.iter().chain(&gliding).map(Change::as_move).collect();
         let name = Some(format!("scene {}", scene.name));
-        let gesture = Gesture { by, chain: scene.chain.clone(), name, moves };
+        let gesture = Gesture { by, chain: scene.chain.clone(), name, moves, state: None };
         self.apply_changes(turn, by, Recipients::All, immediate, "/scene/recall")?;
         if !gesture.moves.is_empty() {
             self.record_gesture(turn, gesture);

@@ -195,7 +195,7 @@ impl Desk {
                 self.on_air.preparing = None;
                 self.chains.align();
                 turn.add(Effect::Latency(self.chains.latency()));
-                let wanted = Wanted { chain: name.clone(), by: Peer::Station, goal: Goal::Start };
+                let wanted = Wanted::new(name.clone(), Peer::Station, Goal::Start);
                 match known.remove(&name) {
                     Some(Ok(plan)) => self.prepare_planned(turn, wanted, plan),
                     Some(Err(why)) => self.not_prepared(turn, wanted, &why),
@@ -223,7 +223,7 @@ impl Desk {
             turn.add(Effect::Latency(latency));
         }
         turn.info("files read again");
-        let wanted = |chain: String| Wanted { chain, by, goal: Goal::Automatic };
+        let wanted = |chain: String| Wanted::new(chain, by, Goal::Automatic);
         match plans.remove(&name) {
             Some(Ok(plan)) if !self.is_same(before.as_ref(), &plan) => {
                 let wanted = wanted(name);
@@ -284,7 +284,7 @@ impl Desk {
         let names = self.chains.names().map(str::to_owned).collect();
         // Another rate while these are being planned makes them useless.
         self.tasks.planning.retain(|planning| !matches!(planning.then, Then::Start(_)));
-        let wanted = Wanted { chain: name.clone(), by: Peer::Station, goal: Goal::Start };
+        let wanted = Wanted::new(name.clone(), Peer::Station, Goal::Start);
         let ticket = self.plan_again(turn, names, Then::Start(name), true);
         self.on_air.preparing = Some(Preparing { ticket, wanted, build: None });
     }

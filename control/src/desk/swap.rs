@@ -3,10 +3,12 @@
 use crate::desk::Desk;
 use crate::desk::chains::ChainError;
 use crate::desk::chains::frames;
+use crate::desk::history::SwapMove;
 use crate::desk::on_air::{Goal, Preparing, RunningChain, Wanted};
 use crate::desk::turn::{About, Command, Effect, Level, Ticket, Turn};
 use crate::desk::values::Values;
 use crate::peer::Peer;
+use crate::request::Step;
 use crate::subscribe::Recipients;
 use crate::update::Update;
 use lacquer_graph::plan::Plan;
@@ -14,13 +16,16 @@ use lacquer_graph::run::engine::Event;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Most peers that wait for the same chain.
+const MOST_ALSO: usize = 64;
+
 impl Desk {
     /// Swaps to a chain that a user requested. It is a new state for the A/B comparison.
     pub(super) fn request_swap(&mut self, turn: &mut Turn<'_>, by: Peer, name: &str) {
         let before = self.on_air.last_requested();
         self.glide = None;
         self.end_gesture(turn);
-        self.swap(turn, Wanted { chain: name.to_owned(), by, goal: Goal::Swap { before } });
+        self.swap(turn, Wanted::new(name.to_owned(), by, Goal::Swap { before, step: None }));
     }
 
     /// Swaps to the chain of a number, counted from 1.
@@ -63,7 +68,7 @@ impl Desk {
     /// Prepares a chain to start from silence.
     pub(super) fn prepare_start(&mut self, turn: &mut Turn<'_>, name: &str) {
         (self.on_air.incoming, self.on_air.queued) = (None, None);
-        let wanted = Wanted { chain: name.to_owned(), by: Peer::Station, goal: Goal::Start };
+        let wanted = Wanted::new(name.to_owned(), Peer::Station, Goal::Start);
         self.prepare(turn, wanted, true);
     }
 
@@ -159,13 +164,24 @@ impl Desk {
     }
 
     /// The chain that a peer asked for is on its way: what belongs to it is done.
-    fn reached(&mut self, turn: &mut Turn<'_>, Wanted { chain, by, goal }: Wanted) {
+    fn reached(&mut self, turn: &mut Turn<'_>, Wanted { chain, by, goal, .. }: Wanted) {
+        // What is still on air; it fades out.
+        let active = self.on_air.active().map(|active| active.name.clone());
+        let step = match goal {
+            Goal::Swap { step, .. } => Some(step),
+            Goal::Scene { .. } | Goal::Compare { .. } => Some(None),
+            _ => None,
+        };
+        if let (Some(step), Some(from)) = (step, active.filter(|active| *active != chain)) {
+            self.record_swap(step, from, &chain);
+        }
         match goal {
             Goal::Start | Goal::Automatic | Goal::Setting { .. } => {}
-            Goal::Swap { before } => {
+            Goal::Swap { before, step } => {
                 if before != chain {
                     self.compare.forget_loudness();
-                    self.audit(turn, by, &chain, "swap", &before, &chain);
+                    let what = step.map_or_else(|| "swap".to_owned(), |step| format!("{} swap", step.word()));
+                    self.audit(turn, by, &chain, &what, &before, &chain);
                     self.clear_scene(turn);
                 }
             }
@@ -178,9 +194,21 @@ impl Desk {
         }
     }
 
+    /// A swap of a user is on its way: the next one to undo, unless it is a step in the history of swaps itself.
+    fn record_swap(&mut self, step: Option<Step>, from: String, to: &str) {
+        let is_next = |step: &Step| {
+            let next = self.history.next_swap(*step);
+            next.is_some_and(|next| to == if *step == Step::Undo { &next.from } else { &next.to })
+        };
+        match step.filter(is_next) {
+            Some(step) => self.history.step_swap(step, from),
+            None => self.history.record_swap(SwapMove { from, to: to.to_owned() }),
+        }
+    }
+
     /// A chain cannot be prepared: the one on air plays on, and what was changed for it goes back.
     pub(super) fn not_prepared(&mut self, turn: &mut Turn<'_>, wanted: Wanted, why: &ChainError) {
-        let Wanted { chain, by, goal } = wanted;
+        let Wanted { chain, by, goal, .. } = wanted;
         let why = why.to_string();
         match goal {
             Goal::Start => {
@@ -298,12 +326,20 @@ impl Desk {
 /// chain stays.
 fn merged(earlier: Option<Wanted>, mut later: Wanted) -> Wanted {
     let Some(earlier) = earlier.filter(|earlier| earlier.chain == later.chain) else { return later };
+    // Who asked for it first waits for it too.
+    let peers = earlier.also.iter().copied().chain([earlier.by]);
+    for peer in peers {
+        if !later.is_awaited_by(peer) && later.also.len() < MOST_ALSO {
+            later.also.push(peer);
+        }
+    }
     later.goal = match (earlier.goal, later.goal) {
         (Goal::Setting { mut changes }, Goal::Setting { changes: more }) => {
             changes.extend(more);
             Goal::Setting { changes }
         }
         // A setting of a chain that is being prepared anyway.
+        (goal @ Goal::Swap { .. }, Goal::Automatic) => goal,
         (goal @ (Goal::Scene { .. } | Goal::Compare { .. }), Goal::Setting { .. } | Goal::Automatic) => {
             later.by = earlier.by;
             goal

@@ -108,8 +108,9 @@ fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
             answer(client, &[set, Update::new(BYPASS, Vec::new())])
         }
         Ask::Who { address } => answer(client, &[Update::words(WHO, &[&address])]),
-        Ask::Undo => done(client, Update::new(UNDO, Vec::new())),
-        Ask::Redo => done(client, Update::new(REDO, Vec::new())),
+        // Each call is a client of its own, which has made no change yet.
+        Ask::Undo { which } => done(client, Update::words(UNDO, &[&which])),
+        Ask::Redo { which } => done(client, Update::words(REDO, &[&which])),
         Ask::Scene { what } => match what {
             SceneCommand::List => answer(client, &question(SCENES)),
             SceneCommand::Save { name, nodes } => {

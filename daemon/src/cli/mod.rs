@@ -257,10 +257,18 @@ enum Ask {
         /// The address
         address: String,
     },
-    #[command(about = about("/undo"))]
-    Undo,
-    #[command(about = about("/redo"))]
-    Redo,
+    /// Undo the last change on the chain on air, whoever made it (each lacquer ctl is a client of its own), or the last swap
+    Undo {
+        /// all (as without it), or swap: swap back to the chain that was on air before
+        #[arg(value_parser = ["all", "swap"], default_value = "all")]
+        which: String,
+    },
+    /// Redo what was undone last, by whomever, or the swap that was undone last
+    Redo {
+        /// all (as without it), or swap
+        #[arg(value_parser = ["all", "swap"], default_value = "all")]
+        which: String,
+    },
     /// Save, recall, delete or list scenes
     Scene {
         #[command(subcommand)]

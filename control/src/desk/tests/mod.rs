@@ -1,13 +1,14 @@
 //! The desk under a clock that is a number, with tasks that end when a test says so.
 
 mod random;
+mod undo;
 
 use super::Desk;
 use super::chains::{ChainError, ChainFile, Chains, ToPlan};
 use super::settings::Settings;
 use super::turn::{Command, Effect, Files, Input, Now, ToLoad};
 use crate::peer::Peer;
-use crate::request::{CompareRequest, Request, SceneRequest};
+use crate::request::{CompareRequest, Request, SceneRequest, Scope};
 use crate::subscribe::{Recipients, SurfaceMessage};
 use crate::value::{ParamValue, Value};
 use lacquer_graph::file::spec::Spec;
@@ -115,7 +116,8 @@ impl Station {
             Effect::Load { ticket, what, .. } => self.tasks.push_back(Task::Load(ticket, what)),
             Effect::Surfaces(SurfaceMessage::Updates { to, updates }) => {
                 for update in updates.iter().cloned() {
-                    if update.address == "/error" || update.address.starts_with("/event/") {
+                    let is_own = matches!(update.address.as_str(), "/undo" | "/redo");
+                    if update.address == "/error" || update.address.starts_with("/event/") || is_own {
                         let words = update.values.iter().filter_map(|value| match value {
                             Value::Text(text) => Some(text.as_str()),
                             _ => None,
@@ -359,7 +361,7 @@ fn a_setting_that_the_chain_cannot_have_goes_back_and_its_sender_is_told_why() {
         *to == Recipients::One(client(1)) && line.starts_with("/error /node/n/lookahead the chain needs")
     };
     assert!(station.lines.iter().any(is_error), "{:?}", station.lines);
-    station.ask(1, Request::Undo);
+    station.ask(1, Request::Undo(Scope::Own));
     assert!(station.has_line("nothing to undo"), "{:?}", station.lines);
     station.set(1, "/node/n/lookahead", 1.5);
     station.settle();
@@ -406,13 +408,13 @@ fn undo_takes_back_what_was_done_on_the_chain_on_air_and_no_swap() {
     station.set(1, "/node/g/gain", -4.0);
     station.swap(1, "b");
     station.settle();
-    station.ask(1, Request::Undo);
+    station.ask(1, Request::Undo(Scope::Own));
     assert!(station.has_line("nothing to undo on chain \"b\""));
     station.swap(1, "a");
     station.settle();
-    station.ask(1, Request::Undo);
+    station.ask(1, Request::Undo(Scope::Own));
     assert_eq!(station.value("/node/g/gain"), 0.0);
-    station.ask(1, Request::Redo);
+    station.ask(1, Request::Redo(Scope::Own));
     assert_eq!(station.value("/node/g/gain"), -4.0);
 }
 

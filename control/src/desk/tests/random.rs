@@ -6,7 +6,7 @@ use crate::desk::chains::Chains;
 use crate::desk::kept::Kept;
 use crate::desk::settings::Settings;
 use crate::desk::turn::Input;
-use crate::request::{CompareRequest, Request, SceneRequest};
+use crate::request::{CompareRequest, Request, SceneRequest, Scope};
 use lacquer_graph::plan::Io;
 use std::time::Duration;
 
@@ -31,11 +31,12 @@ fn step(station: &mut Station, random: &mut Random) {
     };
     let address = addresses[random.below(addresses.len())].clone();
     let scene = format!("s{}", random.below(3));
-    match random.below(20) {
+    let scope = [Scope::Own, Scope::Own, Scope::All, Scope::Swap][random.below(4)];
+    match random.below(23) {
         0..5 => station.set(by, &address, random.below(101) as f64 / 100.0),
         5 => station.ask(by, Request::Nudge { address, by: 0.1 }),
-        6 => station.ask(by, Request::Undo),
-        7 => station.ask(by, Request::Redo),
+        6 => station.ask(by, Request::Undo(scope)),
+        7 => station.ask(by, Request::Redo(scope)),
         8 => station.swap(by, &name),
         9 => station.scene(SceneRequest::Save { name: scene, nodes: Vec::new() }),
         10 => station.scene(SceneRequest::Recall { name: scene, morph: random.below(2) as f64 }),
@@ -56,6 +57,9 @@ fn step(station: &mut Station, random: &mut Random) {
                 station.handle(Input::Failed { ticket, why: "given up".to_owned() });
             }
         }
+        19 => station.ask(by, Request::Compare(CompareRequest::Match(random.below(2) == 0))),
+        20 => station.ask(by, Request::BypassMatched(random.below(2) == 0)),
+        21 => station.ask(by, Request::Scene(SceneRequest::Delete(scene))),
         _ => drop(station.end_task()),
     }
 }
@@ -87,12 +91,25 @@ fn whatever_happens_all_know_the_current_values_and_nothing_is_lost_or_done_twic
         station.settle();
         let after = station.values();
         if after != before {
-            station.ask(1, Request::Undo);
+            station.ask(1, Request::Undo(Scope::Own));
             station.settle();
             assert_eq!(station.values(), before, "seed {seed}: {address}");
-            station.ask(1, Request::Redo);
+            station.ask(1, Request::Redo(Scope::Own));
             station.settle();
             assert_eq!(station.values(), after, "seed {seed}: {address}");
+        }
+        // What a peer undoes is as it was when it redoes it, whoever made it.
+        let by = 1 + random.below(3) as u16;
+        let scope = [Scope::Own, Scope::All, Scope::Swap][random.below(3)];
+        let kept = |station: &Station| Kept { scene: None, ..station.desk.kept(Vec::new()) };
+        let before = kept(&station);
+        station.lines.clear();
+        station.ask(by, Request::Undo(scope));
+        station.settle();
+        if !station.has_line("/error /undo") {
+            station.ask(by, Request::Redo(scope));
+            station.settle();
+            assert_eq!(kept(&station), before, "seed {seed}: {by} {scope:?}: {:?}", station.lines);
         }
         // What is kept restores to the same.
         let saved = station.desk.kept(Vec::new());
