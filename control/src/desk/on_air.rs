@@ -121,12 +121,12 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub fn new(chain: String, by: Peer, goal: Goal) -> Self {
+    pub(super) fn new(chain: String, by: Peer, goal: Goal) -> Self {
         Self { chain, by, also: Vec::new(), goal }
     }
 
     /// Whether this peer waits for it.
-    pub fn is_awaited_by(&self, peer: Peer) -> bool {
+    pub(super) fn is_awaited_by(&self, peer: Peer) -> bool {
         self.by == peer || self.also.contains(&peer)
     }
 }
