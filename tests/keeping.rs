@@ -108,6 +108,26 @@ fn a_state_that_cannot_be_read_is_kept_aside() {
 }
 
 #[test]
+fn a_state_that_cannot_be_renamed_is_not_replaced_and_changes_are_still_audited() {
+    let studio = studio("unmovable");
+    // With this name there is a state file, but a longer name is more than a file system takes.
+    let station = studio.folder.at(&format!("{}.yaml", "s".repeat(230)));
+    fs::copy(&studio.station, &station).unwrap();
+    end(Daemon::start(&station, studio.port));
+    let path = kept(&studio, ".state.json").unwrap();
+    fs::write(&path, "{").unwrap();
+    let daemon = Daemon::start(&station, studio.port);
+    daemon.logged("File name too long; starting without saved state, which is not saved");
+    let client = daemon.client();
+    client.say(GAIN, vec![Value::Number(-3.0)]);
+    client.ask(GAIN, vec![]);
+    end(daemon);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "{", "what a person may need is still there");
+    let audit = fs::read_to_string(kept(&studio, ".audit.log").unwrap()).unwrap();
+    assert!(audit.contains(GAIN), "{audit}");
+}
+
+#[test]
 fn a_damaged_or_foreign_state_file_is_set_aside_and_said() {
     let studio = studio("damaged");
     let daemon = studio.start();

@@ -133,6 +133,23 @@ fn a_recording_whose_length_was_never_written_is_read_and_said() {
 }
 
 #[test]
+fn the_byte_that_pads_64_bit_sizes_is_skipped() {
+    let folder = Folder::new("cut-padded");
+    write(&folder.at("source.wav"), 44_100, Depth::Int16, &sines(2, 1_001)).unwrap();
+    let mut bytes = fs::read(folder.at("source.wav")).unwrap();
+    let data = bytes.windows(4).position(|word| word == b"data").unwrap() + 4;
+    bytes[data..data + 4].fill(0xff);
+    bytes[..8].copy_from_slice(b"RF64\xff\xff\xff\xff");
+    let at = bytes.windows(4).position(|word| word == b"JUNK").unwrap();
+    bytes[at..at + 8].copy_from_slice(b"ds64\x1d\0\0\0");
+    bytes[at + 16..at + 24].copy_from_slice(&u64::to_le_bytes(1_001 * 4));
+    // One byte more than the standard's, and the pad.
+    bytes.splice(at + 36..at + 36, [0, 0]);
+    fs::write(folder.at("odd.wav"), bytes).unwrap();
+    assert!(read(&folder.at("odd.wav")).unwrap() == read(&folder.at("source.wav")).unwrap());
+}
+
+#[test]
 fn what_is_cut_out_of_a_flac_is_read() {
     let folder = Folder::new("cut-flac");
     write(&folder.at("source.wav"), 44_100, Depth::Int16, &sines(2, 441_000)).unwrap();

@@ -6,7 +6,7 @@ use crate::audio::session::{self, PortSetup};
 use crate::conductor::{Conductor, ConductorParts};
 use crate::process::named::shown;
 use crate::process::restart::HangRecord;
-use crate::process::{log, state_file, state_writer, supervise};
+use crate::process::{log, state_writer, supervise};
 use crate::station::load;
 use crate::station::load::Loaded;
 use crate::surfaces::mdns::announce;
@@ -64,11 +64,8 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let station = loaded.station.name.clone();
     let mut port_setup =
         PortSetup { entries: loaded.midi.clone(), ports: Some(ports), station, ..PortSetup::default() };
-    let files = state_writer::Files::of(path);
-    let (files, kept) = match files.map(|files| (state_file::read(&files.state), files)) {
-        Some((Ok(kept), files)) => (Some(files), kept),
-        Some((Err(()), _)) | None => (None, None),
-    };
+    let mut files = state_writer::Files::of(path);
+    let kept = files.as_mut().and_then(state_writer::Files::read_state);
     // After a restart because of a hang, the station continues with the state it had.
     let hang_record = HangRecord::read();
     let is_continued = hang_record.is_some() || loaded.station.starts_where_it_ended();

@@ -36,8 +36,8 @@ pub(crate) enum WriteRequest {
 /// The files of a station.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
-    /// The state file.
-    pub state: PathBuf,
+    /// The state file; `None` if the one that is there must not be replaced.
+    pub state: Option<PathBuf>,
     /// The audit log.
     pub audit: PathBuf,
 }
@@ -57,9 +57,18 @@ impl Files {
         let stem = state_file::stem(station);
         let logs = state_file::logs().unwrap_or_else(|| folder.clone());
         Some(Self {
-            state: folder.join(format!("{stem}.state.json")),
+            state: Some(folder.join(format!("{stem}.state.json"))),
             audit: logs.join(format!("{stem}.audit.log")),
         })
+    }
+
+    /// Reads the state file. One that is not usable and cannot be renamed is not replaced later either.
+    pub(crate) fn read_state(&mut self) -> Option<Kept> {
+        let state = state_file::read(self.state.as_deref()?);
+        if state.is_err() {
+            self.state = None;
+        }
+        state.ok().flatten()
     }
 }
 
@@ -96,18 +105,22 @@ fn run(files: &Files, requests: &Receiver<WriteRequest>, pulse: &Pulse) {
             }
         }
         let audited = if lines.is_empty() { Ok(()) } else { append(&files.audit, &lines) };
-        let written = newest_state.as_deref().map_or(Ok(()), |state| state_file::write(&files.state, state));
+        let state_path = files.state.as_deref();
+        let written = match state_path.zip(newest_state.as_deref()) {
+            Some((path, state)) => state_file::write(path, state),
+            None => Ok(()),
+        };
         if written.is_ok() {
             newest_state = None;
-            if failed {
-                info!("{}: state is saved again", shown(&files.state));
+            if let Some(path) = state_path.filter(|_| failed) {
+                info!("{}: state is saved again", shown(path));
             }
         }
         failed = written.is_err();
         for (path, result, lost) in
-            [(&files.audit, audited, "audit lines lost"), (&files.state, written, "state not saved")]
+            [(Some(&*files.audit), audited, "audit lines lost"), (state_path, written, "state not saved")]
         {
-            let Err(error) = result else { continue };
+            let (Some(path), Err(error)) = (path, result) else { continue };
             if warned.is_none_or(|before| before.elapsed() > QUIET) {
                 warned = Some(Instant::now());
                 warn!("cannot write {}: {error}; audio unaffected, {lost}", shown(path));
