@@ -117,7 +117,7 @@ fn a_state_that_cannot_be_renamed_is_not_replaced_and_changes_are_still_audited(
     let path = kept(&studio, ".state.json").unwrap();
     fs::write(&path, "{").unwrap();
     let daemon = Daemon::start(&station, studio.port);
-    daemon.logged("File name too long; starting without saved state, which is not saved");
+    daemon.logged("starting without saved state, which is not saved");
     let client = daemon.client();
     client.say(GAIN, vec![Value::Number(-3.0)]);
     client.ask(GAIN, vec![]);
