@@ -130,7 +130,7 @@ pub const COMMANDS: [Command; 41] = [
     row("/ab/chain", State, "The chain of the state that is not active; a name sets it.")
         .takes(&[CHAIN]).example("/ab/chain broadcast").ctl("ab chain CHAIN")
         .request(|given| Request::Compare(CompareRequest::Chain(given.text(0)))),
-    row("/undo", Action, "Undoes the sender's last change on the chain on air; all: the last change of anybody; swap: swaps back to the chain before.")
+    row("/undo", Action, "Undoes the last change of the sender on the chain on air; all: that of anybody; swap: swaps back to the chain before.")
         .takes(&[SCOPE]).example("/undo").ctl("undo")
         .request(|given| Request::Undo(given.scope())),
     row("/redo", Action, "Redoes the change that the sender undid last; all: that anybody undid last; swap: the swap that was undone last.")
@@ -394,17 +394,14 @@ pub(crate) fn not_set<'a>(pattern: &Pattern, has: impl IntoIterator<Item = &'a s
         let at = row.split('/').position(is_variable)?;
         Some(row.split('/').take(at + 1).collect::<Vec<_>>())
     };
-    let parts: BTreeSet<_> = has
-        .into_iter()
-        .filter_map(|address| find(address).and_then(|(command, part)| Some((base(command.address)?, part))))
-        .collect();
+    let placed = |(command, part): (&Command, _)| Some((base(command.address)?, part));
+    let parts: BTreeSet<_> = has.into_iter().filter_map(find).filter_map(placed).collect();
+    let is = |command: &Command, part: &str| pattern.matches(&command.address_with(part));
     let mut found = None;
     for command in &COMMANDS {
         let is_matched = match base(command.address) {
             None => pattern.matches(command.address),
-            Some(base) => parts
-                .iter()
-                .any(|(other, part)| *other == base && pattern.matches(&command.address_with(part))),
+            Some(base) => parts.iter().filter(|(other, _)| *other == base).any(|(_, part)| is(command, part)),
         };
         match command.nature {
             Action | ActionWithValue | State | Question if is_matched => return Some(NotSet::Acts),
