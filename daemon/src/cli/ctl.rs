@@ -334,11 +334,25 @@ fn why(line: &Update) -> String {
 }
 
 fn swap(client: &Client, chain: &str) -> io::Result<Outcome> {
-    let subscribe = Update::new(SUBSCRIBE, vec![Value::Number(SWAP_PATIENCE.as_secs_f64())]);
+    // Events alone, no meters.
+    let seconds = Value::Number(SWAP_PATIENCE.as_secs_f64());
+    let subscribe = Update::new(SUBSCRIBE, vec![seconds, Value::Text("meters 0".to_owned())]);
     client.send(&[subscribe, Update::words(SWAP, &[chain])])?;
+    let end = Instant::now() + SWAP_PATIENCE;
     let mut deadline = Instant::now() + PATIENCE;
     let outcome = loop {
-        let Some(lines) = client.receive(deadline)? else { return Err(io::ErrorKind::TimedOut.into()) };
+        let Some(lines) = client.receive(deadline)? else {
+            if deadline < end {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let seconds = SWAP_PATIENCE.as_secs();
+            break complain(
+                &format!(
+                    "{chain} is not on air after {seconds} s; the swap may still come: lacquer ctl status"
+                ),
+                Outcome::Refused,
+            );
+        };
         let phase = |line: &Update| match (line.address.as_str(), line.values.as_slice()) {
             ("/error", [Value::Text(address), ..]) if address == SWAP => {
                 Some(complain(&why(line), Outcome::Wrong))
@@ -352,7 +366,7 @@ fn swap(client: &Client, chain: &str) -> io::Result<Outcome> {
             }
             _ => None,
         };
-        deadline = deadline.max(Instant::now() + SWAP_PATIENCE.min(Duration::from_secs(30)));
+        deadline = end;
         if let Some(outcome) = lines.iter().find_map(phase) {
             break outcome;
         }

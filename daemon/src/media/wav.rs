@@ -314,11 +314,11 @@ impl Writer {
         let data = self.data(frames);
         let rest = 4 + 36 + 8 + format.len() as u64 + if float { 12 } else { 0 } + 8;
         let total = rest + data + (data & 1);
-        let to_f32 = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+        let size_bytes = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
         let wide = total >= u64::from(u32::MAX);
         let mut head = Vec::new();
         head.extend(if wide { b"RF64" } else { b"RIFF" });
-        head.extend(to_f32(total));
+        head.extend(size_bytes(total));
         head.extend(b"WAVE");
         head.extend(if wide { b"ds64" } else { b"JUNK" });
         head.extend(28u32.to_le_bytes());
@@ -332,10 +332,10 @@ impl Writer {
         if float {
             head.extend(b"fact");
             head.extend(4u32.to_le_bytes());
-            head.extend(to_f32(frames));
+            head.extend(size_bytes(frames));
         }
         head.extend(b"data");
-        head.extend(to_f32(if wide { u64::MAX } else { data }));
+        head.extend(size_bytes(if wide { u64::MAX } else { data }));
         head
     }
 }

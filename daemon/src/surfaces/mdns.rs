@@ -45,6 +45,9 @@ pub(crate) fn announce(name: &str, control: &Control) -> Option<Announced> {
             ),
         }
     }
+    if names.is_empty() {
+        return None;
+    }
     info!("announced as \"{name}\" on the network");
     Some(Announced { daemon, names })
 }

@@ -12,7 +12,7 @@ use lacquer_control::subscribe::access::Access;
 use lacquer_control::surface::osc::{self, Datagram};
 use lacquer_control::surface::proof::Proofs;
 use std::cell::Cell;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,8 +120,20 @@ fn receive(
         if wait != std::mem::replace(&mut timeout, wait) {
             socket.set_read_timeout(Some(wait)).ok();
         }
-        // An error is a time-out, or an earlier datagram that did not arrive: neither ends the thread.
+        // An error is a time-out, or an earlier datagram that did not arrive: neither ends the thread. Any other one, as
+        // a lack of memory, may come back at once.
         let received = socket.recv_from(&mut datagram);
+        if let Err(error) = &received
+            && !matches!(
+                error.kind(),
+                ErrorKind::WouldBlock
+                    | ErrorKind::TimedOut
+                    | ErrorKind::Interrupted
+                    | ErrorKind::ConnectionRefused
+            )
+        {
+            std::thread::sleep(THROTTLE);
+        }
         let now = Instant::now();
         let mut admitted = Vec::new();
         if let Ok((length, from)) = received {

@@ -64,7 +64,12 @@ async fn request(thread: Pid, priority: u32) -> Result<(), RtkitError> {
     let bus = Connection::system().await.map_err(RtkitError::NoBus)?;
     let longest = property(&bus, "RTTimeUSecMax").await?;
     let highest = property(&bus, "MaxRealtimePriority").await?;
-    limit_time(u64::try_from(longest).unwrap_or(0)).map_err(RtkitError::Limit)?;
+    // A limit of 0 would end the process at once.
+    let longest = u64::try_from(longest).ok().filter(|longest| *longest > 0).ok_or_else(|| {
+        let why = format!("{longest} is no time");
+        RtkitError::Property { name: "RTTimeUSecMax".to_owned(), why }
+    })?;
+    limit_time(longest).map_err(RtkitError::Limit)?;
     let priority = priority.min(u32::try_from(highest).unwrap_or(1));
     let id = |pid: Pid| pid.as_raw_pid().unsigned_abs();
     let body = (u64::from(id(getpid())), u64::from(id(thread)), priority);

@@ -148,9 +148,12 @@ pub(crate) fn keep_running(
                 Ok(Err(why)) => format!("ended: {why}"),
                 Err(thrown) => format!("panicked: {}", panic_message(&*thrown)),
             };
-            pause = if begin.elapsed() > RECOVERED { PAUSE } else { (2 * pause).min(LONGEST_PAUSE) };
+            if begin.elapsed() > RECOVERED {
+                pause = PAUSE;
+            }
             pulse.report(&format!("{why}; restarting"), true);
             thread::sleep(pause);
+            pause = (2 * pause).min(LONGEST_PAUSE);
         }
     })
 }
