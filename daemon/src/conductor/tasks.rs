@@ -8,6 +8,7 @@ use basedrop::{Collector, Handle, Owned};
 use lacquer_control::desk::chains::{ChainError, ToPlan};
 use lacquer_control::desk::turn::{Files, Input, Ticket, ToLoad};
 use lacquer_graph::Chain;
+use lacquer_graph::file::error::Report;
 use lacquer_graph::plan::{Io, Plan};
 use std::collections::BTreeMap;
 use std::io;
@@ -123,7 +124,13 @@ impl Conductor {
             ToLoad::Station => {
                 let (path, old) = (self.path.clone(), self.station.clone());
                 let text = format!("reading {}", path.display());
-                self.run_task(ticket, text, READ_LIMIT, move || Done::Loaded(load::again(&path, old, rate)));
+                self.run_task(ticket, text, READ_LIMIT, move || {
+                    let read = load::again(&path, old, rate);
+                    let text = |reports: Vec<Report>| {
+                        reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+                    };
+                    Done::Loaded(read.map(|(files, station)| (files, Some(station))).map_err(text))
+                });
             }
         }
     }

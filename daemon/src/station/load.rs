@@ -135,9 +135,8 @@ pub fn station(path: &Path, rate: Option<f64>) -> Result<Loaded, Vec<Report>> {
 ///
 /// # Errors
 /// The mistakes of all files.
-pub fn again(path: &Path, old: Station, rate: f64) -> Result<(Box<Files>, Option<Box<Station>>), String> {
-    let loaded = station(path, Some(rate))
-        .map_err(|reports| reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+pub fn again(path: &Path, old: Station, rate: f64) -> Result<(Box<Files>, Box<Station>), Vec<Report>> {
+    let loaded = station(path, Some(rate))?;
     let fixed = old.needs_restart(&loaded.station);
     let start = loaded.start().to_owned();
     let Loaded { station, chains, cues, .. } = loaded;
@@ -145,7 +144,7 @@ pub fn again(path: &Path, old: Station, rate: f64) -> Result<(Box<Files>, Option
     settings.has_midi = !old.control.midi.is_empty();
     let station = Station { audio: old.audio, control: old.control, ..station };
     let files = Files { station: Some((settings, cues)), chains, start, fixed };
-    Ok((Box::new(files), Some(Box::new(station))))
+    Ok((Box::new(files), Box::new(station)))
 }
 
 /// The same for a station file that was read already.
