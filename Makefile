@@ -11,6 +11,8 @@ ZSH ?= site-functions
 DEB ?= target/debian/
 VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-1
 MAINTAINER ?= $(or $(DEBFULLNAME),The Lacquer developers) <$(or $(DEBEMAIL),lacquer@localhost)>
+# Incremental builds inline less: instruction counts, tests and CI use one build that does not depend on what was built before.
+export CARGO_INCREMENTAL := 0
 # Whether systemd can wait for the end of a reload: 253 and later.
 NOTIFY_RELOAD ?= $(shell systemctl --version 2>/dev/null | awk 'NR == 1 {print ($$2 >= 253) ? "yes" : "no"}')
 
