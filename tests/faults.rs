@@ -70,10 +70,13 @@ fn audit(studio: &Studio) -> String {
     fs::read_to_string(kept(studio, "audit.log")).unwrap()
 }
 
-/// The file of the station's state folder with this ending.
+/// The file of the station's state folder with this ending, once it is there.
 fn kept(studio: &Studio, ending: &str) -> PathBuf {
-    let folder = fs::read_dir(state_home(&studio.station).join("lacquer")).unwrap();
-    folder.map(|entry| entry.unwrap().path()).find(|path| path.to_string_lossy().ends_with(ending)).unwrap()
+    let folder = state_home(&studio.station).join("lacquer");
+    eventually(&format!("there is a file *{ending}"), || {
+        let mut paths = fs::read_dir(&folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        paths.find(|path| path.to_string_lossy().ends_with(ending))
+    })
 }
 
 /// A node that takes all the time there is, at real-time priority, leaves a small machine little for anybody else.

@@ -316,8 +316,10 @@ mod tests {
         let _alone = lock(&ALONE);
         let mut watcher = Watcher::new(Instant::now());
         let (go, goes) = bounded::<()>(0);
+        let (begin, begun) = bounded::<()>(1);
         let thread = keep_running("test-late", move |pulse| {
             pulse.beat();
+            begin.send(()).ok();
             goes.recv().ok();
             pulse.beat();
             goes.recv().ok();
@@ -325,6 +327,7 @@ mod tests {
             goes.recv().ok();
             Ok(())
         });
+        assert!(begun.recv().is_ok());
         let late = "has made no progress for 10 s; what it shows may be out of date";
         let texts = |reports: Vec<Report>| reports.into_iter().map(|report| report.text).collect::<Vec<_>>();
         assert_eq!(texts(reports(&mut watcher, "test-late", 100)), [late]);
