@@ -151,6 +151,7 @@ fn what_is_no_file_is_refused_at_once_by_every_command_and_wherever_it_is_named(
         for (code, args) in [
             (1, vec!["check", given]),
             (1, vec!["graph", given]),
+            (1, vec!["plan", given]),
             (1, vec!["meter", given]),
             (1, vec!["render", "--chain", given, sound, out]),
             (1, vec!["render", "--chain", chain.to_str().unwrap(), given, out]),
@@ -249,6 +250,7 @@ fn no_name_of_a_file_forges_a_line() {
         (vec!["check", &good], &good),
         (vec!["check", &bad], &bad),
         (vec!["graph", &bad], &bad),
+        (vec!["plan", &bad], &bad),
         (vec!["run", &bad], &bad),
         (vec!["meter", &sound], &sound),
         (vec!["meter", &bad], &bad),

@@ -5,7 +5,7 @@
 use lacquer_control::address::commands::COMMANDS;
 use lacquer_control::surface::osc::datagrams;
 use lacquer_control::update::Update;
-use lacquer_tests::daemon::{Folder, lacquer};
+use lacquer_tests::daemon::{Folder, lacquer, root};
 use lacquer_tests::studio::Studio;
 use std::fs;
 use std::net::UdpSocket;
@@ -135,4 +135,32 @@ fn ctl_prints_all_of_an_answer_whose_parts_come_late() {
     serving.join().unwrap();
     assert_eq!(String::from_utf8_lossy(&out.stdout), "/status/chain\n/status/backend\n");
     assert_eq!((out.status.code(), out.stderr.len()), (Some(0), 0));
+}
+
+#[test]
+fn plan_shows_what_a_swap_does_before_it_is_made() {
+    let station = root().join("configs/demo.yaml");
+    let plan = |more: &[&str]| {
+        let args = [&["plan", station.to_str().unwrap()], more].concat();
+        let out = lacquer(&args);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (out.status.code(), text(&out.stdout), text(&out.stderr))
+    };
+    let (code, one, _) = plan(&["transparent"]);
+    let wanted = "streaming -> transparent at 48000 Hz
+added    -
+removed  tone, glue, image, level
+kept     ceiling
+changed  ceiling
+moved    -
+latency  204 -> 204 frames = 4.25 -> 4.25 ms
+";
+    assert_eq!((code, one.as_str()), (Some(0), wanted));
+    let (_, all, _) = plan(&[]);
+    assert!(all.contains(wanted) && all.contains("streaming -> parallel"), "{all}");
+    let (_, back, _) = plan(&["streaming", "--from", "transparent"]);
+    assert!(back.contains("added    tone, glue, image, level"), "{back}");
+    let (code, _, error) = plan(&["transparant"]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("did you mean \"transparent\"?"), "{error}");
 }

@@ -183,6 +183,7 @@ fn ctl_get_of_an_action_is_refused_and_says_what_does_it() {
         ("/scene/recall", "scene recall NAME"),
         ("/scene/delete", "scene delete NAME"),
         ("/scene/1/save", "set /scene/1/save 1"),
+        ("/plan", "plan CHAIN"),
         ("/subscribe", "watch"),
         ("/token", "set /token 9001-0123456789abcdef"),
     ];

@@ -47,6 +47,8 @@ pub enum Request {
         /// The address.
         address: String,
     },
+    /// Answer what a swap to this chain would do.
+    Plan(String),
     /// Undo a change.
     Undo(Scope),
     /// Redo a change that was undone.
@@ -186,6 +188,7 @@ impl Request {
             self,
             Request::Get { .. }
                 | Request::Who { .. }
+                | Request::Plan(_)
                 | Request::Subscribe(_)
                 | Request::Unsubscribe
                 | Request::Token(_)

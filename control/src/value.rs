@@ -36,6 +36,14 @@ impl ParamValue {
             ParamValue::Text(_) => None,
         }
     }
+
+    /// The text, where it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            ParamValue::Text(text) => Some(text),
+            ParamValue::Number(_) => None,
+        }
+    }
 }
 
 impl From<f64> for ParamValue {

@@ -4,6 +4,7 @@
 use basedrop::{Collector, Owned};
 use lacquer_graph::dsp::fir::convolution::{Convolution, Path, TICK};
 use lacquer_graph::param::text::{Data, Impulse};
+use lacquer_graph::plan::diff::Diff;
 use lacquer_graph::run::engine::Event;
 use lacquer_graph::{Chain, Engine, Io, Plan, Spec};
 use std::sync::Arc;
@@ -110,7 +111,7 @@ fn measure_swap(name: &str, impulses: [&Arc<Data>; 2]) {
         before.iter_mut().for_each(|least| _ = play(&mut engine, least));
         let [from, to] = if round % 2 == 0 { [&plans[0], &plans[1]] } else { [&plans[1], &plans[0]] };
         let mut next = Chain::new(to, round as u64 + 1);
-        next.follow(to, from);
+        next.follow(&Diff::between(from, to));
         let next = Owned::new(&collector.handle(), next);
         // Building the chain has emptied the caches, which does not happen on the audio thread.
         (0..TICKS).for_each(|_| _ = play(&mut engine, &mut f64::INFINITY.clone()));

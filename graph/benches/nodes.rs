@@ -11,6 +11,7 @@ use lacquer_graph::node::{NodeType, Workload};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::text::{Data, Impulse};
 use lacquer_graph::param::{Param, Unit};
+use lacquer_graph::plan::diff::Diff;
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_graph::{Chain, Engine, Plane, SUBBLOCK, Spec};
 use std::sync::Arc;
@@ -143,7 +144,7 @@ fn first_subblock_of_a_swap(bencher: Bencher<'_, '_>) {
         engine.inputs().copy_from_slice(&input());
         engine.process(SUBBLOCK, |_| {});
         let mut next = Chain::new(&plan, 2);
-        next.follow(&plan, &plan);
+        next.follow(&Diff::between(&plan, &plan));
         (engine, Owned::new(&collector.handle(), next))
     };
     bencher.counter(ItemsCount::new(SUBBLOCK)).with_inputs(engine).bench_local_values(

@@ -190,9 +190,9 @@ impl Rig {
                         };
                         inputs.push_back(Input::Planned { ticket, plans: chains.iter().map(plan).collect() });
                     }
-                    Effect::Build { ticket, generation, plan, before } => {
+                    Effect::Build { ticket, generation, plan, diff } => {
                         let mut chain = Chain::new(&plan, generation);
-                        before.iter().for_each(|before| chain.follow(&plan, before));
+                        diff.iter().for_each(|diff| chain.follow(diff));
                         self.built.insert(generation, Owned::new(&self.collector.handle(), chain));
                         inputs.push_back(Input::Built { ticket, generation });
                     }
@@ -331,7 +331,14 @@ impl Rig {
             let now = place.row.to_norm(self.value(place).and_then(|value| value.number()).unwrap());
             place.row.from_norm((now + 0.1).fract()).unwrap()
         };
-        newest.addresses.all().iter().filter(is_live).map(|place| (place.address(), value(place))).collect()
+        newest
+            .addresses
+            .all()
+            .iter()
+            .map(|place| &**place)
+            .filter(is_live)
+            .map(|place| (place.address(), value(place)))
+            .collect()
     }
 
     /// Moves every live row of the newest chain a little.

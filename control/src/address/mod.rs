@@ -15,6 +15,7 @@ use lacquer_graph::param::{Param, Unit, ValueError};
 use lacquer_graph::plan::Plan;
 use std::collections::HashMap;
 use std::path::{Component, Path};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// The name of the parameter that every node has beside its table.
@@ -108,6 +109,8 @@ impl Tree {
 /// One address of a chain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
+    /// Its number among the addresses of the chain, counted from 0.
+    pub at: usize,
     /// Its part behind `/node`: `/glue/threshold`.
     pub path: String,
     /// What it stands for.
@@ -254,11 +257,11 @@ pub enum AddressError {
     Value(#[from] ValueError),
 }
 
-/// All addresses of one chain.
-#[derive(Clone, Debug, PartialEq)]
+/// All addresses of one chain; by default of none.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Addresses {
     chain: String,
-    places: Vec<Place>,
+    places: Vec<Arc<Place>>,
     exact: HashMap<String, usize>,
 }
 
@@ -268,43 +271,45 @@ impl Addresses {
         let mut places = Vec::new();
         for (node, planned) in plan.nodes.iter().enumerate() {
             let id = &planned.id;
-            places.push(Place {
-                path: format!("/{id}/enabled"),
-                target: Target::Enabled { node },
-                row: ENABLED_ROW,
-            });
+            let mut add = |path: String, target: Target, row: Param| {
+                places.push(Arc::new(Place { at: places.len(), path, target, row }));
+            };
+            add(format!("/{id}/{ENABLED}"), Target::Enabled { node }, ENABLED_ROW);
             let node_type = planned.node_type;
             let count = planned.values.len();
             for at in 0..count {
                 if let Some((path, row)) = path_of(node_type, id, at, count) {
-                    places.push(Place { path, target: Target::Row { node, row: at }, row });
+                    add(path, Target::Row { node, row: at }, row);
                 }
             }
-            places.extend(node_type.texts.iter().enumerate().map(|(text, row)| Place {
-                path: format!("/{id}/{}", row.name),
-                target: Target::Text { node, text },
-                row: row.row(),
-            }));
+            for (text, row) in node_type.texts.iter().enumerate() {
+                add(format!("/{id}/{}", row.name), Target::Text { node, text }, row.row());
+            }
         }
         let exact = places.iter().enumerate().map(|(at, place)| (place.path.clone(), at)).collect();
         Self { chain: plan.name.clone(), places, exact }
     }
 
     /// Every address.
-    pub fn all(&self) -> &[Place] {
+    pub fn all(&self) -> &[Arc<Place>] {
         &self.places
     }
 
     /// The place with this path.
-    pub fn at(&self, path: &str) -> Option<&Place> {
+    pub fn at(&self, path: &str) -> Option<&Arc<Place>> {
         self.exact.get(path).and_then(|at| self.places.get(*at))
+    }
+
+    /// The same parameter as that of another chain, or of the same chain read before: the same address and row.
+    pub fn like(&self, other: &Place) -> Option<&Arc<Place>> {
+        self.at(&other.path).filter(|place| place.row == other.row)
     }
 
     /// The places that an address or pattern stands for, each with its tree. Never an empty list.
     ///
     /// # Errors
     /// Why there is no such place.
-    pub fn find(&self, address: &str) -> Result<Vec<(&Place, Tree)>, AddressError> {
+    pub fn find(&self, address: &str) -> Result<Vec<(&Arc<Place>, Tree)>, AddressError> {
         if is_pattern(address) {
             let found = self.matching(&Pattern::new(address)?);
             return if found.is_empty() { Err(AddressError::NoMatch(self.chain.clone())) } else { Ok(found) };
@@ -317,7 +322,7 @@ impl Addresses {
     }
 
     /// The places that a pattern matches, tree by tree.
-    pub fn matching(&self, pattern: &Pattern) -> Vec<(&Place, Tree)> {
+    pub fn matching(&self, pattern: &Pattern) -> Vec<(&Arc<Place>, Tree)> {
         let mut found = Vec::new();
         for tree in Tree::ALL {
             let mut within = pattern.within(tree.root());
@@ -330,7 +335,7 @@ impl Addresses {
     }
 
     fn unknown(&self, address: &str) -> AddressError {
-        let addresses: Vec<_> = self.places.iter().map(Place::address).collect();
+        let addresses: Vec<_> = self.places.iter().map(|place| place.address()).collect();
         let hint = Hint::nearest(address, addresses.iter().map(String::as_str));
         AddressError::Unknown { chain: self.chain.clone(), hint }
     }

@@ -1,7 +1,9 @@
 //! The chains of the station, with their live values.
 
-use crate::address::{Addresses, Place, Target};
+use crate::address::{Addresses, Place};
+use crate::desk::on_air::RunningChain;
 use crate::desk::values::Values;
+use crate::peer::Peer;
 use crate::value::ParamValue;
 use lacquer_graph::file::error::Mistake;
 use lacquer_graph::file::spec::Spec;
@@ -10,6 +12,7 @@ use lacquer_graph::plan::{Io, Plan};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 use thiserror::Error;
 
 /// A valid chain file.
@@ -78,9 +81,8 @@ fn problems(mistakes: &[Mistake]) -> String {
 #[derive(Clone, Debug)]
 struct Entry {
     file: Arc<ChainFile>,
+    /// Its live values, by its addresses, which depend on the file alone.
     values: Values,
-    /// Its addresses, which depend on the file alone.
-    addresses: Arc<Addresses>,
     /// Its latency in frames with its live values; `None` where it has no plan.
     latency: Option<usize>,
 }
@@ -99,8 +101,7 @@ impl Chains {
     /// The chains of a station at `rate` Hz, each with its plan at this rate.
     pub fn new(files: Vec<(ChainFile, Arc<Plan>)>, io: Io, rate: f64, latency_ms: Option<f64>) -> Self {
         let entry = |(file, plan): (ChainFile, Arc<Plan>)| Entry {
-            values: Values::of(&file.spec),
-            addresses: Arc::new(Addresses::of(&plan)),
+            values: Values::of(&Arc::new(Addresses::of(&plan)), &file.spec),
             latency: Some(plan.latency),
             file: Arc::new(file),
         };
@@ -186,14 +187,44 @@ impl Chains {
 
     /// The addresses of a chain.
     pub fn addresses(&self, name: &str) -> Option<&Arc<Addresses>> {
-        self.entry(name).map(|entry| &entry.addresses)
+        self.entry(name).map(|entry| entry.values.addresses())
+    }
+
+    /// The live value at a place of a chain on the audio thread.
+    pub(crate) fn live(&self, running: &RunningChain, place: &Place) -> Option<&ParamValue> {
+        let values = self.values(&running.name)?;
+        values.get(position(values, running, place)?)
+    }
+
+    /// Sets the live value at a place of a chain on the audio thread; the caller has clipped it.
+    pub(crate) fn set_live(&mut self, running: &RunningChain, place: &Place, value: ParamValue) {
+        if let Some(values) = self.values_mut(&running.name)
+            && let Some(at) = position(values, running, place)
+        {
+            values.set(at, value);
+        }
+    }
+
+    /// Records who changed the value at a place of a chain on the audio thread.
+    pub(crate) fn record_author(&mut self, running: &RunningChain, place: &Place, by: Peer, now: SystemTime) {
+        if let Some(values) = self.values_mut(&running.name)
+            && let Some(at) = position(values, running, place)
+        {
+            values.record_author(at, by, now);
+        }
+    }
+
+    /// Who changed a value of a chain last, and when.
+    pub(crate) fn author(&self, name: &str, path: &str) -> Option<(Peer, SystemTime)> {
+        let values = self.values(name)?;
+        values.author(values.addresses().at(path)?.at)
     }
 
     /// The live values of a chain by their paths, without momentary ones.
     pub(crate) fn values_of(&self, name: &str) -> BTreeMap<String, ParamValue> {
-        let Some(entry) = self.entry(name) else { return BTreeMap::new() };
-        let states = entry.addresses.all().iter().filter(|place| !place.row.is_momentary);
-        states.filter_map(|place| Some((place.path.clone(), live(&entry.values, place)?))).collect()
+        let Some(values) = self.values(name) else { return BTreeMap::new() };
+        let states = values.addresses().all().iter().filter(|place| !place.row.is_momentary);
+        states.filter_map(|place| Some((place.path.clone(), values.get(place.at)?.clone()))).collect()
     }
 
     /// The ids of the nodes of a chain.
@@ -204,10 +235,11 @@ impl Chains {
 
     /// Stores values in a chain: those that it has, in its ranges.
     pub fn store(&mut self, name: &str, wanted: &BTreeMap<String, ParamValue>) {
-        let Some(entry) = self.entry_mut(name) else { return };
-        for place in entry.addresses.all() {
+        let Some(values) = self.values_mut(name) else { return };
+        let addresses = Arc::clone(values.addresses());
+        for place in addresses.all() {
             if let Some(value) = wanted.get(&place.path).and_then(|value| place.clip(value)) {
-                write(&mut entry.values, place, &value);
+                values.set(place.at, value);
             }
         }
     }
@@ -250,15 +282,15 @@ impl Chains {
         let mut moved = Vec::new();
         let mut entries = Vec::new();
         for (file, plan) in files {
+            let in_file = Values::of(&Arc::new(Addresses::of(&plan)), &file.spec);
             let values = match self.values(&file.name) {
-                Some(old) if !reset => old.reread(&file.spec),
-                _ => Values::of(&file.spec),
+                Some(old) if !reset => old.reread(in_file),
+                _ => in_file,
             };
-            if !values.changed().is_empty() {
+            if values.changed().next().is_some() {
                 moved.push(file.name.clone());
             }
-            let addresses = Arc::new(Addresses::of(&plan));
-            entries.push(Entry { file: Arc::new(file), values, addresses, latency: Some(plan.latency) });
+            entries.push(Entry { file: Arc::new(file), values, latency: Some(plan.latency) });
         }
         if is_all {
             self.entries = entries;
@@ -278,7 +310,7 @@ impl Chains {
         if texts_only {
             entry.values.reset_texts();
         } else {
-            entry.values = Values::of(&entry.file.spec);
+            entry.values.reset();
         }
     }
 }
@@ -291,29 +323,16 @@ impl Entry {
     }
 }
 
+/// The number of a place of a chain on the audio thread among the chain's values. Between a reload and the swap that it
+/// leads to, these are those of the new file.
+fn position(values: &Values, running: &RunningChain, place: &Place) -> Option<usize> {
+    match Arc::ptr_eq(values.addresses(), &running.addresses) {
+        true => Some(place.at),
+        false => values.addresses().like(place).map(|place| place.at),
+    }
+}
+
 /// Frames in `ms` milliseconds at `rate` Hz, rounded.
 pub fn frames(ms: f64, rate: f64) -> usize {
     (ms * rate / 1000.0).round() as usize
-}
-
-/// Writes a value of a place to the live values of its chain.
-pub(super) fn write(values: &mut Values, place: &Place, value: &ParamValue) {
-    let id = place.id();
-    match (place.target, value) {
-        (Target::Row { row, .. }, ParamValue::Number(value)) => values.set(id, row, *value),
-        (Target::Enabled { .. }, ParamValue::Number(value)) => values.enable(id, *value >= 0.5),
-        (Target::Text { text, .. }, ParamValue::Text(value)) => values.set_text(id, text, value),
-        // `Place::clip` lets no other combination pass.
-        _ => {}
-    }
-}
-
-/// The live value of a place.
-pub(super) fn live(values: &Values, place: &Place) -> Option<ParamValue> {
-    let id = place.id();
-    match place.target {
-        Target::Row { row, .. } => values.get(id, row).map(ParamValue::Number),
-        Target::Text { text, .. } => values.text(id, text).map(|text| ParamValue::Text(text.to_owned())),
-        Target::Enabled { .. } => values.enabled(id).map(ParamValue::from),
-    }
 }

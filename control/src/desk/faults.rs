@@ -87,6 +87,7 @@ impl Desk {
         node: Option<usize>,
         message: &str,
     ) {
+        self.on_air.record_panic(generation);
         let Some(node) = node.and_then(|node| self.on_air.node(generation, node)) else {
             let text = format!("chain panicked: {message}; bypassed until the next swap");
             turn.log(Level::Error, About::Station, text);
@@ -114,7 +115,9 @@ impl Desk {
             let Some(values) = self.chains.values_mut(chain) else { continue };
             if values.enabled(id) == Some(true) {
                 values.enable(id, false);
-                values.record_author(&path, Peer::Station, turn.now.wall);
+                if let Some(at) = values.addresses().at(&path).map(|place| place.at) {
+                    values.record_author(at, Peer::Station, turn.now.wall);
+                }
                 self.audit(turn, Peer::Station, chain, &format!("/node{path}"), "true", "false");
             }
         }

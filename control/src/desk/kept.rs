@@ -1,5 +1,6 @@
 //! What a station saves, and restores at its next start.
 
+use crate::address::Place;
 use crate::desk::Desk;
 use crate::desk::scene::Scene;
 use crate::desk::values::CompareState;
@@ -53,7 +54,10 @@ impl Desk {
                 .iter()
                 .filter(|node| node.chain == name)
                 .for_each(|node| values.enable(&node.id, true));
-            Some(values.changed())
+            let kept = |(place, live, file): (&Place, &ParamValue, &ParamValue)| {
+                (place.path.clone(), live.clone(), file.clone())
+            };
+            Some(values.changed().map(kept).collect::<Vec<_>>())
         };
         let chain = |name: &str| (name.to_owned(), moved(name).unwrap_or_default());
         Kept {

@@ -226,7 +226,7 @@ impl Desk {
     ) {
         let names: Vec<String> = self.chains.names().map(str::to_owned).collect();
         let is_moved =
-            |name: &&String| self.chains.values(name).is_some_and(|values| !values.changed().is_empty());
+            |name: &&String| self.chains.values(name).is_some_and(|values| values.changed().next().is_some());
         let moved: Vec<String> = names.iter().filter(is_moved).cloned().collect();
         let planned = |chains: &Chains, name: &str| {
             chains.to_plan(name).and_then(|chain| plan(chain, chains.io(), chains.rate()))
@@ -317,6 +317,7 @@ impl Desk {
             Request::Swap(name) => self.request_swap(turn, by, &name),
             Request::ChainNumber(number) => self.request_swap_to_number(turn, by, number),
             Request::Who { address } => self.send_author(turn, by, &address),
+            Request::Plan(name) => self.show_plan(turn, by, name),
             Request::Undo(scope) => self.step_history(turn, by, Step::Undo, scope),
             Request::Redo(scope) => self.step_history(turn, by, Step::Redo, scope),
             Request::Scene(request) => self.scene(turn, by, request),

@@ -12,6 +12,7 @@ use crate::subscribe::{Recipients, SurfaceMessage};
 use crate::update::Update;
 use crate::value::{self, ParamValue, Value};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 impl Desk {
     pub(super) fn set(&mut self, turn: &mut Turn<'_>, by: Peer, address: &str, value: &Value) {
@@ -102,15 +103,15 @@ impl Desk {
         changes: Vec<Change>,
         address: &str,
     ) -> Result<Vec<Change>, SetError> {
-        let chain = self.on_air.newest().ok_or(SetError::Silence)?.name.clone();
+        let newest = self.on_air.newest().ok_or(SetError::Silence)?;
+        let chain = newest.name.clone();
         self.on_air.write(&mut self.chains, &changes);
         for change in changes.iter().filter(|change| !change.place.row.is_setting) {
             self.on_air.commands(change).into_iter().for_each(|command| turn.send(command));
         }
         let moved = || changes.iter().filter(|change| change.is_move());
-        if let Some(values) = self.chains.values_mut(&chain) {
-            moved().for_each(|change| values.record_author(&change.place.path, by, turn.now.wall));
-        }
+        let now = turn.now.wall;
+        moved().for_each(|change| self.chains.record_author(newest, &change.place, by, now));
         turn.update(to, moved().flat_map(Change::lines).collect());
         turn.save();
         let settings: Vec<_> = changes
@@ -137,7 +138,9 @@ impl Desk {
         for (_, _, change) in changes.iter().rev() {
             let value = &change.from;
             if let Some(values) = self.chains.values_mut(chain) {
-                super::chains::write(values, &change.place, value);
+                if let Some(at) = values.addresses().like(&change.place).map(|place| place.at) {
+                    values.set(at, value.clone());
+                }
             }
             lines.extend(change.place.lines(value));
             self.history.retract(chain, &change.place.path, value);
@@ -247,11 +250,10 @@ impl Desk {
         };
         // A pattern may mean one value in several trees.
         let mut seen = HashSet::new();
-        places.retain(|place| seen.insert(place.path.as_str()));
-        let values = self.chains.values(&newest.name);
-        let line = |place: &Place| {
+        places.retain(|place| seen.insert(place.at));
+        let line = |place: &Arc<Place>| {
             let address = Value::Text(place.address());
-            let author = values.and_then(|values| values.author(&place.path));
+            let author = self.chains.author(&newest.name, &place.path);
             let values = match author {
                 Some((peer, when)) => {
                     let ago = turn.now.wall.duration_since(when).unwrap_or_default().as_secs_f64();

@@ -1,7 +1,7 @@
 //! The chains on the audio thread: the active one, the incoming one, and the one that is being prepared.
 
 use crate::address::{AddressError, Addresses, Place, Target, Tree};
-use crate::desk::chains::{ChainError, Chains, live, write};
+use crate::desk::chains::{ChainError, Chains};
 use crate::desk::history::Move;
 use crate::desk::turn::{Command, Ticket};
 use crate::message::Row;
@@ -25,6 +25,8 @@ pub struct RunningChain {
     pub plan: Arc<Plan>,
     /// Its addresses.
     pub addresses: Arc<Addresses>,
+    /// Whether a node of it, or the chain itself, has panicked: that plays again only in a chain built anew.
+    pub is_broken: bool,
 }
 
 /// Why a value was not set.
@@ -44,8 +46,10 @@ pub enum SetError {
 /// A change of one value.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// The parameter.
-    pub place: Place,
+    /// The parameter, of the newest chain.
+    pub place: Arc<Place>,
+    /// The same parameter of the chain that fades out, during a swap.
+    pub also: Option<Arc<Place>>,
     /// The new value.
     pub value: ParamValue,
     /// The previous value.
@@ -187,6 +191,26 @@ impl OnAir {
         self.incoming.is_some()
     }
 
+    /// What a chain on the audio thread plays: its plan with the live values that it was sent.
+    pub(super) fn playing(&self, chains: &Chains, running: &RunningChain) -> Plan {
+        let mut plan = Plan::clone(&running.plan);
+        for place in running.addresses.all().iter().filter(|place| !place.row.is_setting) {
+            let Some(value) = chains.live(running, place).and_then(ParamValue::number) else { continue };
+            match place.target {
+                Target::Row { node, row } => plan.nodes[node].values[row] = value,
+                Target::Enabled { node } => plan.nodes[node].enabled = value >= 0.5,
+                Target::Text { .. } => {}
+            }
+        }
+        plan
+    }
+
+    /// A node, or the chain itself, has panicked.
+    pub(super) fn record_panic(&mut self, generation: u64) {
+        let both = [&mut self.active, &mut self.incoming].into_iter().flatten();
+        both.filter(|running| running.generation == generation).for_each(|running| running.is_broken = true);
+    }
+
     /// The number of a new chain.
     pub(super) fn next_generation(&mut self) -> u64 {
         self.generation += 1;
@@ -217,7 +241,7 @@ impl OnAir {
 
     /// The current value of a parameter of the newest chain.
     pub fn value(&self, chains: &Chains, place: &Place) -> Option<ParamValue> {
-        live(chains.values(&self.newest()?.name)?, place)
+        chains.live(self.newest()?, place).cloned()
     }
 
     /// The change that moves a value by `step` (as a fraction of its range) along its taper. A stepped value moves by
@@ -247,8 +271,8 @@ impl OnAir {
         let newest = self.newest().ok_or(SetError::Silence)?;
         let mut places = newest.addresses.find(address)?;
         let mut seen = HashSet::new();
-        places.retain(|(place, _)| seen.insert(place.path.as_str()));
-        let read = |(place, tree): &(&Place, Tree)| {
+        places.retain(|(place, _)| seen.insert(place.at));
+        let read = |(place, tree): &(&Arc<Place>, Tree)| {
             Ok((self.change(chains, place, place.read(value, *tree)?), *tree))
         };
         // A pattern sets those of its matches that accept the value.
@@ -265,9 +289,11 @@ impl OnAir {
     }
 
     /// A change of a parameter of the newest chain.
-    fn change(&self, chains: &Chains, place: &Place, value: ParamValue) -> Change {
+    fn change(&self, chains: &Chains, place: &Arc<Place>, value: ParamValue) -> Change {
         let from = self.value(chains, place).unwrap_or(place.default());
-        Change { place: place.clone(), value, from, is_new: true }
+        let fading = self.incoming.as_ref().and(self.active.as_ref());
+        let also = fading.and_then(|running| running.addresses.like(place)).cloned();
+        Change { place: Arc::clone(place), also, value, from, is_new: true }
     }
 
     /// The changes that set the values at these paths. Paths that the newest chain lacks are ignored.
@@ -290,35 +316,36 @@ impl OnAir {
         for change in changes {
             // The path of a file and a learned profile belong to one chain only.
             let most = if change.place.is_text() { 1 } else { 2 };
-            for running in self.both().rev().take(most) {
-                let Some(place) = counterpart(running, &change.place) else { continue };
-                if let Some(values) = chains.values_mut(&running.name) {
-                    write(values, place, &change.value);
-                }
+            for (running, place) in self.homes(change).take(most) {
+                chains.set_live(running, place, change.value.clone());
             }
         }
     }
 
+    /// The chains on the audio thread that have the parameter of a change, the newest first, each with its place there.
+    fn homes<'a>(&'a self, change: &'a Change) -> impl Iterator<Item = (&'a RunningChain, &'a Place)> {
+        let newest = self.newest().map(|running| (running, &*change.place));
+        newest.into_iter().chain(self.active.as_ref().zip(change.also.as_deref()))
+    }
+
     /// The commands that a change needs: for each chain on the audio thread that has the parameter.
     pub(super) fn commands(&self, change: &Change) -> Vec<Command> {
-        let command = |running: &RunningChain| {
-            let place = counterpart(running, &change.place)?;
+        let command = |(running, place): (&RunningChain, &Place)| {
             command_of(running.generation, place, change.value.number()?)
         };
-        self.both().filter_map(command).collect()
+        self.homes(change).filter_map(command).collect()
     }
 
     /// The commands that bring a chain to its live values: those that have moved since it was planned, or all.
     pub(super) fn catch_up(&self, chains: &Chains, running: &RunningChain, is_all: bool) -> Vec<Command> {
-        let Some(values) = chains.values(&running.name) else { return Vec::new() };
-        let command = |place: &Place| {
+        let command = |place: &Arc<Place>| {
             let node = running.plan.nodes.get(place.target.node())?;
             let planned = match place.target {
                 Target::Row { row, .. } => *node.values.get(row)?,
                 Target::Enabled { .. } => f64::from(u8::from(node.enabled)),
                 Target::Text { .. } => return None,
             };
-            let value = live(values, place)?.number().filter(|value| is_all || *value != planned)?;
+            let value = chains.live(running, place)?.number().filter(|value| is_all || *value != planned)?;
             let is_live = !place.row.is_setting && !place.row.is_momentary;
             is_live.then(|| command_of(running.generation, place, value)).flatten()
         };
@@ -336,9 +363,4 @@ fn command_of(generation: u64, place: &Place, value: f64) -> Option<Command> {
         // A text is a setting: it changes by a rebuild.
         Target::Text { .. } => None,
     }
-}
-
-/// The parameter with the same address in another chain, if its row is the same.
-fn counterpart<'a>(running: &'a RunningChain, place: &Place) -> Option<&'a Place> {
-    running.addresses.at(&place.path).filter(|other| other.row == place.row)
 }

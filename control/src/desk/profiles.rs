@@ -62,15 +62,16 @@ impl Desk {
             self.on_air.newest().filter(|newest| newest.name == chain).map(|newest| newest.generation);
         let Some(newest) = newest else {
             // The chain is being swapped out; the profile is used when it is on air again.
-            if let Some(values) = self.chains.values_mut(&chain) {
-                values.set_text(&id, at, profile);
+            let place = running.addresses.at(&path).cloned();
+            if let (Some(place), Some(running)) = (place, self.on_air.chain(generation)) {
+                self.chains.set_live(running, &place, ParamValue::Text(profile.to_owned()));
             }
             return turn.save();
         };
         // It is the move of who had it learned.
-        let is_button = |place: &&Place| place.id() == id && place.row.is_momentary;
+        let is_button = |place: &&std::sync::Arc<Place>| place.id() == id && place.row.is_momentary;
         let button = running.addresses.all().iter().find(is_button);
-        let author = |button: &Place| self.chains.values(&chain)?.author(&button.path);
+        let author = |button: &std::sync::Arc<Place>| self.chains.author(&chain, &button.path);
         let by = button.and_then(author).map_or(Peer::Station, |(by, _)| by);
         let mut changes =
             self.on_air.changes(&self.chains, [(path.as_str(), ParamValue::Text(profile.to_owned()))]);

@@ -57,7 +57,7 @@ impl Desk {
     fn read_values(&self, address: &str) -> Result<Vec<Update>, String> {
         let newest = self.on_air.newest().ok_or("no chain is on air")?;
         let found = newest.addresses.find(address).map_err(|error| error.to_string())?;
-        let line = |(place, tree): (&crate::address::Place, _)| {
+        let line = |(place, tree): (&Arc<crate::address::Place>, _)| {
             Some(place.line(tree, &self.on_air.value(&self.chains, place)?))
         };
         Ok(found.into_iter().filter_map(line).collect())
@@ -139,9 +139,9 @@ impl Desk {
 
     /// The current addresses and the full state, for surfaces.
     pub fn full_state_messages(&self) -> [SurfaceMessage; 2] {
-        let places = self.on_air.newest().map_or_else(Vec::new, |running| running.addresses.all().to_vec());
+        let addresses = self.on_air.newest().map(|running| Arc::clone(&running.addresses));
         [
-            SurfaceMessage::Places(Arc::new(places)),
+            SurfaceMessage::Places(addresses.unwrap_or_default()),
             SurfaceMessage::Updates { to: Recipients::All, updates: self.full_state().into() },
         ]
     }

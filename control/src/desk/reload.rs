@@ -4,11 +4,12 @@ use crate::desk::Desk;
 use crate::desk::chains::ChainError;
 use crate::desk::on_air::{Goal, Preparing, Wanted};
 use crate::desk::turn::{About, Effect, Files, Level, Ticket, ToLoad, Turn};
-use crate::desk::values::Values;
 use crate::peer::Peer;
 use crate::subscribe::Recipients;
 use crate::update::Update;
+use crate::value::Value;
 use lacquer_graph::plan::Plan;
+use lacquer_graph::plan::diff::Diff;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ impl Planning {
         match &self.then {
             Then::Start(_) => None,
             Then::Reload(reloaded) => Some(reloaded.by),
+            Then::Show { by, .. } => Some(*by),
         }
     }
 }
@@ -51,6 +53,8 @@ enum Then {
     Start(String),
     /// The reload ends.
     Reload(Box<Reloaded>),
+    /// A peer is answered with what a swap to the chain would do.
+    Show { by: Peer, name: String },
 }
 
 /// A reload whose files are applied.
@@ -128,7 +132,7 @@ impl Desk {
         let Files { station, chains, start, fixed } = files;
         let name = self.on_air.last_requested();
         let newest = self.on_air.newest().filter(|newest| newest.name == name);
-        let before = newest.map(|newest| with_values(&newest.plan, self.chains.values(&name)));
+        let before = newest.map(|newest| self.on_air.playing(&self.chains, newest));
         let is_all = what == ToLoad::Station;
         if let Some((settings, cues)) = station {
             self.chains.set_latency_ms(settings.latency_ms);
@@ -202,6 +206,12 @@ impl Desk {
                     None => self.prepare_start(turn, &name),
                 }
             }
+            Then::Show { by, name } => {
+                let plan = known.get(&name).map_or(Err("it was not planned".to_owned()), |plan| {
+                    plan.as_deref().map_err(ToString::to_string)
+                });
+                self.answer_plan(turn, by, &name, plan);
+            }
             Then::Reload(mut reloaded) => {
                 reloaded.plans.extend(known);
                 self.finish_reload(turn, *reloaded);
@@ -260,7 +270,39 @@ impl Desk {
 
     /// Whether a plan, padded, is what is on air with its live values.
     fn is_same(&self, before: Option<&Plan>, plan: &Plan) -> bool {
-        self.chains.padded(plan).is_ok_and(|plan| before == Some(&plan))
+        before.is_some_and(|before| {
+            self.chains.padded(plan).is_ok_and(|plan| Diff::between(before, &plan).is_empty())
+        })
+    }
+
+    /// Plans a chain, and answers `by` with what a swap to it would do.
+    pub(super) fn show_plan(&mut self, turn: &mut Turn<'_>, by: Peer, name: String) {
+        if let Err(why) = self.chains.check_name(&name) {
+            return turn.error(by, "/plan", &why.to_string());
+        }
+        if self.tasks.planning.len() >= MOST {
+            return turn.error(by, "/plan", "too many plans are being made; try again later");
+        }
+        self.plan_again(turn, vec![name.clone()], Then::Show { by, name }, false);
+    }
+
+    /// Answers with what differs between the chain on air and the planned one.
+    fn answer_plan(&self, turn: &mut Turn<'_>, by: Peer, name: &str, plan: Result<&Plan, String>) {
+        let newest = self.on_air.newest().ok_or("no chain is on air".to_owned());
+        let (newest, plan) = match newest.and_then(|newest| Ok((newest, plan?))) {
+            Ok(both) => both,
+            Err(why) => return turn.error(by, "/plan", &why),
+        };
+        let playing = self.on_air.playing(&self.chains, newest);
+        let diff = Diff::between(&playing, plan);
+        let mut lines: Vec<Update> = Vec::new();
+        for (word, ids) in diff.lists(&playing, plan) {
+            lines.push(Update::words("/plan", &[&[name, word][..], &ids].concat()));
+        }
+        let words = [name, "latency"].map(|word| Value::Text(word.to_owned()));
+        let frames = diff.latency.map(|frames| Value::Number(frames as f64));
+        lines.push(Update::new("/plan", words.into_iter().chain(frames).collect()));
+        turn.update(Recipients::One(by), lines);
     }
 
     fn reload_failed(&self, turn: &mut Turn<'_>, by: Peer, text: &str) {
@@ -303,17 +345,4 @@ impl Desk {
             self.planned_to_play(turn, error());
         }
     }
-}
-
-/// A plan with the live values of its chain.
-fn with_values(plan: &Plan, values: Option<&Values>) -> Plan {
-    let mut plan = plan.clone();
-    for node in &mut plan.nodes {
-        let Some(values) = values else { break };
-        for (row, value) in node.values.iter_mut().enumerate() {
-            *value = values.get(&node.id, row).unwrap_or(*value);
-        }
-        node.enabled = values.enabled(&node.id).unwrap_or(node.enabled);
-    }
-    plan
 }

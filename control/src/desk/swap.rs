@@ -12,6 +12,7 @@ use crate::request::Step;
 use crate::subscribe::Recipients;
 use crate::update::Update;
 use lacquer_graph::plan::Plan;
+use lacquer_graph::plan::diff::Diff;
 use lacquer_graph::run::engine::Event;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -104,16 +105,30 @@ impl Desk {
                 return self.after_preparing(turn);
             }
         };
+        let is_start = matches!(preparing.wanted.goal, Goal::Start);
+        let active = self.on_air.active.as_ref().filter(|_| !is_start);
+        let diff = active.map(|active| Diff::between(&self.on_air.playing(&self.chains, active), &plan));
+        if active.is_some_and(|active| !active.is_broken) && diff.as_ref().is_some_and(Diff::is_empty) {
+            return self.already_on_air(turn, preparing.wanted);
+        }
         if matches!(preparing.wanted.goal, Goal::Setting { .. }) {
             turn.event("swap", &["loading", &preparing.wanted.chain]);
         }
         let generation = self.on_air.next_generation();
-        let is_start = matches!(preparing.wanted.goal, Goal::Start);
-        let before = self.on_air.active.as_ref().filter(|_| !is_start).map(|active| Arc::clone(&active.plan));
         preparing.build = Some((generation, Arc::clone(&plan)));
         let ticket = preparing.ticket;
         self.on_air.preparing = Some(preparing);
-        turn.add(Effect::Build { ticket, generation, plan, before });
+        turn.add(Effect::Build { ticket, generation, plan, diff });
+    }
+
+    /// The chain that is wanted plays already, but for values: those are sent, and nothing is built.
+    fn already_on_air(&mut self, turn: &mut Turn<'_>, wanted: Wanted) {
+        let name = wanted.chain.clone();
+        self.put_back(turn, &name, None);
+        turn.save();
+        self.reached(turn, wanted);
+        turn.event("swap", &["done", &name]);
+        self.after_preparing(turn);
     }
 
     /// A chain is built. It is sent to the audio thread, unless it is no longer wanted.
@@ -130,7 +145,8 @@ impl Desk {
         };
         // What follows sends all values of the chain.
         self.tasks.has_stale_values = false;
-        let running = RunningChain { name: wanted.chain.clone(), generation, plan, addresses };
+        let running =
+            RunningChain { name: wanted.chain.clone(), generation, plan, addresses, is_broken: false };
         let catch_up = self.on_air.catch_up(&self.chains, &running, false);
         if matches!(wanted.goal, Goal::Start) {
             self.on_air.active = Some(running);

@@ -8,6 +8,7 @@ use crate::peer::Peer;
 use crate::request::Request;
 use crate::subscribe::{Recipients, SurfaceMessage};
 use crate::update::Update;
+use lacquer_graph::plan::diff::Diff;
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_graph::run::engine::Event;
 use std::path::PathBuf;
@@ -265,8 +266,8 @@ pub enum Effect {
         generation: u64,
         /// Its plan.
         plan: Arc<Plan>,
-        /// The plan of the chain whose states it takes over.
-        before: Option<Arc<Plan>>,
+        /// What differs from the chain whose states it takes over; nothing for a start from silence.
+        diff: Option<Diff>,
     },
     /// Free a chain that was built and is not needed.
     Discard {

@@ -80,7 +80,7 @@ impl Desk {
             if is == wanted {
                 return false;
             }
-            let author = self.chains.values(&chain).and_then(|values| values.author(&moved.path));
+            let author = self.chains.author(&chain, &moved.path);
             let author = author.map(|(peer, _)| peer).filter(|peer| ![by, gesture.by].contains(peer));
             if let Some(author) = author {
                 stays.push(moved.path.clone());

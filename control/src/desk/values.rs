@@ -1,14 +1,14 @@
 //! The live values of a chain: those of its file, the current ones, and who changed each of them last.
 
-use crate::address::{ENABLED, path_of};
+use crate::address::{Addresses, ENABLED, Place, Target};
 use crate::peer::Peer;
 use crate::value::ParamValue;
 use lacquer_graph::file::spec::{NodeSpec, Spec};
-use lacquer_graph::nodes;
-use lacquer_graph::param::Param;
+use lacquer_graph::param::Unit;
 use lacquer_graph::param::text::Form;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// A full state: a chain and its values.
@@ -20,68 +20,57 @@ pub struct CompareState {
     pub values: BTreeMap<String, ParamValue>,
 }
 
-/// The live values of one chain, by node id.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The live values of one chain, each at the place of its address.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Values {
-    nodes: BTreeMap<String, NodeValues>,
-    /// Who changed a value last, and when, by its path.
-    authors: BTreeMap<String, (Peer, SystemTime)>,
+    addresses: Arc<Addresses>,
+    /// One for each place.
+    values: Vec<LiveValue>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct NodeValues {
-    node_type: String,
-    file: Setting,
-    live: Setting,
-}
-
-impl NodeValues {
-    /// The path and the row of a value.
-    fn place(&self, id: &str, at: usize) -> Option<(String, Param)> {
-        let node_type = nodes::node_type(&self.node_type)?;
-        path_of(node_type, id, at, self.live.rows.len())
-    }
-
-    /// The paths of its texts.
-    fn text_paths(&self, id: &str) -> Vec<String> {
-        let texts = nodes::node_type(&self.node_type).map_or(&[][..], |node_type| node_type.texts);
-        texts.iter().map(|text| format!("/{id}/{}", text.name)).collect()
-    }
-}
-
-/// Unit values of all rows, the texts, and whether the node is enabled (not bypassed).
-#[derive(Clone, Debug, PartialEq)]
-struct Setting {
-    rows: Vec<f64>,
-    texts: Vec<String>,
-    enabled: bool,
+struct LiveValue {
+    file: ParamValue,
+    live: ParamValue,
+    /// Who changed it last, and when.
+    author: Option<(Peer, SystemTime)>,
 }
 
 impl Values {
-    /// The values as a chain file without mistakes has them.
-    pub fn of(spec: &Spec) -> Self {
-        let node = |node: &NodeSpec| {
-            let texts = node.texts.iter().map(|text| text.text.clone()).collect();
-            let file = Setting { rows: node.values.clone(), texts, enabled: node.enabled };
-            (node.id.clone(), NodeValues { node_type: node.type_name.clone(), live: file.clone(), file })
+    /// The values of `addresses` as a chain file without mistakes has them.
+    pub fn of(addresses: &Arc<Addresses>, spec: &Spec) -> Self {
+        let nodes: BTreeMap<&str, &NodeSpec> =
+            spec.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
+        let in_file = |place: &Place| {
+            let node = nodes.get(place.id())?;
+            Some(match place.target {
+                Target::Row { row, .. } => ParamValue::Number(*node.values.get(row)?),
+                Target::Text { text, .. } => ParamValue::Text(node.texts.get(text)?.text.clone()),
+                Target::Enabled { .. } => node.enabled.into(),
+            })
         };
-        Self { nodes: spec.nodes.iter().map(node).collect(), authors: BTreeMap::new() }
+        let value = |place: &Arc<Place>| {
+            let file = in_file(place).unwrap_or_else(|| place.default());
+            LiveValue { live: file.clone(), file, author: None }
+        };
+        Self { values: addresses.all().iter().map(value).collect(), addresses: Arc::clone(addresses) }
     }
 
-    /// The values after the file was read again as `spec`: values that the file changed since it was last read are
-    /// those of the file, all others keep their live values.
-    pub fn reread(&self, spec: &Spec) -> Self {
-        let mut new = Self::of(spec);
-        new.authors.clone_from(&self.authors);
-        for (id, node) in &mut new.nodes {
-            let Some(old) = self.nodes.get(id).filter(|old| old.node_type == node.node_type) else {
+    /// The addresses that the values belong to.
+    pub fn addresses(&self) -> &Arc<Addresses> {
+        &self.addresses
+    }
+
+    /// The values after the file was read again: `new` as it has them now, but live where it has not changed them since
+    /// it was read before.
+    pub fn reread(&self, mut new: Self) -> Self {
+        for (place, value) in new.addresses.all().iter().zip(&mut new.values) {
+            let Some(old) = self.addresses.like(place).and_then(|old| self.values.get(old.at)) else {
                 continue;
             };
-            let NodeValues { live, file, .. } = node;
-            keep_live(&mut live.rows, &file.rows, &old.file.rows, &old.live.rows);
-            keep_live(&mut live.texts, &file.texts, &old.file.texts, &old.live.texts);
-            if old.file.enabled == node.file.enabled {
-                node.live.enabled = old.live.enabled;
+            value.author = old.author;
+            if value.file == old.file {
+                value.live.clone_from(&old.live);
             }
         }
         new
@@ -89,148 +78,97 @@ impl Values {
 
     /// Writes the live values into `spec`, so that a chain planned from it starts with them.
     pub fn apply(&self, spec: &mut Spec) {
-        for node in &mut spec.nodes {
-            if let Some(values) = self.nodes.get(&node.id).filter(|values| values.node_type == node.type_name)
-            {
-                node.values.clone_from(&values.live.rows);
-                node.enabled = values.live.enabled;
-                for (text, live) in node.texts.iter_mut().zip(&values.live.texts) {
-                    text.text.clone_from(live);
-                }
+        let mut nodes: BTreeMap<String, &mut NodeSpec> =
+            spec.nodes.iter_mut().map(|node| (node.id.clone(), node)).collect();
+        for (place, value) in self.addresses.all().iter().zip(&self.values) {
+            let Some(node) = nodes.get_mut(place.id()) else { continue };
+            match (place.target, &value.live) {
+                (Target::Row { row, .. }, ParamValue::Number(live)) => node.values[row] = *live,
+                (Target::Text { text, .. }, ParamValue::Text(live)) => node.texts[text].text.clone_from(live),
+                (Target::Enabled { .. }, ParamValue::Number(live)) => node.enabled = *live >= 0.5,
+                // `Place::clip` lets no other combination pass.
+                _ => {}
             }
         }
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&Arc<Place>, &LiveValue)> {
+        self.addresses.all().iter().zip(&self.values)
     }
 
     /// Resets the live texts to those of the file.
     pub(crate) fn reset_texts(&mut self) {
-        self.nodes.values_mut().for_each(|node| node.live.texts.clone_from(&node.file.texts));
+        let values = self.addresses.all().iter().zip(&mut self.values);
+        values.filter(|(place, _)| place.is_text()).for_each(|(_, value)| value.live.clone_from(&value.file));
+    }
+
+    /// Resets all live values to those of the file.
+    pub(crate) fn reset(&mut self) {
+        self.values.iter_mut().for_each(|value| value.live.clone_from(&value.file));
     }
 
     /// The paths of the impulses that the live texts name.
     pub fn impulses(&self) -> impl Iterator<Item = &str> {
-        self.nodes.values().flat_map(|node| {
-            let texts = nodes::node_type(&node.node_type).map_or(&[][..], |node_type| node_type.texts);
-            let paths = texts.iter().zip(&node.live.texts);
-            paths
-                .filter(|(text, path)| text.form == Form::Impulse && !path.is_empty())
-                .map(|(_, path)| path.as_str())
-        })
+        let impulses = self.all().filter(|(place, _)| place.row.unit == Unit::Text(Form::Impulse));
+        impulses.filter_map(|(_, value)| value.live.text()).filter(|path| !path.is_empty())
     }
 
-    /// Records who changed a value.
-    pub(crate) fn record_author(&mut self, path: &str, by: Peer, now: SystemTime) {
-        self.authors.insert(path.to_owned(), (by, now));
-    }
-
-    /// Who changed a value last, and when.
-    pub(crate) fn author(&self, path: &str) -> Option<(Peer, SystemTime)> {
-        self.authors.get(path).copied()
-    }
-
-    /// The values that differ from the file, without momentary ones: path, live value, value of the file.
-    pub fn changed(&self) -> Vec<(String, ParamValue, ParamValue)> {
-        let mut changed = Vec::new();
-        for (id, node) in &self.nodes {
-            if node.live.enabled != node.file.enabled {
-                changed.push((
-                    format!("/{id}/{ENABLED}"),
-                    node.live.enabled.into(),
-                    node.file.enabled.into(),
-                ));
-            }
-            for (at, (live, file)) in node.live.rows.iter().zip(&node.file.rows).enumerate() {
-                if live != file
-                    && let Some((path, _)) = node.place(id, at).filter(|(_, row)| !row.is_momentary)
-                {
-                    changed.push((path, (*live).into(), (*file).into()));
-                }
-            }
-            for (path, (live, file)) in
-                node.text_paths(id).into_iter().zip(node.live.texts.iter().zip(&node.file.texts))
-            {
-                if live != file {
-                    changed.push((path, ParamValue::Text(live.clone()), ParamValue::Text(file.clone())));
-                }
-            }
+    /// Records who changed the value at a place.
+    pub(crate) fn record_author(&mut self, at: usize, by: Peer, now: SystemTime) {
+        if let Some(value) = self.values.get_mut(at) {
+            value.author = Some((by, now));
         }
-        changed
+    }
+
+    /// Who changed the value at a place last, and when.
+    pub(crate) fn author(&self, at: usize) -> Option<(Peer, SystemTime)> {
+        self.values.get(at)?.author
+    }
+
+    /// The values that differ from the file, without momentary ones: place, live value, value of the file.
+    pub fn changed(&self) -> impl Iterator<Item = (&Place, &ParamValue, &ParamValue)> {
+        let is_changed =
+            |(place, value): &(&Arc<Place>, &LiveValue)| value.live != value.file && !place.row.is_momentary;
+        self.all().filter(is_changed).map(|(place, value)| (&**place, &value.live, &value.file))
     }
 
     /// Restores a value that [`Self::changed`] returned: the live value, and that of the file at that time. Where the
     /// file has changed since, the value of the file stays.
     pub fn restore(&mut self, path: &str, live: &ParamValue, file: &ParamValue) {
-        let id = path.split('/').nth(1).unwrap_or_default();
-        let Some(node) = self.nodes.get_mut(id) else { return };
-        let (live, file) = match (live, file) {
-            (ParamValue::Number(live), ParamValue::Number(file)) => (*live, *file),
-            (ParamValue::Text(live), ParamValue::Text(file)) => {
-                let at = node.text_paths(id).iter().position(|known| known == path);
-                if let Some(at) = at.filter(|at| node.file.texts.get(*at) == Some(file)) {
-                    node.live.texts[at].clone_from(live);
-                }
-                return;
-            }
-            _ => return,
-        };
-        if path == format!("/{id}/{ENABLED}") {
-            if node.file.enabled == (file >= 0.5) {
-                node.live.enabled = live >= 0.5;
-            }
-            return;
-        }
-        let places = (0..node.file.rows.len()).filter_map(|at| Some((at, node.place(id, at)?)));
-        let found = places.into_iter().find(|(_, (known, _))| known == path);
-        if let Some((at, (_, row))) = found
-            && node.file.rows[at] == file
-            && let Some(live) = row.clip(live)
+        let Some(place) = self.addresses.at(path) else { return };
+        if let Some(value) = self.values.get_mut(place.at).filter(|value| value.file == *file)
+            && let Some(live) = place.clip(live)
         {
-            node.live.rows[at] = live;
+            value.live = live;
         }
     }
 
-    /// The live unit value of a row.
-    pub fn get(&self, id: &str, row: usize) -> Option<f64> {
-        self.nodes.get(id)?.live.rows.get(row).copied()
+    /// The live value at a place.
+    pub fn get(&self, at: usize) -> Option<&ParamValue> {
+        Some(&self.values.get(at)?.live)
     }
 
-    /// Sets the live unit value of a row; the caller has clipped it.
-    pub fn set(&mut self, id: &str, row: usize, value: f64) {
-        if let Some(live) = self.nodes.get_mut(id).and_then(|node| node.live.rows.get_mut(row)) {
-            *live = value;
+    /// Sets the live value at a place; the caller has clipped it.
+    pub fn set(&mut self, at: usize, value: ParamValue) {
+        if let Some(live) = self.values.get_mut(at) {
+            live.live = value;
         }
     }
 
-    /// The live text `at` of a node.
-    pub fn text(&self, id: &str, at: usize) -> Option<&str> {
-        self.nodes.get(id)?.live.texts.get(at).map(String::as_str)
-    }
-
-    /// Sets the live text `at` of a node.
-    pub(crate) fn set_text(&mut self, id: &str, at: usize, text: &str) {
-        if let Some(live) = self.nodes.get_mut(id).and_then(|node| node.live.texts.get_mut(at)) {
-            text.clone_into(live);
-        }
+    /// The place that says whether a node is enabled: not bypassed.
+    fn switch(&self, id: &str) -> Option<&Arc<Place>> {
+        self.addresses.at(&format!("/{id}/{ENABLED}"))
     }
 
     /// Whether a node is enabled: not bypassed.
     pub fn enabled(&self, id: &str) -> Option<bool> {
-        self.nodes.get(id).map(|node| node.live.enabled)
+        Some(self.get(self.switch(id)?.at)?.number()? >= 0.5)
     }
 
     /// Enables or bypasses a node.
     pub fn enable(&mut self, id: &str, on: bool) {
-        if let Some(node) = self.nodes.get_mut(id) {
-            node.live.enabled = on;
-        }
-    }
-}
-
-/// Keeps the live values where the file has not changed. Values pair up by place, parts by number; one without a
-/// counterpart is new.
-fn keep_live<T: Clone + PartialEq>(live: &mut [T], file: &[T], was: &[T], left: &[T]) {
-    for ((live, file), (was, left)) in live.iter_mut().zip(file).zip(was.iter().zip(left)) {
-        if was == file {
-            live.clone_from(left);
+        if let Some(place) = self.switch(id).cloned() {
+            self.set(place.at, on.into());
         }
     }
 }

@@ -26,7 +26,7 @@ pub mod recent;
 pub mod subscribers;
 pub mod wanted;
 
-use crate::address::Place;
+use crate::address::Addresses;
 use crate::peer::Peer;
 use crate::request::Subscription;
 use crate::update::Update;
@@ -54,7 +54,7 @@ pub enum SurfaceMessage {
         updates: Arc<[Update]>,
     },
     /// The addresses of the chain on air have changed.
-    Places(Arc<Vec<Place>>),
+    Places(Arc<Addresses>),
     /// Add a subscriber, or renew its subscription.
     Subscribe {
         /// The subscriber.

@@ -4,7 +4,7 @@
 
 use crate::address::arguments::Argument;
 use crate::address::commands::{self, Bare, COMMANDS, Command, Nature};
-use crate::address::{Place, Tree};
+use crate::address::{Addresses, Place, Tree};
 use crate::request::MOST_SCENES;
 use crate::update::{Update, is_meter};
 use crate::value::Value;
@@ -28,7 +28,7 @@ const WRITE: u8 = 2;
 /// The station as OSCQuery clients see it.
 #[derive(Default)]
 pub struct Query {
-    places: Arc<Vec<Place>>,
+    places: Arc<Addresses>,
     values: BTreeMap<String, Known>,
 }
 
@@ -61,7 +61,7 @@ pub struct Host {
 
 impl Query {
     /// Sets the addresses of the chain on air.
-    pub fn set_places(&mut self, places: Arc<Vec<Place>>) {
+    pub fn set_places(&mut self, places: Arc<Addresses>) {
         self.places = places;
         let is_of_chain = |address: &str| {
             (Tree::split(address).is_some() || address.starts_with("/meter/node/"))
@@ -92,8 +92,9 @@ impl Query {
             let path = address.strip_prefix("/text").unwrap_or(address);
             path.strip_prefix("/meter/node/").and_then(|path| path.split('/').next()).map(str::to_owned)
         };
-        let is_there =
-            |id: &str| places.iter().any(|place| place.path.split('/').nth(1).is_some_and(|part| part == id));
+        let is_there = |id: &str| {
+            places.all().iter().any(|place| place.path.split('/').nth(1).is_some_and(|part| part == id))
+        };
         self.values.retain(|address, _| node(address).is_none_or(|id| is_there(&id)));
     }
 
@@ -159,7 +160,7 @@ impl Query {
         }
         let commands = self.commands(path).into_iter().filter(|(address, _)| is_wanted(address));
         leaves.extend(commands.map(|(address, command)| (address, of_command(command))));
-        for place in self.places.iter() {
+        for place in self.places.all() {
             for tree in place.trees().iter().copied() {
                 let address = place.address_in(tree);
                 if is_wanted(&address) {

@@ -27,6 +27,7 @@ const CUE_GO: &str = known("/cue/go");
 const CUE_NEXT: &str = known("/cue/next");
 const CUE_PREVIOUS: &str = known("/cue/previous");
 const LEARN: &str = known("/learn");
+const PLAN: &str = known("/plan");
 const REDO: &str = known("/redo");
 const RELOAD: &str = known("/reload");
 const SCENES: &str = known("/scenes");
@@ -132,6 +133,7 @@ fn ask(client: &Client, what: Ask) -> io::Result<Outcome> {
             Some(name) => done(client, Update::words(CUE, &[name])),
         },
         Ask::Ab { what } => compare(client, &what),
+        Ask::Plan { chain } => answer(client, &[Update::words(PLAN, &[&chain])]),
         Ask::Learn { address } => learn(client, &address),
         Ask::Status => answer(client, &question(STATUS)),
         Ask::Reload { reset } => answer(client, &[Update::new(RELOAD, vec![Value::Switch(reset)])]),

@@ -10,6 +10,7 @@ mod generate;
 mod graph;
 mod meter;
 mod nodes;
+mod plan;
 mod render;
 mod run;
 mod touchosc;
@@ -155,6 +156,16 @@ enum Command {
         #[arg(long, default_value_t = 48_000)]
         rate: u32,
     },
+    /// Show what a swap does: nodes added, removed, kept with their state, changed, moved; latency before and after
+    Plan {
+        /// The station file
+        station: PathBuf,
+        /// The chain to swap to; without it, each chain
+        chain: Option<String>,
+        /// The chain to swap from; without it, the one that the station starts with
+        #[arg(long, value_name = "CHAIN")]
+        from: Option<String>,
+    },
     /// Talk to a running daemon over OSC
     #[command(after_long_help = ctl::addresses())]
     Ctl {
@@ -252,6 +263,11 @@ enum Ask {
         /// true or false; without it, print the current value
         on: Option<bool>,
     },
+    #[command(about = about("/plan"))]
+    Plan {
+        /// The chain
+        chain: String,
+    },
     #[command(about = about("/who"))]
     Who {
         /// The address
@@ -348,6 +364,7 @@ pub fn main() -> ExitCode {
         }
         Command::Nodes { node, json } => nodes::run(node.as_deref(), json),
         Command::Graph { chain, dot, rate } => graph::run(&chain, dot, f64::from(rate)),
+        Command::Plan { station, chain, from } => plan::run(&station, chain.as_deref(), from.as_deref()),
         Command::Ctl { to, what } => ctl::run(to, what),
         Command::Touchosc { station, output, force, reply_port } => {
             touchosc::run(&station, &output, force, reply_port)

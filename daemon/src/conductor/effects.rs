@@ -44,8 +44,8 @@ impl Conductor {
             Effect::Plan { ticket, chains, io, rate, is_cache_allowed } => {
                 self.plan(ticket, chains, io, rate, is_cache_allowed);
             }
-            Effect::Build { ticket, generation, plan, before } => {
-                self.build(ticket, generation, plan, before);
+            Effect::Build { ticket, generation, plan, diff } => {
+                self.build(ticket, generation, plan, diff);
             }
             Effect::Discard { generation } => {
                 self.work

@@ -9,6 +9,7 @@ use lacquer_control::desk::chains::{ChainError, ToPlan};
 use lacquer_control::desk::turn::{Files, Input, Ticket, ToLoad};
 use lacquer_graph::Chain;
 use lacquer_graph::file::error::Report;
+use lacquer_graph::plan::diff::Diff;
 use lacquer_graph::plan::{Io, Plan};
 use std::collections::BTreeMap;
 use std::io;
@@ -91,20 +92,12 @@ impl Conductor {
         });
     }
 
-    pub(super) fn build(
-        &mut self,
-        ticket: Ticket,
-        generation: u64,
-        plan: Arc<Plan>,
-        before: Option<Arc<Plan>>,
-    ) {
+    pub(super) fn build(&mut self, ticket: Ticket, generation: u64, plan: Arc<Plan>, diff: Option<Diff>) {
         let freed = self.work.freed.clone();
         let what = format!("building chain \"{}\"", plan.name);
         self.run_task(ticket, what, BUILD_LIMIT, move || {
             let mut chain = Chain::new(&plan, generation);
-            if let Some(before) = before {
-                chain.follow(&plan, &before);
-            }
+            diff.iter().for_each(|diff| chain.follow(diff));
             Done::Built(generation, Owned::new(&freed, chain))
         });
     }

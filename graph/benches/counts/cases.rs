@@ -3,6 +3,7 @@
 use basedrop::{Collector, Owned};
 use lacquer_graph::nodes::CATALOGUE;
 use lacquer_graph::param::text::{Data, Impulse};
+use lacquer_graph::plan::diff::Diff;
 use lacquer_graph::plan::{Io, Plan};
 use lacquer_graph::{Chain, Engine, Plane, SUBBLOCK, Spec};
 use std::hint::black_box;
@@ -115,7 +116,7 @@ fn swap(from: &str, to: &str) {
     let mut engine = Engine::for_files(&Io::stereo(), RATE);
     engine.start(Owned::new(&collector.handle(), Chain::new(&plans[0], 1)));
     let mut next = Chain::new(&plans[1], 2);
-    next.follow(&plans[1], &plans[0]);
+    next.follow(&Diff::between(&plans[0], &plans[1]));
     let mut next = Some(Owned::new(&collector.handle(), next));
     let input = input();
     let mut subblock = |at: usize| {

@@ -2,6 +2,7 @@
 //!
 //! Plain data: it can be printed (see [`Plan`]'s `Display`) and compared, and a chain is built from it.
 
+pub mod diff;
 pub(crate) mod planner;
 
 use crate::file::error::Mistake;

@@ -4,6 +4,7 @@ use crate::block::{Plane, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::delay::splice::Splice;
 use crate::param::ramp::Ramp;
+use crate::plan::diff::Diff;
 use crate::plan::{Feed, Plan};
 use crate::reading::Report;
 use crate::run::node_slot::{Buffer, Connection, NodeSlot, Payload, SILENCE, Workspace, sum_connections};
@@ -89,13 +90,11 @@ impl Chain {
         }
     }
 
-    /// `[control]` Sets the chain that this one will replace. Its nodes adopt the state of the nodes with the same id
-    /// and type there. `mine` is the plan of this chain, `before` the plan of the other.
-    pub fn follow(&mut self, mine: &Plan, before: &Plan) {
-        for (follows, node) in self.follows.iter_mut().zip(&mine.nodes) {
-            let same = |at: &usize| before.nodes[*at].node_type == node.node_type;
-            *follows = before.find(&node.id).filter(same);
-        }
+    /// `[control]` Sets what this chain keeps of the one that it will replace: its nodes adopt the state of the nodes that
+    /// `diff`, from that chain's plan to this one's, says are kept.
+    pub fn follow(&mut self, diff: &Diff) {
+        self.follows.fill(None);
+        diff.kept.iter().for_each(|(old, new)| self.follows[*new] = Some(*old));
     }
 
     /// Identifies the chain among the chains of an engine.

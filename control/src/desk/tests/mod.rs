@@ -65,6 +65,8 @@ struct Station {
     known: BTreeMap<String, Vec<Value>>,
     /// Errors and events, in order, with who is sent them.
     lines: Vec<(Recipients, String)>,
+    /// Answers to `/plan`.
+    plans: Vec<String>,
     /// What a reload reads.
     files: Vec<ChainFile>,
 }
@@ -83,6 +85,7 @@ impl Station {
             built: BTreeSet::new(),
             known: BTreeMap::new(),
             lines: Vec::new(),
+            plans: Vec::new(),
             files,
         };
         station.handle(Input::Opened { rate: RATE, is_free: false });
@@ -124,6 +127,16 @@ impl Station {
                         });
                         let words: Vec<_> = std::iter::once(update.address.as_str()).chain(words).collect();
                         self.lines.push((to, words.join(" ")));
+                    } else if update.address == "/plan" {
+                        let words: Vec<_> = update
+                            .values
+                            .iter()
+                            .map(|value| match value {
+                                Value::Text(text) => text.clone(),
+                                value => format!("{value:?}"),
+                            })
+                            .collect();
+                        self.plans.push(words.join(" "));
                     } else if !matches!(to, Recipients::One(_)) {
                         self.known.insert(update.address, update.values);
                     }
@@ -281,7 +294,42 @@ fn a_reload_of_files_that_say_the_same_builds_nothing() {
     assert_eq!((station.swaps(), station.value("/node/g/gain")), (0, -7.0));
     station.ask(1, Request::Reload { reset: true });
     station.settle();
-    assert_eq!((station.swaps(), station.value("/node/g/gain")), (1, 0.0));
+    // The chain is the same, so its values are sent and nothing is built.
+    assert_eq!((station.swaps(), station.value("/node/g/gain")), (0, 0.0));
+    assert!(station.sent.iter().any(|command| matches!(command, Command::Set { value: 1.0, .. })));
+}
+
+#[test]
+fn a_swap_to_what_is_on_air_already_builds_nothing_and_is_done_all_the_same() {
+    let mut station = Station::new();
+    station.set(1, "/node/g/gain", -7.0);
+    station.swap(1, "a");
+    station.settle();
+    assert_eq!((station.swaps(), station.value("/node/g/gain")), (0, -7.0));
+    let told: Vec<_> = station.lines.iter().map(|(_, line)| line.as_str()).collect();
+    assert_eq!(told, ["/event/swap loading a", "/event/swap done a"]);
+}
+
+#[test]
+fn what_a_swap_would_do_is_answered_and_nothing_is_done() {
+    let mut station = Station::new();
+    let before = station.desk.running().newest_name();
+    station.lines.clear();
+    let mut answer = |name: &str| {
+        station.plans.clear();
+        station.ask(1, Request::Plan(name.to_owned()));
+        station.settle();
+        std::mem::take(&mut station.plans)
+    };
+    let same = answer("a");
+    assert!(
+        same.contains(&"a changed".to_owned()) && same.iter().any(|line| line.starts_with("a kept g")),
+        "{same:?}"
+    );
+    assert!(answer("b").iter().any(|line| line.starts_with("b latency ")));
+    assert!(answer("nothing").is_empty());
+    assert_eq!((station.newest(), station.swaps()), (before, 0));
+    assert!(station.lines.iter().any(|(_, line)| line.starts_with("/error /plan no chain \"nothing\"")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Undo and redo: whose change is taken back, and what stays; and where values go while a chain is on its way.
 
-use super::{Station, client};
+use super::{A, Station, chain, client};
 use crate::desk::turn::Command;
 use crate::request::{CompareRequest, Request, SceneRequest, Scope};
 use crate::subscribe::Recipients;
@@ -280,8 +280,10 @@ fn whichever_way_a_value_comes_it_goes_where_the_surfaces_were_told() {
             station.set(1, GAIN, 0.0);
             station.set(2, GAIN, -1.0);
             station.wait(2_000);
-            // To the same chain, so that the scene and the move are of it.
-            station.swap(1, "a");
+            // To the same chain with one more node, so that the scene and the move are of it.
+            station.files[0] = chain("a", &format!("{A}  - gain: {{id: more}}\n"));
+            station.handle(super::Input::FileChanged("a.yaml".into()));
+            station.end_task();
             station.end_task();
             if is_warming {
                 station.end_task();

@@ -8,7 +8,7 @@ pub mod message;
 pub mod pickup;
 pub mod table;
 
-use crate::address::{Place, Tree, commands, router};
+use crate::address::{Addresses, Place, Tree, commands, router};
 use crate::request::Request;
 use crate::update::Update;
 use crate::value::Value;
@@ -46,7 +46,7 @@ pub struct Device {
     /// The same, but with the changes that a control is making now.
     values: HashMap<String, f64>,
     texts: HashMap<String, String>,
-    places: HashMap<String, Place>,
+    places: Arc<Addresses>,
     learner: Option<Learner>,
     /// The text of each display line: strip, whether it is the lower one.
     shown: HashMap<(usize, bool), String>,
@@ -88,7 +88,7 @@ impl Device {
             current: HashMap::new(),
             values: HashMap::new(),
             texts: HashMap::new(),
-            places: HashMap::new(),
+            places: Arc::default(),
             learner: None,
             shown: HashMap::new(),
             next_meters: None,
@@ -124,11 +124,11 @@ impl Device {
     }
 
     /// Sets the addresses of the chain on air.
-    pub fn set_places(&mut self, places: &Arc<Vec<Place>>) {
-        self.places = places.iter().map(|place| (place.path.clone(), place.clone())).collect();
+    pub fn set_places(&mut self, places: &Arc<Addresses>) {
+        self.places = Arc::clone(places);
         let is_gone = |address: &String| {
             let path = ["/norm", "/text"].iter().find_map(|tree| address.strip_prefix(tree));
-            path.is_some_and(|path| path.matches('/').count() > 1 && !self.places.contains_key(path))
+            path.is_some_and(|path| path.matches('/').count() > 1 && self.places.at(path).is_none())
         };
         self.current.retain(|address, _| !is_gone(address));
         self.values.retain(|address, _| !is_gone(address));
@@ -341,7 +341,7 @@ impl Device {
     pub fn unknown_addresses(&self) -> HashSet<&str> {
         let targets = self.map.controls.iter().flat_map(|control| &control.targets);
         let is_known = |address: &&str| {
-            Tree::split(address).is_some_and(|(_, path)| self.places.contains_key(path))
+            Tree::split(address).is_some_and(|(_, path)| self.places.at(path).is_some())
                 || commands::find(address).is_some_and(|(command, _)| command.nature.is_set())
         };
         targets.map(|target| target.address.as_str()).filter(|address| !is_known(address)).collect()
@@ -358,8 +358,8 @@ fn new_states(map: &Map) -> Vec<ControlState> {
     map.controls.iter().map(state).collect()
 }
 
-fn place<'a>(places: &'a HashMap<String, Place>, address: &str) -> Option<&'a Place> {
-    places.get(address.strip_prefix("/node")?)
+fn place<'a>(places: &'a Addresses, address: &str) -> Option<&'a Place> {
+    places.at(address.strip_prefix("/node")?).map(|place| &**place)
 }
 
 /// The key of an address in `values`: its address along the taper, where it has one.

@@ -25,7 +25,7 @@ pub(super) fn chain(frame: Frame, plan: &Plan) -> Node {
     let inner = [0, 0, frame[2], frame[3]];
     let of = |at: usize| -> Vec<&Place> {
         let is_shown = |place: &&Place| place.target.node() == at && !place.row.is_setting;
-        addresses.all().iter().filter(is_shown).collect()
+        addresses.all().iter().map(|place| &**place).filter(is_shown).collect()
     };
     let mut pages = vec![("strips".to_owned(), strips(inside, plan, &of))];
     for (at, node) in plan.nodes.iter().enumerate() {
