@@ -35,10 +35,10 @@ fn map(controls: &str) -> Map {
 /// A controller before [`CHAIN`], its values told.
 fn device(map: Map) -> Device {
     let plan = Plan::new(&spec(CHAIN), &Io::stereo(), 48_000.0).unwrap();
-    let places = Arc::new(Addresses::of(&plan).all().to_vec());
+    let places = Arc::new(Addresses::of(&plan));
     let mut device = Device::new(map);
     device.set_places(&places);
-    let lines: Vec<Update> = places.iter().flat_map(|place| place.lines(&place.default())).collect();
+    let lines: Vec<Update> = places.all().iter().flat_map(|place| place.lines(&place.default())).collect();
     device.receive_updates(&lines, false);
     device
 }

@@ -195,7 +195,7 @@ fn ctl_get_of_an_action_is_refused_and_says_what_does_it() {
         let (code, out, err) = studio.ctl(&["get", address]);
         assert_eq!((code, out.as_str()), (1, ""), "{address}");
         let what = match address {
-            "/who" => "needs a value",
+            "/who" | "/plan" => "needs a value",
             _ => "is an action, not a value to read; nothing was done",
         };
         assert_eq!(err, format!("{address} {what}; use \"lacquer ctl {way}\""));

@@ -1,7 +1,6 @@
 //! The chains of the station, with their live values.
 
-use crate::address::{Addresses, Place};
-use crate::desk::on_air::RunningChain;
+use crate::address::Addresses;
 use crate::desk::values::Values;
 use crate::peer::Peer;
 use crate::value::ParamValue;
@@ -190,30 +189,6 @@ impl Chains {
         self.entry(name).map(|entry| entry.values.addresses())
     }
 
-    /// The live value at a place of a chain on the audio thread.
-    pub(crate) fn live(&self, running: &RunningChain, place: &Place) -> Option<&ParamValue> {
-        let values = self.values(&running.name)?;
-        values.get(position(values, running, place)?)
-    }
-
-    /// Sets the live value at a place of a chain on the audio thread; the caller has clipped it.
-    pub(crate) fn set_live(&mut self, running: &RunningChain, place: &Place, value: ParamValue) {
-        if let Some(values) = self.values_mut(&running.name)
-            && let Some(at) = position(values, running, place)
-        {
-            values.set(at, value);
-        }
-    }
-
-    /// Records who changed the value at a place of a chain on the audio thread.
-    pub(crate) fn record_author(&mut self, running: &RunningChain, place: &Place, by: Peer, now: SystemTime) {
-        if let Some(values) = self.values_mut(&running.name)
-            && let Some(at) = position(values, running, place)
-        {
-            values.record_author(at, by, now);
-        }
-    }
-
     /// Who changed a value of a chain last, and when.
     pub(crate) fn author(&self, name: &str, path: &str) -> Option<(Peer, SystemTime)> {
         let values = self.values(name)?;
@@ -320,15 +295,6 @@ impl Entry {
     fn paths(&self) -> impl Iterator<Item = PathBuf> {
         let impulses = self.values.impulses().map(|text| self.file.folder().join(text));
         std::iter::once(self.file.path.clone()).chain(impulses)
-    }
-}
-
-/// The number of a place of a chain on the audio thread among the chain's values. Between a reload and the swap that it
-/// leads to, these are those of the new file.
-fn position(values: &Values, running: &RunningChain, place: &Place) -> Option<usize> {
-    match Arc::ptr_eq(values.addresses(), &running.addresses) {
-        true => Some(place.at),
-        false => values.addresses().like(place).map(|place| place.at),
     }
 }
 

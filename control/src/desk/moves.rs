@@ -111,7 +111,7 @@ impl Desk {
         }
         let moved = || changes.iter().filter(|change| change.is_move());
         let now = turn.now.wall;
-        moved().for_each(|change| self.chains.record_author(newest, &change.place, by, now));
+        moved().for_each(|change| newest.record_author(&mut self.chains, &change.place, by, now));
         turn.update(to, moved().flat_map(Change::lines).collect());
         turn.save();
         let settings: Vec<_> = changes

@@ -4,6 +4,7 @@ use crate::address::{AddressError, Addresses, Place, Target, Tree};
 use crate::desk::chains::{ChainError, Chains};
 use crate::desk::history::Move;
 use crate::desk::turn::{Command, Ticket};
+use crate::desk::values::Values;
 use crate::message::Row;
 use crate::peer::Peer;
 use crate::request::Step;
@@ -12,6 +13,7 @@ use crate::value::{ParamValue, Value};
 use lacquer_graph::plan::{Plan, PlanNode};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 use thiserror::Error;
 
 /// A chain on the audio thread, or on its way there.
@@ -27,6 +29,41 @@ pub struct RunningChain {
     pub addresses: Arc<Addresses>,
     /// Whether a node of it, or the chain itself, has panicked: that plays again only in a chain built anew.
     pub is_broken: bool,
+}
+
+impl RunningChain {
+    /// The number of a place among the chain's live values. Between a reload and the swap that it leads to, these are
+    /// those of the new file.
+    fn position(&self, values: &Values, place: &Place) -> Option<usize> {
+        match Arc::ptr_eq(values.addresses(), &self.addresses) {
+            true => Some(place.at),
+            false => values.addresses().like(place).map(|place| place.at),
+        }
+    }
+
+    /// The live value at a place.
+    pub(super) fn live<'a>(&self, chains: &'a Chains, place: &Place) -> Option<&'a ParamValue> {
+        let values = chains.values(&self.name)?;
+        values.get(self.position(values, place)?)
+    }
+
+    /// Sets the live value at a place; the caller has clipped it.
+    pub(super) fn set_live(&self, chains: &mut Chains, place: &Place, value: ParamValue) {
+        if let Some(values) = chains.values_mut(&self.name)
+            && let Some(at) = self.position(values, place)
+        {
+            values.set(at, value);
+        }
+    }
+
+    /// Records who changed the value at a place.
+    pub(super) fn record_author(&self, chains: &mut Chains, place: &Place, by: Peer, now: SystemTime) {
+        if let Some(values) = chains.values_mut(&self.name)
+            && let Some(at) = self.position(values, place)
+        {
+            values.record_author(at, by, now);
+        }
+    }
 }
 
 /// Why a value was not set.
@@ -102,7 +139,7 @@ pub(super) enum Goal {
     Scene {
         name: String,
         /// Its values before.
-        values: super::values::Values,
+        values: Values,
     },
     /// One of A and B is of it.
     Compare {
@@ -110,7 +147,7 @@ pub(super) enum Goal {
         /// The other one, which was active.
         other: super::values::CompareState,
         /// Its values before.
-        values: super::values::Values,
+        values: Values,
     },
 }
 
@@ -195,7 +232,7 @@ impl OnAir {
     pub(super) fn playing(&self, chains: &Chains, running: &RunningChain) -> Plan {
         let mut plan = Plan::clone(&running.plan);
         for place in running.addresses.all().iter().filter(|place| !place.row.is_setting) {
-            let Some(value) = chains.live(running, place).and_then(ParamValue::number) else { continue };
+            let Some(value) = running.live(chains, place).and_then(ParamValue::number) else { continue };
             match place.target {
                 Target::Row { node, row } => plan.nodes[node].values[row] = value,
                 Target::Enabled { node } => plan.nodes[node].enabled = value >= 0.5,
@@ -241,7 +278,7 @@ impl OnAir {
 
     /// The current value of a parameter of the newest chain.
     pub fn value(&self, chains: &Chains, place: &Place) -> Option<ParamValue> {
-        chains.live(self.newest()?, place).cloned()
+        self.newest()?.live(chains, place).cloned()
     }
 
     /// The change that moves a value by `step` (as a fraction of its range) along its taper. A stepped value moves by
@@ -317,7 +354,7 @@ impl OnAir {
             // The path of a file and a learned profile belong to one chain only.
             let most = if change.place.is_text() { 1 } else { 2 };
             for (running, place) in self.homes(change).take(most) {
-                chains.set_live(running, place, change.value.clone());
+                running.set_live(chains, place, change.value.clone());
             }
         }
     }
@@ -345,7 +382,7 @@ impl OnAir {
                 Target::Enabled { .. } => f64::from(u8::from(node.enabled)),
                 Target::Text { .. } => return None,
             };
-            let value = chains.live(running, place)?.number().filter(|value| is_all || *value != planned)?;
+            let value = running.live(chains, place)?.number().filter(|value| is_all || *value != planned)?;
             let is_live = !place.row.is_setting && !place.row.is_momentary;
             is_live.then(|| command_of(running.generation, place, value)).flatten()
         };

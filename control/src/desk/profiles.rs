@@ -64,7 +64,7 @@ impl Desk {
             // The chain is being swapped out; the profile is used when it is on air again.
             let place = running.addresses.at(&path).cloned();
             if let (Some(place), Some(running)) = (place, self.on_air.chain(generation)) {
-                self.chains.set_live(running, &place, ParamValue::Text(profile.to_owned()));
+                running.set_live(&mut self.chains, &place, ParamValue::Text(profile.to_owned()));
             }
             return turn.save();
         };

@@ -27,6 +27,30 @@ impl Desk {
         }
     }
 
+    /// The answer to a question for the status: what the desk has read `before`, and of `all` lines of the status those
+    /// whose address matches; an error where there is nothing.
+    pub fn status_answer(&self, address: &str, before: Vec<Update>, all: Vec<Update>) -> Vec<Update> {
+        let mut lines = before;
+        let asked = trimmed(address);
+        match Pattern::new(address).ok().filter(|_| is_pattern(address)) {
+            Some(pattern) => {
+                let is_all = pattern.matches("/status");
+                lines.extend(all.into_iter().filter(|line| is_all || pattern.matches(&line.address)));
+            }
+            None => {
+                lines.extend(all.into_iter().filter(|line| asked == "/status" || line.address == asked));
+            }
+        }
+        if lines.is_empty() {
+            let why = match is_pattern(address) {
+                true => self.why_unread(address),
+                false => "there is no value".to_owned(),
+            };
+            lines.push(Update::words("/error", &[address, &why]));
+        }
+        lines
+    }
+
     /// The current value at an address: one update, or all that belong to it; and whether the status belongs to it.
     fn read(&self, address: &str) -> Result<(Vec<Update>, bool), String> {
         let Some((command, part)) = commands::find(address) else {

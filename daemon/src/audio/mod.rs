@@ -11,5 +11,6 @@ pub mod panics;
 pub mod ports;
 pub mod realtime;
 pub(crate) mod session;
+pub(crate) mod status;
 pub mod taps;
 pub(crate) mod xruns;

@@ -42,19 +42,13 @@ impl Conductor {
             Effect::Log { level, about, text } => log(level, &about, &text),
             Effect::Save => self.saver.touch(),
             Effect::Plan { ticket, chains, io, rate, is_cache_allowed } => {
-                self.plan(ticket, chains, io, rate, is_cache_allowed);
+                self.work.plan(ticket, chains, io, rate, is_cache_allowed);
             }
             Effect::Build { ticket, generation, plan, diff } => {
-                self.build(ticket, generation, plan, diff);
+                self.work.build(ticket, generation, plan, diff);
             }
-            Effect::Discard { generation } => {
-                self.work
-                    .built
-                    .remove(&generation)
-                    .into_iter()
-                    .for_each(|chain| self.work.worker.free(chain));
-            }
-            Effect::Load { ticket, what, io, rate } => self.load(ticket, what, io, rate),
+            Effect::Discard { generation } => self.work.discard(generation),
+            Effect::Load { ticket, what, io, rate } => self.work.load(ticket, what, io, rate),
             Effect::Reload { by, outcome } => self.notify_reload(by, outcome),
             Effect::Watch => self.watch_all(),
             Effect::Latency(frames) => {
@@ -68,15 +62,14 @@ impl Conductor {
 
     /// Sends a command to the audio thread; without a session it is dropped.
     fn send(&mut self, command: Command) {
-        let built = &mut self.work.built;
         let command = match command {
             Command::Start { generation } => {
-                let Some(chain) = built.remove(&generation) else { return };
+                let Some(chain) = self.work.take(generation) else { return };
                 self.log_start();
                 ToAudio::Start(chain)
             }
             Command::Swap { generation, warmup, fade } => {
-                let Some(chain) = built.remove(&generation) else { return };
+                let Some(chain) = self.work.take(generation) else { return };
                 ToAudio::Swap { chain, warmup, fade }
             }
             Command::Set { target, value } => ToAudio::Set { target, value },

@@ -23,7 +23,7 @@ impl Conductor {
     /// Watches the folders of all files in use, if they have changed.
     pub(super) fn watch_all(&mut self) {
         let folders = watcher::folders(self.desk.chains().paths());
-        if !self.station.watch {
+        if !self.work.station.watch {
             self.files.watched = None;
         } else if self.files.watched.as_ref().is_none_or(|watched| watched.folders != folders) {
             self.files.watched = None;

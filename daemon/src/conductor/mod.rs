@@ -6,7 +6,6 @@ mod files;
 mod hang;
 mod session;
 mod status;
-mod tasks;
 
 use crate::audio::backend::BackendEvent;
 use crate::audio::link::Link;
@@ -18,6 +17,7 @@ use crate::process::state_writer::WriteRequest;
 use crate::process::supervise::{Pulse, Report, Watcher};
 use crate::process::systemd;
 use crate::station::Station;
+use crate::station::work::{Work, plan};
 use crate::surfaces::osc::SurfaceSender;
 use crossbeam_channel::{Receiver, Sender, never, select};
 use files::WatchedFiles;
@@ -34,7 +34,6 @@ use lacquer_graph::run::engine::Event;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
-use tasks::Work;
 use tracing::{error, info, warn};
 
 /// Period in which events are received and memory is freed.
@@ -71,8 +70,6 @@ pub(crate) struct ConductorParts {
 
 /// The conductor and everything it owns.
 pub(crate) struct Conductor {
-    path: PathBuf,
-    station: Station,
     /// The model of the station, which decides.
     desk: Desk,
     /// When the desk's clock began.
@@ -132,11 +129,9 @@ impl Conductor {
             opening,
         } = parts;
         let mut conductor = Self {
-            path,
-            station,
             desk,
             since: now,
-            work: Work::new()?,
+            work: Work::new(path, station)?,
             link: Link::new(session, opening, port_setup, now),
             requests,
             request_sender,
@@ -153,10 +148,10 @@ impl Conductor {
             end: End::No,
         };
         if let Some(kept) = kept {
-            let all = conductor.watch.hang_record.is_some() || conductor.station.starts_where_it_ended();
+            let all = conductor.watch.hang_record.is_some() || conductor.work.station.starts_where_it_ended();
             conductor.turn(|desk, turn| {
                 desk.restore(kept, all);
-                desk.check_restored(turn, |chain, io, rate| tasks::plan(&chain, io, rate, true));
+                desk.check_restored(turn, |chain, io, rate| plan(&chain, io, rate, true));
             });
         }
         let addresses = conductor.status().into_iter().map(|line| line.address).collect();
@@ -196,8 +191,9 @@ impl Conductor {
         select! {
             recv(self.requests) -> bundle => bundle.into_iter().for_each(|bundle| self.receive(bundle)),
             recv(meters) -> lines => lines.into_iter().for_each(|lines| self.handle(Input::Readings(lines))),
-            recv(self.work.worker.results()) -> done => {
-                done.into_iter().for_each(|(number, done)| self.finish_task(number, done));
+            recv(self.work.results()) -> done => {
+                let input = done.ok().and_then(|(number, done)| self.work.finish(number, done));
+                input.into_iter().for_each(|input| self.handle(input));
             }
             recv(events) -> event => event.into_iter().for_each(|event| self.handle_backend_event(event)),
             default(self.time_to_next()) => {}
@@ -246,7 +242,7 @@ impl Conductor {
         if now.duration_since(self.since) >= self.desk.next_deadline() {
             self.handle(Input::Time);
         }
-        self.check_tasks(now);
+        self.work.check(now).into_iter().for_each(|input| self.handle(input));
         let (desk, link) = (&self.desk, &self.link);
         self.saver.tick(now, || saved_state(desk, link));
         self.report_threads(now);

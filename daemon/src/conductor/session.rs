@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 impl Conductor {
     /// The session is open: the chain starts.
     pub(super) fn start(&mut self) {
-        let is_free = matches!(self.station.audio.backend, Backend::Null(null) if null.free);
+        let is_free = matches!(self.work.station.audio.backend, Backend::Null(null) if null.free);
         self.link.start(is_free);
         let Some(rate) = self.link.session.as_ref().map(|session| session.rate) else { return };
         self.handle(Input::Opened { rate, is_free });
@@ -52,7 +52,7 @@ impl Conductor {
     }
 
     fn close_session(&mut self) {
-        let no_readings = self.no_readings();
+        let no_readings = self.link.no_readings();
         if self.link.close_in_background() {
             self.handle(Input::Closed);
             self.send_updates(Recipients::All, no_readings);
@@ -60,7 +60,7 @@ impl Conductor {
     }
 
     pub(super) fn session_lost(&mut self, why: &str) {
-        let backend = self.station.audio.backend.name();
+        let backend = self.work.station.audio.backend.name();
         error!(backend, xruns = self.link.health.xruns.sum(), "{backend}: {why}; session closed, retrying");
         self.send_event("connection", &["lost", why]);
         self.close_session();
@@ -86,7 +86,7 @@ impl Conductor {
             Some(false) => "input device sends samples again",
             None => return,
         };
-        warn!(backend = self.station.audio.backend.name(), "{words}");
+        warn!(backend = self.work.station.audio.backend.name(), "{words}");
         self.send_event("connection", &["input", words]);
     }
 
@@ -97,8 +97,8 @@ impl Conductor {
 
     /// Tries to open a session.
     pub(super) fn reopen(&mut self, now: Instant) {
-        if self.link.reopen(&self.station.audio, now) {
-            let backend = self.station.audio.backend.name();
+        if self.link.reopen(&self.work.station.audio, now) {
+            let backend = self.work.station.audio.backend.name();
             info!(backend, "{backend}: session open");
             self.send_event("connection", &["back"]);
             self.start();
@@ -110,7 +110,7 @@ impl Conductor {
     pub(super) fn rate_changed(&mut self, rate: f64) {
         info!("server changed its sample rate to {rate} Hz");
         self.send_event("connection", &["sample rate", &rate.to_string()]);
-        let audio = &self.station.audio;
+        let audio = &self.work.station.audio;
         if self.link.session.as_mut().is_some_and(|session| session.change_rate(audio, rate)) {
             self.start();
         } else {

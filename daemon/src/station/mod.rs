@@ -13,6 +13,7 @@ pub mod null;
 pub mod overload;
 pub mod realtime;
 pub mod schema;
+pub(crate) mod work;
 
 pub use audio::{Audio, Backend};
 pub use null::Null;
