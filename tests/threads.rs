@@ -8,12 +8,16 @@ use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, state_home, text};
 use lacquer_tests::studio::{Studio, number};
 use rustix::fs::OFlags;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::ffi::CString;
 use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -207,9 +211,8 @@ fn all_sleep(daemon: &Daemon) {
     }
 }
 
-/// A daemon whose stderr and stdout are a pipe that nobody reads, with more in its log than the pipe and its queue hold.
-/// The number counts how often systemd's watchdog was notified.
-fn start_unread(studio: &Studio) -> (Daemon, PipeReader, Arc<AtomicUsize>) {
+/// A socket in place of systemd's, and how often its watchdog was notified there.
+fn watchdog(studio: &Studio) -> (PathBuf, Arc<AtomicUsize>) {
     let path = studio.folder.at("notify");
     let (socket, fed) = (UnixDatagram::bind(&path).unwrap(), Arc::<AtomicUsize>::default());
     let count = Arc::clone(&fed);
@@ -220,6 +223,22 @@ fn start_unread(studio: &Studio) -> (Daemon, PipeReader, Arc<AtomicUsize>) {
             count.fetch_add(usize::from(is_watchdog), Ordering::Relaxed);
         }
     });
+    (path, fed)
+}
+
+/// The watchdog is notified, again and again, and requests are answered.
+fn lives(client: &Listener, fed: &AtomicUsize) {
+    let before = fed.load(Ordering::Relaxed);
+    eventually("the watchdog is notified", || {
+        client.ask_for("/ping", "/pong");
+        (fed.load(Ordering::Relaxed) > before + 3).then_some(())
+    });
+}
+
+/// A daemon whose stderr and stdout are a pipe that nobody reads, with more in its log than the pipe and its queue hold.
+/// The number counts how often systemd's watchdog was notified.
+fn start_unread(studio: &Studio) -> (Daemon, PipeReader, Arc<AtomicUsize>) {
+    let (path, fed) = watchdog(studio);
     let (unread, full) = pipe().unwrap();
     let daemon = Daemon::start_with(&studio.station, studio.port, |command| {
         command.args(["--report", "1"]).env("LACQUER_FAULTS", "stdin").stdin(Stdio::piped());
@@ -240,11 +259,7 @@ fn a_log_that_nobody_reads_stops_no_thread_and_then_says_how_much_is_lost() {
     let studio = studio("unread");
     let (mut daemon, unread, fed) = start_unread(&studio);
     let client = daemon.client();
-    let before = fed.load(Ordering::Relaxed);
-    eventually("the watchdog is notified", || {
-        client.ask_for("/ping", "/pong");
-        (fed.load(Ordering::Relaxed) > before + 3).then_some(())
-    });
+    lives(&client, &fed);
     // A panic is logged too, and by the thread itself.
     client.say("/subscribe", vec![Value::Number(600.0)]);
     daemon.say_to_stdin("panic taps");
@@ -299,6 +314,105 @@ fn a_terminal_that_is_stopped_stops_no_thread_and_its_last_picture_is_not_waited
         daemon.signal("USR1");
         client.ask_for("/ping", "/pong");
     }
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().code(), Some(0));
+}
+
+/// A disk that hangs: whoever opens, looks for or reads a file below it waits until it is dropped.
+struct Hanging {
+    folder: PathBuf,
+    /// A file system in user space that never answers.
+    _server: fs::File,
+}
+
+impl Hanging {
+    /// Over a folder; none where this user may not mount.
+    fn over(folder: &Path) -> Option<Self> {
+        let server = fs::File::options().read(true).write(true).open("/dev/fuse").ok()?;
+        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", server.as_raw_fd());
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        match mount("hanging", folder, "fuse", flags, &*CString::new(options).unwrap()) {
+            Ok(()) => Some(Self { folder: folder.to_owned(), _server: server }),
+            Err(error) => {
+                eprintln!("not tested: a disk that hangs takes a mount, and this user has none: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        unmount(&self.folder, UnmountFlags::DETACH).ok();
+    }
+}
+
+#[test]
+fn a_disk_that_hangs_stops_neither_programme_nor_controls_and_says_what_waited_for_it() {
+    let studio = studio("hanging");
+    let disk = studio.folder.at("disk");
+    fs::create_dir(&disk).unwrap();
+    fs::write(disk.join("room.txt"), "1.0\n0.5\n").unwrap();
+    studio.folder.write("disk/far.yaml", "name: far\nnodes: [gain: {id: level}]\n");
+    studio
+        .folder
+        .write("c.yaml", "nodes: [convolver: {id: room, impulse: disk/room.txt}, gain: {id: level}]\n");
+    studio.write("[a.yaml, b.yaml, c.yaml, disk/far.yaml]", "watch: true");
+    let (path, fed) = watchdog(&studio);
+    let mut daemon = Daemon::start_with(&studio.station, studio.port, |command| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000");
+    });
+    let client = daemon.client();
+    plays(&client);
+    let Some(hanging) = Hanging::over(&disk) else { return };
+    client.say("/swap", vec![text("c")]);
+    client.say("/reload", vec![]);
+    let other = daemon.client();
+    lives(&other, &fed);
+    plays(&other);
+    set(&other, -6.0);
+    // Both wait for the disk, and end in an error.
+    let why =
+        client.hear("the swap fails", |line| line.address == "/error" && line.values[0] == text("/swap"));
+    let told = format!("{:?}", why.values);
+    assert!(
+        told.contains("planning chain \\\"c\\\": not done after 10 s")
+            && told.contains("the disk may not answer"),
+        "{told}"
+    );
+    client.hear("the reload fails", |line| line.address == "/error" && line.values[0] == text("/reload"));
+    lives(&other, &fed);
+    // What is not on that disk is played.
+    client.say("/subscribe", vec![Value::Number(600.0)]);
+    client.say("/swap", vec![text("b")]);
+    client.swap_phase("done", "b");
+    // When the disk answers again, all is as before.
+    drop(hanging);
+    client.say("/swap", vec![text("c")]);
+    client.swap_phase("done", "c");
+    // The end waits for no disk.
+    let _hanging = Hanging::over(&disk);
+    client.say("/reload", vec![]);
+    client.ask_for("/ping", "/pong");
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().code(), Some(0));
+}
+
+#[test]
+fn a_disk_that_hangs_under_the_state_is_not_waited_for() {
+    let studio = studio("hanging-state");
+    let (path, fed) = watchdog(&studio);
+    let mut daemon = Daemon::start_with(&studio.station, studio.port, |command| {
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000");
+    });
+    let client = daemon.client();
+    plays(&client);
+    let Some(_hanging) = Hanging::over(&state_home(&studio.station).join("lacquer")) else { return };
+    for value in [-4.0, -5.0, -6.0] {
+        set(&client, value);
+        lives(&client, &fed);
+    }
+    plays(&client);
     daemon.signal("TERM");
     assert_eq!(daemon.ended().code(), Some(0));
 }

@@ -137,10 +137,10 @@ impl Desk {
         // The last change first, so that the value before the first one is left.
         for (_, _, change) in changes.iter().rev() {
             let value = &change.from;
-            if let Some(values) = self.chains.values_mut(chain) {
-                if let Some(at) = values.addresses().like(&change.place).map(|place| place.at) {
-                    values.set(at, value.clone());
-                }
+            if let Some(values) = self.chains.values_mut(chain)
+                && let Some(at) = values.addresses().like(&change.place).map(|place| place.at)
+            {
+                values.set(at, value.clone());
             }
             lines.extend(change.place.lines(value));
             self.history.retract(chain, &change.place.path, value);

@@ -18,6 +18,9 @@ const MAX_STEP: Duration = Duration::from_millis(500);
 /// A session that is not closed after this time never closes.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
+/// Time limit for closing at the end of the process.
+const END_LIMIT: Duration = Duration::from_secs(2);
+
 /// Time between the first two attempts to open a session; it doubles up to [`RETRY_MAX`].
 const RETRY: Duration = Duration::from_millis(125);
 const RETRY_MAX: Duration = Duration::from_secs(2);
@@ -113,11 +116,11 @@ impl Link {
         self.hang_watch = HangWatch::new(Instant::now());
     }
 
-    /// Closes the session here, at the end.
+    /// Closes the session at the end; a server that does not answer is not waited for.
     pub(crate) fn close(&mut self) {
-        if let Some(session) = self.session.take() {
-            session.store_ports(&mut self.setup);
-            session.close();
+        self.close_in_background();
+        for (thread, _) in self.reconnect.closing.drain(..) {
+            supervise::join_within(thread, END_LIMIT);
         }
     }
 

@@ -6,7 +6,8 @@ use crate::audio::session::{self, PortSetup};
 use crate::conductor::{Conductor, ConductorParts};
 use crate::process::named::shown;
 use crate::process::restart::HangRecord;
-use crate::process::{log, state_writer, supervise};
+use crate::process::supervise::{self, join_within};
+use crate::process::{log, state_writer};
 use crate::station::load;
 use crate::station::load::Loaded;
 use crate::surfaces::mdns::announce;
@@ -23,6 +24,10 @@ use std::time::Duration;
 
 /// Time limit for the server to open before everything else starts.
 const OPEN_LIMIT: Duration = Duration::from_secs(2);
+/// Time limit for each surface to send what is left at the end.
+const END_LIMIT: Duration = Duration::from_secs(1);
+/// Time limit for the last state to reach the disk.
+const WRITE_LIMIT: Duration = Duration::from_secs(3);
 /// Capacity of the conductor's request queue.
 const MAX_REQUESTS: usize = 4096;
 
@@ -148,15 +153,18 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     }
     drop(announced);
     for (sender, thread) in net.into_iter().chain(midi_thread) {
-        sender.send(SurfaceMessage::End).ok();
-        thread.join().ok();
+        sender.send_timeout(SurfaceMessage::End, END_LIMIT).ok();
+        join_within(thread, END_LIMIT);
     }
     if let Some(osc) = osc {
         osc.end();
     }
     screen.end();
-    if let Some(writer_thread) = writer_thread {
-        writer_thread.join().ok();
+    if writer_thread.is_some_and(|thread| !join_within(thread, WRITE_LIMIT)) {
+        let seconds = WRITE_LIMIT.as_secs();
+        tracing::warn!(
+            "last state not written within {seconds} s: the disk does not answer; ending without it"
+        );
     }
     Outcome::Done
 }

@@ -1,7 +1,7 @@
 //! The OSC surface over UDP: one thread receives, one sends. Also how the conductor sends to a surface, and the start
 //! of the TCP surfaces' thread.
 
-use crate::process::supervise::{self, Pulse};
+use crate::process::supervise::{self, Pulse, join_within};
 use crate::station::control as config;
 use crate::surfaces::{net, unreachable};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
@@ -22,6 +22,8 @@ use tracing::{debug, warn};
 
 /// How often a thread that waits checks whether it is to end.
 const CHECK: Duration = Duration::from_millis(100);
+/// Time limit to send what is left at the end.
+const END_LIMIT: Duration = Duration::from_secs(1);
 /// The socket's receive buffer in the kernel, in bytes.
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// How often requests that exceeded the rate limit are passed on.
@@ -232,9 +234,9 @@ impl Osc {
     /// Sends what is left and ends both threads.
     pub(crate) fn end(self) {
         self.is_ending.store(true, Ordering::Relaxed);
-        self.surface_sender.send(SurfaceMessage::End).ok();
+        self.surface_sender.send_timeout(SurfaceMessage::End, END_LIMIT).ok();
         for thread in self.threads {
-            thread.join().ok();
+            join_within(thread, END_LIMIT);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The display of `lacquer run`: live meters on a terminal, plain lines in a pipe. A surface that only receives.
 
 use crate::process::named::shown;
-use crate::process::supervise::{self, Pulse};
+use crate::process::supervise::{self, Pulse, join_within};
 use crate::station::load::Loaded;
 use crate::surfaces::osc::MESSAGES;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -95,14 +95,10 @@ impl Screen {
 
     /// Ends the display. A terminal that is stopped, as by Ctrl-S, is not waited for.
     pub(crate) fn end(self) {
-        let begin = Instant::now();
         if let Some(surface_sender) = self.surface_sender {
             surface_sender.send_timeout(SurfaceMessage::End, END_LIMIT).ok();
         }
-        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && begin.elapsed() < END_LIMIT
-        {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        self.thread.map(|thread| join_within(thread, END_LIMIT));
     }
 }
 

@@ -129,6 +129,15 @@ pub(crate) fn panic_message(thrown: &(dyn Any + Send)) -> &str {
     text.or_else(|| thrown.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
+/// Waits for the end of a thread, at most for `limit`: one that hangs must not keep the process. Whether it has ended.
+pub(crate) fn join_within(thread: JoinHandle<()>, limit: Duration) -> bool {
+    let begin = Instant::now();
+    while !thread.is_finished() && begin.elapsed() < limit {
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread.is_finished() && thread.join().is_ok()
+}
+
 /// Starts a thread that calls `work` until it returns `Ok`, which means that the thread is to end. After a panic or an
 /// `Err` (which says why), that is reported, and `work` is called again after a pause.
 ///
