@@ -4,12 +4,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a figure that cannot be had has failed")]
 
+use lacquer::media::{Depth, Sink};
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Folder, Listener, text};
 use lacquer_tests::ear::{Ear, daemon, daemon_with};
 use lacquer_tests::flood::Flood;
 use lacquer_tests::jackd::{Server, alone};
+use lacquer_tests::signal::noise;
 use lacquer_tests::studio::Studio;
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -18,6 +22,7 @@ fn main() {
         return;
     }
     flood();
+    crowd();
     free_clock();
     control_to_sound();
     swaps();
@@ -55,6 +60,47 @@ fn flood() {
         "beside {rate:.0} messages a second another client waits {half:.2} ms, 99 %: {most:.2} ms, at most {all:.2} ms; \
          {:.0} xruns",
         status(&client, "xruns") - xruns
+    );
+}
+
+/// Fifty clients that ask for the whole tree without waiting for answers, a thousand connections that do nothing, and a
+/// swap to ten seconds of impulse in true stereo.
+fn crowd() {
+    let (studio, web) = Studio::with_web("live-crowd", "");
+    let mut sink = Sink::create(&studio.folder.at("hall.wav"), 48_000, 4, Depth::Float32).unwrap();
+    let hall: Vec<Vec<f64>> = noise(-30.0, 5, 4, 480_000);
+    sink.write(&hall.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+    sink.finish().unwrap();
+    studio.folder.write("c.yaml", "nodes: [convolver: {impulse: hall.wav}]\n");
+    let yaml = std::fs::read_to_string(&studio.station).unwrap().replace("b.yaml]", "b.yaml, c.yaml]");
+    std::fs::write(&studio.station, yaml).unwrap();
+    let daemon = studio.start();
+    let client = daemon.client();
+    let idle: Vec<_> = (0..1_000).filter_map(|_| TcpStream::connect(("127.0.0.1", web)).ok()).collect();
+    let request = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{web}\r\n\r\n").repeat(20);
+    let busy: Vec<_> = (0..50)
+        .filter_map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", web)).ok()?;
+            stream.write_all(request.as_bytes()).ok()?;
+            Some(stream)
+        })
+        .collect();
+    client.say("/swap", vec![text("c")]);
+    let (start, mut waits) = (Instant::now(), Vec::new());
+    while start.elapsed() < Duration::from_secs(4) {
+        let asked = Instant::now();
+        client.ask_for("/ping", "/pong");
+        waits.push(asked.elapsed().as_secs_f64() * 1e3);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let [half, most, all] = spread(waits);
+    let chain = client.ask_for("/status", "/status/chain");
+    println!(
+        "beside {} clients that pipeline, {} idle connections and a swap to 10 s of true-stereo impulse ({:?} is on air) \
+         an answer takes {half:.2} ms, 99 %: {most:.2} ms, at most {all:.2} ms",
+        busy.len(),
+        idle.len(),
+        chain.values
     );
 }
 
