@@ -26,9 +26,6 @@ use std::time::{Duration, Instant};
 /// Backend events and meter updates that the conductor's channels have room for.
 const WAITING: usize = 256;
 
-/// Time between two checks of the server's ports: after ports were added or removed, and otherwise.
-const RETRY_PORTS: Duration = Duration::from_millis(100);
-const CHECK_PORTS: Duration = Duration::from_secs(1);
 /// An input device that delivers nothing for this long is reported.
 const SILENT: Duration = Duration::from_secs(1);
 
@@ -54,12 +51,8 @@ pub(crate) struct Session {
     running: Running,
     scheduling: Scheduling,
     thread: ThreadId,
-    /// The server's count of port changes when all connections were made last.
-    ports_seen: u64,
-    last_check: Instant,
     /// Since when the input device has delivered nothing, and whether that was reported.
     silent: Option<(Instant, bool)>,
-    connections: Connections,
     taps: (Sender<()>, JoinHandle<()>),
 }
 
@@ -150,7 +143,6 @@ impl Session {
         };
         let mut scheduling = Scheduling::new(&audio.realtime, by);
         let thread = scheduling.add_thread();
-        let mut connections = Connections::new(setup.kept.clone());
         let (rate, block, running, parts, failures) = match &audio.backend {
             Backend::Jack(config) => {
                 let controller = |entry: &Controller| jack::Controller {
@@ -170,9 +162,9 @@ impl Session {
                 let (callback, parts) = RateParts::new(audio, rate, &thread);
                 let midi_connections = Arc::new(AtomicU64::new(0));
                 let (ports, ends) = controllers.iter().map(|_| port(&midi_connections)).unzip();
-                let running = opened.start(callback, event_sender.clone(), ends, &midi_connections)?;
-                let mut failures = running.connect_ports(&mut connections);
-                failures.extend(running.missing_ports(&connections));
+                let stored = Connections::new(setup.kept.clone());
+                let (running, failures) =
+                    opened.start(callback, event_sender.clone(), ends, &midi_connections, stored)?;
                 if let Some(to) = &setup.ports {
                     to.try_send(ports).ok();
                 }
@@ -211,10 +203,7 @@ impl Session {
             running,
             scheduling,
             thread,
-            ports_seen: 0,
-            last_check: Instant::now(),
             silent: None,
-            connections,
             taps,
         })
     }
@@ -242,23 +231,13 @@ impl Session {
         }
     }
 
-    /// Regular work: connects new ports on the server, records connections that users have made (true if these have
-    /// changed), updates the audio threads' scheduling.
+    /// Regular work: updates the audio threads' scheduling, frees what was replaced. True if the connections on the server
+    /// have changed.
     pub(crate) fn update(&mut self, now: Instant) -> bool {
         self.scheduling.update(now);
         let Running::Jack(running) = &mut self.running else { return false };
         running.maintain();
-        let changed = running.ports_changed();
-        let wait = if changed == self.ports_seen { CHECK_PORTS } else { RETRY_PORTS };
-        if now < self.last_check + wait {
-            return false;
-        }
-        self.last_check = now;
-        let before = self.connections.kept().clone();
-        if running.connect_ports(&mut self.connections).is_empty() {
-            self.ports_seen = changed;
-        }
-        before != *self.connections.kept()
+        running.has_new_connections()
     }
 
     /// How long the audio thread has run, by the kernel's count.
@@ -284,15 +263,19 @@ impl Session {
         self.scheduling.text()
     }
 
-    /// The connections, also those whose other port is not there at the moment.
-    pub(crate) fn connections(&self) -> &BTreeSet<Connection> {
-        self.connections.kept()
+    /// The connections on the server, also those whose other port is not there at the moment; none where there is no
+    /// server.
+    pub(crate) fn connections(&self) -> Option<BTreeSet<Connection>> {
+        match &self.running {
+            Running::Jack(running) => Some(running.connections()),
+            Running::Cpal(_) | Running::Null(_) => None,
+        }
     }
 
     /// Stores this session's connections and client name for the next session.
     pub(crate) fn store_ports(&self, setup: &mut PortSetup) {
-        setup.kept.clone_from(self.connections());
         if let Running::Jack(running) = &self.running {
+            setup.kept = running.connections();
             setup.client.get_or_insert_with(|| running.name().to_owned());
         }
     }

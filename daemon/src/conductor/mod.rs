@@ -399,6 +399,6 @@ impl Conductor {
 
 /// What is saved of the station.
 fn saved_state(desk: &Desk, link: &Link) -> Kept {
-    let cables = link.session.as_ref().map_or(&link.setup.kept, Session::connections);
-    desk.kept(cables.iter().cloned().collect())
+    let cables = link.session.as_ref().and_then(Session::connections);
+    desk.kept(cables.unwrap_or_else(|| link.setup.kept.clone()).into_iter().collect())
 }

@@ -8,25 +8,28 @@ mod notifications;
 mod process;
 mod raw;
 mod semaphores;
+mod wiring;
 
-use crate::audio::backend::connections::{Connection, Connections, OtherPort, OwnPort};
+use crate::audio::backend::connections::{Connection, Connections, OwnPort};
 use crate::audio::backend::{BackendError, BackendEvent};
 use crate::audio::callback::Callback;
 use crate::audio::midi_ports::PortEnd;
 use crate::station::jack::Jack;
 use calls::Calls;
 use crossbeam_channel::Sender;
-use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, MidiIn, MidiOut, Port, PortFlags};
+use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, MidiIn, MidiOut, Port};
 use lacquer_graph::plan::{Group, Io};
 use notifications::Notifications;
 use process::{MidiPorts, Process};
-use raw::{Latency, recompute, register};
+use raw::{Latency, register};
 use rtrb::{Consumer, Producer, RingBuffer};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use tracing::warn;
+use wiring::{Ports, Wiring, full};
 
 /// The client to open.
 pub(crate) struct ClientConfig<'a> {
@@ -71,13 +74,8 @@ pub(crate) struct Opened {
 
 /// A running client.
 pub(crate) struct Running {
-    client: AsyncClient<Notifications, Process>,
-    own: Vec<OwnPort>,
-    /// How often ports were added or removed.
-    port_changes: Arc<AtomicU64>,
-    /// The ports that were added since the last update.
-    added: Arc<Mutex<Vec<String>>>,
-    latency: Arc<Latency>,
+    client: Arc<AsyncClient<Notifications, Process>>,
+    wiring: Wiring,
     is_shut_down: Arc<AtomicBool>,
     missed: Arc<AtomicU64>,
     /// Calls of the notifications, and of the process callback.
@@ -190,15 +188,16 @@ impl Opened {
         self.client.buffer_size() as usize
     }
 
-    /// Activates the client, which calls `callback` from now on. Nothing is connected yet: see
-    /// [`Running::connect_ports`].
+    /// Activates the client, which calls `callback` from now on, and makes the connections `stored`. Also returns those
+    /// that failed, and why.
     pub(crate) fn start(
         self,
         callback: Callback,
         events: Sender<BackendEvent>,
         ends: Vec<PortEnd>,
         connections: &Arc<AtomicU64>,
-    ) -> Result<Running, BackendError> {
+        stored: Connections,
+    ) -> Result<(Running, Vec<String>), BackendError> {
         let latency = Arc::new(Latency {
             inputs: self.inputs.iter().map(Port::clone_unowned).collect(),
             outputs: self.outputs.iter().map(Port::clone_unowned).collect(),
@@ -250,35 +249,21 @@ impl Opened {
             .activate_async(notifications, process)
             .map_err(|error| failed("activating", error))?;
         names::set(client.as_client(), &self.station, &self.own);
-        Ok(Running {
-            client,
-            own: self.own,
-            port_changes,
-            added,
-            latency,
-            is_shut_down,
-            missed,
-            calls,
-            next,
-            old,
-        })
+        let client = Arc::new(client);
+        let ports =
+            Ports { client: Arc::clone(&client), own: self.own, changes: port_changes, added, latency };
+        let mut stored = stored;
+        let mut failures = ports.connect(&mut stored);
+        failures.extend(ports.missing(&stored));
+        let wiring = Wiring::start(ports, stored)?;
+        Ok((Running { client, wiring, is_shut_down, missed, calls, next, old }, failures))
     }
-}
-
-/// The full name of one of our ports.
-fn full(client: &Client, name: &str) -> String {
-    format!("{}:{name}", client.name())
 }
 
 impl Running {
     /// Reports the latency between inputs and outputs to the server, in frames.
     pub(crate) fn set_latency(&self, frames: usize) {
-        self.latency.frames.store(frames as u32, Ordering::Relaxed);
-        if self.latency.is_deferred {
-            self.latency.is_due.store(true, Ordering::Relaxed);
-        } else {
-            recompute(self.client.as_client());
-        }
+        self.wiring.set_latency(frames as u32);
     }
 
     /// Replaces the callback from the next block on. False if the audio thread has not yet received the last ones.
@@ -287,10 +272,9 @@ impl Running {
         self.next.push(Box::new(callback)).is_ok()
     }
 
-    /// Regular work: frees replaced callbacks, and answers a deferred latency request.
+    /// Frees the callbacks that were replaced.
     pub(crate) fn maintain(&mut self) {
         while self.old.pop().is_ok() {}
-        self.latency.answer_deferred();
     }
 
     /// The client's name, which the server may have made unique.
@@ -298,61 +282,14 @@ impl Running {
         self.client.as_client().name()
     }
 
-    /// How often ports were added or removed.
-    pub(crate) fn ports_changed(&self) -> u64 {
-        self.port_changes.load(Ordering::Relaxed)
+    /// The connections, also those whose other port is not there at the moment.
+    pub(crate) fn connections(&self) -> BTreeSet<Connection> {
+        self.wiring.kept()
     }
 
-    /// Reads the server's ports and makes the connections that `stored` asks for. Returns those that failed, and why.
-    pub(crate) fn connect_ports(&self, stored: &mut Connections) -> Vec<String> {
-        let client = self.client.as_client();
-        let mine = format!("{}:", client.name());
-        let mut others = Vec::new();
-        for (kind, is_midi) in [("audio", false), ("midi", true)] {
-            for (flag, is_input) in [(PortFlags::IS_INPUT, true), (PortFlags::IS_OUTPUT, false)] {
-                let names =
-                    client.ports(None, Some(kind), flag).into_iter().filter(|name| !name.starts_with(&mine));
-                others.extend(names.map(|name| {
-                    let port = client.port_by_name(&name);
-                    let aliases = port.and_then(|port| port.aliases().ok()).unwrap_or_default();
-                    OtherPort { name, aliases, is_midi, is_input }
-                }));
-            }
-        }
-        let connections = |own: &OwnPort| {
-            let port = client.port_by_name(&full(client, &own.name));
-            let theirs = port.map(|port| port.get_connections()).unwrap_or_default();
-            theirs.into_iter().map(|theirs| (own.name.clone(), theirs)).collect::<Vec<Connection>>()
-        };
-        let connected = self.own.iter().flat_map(connections).collect();
-        // A port that was removed and added between two updates counts as added.
-        let added = std::mem::take(&mut *self.added.lock().unwrap_or_else(PoisonError::into_inner));
-        added.iter().for_each(|port| stored.add_port(port));
-        let mut failures = Vec::new();
-        for pair in stored.update(&self.own, &others, &connected) {
-            let Some(own) = self.own.iter().find(|own| own.name == pair.0) else { continue };
-            let ours = full(client, &own.name);
-            let (from, to) = if own.is_input { (&pair.1, &ours) } else { (&ours, &pair.1) };
-            match client.connect_ports_by_name(from, to) {
-                Ok(()) | Err(jack::Error::PortAlreadyConnected(..)) => {}
-                Err(error) => {
-                    // A new client may not be active yet.
-                    stored.retry(&pair);
-                    failures.push(format!("{ours} with {}: {error:?}", pair.1));
-                }
-            }
-        }
-        failures
-    }
-
-    /// The station's connections whose other port does not exist yet, in words.
-    pub(crate) fn missing_ports(&self, stored: &Connections) -> Vec<String> {
-        let client = self.client.as_client();
-        let missing = stored.unmatched(&self.own);
-        let text = |(own, pattern): (&str, &str)| {
-            format!("{} with {pattern}: no such port; will be connected when it appears", full(client, own))
-        };
-        missing.into_iter().map(text).collect()
+    /// Whether the connections have changed since the last call.
+    pub(crate) fn has_new_connections(&self) -> bool {
+        self.wiring.has_changed()
     }
 
     /// The server's count of missed deadlines.
@@ -367,9 +304,15 @@ impl Running {
 
     /// Closes the client.
     pub(crate) fn stop(self) {
+        self.wiring.stop();
+        let Some(client) = Arc::into_inner(self.client) else { return };
         // A running server lets the audio thread finish its call.
-        calls::wait_until_quiet(if self.is_shut_down() { &self.calls } else { &self.calls[..1] });
+        calls::wait_until_quiet(if self.is_shut_down.load(Ordering::Relaxed) {
+            &self.calls
+        } else {
+            &self.calls[..1]
+        });
         // This fails if the server has shut down, which does not matter.
-        self.client.deactivate().ok();
+        client.deactivate().ok();
     }
 }
