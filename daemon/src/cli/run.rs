@@ -19,7 +19,7 @@ use lacquer_control::desk::Desk;
 use lacquer_control::desk::chains::Chains;
 use lacquer_control::subscribe::SurfaceMessage;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Time limit for the server to open before everything else starts.
 const OPEN_LIMIT: Duration = Duration::from_secs(2);
@@ -27,6 +27,7 @@ const OPEN_LIMIT: Duration = Duration::from_secs(2);
 const MAX_REQUESTS: usize = 4096;
 
 pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
+    let read_since = SystemTime::now();
     let loaded = match load::station(path, None) {
         Ok(loaded) => loaded,
         Err(reports) => {
@@ -141,6 +142,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         hang_record,
         port_setup,
         opening,
+        read_since,
     };
     match Conductor::new(session, parts) {
         Ok(conductor) => conductor.run(),

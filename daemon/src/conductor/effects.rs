@@ -55,8 +55,13 @@ impl Conductor {
                     .for_each(|chain| self.work.worker.free(chain));
             }
             Effect::Load { ticket, what, io, rate } => self.load(ticket, what, io, rate),
-            Effect::Reload { by, outcome } => self.notify_reload(by, outcome),
-            Effect::Watch => self.watch_all(),
+            Effect::Reload { by, outcome } => {
+                if outcome.is_some() {
+                    self.watch_again();
+                }
+                self.notify_reload(by, outcome);
+            }
+            Effect::Watch => self.watch_files(),
             Effect::Latency(frames) => {
                 if let Some(session) = &self.link.session {
                     session.set_latency(frames);

@@ -13,7 +13,7 @@ use lacquer_graph::plan::{Io, Plan};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Period in which the worker frees chains.
 const FREE_PERIOD: Duration = Duration::from_millis(50);
@@ -71,6 +71,7 @@ impl Conductor {
         limit: Duration,
         task: impl FnOnce() -> Done + Send + 'static,
     ) {
+        self.files.read_since.get_or_insert_with(SystemTime::now);
         let number = self.work.worker.run(what, limit, task);
         self.work.tickets.insert(number, ticket);
     }
