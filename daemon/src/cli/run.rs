@@ -4,7 +4,7 @@ use super::{Outcome, complain};
 use crate::audio::realtime;
 use crate::audio::session::{self, PortSetup};
 use crate::conductor::{Conductor, ConductorParts};
-use crate::process::named::shown;
+use crate::process::named::{file_time, shown};
 use crate::process::restart::HangRecord;
 use crate::process::{log, state_writer, supervise};
 use crate::station::load;
@@ -19,7 +19,7 @@ use lacquer_control::desk::Desk;
 use lacquer_control::desk::chains::Chains;
 use lacquer_control::subscribe::SurfaceMessage;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Time limit for the server to open before everything else starts.
 const OPEN_LIMIT: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ const OPEN_LIMIT: Duration = Duration::from_secs(2);
 const MAX_REQUESTS: usize = 4096;
 
 pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
-    let read_since = SystemTime::now();
+    let read_since = file_time();
     let loaded = match load::station(path, None) {
         Ok(loaded) => loaded,
         Err(reports) => {

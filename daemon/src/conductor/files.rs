@@ -1,6 +1,7 @@
 //! The files of the station, which a thread of its own watches for changes on disk.
 
 use super::Conductor;
+use crate::process::named::file_time;
 use crate::surfaces::watcher::FileWatcher;
 use lacquer_control::desk::turn::Input;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use tracing::warn;
 pub(super) struct WatchedFiles {
     /// Runs once the station has asked for it.
     watcher: Option<FileWatcher>,
-    /// The oldest time at which files may have been read that are not watched yet.
+    /// Files that are not watched yet were not read before this [`file_time`].
     pub read_since: Option<SystemTime>,
 }
 
@@ -25,7 +26,7 @@ impl WatchedFiles {
 impl Conductor {
     /// Watches all files in use, where the station asks for it.
     pub(super) fn watch_files(&mut self) {
-        let read_since = self.files.read_since.take().unwrap_or_else(SystemTime::now);
+        let read_since = self.files.read_since.take().unwrap_or_else(file_time);
         if self.station.watch && self.files.watcher.is_none() {
             match FileWatcher::start(self.request_sender.clone()) {
                 Ok(watcher) => self.files.watcher = Some(watcher),

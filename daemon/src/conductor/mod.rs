@@ -67,7 +67,7 @@ pub(crate) struct ConductorParts {
     pub port_setup: PortSetup,
     /// The session that is still being opened.
     pub opening: Option<Opening>,
-    /// When the files began to be read.
+    /// The time of files (`named::file_time`) before they were read.
     pub read_since: SystemTime,
 }
 

@@ -1,6 +1,7 @@
 //! What may take long: planning, building, reading files. The worker does it; the results go back to the desk.
 
 use super::Conductor;
+use crate::process::named::file_time;
 use crate::process::worker::{Failed, Worker};
 use crate::station::impulses::{cached_loader, loader};
 use crate::station::{Station, load};
@@ -13,7 +14,7 @@ use lacquer_graph::plan::{Io, Plan};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Period in which the worker frees chains.
 const FREE_PERIOD: Duration = Duration::from_millis(50);
@@ -71,7 +72,7 @@ impl Conductor {
         limit: Duration,
         task: impl FnOnce() -> Done + Send + 'static,
     ) {
-        self.files.read_since.get_or_insert_with(SystemTime::now);
+        self.files.read_since.get_or_insert_with(file_time);
         let number = self.work.worker.run(what, limit, task);
         self.work.tickets.insert(number, ticket);
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 pub(super) struct Asked {
     /// As the station names them.
     pub files: BTreeSet<PathBuf>,
-    /// They were read after this time.
+    /// They were not read before this time of files.
     pub read_since: SystemTime,
 }
 

@@ -16,7 +16,7 @@ pub(super) struct WatchedFiles(BTreeMap<PathBuf, WatchedFile>);
 
 /// What is known of a file.
 struct WatchedFile {
-    /// The station read it after this time.
+    /// The station did not read it before this time of files.
     read_since: SystemTime,
     /// What it was when the station last read it, or is to read it.
     stamp: Option<Stamp>,
@@ -105,7 +105,7 @@ impl WatchedFile {
     /// Compares what was found with what the file last was.
     fn compare(&mut self, found: Result<Found, Lost>, now: Instant) -> Option<Settled> {
         if let (Ok(found), None, None) = (&found, self.stamp, &self.lost)
-            && !is_after(found.changed, self.read_since)
+            && found.changed < self.read_since
         {
             self.stamp = Some(found.stamp);
         }
@@ -147,12 +147,6 @@ impl WatchedFile {
             _ => false,
         }
     }
-}
-
-/// Whether a file was changed after a time. The clock of file systems is that of the system, as of its last tick.
-fn is_after(changed: SystemTime, time: SystemTime) -> bool {
-    const TICK: Duration = Duration::from_millis(10);
-    changed + TICK > time
 }
 
 #[cfg(test)]

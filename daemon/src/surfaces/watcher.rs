@@ -47,7 +47,8 @@ impl FileWatcher {
         Ok(Self(inbox))
     }
 
-    /// Watches `files`, as the station names them, and no others. The station read them after `read_since`. Never waits.
+    /// Watches `files`, as the station names them, and no others. They were not read before
+    /// `read_since`, a time of files. Never waits.
     pub(crate) fn watch(&self, files: impl Iterator<Item = PathBuf>, read_since: SystemTime) {
         let all: BTreeSet<PathBuf> = files.collect();
         let count = all.len();
@@ -163,6 +164,7 @@ impl Watching {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::named::file_time;
     use crossbeam_channel::bounded;
     use std::fs;
 
@@ -177,10 +179,10 @@ mod tests {
         assert!(sender.send(bundle(vec![Request::Ping])).is_ok());
         let watcher = FileWatcher::start(sender).unwrap();
         // Whatever comes first, the watcher or the changes.
-        watcher.watch([a.clone(), b.clone()].into_iter(), SystemTime::now());
+        watcher.watch([a.clone(), b.clone()].into_iter(), file_time());
         fs::write(&a, "22").unwrap();
         fs::write(&b, "22").unwrap();
-        // Nothing comes after this, so nothing else would send them.
+        // Long enough to find the channel full. Nothing comes after this, so nothing else would send them.
         std::thread::sleep(Duration::from_millis(500));
         assert_eq!(requests.recv().unwrap(), bundle(vec![Request::Ping]));
         let mut changed = Vec::new();

@@ -22,7 +22,8 @@ fn files_that_change_at_once_are_all_read_a_few_at_a_time_and_a_reload_finds_roo
         station.end_task();
     }
     let mut all = names;
-    (all.sort(), read.sort());
+    all.sort();
+    read.sort();
     assert_eq!((read, reloads), (all, 1));
 }
 
