@@ -5,7 +5,7 @@
 
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
-use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, state_home, text};
+use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, pass, state_home, text};
 use lacquer_tests::studio::{Studio, number};
 use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -108,7 +108,7 @@ fn each_thread_that_ends_is_reported_and_started_again_while_the_programme_plays
             match name {
                 "keeper" => set(&client, value - 20.0),
                 "signals" => daemon.signal("USR1"),
-                "watcher" => _ = studio.folder.write("other.yaml", ""),
+                "watcher" => _ = studio.folder.write("a.yaml", CHAIN),
                 _ => {}
             }
             let said = format!("thread {name} panicked: thread {name} was asked to panic");
@@ -129,7 +129,9 @@ fn each_thread_that_ends_is_reported_and_started_again_while_the_programme_plays
             }
             "watcher" => {
                 studio.folder.write("a.yaml", &CHAIN.replace("441 Hz", "442 Hz"));
-                daemon.logged("changed on disk");
+                eventually("the file is read", || {
+                    (number(&client.ask("/node/line/freq", vec![])) == 442.0).then_some(())
+                });
             }
             "log" => daemon.logged("1 log lines lost"),
             "screen" => {
@@ -156,15 +158,40 @@ fn each_thread_that_ends_is_reported_and_started_again_while_the_programme_plays
 #[test]
 fn a_thread_that_hangs_is_reported_and_so_is_its_return() {
     let studio = studio("thread-hangs");
+    let osc = format!("osc: {{listen: \"127.0.0.1:{}\"}}", studio.port);
+    studio.write_control("[a.yaml, b.yaml]", &osc, "watch: true\n");
     let mut daemon = start(&studio);
     let client = daemon.client();
     plays(&client);
     client.say("/subscribe", vec![Value::Number(600.0)]);
     daemon.say_to_stdin("hang taps");
+    // As on a disk that does not answer: the next change holds it up.
+    daemon.say_to_stdin("hang watcher");
+    let change = |freq: i32| studio.folder.write("a.yaml", &CHAIN.replace("441 Hz", &format!("{freq} Hz")));
+    eventually("the watcher is late", || {
+        change(442);
+        pass(Duration::from_millis(100));
+        daemon.log().contains("thread watcher has made no progress for 10 s").then_some(())
+    });
     let of_taps = |line: &Update| line.address == "/event/fault" && line.values[0] == text("thread taps");
     let fault = client.hear("the taps are late", of_taps);
     assert_eq!(fault.values[1], text("has made no progress for 10 s; what it shows may be out of date"));
-    assert_eq!(status(&client, "threads").values, [text("without progress: taps")]);
+    let threads = format!("{:?}", status(&client, "threads").values);
+    assert!(threads.contains("without progress: "), "{threads}");
+    assert!(threads.contains("taps") && threads.contains("watcher"), "{threads}");
+    // All else goes on without it: a reload reads the file, and the conductor does not wait for it to be watched.
+    let is_read = |freq: f64| {
+        eventually(&format!("{freq} Hz"), || {
+            (number(&client.ask("/node/line/freq", vec![])) == freq).then_some(())
+        });
+    };
+    change(443);
+    client.say("/reload", vec![]);
+    is_read(443.0);
+    change(444);
+    daemon.say_to_stdin("go watcher");
+    daemon.logged("thread watcher makes progress again");
+    is_read(444.0);
     // The log says what it does instead: it waits, or the machine has no time for it.
     daemon.logged("what it shows may be out of date (it ");
     daemon.say_to_stdin("go taps");

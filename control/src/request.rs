@@ -84,8 +84,8 @@ pub enum Request {
         /// Whether all values are reset to those of the files.
         reset: bool,
     },
-    /// A file changed on disk.
-    Changed(PathBuf),
+    /// Watched files changed on disk.
+    Changed(Vec<PathBuf>),
     /// Write the status to the log.
     Dump,
     /// Fade out and end the daemon.

@@ -219,9 +219,9 @@ impl Chains {
         }
     }
 
-    /// The chain files that read `path`: themselves or as an impulse. `is_same` tells whether two paths are one file.
-    pub fn readers_of(&self, is_same: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
-        let reads = |entry: &&Entry| entry.paths().any(|known| is_same(&known));
+    /// The chain files that read a file which `is_meant`: themselves, or as an impulse.
+    pub fn readers_of(&self, is_meant: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+        let reads = |entry: &&Entry| entry.paths().any(|known| is_meant(&known));
         self.entries.iter().filter(reads).map(|entry| entry.file.path.clone()).collect()
     }
 

@@ -49,7 +49,8 @@ use crate::subscribe::{Recipients, SurfaceMessage};
 use crate::update::Update;
 use crate::value::ParamValue;
 use lacquer_graph::plan::{Io, Plan};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Most requests that wait until a chain is prepared.
@@ -85,6 +86,8 @@ pub struct Desk {
 struct Tasks {
     last: Ticket,
     loading: Vec<Loading>,
+    /// Chain files that changed on disk, and are read when fewer files are being read.
+    changed: BTreeSet<PathBuf>,
     planning: Vec<Planning>,
     /// Whether a reload has changed values of the chain on air that neither the audio thread nor subscribers have yet.
     has_stale_values: bool,

@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Most reloads that wait for their files.
 const MOST: usize = 16;
+/// Most files that are being read when another one is read because it has changed: people come first.
+const MOST_CHANGED: usize = MOST / 2;
 
 /// Files that are being read.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +83,17 @@ impl Desk {
 
     /// A chain file has changed on disk.
     pub(super) fn file_changed(&mut self, turn: &mut Turn<'_>, path: PathBuf) {
-        self.load(turn, Peer::Files, ToLoad::Chain(path), false);
+        self.tasks.changed.insert(path);
+        self.load_changed(turn);
+    }
+
+    /// Reads the files that have changed, as many at a time as may be.
+    fn load_changed(&mut self, turn: &mut Turn<'_>) {
+        while self.tasks.loading.len() < MOST_CHANGED
+            && let Some(path) = self.tasks.changed.pop_first()
+        {
+            self.load(turn, Peer::Files, ToLoad::Chain(path), false);
+        }
     }
 
     fn load(&mut self, turn: &mut Turn<'_>, by: Peer, what: ToLoad, resets: bool) {
@@ -108,6 +120,7 @@ impl Desk {
             return false;
         };
         let Loading { by, what, resets, .. } = self.tasks.loading.remove(at);
+        self.load_changed(turn);
         let files = match files {
             Ok(files) => *files,
             Err(text) => {

@@ -4,7 +4,7 @@ use super::{Outcome, complain};
 use crate::audio::realtime;
 use crate::audio::session::{self, PortSetup};
 use crate::conductor::{Conductor, ConductorParts};
-use crate::process::named::shown;
+use crate::process::named::{file_time, shown};
 use crate::process::restart::HangRecord;
 use crate::process::supervise::{self, join_within};
 use crate::process::{log, state_writer};
@@ -32,6 +32,7 @@ const WRITE_LIMIT: Duration = Duration::from_secs(3);
 const MAX_REQUESTS: usize = 4096;
 
 pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
+    let read_since = file_time();
     let loaded = match load::station(path, None) {
         Ok(loaded) => loaded,
         Err(reports) => {
@@ -146,6 +147,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
         hang_record,
         port_setup,
         opening,
+        read_since,
     };
     match Conductor::new(session, parts) {
         Ok(conductor) => conductor.run(),

@@ -42,15 +42,24 @@ impl Conductor {
             Effect::Log { level, about, text } => log(level, &about, &text),
             Effect::Save => self.saver.touch(),
             Effect::Plan { ticket, chains, io, rate, is_cache_allowed } => {
+                self.files.begin_reading();
                 self.work.plan(ticket, chains, io, rate, is_cache_allowed);
             }
             Effect::Build { ticket, generation, plan, diff } => {
                 self.work.build(ticket, generation, plan, diff);
             }
             Effect::Discard { generation } => self.work.discard(generation),
-            Effect::Load { ticket, what, io, rate } => self.work.load(ticket, what, io, rate),
-            Effect::Reload { by, outcome } => self.notify_reload(by, outcome),
-            Effect::Watch => self.watch_all(),
+            Effect::Load { ticket, what, io, rate } => {
+                self.files.begin_reading();
+                self.work.load(ticket, what, io, rate);
+            }
+            Effect::Reload { by, outcome } => {
+                if outcome.is_some() {
+                    self.watch_again();
+                }
+                self.notify_reload(by, outcome);
+            }
+            Effect::Watch => self.watch_files(),
             Effect::Latency(frames) => {
                 if let Some(session) = &self.link.session {
                     session.set_latency(frames);

@@ -1,60 +1,61 @@
-//! The files of the station, watched for changes on disk.
+//! The files of the station, which a thread of its own watches for changes on disk.
 
 use super::Conductor;
-use crate::surfaces::watcher::{self, Watched};
+use crate::process::named::file_time;
+use crate::surfaces::watcher::FileWatcher;
 use lacquer_control::desk::turn::Input;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::SystemTime;
 use tracing::warn;
 
-/// Time without changes before a file is read again: editors write in several steps.
-const FILE_SETTLE: Duration = Duration::from_millis(100);
-
-/// The watched folders, and the files that changed in them.
-#[derive(Default)]
+/// What watches the files.
 pub(super) struct WatchedFiles {
-    watched: Option<Watched>,
-    /// Files that changed, and when to read them.
-    changed: BTreeMap<PathBuf, Instant>,
+    /// Runs once the station has asked for it.
+    watcher: Option<FileWatcher>,
+    /// Files that are not watched yet were not read before this [`file_time`].
+    read_since: Option<SystemTime>,
+}
+
+impl WatchedFiles {
+    /// Nothing is watched yet.
+    pub(super) fn new(read_since: SystemTime) -> Self {
+        Self { watcher: None, read_since: Some(read_since) }
+    }
+
+    /// Files are about to be read.
+    pub(super) fn begin_reading(&mut self) {
+        self.read_since.get_or_insert_with(file_time);
+    }
 }
 
 impl Conductor {
-    /// Watches the folders of all files in use, if they have changed.
-    pub(super) fn watch_all(&mut self) {
-        let folders = watcher::folders(self.desk.chains().paths());
-        if !self.work.station.watch {
-            self.files.watched = None;
-        } else if self.files.watched.as_ref().is_none_or(|watched| watched.folders != folders) {
-            self.files.watched = None;
-            match watcher::watch(folders, self.request_sender.clone()) {
-                Ok(watched) => self.files.watched = Some(watched),
-                Err(error) => warn!("cannot watch files: {error}; changes on disk are not noticed"),
+    /// Watches all files in use, where the station asks for it.
+    pub(super) fn watch_files(&mut self) {
+        let read_since = self.files.read_since.take().unwrap_or_else(file_time);
+        if self.work.station.watch && self.files.watcher.is_none() {
+            match FileWatcher::start(self.request_sender.clone()) {
+                Ok(watcher) => self.files.watcher = Some(watcher),
+                Err(error) => {
+                    warn!(
+                        "cannot start the thread that watches files: {error}; changes on disk are not noticed"
+                    );
+                }
             }
         }
-    }
-
-    /// A file in a watched folder has changed.
-    pub(super) fn file_changed(&mut self, path: &Path) {
-        let due = Instant::now() + FILE_SETTLE;
-        let is_same = |known: &Path| known == path || is_same_file(known, path);
-        self.files.changed.extend(self.desk.chains().readers_of(is_same).into_iter().map(|file| (file, due)));
-    }
-
-    /// Reads the files again that have settled.
-    pub(super) fn read_changed(&mut self, now: Instant) {
-        let settled: Vec<PathBuf> =
-            self.files.changed.iter().filter(|(_, due)| **due <= now).map(|(path, _)| path.clone()).collect();
-        for path in settled {
-            self.files.changed.remove(&path);
-            self.handle(Input::FileChanged(path));
+        if let Some(watcher) = &self.files.watcher {
+            let files = self.desk.chains().paths().filter(|_| self.work.station.watch);
+            watcher.watch(files, read_since);
         }
     }
-}
 
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    match (a.canonicalize(), b.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
+    /// After a reload, files are watched again whatever has become of it.
+    pub(super) fn watch_again(&self) {
+        self.files.watcher.iter().for_each(FileWatcher::watch_again);
+    }
+
+    /// Watched files have changed: the chains that read them are read again.
+    pub(super) fn files_changed(&mut self, paths: &[PathBuf]) {
+        let chains = self.desk.chains().readers_of(|known| paths.iter().any(|path| path == known));
+        chains.into_iter().for_each(|chain| self.handle(Input::FileChanged(chain)));
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct ConductorParts {
     pub port_setup: PortSetup,
     /// The session that is still being opened.
     pub opening: Option<Opening>,
+    /// The time of files (`named::file_time`) before they were read.
+    pub read_since: SystemTime,
 }
 
 /// The conductor and everything it owns.
@@ -127,6 +129,7 @@ impl Conductor {
             hang_record,
             port_setup,
             opening,
+            read_since,
         } = parts;
         let mut conductor = Self {
             desk,
@@ -136,7 +139,7 @@ impl Conductor {
             requests,
             request_sender,
             surfaces: surfaces.into_iter().map(SurfaceSender::new).collect(),
-            files: WatchedFiles::default(),
+            files: WatchedFiles::new(read_since),
             schedule: Schedule::default(),
             saver: StateSaver::new(writer, now),
             watch: Watch {
@@ -156,7 +159,7 @@ impl Conductor {
         }
         let addresses = conductor.status().into_iter().map(|line| line.address).collect();
         conductor.desk.set_status_addresses(addresses);
-        conductor.watch_all();
+        conductor.watch_files();
         if let Some(record) = conductor.watch.hang_record.clone() {
             conductor.resume(&record);
         }
@@ -251,7 +254,6 @@ impl Conductor {
             self.next_meters = now + METER_PERIOD;
             self.send_meters();
         }
-        self.read_changed(now);
         match self.end {
             End::No if self.link.session.is_none() => self.reopen(now),
             End::Fading(since) if since.elapsed() > END_LIMIT => {
@@ -305,7 +307,7 @@ impl Conductor {
         };
         for request in bundle.requests {
             match request {
-                Request::Changed(path) => self.file_changed(&path),
+                Request::Changed(paths) => self.files_changed(&paths),
                 Request::Dump => self.log_status(),
                 Request::Quit => self.quit(),
                 request => self.handle(Input::Request { by, request }),

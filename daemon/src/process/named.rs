@@ -7,6 +7,7 @@ use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 use thiserror::Error;
 
 /// What is no regular file: to read it could wait for ever, or never end.
@@ -66,6 +67,13 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The time as the system writes it to files: that of the last tick of its clock, so what is written from now on is not
+/// older.
+pub(crate) fn file_time() -> SystemTime {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    Duration::try_from(now).map_or_else(|_| SystemTime::now(), |time| SystemTime::UNIX_EPOCH + time)
+}
+
 /// A path in one line, in which nothing can command a terminal.
 pub(crate) fn shown(path: &Path) -> String {
     printable(&path.display().to_string())
@@ -88,6 +96,16 @@ mod tests {
         assert_eq!(told("/"), "a folder, not a file");
         let own = std::env::current_exe().unwrap();
         assert_eq!(read(&own, 10).unwrap().len(), 11);
+    }
+
+    #[test]
+    fn what_is_written_is_not_older_than_the_time_of_files() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..100 {
+            let (before, path) = (file_time(), folder.path().join(n.to_string()));
+            std::fs::write(&path, "").unwrap();
+            assert!(path.metadata().unwrap().modified().unwrap() >= before);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The desk under a clock that is a number, with tasks that end when a test says so.
 
+mod changed;
 mod random;
 mod undo;
 
