@@ -22,15 +22,16 @@ pub trait Node: Any + Send {
     fn adopt(&mut self, old: &dyn Node);
 
     /// `[audio]` Copies more of the state, where it is too large for one call of [`Self::adopt`]. Both nodes have played
-    /// `_frames` frames since the previous call. Returns the least number of frames until the copy is complete. Called after
-    /// each sub-block until that is 0; the fade of the swap waits for it.
+    /// `_frames` frames since the previous call. Returns the least number of frames until the copy is complete; the
+    /// warm-up of the swap lasts at least that long. Called once with 0 frames after [`Self::adopt`], then after each
+    /// sub-block of the warm-up.
     fn adopt_more(&mut self, _old: &dyn Node, _frames: usize) -> usize {
         0
     }
 }
 
 /// `[audio]` `old` as a node of type `N`, for [`Node::adopt`]; `None` if it has another type.
-pub fn same<N: Node>(old: &dyn Node) -> Option<&N> {
+pub(crate) fn same<N: Node>(old: &dyn Node) -> Option<&N> {
     (old as &dyn Any).downcast_ref()
 }
 

@@ -102,7 +102,7 @@ impl Quantiser {
     }
 
     /// `[audio]` Adopts the state of another one with the same word length and shaping.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         if (self.scale, self.curve) == (old.scale, old.curve) {
             (self.seed, self.errors) = (old.seed, old.errors);
         }

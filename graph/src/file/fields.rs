@@ -6,7 +6,7 @@ use crate::param::hint::Hint;
 use crate::param::{Param, ValueError};
 
 /// The fields of a map that are not read yet.
-pub struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     /// What the map describes, for messages: `limiter "final"`.
     pub owner: String,
     /// Its place in the file.

@@ -142,7 +142,7 @@ impl Chain {
     }
 
     /// `[audio]` Adopts the state of the previous chain.
-    pub fn adopt(&mut self, old: &Chain) {
+    pub(crate) fn adopt(&mut self, old: &Chain) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.adopt_state(old))) {
             self.bypass_after_panic(payload);
         }
@@ -150,7 +150,7 @@ impl Chain {
 
     /// `[audio]` Adopts more state of the previous chain, after `frames` more frames that both have played. Returns the
     /// least number of frames until all is adopted: see [`Node::adopt_more`](crate::node::Node::adopt_more).
-    pub fn adopt_more(&mut self, old: &Chain, frames: usize) -> usize {
+    pub(crate) fn adopt_more(&mut self, old: &Chain, frames: usize) -> usize {
         let mut left = 0;
         let adopt_nodes = || {
             for at in 0..self.nodes.len() {
@@ -191,7 +191,7 @@ impl Chain {
     }
 
     /// `[audio]` Takes node `node` out of bypass (`on`), or bypasses it.
-    pub fn enable(&mut self, node: usize, on: bool) {
+    pub(crate) fn enable(&mut self, node: usize, on: bool) {
         self.enter(node);
         if let Some(node) = self.nodes.get_mut(node) {
             node.enable(on);
@@ -200,13 +200,13 @@ impl Chain {
     }
 
     /// `[audio]` Sets the gain factors of the chain's output and of the dry signal.
-    pub fn trim(&mut self, chain: f64, dry: f64) {
+    pub(crate) fn trim(&mut self, chain: f64, dry: f64) {
         self.trims[0].set_target(chain);
         self.trims[1].set_target(dry);
     }
 
     /// `[audio]` Plays 1 to 64 frames. `bypass` is the share of the dry signal in each frame; `None` means none.
-    /// `fault` is called with each node whose output is NaN or infinite. After a panic the dry signal is played, and
+    /// `fault` is called with each node whose output is NaN, infinite or above 1e150. After a panic the dry signal is played, and
     /// [`Self::next_panic`] reports it.
     pub fn process(
         &mut self,
@@ -290,7 +290,7 @@ impl Chain {
     }
 
     /// `[audio]` Sends what the nodes report. A bypassed node has no readings.
-    pub fn report(&mut self, mut emit: impl FnMut(usize, Report)) {
+    pub(crate) fn report(&mut self, mut emit: impl FnMut(usize, Report)) {
         for (at, node) in self.nodes.iter_mut().enumerate() {
             let is_active = node.is_active();
             node.meter.take(is_active, |report| emit(at, report));

@@ -266,7 +266,7 @@ impl NodeSlot {
         left
     }
 
-    /// `[audio]` Runs the node for 1 to 64 frames. `Err` if its output is NaN or infinite. Then, and after a panic, the
+    /// `[audio]` Runs the node for 1 to 64 frames. `Err` if its output is NaN, infinite or above [`MOST`]. Then, and after a panic, the
     /// output is the dry signal.
     pub(crate) fn run(&mut self, workspace: &mut Workspace<'_>, frames: usize) -> Result<(), ()> {
         let Workspace { buffers, inputs, scratch: [sum, key_sum, dry] } = workspace;
@@ -352,7 +352,7 @@ impl NodeSlot {
         }
     }
 
-    /// Resets the node and bypasses it, because its output was NaN or infinite. It is retried, each time after twice as long.
+    /// Resets the node and bypasses it, because its output was faulty. It is retried, each time after twice as long.
     fn bypass_after_fault(&mut self) {
         self.guarded(|node| node.node.reset());
         self.wet_share = Fade::new(self.wet_share.frames(), false);
@@ -375,7 +375,7 @@ impl NodeSlot {
     }
 }
 
-/// Whether no sample is NaN or above `most`. There is no branch per sample, so it is fast.
+/// Whether no sample is NaN, infinite or above `most` in amplitude. There is no branch per sample, so it is fast.
 pub(crate) fn are_within(planes: &[Plane], frames: usize, most: f64) -> bool {
     // The comparison is false for NaN.
     planes.iter().all(|plane| plane[..frames].iter().fold(true, |ok, sample| ok & (sample.abs() <= most)))
