@@ -141,7 +141,7 @@ fn first_subblock_of_a_swap(bencher: Bencher<'_, '_>) {
         let mut engine = Engine::for_files(&Io::stereo(), RATE);
         engine.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)));
         engine.inputs().copy_from_slice(&input());
-        engine.process(SUBBLOCK, |_| {});
+        engine.process(SUBBLOCK, |_| true);
         let mut next = Chain::new(&plan, 2);
         next.follow(&plan, &plan);
         (engine, Owned::new(&collector.handle(), next))
@@ -149,7 +149,7 @@ fn first_subblock_of_a_swap(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(SUBBLOCK)).with_inputs(engine).bench_local_values(
         |(mut engine, next)| {
             engine.swap(next, 12_000, 3_840);
-            engine.process(SUBBLOCK, |_| {});
+            engine.process(SUBBLOCK, |_| true);
             engine
         },
     );

@@ -17,6 +17,12 @@ pub trait Node: Any + Send {
     /// `[audio]` Clears the state: afterwards the node sounds the same as a new one.
     fn reset(&mut self);
 
+    /// `[audio]` Frames by which it delays the signal at these values, besides its latency. After a reset its output is
+    /// silent for that long.
+    fn own_delay(&self, _params: &Params<'_>) -> usize {
+        0
+    }
+
     /// `[audio]` Copies the state of the node that it replaces in a swap, if both have the same structure.
     /// The cost is bounded; nothing is allocated or freed.
     fn adopt(&mut self, old: &dyn Node);

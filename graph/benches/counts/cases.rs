@@ -123,7 +123,7 @@ fn swap(from: &str, to: &str) {
             engine.swap(next, 4_800, 3_840);
         }
         engine.inputs().copy_from_slice(&input[at]);
-        engine.process(SUBBLOCK, |_| {});
+        engine.process(SUBBLOCK, |_| true);
     };
     (0..BEFORE).for_each(&mut subblock);
     counted(&mut || (BEFORE..BEFORE + COUNTED).for_each(&mut subblock));

@@ -215,8 +215,9 @@ impl Engine {
         &self.outputs
     }
 
-    /// `[audio]` Plays 1 to 64 frames from [`Self::inputs`] to [`Self::outputs`].
-    pub fn process(&mut self, frames: usize, mut emit: impl FnMut(Event)) {
+    /// `[audio]` Plays 1 to 64 frames from [`Self::inputs`] to [`Self::outputs`]. `emit` returns whether an event was
+    /// accepted: a reading that was not is sent later.
+    pub fn process(&mut self, frames: usize, mut emit: impl FnMut(Event) -> bool) {
         self.limit_input(frames, &mut emit);
         let bypass = self.bypass_gains(frames);
         match &mut self.on_air {
@@ -232,7 +233,7 @@ impl Engine {
             }
             match progress {
                 Progress::Unchanged => {}
-                Progress::FadeBegins => emit(Event::Fading { generation }),
+                Progress::FadeBegins => _ = emit(Event::Fading { generation }),
                 Progress::Done => {
                     // The old chain is an `Owned`: dropped here, freed by its collector.
                     self.on_air = self.swap.take().map(|swap| swap.next);
@@ -253,7 +254,7 @@ impl Engine {
         })
     }
 
-    fn limit_input(&mut self, frames: usize, emit: &mut impl FnMut(Event)) {
+    fn limit_input(&mut self, frames: usize, emit: &mut impl FnMut(Event) -> bool) {
         self.until_input_fault = self.until_input_fault.saturating_sub(frames);
         if are_within(&self.inputs, frames, LOUDEST) {
             return;
@@ -278,7 +279,7 @@ impl Engine {
         Some(gains)
     }
 
-    fn apply_level(&mut self, frames: usize, emit: &mut impl FnMut(Event)) {
+    fn apply_level(&mut self, frames: usize, emit: &mut impl FnMut(Event) -> bool) {
         match self.level.steady() {
             Some(1.0) => {}
             Some(_) => self.outputs.iter_mut().for_each(|plane| plane[..frames].fill(0.0)),
@@ -300,7 +301,7 @@ impl Engine {
         }
     }
 
-    fn report(&mut self, frames: usize, emit: &mut impl FnMut(Event)) {
+    fn report(&mut self, frames: usize, emit: &mut impl FnMut(Event) -> bool) {
         self.until_report = self.until_report.saturating_sub(frames);
         if self.until_report == 0 {
             self.until_report = self.report_every;
@@ -308,7 +309,7 @@ impl Engine {
                 let generation = chain.generation();
                 chain.report(|node, report| match report {
                     Report::Reading(reading, value) => {
-                        emit(Event::Meter { generation, node, reading, value });
+                        emit(Event::Meter { generation, node, reading, value })
                     }
                     Report::Learned(band, level) => emit(Event::Learned { generation, node, band, level }),
                 });
@@ -323,10 +324,10 @@ fn play(
     outputs: &mut [Plane],
     frames: usize,
     bypass: Option<&Plane>,
-    emit: &mut impl FnMut(Event),
+    emit: &mut impl FnMut(Event) -> bool,
 ) {
     let generation = chain.generation();
-    chain.process(inputs, outputs, frames, bypass, |node| emit(Event::Fault { generation, node }));
+    chain.process(inputs, outputs, frames, bypass, |node| _ = emit(Event::Fault { generation, node }));
 }
 
 #[cfg(test)]
@@ -340,7 +341,11 @@ mod tests {
     /// The events of `subblocks` sub-blocks.
     fn play(engine: &mut Engine, subblocks: usize) -> Vec<Event> {
         let mut events = Vec::new();
-        (0..subblocks).for_each(|_| engine.process(SUBBLOCK, |event| events.push(event)));
+        let mut emit = |event| {
+            events.push(event);
+            true
+        };
+        (0..subblocks).for_each(|_| engine.process(SUBBLOCK, &mut emit));
         events
     }
 
@@ -376,20 +381,20 @@ mod tests {
         for mut engine in [Engine::new(&Io::stereo(), RATE), Engine::for_files(&Io::stereo(), RATE)] {
             engine.mute(true);
             engine.start(limiter(&collector));
-            let mut play = |engine: &mut Engine| {
+            let plays = |engine: &mut Engine| {
                 let mut confirmed = 0;
                 for _ in 0..400 {
                     engine.inputs().iter_mut().for_each(|plane| plane.fill(0.5));
-                    engine.process(SUBBLOCK, |event| confirmed += usize::from(event == Event::Muted));
+                    confirmed += muted(&play(engine, 1));
                     if confirmed == 1 {
                         assert!(engine.outputs().iter().flatten().all(|sample| *sample == 0.0));
                     }
                 }
                 confirmed
             };
-            assert_eq!(play(&mut engine), 1);
+            assert_eq!(plays(&mut engine), 1);
             engine.mute(false);
-            assert_eq!(play(&mut engine), 0);
+            assert_eq!(plays(&mut engine), 0);
             assert!(
                 engine.outputs().iter().flatten().all(|sample| *sample > 0.4),
                 "it is heard after the mute"
@@ -404,10 +409,37 @@ mod tests {
         let seconds = 2;
         for subblock in 0..seconds * 750 {
             engine.inputs().iter_mut().for_each(|plane| plane.fill(f64::NAN));
-            engine.process(SUBBLOCK, |event| faults += usize::from(event == Event::InputFault));
+            let events = play(&mut engine, 1);
+            faults += events.iter().filter(|event| **event == Event::InputFault).count();
             assert!(subblock > 0 || faults == 1, "the first is reported at once");
         }
         let most = seconds * REPORTS as usize + 1;
         assert!((most / 2..=most).contains(&faults), "{faults} reports in {seconds} s");
+    }
+
+    #[test]
+    fn all_readings_have_their_turn_where_the_queue_is_too_small() {
+        let collector = Collector::new();
+        let yaml = format!("nodes:\n{}", "  - limiter\n".repeat(10));
+        let (spec, _) = Spec::parse(yaml.as_bytes());
+        let plan = Plan::new(&spec, &Io::stereo(), RATE).unwrap();
+        let mut engine = Engine::for_files(&Io::stereo(), RATE);
+        engine.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)));
+        let mut reported = [0; 10];
+        let reports = 8;
+        for _ in 0..reports {
+            let mut room = 7;
+            (0..RATE as usize / REPORTS as usize / SUBBLOCK).for_each(|_| {
+                engine.process(SUBBLOCK, |event| {
+                    let Event::Meter { node, .. } = event else { return true };
+                    let has_room = room > 0;
+                    if has_room {
+                        (room, reported[node]) = (room - 1, reported[node] + 1);
+                    }
+                    has_room
+                });
+            });
+        }
+        assert!(reported.iter().all(|count| *count > 0), "{reported:?}");
     }
 }
