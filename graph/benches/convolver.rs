@@ -1,15 +1,16 @@
 //! Cost of long impulse responses at 64 frames: for each tick of the schedule the shortest time of some rounds, which
 //! excludes other work of the machine; mean and worst of these, relative to the 1333 µs of a sub-block at 48 kHz.
 
+mod common;
+
 use basedrop::{Collector, Owned};
+use common::RATE;
 use lacquer_graph::dsp::fir::convolution::{Convolution, Path, TICK};
 use lacquer_graph::param::text::{Data, Impulse};
 use lacquer_graph::run::engine::Event;
 use lacquer_graph::{Chain, Engine, Io, Plan, Spec};
 use std::sync::Arc;
 use std::time::Instant;
-
-const RATE: f64 = 48_000.0;
 
 /// Ticks in a period of the schedule.
 const TICKS: usize = 256;
@@ -42,12 +43,7 @@ fn main() {
 }
 
 fn noise(count: usize) -> Vec<f64> {
-    let mut seed = 1_u64;
-    let next = |_| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        ((seed >> 40) as f64 / (1 << 23) as f64 - 1.0) * 0.01
-    };
-    (0..count).map(next).collect()
+    common::noise().take(count).map(|sample| 0.01 * sample).collect()
 }
 
 fn measure(name: &str, build: impl Fn() -> Convolution) {

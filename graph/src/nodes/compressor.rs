@@ -13,7 +13,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::side_chain::{GainComputer, KeyValues, Values};
+use crate::dsp::dynamics::side_chain::{GainComputer, GainRange, KeyValues, Values};
 use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::nodes::common::rows;
 use crate::param::ramp::Ramp;
@@ -155,8 +155,8 @@ impl Compressor {
         FrameValues { makeup: value(&MAKEUP), mix: value(&MIX) }
     }
 
-    /// Returns the gain that is heard, make-up gain aside.
-    fn process_frame(&mut self, block: &mut Block<'_>, frame: usize, now: &FrameValues) -> f64 {
+    /// Adds the gains to `range`.
+    fn process_frame(&mut self, block: &mut Block<'_>, frame: usize, now: &FrameValues, range: &mut GainRange) {
         let width = block.width();
         let mut key = [0.0; MAX_CHANNELS];
         let mut key_width = width;
@@ -188,28 +188,30 @@ impl Compressor {
             out[channel] *= 1.0 + wet(gains[channel]);
         }
         (0..width).for_each(|channel| *block.at(channel, frame) = out[channel]);
-        1.0 - now.mix + now.mix * self.computer.farthest(&gains[..width])
+        range.add(&gains[..width]);
     }
 }
 
 impl Node for Compressor {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
-        let (mut lowest, mut highest) = (f64::INFINITY, 0.0_f64);
-        let mut record = |gain: f64| (lowest, highest) = (lowest.min(gain), highest.max(gain));
+        let mut range = GainRange::NONE;
+        let mut mix = params.ramp(&MIX);
         self.computer.set_feedback(self.feedback && !block.has_key());
         if params.are_moving() {
             let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&NODE_TYPE.rows[slot]));
             for frame in 0..block.frames() {
                 ramps.iter_mut().for_each(|ramp| _ = ramp.tick());
                 let now = self.read_values(|row| ramps[row.slot].value());
-                record(self.process_frame(block, frame, &now));
+                self.process_frame(block, frame, &now, &mut range);
             }
         } else {
             let now = self.read_values(|row| params.value(row));
             for frame in 0..block.frames() {
-                record(self.process_frame(block, frame, &now));
+                self.process_frame(block, frame, &now, &mut range);
             }
         }
+        mix.advance(block.frames());
+        let [lowest, highest] = range.heard(mix.value());
         meter.gain_change(0, lowest, highest);
     }
 

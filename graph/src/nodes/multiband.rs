@@ -7,7 +7,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::side_chain::GainComputer;
+use crate::dsp::dynamics::side_chain::{GainComputer, GainRange};
 use crate::dsp::filter::crossover::{BANDS, Crossover};
 use crate::dsp::fir::linear::crossover::LinearCrossover;
 use crate::dsp::fir::linear::design::Reach;
@@ -240,7 +240,7 @@ impl Multiband {
         frame: usize,
         mix: f64,
         levels: &[f64; BANDS],
-        range: &mut [[f64; 2]; BANDS],
+        ranges: &mut [GainRange; BANDS],
     ) {
         let (width, count) = (block.width(), self.bands.len());
         let mut keys = [[0.0; MAX_CHANNELS]; BANDS];
@@ -270,9 +270,7 @@ impl Multiband {
                 out[channel] +=
                     levels[at] * sample * (1.0 + wet * (gains[channel] * band.values.makeup - 1.0));
             }
-            let heard = 1.0 - wet + wet * band.computer.farthest(&gains[..width]);
-            let [lowest, highest] = &mut range[at];
-            (*lowest, *highest) = (lowest.min(heard), highest.max(heard));
+            ranges[at].add(&gains[..width]);
         }
         (0..width).for_each(|channel| *block.at(channel, frame) = out[channel]);
     }
@@ -281,8 +279,7 @@ impl Multiband {
 impl Node for Multiband {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         self.set_linear_splits(params);
-        // The lowest and the highest gain of each band.
-        let mut range = [[f64::INFINITY, 0.0]; BANDS];
+        let mut ranges = [GainRange::NONE; BANDS];
         let mut mix = params.ramp(&MIX);
         if params.are_moving() {
             let mut ramps: [[Ramp; ROWS]; BANDS] = from_fn(|band| {
@@ -296,7 +293,7 @@ impl Node for Multiband {
                 }
                 self.set_minimum_splits();
                 let levels = self.levels();
-                self.process_frame(block, frame, mix.tick(), &levels, &mut range);
+                self.process_frame(block, frame, mix.tick(), &levels, &mut ranges);
             }
         } else {
             for (at, band) in self.bands.iter_mut().enumerate() {
@@ -306,10 +303,11 @@ impl Node for Multiband {
             self.set_minimum_splits();
             let levels = self.levels();
             for frame in 0..block.frames() {
-                self.process_frame(block, frame, mix.value(), &levels, &mut range);
+                self.process_frame(block, frame, mix.value(), &levels, &mut ranges);
             }
         }
-        for (at, [lowest, highest]) in range.into_iter().enumerate().take(self.bands.len()) {
+        for (at, (band, range)) in self.bands.iter().zip(ranges).enumerate() {
+            let [lowest, highest] = range.heard(mix.value() * band.values.on);
             meter.gain_change(0, lowest, highest);
             meter.gain_change(1 + at, lowest, highest);
         }

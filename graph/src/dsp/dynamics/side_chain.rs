@@ -102,6 +102,32 @@ pub(crate) struct GainComputer {
     channels: [Channel; CHANNELS],
 }
 
+/// The lowest and the highest gain of some frames.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GainRange([f64; 2]);
+
+impl GainRange {
+    /// Of no frame.
+    pub(crate) const NONE: Self = Self([f64::INFINITY, 0.0]);
+
+    /// `[audio]` Adds the gains of a frame.
+    #[inline]
+    pub(crate) fn add(&mut self, gains: &[f64]) {
+        let [mut lowest, mut highest] = self.0;
+        for gain in gains {
+            // Without the care of `min` and `max` for NaN, which takes instructions.
+            lowest = if *gain < lowest { *gain } else { lowest };
+            highest = if *gain > highest { *gain } else { highest };
+        }
+        self.0 = [lowest, highest];
+    }
+
+    /// `[audio]` What is heard of them, if `wet` is the share of the compressed signal.
+    pub(crate) fn heard(&self, wet: f64) -> [f64; 2] {
+        self.0.map(|gain| 1.0 - wet + wet * gain)
+    }
+}
+
 /// State of one channel.
 #[derive(Clone, Copy, Debug, Default)]
 struct Channel {
@@ -230,13 +256,6 @@ impl GainComputer {
             gains[channel] = last.1;
         }
         gains
-    }
-
-    /// `[audio]` The one of `gains` that changes the level most: the lowest, or the highest of upward compression.
-    #[inline]
-    pub(crate) fn farthest(&self, gains: &[f64]) -> f64 {
-        let gains = gains.iter().copied();
-        if self.shape.upward { gains.fold(0.0, f64::max) } else { gains.fold(f64::INFINITY, f64::min) }
     }
 
     /// The reduction of the static curve at `level` dBFS, in dB; negative for a boost.
