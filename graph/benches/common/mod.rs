@@ -7,13 +7,13 @@ use lacquer_graph::plan::{Io, Plan};
 use std::sync::Arc;
 
 /// Sample rate in Hz.
-pub const RATE: f64 = 48_000.0;
+pub(crate) const RATE: f64 = 48_000.0;
 
 /// Endless noise from -1 to 1.
-pub struct Noise(u64);
+pub(crate) struct Noise(u64);
 
 /// The noise from its beginning.
-pub fn noise() -> Noise {
+pub(crate) fn noise() -> Noise {
     Noise(1)
 }
 
@@ -28,8 +28,8 @@ impl Iterator for Noise {
 }
 
 /// The plan of a chain between one stereo input and one stereo output. Whatever impulse a node names is a hall of half a second.
-#[allow(dead_code, reason = "not every bench plays a chain of its own")]
-pub fn plan(yaml: &str) -> Result<Plan, Vec<Mistake>> {
+#[allow(dead_code, reason = "not every bench plays such a chain")]
+pub(crate) fn plan(yaml: &str) -> Result<Plan, Vec<Mistake>> {
     let (spec, mistakes) = Spec::parse(yaml.as_bytes());
     assert!(mistakes.is_empty(), "{mistakes:?}");
     let hall = |_: &str, rate: f64| {

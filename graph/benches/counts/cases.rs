@@ -21,13 +21,13 @@ macro_rules! ready {
 const READY: &[(&str, &str)] = ready!("streaming", "podcast", "vinyl-transfer");
 
 /// A case, and its name in the figures.
-pub struct Case {
+pub(crate) struct Case {
     pub name: String,
     pub play: Box<dyn Fn()>,
 }
 
 /// All cases, in the order in which they are played.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |name: String, play: Box<dyn Fn()>| cases.push(Case { name, play });
     for node_type in CATALOGUE {

@@ -136,7 +136,7 @@ mod tests {
             while new.adopt_more(&old, frames, 3) > 0 {
                 frames = 2;
                 for _ in 0..frames {
-                    (old.tick(f64::from(n), 25), new.tick(f64::from(n), 25));
+                    [&mut old, &mut new].into_iter().for_each(|tap| _ = tap.tick(f64::from(n), 25));
                     n += 1;
                 }
             }
