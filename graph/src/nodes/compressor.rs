@@ -156,7 +156,13 @@ impl Compressor {
     }
 
     /// Adds the gains to `range`.
-    fn process_frame(&mut self, block: &mut Block<'_>, frame: usize, now: &FrameValues, range: &mut GainRange) {
+    fn process_frame(
+        &mut self,
+        block: &mut Block<'_>,
+        frame: usize,
+        now: &FrameValues,
+        range: &mut GainRange,
+    ) {
         let width = block.width();
         let mut key = [0.0; MAX_CHANNELS];
         let mut key_width = width;
