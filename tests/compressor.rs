@@ -248,19 +248,30 @@ fn a_program_detector_is_faster_on_peaks_than_on_tones() {
 
 #[test]
 fn the_meter_tells_the_gain_that_is_applied() {
-    let input = sine(1_000.0, -6.0, RATE, 2, 96_000);
-    let mut rig = Rig::of(&node("threshold: -20 dB, ratio: 4, knee: 0, attack: 0.05 ms, release: 4 s"));
-    rig.play(&input);
-    rig.events.clear();
-    let out = rig.play(&input);
-    let applied = db(rms(&out[0]) / rms(&input[0]));
-    let told = rig.events.iter().rev().find_map(|event| match event {
-        Event::Meter { value, .. } => *value,
-        _ => None,
-    });
-    let told = told.unwrap();
-    assert!((db(told) - applied).abs() < 0.05, "{:.3} dB told, {applied:.3} dB applied", db(told));
-    assert_eq!(rig.count(|event| matches!(event, Event::Fault { .. })), 0);
+    for (fields, level) in [
+        ("threshold: -20 dB, ratio: 4", -6.0),
+        ("threshold: -20 dB, ratio: 4, mix: 50 %", -6.0),
+        ("threshold: -20 dB, ratio: 4, mix: 0 %", -6.0),
+        ("threshold: -20 dB, ratio: 2, mode: upward", -40.0),
+        ("threshold: -20 dB, ratio: 2, mode: upward, mix: 40 %", -40.0),
+        ("threshold: -20 dB, ratio: 2, mode: upward", -6.0),
+    ] {
+        // Upward, the release is what raises the level.
+        let release = if fields.contains("upward") { "50 ms" } else { "4 s" };
+        let input = sine(1_000.0, level, RATE, 2, 96_000);
+        let mut rig = Rig::of(&node(&format!("{fields}, knee: 0, attack: 0.05 ms, release: {release}")));
+        rig.play(&input);
+        rig.events.clear();
+        let out = rig.play(&input);
+        let applied = db(rms(&out[0]) / rms(&input[0]));
+        let told = rig.events.iter().rev().find_map(|event| match event {
+            Event::Meter { value, .. } => *value,
+            _ => None,
+        });
+        let told = db(told.unwrap());
+        assert!((told - applied).abs() < 0.05, "{fields}: {told:.3} dB told, {applied:.3} dB applied");
+        assert_eq!(rig.count(|event| matches!(event, Event::Fault { .. })), 0);
+    }
 }
 
 #[test]

@@ -382,3 +382,17 @@ fn a_voice_is_left_and_the_room_goes() {
         assert!(kept > -4.0, "{rate} Hz: the voice is left: {kept:.1} dB");
     }
 }
+
+#[test]
+fn where_there_is_no_noise_there_is_no_level_of_it() {
+    let mut rig = Rig::of("  - denoise: {id: n}\n");
+    let tone = |n: usize| 0.1 * (0.05 * n as f64).sin() + 1e-9 * (0.7 * n as f64).sin();
+    rig.play(&vec![(0..5 * SECOND).map(tone).collect(); 2]);
+    let levels = rig.events.iter().filter_map(|event| match event {
+        Event::Meter { reading: 1, value, .. } => *value,
+        _ => None,
+    });
+    let levels: Vec<f64> = levels.collect();
+    println!("{levels:?}");
+    assert!(levels.iter().all(|level| *level > -140.0), "{levels:?}");
+}

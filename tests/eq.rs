@@ -233,8 +233,27 @@ fn the_automatic_gain_undoes_the_change_of_loudness() {
     }
 }
 
+/// The frequency of a filter ends at 45 % of the rate, and so does the programme.
+#[test]
+fn the_automatic_gain_is_right_at_a_low_rate_too() {
+    let rate = 16_000.0;
+    for bands in ["{shape: highshelf, freq: 12 kHz, gain: 12}", "{freq: 20 kHz, gain: 12, q: 0.5}"] {
+        let play = |eq: &str| {
+            let nodes = format!("  - noise: {{colour: pink, level: -20 dB, channels: 2}}\n{eq}");
+            loudness_at(rate, &Rig::at(rate, &nodes).play(&silence(2, 480_000))[0])
+        };
+        let flat = play("");
+        let on = play(&format!("  - eq: {{auto_gain: true, bands: [{bands}]}}\n"));
+        assert!((on - flat).abs() < 1.0, "{bands}: {flat:.2}, {on:.2} dB");
+    }
+}
+
 fn loudness(samples: &[f64]) -> f64 {
-    let weighting = lacquer_graph::dsp::filter::k_weighting::Weighting::new(RATE);
+    loudness_at(RATE, samples)
+}
+
+fn loudness_at(rate: f64, samples: &[f64]) -> f64 {
+    let weighting = lacquer_graph::dsp::filter::k_weighting::Weighting::new(rate);
     let mut state = lacquer_graph::dsp::filter::k_weighting::State::default();
     let weighted: Vec<f64> = samples.iter().map(|sample| weighting.tick(&mut state, *sample)).collect();
     db(rms(&weighted[24_000..]))
@@ -274,8 +293,11 @@ fn the_meter_tells_what_dynamic_bands_do_and_nothing_of_bands_that_stand_still()
         });
         told.collect::<Vec<_>>()
     };
-    let told = readings("  - eq: {bands: [{freq: 1 kHz, q: 2, range: -12, threshold: -30, ratio: 2}]}\n");
-    assert!((told.last().unwrap() + 5.0).abs() < 0.05, "{told:?}");
+    for (range, wanted) in [(-12, -5.0), (12, 5.0)] {
+        let band = format!("{{freq: 1 kHz, q: 2, range: {range}, threshold: -30, ratio: 2}}");
+        let told = readings(&format!("  - eq: {{bands: [{band}]}}\n"));
+        assert!((told.last().unwrap() - wanted).abs() < 0.05, "{told:?}");
+    }
     assert!(readings("  - eq: {bands: [{freq: 1 kHz, gain: -5}]}\n").is_empty());
 }
 

@@ -8,9 +8,10 @@ use jack::{AudioIn, Client, ClientOptions, Control, Port, ProcessScope};
 use lacquer_control::desk::turn::Input;
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
+use lacquer_graph::run::engine::Event;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, pass, state_home, text};
 use lacquer_tests::jackd::{Server, alone};
-use lacquer_tests::rig::Rig;
+use lacquer_tests::rig::{RATE, Rig};
 use lacquer_tests::signal::{Channels, distance, noise};
 use lacquer_tests::studio::{Studio, number};
 use std::fs;
@@ -126,6 +127,40 @@ fn a_node_that_panics_leaves_its_input_and_comes_back_in_a_chain_built_anew() {
     rig.play(&input);
     assert!(rig.control.next_panic().is_some(), "it plays again, and may panic again");
     rig.collector.collect();
+}
+
+/// Plays this long; how often a node had a faulty output.
+fn faults(rig: &mut Rig, seconds: f64) -> usize {
+    rig.events.clear();
+    rig.block = 1_024;
+    rig.play(&noise(-20.0, 5, 2, (seconds * RATE) as usize));
+    rig.count(|event| matches!(event, Event::Fault { .. }))
+}
+
+#[test]
+fn a_node_that_is_bypassed_for_a_nan_is_tried_again_at_once_after_a_swap() {
+    let mut rig = Rig::of("  - fault: {id: bad}\n");
+    rig.set_value("/node/bad/what", &text("nan"));
+    // Each time after twice as long: the next time would be after 8 s.
+    assert_eq!(faults(&mut rig, 9.0), 6);
+    rig.swap("main");
+    assert!(faults(&mut rig, 1.0) > 0, "it is the same: it fails again, which shows that it was tried");
+    rig.set_value("/node/bad/what", &text("none"));
+    rig.swap("main");
+    assert_eq!(faults(&mut rig, 1.0), 0);
+    rig.set_value("/node/bad/what", &text("nan"));
+    assert_eq!(faults(&mut rig, 0.1), 1, "it plays");
+}
+
+#[test]
+fn faults_of_long_ago_do_not_prolong_the_next_bypass() {
+    let mut rig = Rig::of("  - fault: {id: bad}\n");
+    rig.set_value("/node/bad/what", &text("nan"));
+    assert_eq!(faults(&mut rig, 4.5), 5);
+    rig.set_value("/node/bad/what", &text("none"));
+    assert_eq!(faults(&mut rig, 330.0), 0);
+    rig.set_value("/node/bad/what", &text("nan"));
+    assert_eq!(faults(&mut rig, 1.0), 3, "after 250 and after 500 ms");
 }
 
 #[test]

@@ -213,3 +213,33 @@ fn the_steeper_slope_keeps_the_bands_further_apart() {
         left("48 dB/oct")
     );
 }
+
+#[test]
+fn the_meters_tell_the_gain_of_each_band_and_the_largest_of_all() {
+    let nodes = "  - multiband: {mix: 50 %, bands: [\
+        {to: 1 kHz, threshold: -20 dB, ratio: 4, knee: 0, attack: 0.05 ms, release: 4 s}, \
+        {threshold: -20 dB, ratio: 4, knee: 0, mode: upward, attack: 0.05 ms, release: 50 ms}]}\n";
+    let mut rig = Rig::of(nodes);
+    // The lows are 10 dB above the threshold, the highs 20 dB below it.
+    let (low, high) = (sine(100.0, -10.0, RATE, 2, 192_000), sine(10_000.0, -40.0, RATE, 2, 192_000));
+    let input: Vec<Vec<f64>> =
+        low.iter().zip(&high).map(|(low, high)| low.iter().zip(high).map(|(a, b)| a + b).collect()).collect();
+    rig.play(&input);
+    rig.events.clear();
+    rig.play(&input.iter().map(|samples| samples[..48_000].to_vec()).collect());
+    let told = |wanted: usize| {
+        let told = rig.events.iter().rev().find_map(|event| match event {
+            lacquer_graph::run::engine::Event::Meter { reading, value, .. } if *reading == wanted => *value,
+            _ => None,
+        });
+        db(told.unwrap())
+    };
+    let half = |change: f64| db(0.5 + 0.5 * 10.0_f64.powf(change / 20.0));
+    for (reading, wanted) in [(0, half(15.0)), (1, half(-7.5)), (2, half(15.0))] {
+        assert!(
+            (told(reading) - wanted).abs() < 0.3,
+            "{reading}: {:.2} dB, not {wanted:.2} dB",
+            told(reading)
+        );
+    }
+}

@@ -245,3 +245,16 @@ fn a_long_delay_survives_a_swap_for_itself() {
     let before = &input[0][96_000 - 19_200..];
     assert!(out[0][..19_200].iter().zip(before).all(|(y, x)| (y - x).abs() < 1e-12), "nothing is missing");
 }
+
+#[test]
+fn an_angle_has_degrees() {
+    let rotation = |text: &str| {
+        let rig = Rig::of(&format!("  - stereo: {{id: n, rotation: {text}}}\n"));
+        let place = rig.newest().addresses.find("/node/n/rotation").unwrap()[0].0.clone();
+        let value = rig.value(&place).and_then(|value| value.number()).unwrap();
+        (value, place.row.text(value))
+    };
+    for text in ["10", "10 °", "10°", "10 deg"] {
+        assert_eq!(rotation(text), (10.0, "10 °".to_owned()), "{text}");
+    }
+}

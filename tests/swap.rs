@@ -7,9 +7,12 @@ use lacquer_control::request::Request;
 use lacquer_graph::plan::Io;
 use lacquer_graph::run::engine::Event;
 use lacquer_tests::catalogue::variants;
+use lacquer_tests::daemon::root;
 use lacquer_tests::random::Random;
-use lacquer_tests::rig::{Nodes, RATE, Rig, chain_file};
-use lacquer_tests::signal::{Channels, bursts, click, db, distance, noise, peak, same_bits, silence, sine};
+use lacquer_tests::rig::{Nodes, RATE, Rig, chain_file, groups};
+use lacquer_tests::signal::{
+    Channels, bursts, click, db, distance, noise, peak, rms, same_bits, silence, sine,
+};
 use std::collections::BTreeMap;
 
 const LOUD: &str = "  - gain: {id: g, gain: 0 dB}\n";
@@ -78,6 +81,60 @@ fn a_swap_while_a_value_moves_is_bit_transparent_too() {
     }
     rig.swap("b");
     assert!(same_bits(&rig.play(&input), &still.play(&input)));
+}
+
+#[test]
+fn a_long_delay_of_many_channels_is_adopted_whole_before_the_fade() {
+    let hall = root().join("tests/golden/impulse-mono.txt").display().to_string();
+    let io = Io { inputs: groups(&[("in", 8)]), outputs: groups(&[("out", 8)]) };
+    for nodes in [
+        "  - delay: {id: late, time: 500 ms}\n".to_owned(),
+        format!("  - convolver: {{id: hall, impulse: \"{hall}\", predelay: 500 ms}}\n"),
+    ] {
+        let chains = [("a", nodes.as_str()), ("b", nodes.as_str())];
+        let (mut rig, mut still) = (Rig::with(&chains, &io, true), Rig::with(&chains, &io, true));
+        rig.desk.set_swap_ms(5.0, 5.0);
+        for block in [1_024, 7] {
+            let (before, after) = (noise(-6.0, 1, 8, 30_000), noise(-6.0, 2, 8, 30_000));
+            (rig.block, still.block) = (block, block);
+            rig.play(&before);
+            still.play(&before);
+            let done = swaps_done(&rig);
+            rig.swap(if block == 7 { "a" } else { "b" });
+            assert!(same_bits(&rig.play(&after), &still.play(&after)), "blocks of {block}: {nodes}");
+            assert_eq!(swaps_done(&rig), done + 1);
+        }
+    }
+}
+
+/// Whether some 10 ms of `out` are far softer than the programme, which is noise.
+fn has_gap(out: &[f64]) -> bool {
+    out.chunks_exact(480).any(|some| db(rms(some)) < -26.0)
+}
+
+#[test]
+fn a_delay_that_begins_empty_is_not_heard_before_it_is_full() {
+    let hall = root().join("tests/golden/impulse-mono.txt").display().to_string();
+    let both = "  - delay: {id: n, time: 200 ms}\n  - delay: {id: more, time: 300 ms}\n".to_owned();
+    let hall =
+        format!("  - convolver: {{id: n, impulse: \"{hall}\", normalise: energy, predelay: 400 ms}}\n");
+    for nodes in ["  - delay: {id: n, time: 500 ms}\n".to_owned(), both, hall] {
+        // By a swap.
+        let mut rig = Rig::new(&[("a", LOUD), ("b", &nodes)]);
+        let input = noise(-12.0, 3, 2, 72_000);
+        rig.play(&input);
+        rig.swap("b");
+        assert!(!has_gap(&rig.play(&input)[0]), "{nodes}");
+        assert_eq!(rig.active(), "b");
+        // Out of bypass, also where the time was moved in the meantime.
+        rig.set("/node/n/enabled", 0.0);
+        rig.play(&input);
+        if nodes.contains("time: 200 ms") {
+            rig.set("/node/n/time", 450.0);
+        }
+        rig.set("/node/n/enabled", 1.0);
+        assert!(!has_gap(&rig.play(&input)[0]), "out of bypass: {nodes}");
+    }
 }
 
 #[test]

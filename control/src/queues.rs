@@ -174,11 +174,12 @@ impl AudioEnd {
         self.commands.pop().ok()
     }
 
-    /// `[audio]` Sends an event to the control thread. Where the ring is full, the event is dropped and counted.
-    pub fn send_event(&mut self, event: FromAudio) {
-        if self.events.push(event).is_err() {
-            self.events_lost += 1;
-        }
+    /// `[audio]` Sends an event to the control thread. Where the ring is full, the event is dropped and counted. Returns
+    /// whether it was sent.
+    pub fn send_event(&mut self, event: FromAudio) -> bool {
+        let is_sent = self.events.push(event).is_ok();
+        self.events_lost += u64::from(!is_sent);
+        is_sent
     }
 
     /// `[audio]` Returns what a panic threw to the control thread, which frees it. Where the ring is full, it is leaked: it

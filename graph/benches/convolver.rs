@@ -1,7 +1,10 @@
 //! Cost of long impulse responses at 64 frames: for each tick of the schedule the shortest time of some rounds, which
 //! excludes other work of the machine; mean and worst of these, relative to the 1333 µs of a sub-block at 48 kHz.
 
+mod common;
+
 use basedrop::{Collector, Owned};
+use common::RATE;
 use lacquer_graph::dsp::fir::convolution::{Convolution, Path, TICK};
 use lacquer_graph::param::text::{Data, Impulse};
 use lacquer_graph::plan::diff::Diff;
@@ -9,8 +12,6 @@ use lacquer_graph::run::engine::Event;
 use lacquer_graph::{Chain, Engine, Io, Plan, Spec};
 use std::sync::Arc;
 use std::time::Instant;
-
-const RATE: f64 = 48_000.0;
 
 /// Ticks in a period of the schedule.
 const TICKS: usize = 256;
@@ -43,12 +44,7 @@ fn main() {
 }
 
 fn noise(count: usize) -> Vec<f64> {
-    let mut seed = 1_u64;
-    let next = |_| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        ((seed >> 40) as f64 / (1 << 23) as f64 - 1.0) * 0.01
-    };
-    (0..count).map(next).collect()
+    common::noise().take(count).map(|sample| 0.01 * sample).collect()
 }
 
 fn measure(name: &str, build: impl Fn() -> Convolution) {
@@ -100,7 +96,10 @@ fn measure_swap(name: &str, impulses: [&Arc<Data>; 2]) {
         engine.inputs().iter_mut().for_each(|plane| plane.copy_from_slice(&input));
         let mut is_done = false;
         let began = now();
-        engine.process(TICK, |event| is_done |= matches!(event, Event::OnAir { .. }));
+        engine.process(TICK, |event| {
+            is_done |= matches!(event, Event::OnAir { .. });
+            true
+        });
         *least = least.min(began.elapsed().as_secs_f64() * 1e6);
         is_done
     };

@@ -3,21 +3,21 @@
 
 #![allow(clippy::disallowed_methods, reason = "the ready chains are files")]
 
+mod common;
+
 use basedrop::{Collector, Owned};
+use common::{RATE, noise, plan as plan_of};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use lacquer_graph::file::error::Mistake;
 use lacquer_graph::node::{NodeType, Workload};
 use lacquer_graph::nodes::CATALOGUE;
-use lacquer_graph::param::text::{Data, Impulse};
 use lacquer_graph::param::{Param, Unit};
 use lacquer_graph::plan::diff::Diff;
 use lacquer_graph::plan::{Io, Plan};
-use lacquer_graph::{Chain, Engine, Plane, SUBBLOCK, Spec};
-use std::sync::Arc;
+use lacquer_graph::{Chain, Engine, Plane, SUBBLOCK};
 use std::{fmt, fs};
 
-const RATE: f64 = 48_000.0;
 /// The row that chooses a phase response, and its value for a constant delay.
 const PHASE: &str = "phase";
 const LINEAR: &str = "linear";
@@ -55,25 +55,6 @@ fn linear_phase_cases() -> impl Iterator<Item = Case> {
 fn plan(Case(node_type, work): &Case, more: &str) -> Plan {
     let chain = format!("nodes:\n  - {}: {{{more}{}}}\n", node_type.name, work.settings);
     plan_of(&chain).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
-}
-
-/// A chain between one stereo input and one stereo output.
-fn plan_of(chain: &str) -> Result<Plan, Vec<Mistake>> {
-    let (spec, mistakes) = Spec::parse(chain.as_bytes());
-    assert!(mistakes.is_empty(), "{mistakes:?}");
-    // Half a second of a room, for whatever file a node names.
-    let room = |_: &str, rate: f64| {
-        let taps = noise().take((rate / 2.0) as usize).enumerate();
-        let taps = taps.map(|(n, x)| x * (-(n as f64) / (rate / 12.0)).exp()).collect();
-        Ok(Arc::new(Data::Impulse(Impulse::new(vec![taps], rate)?)))
-    };
-    Plan::with(&spec, &Io::stereo(), RATE, &room)
-}
-
-/// Endless noise from -1 to 1.
-fn noise() -> impl Iterator<Item = f64> {
-    let next = |seed: &u64| Some(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
-    std::iter::successors(Some(1_u64), next).skip(1).map(|seed| (seed >> 40) as f64 / (1 << 23) as f64 - 1.0)
 }
 
 /// Noise loud enough for dynamics.
@@ -142,7 +123,7 @@ fn first_subblock_of_a_swap(bencher: Bencher<'_, '_>) {
         let mut engine = Engine::for_files(&Io::stereo(), RATE);
         engine.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)));
         engine.inputs().copy_from_slice(&input());
-        engine.process(SUBBLOCK, |_| {});
+        engine.process(SUBBLOCK, |_| true);
         let mut next = Chain::new(&plan, 2);
         next.follow(&Diff::between(&plan, &plan));
         (engine, Owned::new(&collector.handle(), next))
@@ -150,7 +131,7 @@ fn first_subblock_of_a_swap(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(SUBBLOCK)).with_inputs(engine).bench_local_values(
         |(mut engine, next)| {
             engine.swap(next, 12_000, 3_840);
-            engine.process(SUBBLOCK, |_| {});
+            engine.process(SUBBLOCK, |_| true);
             engine
         },
     );

@@ -3,6 +3,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "a bench has a clock")]
 
+mod common;
+
+use common::Noise;
 use lacquer_graph::plan::{Group, Io, Plan};
 use lacquer_graph::{Chain, Plane, SUBBLOCK, Spec};
 use std::f64::consts::TAU;
@@ -23,19 +26,8 @@ const THREE_BANDS: &str = "multiband: {phase: linear, bands: [{to: 200 Hz, thres
 struct Case {
     name: &'static str,
     node: &'static str,
-    sound: fn(&mut Seed, usize) -> f64,
+    sound: fn(&mut Noise, usize) -> f64,
     moves: Option<(&'static str, [f64; 2])>,
-}
-
-/// Endless noise.
-struct Seed(u64);
-
-impl Seed {
-    /// From -1 to 1.
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.0 >> 40) as f64 / (1 << 23) as f64 - 1.0
-    }
 }
 
 fn main() {
@@ -64,25 +56,30 @@ fn main() {
     }
 }
 
-fn noise(seed: &mut Seed, _: usize) -> f64 {
-    0.1 * seed.next()
+/// From -1 to 1.
+fn next(noise: &mut Noise) -> f64 {
+    noise.next().unwrap_or(0.0)
+}
+
+fn noise(seed: &mut Noise, _: usize) -> f64 {
+    0.1 * next(seed)
 }
 
 /// Some tones with varying levels, and noise.
-fn programme(seed: &mut Seed, frame: usize) -> f64 {
+fn programme(seed: &mut Noise, frame: usize) -> f64 {
     let turns = frame as f64 / 48_000.0;
     let tone = |n: f64| (TAU * 97.3 * n * turns).sin() / n * (1.5 + (TAU * n * turns).sin());
-    (1..10).map(|n| 0.2 * tone(f64::from(n * n))).sum::<f64>() + 0.003 * seed.next()
+    (1..10).map(|n| 0.2 * tone(f64::from(n * n))).sum::<f64>() + 0.003 * next(seed)
 }
 
 /// Clicks of up to 20 samples, 250 per second at 48 kHz.
-fn crackle(seed: &mut Seed, frame: usize) -> f64 {
+fn crackle(seed: &mut Noise, frame: usize) -> f64 {
     let length = frame / 192 * 7 % 20 + 1;
-    programme(seed, frame) + if frame % 192 < length { 0.8 * seed.next() } else { 0.0 }
+    programme(seed, frame) + if frame % 192 < length { 0.8 * next(seed) } else { 0.0 }
 }
 
 /// The same with clipped peaks.
-fn clipped(seed: &mut Seed, frame: usize) -> f64 {
+fn clipped(seed: &mut Noise, frame: usize) -> f64 {
     (2.0 * programme(seed, frame)).clamp(-0.5, 0.5)
 }
 
@@ -119,7 +116,7 @@ fn play(case: &Case, plan: &Plan, channels: usize, least: &mut [f64; SUBBLOCKS])
         (0..plan.nodes[0].values.len()).filter(is_named).collect()
     };
     let moves = case.moves.map(|(name, ends)| (rows(name), ends));
-    let (mut seed, mut output) = (Seed(1), vec![[0.0; SUBBLOCK]; channels]);
+    let (mut seed, mut output) = (common::noise(), vec![[0.0; SUBBLOCK]; channels]);
     let mut input: Vec<Plane> = vec![[0.0; SUBBLOCK]; channels];
     for subblock in 0..BEFORE + SUBBLOCKS {
         for frame in 0..SUBBLOCK {

@@ -17,20 +17,27 @@ pub trait Node: Any + Send {
     /// `[audio]` Clears the state: afterwards the node sounds the same as a new one.
     fn reset(&mut self);
 
+    /// `[audio]` Frames by which it delays the signal at these values, besides its latency. After a reset its output is
+    /// silent for that long.
+    fn own_delay(&self, _params: &Params<'_>) -> usize {
+        0
+    }
+
     /// `[audio]` Copies the state of the node that it replaces in a swap, if both have the same structure.
     /// The cost is bounded; nothing is allocated or freed.
     fn adopt(&mut self, old: &dyn Node);
 
     /// `[audio]` Copies more of the state, where it is too large for one call of [`Self::adopt`]. Both nodes have played
-    /// `_frames` frames since the previous call. Returns the least number of frames until the copy is complete. Called after
-    /// each sub-block until that is 0; the fade of the swap waits for it.
+    /// `_frames` frames since the previous call. Returns the least number of frames until the copy is complete; the
+    /// warm-up of the swap lasts at least that long. Called once with 0 frames after [`Self::adopt`], then after each
+    /// sub-block of the warm-up.
     fn adopt_more(&mut self, _old: &dyn Node, _frames: usize) -> usize {
         0
     }
 }
 
 /// `[audio]` `old` as a node of type `N`, for [`Node::adopt`]; `None` if it has another type.
-pub fn same<N: Node>(old: &dyn Node) -> Option<&N> {
+pub(crate) fn same<N: Node>(old: &dyn Node) -> Option<&N> {
     (old as &dyn Any).downcast_ref()
 }
 

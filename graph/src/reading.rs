@@ -49,6 +49,8 @@ pub enum Combine {
     Highest,
     /// The lowest, as of gain reductions.
     Lowest,
+    /// The one farthest from 0, as of gain changes in dB.
+    Farthest,
 }
 
 impl Combine {
@@ -58,6 +60,13 @@ impl Combine {
             Combine::Newest => later,
             Combine::Highest => earlier.max(later),
             Combine::Lowest => earlier.min(later),
+            Combine::Farthest => {
+                if later.abs() > earlier.abs() {
+                    later
+                } else {
+                    earlier
+                }
+            }
         }
     }
 }
@@ -67,6 +76,13 @@ pub const REDUCTION: Reading =
     Reading::new("reduction", Unit::Gain, "Largest gain reduction since the last report.")
         .combine(Combine::Lowest)
         .scale(0.0, -24.0);
+
+/// Gain change: the same of a dynamics processor that may boost.
+pub const GAIN_CHANGE: Reading = Reading {
+    help: "Largest gain change since the last report, make-up gain aside; above 0 dB: a boost.",
+    combine: Combine::Farthest,
+    ..REDUCTION
+};
 
 impl Reading {
     /// One number of which the newest is kept, with the decimals and the bar that are usual for its unit.
@@ -142,7 +158,7 @@ impl Reading {
 pub struct Readings {
     /// NaN where there is none.
     values: [f64; MAX_READINGS],
-    /// Whether a value was ever reported.
+    /// Whether the last report had a value.
     reported: [bool; MAX_READINGS],
     learned: Learned,
 }
@@ -180,6 +196,14 @@ impl Readings {
         self.values[slot] = self.values[slot].min(value);
     }
 
+    /// `[audio]` Records the lowest and the highest gain factor of reading `slot`. The one farthest from 1 since the last
+    /// report, in dB, is reported.
+    #[inline]
+    pub fn gain_change(&mut self, slot: usize, lowest: f64, highest: f64) {
+        let [lowest, highest] = [self.values[slot].min(lowest), self.values[slot].max(highest)];
+        self.values[slot] = if lowest * highest > 1.0 { highest } else { lowest };
+    }
+
     /// `[audio]` Records a value of reading `slot`. The newest value is reported.
     #[inline]
     pub fn now(&mut self, slot: usize, value: f64) {
@@ -198,25 +222,26 @@ impl Readings {
         level
     }
 
-    /// Passes the report to `emit` and clears it. A node that is not active has no readings. That a reading is gone is
-    /// reported each time, so a full queue loses it for a moment only.
-    pub(crate) fn take(&mut self, is_active: bool, mut emit: impl FnMut(Report)) {
-        for (slot, (value, reported)) in self.values.iter_mut().zip(&mut self.reported).enumerate() {
-            let value = std::mem::replace(value, f64::NAN);
-            let value = (is_active && value.is_finite()).then_some(value);
-            *reported |= value.is_some();
-            if *reported {
-                emit(Report::Reading(slot, value));
+    /// Passes the report to `emit`, which returns whether it was accepted, and clears it. A node that is not active has no
+    /// readings. That a reading is gone is reported once. What was not accepted stays for the next report; returns
+    /// whether nothing did.
+    pub(crate) fn take(&mut self, is_active: bool, mut emit: impl FnMut(Report) -> bool) -> bool {
+        for (slot, (measured, reported)) in self.values.iter_mut().zip(&mut self.reported).enumerate() {
+            let value = (is_active && measured.is_finite()).then_some(*measured);
+            if (value.is_some() || *reported) && !emit(Report::Reading(slot, value)) {
+                return false;
             }
+            (*measured, *reported) = (f64::NAN, value.is_some());
         }
-        let from = self.learned.next;
-        self.learned.next = (from + BANDS_A_REPORT).min(PROFILE_BANDS);
-        for band in from..self.learned.next {
-            let level = self.learned.levels[band];
-            if level.is_finite() {
-                emit(Report::Learned(band, level));
+        let end = (self.learned.next + BANDS_A_REPORT).min(PROFILE_BANDS);
+        while self.learned.next < end {
+            let (band, level) = (self.learned.next, self.learned.levels[self.learned.next]);
+            if level.is_finite() && !emit(Report::Learned(band, level)) {
+                return false;
             }
+            self.learned.next += 1;
         }
+        true
     }
 }
 
@@ -241,7 +266,11 @@ mod tests {
 
     fn taken(readings: &mut Readings, is_heard: bool) -> Vec<Report> {
         let mut reports = Vec::new();
-        readings.take(is_heard, |report| reports.push(report));
+        let is_all = readings.take(is_heard, |report| {
+            reports.push(report);
+            true
+        });
+        assert!(is_all);
         reports
     }
 
@@ -256,6 +285,36 @@ mod tests {
         let reading = |slot, value| Report::Reading(slot, value);
         assert_eq!(taken(&mut readings, true), [reading(0, Some(0.25)), reading(2, Some(4.0))]);
         assert_eq!(taken(&mut readings, true), [reading(0, None), reading(2, None)], "since the last report");
+        assert_eq!(taken(&mut readings, true), [], "once");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_reported_later() {
+        let mut readings = Readings::default();
+        (0..3).for_each(|slot| readings.low(slot, 0.5));
+        let mut room = 1;
+        let mut some = |_| std::mem::replace(&mut room, 0) > 0;
+        assert!(!readings.take(true, &mut some));
+        readings.low(1, 0.25);
+        let reading = |slot, value| Report::Reading(slot, value);
+        let all = [reading(0, None), reading(1, Some(0.25)), reading(2, Some(0.5))];
+        assert_eq!(taken(&mut readings, true), all);
+        assert!(!readings.take(false, |_| false));
+        assert_eq!(taken(&mut readings, false), [reading(1, None), reading(2, None)]);
+        assert_eq!(taken(&mut readings, false), []);
+    }
+
+    #[test]
+    fn of_gain_changes_the_one_farthest_from_unity_is_reported() {
+        let mut readings = Readings::default();
+        for (lowest, highest) in [(1.0, 1.0), (0.8, 1.0), (1.0, 1.5), (0.9, 1.1)] {
+            readings.gain_change(0, lowest, highest);
+        }
+        assert_eq!(taken(&mut readings, true), [Report::Reading(0, Some(1.5))]);
+        readings.gain_change(0, 0.5, 1.5);
+        assert_eq!(taken(&mut readings, true), [Report::Reading(0, Some(0.5))]);
+        assert_eq!(Combine::Farthest.of(3.0, -2.0), 3.0);
+        assert_eq!(Combine::Farthest.of(-3.0, 4.0), 4.0);
     }
 
     #[test]

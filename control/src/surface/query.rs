@@ -285,6 +285,7 @@ fn unit(unit: Unit) -> &'static str {
         Unit::Gain | Unit::Db | Unit::Dbfs | Unit::Dbtp => "gain.db-raw",
         Unit::Hz => "time.hz",
         Unit::Ms => "time.ms",
+        Unit::Degrees => "angle.degree",
         unit => unit.symbol(),
     }
 }

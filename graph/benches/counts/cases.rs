@@ -1,15 +1,13 @@
 //! The cases that are counted: each is prepared, and then played once between two marks.
 
+use crate::common::{self, RATE, noise};
 use basedrop::{Collector, Owned};
 use lacquer_graph::nodes::CATALOGUE;
-use lacquer_graph::param::text::{Data, Impulse};
 use lacquer_graph::plan::diff::Diff;
 use lacquer_graph::plan::{Io, Plan};
-use lacquer_graph::{Chain, Engine, Plane, SUBBLOCK, Spec};
+use lacquer_graph::{Chain, Engine, Plane, SUBBLOCK};
 use std::hint::black_box;
-use std::sync::Arc;
 
-const RATE: f64 = 48_000.0;
 /// Sub-blocks that a chain plays before the count, and during it: whole periods of all periodic work.
 const BEFORE: usize = 32;
 const COUNTED: usize = 256;
@@ -24,13 +22,13 @@ macro_rules! ready {
 const READY: &[(&str, &str)] = ready!("streaming", "podcast", "vinyl-transfer");
 
 /// A case, and its name in the figures.
-pub struct Case {
+pub(crate) struct Case {
     pub name: String,
     pub play: Box<dyn Fn()>,
 }
 
 /// All cases, in the order in which they are played.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |name: String, play: Box<dyn Fn()>| cases.push(Case { name, play });
     for node_type in CATALOGUE {
@@ -57,22 +55,7 @@ fn counted(work: &mut dyn FnMut()) {
 }
 
 fn plan(yaml: &str) -> Plan {
-    let (spec, mistakes) = Spec::parse(yaml.as_bytes());
-    assert!(mistakes.is_empty(), "{mistakes:?}");
-    let hall = |_: &str, rate: f64| {
-        let taps = noise().take(24_000).enumerate().map(|(n, x)| x * (-(n as f64) / 4_000.0).exp());
-        let impulse = Impulse::new(vec![taps.collect()], rate).map_err(|why| why.to_string())?;
-        Ok(Arc::new(Data::Impulse(impulse)))
-    };
-    Plan::with(&spec, &Io::stereo(), RATE, &hall).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
-}
-
-/// Endless noise from -1 to 1.
-fn noise() -> impl Iterator<Item = f64> {
-    let seeds = std::iter::successors(Some(1_u64), |seed| {
-        Some(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
-    });
-    seeds.map(|seed| (seed >> 40) as f64 / (1 << 23) as f64 - 1.0)
+    common::plan(yaml).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
 }
 
 /// Sub-blocks of a tone and noise whose level changes, so that dynamics have work.
@@ -124,7 +107,7 @@ fn swap(from: &str, to: &str) {
             engine.swap(next, 4_800, 3_840);
         }
         engine.inputs().copy_from_slice(&input[at]);
-        engine.process(SUBBLOCK, |_| {});
+        engine.process(SUBBLOCK, |_| true);
     };
     (0..BEFORE).for_each(&mut subblock);
     counted(&mut || (BEFORE..BEFORE + COUNTED).for_each(&mut subblock));

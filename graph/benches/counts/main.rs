@@ -9,6 +9,8 @@
 #![allow(clippy::disallowed_methods, reason = "figures are in a file")]
 
 mod cases;
+#[path = "../common/mod.rs"]
+mod common;
 
 use std::fmt::Write as _;
 use std::fs;

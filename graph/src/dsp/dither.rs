@@ -7,6 +7,8 @@
 //! 1992; R. A. Wannamaker, *Psychoacoustically Optimal Noise Shaping*, JAES 40(7/8), 1992 (F-weighted, E-weighted);
 //! S. P. Lipshitz, J. Vanderkooy, R. A. Wannamaker, *Minimally Audible Noise Shaping*, JAES 39(11), 1991 (5 taps).
 
+use crate::dsp::random::Xorshift;
+
 /// Taps of the longest noise-shaping filter.
 const TAPS: usize = 9;
 
@@ -48,7 +50,7 @@ pub struct Quantiser {
     scale: f64,
     noise: Noise,
     curve: Curve,
-    seed: u64,
+    random: Xorshift,
     errors: [f64; TAPS],
 }
 
@@ -56,7 +58,7 @@ impl Quantiser {
     /// `[control]` A quantiser to `bits` bits; `channel` seeds its noise.
     pub fn new(bits: u32, noise: Noise, curve: Curve, channel: usize) -> Self {
         let scale = 2.0_f64.powi(bits as i32 - 1);
-        let mut quantiser = Self { scale, noise, curve, seed: 0, errors: [0.0; TAPS] };
+        let mut quantiser = Self { scale, noise, curve, random: Xorshift::default(), errors: [0.0; TAPS] };
         quantiser.reset(channel);
         quantiser
     }
@@ -86,14 +88,9 @@ impl Quantiser {
     }
 
     /// Uniform between -1/2 and 1/2.
-    ///
-    /// Source: G. Marsaglia, *Xorshift RNGs*, Journal of Statistical Software 8(14), 2003.
     #[inline]
     fn uniform(&mut self) -> f64 {
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-        (self.seed >> 11) as f64 / (1_u64 << 53) as f64 - 0.5
+        self.random.unit() - 0.5
     }
 
     /// `[audio]` Clears the error feedback.
@@ -102,15 +99,15 @@ impl Quantiser {
     }
 
     /// `[audio]` Adopts the state of another one with the same word length and shaping.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         if (self.scale, self.curve) == (old.scale, old.curve) {
-            (self.seed, self.errors) = (old.seed, old.errors);
+            (self.random, self.errors) = (old.random, old.errors);
         }
     }
 
     /// `[audio]` Restores the initial state; `channel` seeds the noise.
     pub fn reset(&mut self, channel: usize) {
-        self.seed = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(2 * channel as u64 + 1);
+        self.random = Xorshift::new(2 * channel as u64);
         self.clear_errors();
     }
 }

@@ -28,7 +28,7 @@ pub const fn usual(channels: usize) -> u32 {
 }
 
 /// Loudness weight of channel `channel` of the layout `mask`; 1 for a channel without a position.
-pub fn weight(channel: usize, mask: u32) -> f64 {
+pub(crate) fn weight(channel: usize, mask: u32) -> f64 {
     let bits = (0..u32::BITS).map(|bit| 1 << bit);
     let mut positions = bits.filter(|bit| mask & NAMED & bit != 0);
     match positions.nth(channel) {

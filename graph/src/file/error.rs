@@ -120,13 +120,18 @@ const LONGEST: usize = 1_000;
 /// Text that is safe on a terminal and stays on one line: control characters, and those that change the writing
 /// direction, are escaped.
 pub fn printable(text: &str) -> String {
-    let turns =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || turns(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+        if is_unsafe(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
     shown
+}
+
+/// Whether a character may control a terminal, end the line, or change the writing direction.
+fn is_unsafe(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// The same, with the middle of a very long text left out: it begins with what was found, and ends with what is valid.
@@ -185,7 +190,7 @@ impl fmt::Display for Report {
 /// Writes the line with a mark under the place; a long line is cut around it.
 fn write_excerpt(f: &mut fmt::Formatter<'_>, at: At, line: &str) -> fmt::Result {
     let skip = at.column.saturating_sub(EXCERPT / 2);
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    let printable = |c: char| if is_unsafe(c) { ' ' } else { c };
     let shown: String = line.chars().skip(skip).take(EXCERPT).map(printable).collect();
     if shown.trim().is_empty() {
         return Ok(());
@@ -204,7 +209,7 @@ mod tests {
         let found = format!("\u{1b}]0;title\u{7}\u{202e}{}", "x".repeat(1_000_000));
         let problem = Problem::UnknownKind { found, hint: Hint(None), allowed: "gain, eq".to_owned() };
         let at = At { line: 1, column: 4, length: 1 };
-        let text = format!("a: \u{1b}[31m{}", "y".repeat(1_000_000));
+        let text = format!("a: \u{1b}[31m\u{202e}\u{61c}\u{2028}{}", "y".repeat(1_000_000));
         let shown = Report::new("bad.yaml", &text, vec![Mistake::new(at, problem)]).to_string();
         assert!(
             shown.starts_with("bad.yaml:1:4: no node type \"\\u{1b}]0;title\\u{7}\\u{202e}xxx"),
@@ -212,6 +217,6 @@ mod tests {
         );
         assert!(shown.contains("xxx\"; there are gain, eq\n"), "what is valid stands at the end: {shown}");
         assert!(shown.chars().count() < 1_500);
-        assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
+        assert!(shown.chars().all(|c| c == '\n' || !is_unsafe(c)));
     }
 }

@@ -6,7 +6,7 @@ use crate::param::hint::Hint;
 use crate::param::{Param, ValueError};
 
 /// The fields of a map that are not read yet.
-pub struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     /// What the map describes, for messages: `limiter "final"`.
     pub owner: String,
     /// Its place in the file.
@@ -16,7 +16,7 @@ pub struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The fields of `value`, which must be a map or empty. Anything else is an error.
-    pub fn of(value: &'a Value, owner: impl Into<String>, mistakes: &mut Vec<Mistake>) -> Self {
+    pub(crate) fn of(value: &'a Value, owner: impl Into<String>, mistakes: &mut Vec<Mistake>) -> Self {
         let owner = owner.into();
         let entries = match &value.item {
             Item::Map(entries) => entries.iter().collect(),
@@ -30,13 +30,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads the entry named `key`.
-    pub fn take(&mut self, key: &str) -> Option<&'a Entry> {
+    pub(crate) fn take(&mut self, key: &str) -> Option<&'a Entry> {
         let at = self.entries.iter().position(|entry| entry.key == key)?;
         Some(self.entries.remove(at))
     }
 
     /// Reads the text of `key`.
-    pub fn text(&mut self, key: &str, mistakes: &mut Vec<Mistake>) -> Option<(&'a str, At)> {
+    pub(crate) fn text(&mut self, key: &str, mistakes: &mut Vec<Mistake>) -> Option<(&'a str, At)> {
         let entry = self.take(key)?;
         match scalar(&entry.value) {
             Some(text) => Some((text, entry.value.at)),
@@ -48,7 +48,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads the list of `key`; a single value counts as a list of one.
-    pub fn list(&mut self, key: &str) -> Option<&'a [Value]> {
+    pub(crate) fn list(&mut self, key: &str) -> Option<&'a [Value]> {
         let entry = self.take(key)?;
         Some(match &entry.value.item {
             Item::List(values) => values,
@@ -58,14 +58,14 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads `true` or `false` of `key`.
-    pub fn switch(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<bool> {
+    pub(crate) fn switch(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<bool> {
         const ROW: Param = Param::new(0, "", crate::param::Unit::Switch);
         let row = Param { name: key, ..ROW };
         self.row(&row, mistakes).map(|value| value >= 0.5)
     }
 
     /// Reads the unit value of a table row.
-    pub fn row(&mut self, row: &Param, mistakes: &mut Vec<Mistake>) -> Option<f64> {
+    pub(crate) fn row(&mut self, row: &Param, mistakes: &mut Vec<Mistake>) -> Option<f64> {
         let entry = self.take(row.name)?;
         let Some(text) = scalar(&entry.value) else {
             let what = format!("{}: {}", self.owner, row.name);
@@ -81,12 +81,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns all remaining entries, for maps whose keys are free names.
-    pub fn rest(&mut self) -> Vec<&'a Entry> {
+    pub(crate) fn rest(&mut self) -> Vec<&'a Entry> {
         std::mem::take(&mut self.entries)
     }
 
     /// Ends the reading: every remaining key is an error. `allowed` are the valid keys, for the message.
-    pub fn finish(self, allowed: &[&str], mistakes: &mut Vec<Mistake>) {
+    pub(crate) fn finish(self, allowed: &[&str], mistakes: &mut Vec<Mistake>) {
         for entry in self.entries {
             mistakes.push(Mistake::new(
                 entry.at,

@@ -10,7 +10,7 @@ use crate::dsp::bs1770::{
     take_energy,
 };
 use crate::dsp::filter::k_weighting::{LOWEST_RATE, Weighting};
-use crate::dsp::speakers::{usual, weight};
+use crate::dsp::speakers::weight;
 use std::collections::VecDeque;
 
 /// Hops of 10 ms in a second, and from one gating block to the next.
@@ -51,6 +51,11 @@ impl Bins {
             self.counts[bin] += 1;
             self.powers[bin] += power;
         }
+    }
+
+    /// The counts of each LU.
+    fn per_lu(&self) -> impl Iterator<Item = u64> {
+        self.counts.chunks(BINS_PER_LU as usize).map(|bins| bins.iter().sum())
     }
 
     /// The first bin above the relative gate; `None` if the histogram is empty.
@@ -100,12 +105,7 @@ pub struct Loudness {
 }
 
 impl Loudness {
-    /// A meter for `channels` channels at `rate` Hz, in the usual layout of that number.
-    pub fn new(rate: f64, channels: usize) -> Self {
-        Self::placed(rate, channels, usual(channels))
-    }
-
-    /// The same with the loudspeaker layout `mask`: see [`crate::dsp::speakers`].
+    /// A meter for `channels` channels at `rate` Hz, with the loudspeaker layout `mask`: see [`crate::dsp::speakers`].
     pub fn placed(rate: f64, channels: usize, mask: u32) -> Self {
         Self {
             rate,
@@ -219,18 +219,15 @@ impl Loudness {
     /// Share of the gating blocks since the start in each LU from -70 to +20 LUFS, in per cent; the last bar takes what
     /// is louder. `None` until there was a block above the absolute gate.
     pub fn bars(&self) -> Option<[f64; BARS]> {
-        let all: u64 = self.blocks.counts.iter().sum();
-        let mut bars = [0.0; BARS];
-        for (bin, count) in self.blocks.counts.iter().enumerate() {
-            bars[(bin / BINS_PER_LU as usize).min(BARS - 1)] += *count as f64;
-        }
-        (all > 0).then(|| bars.map(|count| 100.0 * count / all as f64))
+        let mut bars = [0; BARS];
+        self.blocks.per_lu().enumerate().for_each(|(at, count)| bars[at.min(BARS - 1)] += count);
+        let all: u64 = bars.iter().sum();
+        (all > 0).then(|| bars.map(|count| 100.0 * count as f64 / all as f64))
     }
 
     /// Share of the gating blocks in each interval of 1 LU, from -70 LUFS up.
     pub fn histogram(&self) -> Vec<f64> {
-        let all: u64 = self.blocks.counts.iter().sum();
-        let bars = self.blocks.counts.chunks(BINS_PER_LU as usize);
-        bars.map(|bar| bar.iter().sum::<u64>() as f64 / all.max(1) as f64).collect()
+        let all = self.blocks.per_lu().sum::<u64>().max(1);
+        self.blocks.per_lu().map(|count| count as f64 / all as f64).collect()
     }
 }

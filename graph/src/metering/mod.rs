@@ -29,9 +29,6 @@ const RECENT: usize = 300;
 /// All meters of one measuring point, except the spectrum.
 pub struct Meters {
     rate: f64,
-    channels: usize,
-    /// The loudspeaker layout of the channels, as a mask.
-    speakers: u32,
     intake: Intake,
     loudness: Loudness,
     interpolator: Interpolator,
@@ -194,8 +191,6 @@ impl Meters {
     pub fn placed(rate: f64, channels: usize, speakers: u32) -> Self {
         Self {
             rate,
-            channels,
-            speakers,
             intake: Intake::default(),
             loudness: Loudness::placed(rate, channels, speakers),
             interpolator: Interpolator::new(Detection::Eight),
@@ -282,10 +277,5 @@ impl Meters {
     /// The loudness meter.
     pub fn loudness(&self) -> &Loudness {
         &self.loudness
-    }
-
-    /// Restarts all meters.
-    pub fn reset(&mut self) {
-        *self = Self::placed(self.rate, self.channels, self.speakers);
     }
 }

@@ -13,12 +13,12 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::side_chain::{GainComputer, KeyValues, Values};
+use crate::dsp::dynamics::side_chain::{GainComputer, GainRange, KeyValues, Values};
 use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::nodes::common::rows;
 use crate::param::ramp::Ramp;
 use crate::param::{Param, Unit};
-use crate::reading::{REDUCTION, Readings};
+use crate::reading::{GAIN_CHANGE, Readings};
 
 const THRESHOLD: Param = rows::threshold(0);
 const RATIO: Param = rows::ratio(1);
@@ -103,7 +103,7 @@ pub(super) const NODE_TYPE: NodeType = NodeType::new(
 )
 .key()
 .latency(|setup| setup.frames(setup.value(&LOOKAHEAD)))
-.readings(&[REDUCTION])
+.readings(&[GAIN_CHANGE])
 // Where the middle and the side are compressed, a third channel is compressed otherwise.
 .per_channel(Some(&[(CHANNELS, 0.0)]))
 .transparent_at(&[(THRESHOLD, 0.0)])
@@ -155,7 +155,14 @@ impl Compressor {
         FrameValues { makeup: value(&MAKEUP), mix: value(&MIX) }
     }
 
-    fn process_frame(&mut self, block: &mut Block<'_>, frame: usize, now: &FrameValues) -> f64 {
+    /// Adds the gains to `range`.
+    fn process_frame(
+        &mut self,
+        block: &mut Block<'_>,
+        frame: usize,
+        now: &FrameValues,
+        range: &mut GainRange,
+    ) {
         let width = block.width();
         let mut key = [0.0; MAX_CHANNELS];
         let mut key_width = width;
@@ -187,28 +194,31 @@ impl Compressor {
             out[channel] *= 1.0 + wet(gains[channel]);
         }
         (0..width).for_each(|channel| *block.at(channel, frame) = out[channel]);
-        gains[..width].iter().copied().fold(f64::INFINITY, f64::min)
+        range.add(&gains[..width]);
     }
 }
 
 impl Node for Compressor {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
-        let mut lowest = f64::INFINITY;
+        let mut range = GainRange::NONE;
+        let mut mix = params.ramp(&MIX);
         self.computer.set_feedback(self.feedback && !block.has_key());
         if params.are_moving() {
             let mut ramps: [Ramp; ROWS] = std::array::from_fn(|slot| params.ramp(&NODE_TYPE.rows[slot]));
             for frame in 0..block.frames() {
                 ramps.iter_mut().for_each(|ramp| _ = ramp.tick());
                 let now = self.read_values(|row| ramps[row.slot].value());
-                lowest = lowest.min(self.process_frame(block, frame, &now));
+                self.process_frame(block, frame, &now, &mut range);
             }
         } else {
             let now = self.read_values(|row| params.value(row));
             for frame in 0..block.frames() {
-                lowest = lowest.min(self.process_frame(block, frame, &now));
+                self.process_frame(block, frame, &now, &mut range);
             }
         }
-        meter.low(0, lowest);
+        mix.advance(block.frames());
+        let [lowest, highest] = range.heard(mix.value());
+        meter.gain_change(0, lowest, highest);
     }
 
     fn reset(&mut self) {

@@ -10,7 +10,7 @@
 use crate::block::{Block, MAX_CHANNELS, SUBBLOCK};
 use crate::dsp::delay::line::Delay;
 use crate::dsp::delay::tap::Tap;
-use crate::dsp::fir::convolution::{Convolution, Path};
+use crate::dsp::fir::convolution::{Convolution, Path, TICK};
 use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::text::{Form, Text};
 use crate::param::{Param, Unit};
@@ -77,8 +77,8 @@ pub(super) const NODE_TYPE: NodeType = NodeType::new(
 
 /// Time of the crossfade to a new pre-delay.
 const FADE_MS: f64 = 20.0;
-/// Largest number of samples of the pre-delay that are adopted in a swap.
-const ADOPTED_SAMPLES: usize = 65_536;
+/// Largest number of samples of the pre-delay that are adopted at once.
+const ADOPTED_SAMPLES: usize = 16_384;
 
 /// The impulse response as it is played.
 fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
@@ -112,16 +112,18 @@ fn impulse<'a>(setup: &Setup<'a>) -> Cow<'a, [Vec<f64>]> {
 }
 
 fn latency(setup: &Setup<'_>, impulse: &[Vec<f64>]) -> usize {
-    if setup.value(&LATENCY) == 0.0 {
-        return 0;
-    }
-    let (mut highest, mut latency) = (0.0, 0);
+    if setup.value(&LATENCY) == 0.0 { 0 } else { peak(impulse) }
+}
+
+/// Time to the highest sample, in frames.
+fn peak(impulse: &[Vec<f64>]) -> usize {
+    let (mut highest, mut peak) = (0.0, 0);
     for (at, tap) in impulse.iter().flat_map(|taps| taps.iter().enumerate()) {
         if tap.abs() > highest {
-            (highest, latency) = (tap.abs(), at);
+            (highest, peak) = (tap.abs(), at);
         }
     }
-    latency
+    peak
 }
 
 /// The paths between channels.
@@ -149,6 +151,8 @@ fn build(setup: &Setup<'_>) -> Box<dyn Node> {
         start: setup.frames(setup.value(&PREDELAY)),
         predelays: vec![predelay; channels].into_boxed_slice(),
         convolution: Convolution::new(&taps, &paths(taps.len(), channels), channels, channels),
+        is_waiting: false,
+        late: peak(&impulse) - latency(setup, &impulse),
         dry: vec![Delay::new(latency(setup, &impulse)); channels].into_boxed_slice(),
     };
     node.reset();
@@ -161,12 +165,24 @@ struct Convolver {
     start: usize,
     predelays: Box<[Tap]>,
     convolution: Convolution,
+    /// Whether the convolution has yet to adopt its predecessor's state, because its input differs: that of the pre-delay
+    /// is not complete.
+    is_waiting: bool,
+    /// Frames from the latency to the highest sample of the impulse response.
+    late: usize,
     dry: Box<[Delay]>,
+}
+
+impl Convolver {
+    /// The pre-delay in frames.
+    fn predelay(&self, params: &Params<'_>) -> usize {
+        (params.ramp(&PREDELAY).target() * self.frames_per_ms).round() as usize
+    }
 }
 
 impl Node for Convolver {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
-        let predelay = (params.ramp(&PREDELAY).target() * self.frames_per_ms).round() as usize;
+        let predelay = self.predelay(params);
         let (frames, width) = (block.frames(), block.width());
         let mut input = [[0.0; SUBBLOCK]; MAX_CHANNELS];
         let mut wet_signal = [[0.0; SUBBLOCK]; MAX_CHANNELS];
@@ -189,6 +205,7 @@ impl Node for Convolver {
             tap.set(self.start);
         }
         self.convolution.reset();
+        self.is_waiting = false;
         self.dry.iter_mut().for_each(Delay::reset);
     }
 
@@ -196,13 +213,29 @@ impl Node for Convolver {
         let Some(old) = same::<Self>(old) else { return };
         let most = ADOPTED_SAMPLES / self.predelays.len().max(1);
         for (tap, old) in self.predelays.iter_mut().zip(&old.predelays) {
-            tap.adopt(old, old.reach().min(most));
+            tap.adopt(old, most);
         }
-        self.convolution.adopt(&old.convolution);
+        self.is_waiting = true;
         self.dry.iter_mut().zip(&old.dry).for_each(|(delay, old)| delay.adopt(old));
     }
 
     fn adopt_more(&mut self, old: &dyn Node, frames: usize) -> usize {
-        same::<Self>(old).map_or(0, |old| self.convolution.adopt_more(&old.convolution, frames))
+        let Some(old) = same::<Self>(old) else { return 0 };
+        if !self.is_waiting {
+            return self.convolution.adopt_more(&old.convolution, frames);
+        }
+        let missing = Tap::adopt_more_of(&mut self.predelays, &old.predelays, frames);
+        if missing > 0 {
+            // The convolution comes after it.
+            return missing + TICK;
+        }
+        self.is_waiting = false;
+        self.convolution.reset();
+        self.convolution.adopt(&old.convolution);
+        self.convolution.adopt_more(&old.convolution, 0)
+    }
+
+    fn own_delay(&self, params: &Params<'_>) -> usize {
+        self.predelay(params) + self.late
     }
 }

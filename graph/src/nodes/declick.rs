@@ -143,7 +143,7 @@ impl Method for Declick {
                     }
                 }
                 Turn::Repair(part, parts) => {
-                    if !line.has_to_mend((part, parts)) {
+                    if !line.has_to_repair((part, parts)) {
                         continue;
                     }
                     self.filler.model(model.coeffs());

@@ -178,7 +178,7 @@ impl Method for Declip {
                 }
                 Turn::Detect(part, parts) => model.advance(order * (part + 1) / parts),
                 Turn::Repair(part, parts) => {
-                    if !line.has_to_mend((part, parts)) {
+                    if !line.has_to_repair((part, parts)) {
                         continue;
                     }
                     self.filler.model(model.coeffs());

@@ -14,6 +14,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
+use crate::dsp::dynamics::curve::reduction;
 use crate::dsp::dynamics::envelope::{self, PeakHold, SmoothedGain, SmoothingTime};
 use crate::dsp::fir::band_split::{self, Band, History};
 use crate::node::{Node, NodeType, Params, Setup, Workload, same};
@@ -140,16 +141,8 @@ struct Channel {
 
 /// Reduction of the static curve at `level` dBFS, in dB.
 fn target_reduction(level: f64, threshold: f64, ratio: f64, knee: f64, range: f64) -> f64 {
-    let over = level - threshold;
     let slope = if ratio >= RATIO.max { 1.0 } else { 1.0 - 1.0 / ratio };
-    let reduction = if 2.0 * over <= -knee {
-        0.0
-    } else if 2.0 * over < knee {
-        slope * (over + 0.5 * knee).powi(2) / (2.0 * knee)
-    } else {
-        slope * over
-    };
-    reduction.min(range)
+    reduction(level - threshold, slope, knee).min(range)
 }
 
 impl Deesser {

@@ -33,7 +33,7 @@ const HARMONICS: Param =
 const FREQUENCY: Reading =
     Reading::new("frequency", Unit::Hz, "Measured frequency of the hum.").decimals(2).scale(45.0, 65.0);
 const LEVEL: Reading =
-    Reading::new("level", Unit::Dbfs, "RMS level of the removed hum; -120 dBFS: none.").scale(-100.0, -20.0);
+    Reading::new("level", Unit::Dbfs, "RMS level of the removed hum.").scale(-100.0, -20.0);
 
 /// The node type; see the module.
 pub(super) const NODE_TYPE: NodeType = NodeType::new(

@@ -1,8 +1,8 @@
 //! Delay: 0 to 500 ms, in whole frames.
 //!
 //! For lip sync and effects. The delay is not latency: nothing is aligned with it. A new time is reached by a
-//! crossfade of 20 ms. In a swap, the newest 65,536 samples of all channels are adopted at once; the rest of a longer
-//! delay fills up during the warm-up.
+//! crossfade of 20 ms. In a swap, the newest 16,384 samples of all channels are adopted at once, the others during the
+//! warm-up. Out of bypass, the dry signal plays until the delay is full.
 
 use crate::block::Block;
 use crate::dsp::delay::tap::Tap;
@@ -24,8 +24,8 @@ pub(super) const NODE_TYPE: NodeType =
 
 /// Time of the crossfade to a new delay.
 const FADE_MS: f64 = 20.0;
-/// Largest number of samples that are adopted in a swap.
-const ADOPTED_SAMPLES: usize = 65_536;
+/// Largest number of samples that are adopted at once.
+const ADOPTED_SAMPLES: usize = 16_384;
 
 fn build(setup: &Setup<'_>) -> Box<dyn Node> {
     let tap = Tap::new(setup.frames(TIME.max), setup.frames(FADE_MS) as u32);
@@ -45,9 +45,16 @@ struct Delay {
     taps: Box<[Tap]>,
 }
 
+impl Delay {
+    /// The delay in frames.
+    fn frames(&self, params: &Params<'_>) -> usize {
+        (params.ramp(&TIME).target() * self.frames_per_ms).round() as usize
+    }
+}
+
 impl Node for Delay {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
-        let frames = (params.ramp(&TIME).target() * self.frames_per_ms).round() as usize;
+        let frames = self.frames(params);
         for (samples, tap) in block.channels().zip(&mut self.taps) {
             samples.iter_mut().for_each(|sample| *sample = tap.tick(*sample, frames));
         }
@@ -64,5 +71,13 @@ impl Node for Delay {
         let Some(old) = same::<Self>(old) else { return };
         let most = ADOPTED_SAMPLES / self.taps.len().max(1);
         self.taps.iter_mut().zip(&old.taps).for_each(|(tap, old)| tap.adopt(old, most));
+    }
+
+    fn adopt_more(&mut self, old: &dyn Node, frames: usize) -> usize {
+        same::<Self>(old).map_or(0, |old| Tap::adopt_more_of(&mut self.taps, &old.taps, frames))
+    }
+
+    fn own_delay(&self, params: &Params<'_>) -> usize {
+        self.frames(params)
     }
 }

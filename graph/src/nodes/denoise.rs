@@ -22,7 +22,7 @@ use crate::dsp::spectral::voice::{self, Voice};
 use crate::node::{Node, NodeType, Params, Setup, Workload, same};
 use crate::param::ramp::Ramp;
 use crate::param::text::{Form, PROFILE_BANDS, Text};
-use crate::param::{Param, Unit, db_to_gain};
+use crate::param::{Param, Unit, db_to_gain, gain_to_db};
 use crate::reading::{REDUCTION as REDUCED, Reading, Readings};
 
 const REDUCTION: Param = Param::new(0, "reduction", Unit::Db)
@@ -80,7 +80,7 @@ const ENOUGH: f64 = 12.0;
 /// Smallest number of spectra for a profile.
 const FEWEST: usize = 8;
 const _: () = assert!(BANDS == PROFILE_BANDS, "a profile has as many bands as its text");
-/// Lowest reported noise level, in dBFS.
+/// Level of the noise in dBFS up to which there is none.
 const LOWEST: f64 = -140.0;
 
 /// The output, or the removed signal with `share` 1.
@@ -302,9 +302,10 @@ impl Node for Broadband {
             from = to;
         }
         meter.low(0, self.state.reduced);
-        // Before the first noise was found there is none.
-        if self.state.level > 0.0 {
-            meter.now(1, 20.0 * self.state.level.max(db_to_gain(LOWEST)).log10());
+        // Where no noise is found there is none.
+        let level = gain_to_db(self.state.level);
+        if level > LOWEST {
+            meter.now(1, level);
         }
     }
 

@@ -28,7 +28,7 @@ use crate::node::{Node, NodeType, Params, Parts, Setup, same};
 use crate::nodes::common::{rows, workloads};
 use crate::param::ramp::Ramp;
 use crate::param::{Param, Unit, db_to_gain};
-use crate::reading::{REDUCTION, Readings};
+use crate::reading::{GAIN_CHANGE, Readings};
 use std::array::from_fn;
 use std::ops::Range;
 
@@ -111,7 +111,7 @@ pub(super) const NODE_TYPE: NodeType = NodeType::new(
 .parts(&BANDS)
 .key()
 .latency(|setup| reach(setup).map_or(0, |reach| reach.latency))
-.readings(&[REDUCTION])
+.readings(&[GAIN_CHANGE])
 .settles_in(settles_in)
 // One channel, the middle and the side are treated otherwise than the rest.
 .per_channel(Some(&[(PLACE, 0.0)]))
@@ -242,8 +242,8 @@ struct Linear {
 }
 
 /// The factor that compensates the loudness change of the bands for pink noise.
-fn loudness_gain(bands: &[Band]) -> f64 {
-    let power = pink_power(bands.iter().map(|band| &band.powers));
+fn loudness_gain(bands: &[Band], rate: f64) -> f64 {
+    let power = pink_power(rate, bands.iter().map(|band| &band.powers));
     db_to_gain((-10.0 * power.max(1e-12).log10()).clamp(-AUTO_RANGE, AUTO_RANGE))
 }
 
@@ -278,7 +278,7 @@ impl Eq {
         let Self { rate, matcher, bands, cascade, targets, auto_gain, .. } = self;
         let is_new = auto_gain.is_nan();
         let auto = at(params, &AUTO_GAIN, frames).value();
-        let mut lowest: f64 = 0.0;
+        let mut farthest: f64 = 0.0;
         for (index, band) in bands.iter_mut().enumerate() {
             let params = params.part(index);
             let is_on = is_something(&at(&params, &ON, frames));
@@ -292,10 +292,12 @@ impl Eq {
                 let [threshold, range, attack, release] = [&THRESHOLD, &RANGE, &ATTACK, &RELEASE].map(at);
                 band.detector.tune(band.detector_region(), freq, q);
                 amount = band.detector.gain_change(&Curve { threshold, slope, range, attack, release });
-                lowest = lowest.min(if is_on { amount } else { 0.0 });
+                if is_on && amount.abs() > farthest.abs() {
+                    farthest = amount;
+                }
             }
             if auto > 0.0 {
-                band.measure(([freq, gain, q], is_on));
+                band.measure(([freq.min(matcher.highest_hz()), gain, q], is_on));
             }
             let made = band.cascaded([freq, gain, q], amount, is_on);
             if band.designed_for == made {
@@ -308,7 +310,7 @@ impl Eq {
             }
         }
         *auto_gain = auto;
-        let loudness = if auto > 0.0 { loudness_gain(bands) } else { 1.0 };
+        let loudness = if auto > 0.0 { loudness_gain(bands, *rate) } else { 1.0 };
         if let Some(level) = targets.last_mut() {
             *level = [StateSpace::level(1.0 + auto * (loudness - 1.0)); SIDES];
             if is_new {
@@ -318,7 +320,8 @@ impl Eq {
         let arrived = targets.iter().enumerate().map(|(section, target)| cascade.set_target(section, target));
         self.is_gliding = arrived.fold(false, |gliding, arrived| gliding | !arrived);
         if bands.iter().any(|band| band.is_dynamic) {
-            meter.low(0, db_to_gain(lowest));
+            let gain = db_to_gain(farthest);
+            meter.gain_change(0, gain, gain);
         }
     }
 

@@ -15,7 +15,7 @@ const POLARITY: Param = Param::new(1, "invert", Unit::Switch)
     .help("Inverts the polarity of all channels. Switching is a short fade.");
 const BALANCE: Param = Param::new(2, "balance", Unit::Percent)
     .range(-100.0, 100.0)
-    .help("Balance of two channels. Negative: attenuates the right; positive: attenuates the left.");
+    .help("Balance of two channels. Negative: attenuates the right; positive: attenuates the left. Linear: 50 % is -6 dB.");
 
 /// See the module.
 pub(super) const NODE_TYPE: NodeType =

@@ -177,13 +177,13 @@ struct SectionParams {
 impl LevelerState {
     /// Ends a section of 100 ms with the weighted mean square `section`.
     fn end_section(&mut self, section: f64, section_params: &SectionParams) {
-        let frames_done = self.loudness.tick(section, power(section_params.gate), section_params.blocks);
-        self.is_frozen = frames_done == Heard::Pause;
-        if frames_done != Heard::Pause {
+        let heard = self.loudness.tick(section, power(section_params.gate), section_params.blocks);
+        self.is_frozen = heard == Heard::Pause;
+        if heard != Heard::Pause {
             self.second = lufs(self.loudness.last_second());
             let recent = lufs(self.loudness.mean(section_params.blocks));
             let is_beyond = self.set_for.is_none_or(|level| (recent - level).abs() > section_params.window);
-            if frames_done == Heard::Change || (is_beyond && self.following == 0) {
+            if heard == Heard::Change || (is_beyond && self.following == 0) {
                 self.following = section_params.blocks;
             }
             if self.following > 0 {

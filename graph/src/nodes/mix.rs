@@ -32,7 +32,7 @@ impl Node for Mix {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, _meter: &mut Readings) {
         let gain = params.ramp(&GAIN);
         for channel in block.channels() {
-            let mut gain = gain; // every channel rides the same ramp
+            let mut gain = gain; // every channel has the same ramp
             channel.iter_mut().for_each(|sample| *sample *= gain.tick());
         }
     }

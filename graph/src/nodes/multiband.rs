@@ -7,7 +7,7 @@
 
 use crate::block::{Block, MAX_CHANNELS};
 use crate::dsp::delay::line::Delay;
-use crate::dsp::dynamics::side_chain::GainComputer;
+use crate::dsp::dynamics::side_chain::{GainComputer, GainRange};
 use crate::dsp::filter::crossover::{BANDS, Crossover};
 use crate::dsp::fir::linear::crossover::LinearCrossover;
 use crate::dsp::fir::linear::design::Reach;
@@ -15,7 +15,7 @@ use crate::node::{Node, NodeType, Params, Parts, Setup, Workload, same};
 use crate::nodes::common::rows;
 use crate::param::ramp::Ramp;
 use crate::param::{Param, Unit};
-use crate::reading::{REDUCTION, Reading, Readings};
+use crate::reading::{GAIN_CHANGE, Reading, Readings};
 use std::array::from_fn;
 
 const SLOPE: Param = Param::new(0, "slope", Unit::Choice(&["24 dB/oct", "48 dB/oct"]))
@@ -79,7 +79,7 @@ pub(super) const NODE_TYPE: NodeType = NodeType::new(
 .key()
 .latency(|setup| setup.frames(setup.value(&LOOKAHEAD)) + reach(setup).map_or(0, |reach| reach.latency))
 .readings(&[
-    REDUCTION,
+    GAIN_CHANGE,
     band_reading("reduction1"),
     band_reading("reduction2"),
     band_reading("reduction3"),
@@ -98,7 +98,7 @@ pub(super) const NODE_TYPE: NodeType = NodeType::new(
 )]);
 
 const fn band_reading(name: &'static str) -> Reading {
-    Reading { name, help: "Largest gain reduction of that band since the last report.", ..REDUCTION }
+    Reading { name, help: "Largest gain change of that band since the last report.", ..GAIN_CHANGE }
 }
 
 const ROWS: usize = PARTS.rows.len();
@@ -240,7 +240,7 @@ impl Multiband {
         frame: usize,
         mix: f64,
         levels: &[f64; BANDS],
-        lowest: &mut [f64; BANDS],
+        ranges: &mut [GainRange; BANDS],
     ) {
         let (width, count) = (block.width(), self.bands.len());
         let mut keys = [[0.0; MAX_CHANNELS]; BANDS];
@@ -269,8 +269,8 @@ impl Multiband {
                 let sample = self.delays[channel * count + at].tick(parts[at][channel]);
                 out[channel] +=
                     levels[at] * sample * (1.0 + wet * (gains[channel] * band.values.makeup - 1.0));
-                lowest[at] = lowest[at].min(1.0 + wet * (gains[channel] - 1.0));
             }
+            ranges[at].add(&gains[..width]);
         }
         (0..width).for_each(|channel| *block.at(channel, frame) = out[channel]);
     }
@@ -279,7 +279,7 @@ impl Multiband {
 impl Node for Multiband {
     fn process(&mut self, block: &mut Block<'_>, params: &Params<'_>, meter: &mut Readings) {
         self.set_linear_splits(params);
-        let mut lowest = [f64::INFINITY; BANDS];
+        let mut ranges = [GainRange::NONE; BANDS];
         let mut mix = params.ramp(&MIX);
         if params.are_moving() {
             let mut ramps: [[Ramp; ROWS]; BANDS] = from_fn(|band| {
@@ -293,7 +293,7 @@ impl Node for Multiband {
                 }
                 self.set_minimum_splits();
                 let levels = self.levels();
-                self.process_frame(block, frame, mix.tick(), &levels, &mut lowest);
+                self.process_frame(block, frame, mix.tick(), &levels, &mut ranges);
             }
         } else {
             for (at, band) in self.bands.iter_mut().enumerate() {
@@ -303,12 +303,13 @@ impl Node for Multiband {
             self.set_minimum_splits();
             let levels = self.levels();
             for frame in 0..block.frames() {
-                self.process_frame(block, frame, mix.value(), &levels, &mut lowest);
+                self.process_frame(block, frame, mix.value(), &levels, &mut ranges);
             }
         }
-        for (at, lowest) in lowest.into_iter().enumerate().take(self.bands.len()) {
-            meter.low(0, lowest);
-            meter.low(1 + at, lowest);
+        for (at, (band, range)) in self.bands.iter().zip(ranges).enumerate() {
+            let [lowest, highest] = range.heard(mix.value() * band.values.on);
+            meter.gain_change(0, lowest, highest);
+            meter.gain_change(1 + at, lowest, highest);
         }
     }
 

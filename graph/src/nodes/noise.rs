@@ -3,6 +3,7 @@
 //! A signal source; latency 0 frames.
 
 use crate::block::{Block, MAX_CHANNELS};
+use crate::dsp::random::Xorshift;
 use crate::node::{Node, NodeType, Params, Ports, Setup, Workload, same};
 use crate::param::{Param, Unit};
 use crate::reading::Readings;
@@ -96,22 +97,16 @@ impl Pink {
 
 #[derive(Clone, Copy, Default)]
 struct Voice {
-    seed: u64,
+    random: Xorshift,
     last: f64,
     held: [f64; SECTIONS],
 }
 
 impl Voice {
     /// Uniform white noise with an RMS of 1.
-    ///
-    /// Source: G. Marsaglia, *Xorshift RNGs*, Journal of Statistical Software 8(14), 2003.
     #[inline]
     fn white(&mut self) -> f64 {
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-        let unit = (self.seed >> 11) as f64 / (1_u64 << 53) as f64;
-        (2.0 * unit - 1.0) * 3.0_f64.sqrt()
+        (2.0 * self.random.unit() - 1.0) * 3.0_f64.sqrt()
     }
 }
 
@@ -130,7 +125,7 @@ impl Node for Noise {
 
     fn reset(&mut self) {
         for (i, voice) in self.voices.iter_mut().enumerate() {
-            *voice = Voice { seed: 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(i as u64 + 1), ..Voice::default() };
+            *voice = Voice { random: Xorshift::new(i as u64), ..Voice::default() };
             // The first numbers of neighbouring seeds are correlated.
             (0..16).for_each(|_| _ = voice.white());
         }

@@ -46,9 +46,9 @@ const MONO_BELOW: Param = Param::new(7, "mono_below", Unit::Hz)
 const SIDE_DELAY: Param = Param::new(8, "side_delay", Unit::Ms)
     .range(-20.0, 20.0)
     .help("Delay of the side signal, in whole frames; negative: delay of the mid signal.");
-const ROTATION: Param = Param::new(9, "rotation", Unit::Plain)
+const ROTATION: Param = Param::new(9, "rotation", Unit::Degrees)
     .range(-45.0, 45.0)
-    .help("Rotation of the stereo image, in degrees. 45 moves the left channel to the centre.");
+    .help("Rotation of the stereo image. 45° moves the left channel to the centre.");
 const BALANCE: Param = Param::new(10, "balance", Unit::Percent)
     .range(-100.0, 100.0)
     .help("Balance. Positive: the right channel is louder; negative: the left.");
@@ -62,7 +62,7 @@ const MONO_SLOPE: Param = Param::new(14, "mono_slope", Unit::Choice(&["6 dB/oct"
     .setting()
     .help("Slope of the mono_below high-pass.");
 const LAW: Param = Param::new(15, "balance_law", Unit::Choice(&["attenuate", "power"])).setting().help(
-    "Balance law. attenuate: lowers one channel, the other is unchanged; power: constant total power, up to 3 dB boost on one channel.",
+    "Balance law. attenuate: lowers one channel with the square of the balance (50 % is -2.5 dB), the other is unchanged; power: constant total power, up to 3 dB boost on one channel.",
 );
 
 /// The node type; see the module.

@@ -10,6 +10,7 @@ pub mod ramp;
 pub mod text;
 pub(crate) mod unit;
 
+pub use crate::dsp::decibel::{db_to_gain, gain_to_db};
 use crate::param::hint::Hint;
 use crate::param::ramp::Ramp;
 pub use crate::param::unit::Unit;
@@ -359,16 +360,6 @@ fn split_number(text: &str) -> (&str, &str) {
     };
     let end = text.char_indices().find(|at| is_number(*at)).map_or(text.len(), |(i, _)| i);
     (&text[..end], text[end..].trim_start())
-}
-
-/// The linear amplitude factor of a level change in dB.
-pub fn db_to_gain(db: f64) -> f64 {
-    10.0_f64.powf(db / 20.0)
-}
-
-/// The level change in dB of a linear amplitude factor; −∞ for 0.
-pub fn gain_to_db(gain: f64) -> f64 {
-    20.0 * gain.log10()
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub enum Unit {
     PerSecond,
     /// Parts per million.
     Ppm,
+    /// Angle in degrees.
+    Degrees,
     /// Compression ratio, written `4:1` or `4`.
     Ratio,
     /// Per cent; the audio value is the fraction.
@@ -57,6 +59,7 @@ impl Unit {
             Unit::Ms => "ms",
             Unit::PerSecond => "/s",
             Unit::Ppm => "ppm",
+            Unit::Degrees => "°",
             Unit::Ratio => ":1",
             Unit::Percent => "%",
             Unit::Plain | Unit::Count | Unit::Switch | Unit::Choice(_) | Unit::Text(_) => "",
@@ -76,6 +79,7 @@ impl Unit {
             Unit::Ms => &[("ms", 1.0), ("s", 1000.0), ("us", 0.001), ("µs", 0.001)],
             Unit::PerSecond => &[("/s", 1.0)],
             Unit::Ppm => &[("ppm", 1.0)],
+            Unit::Degrees => &[("°", 1.0), ("deg", 1.0)],
             Unit::Ratio => &[(":1", 1.0)],
             Unit::Percent => &[("%", 1.0)],
             Unit::Plain | Unit::Count | Unit::Switch | Unit::Choice(_) | Unit::Text(_) => &[],

@@ -163,9 +163,9 @@ impl Plan {
         plan(spec, io, sample_rate, load)
     }
 
-    /// `[control]` Pads every output to a latency of `total` frames; less than the chain's own latency has no effect.
+    /// `[control]` Pads every output to a latency of `total` frames; less than it has already has no effect.
     pub fn pad(&mut self, total: usize) {
-        let total = total.max(self.latency);
+        let total = total.max(self.total);
         for feed in self.outputs.iter_mut().flat_map(|output| &mut output.feeds) {
             feed.delay += total - self.total;
         }
@@ -226,5 +226,21 @@ impl fmt::Display for Plan {
             write!(f, ", padded to {} frames = {:.2} ms", self.total, ms(self.total))?;
         }
         writeln!(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_never_takes_padding_away() {
+        let (spec, _) = Spec::parse(b"nodes: [limiter: {lookahead: 2 ms}]");
+        let mut plan = Plan::new(&spec, &Io::stereo(), 48_000.0).unwrap();
+        plan.pad(960);
+        let padded = plan.clone();
+        plan.pad(480);
+        assert_eq!(plan, padded);
+        assert_eq!(plan.total, 960);
     }
 }

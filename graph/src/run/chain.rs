@@ -7,7 +7,9 @@ use crate::param::ramp::Ramp;
 use crate::plan::diff::Diff;
 use crate::plan::{Feed, Plan};
 use crate::reading::Report;
-use crate::run::node_slot::{Buffer, Connection, NodeSlot, Payload, SILENCE, Workspace, sum_connections};
+use crate::run::node_slot::{
+    Buffer, Connection, NodeSlot, Payload, SILENCE, Workspace, latest, sum_connections,
+};
 use crate::run::trace::Trace;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,6 +24,10 @@ pub struct Chain {
     /// For each node, the node of the previous chain whose state it adopts.
     follows: Box<[Option<usize>]>,
     latency: usize,
+    /// For each buffer, frames until what comes in is there, latencies aside; used at the start of a swap.
+    late: Box<[usize]>,
+    /// The node whose readings are the first of the next report.
+    first_report: usize,
     /// Gain factors of the chain's output and of the dry signal.
     trims: [Ramp; 2],
     /// Where it records which node is running.
@@ -38,6 +44,8 @@ pub struct Chain {
 const TRIM_MS: f64 = 100.0;
 /// Largest trim, as a factor.
 const MOST_TRIM: f64 = 16.0;
+/// Largest number of readings in a report, so that the queue has room for other events.
+const MOST_REPORTS: usize = 1024;
 
 /// One output group.
 struct Output {
@@ -82,6 +90,8 @@ impl Chain {
             outputs: plan.outputs.iter().enumerate().map(output).collect(),
             follows: vec![None; plan.nodes.len()].into_boxed_slice(),
             latency: plan.total,
+            late: vec![0; plan.slots].into_boxed_slice(),
+            first_report: 0,
             trims: [Ramp::new(1.0, 0.0, MOST_TRIM, (TRIM_MS * plan.sample_rate / 1000.0) as u32); 2],
             trace: None,
             has_panicked: false,
@@ -141,15 +151,22 @@ impl Chain {
     }
 
     /// `[audio]` Adopts the state of the previous chain.
-    pub fn adopt(&mut self, old: &Chain) {
+    pub(crate) fn adopt(&mut self, old: &Chain) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.adopt_state(old))) {
             self.bypass_after_panic(payload);
         }
     }
 
+    /// `[audio]` Frames until what comes in is at the output: the latency, and the delays of nodes that begin empty.
+    pub(crate) fn fills_in(&mut self) -> usize {
+        self.nodes.iter_mut().for_each(|node| node.fills_in(&mut self.late));
+        let late = self.outputs.iter().map(|output| latest(&output.feeds, &self.late)).max();
+        self.latency + late.unwrap_or(0)
+    }
+
     /// `[audio]` Adopts more state of the previous chain, after `frames` more frames that both have played. Returns the
     /// least number of frames until all is adopted: see [`Node::adopt_more`](crate::node::Node::adopt_more).
-    pub fn adopt_more(&mut self, old: &Chain, frames: usize) -> usize {
+    pub(crate) fn adopt_more(&mut self, old: &Chain, frames: usize) -> usize {
         let mut left = 0;
         let adopt_nodes = || {
             for at in 0..self.nodes.len() {
@@ -190,7 +207,7 @@ impl Chain {
     }
 
     /// `[audio]` Takes node `node` out of bypass (`on`), or bypasses it.
-    pub fn enable(&mut self, node: usize, on: bool) {
+    pub(crate) fn enable(&mut self, node: usize, on: bool) {
         self.enter(node);
         if let Some(node) = self.nodes.get_mut(node) {
             node.enable(on);
@@ -199,13 +216,13 @@ impl Chain {
     }
 
     /// `[audio]` Sets the gain factors of the chain's output and of the dry signal.
-    pub fn trim(&mut self, chain: f64, dry: f64) {
+    pub(crate) fn trim(&mut self, chain: f64, dry: f64) {
         self.trims[0].set_target(chain);
         self.trims[1].set_target(dry);
     }
 
     /// `[audio]` Plays 1 to 64 frames. `bypass` is the share of the dry signal in each frame; `None` means none.
-    /// `fault` is called with each node whose output is NaN or infinite. After a panic the dry signal is played, and
+    /// `fault` is called with each node whose output is NaN, infinite or above 1e150. After a panic the dry signal is played, and
     /// [`Self::next_panic`] reports it.
     pub fn process(
         &mut self,
@@ -288,11 +305,22 @@ impl Chain {
         }
     }
 
-    /// `[audio]` Sends what the nodes report. A bypassed node has no readings.
-    pub fn report(&mut self, mut emit: impl FnMut(usize, Report)) {
-        for (at, node) in self.nodes.iter_mut().enumerate() {
+    /// `[audio]` Sends what the nodes report; `emit` returns whether it was accepted. A bypassed node has no readings. What
+    /// finds no room is the first of the next report.
+    pub(crate) fn report(&mut self, mut emit: impl FnMut(usize, Report) -> bool) {
+        let (mut room, count) = (MOST_REPORTS, self.nodes.len());
+        for at in (self.first_report..count).chain(0..self.first_report) {
+            let node = &mut self.nodes[at];
             let is_active = node.is_active();
-            node.meter.take(is_active, |report| emit(at, report));
+            let is_sent = node.meter.take(is_active, |report| {
+                let has_room = room > 0 && emit(at, report);
+                room -= usize::from(has_room);
+                has_room
+            });
+            if !is_sent {
+                self.first_report = at;
+                return;
+            }
         }
     }
 }

@@ -32,14 +32,14 @@ pub enum Event {
         /// Which.
         generation: u64,
     },
-    /// The output of a node was NaN or infinite; the node is bypassed (dry signal).
+    /// The output of a node was NaN, infinite or above 1e150; the node is bypassed (dry signal).
     Fault {
         /// Of which chain.
         generation: u64,
         /// Which of its nodes.
         node: usize,
     },
-    /// The input contained NaN or infinity; such samples were replaced by 0.
+    /// The input contained NaN or infinity; such samples were replaced by 0. Sent at most once per report period.
     InputFault,
     /// A reading of a node.
     Meter {
@@ -63,7 +63,7 @@ pub enum Event {
         /// Its level in dBFS.
         level: f64,
     },
-    /// The output has faded out.
+    /// The output has faded out after [`Engine::mute`], or was silent already.
     Muted,
 }
 
@@ -95,6 +95,9 @@ pub struct Engine {
     incoming: Box<[Plane]>,
     /// Gain of the output: fade-in, fade-out and mute.
     level: Fade,
+    /// Whether a mute is requested, and whether its [`Event::Muted`] is still to be sent.
+    is_muted: bool,
+    owes_muted: bool,
     /// Frames of silence before the fade-in.
     settling: usize,
     /// Whether a chain is audible from its first frame on, without a fade-in.
@@ -102,6 +105,8 @@ pub struct Engine {
     bypass: Fade,
     report_every: usize,
     until_report: usize,
+    /// Frames until a faulty input may be reported again.
+    until_input_fault: usize,
 }
 
 impl Engine {
@@ -118,11 +123,14 @@ impl Engine {
             outputs: planes(io.output_channels()),
             incoming: planes(io.output_channels()),
             level: Fade::new(frames(START_MS), false),
+            is_muted: false,
+            owes_muted: false,
             settling: 0,
             starts_at_once: false,
             bypass: Fade::new(frames(BYPASS_MS), false),
             report_every,
             until_report: report_every,
+            until_input_fault: 0,
         }
     }
 
@@ -137,12 +145,12 @@ impl Engine {
     }
 
     /// `[audio]` Puts a chain on air from silence: it is muted for its latency, then faded in. The previous chain is
-    /// dropped, which returns it to its collector.
+    /// dropped, which returns it to its collector. During a mute it stays silent.
     pub fn start(&mut self, mut chain: Owned<Chain>) {
         chain.set_trace(&self.trace);
         self.swap = None;
-        self.level = Fade::new(self.level.frames(), self.starts_at_once);
-        self.level.set_target(true);
+        self.level = Fade::new(self.level.frames(), self.starts_at_once && !self.is_muted);
+        self.level.set_target(!self.is_muted);
         self.settling = chain.latency();
         self.on_air = Some(chain);
     }
@@ -191,8 +199,9 @@ impl Engine {
         self.bypass.set_target(on);
     }
 
-    /// `[audio]` Fades the output out (`on`), or in again.
+    /// `[audio]` Fades the output out (`on`), or in again. [`Event::Muted`] follows once it is silent.
     pub fn mute(&mut self, on: bool) {
+        (self.is_muted, self.owes_muted) = (on, on);
         self.level.set_target(!on);
     }
 
@@ -206,8 +215,9 @@ impl Engine {
         &self.outputs
     }
 
-    /// `[audio]` Plays 1 to 64 frames from [`Self::inputs`] to [`Self::outputs`].
-    pub fn process(&mut self, frames: usize, mut emit: impl FnMut(Event)) {
+    /// `[audio]` Plays 1 to 64 frames from [`Self::inputs`] to [`Self::outputs`]. `emit` returns whether an event was
+    /// accepted: a reading that was not is sent later.
+    pub fn process(&mut self, frames: usize, mut emit: impl FnMut(Event) -> bool) {
         self.limit_input(frames, &mut emit);
         let bypass = self.bypass_gains(frames);
         match &mut self.on_air {
@@ -223,7 +233,7 @@ impl Engine {
             }
             match progress {
                 Progress::Unchanged => {}
-                Progress::FadeBegins => emit(Event::Fading { generation }),
+                Progress::FadeBegins => _ = emit(Event::Fading { generation }),
                 Progress::Done => {
                     // The old chain is an `Owned`: dropped here, freed by its collector.
                     self.on_air = self.swap.take().map(|swap| swap.next);
@@ -244,7 +254,8 @@ impl Engine {
         })
     }
 
-    fn limit_input(&mut self, frames: usize, emit: &mut impl FnMut(Event)) {
+    fn limit_input(&mut self, frames: usize, emit: &mut impl FnMut(Event) -> bool) {
+        self.until_input_fault = self.until_input_fault.saturating_sub(frames);
         if are_within(&self.inputs, frames, LOUDEST) {
             return;
         }
@@ -253,7 +264,8 @@ impl Engine {
             is_faulty |= !sample.is_finite();
             *sample = if sample.is_finite() { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 };
         }
-        if is_faulty {
+        if is_faulty && self.until_input_fault == 0 {
+            self.until_input_fault = self.report_every;
             emit(Event::InputFault);
         }
     }
@@ -267,7 +279,7 @@ impl Engine {
         Some(gains)
     }
 
-    fn apply_level(&mut self, frames: usize, emit: &mut impl FnMut(Event)) {
+    fn apply_level(&mut self, frames: usize, emit: &mut impl FnMut(Event) -> bool) {
         match self.level.steady() {
             Some(1.0) => {}
             Some(_) => self.outputs.iter_mut().for_each(|plane| plane[..frames].fill(0.0)),
@@ -281,14 +293,15 @@ impl Engine {
                     };
                     self.outputs.iter_mut().for_each(|plane| plane[frame] *= gain);
                 }
-                if self.level.steady() == Some(0.0) {
-                    emit(Event::Muted);
-                }
             }
+        }
+        if self.owes_muted && self.level.steady() == Some(0.0) {
+            self.owes_muted = false;
+            emit(Event::Muted);
         }
     }
 
-    fn report(&mut self, frames: usize, emit: &mut impl FnMut(Event)) {
+    fn report(&mut self, frames: usize, emit: &mut impl FnMut(Event) -> bool) {
         self.until_report = self.until_report.saturating_sub(frames);
         if self.until_report == 0 {
             self.until_report = self.report_every;
@@ -296,7 +309,7 @@ impl Engine {
                 let generation = chain.generation();
                 chain.report(|node, report| match report {
                     Report::Reading(reading, value) => {
-                        emit(Event::Meter { generation, node, reading, value });
+                        emit(Event::Meter { generation, node, reading, value })
                     }
                     Report::Learned(band, level) => emit(Event::Learned { generation, node, band, level }),
                 });
@@ -311,8 +324,122 @@ fn play(
     outputs: &mut [Plane],
     frames: usize,
     bypass: Option<&Plane>,
-    emit: &mut impl FnMut(Event),
+    emit: &mut impl FnMut(Event) -> bool,
 ) {
     let generation = chain.generation();
-    chain.process(inputs, outputs, frames, bypass, |node| emit(Event::Fault { generation, node }));
+    chain.process(inputs, outputs, frames, bypass, |node| _ = emit(Event::Fault { generation, node }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Plan, Spec};
+    use basedrop::Collector;
+
+    const RATE: f64 = 48_000.0;
+
+    /// The events of `subblocks` sub-blocks.
+    fn play(engine: &mut Engine, subblocks: usize) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut emit = |event| {
+            events.push(event);
+            true
+        };
+        (0..subblocks).for_each(|_| engine.process(SUBBLOCK, &mut emit));
+        events
+    }
+
+    fn muted(events: &[Event]) -> usize {
+        events.iter().filter(|event| **event == Event::Muted).count()
+    }
+
+    fn limiter(collector: &Collector) -> Owned<Chain> {
+        let (spec, mistakes) = Spec::parse(b"nodes: [limiter: {lookahead: 10 ms}]");
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let plan = Plan::new(&spec, &Io::stereo(), RATE).unwrap();
+        Owned::new(&collector.handle(), Chain::new(&plan, 1))
+    }
+
+    #[test]
+    fn a_mute_is_confirmed_once_also_where_nothing_sounds() {
+        let collector = Collector::new();
+        let mut without_chain = Engine::new(&Io::stereo(), RATE);
+        let mut settling = Engine::new(&Io::stereo(), RATE);
+        settling.start(limiter(&collector));
+        assert_eq!(muted(&play(&mut settling, 2)), 0, "silent at the start, but nobody asked");
+        for engine in [&mut without_chain, &mut settling] {
+            engine.mute(true);
+            assert_eq!(muted(&play(engine, 100)), 1);
+        }
+        without_chain.mute(true);
+        assert_eq!(muted(&play(&mut without_chain, 100)), 1, "asked again, confirmed again");
+    }
+
+    #[test]
+    fn a_chain_that_starts_during_a_mute_stays_silent() {
+        let collector = Collector::new();
+        for mut engine in [Engine::new(&Io::stereo(), RATE), Engine::for_files(&Io::stereo(), RATE)] {
+            engine.mute(true);
+            engine.start(limiter(&collector));
+            let plays = |engine: &mut Engine| {
+                let mut confirmed = 0;
+                for _ in 0..400 {
+                    engine.inputs().iter_mut().for_each(|plane| plane.fill(0.5));
+                    confirmed += muted(&play(engine, 1));
+                    if confirmed == 1 {
+                        assert!(engine.outputs().iter().flatten().all(|sample| *sample == 0.0));
+                    }
+                }
+                confirmed
+            };
+            assert_eq!(plays(&mut engine), 1);
+            engine.mute(false);
+            assert_eq!(plays(&mut engine), 0);
+            assert!(
+                engine.outputs().iter().flatten().all(|sample| *sample > 0.4),
+                "it is heard after the mute"
+            );
+        }
+    }
+
+    #[test]
+    fn a_faulty_input_is_reported_at_once_and_then_once_per_report_period() {
+        let mut engine = Engine::new(&Io::stereo(), RATE);
+        let mut faults = 0;
+        let seconds = 2;
+        for subblock in 0..seconds * 750 {
+            engine.inputs().iter_mut().for_each(|plane| plane.fill(f64::NAN));
+            let events = play(&mut engine, 1);
+            faults += events.iter().filter(|event| **event == Event::InputFault).count();
+            assert!(subblock > 0 || faults == 1, "the first is reported at once");
+        }
+        let most = seconds * REPORTS as usize + 1;
+        assert!((most / 2..=most).contains(&faults), "{faults} reports in {seconds} s");
+    }
+
+    #[test]
+    fn all_readings_have_their_turn_where_the_queue_is_too_small() {
+        let collector = Collector::new();
+        let yaml = format!("nodes:\n{}", "  - limiter\n".repeat(10));
+        let (spec, _) = Spec::parse(yaml.as_bytes());
+        let plan = Plan::new(&spec, &Io::stereo(), RATE).unwrap();
+        let mut engine = Engine::for_files(&Io::stereo(), RATE);
+        engine.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)));
+        let mut reported = [0; 10];
+        let reports = 8;
+        for _ in 0..reports {
+            let mut room = 7;
+            (0..RATE as usize / REPORTS as usize / SUBBLOCK).for_each(|_| {
+                engine.process(SUBBLOCK, |event| {
+                    let Event::Meter { node, .. } = event else { return true };
+                    let has_room = room > 0;
+                    if has_room {
+                        (room, reported[node]) = (room - 1, reported[node] + 1);
+                    }
+                    has_room
+                });
+            });
+        }
+        assert!(reported.iter().all(|count| *count > 0), "{reported:?}");
+    }
 }

@@ -21,12 +21,14 @@ pub(crate) const SILENCE: Buffer = [[0.0; SUBBLOCK]; MAX_CHANNELS];
 
 /// Time of the crossfade to bypass, and back.
 const BYPASS_MS: f64 = 15.0;
-/// Time that a node runs before the crossfade from bypass, on top of its latency, so that it can settle.
+/// Time that a node runs before the crossfade from bypass, on top of its latency and its own delay, so that it can settle.
 const SETTLE_MS: f64 = 50.0;
-/// Time that a node with a faulty output stays bypassed the first time; each further fault doubles it.
+/// Time that a node with a faulty output stays bypassed the first time; each further fault doubles it, until it is forgotten.
 const RETRY_MS: f64 = 250.0;
 /// Largest number of doublings: a node that always fails is retried about every half hour.
 const MOST_DOUBLINGS: u32 = 13;
+/// Time without a fault after which one fault is forgotten.
+const FORGIVEN_MS: f64 = 60_000.0;
 
 /// Highest valid output sample of a node. Sums of higher samples could overflow to infinity.
 const MOST: f64 = HIGHEST * 1e50;
@@ -117,11 +119,20 @@ pub(crate) fn sum_connections(
     }
 }
 
-/// The retry after a faulty output: frames until the next one, and the number of faults so far.
+/// `[audio]` The most of `late`, which has a number of frames for each buffer, among the sources of a sum.
+pub(crate) fn latest(connections: &[Connection], late: &[usize]) -> usize {
+    connections.iter().filter_map(|connection| late.get(connection.from.ok()?)).copied().max().unwrap_or(0)
+}
+
+/// The retry after a faulty output.
 #[derive(Clone, Copy, Default)]
 struct Retry {
+    /// Frames until it; 0 if the node is not bypassed for a fault.
     frames: u64,
+    /// Faults that are not forgotten.
     failures: u32,
+    /// Frames without a fault since the last one, or since one was forgotten.
+    faultless: u64,
 }
 
 pub(crate) struct NodeSlot {
@@ -148,6 +159,9 @@ pub(crate) struct NodeSlot {
     settle: u64,
     retry: Retry,
     retry_frames: u64,
+    forgiven_frames: u64,
+    /// Whether it has the state of a predecessor.
+    has_adopted: bool,
     /// The node has panicked, and is not called again.
     has_panicked: bool,
     /// The payload of its panic, until the engine passes it on.
@@ -185,6 +199,8 @@ impl NodeSlot {
             settle: plan.latency as u64 + frames(SETTLE_MS),
             retry: Retry::default(),
             retry_frames: frames(RETRY_MS),
+            forgiven_frames: frames(FORGIVEN_MS),
+            has_adopted: false,
             has_panicked: false,
             thrown: None,
             splices: [Splice::new(rate); MAX_CHANNELS],
@@ -214,9 +230,14 @@ impl NodeSlot {
     }
 
     fn restart(&mut self) {
-        if self.guarded(|node| node.node.reset()) {
+        let mut own_delay = 0;
+        let has_restarted = self.guarded(|node| {
+            node.node.reset();
+            own_delay = node.node.own_delay(&node.params());
+        });
+        if has_restarted {
             self.wet_share.set_target(true);
-            self.settling = self.settle;
+            self.settling = self.settle + own_delay as u64;
         }
     }
 
@@ -246,15 +267,25 @@ impl NodeSlot {
             }
         }
         self.moving |= old.moving;
-        if self.enabled == old.enabled && !old.has_panicked {
-            self.wet_share = old.wet_share;
-            (self.settling, self.retry) = (old.settling, old.retry);
+        // A node that is bypassed for a fault is tried again at once: the new one may be without it.
+        if self.enabled == old.enabled && !old.has_panicked && old.retry.frames == 0 {
+            (self.wet_share, self.settling) = (old.wet_share, old.settling);
         }
         // The state of a bypassed node is outdated, that of one that has panicked undefined.
         if old.wet_share.steady() != Some(0.0) && !old.has_panicked {
-            self.guarded(|node| node.node.adopt(old.node.as_ref()));
+            self.has_adopted = self.guarded(|node| node.node.adopt(old.node.as_ref()));
         }
         self.splices.iter_mut().zip(&old.splices).for_each(|(splice, old)| splice.adopt(old));
+    }
+
+    /// `[audio]` Frames until what comes in is at its output, its latency aside. `late` has the same of each buffer.
+    pub(crate) fn fills_in(&mut self, late: &mut [usize]) {
+        let before = if self.in_place { late[self.buffer] } else { latest(&self.feeds, late) };
+        let mut own = 0;
+        if !self.has_adopted && self.wet_share.steady() != Some(0.0) {
+            self.guarded(|node| own = node.node.own_delay(&node.params()));
+        }
+        late[self.buffer] = before + own;
     }
 
     /// `[audio]` Adopts more state: see [`Node::adopt_more`].
@@ -266,7 +297,7 @@ impl NodeSlot {
         left
     }
 
-    /// `[audio]` Runs the node for 1 to 64 frames. `Err` if its output is NaN or infinite. Then, and after a panic, the
+    /// `[audio]` Runs the node for 1 to 64 frames. `Err` if its output is NaN, infinite or above [`MOST`]. Then, and after a panic, the
     /// output is the dry signal.
     pub(crate) fn run(&mut self, workspace: &mut Workspace<'_>, frames: usize) -> Result<(), ()> {
         let Workspace { buffers, inputs, scratch: [sum, key_sum, dry] } = workspace;
@@ -315,6 +346,10 @@ impl NodeSlot {
         outcome
     }
 
+    fn params(&self) -> Params<'_> {
+        Params::new(&self.ramps, self.base_rows, self.part_rows, self.moving)
+    }
+
     fn process(&mut self, buffers: &mut [Buffer], frames: usize) {
         let params = Params::new(&self.ramps, self.base_rows, self.part_rows, self.moving);
         let (planes, key) = match self.key_buffer {
@@ -352,20 +387,34 @@ impl NodeSlot {
         }
     }
 
-    /// Resets the node and bypasses it, because its output was NaN or infinite. It is retried, each time after twice as long.
+    /// Resets the node and bypasses it, because its output was faulty. It is retried, each time after twice as long; each
+    /// minute without a fault takes one doubling back.
     fn bypass_after_fault(&mut self) {
         self.guarded(|node| node.node.reset());
         self.wet_share = Fade::new(self.wet_share.frames(), false);
-        self.retry.frames = self.retry_frames << self.retry.failures.min(MOST_DOUBLINGS);
-        self.retry.failures += 1;
+        let Retry { failures, .. } = self.retry;
+        self.retry = Retry {
+            frames: self.retry_frames << failures.min(MOST_DOUBLINGS),
+            failures: (failures + 1).min(MOST_DOUBLINGS),
+            faultless: 0,
+        };
     }
 
     fn recover(&mut self, frames: usize) {
-        if self.retry.frames > 0 {
-            self.retry.frames = self.retry.frames.saturating_sub(frames as u64);
-            if self.retry.frames == 0 && self.enabled {
+        let retry = &mut self.retry;
+        if retry.failures == 0 {
+            return;
+        }
+        if retry.frames > 0 {
+            retry.frames = retry.frames.saturating_sub(frames as u64);
+            if retry.frames == 0 && self.enabled {
                 self.restart();
             }
+            return;
+        }
+        retry.faultless += frames as u64;
+        if retry.faultless >= self.forgiven_frames {
+            (retry.failures, retry.faultless) = (retry.failures - 1, 0);
         }
     }
 
@@ -375,7 +424,7 @@ impl NodeSlot {
     }
 }
 
-/// Whether no sample is NaN or above `most`. There is no branch per sample, so it is fast.
+/// Whether no sample is NaN, infinite or above `most` in amplitude. There is no branch per sample, so it is fast.
 pub(crate) fn are_within(planes: &[Plane], frames: usize, most: f64) -> bool {
     // The comparison is false for NaN.
     planes.iter().all(|plane| plane[..frames].iter().fold(true, |ok, sample| ok & (sample.abs() <= most)))

@@ -28,7 +28,7 @@ impl Swap {
     pub(crate) fn begin(mut next: Owned<Chain>, on_air: &Chain, warmup: u32, fade: u32) -> Self {
         next.adopt(on_air);
         // State that was not adopted must have left the delays of `next` before the crossfade.
-        let left = next.latency().max(next.adopt_more(on_air, 0));
+        let left = next.fills_in().max(next.adopt_more(on_air, 0));
         let warmup = warmup.max(left as u32);
         let mut fade = Fade::new(fade, false);
         fade.set_target(true);

@@ -2,6 +2,11 @@
 
 use crate::dsp::fade::Fade;
 
+/// Samples that are copied per frame, in all channels.
+const SHARE: usize = 64;
+/// Frames to report while the copy is not complete: more than the next block.
+const AT_LEAST: usize = 65;
+
 /// A delay line of one channel with a movable tap.
 #[derive(Clone, Debug)]
 pub(crate) struct Tap {
@@ -11,13 +16,15 @@ pub(crate) struct Tap {
     from: usize,
     to: usize,
     fade: Fade,
+    /// Number of newest samples that are those of the tap that it adopted; only read during the adoption.
+    adopted: usize,
 }
 
 impl Tap {
     /// `[control]` A delay of up to `most` frames. The crossfade to a new time takes `fade_frames`.
     pub(crate) fn new(most: usize, fade_frames: u32) -> Self {
         let ring = vec![0.0; most + 1].into_boxed_slice();
-        Self { ring, at: 0, from: 0, to: 0, fade: Fade::new(fade_frames, true) }
+        Self { ring, at: 0, from: 0, to: 0, fade: Fade::new(fade_frames, true), adopted: 0 }
     }
 
     /// `[audio]` Sets the delay to `frames` without a crossfade.
@@ -62,12 +69,8 @@ impl Tap {
         self.fade = Fade::new(self.fade.frames(), true);
     }
 
-    /// Number of newest samples that are in use, as long as the time does not change.
-    pub(crate) fn reach(&self) -> usize {
-        self.from.max(self.to) + 1
-    }
-
     /// `[audio]` Copies the newest `most` samples of another one, and its time. This one must be new.
+    /// [`Self::adopt_more`] copies the others.
     pub(crate) fn adopt(&mut self, old: &Self, most: usize) {
         let (mine, theirs) = (self.ring.len(), old.ring.len());
         let count = mine.min(theirs).min(most);
@@ -79,6 +82,30 @@ impl Tap {
         newest.copy_from_slice(&old.ring[old.at - late..old.at]);
         self.at = 0;
         (self.from, self.to, self.fade) = (old.from.min(mine - 1), old.to.min(mine - 1), old.fade);
+        self.adopted = count;
+    }
+
+    /// `[audio]` Copies at most `most` older samples, after both have played `frames` more. Returns how many are missing.
+    pub(crate) fn adopt_more(&mut self, old: &Self, frames: usize, most: usize) -> usize {
+        let (mine, theirs) = (self.ring.len(), old.ring.len());
+        let all = mine.min(theirs);
+        let known = (self.adopted + frames).min(all);
+        self.adopted = all.min(known + most);
+        for age in known + 1..=self.adopted {
+            let back = |at: usize, size: usize| if at >= age { at - age } else { at + size - age };
+            self.ring[back(self.at, mine)] = old.ring[back(old.at, theirs)];
+        }
+        all - self.adopted
+    }
+
+    /// `[audio]` The same for the taps of several channels, at [`SHARE`] samples per frame. Returns the least number of
+    /// frames until nothing is missing.
+    pub(crate) fn adopt_more_of(taps: &mut [Self], old: &[Self], frames: usize) -> usize {
+        let most = frames * SHARE / taps.len().max(1);
+        let missing = taps.iter_mut().zip(old).map(|(tap, old)| tap.adopt_more(old, frames, most));
+        let missing = missing.max().unwrap_or(0);
+        // Each frame makes one more sample known by itself.
+        if missing == 0 { 0 } else { AT_LEAST.min(missing) }
     }
 }
 
@@ -98,13 +125,26 @@ mod tests {
     }
 
     #[test]
-    fn a_tap_adopts_another() {
-        let (mut old, mut new) = (Tap::new(40, 10), Tap::new(60, 10));
-        old.set(25);
-        (0..100).for_each(|n| _ = old.tick(f64::from(n), 25));
-        new.adopt(&old, 1_000);
-        for n in 100..200 {
-            assert_eq!(new.tick(f64::from(n), 25), old.tick(f64::from(n), 25));
+    fn a_tap_adopts_another_at_once_or_in_pieces() {
+        for (most, size) in [(1_000, 60), (7, 60), (7, 40), (0, 33)] {
+            let (mut old, mut new) = (Tap::new(40, 10), Tap::new(size, 10));
+            old.set(25);
+            (0..100).for_each(|n| _ = old.tick(f64::from(n), 25));
+            new.adopt(&old, most);
+            let mut n = 100;
+            let mut frames = 0;
+            while new.adopt_more(&old, frames, 3) > 0 {
+                frames = 2;
+                for _ in 0..frames {
+                    [&mut old, &mut new].into_iter().for_each(|tap| _ = tap.tick(f64::from(n), 25));
+                    n += 1;
+                }
+            }
+            assert!(n < 117, "complete before the tap would have filled by itself: {n}");
+            for n in n..n + 100 {
+                // A longer time reaches samples that were not in use.
+                assert_eq!(new.tick(f64::from(n), 32), old.tick(f64::from(n), 32), "{most} of {size}");
+            }
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The detector of a dynamic equaliser band: gain change from the level in the band, updated every few frames.
 
+use crate::dsp::decibel::gain_to_db;
 use crate::dsp::dynamics::curve as static_curve;
+use crate::dsp::dynamics::envelope::SILENCE;
 use crate::dsp::dynamics::follower::{Decoupled, Times};
 use crate::dsp::filter::svf::{Coeffs, State};
 
 /// Largest number of detector channels.
 const CHANNELS: usize = 8;
-/// Lowest amplitude; below it the level is that of silence.
-const SILENCE: f64 = 1e-10;
 /// Steps of the gain change per dB: too fine to be audible, coarse enough for the gain to come to rest.
 const STEPS: f64 = 2048.0;
 
@@ -90,7 +90,7 @@ impl BandDetector {
         if self.times.0 != times {
             self.times = (times, Times::new(curve.attack, curve.release, self.rate / self.span));
         }
-        let level = 20.0 * std::mem::take(&mut self.peak).max(SILENCE).log10();
+        let level = gain_to_db(std::mem::take(&mut self.peak).max(SILENCE));
         let target =
             static_curve::reduction(level - curve.threshold, curve.slope, 0.0).min(curve.range.abs());
         // A smaller range also limits a reduction that is being released.

@@ -1,5 +1,6 @@
 //! Parts of a dynamics processor: peak hold, channel link, and critically damped smoothing of the gain reduction.
 
+use crate::dsp::decibel::gain_to_db;
 use crate::dsp::dynamics::sliding_minimum::SlidingMinimum;
 
 /// Lowest amplitude of a detector: −200 dBFS, silence.
@@ -17,7 +18,7 @@ pub(crate) struct PeakHold {
 impl PeakHold {
     /// `[control]` Over the last `frames` (at least 1).
     pub(crate) fn new(frames: usize) -> Self {
-        Self { negated: SlidingMinimum::new(frames), highest: SILENCE, level: 20.0 * SILENCE.log10() }
+        Self { negated: SlidingMinimum::new(frames), highest: SILENCE, level: gain_to_db(SILENCE) }
     }
 
     /// `[audio]` Adds a sample and returns the level in dBFS, −200 or more.
@@ -27,7 +28,7 @@ impl PeakHold {
         // The logarithm is expensive, and the maximum changes rarely.
         if highest != self.highest {
             self.highest = highest;
-            self.level = 20.0 * highest.log10();
+            self.level = gain_to_db(highest);
         }
         self.level
     }
@@ -36,7 +37,7 @@ impl PeakHold {
     pub(crate) fn reset(&mut self) {
         self.negated.reset();
         self.highest = SILENCE;
-        self.level = 20.0 * SILENCE.log10();
+        self.level = gain_to_db(SILENCE);
     }
 
     /// `[audio]` Adopts the state of another one of the same length.

@@ -4,15 +4,15 @@
 //! curve, detector); the same, *Parameter Automation in a Dynamic Range Compressor*, JAES 61(10), 2013 (times that
 //! follow the crest factor).
 
+use crate::dsp::decibel::{db_to_gain_by_exp, gain_to_db_by_ln};
 use crate::dsp::dynamics::curve;
+use crate::dsp::dynamics::envelope::SILENCE;
 use crate::dsp::dynamics::follower::{Decoupled, Times, one_pole};
 use crate::dsp::filter::svf::{Coeffs, State};
-use std::f64::consts::{FRAC_1_SQRT_2, LN_10};
+use std::f64::consts::FRAC_1_SQRT_2;
 
 /// Largest number of channels.
 pub(crate) const CHANNELS: usize = 8;
-/// Lowest amplitude; below it the level is that of silence.
-const SILENCE: f64 = 1e-10;
 /// Steepest slope of a feedback loop, that of the highest finite ratio: an infinite ratio would be unstable.
 const STEEPEST_LOOP: f64 = 0.98;
 /// Times of the automatic release in ms: of the fast stage; rise and fall of the slow stage.
@@ -100,6 +100,32 @@ pub(crate) struct GainComputer {
     /// Length of the peak hold in frames, and the pole of the decay after it.
     peak_hold: (u32, f64),
     channels: [Channel; CHANNELS],
+}
+
+/// The lowest and the highest gain of some frames.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GainRange([f64; 2]);
+
+impl GainRange {
+    /// Of no frame.
+    pub(crate) const NONE: Self = Self([f64::INFINITY, 0.0]);
+
+    /// `[audio]` Adds the gains of a frame.
+    #[inline]
+    pub(crate) fn add(&mut self, gains: &[f64]) {
+        let [mut lowest, mut highest] = self.0;
+        for gain in gains {
+            // Without the care of `min` and `max` for NaN, which takes instructions.
+            lowest = if *gain < lowest { *gain } else { lowest };
+            highest = if *gain > highest { *gain } else { highest };
+        }
+        self.0 = [lowest, highest];
+    }
+
+    /// `[audio]` What is heard of them, if `wet` is the share of the compressed signal.
+    pub(crate) fn heard(&self, wet: f64) -> [f64; 2] {
+        self.0.map(|gain| 1.0 - wet + wet * gain)
+    }
 }
 
 /// State of one channel.
@@ -212,20 +238,20 @@ impl GainComputer {
         }
         let link = if key.len() == width { self.values.link } else { 1.0 };
         let mut gains = [1.0; CHANNELS];
-        let highest_db = decibels(highest);
+        let highest_db = gain_to_db_by_ln(highest);
         let linked = self.target_reduction(highest_db);
         let mut last = (f64::NAN, 1.0);
         for channel in 0..width {
             let target = if link == 1.0 {
                 linked
             } else {
-                let own = decibels(levels[channel]);
+                let own = gain_to_db_by_ln(levels[channel]);
                 self.target_reduction(own + link * (highest_db - own))
             };
             let times = self.times_of(channel);
             let reduction = self.channels[channel].reduction.tick(target, &times);
             if reduction != last.0 {
-                last = (reduction, (-reduction * (LN_10 / 20.0)).exp());
+                last = (reduction, db_to_gain_by_exp(-reduction));
             }
             gains[channel] = last.1;
         }
@@ -266,14 +292,11 @@ impl GainComputer {
         self.channels = [Channel::default(); CHANNELS];
     }
 
-    /// `[audio]` Adopts the state of another one of the same structure.
+    /// `[audio]` Adopts the state of another one that measures the level and compresses in the same way. Whether the
+    /// side-chain signal is the output makes no difference to the state.
     pub(crate) fn adopt(&mut self, old: &Self) {
-        if self.shape == old.shape {
+        if (self.shape.detector, self.shape.upward) == (old.shape.detector, old.shape.upward) {
             self.channels = old.channels;
         }
     }
-}
-
-fn decibels(level: f64) -> f64 {
-    level.ln() * (20.0 / LN_10)
 }

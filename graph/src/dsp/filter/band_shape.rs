@@ -1,5 +1,6 @@
 //! One band of an equaliser: its shape, its filter sections, and the channels that it processes.
 
+use crate::dsp::decibel::db_to_gain;
 use crate::dsp::filter::cascade::SIDES;
 use crate::dsp::filter::matched::{Matcher, Prototype};
 use crate::dsp::filter::svf::{Coeffs, butterworth_q};
@@ -117,7 +118,7 @@ impl BandFilter {
     /// Seconds in which what it has heard falls by 240 dB: ln(10^12) q / (pi f), for the sharpest of its sections, and as much
     /// again because there are several. A gain sharpens a bell or a shelf.
     pub(crate) fn ringing_s(&self, freq_hz: f64, gain_db: f64, q: f64) -> f64 {
-        let gain = if self.has_gain() { 10.0_f64.powf(gain_db.abs() / 20.0) } else { 1.0 };
+        let gain = if self.has_gain() { db_to_gain(gain_db.abs()) } else { 1.0 };
         // The sharpest section of a Butterworth filter has about this q.
         let sharpest = f64::max(q * gain, self.order as f64 / 2.0);
         17.6 * sharpest / freq_hz

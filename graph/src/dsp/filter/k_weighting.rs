@@ -6,7 +6,7 @@
 //! to its analogue curve (M. Vicanek, "Matched Second Order Digital Filters", 2016). From 500 Hz up the error is within
 //! 0.4 dB; at a rate of 200 Hz the high-pass is up to 1.4 dB low.
 
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::{PI, SQRT_2, TAU};
 
 /// The shelf, which models the effect of the head: frequency in Hz, gain in dB, Q.
 const SHELF: (f64, f64, f64) = (1_681.974_450_955_533, 3.999_843_853_973_347, 0.707_175_236_955_419_6);
@@ -108,26 +108,39 @@ fn shelf_power(freq_hz: f64) -> f64 {
     over / ((1.0 - x * x).powi(2) + (x / q).powi(2))
 }
 
+/// Highest frequency that counts in the loudness of pink noise, in Hz.
+const HIGHEST_HZ: f64 = 20_000.0;
 /// Where the loudness of pink noise is measured, in Hz: an octave apart.
 pub(crate) const PROBES: [f64; 10] =
     [31.5, 63.0, 125.0, 250.0, 500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0];
 
-/// Power of pink noise, as K-weighting hears it, behind filters of these squared magnitudes at each of [`PROBES`]; 1 without.
-pub(crate) fn pink_power<'a>(filters: impl Iterator<Item = &'a [f64; PROBES.len()]> + Clone) -> f64 {
-    let weights = pink_weights(&PROBES).enumerate();
+/// Power of pink noise at a sample rate, K-weighted, behind filters of these squared magnitudes at each of [`PROBES`]; 1
+/// without.
+pub(crate) fn pink_power<'a>(
+    sample_rate: f64,
+    filters: impl Iterator<Item = &'a [f64; PROBES.len()]> + Clone,
+) -> f64 {
+    let weights = pink_weights(sample_rate).into_iter().enumerate();
     weights.map(|(at, weight)| filters.clone().fold(weight, |power, powers| power * powers[at])).sum()
 }
 
-/// What each of some frequencies, evenly spread over the octaves, counts in the loudness of pink noise; together 1.
-/// The shelf's and the high-pass's analogue curves, so that no rate is needed.
-fn pink_weights(freqs_hz: &[f64]) -> impl Iterator<Item = f64> {
-    let power = |freq_hz: &f64| {
+/// What each of [`PROBES`] counts in the loudness of pink noise; together 1. The shelf's and the high-pass's analogue
+/// curves; the sample rate only sets which share of its octave is there.
+fn pink_weights(sample_rate: f64) -> [f64; PROBES.len()] {
+    let power = |freq_hz: f64| {
         let (freq, q) = HIGHPASS;
         let x = freq_hz / freq;
-        shelf_power(*freq_hz) * x.powi(4) / ((1.0 - x * x).powi(2) + (x / q).powi(2))
+        let square = x * x;
+        let upper = |end_hz: f64| (end_hz / freq_hz).log2() + 0.5;
+        let share = upper(sample_rate / 2.0) / upper((SQRT_2 * freq_hz).min(HIGHEST_HZ));
+        // Products, for a compiler that knows the number rounds powers in another way.
+        let over = shelf_power(freq_hz) * (square * square);
+        let under = (1.0 - square) * (1.0 - square) + (x / q) * (x / q);
+        share.clamp(0.0, 1.0) * (over / under)
     };
-    let sum: f64 = freqs_hz.iter().map(power).sum();
-    freqs_hz.iter().map(move |freq| power(freq) / sum)
+    let powers = PROBES.map(power);
+    let sum: f64 = powers.iter().sum();
+    powers.map(|power| power / sum)
 }
 
 #[cfg(test)]

@@ -133,6 +133,11 @@ impl Matcher {
         Self { rate: sample_rate, top, wide }
     }
 
+    /// Highest frequency of a filter in Hz; a higher one is limited to it.
+    pub(crate) fn highest_hz(&self) -> f64 {
+        HIGHEST * self.rate
+    }
+
     /// `[audio]` Two sections with the magnitude of `prototype` at `freq_hz`. The second may pass the signal unchanged.
     pub(crate) fn sections(&self, prototype: &Prototype, freq_hz: f64) -> [Coeffs; 2] {
         let own = TAU * (freq_hz / self.rate).min(HIGHEST);

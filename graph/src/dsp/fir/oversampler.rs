@@ -180,9 +180,10 @@ impl Oversampler {
         ups.chain(downs).chain([&mut self.pad]).for_each(|history| history.samples.fill(0.0));
     }
 
-    /// `[audio]` Adopts the state of another one of the same factor.
+    /// `[audio]` Adopts the state of another one of the same factor, and made for the same delay of the processing.
     pub(crate) fn adopt(&mut self, old: &Self) {
-        if self.ups.len() != old.ups.len() {
+        let shape = |of: &Self| (of.ups.len(), of.pad.held, of.downs.last().map(|down| down.history.held));
+        if shape(self) != shape(old) {
             return;
         }
         let copy = |history: &mut History, old: &History| {
@@ -272,6 +273,23 @@ mod tests {
                 let half = level(factor, true, turns) - droop;
                 assert!(half.abs() < 0.02, "factor {factor}, half, {turns} of the rate: {half:.5} dB");
             }
+        }
+    }
+
+    #[test]
+    fn state_is_adopted_from_the_same_structure_only() {
+        let sound = |from: usize| -> [f64; 64] { std::array::from_fn(|n| (0.3 * (from + n) as f64).sin()) };
+        let all = || [2, 4, 8].into_iter().flat_map(|factor| [(factor, false), (factor, true)]);
+        for (one, other) in all().flat_map(|one| all().map(move |other| (one, other))) {
+            let [mut old, mut new, mut fresh] =
+                [one, other, other].map(|(factor, half)| Oversampler::new(factor, half));
+            (0..10).for_each(|block| old.process(&mut sound(64 * block), |_| {}));
+            new.adopt(&old);
+            let [mut a, mut b, mut c] = [sound(640); 3];
+            old.process(&mut a, |_| {});
+            new.process(&mut b, |_| {});
+            fresh.process(&mut c, |_| {});
+            assert_eq!(b, if one == other { a } else { c }, "{one:?} to {other:?}");
         }
     }
 

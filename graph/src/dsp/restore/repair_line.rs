@@ -138,7 +138,7 @@ impl Schedule {
     }
 }
 
-/// Highest valid amplitude: 120 dBFS. A sample beyond it counts as 0.
+/// Highest valid amplitude: 120 dBFS. Samples are limited to it; NaN counts as 0.
 const ABSURD: f64 = 1e6;
 
 /// The delay line of one channel.
@@ -150,7 +150,7 @@ pub(crate) struct Line {
     /// The faulty samples by rising index, with their original values.
     faults: Vec<(usize, f64)>,
     /// Number of repaired ones among them.
-    mended: usize,
+    repaired: usize,
 }
 
 impl Line {
@@ -162,7 +162,7 @@ impl Line {
             hop,
             past: schedule.past,
             faults: Vec::with_capacity(most),
-            mended: 0,
+            repaired: 0,
         }
     }
 
@@ -185,7 +185,7 @@ impl Line {
     pub(crate) fn advance(&mut self) {
         self.samples.copy_within(self.hop.., 0);
         self.faults.clear();
-        self.mended = 0;
+        self.repaired = 0;
     }
 
     /// `[audio]` Restores the original values of the faulty samples of the previous pass, and clears the list.
@@ -193,12 +193,12 @@ impl Line {
         for (place, was) in self.faults.drain(..) {
             self.samples[place] = was;
         }
-        self.mended = 0;
+        self.repaired = 0;
     }
 
     /// `[audio]` Marks all faulty samples as not yet repaired.
     pub(crate) fn again(&mut self) {
-        self.mended = 0;
+        self.repaired = 0;
     }
 
     /// `[audio]` Adds the sample at `place` to the faulty ones. To be called by rising index; a full list does not
@@ -221,8 +221,8 @@ impl Line {
     }
 
     /// Whether part `part` of `parts` of the repair has anything to do.
-    pub(crate) fn has_to_mend(&self, (part, parts): (usize, usize)) -> bool {
-        self.mended < self.faults.len() * (part + 1) / parts
+    pub(crate) fn has_to_repair(&self, (part, parts): (usize, usize)) -> bool {
+        self.repaired < self.faults.len() * (part + 1) / parts
     }
 
     /// `[audio]` Does part `part` of `parts` of the repair: passes groups of up to `most` faults to `repair`. Two groups
@@ -234,12 +234,12 @@ impl Line {
         most: usize,
         mut repair: impl FnMut(&mut [f64], &[(usize, f64)]),
     ) {
-        while self.has_to_mend((part, parts)) {
-            let group = &self.faults[self.mended..];
+        while self.has_to_repair((part, parts)) {
+            let group = &self.faults[self.repaired..];
             let near = group.windows(2).take_while(|pair| pair[1].0 - pair[0].0 <= apart).count() + 1;
             let count = near.min(most);
             repair(&mut self.samples, &group[..count]);
-            self.mended += count;
+            self.repaired += count;
         }
     }
 
@@ -247,7 +247,7 @@ impl Line {
     pub(crate) fn reset(&mut self) {
         self.samples.fill(0.0);
         self.faults.clear();
-        self.mended = 0;
+        self.repaired = 0;
     }
 
     /// `[audio]` Adopts the samples of another one of the same size; its faults as far as there is room.
@@ -255,6 +255,6 @@ impl Line {
         self.samples.copy_from_slice(&old.samples);
         self.faults.clear();
         self.faults.extend_from_slice(&old.faults[..old.faults.len().min(self.faults.capacity())]);
-        self.mended = old.mended;
+        self.repaired = old.repaired;
     }
 }

@@ -33,7 +33,7 @@ enum Stage {
 
 impl Convolution {
     /// `[audio]` Begins to adopt the state of `old`. This one must be new. [`Self::adopt_more`] completes it.
-    pub fn adopt(&mut self, old: &Self) {
+    pub(crate) fn adopt(&mut self, old: &Self) {
         if self.past.len() != old.past.len() {
             return;
         }
@@ -51,7 +51,7 @@ impl Convolution {
 
     /// `[audio]` Adopts more of the state, after `frames` more frames that both have played. Returns the least number of frames
     /// until the output is the same as if this one had received all the input of `old`.
-    pub fn adopt_more(&mut self, old: &Self, frames: usize) -> usize {
+    pub(crate) fn adopt_more(&mut self, old: &Self, frames: usize) -> usize {
         let Some(handover) = &mut self.handover else { return 0 };
         if (self.tick, self.at) != (old.tick, old.at) {
             // One of them was reset: they are no longer synchronous.

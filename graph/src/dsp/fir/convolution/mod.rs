@@ -78,7 +78,7 @@ impl Convolution {
         }
     }
 
-    /// `[control]` A convolution of one channel, for [`Self::filter`].
+    /// `[control]` A convolution of one channel.
     pub fn mono(impulse: &[f64]) -> Self {
         Self::each(impulse, 1)
     }
@@ -107,14 +107,6 @@ impl Convolution {
                 self.end_tick();
             }
         }
-    }
-
-    /// `[audio]` Convolves at most 64 samples of a single channel in place.
-    pub fn filter(&mut self, samples: &mut [f64]) {
-        let (mut input, mut output) = ([[0.0; TICK]], [[0.0; TICK]]);
-        input[0][..samples.len()].copy_from_slice(samples);
-        self.process(&input, &mut output, samples.len());
-        samples.copy_from_slice(&output[0][..samples.len()]);
     }
 
     /// `[audio]` Clears the state. The cost is small, whatever the length of the impulse response.

@@ -1,16 +1,12 @@
 //! Comparison with direct convolution, for all block sizes, and with adopted state.
 
 use super::*;
+use crate::dsp::random::Xorshift;
 
 /// Decaying noise, the same each time.
 fn noise(seed: u64, count: usize, fall: f64) -> Vec<f64> {
-    let mut bits = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let next = |n: usize| {
-        bits ^= bits << 13;
-        bits ^= bits >> 7;
-        bits ^= bits << 17;
-        ((bits >> 11) as f64 / (1_u64 << 52) as f64 - 1.0) * (-fall * n as f64 / count as f64).exp()
-    };
+    let mut random = Xorshift::new(seed);
+    let next = |n: usize| (2.0 * random.unit() - 1.0) * (-fall * n as f64 / count as f64).exp();
     (0..count).map(next).collect()
 }
 
