@@ -203,7 +203,8 @@ pub fn above_16_khz(samples: &[f64], rate: f64) -> f64 {
             let t = f64::from(i - 127);
             let window = kaiser(t / 127.0, 12.0);
             let cutoff = 16_000.0 / rate;
-            let low = if t == 0.0 { 2.0 * cutoff } else { (TAU * cutoff * t).sin() / (PI * t) };
+            let low =
+                if t == 0.0 { 2.0 * cutoff } else { (TAU * cutoff * t).sin() / (std::f64::consts::PI * t) };
             (if t == 0.0 { 1.0 } else { 0.0 } - low) * window
         })
         .collect();
