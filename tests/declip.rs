@@ -32,17 +32,20 @@ fn clipped_programme_comes_nearer_to_what_it_was() {
     let music = programme();
     for (level, least) in [(-3.0, 0.0), (-6.0, 6.0), (-9.0, 5.0)] {
         let input = clipped(&music, level, level);
-        let before = sdr(&music, &input);
-        let better = |out: &[f64]| sdr(&music, out) - before;
+        let better =
+            |out: &[f64]| sdr(&music[..out.len()], out) - sdr(&music[..out.len()], &input[..out.len()]);
         let ours = in_line("  - declip\n", &input);
-        let best = better(&in_line("  - declip: {order: 448, passes: 4}\n", &input));
-        let theirs = better(&ffmpeg("adeclip", &input));
+        // These take long: beside them, the first ten seconds.
+        let short = &input[..480_000];
+        let best = better(&in_line("  - declip: {order: 448, passes: 4}\n", short));
+        let (beside, theirs) = (better(&ours[..480_000]), better(&ffmpeg("adeclip", short)));
         println!(
-            "clipped at {level} dB re peak, SDR {before:.1} dB: declip {:+.1} dB, at best quality {best:+.1} dB, \
-             ffmpeg adeclip {theirs:+.1} dB",
+            "clipped at {level} dB re peak, SDR {:.1} dB: declip {:+.1} dB; of ten seconds {beside:+.1} dB, at best quality \
+             {best:+.1} dB, ffmpeg adeclip {theirs:+.1} dB",
+            sdr(&music, &input),
             better(&ours)
         );
-        assert!(better(&ours) >= least && better(&ours) > theirs, "{:.1} dB", better(&ours));
+        assert!(better(&ours) >= least && beside > theirs, "{:.1} dB", better(&ours));
         for (n, (out, input)) in ours.iter().zip(&input).enumerate() {
             // At the level are two steps of 16 bits.
             let grows = input.abs() > gain(level) - 3e-4 && out.abs() >= input.abs();
@@ -59,9 +62,9 @@ fn each_polarity_has_its_level_and_it_is_found_anew_after_a_change_of_gain() {
     for (input, wanted) in input.iter_mut().zip(&mut wanted).skip(720_000) {
         (*input, *wanted) = (*input * 0.3, *wanted * 0.3);
     }
+    let out = in_line("  - declip\n", &input);
     for from in [0, 720_000] {
         let range = from..from + 720_000;
-        let out = in_line("  - declip\n", &input);
         let better =
             sdr(&wanted[range.clone()], &out[range.clone()]) - sdr(&wanted[range.clone()], &input[range]);
         println!("clipped at -6 and -8 dB, from {} s on: {better:+.1} dB", from / 48_000);

@@ -8,7 +8,7 @@ use lacquer_graph::plan::Io;
 use lacquer_tests::catalogue::variants;
 use lacquer_tests::daemon::root;
 use lacquer_tests::golden::Golden;
-use lacquer_tests::material::music;
+use lacquer_tests::material::approved_music;
 use lacquer_tests::rig::{Rig, groups, ready};
 use lacquer_tests::signal::{Channels, noise};
 
@@ -58,7 +58,7 @@ fn voice_over() -> Io {
 
 /// Music on the left, a softer and later copy and some noise on the right, and a third channel that comes and goes.
 fn made(channels: usize, seconds: usize) -> Channels {
-    let left = music(seconds, 51);
+    let left = approved_music(seconds, 51);
     let hiss = noise(-50.0, 52, 1, left.len()).remove(0);
     let later = |n: usize| if n < 60 { 0.0 } else { left[n - 60] };
     let right = hiss.iter().enumerate().map(|(n, hiss)| 0.7 * later(n) + hiss).collect();

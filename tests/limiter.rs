@@ -47,13 +47,19 @@ fn hostile() -> Vec<(&'static str, Channels)> {
     ]
 }
 
+/// The higher true peak of both channels, in dBTP; the same channel is not read twice.
+fn highest(out: &Channels) -> f64 {
+    let right = if out[1] == out[0] { 0.0 } else { true_peak(&out[1]) };
+    db(true_peak(&out[0]).max(right))
+}
+
 #[test]
 fn true_peaks_stay_under_the_ceiling() {
     for ceiling in [-0.1, -1.0, -9.0] {
         for (name, input) in hostile() {
             let mut rig = Rig::of(&format!("  - limiter: {{ceiling: {ceiling} dBTP, release: 50 ms}}\n"));
             let out = rig.play(&input);
-            let over = db(true_peak(&out[0]).max(true_peak(&out[1]))) - ceiling;
+            let over = highest(&out) - ceiling;
             println!("{name} at {ceiling} dBTP: {over:+.3} dB");
             let allowed = if name == "pink noise" { 0.05 } else { 0.1 };
             assert!(over <= allowed, "{name} is {over:.3} dB over a ceiling of {ceiling} dBTP");
@@ -110,7 +116,7 @@ fn every_release_and_link_holds_the_ceiling_and_the_input_gain_drives_into_it() 
         for (name, input) in hostile() {
             let mut rig = Rig::of(&format!("  - limiter: {{ceiling: -2 dBTP, {fields}}}\n"));
             let out = rig.play(&input);
-            let over = db(true_peak(&out[0]).max(true_peak(&out[1]))) + 2.0;
+            let over = highest(&out) + 2.0;
             assert!(over <= 0.1, "{fields}: {name} is {over:.3} dB over");
         }
     }
@@ -160,7 +166,7 @@ fn each_ceiling_gives_its_own_peak() {
     let mut before = 0.0;
     for ceiling in [-0.1, -1.0, -2.0, -9.0] {
         let out = Rig::of(&format!("  - limiter: {{ceiling: {ceiling} dBTP}}\n")).play(&pink());
-        let reached = db(true_peak(&out[0]).max(true_peak(&out[1])));
+        let reached = highest(&out);
         assert!(reached < before && (reached - ceiling).abs() < 0.1, "{reached:.3} dBTP for {ceiling}");
         before = reached - 0.5;
     }
@@ -243,7 +249,7 @@ fn each_detection_has_its_latency_and_its_accuracy() {
             ));
             assert_eq!(rig.latency(), 96 + frames);
             let out = rig.play(&input);
-            let over = db(true_peak(&out[0]).max(true_peak(&out[1]))) + 3.0;
+            let over = highest(&out) + 3.0;
             println!("{detection}, {name}: {over:+.2} dB");
             worst = worst.max(over);
             let samples = db(peak(&out[0]).max(peak(&out[1]))) + 3.0;

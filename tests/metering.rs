@@ -18,31 +18,37 @@ fn tone(stretches: &[(f64, f64)]) -> Channels {
     for (seconds, level) in stretches {
         let start = samples.len();
         let count = (seconds * RATE).round() as usize;
-        samples
-            .extend((start..start + count).map(|n| gain(*level) * (TAU * 1_000.0 / RATE * n as f64).sin()));
+        let level = gain(*level);
+        samples.extend((start..start + count).map(|n| level * (TAU * 1_000.0 / RATE * n as f64).sin()));
     }
     vec![samples; 2]
 }
 
 const SILENT: f64 = f64::NEG_INFINITY;
 
-/// Plays `input` in pieces of 10 ms and looks after each.
-fn watch(rate: f64, input: &Channels, mut look: impl FnMut(f64, &Measurement)) -> Measurement {
+/// Plays `input` in pieces of 10 ms, and does something after each.
+fn play(rate: f64, input: &Channels, mut act: impl FnMut(f64, &mut Meters)) -> Measurement {
     let mut meters = Meters::new(rate, input.len());
     let hop = (rate / 100.0) as usize;
     let mut from = 0;
     while from < input[0].len() {
         let to = (from + hop).min(input[0].len());
         meters.add(&input.iter().map(|x| x[from..to].to_vec()).collect::<Vec<_>>());
-        look(to as f64 / rate, &meters.measure());
+        act(to as f64 / rate, &mut meters);
         from = to;
     }
     meters.finish();
     meters.measure()
 }
 
+/// The same, and looks after each.
+fn watch(input: &Channels, mut look: impl FnMut(f64, &Measurement)) {
+    play(RATE, input, |time, meters| look(time, &meters.measure()));
+}
+
+/// What is measured at the end.
 fn measure(input: &Channels) -> Measurement {
-    watch(RATE, input, |_, _| {})
+    play(RATE, input, |_, _| {})
 }
 
 #[track_caller]
@@ -105,7 +111,7 @@ fn ebu_3341_case_6_five_channels() {
 #[test]
 fn ebu_3341_case_9_shortterm_stays() {
     let pattern: Vec<_> = [(1.34, -20.0), (1.66, -30.0)].into_iter().cycle().take(10).collect();
-    watch(RATE, &tone(&pattern), |time, reading| {
+    watch(&tone(&pattern), |time, reading| {
         if time >= 3.0 {
             near(reading.shortterm, -23.0, 0.1, &format!("case 9 at {time:.2} s"));
         }
@@ -115,7 +121,7 @@ fn ebu_3341_case_9_shortterm_stays() {
 #[test]
 fn ebu_3341_case_12_momentary_stays() {
     let pattern: Vec<_> = [(0.18, -20.0), (0.22, -30.0)].into_iter().cycle().take(50).collect();
-    watch(RATE, &tone(&pattern), |time, reading| {
+    watch(&tone(&pattern), |time, reading| {
         if time >= 1.0 {
             near(reading.momentary, -23.0, 0.1, &format!("case 12 at {time:.2} s"));
         }
@@ -142,7 +148,7 @@ fn ebu_3341_cases_11_and_14_highest_of_a_live_stream() {
     }
     let highest = |stretches: &[(f64, f64)], every: f64, of: fn(&Measurement) -> f64| {
         let mut highest = vec![-200.0_f64; 21];
-        watch(RATE, &tone(stretches), |time, reading| {
+        watch(&tone(stretches), |time, reading| {
             let at = ((time - 0.001) / every) as usize;
             highest[at] = highest[at].max(of(reading));
         });
@@ -258,7 +264,7 @@ fn programme_reads_as_another_library_reads_it() {
     let input = programme(60);
     for (rate, channels) in [(48_000, 2), (44_100, 2), (96_000, 1)] {
         let input: Channels = input[..channels].to_vec();
-        let ours = watch(f64::from(rate), &input, |_, _| {});
+        let ours = play(f64::from(rate), &input, |_, _| {});
         let mode = ebur128::Mode::all();
         let mut theirs = ebur128::EbuR128::new(channels as u32, rate, mode).unwrap();
         let interleaved: Vec<f64> =

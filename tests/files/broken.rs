@@ -106,8 +106,9 @@ fn what_the_decoder_library_finds_is_told_in_our_words() {
         ("a.m4a", &[]),
     ];
     let mut random = Random::new(11);
-    for (name, arguments) in made {
-        ffmpeg(&[&["-i", "source.wav"], arguments, &[name]].concat(), &folder);
+    let all = made.iter().flat_map(|(name, arguments)| arguments.iter().copied().chain([*name]));
+    ffmpeg(&["-i", "source.wav"].into_iter().chain(all).collect::<Vec<_>>(), &folder);
+    for (name, _) in made {
         let whole = fs::read(folder.at(name)).unwrap();
         let mut told = 0;
         for _ in 0..20 {

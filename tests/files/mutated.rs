@@ -38,15 +38,14 @@ const MADE: [(&str, &str); 11] = [
 fn a_mutated_file_is_read_or_refused() {
     let folder = Folder::new("mutated");
     write(&folder.at("source.wav"), 44_100, Depth::Int24, &noise(2, 12_000, 0.4)).unwrap();
+    let mut all = vec!["-i", "source.wav"];
     for (name, tool) in MADE {
         match tool.strip_prefix("ffmpeg ") {
-            Some(how) => {
-                let how: Vec<&str> = how.split(' ').collect();
-                ffmpeg(&[&["-i", "source.wav"], how.as_slice(), &[name]].concat(), &folder);
-            }
+            Some(how) => all.extend(how.split(' ').chain([name])),
             None => run("flac", &["-5", "-s", "-f", "source.wav", "-o", name], &folder),
         }
     }
+    ffmpeg(&all, &folder);
     let names = Mutex::new(MADE.iter().map(|(name, _)| *name));
     let next = || names.lock().unwrap().next();
     std::thread::scope(|scope| {

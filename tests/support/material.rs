@@ -2,8 +2,8 @@
 
 use crate::daemon::Folder;
 use crate::random::Random;
-use crate::rig::{RATE, Rig};
-use crate::signal::{gain, rms};
+use crate::rig::{RATE, Rig, mono};
+use crate::signal::{Sine, Sines, gain, rms};
 use lacquer::media::{Depth, Sink, Source};
 use std::f64::consts::TAU;
 use std::ops::Range;
@@ -12,6 +12,15 @@ use std::process::Command;
 /// One channel of something like music: chords and a bass whose notes die away, a hi-hat, and a bed of faint hiss; RMS about
 /// -20 dBFS.
 pub fn music(seconds: usize, seed: u64) -> Vec<f64> {
+    compose(seconds, seed, Note::add)
+}
+
+/// The same but for its roundings, and slower: the approved sound (`tests/golden/audio`) was made of it.
+pub fn approved_music(seconds: usize, seed: u64) -> Vec<f64> {
+    compose(seconds, seed, Note::add_as_approved)
+}
+
+fn compose(seconds: usize, seed: u64, add: impl Fn(&Note, &mut [f64])) -> Vec<f64> {
     let mut random = Random::new(seed);
     let frames = seconds * RATE as usize;
     let mut samples: Vec<f64> = (0..frames).map(|_| gain(-75.0) * (2.0 * random.unit() - 1.0)).collect();
@@ -22,21 +31,8 @@ pub fn music(seconds: usize, seed: u64) -> Vec<f64> {
             let note = if voice == 0 { 28.0 + 12.0 * random.unit() } else { 50.0 + 24.0 * random.unit() };
             let freq = 440.0 * ((note.round() - 69.0) / 12.0).exp2();
             let level = if voice == 0 { 0.12 } else { 0.05 } * (0.6 + 0.4 * random.unit());
-            let phases: Vec<f64> = (0..12).map(|_| TAU * random.unit()).collect();
-            for (n, sample) in samples[begin..].iter_mut().take(2 * length).enumerate() {
-                let time = n as f64 / RATE;
-                // 5 ms of attack, then each harmonic dies away the faster the higher it is.
-                let attack = (time / 0.005).min(1.0);
-                let attack = attack * attack * (3.0 - 2.0 * attack);
-                let release = (1.0 - n as f64 / (2 * length) as f64).min(0.2) / 0.2;
-                for (at, phase) in phases.iter().enumerate() {
-                    let k = (at + 1) as f64;
-                    if k * freq < 16_000.0 {
-                        let decay = (-time * (0.8 + 0.5 * k)).exp() / k;
-                        *sample += level * attack * release * decay * (TAU * k * freq * time + phase).sin();
-                    }
-                }
-            }
+            let phases = std::array::from_fn(|_| TAU * random.unit());
+            add(&Note { frames: 2 * length, freq, level, phases }, &mut samples[begin..]);
         }
         let mut before = 0.0;
         for (n, sample) in samples[begin..].iter_mut().take(length).enumerate() {
@@ -47,6 +43,54 @@ pub fn music(seconds: usize, seed: u64) -> Vec<f64> {
         begin += length;
     }
     samples
+}
+
+/// A note of [`music`], and the phase of each of its harmonics.
+struct Note {
+    frames: usize,
+    freq: f64,
+    level: f64,
+    phases: [f64; 12],
+}
+
+impl Note {
+    /// 5 ms of attack, and the last fifth fades.
+    fn envelope(&self, n: usize) -> f64 {
+        let attack = (n as f64 / RATE / 0.005).min(1.0);
+        let attack = attack * attack * (3.0 - 2.0 * attack);
+        attack * ((1.0 - n as f64 / self.frames as f64).min(0.2) / 0.2)
+    }
+
+    /// Each harmonic turns and dies away by a factor a sample, the faster the higher it is.
+    fn add(&self, samples: &mut [f64]) {
+        let mut harmonics = Sines::<12>::new(|k| Sine {
+            level: if k * self.freq < 16_000.0 { self.level / k } else { 0.0 },
+            phase: self.phases[k as usize - 1],
+            step: TAU * k * self.freq / RATE,
+            decay: (-(0.8 + 0.5 * k) / RATE).exp(),
+        });
+        for (n, sample) in samples.iter_mut().take(self.frames).enumerate() {
+            *sample += self.envelope(n) * harmonics.tick();
+        }
+    }
+
+    /// The same, every sample by itself.
+    fn add_as_approved(&self, samples: &mut [f64]) {
+        for (n, sample) in samples.iter_mut().take(self.frames).enumerate() {
+            let time = n as f64 / RATE;
+            let attack = (time / 0.005).min(1.0);
+            let attack = attack * attack * (3.0 - 2.0 * attack);
+            let release = (1.0 - n as f64 / self.frames as f64).min(0.2) / 0.2;
+            for (at, phase) in self.phases.iter().enumerate() {
+                let k = (at + 1) as f64;
+                if k * self.freq < 16_000.0 {
+                    let decay = (-time * (0.8 + 0.5 * k)).exp() / k;
+                    *sample +=
+                        self.level * attack * release * decay * (TAU * k * self.freq * time + phase).sin();
+                }
+            }
+        }
+    }
 }
 
 /// A click: where it begins, and what it adds.
@@ -96,14 +140,14 @@ pub fn repaired(music: &[f64], dirty: &[f64], out: &[f64], clicks: &[Click]) -> 
     10.0 * (error(dirty) / error(out)).log10()
 }
 
-/// What a chain makes of the same channel twice, in line with the input and as long.
+/// What a chain makes of one channel, in line with the input and as long.
 pub fn in_line(nodes: &str, input: &[f64]) -> Vec<f64> {
-    let mut rig = Rig::of(nodes);
+    let mut rig = Rig::with(&[("main", nodes)], &mono(), true);
     rig.block = 1024;
     let mut padded = input.to_vec();
     padded.resize(input.len() + rig.latency(), 0.0);
     let latency = rig.latency();
-    rig.play(&vec![padded; 2])[0].split_off(latency)
+    rig.play(&vec![padded])[0].split_off(latency)
 }
 
 /// What ffmpeg's audio filter makes of a channel at the tests' rate.

@@ -85,6 +85,11 @@ pub fn groups(groups: &[(&str, usize)]) -> Vec<Group> {
     groups.iter().map(|(name, channels)| Group { name: (*name).to_owned(), channels: *channels }).collect()
 }
 
+/// One channel in, one out.
+pub fn mono() -> Io {
+    Io { inputs: groups(&[("programme", 1)]), outputs: groups(&[("master", 1)]) }
+}
+
 fn written(chains: &[(&str, &str)]) -> Vec<ChainFile> {
     chains.iter().map(|(name, nodes)| chain_file(name, nodes)).collect()
 }
