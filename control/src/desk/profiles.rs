@@ -56,6 +56,12 @@ impl Desk {
         let (id, path) =
             (planned.id.clone(), format!("/{}/{}", planned.id, planned.node_type.texts[at].name));
         let chain = running.name.clone();
+        // It is the move of who had it learned.
+        let is_button = |place: &&Place| place.id() == id && place.row.is_momentary;
+        let button = running.addresses.all().iter().find(is_button);
+        let author = |button: &Place| self.chains.values(&chain)?.author(&button.path);
+        let by = button.and_then(author).map_or(Peer::Station, |(by, _)| by);
+        turn.by = by;
         let text = format!("node \"{id}\" of chain \"{chain}\" has learned its profile");
         turn.log(Level::Info, About::Node(id.clone()), text);
         let newest =
@@ -67,11 +73,6 @@ impl Desk {
             }
             return turn.save();
         };
-        // It is the move of who had it learned.
-        let is_button = |place: &&Place| place.id() == id && place.row.is_momentary;
-        let button = running.addresses.all().iter().find(is_button);
-        let author = |button: &Place| self.chains.values(&chain)?.author(&button.path);
-        let by = button.and_then(author).map_or(Peer::Station, |(by, _)| by);
         let mut changes =
             self.on_air.changes(&self.chains, [(path.as_str(), ParamValue::Text(profile.to_owned()))]);
         // A chain that was built since does not have the profile.

@@ -138,9 +138,10 @@ impl Desk {
     }
 
     /// The current addresses and the full state, for surfaces.
-    pub fn full_state_messages(&self) -> [SurfaceMessage; 2] {
+    pub fn full_state_messages(&self) -> [SurfaceMessage; 3] {
         let places = self.on_air.newest().map_or_else(Vec::new, |running| running.addresses.all().to_vec());
         [
+            SurfaceMessage::Status(self.session.status_addresses.clone().into()),
             SurfaceMessage::Places(Arc::new(places)),
             SurfaceMessage::Updates { to: Recipients::All, updates: self.full_state().into() },
         ]

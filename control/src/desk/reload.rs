@@ -19,7 +19,7 @@ const MOST: usize = 16;
 /// Files that are being read.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Loading {
-    ticket: Ticket,
+    pub ticket: Ticket,
     pub by: Peer,
     what: ToLoad,
     /// Whether all values are reset to those of the files.

@@ -7,6 +7,7 @@ mod names;
 mod notifications;
 mod process;
 mod raw;
+mod reason;
 mod semaphores;
 
 use crate::audio::backend::connections::{Connection, Connections, OtherPort, OwnPort};
@@ -21,6 +22,7 @@ use lacquer_graph::plan::{Group, Io};
 use notifications::Notifications;
 use process::{MidiPorts, Process};
 use raw::{Latency, recompute, register};
+use reason::reason;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,7 +124,7 @@ fn open_once(config: &ClientConfig<'_>) -> Result<Opened, BackendError> {
     jack::set_logger(jack::LoggerType::None);
     let (client, _) = Client::new(name, ClientOptions::NO_START_SERVER).map_err(|error| match error {
         jack::Error::LibraryError(why) => BackendError::NoLibrary(why),
-        error => library.no_server(format!("{error:?}")),
+        error => library.no_server(reason(&error)),
     })?;
     if client.name() != *name {
         let is = client.name();
@@ -176,7 +178,7 @@ fn pretty(station: &str, port: &str) -> String {
 }
 
 fn failed(doing: &str, error: jack::Error) -> BackendError {
-    BackendError::Jack { doing: doing.to_owned(), why: format!("{error:?}") }
+    BackendError::Jack { doing: doing.to_owned(), why: reason(&error) }
 }
 
 impl Opened {
@@ -338,7 +340,7 @@ impl Running {
                 Err(error) => {
                     // A new client may not be active yet.
                     stored.retry(&pair);
-                    failures.push(format!("{ours} with {}: {error:?}", pair.1));
+                    failures.push(format!("{ours} with {}: {}", pair.1, reason(&error)));
                 }
             }
         }
