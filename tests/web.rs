@@ -185,7 +185,7 @@ fn no_client_keeps_the_others_out_and_who_is_not_allowed_is_closed_at_once() {
     assert!(refused.iter().all(|answer| *answer == refused[0] || answer.is_empty()));
     let crowd: Vec<TcpStream> = (0..300).map(|_| connect_from(1, web)).collect();
     daemon.logged("web: 127.0.0.1");
-    let refusals = daemon.log().matches("refused: 32 connections from its address are open").count();
+    let refusals = daemon.log().matches(" connections from its address are open").count();
     assert!((1..=100).contains(&refusals), "{refusals} lines of two hundred refusals:\n{}", daemon.log());
     let streams: Vec<TcpStream> = (0..300).map(|_| connect_from(1, studio.port)).collect();
     daemon.logged("osc.tcp: 127.0.0.1");

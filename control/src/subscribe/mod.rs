@@ -16,7 +16,7 @@
 //! | errors to a client without access | 1 | nothing is sent |
 //! | what an error quotes of what was sent | 64 characters ([`quote::MOST_QUOTED`]) | the rest is left out |
 //! | clients whose rate is known | 1,024 ([`access::MOST_PEERS`]) | the least recently seen is forgotten, its delayed values are passed on |
-//! | lines that a client causes in the log, and in the audit log | 100 at once, then one in 5 s ([`quota`]) | they are merged and counted |
+//! | lines that a client causes in the log, and in the audit log | 50 at once, later 100, and one in 2 s ([`quota`]) | they are merged and counted |
 //! | delayed values | 4,096 and 512 KiB of a client, 16 MiB of all ([`access`]) | they are dropped, with an error |
 
 pub mod access;

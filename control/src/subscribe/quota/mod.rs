@@ -8,8 +8,8 @@
 //! | whose lines are counted together | as many as |
 //! | --- | --- |
 //! | a client (address and port), a controller, the changes of files | 1 client |
-//! | all clients of an address (of IPv6, of a /64) | 4 clients |
-//! | all UDP clients of other machines, whose addresses may be forged | 32 clients |
+//! | all clients of an address (of IPv6, of a /64) | 8 clients |
+//! | all UDP clients of other machines, whose addresses may be forged | 64 clients |
 //!
 //! A line needs room in each that it belongs to. An address may have some new clients at once ([`NEWCOMERS`]), and one more in
 //! each [`NEW_EVERY`]; beyond that they are counted together as one client. So are new addresses that may be forged. The
@@ -25,7 +25,7 @@ use std::time::Duration;
 /// Most lines that one client may cause at once.
 pub const BURST: f64 = 100.0;
 /// Lines that a new client may cause at once.
-pub const START: f64 = 20.0;
+pub const START: f64 = 50.0;
 /// Time in which it may cause one more.
 pub const EVERY: Duration = Duration::from_secs(2);
 /// Clients of one address, or addresses of UDP clients, that may be new at once.
@@ -78,8 +78,8 @@ impl Source {
     fn share(self) -> f64 {
         match self {
             Source::Client(_) | Source::Newcomers(_) => 1.0,
-            Source::Address(_) => 4.0,
-            Source::All => 32.0,
+            Source::Address(_) => 8.0,
+            Source::All => 64.0,
         }
     }
 
