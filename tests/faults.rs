@@ -9,13 +9,13 @@ use lacquer_control::desk::turn::Input;
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::run::engine::Event;
-use lacquer_tests::daemon::{Daemon, Listener, eventually, pass, state_home, text};
+use lacquer_tests::daemon::{Daemon, Listener, eventually, pass, text};
 use lacquer_tests::jackd::{Server, alone};
 use lacquer_tests::rig::{RATE, Rig};
 use lacquer_tests::signal::{Channels, distance, noise};
+use lacquer_tests::state::{kept, read_kept};
 use lacquer_tests::studio::{Studio, number};
 use std::fs;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -69,16 +69,7 @@ fn goes_wrong(client: &Listener, how: &str) {
 }
 
 fn audit(studio: &Studio) -> String {
-    fs::read_to_string(kept(studio, "audit.log")).unwrap()
-}
-
-/// The file of the station's state folder with this ending, once it is there.
-fn kept(studio: &Studio, ending: &str) -> PathBuf {
-    let folder = state_home(&studio.station).join("lacquer");
-    eventually(&format!("there is a file *{ending}"), || {
-        let mut paths = fs::read_dir(&folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-        paths.find(|path| path.to_string_lossy().ends_with(ending))
-    })
+    eventually("there is an audit log", || read_kept(&studio.station, ".audit.log"))
 }
 
 /// A node that takes all the time there is, at real-time priority, leaves a small machine little for anybody else.
@@ -301,7 +292,7 @@ fn a_state_that_cannot_be_written_is_said_once_and_is_written_when_it_can_be() {
     let mut daemon = studio.start();
     daemon.signal("TERM");
     daemon.ended();
-    let state = kept(&studio, ".state.json");
+    let state = eventually("there is a state file", || kept(&studio.station, ".state.json"));
     let before = fs::read(&state).unwrap();
     let daemon = studio.start();
     let client = daemon.client();
@@ -312,7 +303,7 @@ fn a_state_that_cannot_be_written_is_said_once_and_is_written_when_it_can_be() {
         client.say("/node/level/gain", vec![Value::Number(-f64::from(gain))]);
         client.hear_for(Duration::from_millis(50));
     }
-    daemon.logged("No such file or directory");
+    daemon.logged("no such file");
     assert_eq!(daemon.log().matches("state not saved").count(), 1, "{}", daemon.log());
     plays(&client);
     assert_eq!(fs::read(away.join(state.file_name().unwrap())).unwrap(), before, "the old state is whole");
@@ -478,7 +469,7 @@ fn on_jack_a_hang_costs_about_a_second_and_no_connection() {
         ear.as_client().connect_ports_by_name("under-test:master_1", "ear:in").ok()
     });
     eventually("the connection is kept", || {
-        fs::read_to_string(kept(&studio, ".state.json")).unwrap().contains("ear:in").then_some(())
+        read_kept(&studio.station, ".state.json")?.contains("ear:in").then_some(())
     });
     plays(&client);
     lost.store(0, Ordering::Relaxed);

@@ -7,11 +7,11 @@
 
 use jack::{AudioIn, Client, ClientOptions, LatencyType};
 use lacquer_control::value::Value;
-use lacquer_tests::daemon::{Folder, eventually, state_home, text};
+use lacquer_tests::daemon::{Folder, eventually, text};
 use lacquer_tests::ear::{Ear, cables, daemon, daemon_with};
 use lacquer_tests::jackd::{Server, alone};
 use lacquer_tests::random::Random;
-use std::fs;
+use lacquer_tests::state::read_kept;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -174,9 +174,7 @@ fn what_was_connected_by_hand_comes_back_with_the_server_and_with_its_port() {
     // What the station says is taken apart by hand, and stays so.
     ear.client().disconnect_ports_by_name("under-test:master_1", "system:playback_1").unwrap();
     eventually("both are noted", || {
-        let mut states = fs::read_dir(state_home(&folder.at("station.yaml")).join("lacquer")).ok()?.flatten();
-        let state = states.find(|entry| entry.path().extension().is_some_and(|end| end == "json"))?;
-        let state = fs::read_to_string(state.path()).ok()?;
+        let state = read_kept(&folder.at("station.yaml"), ".state.json")?;
         (state.contains("system:playback_2") && !state.contains("system:playback_1")).then_some(())
     });
     drop(ear);

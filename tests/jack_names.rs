@@ -4,12 +4,12 @@
 
 use jack::{AudioIn, AudioOut, Client, ClientOptions};
 use lacquer_control::value::Value;
-use lacquer_tests::daemon::{Daemon, Folder, binary, eventually, free_port, root, state_home};
+use lacquer_tests::daemon::{Daemon, Folder, binary, eventually, free_port, root};
 use lacquer_tests::ear::{cables, daemon};
 use lacquer_tests::jackd::{Server, alone};
+use lacquer_tests::state::read_kept;
 use lacquer_tests::studio::number;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -168,9 +168,8 @@ fn two_daemons_of_one_name_keep_apart_over_a_restart() {
     let kept = [["system:capture_1", "same-01:programme_1"], ["system:capture_2", "system:playback_2"]];
     for (folder, kept) in folders.iter().zip(kept) {
         eventually("what was connected by hand is kept", || {
-            let files = fs::read_dir(state_home(&folder.at("station.yaml")).join("lacquer")).ok()?.flatten();
-            let mut states = files.filter_map(|entry| fs::read_to_string(entry.path()).ok());
-            states.any(|state| kept.iter().all(|port| state.contains(port))).then_some(())
+            let state = read_kept(&folder.at("station.yaml"), ".state.json")?;
+            kept.iter().all(|port| state.contains(port)).then_some(())
         });
     }
     for _ in 0..5 {

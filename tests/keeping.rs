@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use lacquer_control::value::Value;
-use lacquer_tests::daemon::{Daemon, eventually, state_home, text};
+use lacquer_tests::daemon::{Daemon, eventually, text};
 use lacquer_tests::random::Random;
+use lacquer_tests::state;
 use lacquer_tests::studio::{Studio, number};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs;
@@ -20,11 +21,8 @@ fn studio(name: &str) -> Studio {
     studio
 }
 
-/// The file of the station's state folder that has this in its name; not one that is still being written.
 fn kept(studio: &Studio, part: &str) -> Option<PathBuf> {
-    let folder = fs::read_dir(state_home(&studio.station).join("lacquer")).ok()?;
-    let is_meant = |name: &str| name.contains(part) && !name.ends_with(".part");
-    folder.map(|entry| entry.unwrap().path()).find(|path| is_meant(&path.to_string_lossy()))
+    state::kept(&studio.station, part)
 }
 
 fn state(studio: &Studio) -> serde_json::Value {

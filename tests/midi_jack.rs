@@ -7,6 +7,7 @@ use lacquer_tests::controller::{CHAIN, Controller, MAPS};
 use lacquer_tests::daemon::{Daemon, Folder, Listener, eventually, free_port, root, text};
 use lacquer_tests::jackd::{Server, alone};
 use lacquer_tests::random::Random;
+use lacquer_tests::state::read_kept;
 use lacquer_tests::studio::number;
 use std::fs;
 use std::process::Stdio;
@@ -233,6 +234,40 @@ fn a_controller_that_comes_back_is_lit_again_and_a_control_is_learned() {
     controller.send(&[0xC0, 1]);
     eventually("the second chain", || (client.ask("/swap", vec![]).values == [text("other")]).then_some(()));
     controller.wait_for("what the chain lacks is dark", &[0x90, 1, 0]);
+}
+
+#[test]
+fn a_controller_that_sends_thousands_of_messages_a_second_is_throttled_and_its_last_values_arrive() {
+    if !alone(
+        "a_controller_that_sends_thousands_of_messages_a_second_is_throttled_and_its_last_values_arrive",
+    ) {
+        return;
+    }
+    let _server = Server::start(64);
+    let folder = Folder::new("storm");
+    folder.write(
+        "box.yaml",
+        "name: box\ndevice: box\npickup: false\ncontrols:\n  - {note: 1, as: momentary, to: /bypass}\n  - {cc: 1, to: /node/level/gain}\n",
+    );
+    let mut daemon = station(&folder, "[box.yaml]");
+    let client = daemon.client();
+    let controller = Controller::plug("box");
+    for n in 0..6_000 {
+        let value = (n % 100) as u8;
+        [[0x90, 1, 127], [0xB0, 1, value], [0x90, 1, 0]].iter().for_each(|message| controller.send(message));
+    }
+    let ends = [vec![0x90, 1, 0], vec![0xB0, 1, 127]];
+    let is_on = || client.ask("/bypass", vec![]).values == [Value::Switch(true)];
+    sends_until("the last values", &controller, &ends, || {
+        norm(&client, "/node/level/gain") == 1.0 && !is_on()
+    });
+    daemon.signal("TERM");
+    assert_eq!(daemon.ended().code(), Some(0));
+    let lines = daemon.log().lines().filter(|line| line.contains(" bypass o")).count();
+    assert!((90..=400).contains(&lines), "{lines} lines:\n{}", daemon.log());
+    assert!(daemon.log().contains("midi 1: "), "what is left out is counted:\n{}", daemon.log());
+    let audit = read_kept(&folder.at("station.yaml"), ".audit.log").unwrap();
+    assert!(audit.lines().count() < 600 && audit.contains(" changes\n"), "{audit}");
 }
 
 #[test]

@@ -5,7 +5,8 @@
 use lacquer_control::address::commands::{self, Bare, COMMANDS};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
-use lacquer_tests::daemon::{Daemon, Listener, PATIENCE, eventually, lacquer, pass, state_home, text};
+use lacquer_tests::daemon::{Daemon, Listener, PATIENCE, eventually, lacquer, pass, text};
+use lacquer_tests::state::read_kept;
 use lacquer_tests::studio::{A, B, Studio, number, why};
 use std::fs;
 use std::net::UdpSocket;
@@ -79,10 +80,7 @@ fn told(client: &Listener, address: &str) -> Vec<Update> {
 }
 
 fn audit(studio: &Studio) -> String {
-    let folder = fs::read_dir(state_home(&studio.station).join("lacquer")).unwrap();
-    let log =
-        folder.map(|entry| entry.unwrap().path()).find(|path| path.to_string_lossy().contains(".audit.log"));
-    log.map_or_else(String::new, |log| fs::read_to_string(log).unwrap())
+    read_kept(&studio.station, ".audit.log").unwrap_or_default()
 }
 
 #[test]

@@ -110,6 +110,19 @@ fn without_a_journal_the_log_goes_to_stderr_and_is_dated_where_that_is_no_journa
 }
 
 #[test]
+fn a_level_that_is_none_is_said_and_the_log_is_written_all_the_same() {
+    let studio = Studio::new("level");
+    for (level, misread) in [("debugg", true), ("lacquer=loud", true), ("warn,lacquer=info", false)] {
+        let daemon = Daemon::start_with(&studio.station, studio.port, |command| {
+            command.env("LACQUER_LOG", level);
+        });
+        daemon.logged("a is on air");
+        let text = format!("LACQUER_LOG: \"{level}\" is no level; write error, warn, info, debug or trace");
+        assert_eq!(daemon.log().contains(&text), misread, "{}", daemon.log());
+    }
+}
+
+#[test]
 fn the_audit_log_goes_where_systemd_keeps_logs() {
     let studio = Studio::new("logs-directory");
     let (state, logs) = (studio.folder.at("state-of-unit"), studio.folder.at("logs-of-unit"));

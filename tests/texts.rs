@@ -4,9 +4,10 @@
 
 use lacquer::media::{Depth, Sink};
 use lacquer_control::value::Value;
-use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, state_home, text};
+use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, text};
 use lacquer_tests::rig::Rig;
 use lacquer_tests::signal::{db, noise, rms, silence};
+use lacquer_tests::state::read_kept;
 use lacquer_tests::studio::{Studio, why};
 use std::fs;
 use std::io::{Read, Write};
@@ -97,13 +98,7 @@ fn an_impulse_is_set_refused_undone_and_kept() {
     client.hear("ctl's text", |line| line.address == IMPULSE && line.values == [text("rooms/tenth.wav")]);
     end(daemon);
 
-    let state =
-        fs::read_dir(state_home(&studio.station).join("lacquer")).unwrap().map(|entry| entry.unwrap().path());
-    let files: Vec<_> = state.collect();
-    let read = |ending: &str| {
-        let path = files.iter().find(|path| path.to_string_lossy().ends_with(ending)).unwrap();
-        fs::read_to_string(path).unwrap()
-    };
+    let read = |part: &str| read_kept(&studio.station, part).unwrap();
     assert!(
         read(".audit.log").contains("/node/room/impulse\tfull.wav\trooms/half.wav"),
         "{}",

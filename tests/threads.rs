@@ -6,6 +6,7 @@
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, pass, state_home, text};
+use lacquer_tests::state::read_kept;
 use lacquer_tests::studio::{Studio, number};
 use rustix::fs::OFlags;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -69,10 +70,7 @@ fn status(client: &Listener, key: &str) -> Update {
 
 /// The state file.
 fn state(studio: &Studio) -> String {
-    let folder = fs::read_dir(state_home(&studio.station).join("lacquer")).unwrap();
-    let mut files = folder.map(|entry| entry.unwrap().path());
-    let file = files.find(|path| path.to_string_lossy().ends_with("state.json"));
-    file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default()
+    read_kept(&studio.station, ".state.json").unwrap_or_default()
 }
 
 /// Asks the web port for a value, until it answers.
@@ -208,7 +206,7 @@ fn every_thread_sleeps_when_there_is_nothing_to_do() {
     studio.write_control("[a.yaml, b.yaml]", &osc, "");
     let daemon = start(&studio);
     plays(&daemon.client());
-    all_sleep(&daemon);
+    all_sleep(&daemon, &["audio", "osc-in", "worker"]);
     // All controllers are on JACK, and there is no server.
     studio.folder.write("map.yaml", "device: any\ncontrols: [{cc: 1, to: /node/tone/band/1/gain}]\n");
     studio.folder.write(
@@ -222,20 +220,23 @@ fn every_thread_sleeps_when_there_is_nothing_to_do() {
     let daemon = Daemon::start_with(&studio.station, studio.port, |command| {
         command.env("JACK_DEFAULT_SERVER", "nobody");
     });
-    all_sleep(&daemon);
+    all_sleep(&daemon, &["midi"]);
 }
 
-/// Waits until each thread of a daemon sleeps.
-fn all_sleep(daemon: &Daemon) {
+/// Waits until each thread of a daemon sleeps; these must be among them.
+fn all_sleep(daemon: &Daemon, names: &[&str]) {
+    let mut seen = Vec::new();
     for task in fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap() {
         let task = task.unwrap().path();
         let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
+        seen.push(name.trim().to_owned());
         eventually(&format!("thread {} sleeps", name.trim()), || {
             // proc(5): the state is behind the name, which is in brackets. A short thread may have ended.
             let Ok(stat) = fs::read_to_string(task.join("stat")) else { return Some(()) };
             stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')).then_some(())
         });
     }
+    assert!(names.iter().all(|name| seen.iter().any(|known| known == name)), "{names:?} in {seen:?}");
 }
 
 /// A socket in place of systemd's, and how often its watchdog was notified there.

@@ -6,9 +6,10 @@
 use jack::{AsyncClient, AudioIn, Client, ClientOptions, Port};
 use lacquer_control::value::Value;
 use lacquer_tests::controller::Controller;
-use lacquer_tests::daemon::{Daemon, Listener, eventually, root, state_home, text};
+use lacquer_tests::daemon::{Daemon, Listener, eventually, root, text};
 use lacquer_tests::jackd::{Server, alone};
 use lacquer_tests::session::Place;
+use lacquer_tests::state;
 use lacquer_tests::studio::number;
 use std::fs;
 use std::path::PathBuf;
@@ -28,11 +29,9 @@ fn end(mut daemon: Daemon) {
     assert_eq!(daemon.ended().code(), Some(0));
 }
 
-/// The file of the station's state folder with this ending; its name begins with something of the station's path.
-fn kept(place: &Place, ending: &str) -> PathBuf {
-    let folder = state_home(&place.folder.at("station.yaml")).join("lacquer");
-    let files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.into_iter().find(|path| path.to_string_lossy().ends_with(ending)).unwrap()
+/// The file of the station's state folder; its name begins with something of the station's path.
+fn kept(place: &Place, part: &str) -> PathBuf {
+    state::kept(&place.folder.at("station.yaml"), part).unwrap()
 }
 
 /// Waits until the daemon has `value` at `address`.

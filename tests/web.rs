@@ -66,7 +66,17 @@ fn every_command_is_in_the_tree_with_what_it_does_and_is_answered_over_http() {
         let path = format!("/CONTENTS/{}", address.replace('/', "/CONTENTS/"));
         assert!(tree.pointer(&path).is_some_and(|node| node["DESCRIPTION"].is_string()), "{address}");
     }
-    for nothing in ["/chain/c", "/scene/129", "/scene/1/nothing", "/cue/nothing", "/scene/N", "/chain/NAME"] {
+    for nothing in [
+        "/status/nonsense",
+        "/status/devices",
+        "/status/chain/x",
+        "/chain/c",
+        "/scene/129",
+        "/scene/1/nothing",
+        "/cue/nothing",
+        "/scene/N",
+        "/chain/NAME",
+    ] {
         assert_eq!(request(web, &format!("GET {nothing}"), host).0, 404, "{nothing}");
     }
 }
@@ -175,7 +185,8 @@ fn no_client_keeps_the_others_out_and_who_is_not_allowed_is_closed_at_once() {
     assert!(refused.iter().all(|answer| *answer == refused[0] || answer.is_empty()));
     let crowd: Vec<TcpStream> = (0..300).map(|_| connect_from(1, web)).collect();
     daemon.logged("web: 127.0.0.1");
-    assert_eq!(daemon.log().matches("further refusals are not logged").count(), 1, "{}", daemon.log());
+    let refusals = daemon.log().matches(" connections from its address are open").count();
+    assert!((1..=100).contains(&refusals), "{refusals} lines of two hundred refusals:\n{}", daemon.log());
     let streams: Vec<TcpStream> = (0..300).map(|_| connect_from(1, studio.port)).collect();
     daemon.logged("osc.tcp: 127.0.0.1");
     // OSC over UDP has no connections.

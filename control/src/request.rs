@@ -3,6 +3,7 @@
 use crate::peer::Peer;
 use crate::update::Update;
 use crate::value::Value;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -36,6 +37,8 @@ pub enum Request {
         address: String,
         /// The control that was bound, or why none was.
         what: String,
+        /// Whether one was bound.
+        is_bound: bool,
     },
     /// Read the value at an address, or all that a pattern matches.
     Get {
@@ -180,6 +183,37 @@ impl Request {
     /// The answer to a message that is no valid request.
     pub fn wrong(address: &str, why: impl Into<String>) -> Self {
         Request::Wrong { address: address.to_owned(), why: why.into() }
+    }
+
+    /// The address of the value or state that it sets, where only the last one counts; `None` for what acts, steps or reads.
+    pub(crate) fn sets(&self) -> Option<Cow<'_, str>> {
+        let address = match self {
+            Request::Set { address, .. } => address,
+            Request::Swap(_) | Request::ChainNumber(_) => "/swap",
+            Request::Bypass(_) => "/bypass",
+            Request::BypassMatched(_) => "/bypass/match",
+            Request::Compare(CompareRequest::Select(_)) => "/ab",
+            Request::Compare(CompareRequest::Match(_)) => "/ab/match",
+            Request::Compare(CompareRequest::Chain(_)) => "/ab/chain",
+            // A scene may have the values of some nodes only: another scene does not take its place.
+            Request::Scene(SceneRequest::Recall { name, .. }) => {
+                return Some(format!("/scene/recall {name}").into());
+            }
+            _ => return None,
+        };
+        Some(address.into())
+    }
+
+    /// The bytes of its texts.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Request::Set { address, value: Value::Text(text) } => address.len() + text.len(),
+            Request::Set { address: text, .. }
+            | Request::Swap(text)
+            | Request::Compare(CompareRequest::Chain(text))
+            | Request::Scene(SceneRequest::Recall { name: text, .. }) => text.len(),
+            _ => 0,
+        }
     }
 
     /// Whether it changes nothing of the station.

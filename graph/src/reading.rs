@@ -3,6 +3,8 @@
 use crate::param::text::{PROFILE_BANDS, Profile};
 use crate::param::{Unit, gain_to_db};
 
+/// What people read where a level is that of silence.
+pub const SILENCE: &str = "\u{2212}\u{221e}";
 /// Largest number of readings of a node type.
 pub(crate) const MAX_READINGS: usize = 8;
 /// Below this a level is sent as this, in dB: silence.
@@ -139,7 +141,7 @@ impl Reading {
     pub fn text(&self, value: Option<f64>) -> String {
         let Some(value) = value else { return NO_READING.to_owned() };
         if value <= FLOOR && self.is_level() {
-            return "\u{2212}\u{221e}".to_owned();
+            return SILENCE.to_owned();
         }
         let number = format!("{value:.*}", usize::from(self.decimals));
         let is_zero = !number.contains(|digit: char| ('1'..='9').contains(&digit));

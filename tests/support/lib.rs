@@ -23,6 +23,7 @@ pub mod rights;
 pub mod session;
 pub mod signal;
 pub mod sockets;
+pub mod state;
 pub mod studio;
 pub mod tosc;
 

@@ -4,6 +4,7 @@
 //! what takes long (planning, building, reading files) is an [`Effect`] whose result comes back as an [`Input`] with the
 //! same ticket. Between the two the desk may be asked anything; a result that nothing waits for any longer is dropped.
 
+mod audit;
 pub mod chains;
 pub mod compare;
 pub mod cues;
@@ -49,6 +50,7 @@ use crate::subscribe::{Recipients, SurfaceMessage};
 use crate::update::Update;
 use crate::value::ParamValue;
 use lacquer_graph::plan::{Io, Plan};
+use lacquer_graph::run::engine::Event;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -79,6 +81,8 @@ pub struct Desk {
     readings: NodeReadings,
     tasks: Tasks,
     session: SessionState,
+    /// Who asked for the chain that was swapped in last.
+    swapped_by: Peer,
 }
 
 /// Tasks whose results have not come yet, and what waits for them.
@@ -136,12 +140,14 @@ impl Desk {
             readings: NodeReadings::default(),
             tasks: Tasks::default(),
             session: SessionState { first_chain: first_chain.to_owned(), ..SessionState::default() },
+            swapped_by: Peer::Station,
         }
     }
 
     /// Handles one input at `now`; adds to `effects` what is to be done, in order.
     pub fn handle(&mut self, input: Input, now: Now, effects: &mut Vec<Effect>) {
         let turn = &mut Turn::new(now, effects);
+        turn.by = self.cause(&input);
         match input {
             Input::Request { by, request } => self.receive(turn, by, request),
             Input::Engine(event) => self.engine(turn, event),
@@ -166,6 +172,7 @@ impl Desk {
             Input::Failed { ticket, why } => self.failed(turn, ticket, &why),
             Input::Time => {}
         }
+        turn.by = Peer::Station;
         if !self.tasks.deferred.is_empty() {
             self.resume_deferred(turn);
         }
@@ -255,6 +262,32 @@ impl Desk {
         }
     }
 
+    /// Who caused an input: a task was asked for by somebody, and so was the chain that is on air then.
+    fn cause(&mut self, input: &Input) -> Peer {
+        match input {
+            Input::Request { by, .. } => *by,
+            Input::FileChanged(_) => Peer::Files,
+            Input::Built { ticket, .. } => {
+                self.swapped_by = self.asked_by(*ticket);
+                self.swapped_by
+            }
+            Input::Engine(Event::OnAir { .. }) => self.swapped_by,
+            Input::Planned { ticket, .. } | Input::Loaded { ticket, .. } | Input::Failed { ticket, .. } => {
+                self.asked_by(*ticket)
+            }
+            _ => Peer::Station,
+        }
+    }
+
+    /// Who asked for a task.
+    fn asked_by(&self, ticket: Ticket) -> Peer {
+        let preparing = self.on_air.preparing.as_ref().filter(|preparing| preparing.ticket == ticket);
+        let loading = self.tasks.loading.iter().find(|loading| loading.ticket == ticket);
+        let planning = self.tasks.planning.iter().find(|planning| planning.ticket == ticket);
+        let by = preparing.map(|preparing| preparing.wanted.by).or(loading.map(|loading| loading.by));
+        by.or(planning.and_then(Planning::by)).unwrap_or(Peer::Station)
+    }
+
     fn next_ticket(&mut self) -> Ticket {
         self.tasks.last += 1;
         self.tasks.last
@@ -301,9 +334,11 @@ impl Desk {
                 waiting.push(by);
                 self.tasks.deferred.push_back((by, request));
             } else {
+                turn.by = by;
                 self.request(turn, by, request);
             }
         }
+        turn.by = Peer::Station;
     }
 
     fn request(&mut self, turn: &mut Turn<'_>, by: Peer, request: Request) {
@@ -311,9 +346,10 @@ impl Desk {
             Request::Set { address, value } => self.set(turn, by, &address, &value),
             Request::Nudge { address, by: step } => self.nudge(turn, by, &address, step),
             Request::Learn { address } => self.learn(turn, by, address),
-            Request::Learned { to, address, what } => {
+            Request::Learned { to, address, what, is_bound } => {
                 self.audit(turn, by, "", "learn", "", &format!("{address}: {what}"));
-                let line = Update::words("/event/learn", &[&address, &what]);
+                let outcome = if is_bound { "bound" } else { "failed" };
+                let line = Update::words("/event/learn", &[&address, &what, outcome]);
                 turn.update(Recipients::One(to), vec![line]);
             }
             Request::Get { address } => self.get(turn, by, &address),

@@ -56,6 +56,12 @@ impl Desk {
         let (id, path) =
             (planned.id.clone(), format!("/{}/{}", planned.id, planned.node_type.texts[at].name));
         let chain = running.name.clone();
+        // It is the move of who had it learned.
+        let is_button = |place: &&Place| place.id() == id && place.row.is_momentary;
+        let button = running.addresses.all().iter().map(|place| &**place).find(is_button);
+        let author = |button: &Place| self.chains.author(&chain, &button.path);
+        let by = button.and_then(author).map_or(Peer::Station, |(by, _)| by);
+        turn.by = by;
         let text = format!("node \"{id}\" of chain \"{chain}\" has learned its profile");
         turn.log(Level::Info, About::Node(id.clone()), text);
         let newest =
@@ -68,11 +74,6 @@ impl Desk {
             }
             return turn.save();
         };
-        // It is the move of who had it learned.
-        let is_button = |place: &&std::sync::Arc<Place>| place.id() == id && place.row.is_momentary;
-        let button = running.addresses.all().iter().find(is_button);
-        let author = |button: &std::sync::Arc<Place>| self.chains.author(&chain, &button.path);
-        let by = button.and_then(author).map_or(Peer::Station, |(by, _)| by);
         let mut changes =
             self.on_air.changes(&self.chains, [(path.as_str(), ParamValue::Text(profile.to_owned()))]);
         // A chain that was built since does not have the profile.

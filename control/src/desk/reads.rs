@@ -162,9 +162,10 @@ impl Desk {
     }
 
     /// The current addresses and the full state, for surfaces.
-    pub fn full_state_messages(&self) -> [SurfaceMessage; 2] {
+    pub fn full_state_messages(&self) -> [SurfaceMessage; 3] {
         let addresses = self.on_air.newest().map(|running| Arc::clone(&running.addresses));
         [
+            SurfaceMessage::Status(self.session.status_addresses.clone().into()),
             SurfaceMessage::Places(addresses.unwrap_or_default()),
             SurfaceMessage::Updates { to: Recipients::All, updates: self.full_state().into() },
         ]

@@ -22,7 +22,7 @@ const MOST_CHANGED: usize = MOST / 2;
 /// Files that are being read.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Loading {
-    ticket: Ticket,
+    pub ticket: Ticket,
     pub by: Peer,
     what: ToLoad,
     /// Whether all values are reset to those of the files.

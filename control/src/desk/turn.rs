@@ -236,6 +236,8 @@ pub enum Effect {
     Audit(AuditLine),
     /// Write a line to the log.
     Log {
+        /// Who caused it.
+        by: Peer,
         /// How important it is.
         level: Level,
         /// What it is about.
@@ -305,13 +307,15 @@ pub enum Effect {
 pub struct Turn<'a> {
     /// The time.
     pub now: Now,
+    /// Who causes what is logged.
+    pub(super) by: Peer,
     effects: &'a mut Vec<Effect>,
 }
 
 impl<'a> Turn<'a> {
     /// A turn at `now`; effects are added to `effects`.
     pub fn new(now: Now, effects: &'a mut Vec<Effect>) -> Self {
-        Self { now, effects }
+        Self { now, by: Peer::Station, effects }
     }
 
     /// Adds an effect.
@@ -348,7 +352,7 @@ impl<'a> Turn<'a> {
 
     /// Writes a line to the log.
     pub fn log(&mut self, level: Level, about: About, text: impl Into<String>) {
-        self.add(Effect::Log { level, about, text: text.into() });
+        self.add(Effect::Log { by: self.by, level, about, text: text.into() });
     }
 
     /// Writes a line about the station to the log.

@@ -1,14 +1,14 @@
 //! Access of clients: the networks that are allowed, those that are read-only, and a rate limit for each peer.
 //!
-//! Beyond the rate, values are delayed and not lost: of each address the newest value waits, so the last one arrives as
-//! long as there is room for it. They keep their order: several addresses and patterns may stand for one value, and the
-//! last of them counts.
+//! Beyond the rate, values and states (bypass, the chain on air) are delayed and not lost: of each address the newest value
+//! waits, so the last one arrives as long as there is room for it. They keep their order: several addresses and patterns may
+//! stand for one value, and the last of them counts.
 
 use crate::peer::Peer;
 use crate::request::{Request, RequestBundle};
 use crate::subscribe::recent::Recent;
-use crate::value::Value;
 use ipnet::IpNet;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -99,24 +99,24 @@ struct Client {
 /// Delayed values, in the order in which they were set.
 #[derive(Default)]
 struct Waiting {
-    values: BTreeMap<u64, (String, Value)>,
+    values: BTreeMap<u64, (String, Request)>,
     places: HashMap<String, u64>,
     next: u64,
     bytes: usize,
 }
 
 /// The bytes that a delayed value takes. Its address is kept twice.
-fn cost(address: &str, value: &Value) -> usize {
-    let text = if let Value::Text(text) = value { text.len() } else { 0 };
-    EACH + 2 * address.len() + text
+fn cost(address: &str, request: &Request) -> usize {
+    EACH + 2 * address.len() + request.text_bytes()
 }
 
 impl Waiting {
-    /// Adds a value, in place of an older one of its address; false where it has no room in so many more bytes.
-    fn enqueue(&mut self, address: String, value: Value, room: usize) -> bool {
+    /// Adds a value, in place of an older one of its address; false where it is none, or has no room in so many more bytes.
+    fn enqueue(&mut self, request: Request, room: usize) -> bool {
+        let Some(address) = request.sets().map(Cow::into_owned) else { return false };
         let before = self.places.get(&address).and_then(|place| self.values.get(place));
-        let freed = before.map_or(0, |(address, value)| cost(address, value));
-        let bytes = self.bytes - freed + cost(&address, &value);
+        let freed = before.map_or(0, |(address, request)| cost(address, request));
+        let bytes = self.bytes - freed + cost(&address, &request);
         if bytes > MOST_BYTES.min(self.bytes + room)
             || (before.is_none() && self.values.len() >= MOST_WAITING)
         {
@@ -125,23 +125,22 @@ impl Waiting {
         if let Some(before) = self.places.insert(address.clone(), self.next) {
             self.values.remove(&before);
         }
-        self.values.insert(self.next, (address, value));
+        self.values.insert(self.next, (address, request));
         self.next += 1;
         self.bytes = bytes;
         true
     }
 
-    fn pop_oldest(&mut self) -> Option<(String, Value)> {
-        let (_, (address, value)) = self.values.pop_first()?;
+    fn pop_oldest(&mut self) -> Option<Request> {
+        let (_, (address, request)) = self.values.pop_first()?;
         self.places.remove(&address);
-        self.bytes -= cost(&address, &value);
-        Some((address, value))
+        self.bytes -= cost(&address, &request);
+        Some(request)
     }
 
     /// Removes at most so many, the oldest first.
     fn drain(&mut self, most: usize) -> Vec<Request> {
-        let sets = std::iter::from_fn(|| self.pop_oldest()).take(most);
-        sets.map(|(address, value)| Request::Set { address, value }).collect()
+        std::iter::from_fn(|| self.pop_oldest()).take(most).collect()
     }
 
     fn is_empty(&self) -> bool {
@@ -185,12 +184,7 @@ impl Access {
         let mut lost = 0;
         for request in bundle.requests.drain(..) {
             let before = client.waiting.bytes;
-            let waits = match request {
-                Request::Set { address, value } => {
-                    client.waiting.enqueue(address, value, MOST_BYTES_OF_ALL.saturating_sub(self.bytes))
-                }
-                _ => false,
-            };
+            let waits = client.waiting.enqueue(request, MOST_BYTES_OF_ALL.saturating_sub(self.bytes));
             self.bytes = self.bytes + client.waiting.bytes - before;
             lost += usize::from(!waits);
         }
@@ -260,6 +254,8 @@ fn refuse_changes(request: &mut Request) {
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
+    use crate::request::{CompareRequest, SceneRequest};
+    use crate::value::Value;
     use std::collections::HashSet;
     use std::net::Ipv4Addr;
 
@@ -326,6 +322,34 @@ mod tests {
         let last = [set("/node/*/gain", 2.0), set("/norm/a/gain", 0.5), set("/node/a/gain", 3.0)];
         assert_eq!(got.len(), 53);
         assert_eq!(got[50..], last);
+        assert!(!access.is_waiting());
+    }
+
+    #[test]
+    fn of_a_switch_and_of_the_chain_the_last_one_arrives_as_well() {
+        let mut access = Access::new(Rules { rate: 10.0, ..Rules::default() });
+        let (start, here) = (Instant::now(), "127.0.0.1".parse().unwrap());
+        let states = |on: bool, chain: &str| {
+            let scene = SceneRequest::Recall { name: chain.to_owned(), morph: 0.0 };
+            let compare = [CompareRequest::Select(on), CompareRequest::Match(on)].map(Request::Compare);
+            let [side, matched] = compare;
+            let bypass = [Request::Bypass(on), Request::BypassMatched(on)];
+            [vec![Request::Swap(chain.to_owned()), side, matched, Request::Scene(scene)], bypass.to_vec()]
+                .concat()
+        };
+        access.admit(bundle(vec![Request::Ping; 20]), here, start);
+        for n in 0..100 {
+            access.admit(bundle(states(n % 2 == 0, ["b", "a"][n % 2])), here, start);
+        }
+        // What acts or steps is not delayed, and the client is told so.
+        let refused =
+            access.admit(bundle(vec![Request::Nudge { address: String::new(), by: 0.1 }]), here, start);
+        assert!(matches!(refused.unwrap().requests[..], [Request::Wrong { .. }]));
+        let due = access.drain_due(start + Duration::from_secs(60));
+        let mut got: Vec<_> = due.into_iter().flat_map(|bundle| bundle.requests).collect();
+        let other_scene = Request::Scene(SceneRequest::Recall { name: "b".to_owned(), morph: 0.0 });
+        got.retain(|request| *request != other_scene);
+        assert_eq!(got, states(false, "a"));
         assert!(!access.is_waiting());
     }
 

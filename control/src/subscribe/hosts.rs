@@ -90,7 +90,11 @@ fn authority(text: &str) -> Option<(String, Option<u16>)> {
     };
     let port = match rest {
         "" | ":" => None,
-        rest => Some(rest.strip_prefix(':')?.parse().ok()?),
+        rest => {
+            let digits = rest.strip_prefix(':')?;
+            let digits = Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()))?;
+            Some(digits.parse().ok()?)
+        }
     };
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
     let is_name = !host.is_empty() && host.len() <= 255 && host.bytes().all(is_plain);
@@ -169,6 +173,7 @@ mod tests {
             ":8600",
             "user@localhost",
             "localhost:x",
+            "localhost:+80",
             "localhost:99999",
             "[::1",
             "::1",

@@ -16,11 +16,13 @@
 //! | errors to a client without access | 1 | nothing is sent |
 //! | what an error quotes of what was sent | 64 characters ([`quote::MOST_QUOTED`]) | the rest is left out |
 //! | clients whose rate is known | 1,024 ([`access::MOST_PEERS`]) | the least recently seen is forgotten, its delayed values are passed on |
+//! | lines that a client causes in the log, and in the audit log | 50 at once, later 100, and one in 2 s ([`quota`]) | they are merged and counted |
 //! | delayed values | 4,096 and 512 KiB of a client, 16 MiB of all ([`access`]) | they are dropped, with an error |
 
 pub mod access;
 pub mod hosts;
 pub mod outbox;
+pub mod quota;
 pub mod quote;
 pub mod recent;
 pub mod subscribers;
@@ -55,6 +57,8 @@ pub enum SurfaceMessage {
     },
     /// The addresses of the chain on air have changed.
     Places(Arc<Addresses>),
+    /// The addresses of the status: `/status/chain` and so on.
+    Status(Arc<[String]>),
     /// Add a subscriber, or renew its subscription.
     Subscribe {
         /// The subscriber.

@@ -71,6 +71,7 @@ impl Subscribers {
             }
             SurfaceMessage::Subscribe { .. }
             | SurfaceMessage::Places(_)
+            | SurfaceMessage::Status(_)
             | SurfaceMessage::Learn { .. }
             | SurfaceMessage::End => Vec::new(),
         }

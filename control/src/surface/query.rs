@@ -29,6 +29,8 @@ const WRITE: u8 = 2;
 #[derive(Default)]
 pub struct Query {
     places: Arc<Addresses>,
+    /// The addresses of the status, which have no values here.
+    status: Arc<[String]>,
     values: BTreeMap<String, Known>,
 }
 
@@ -68,6 +70,11 @@ impl Query {
                 && (!address.starts_with("/text/meter/") || address.starts_with("/text/meter/node/"))
         };
         self.values.retain(|address, _| !is_of_chain(address));
+    }
+
+    /// Sets the addresses of the status.
+    pub fn set_status(&mut self, addresses: Arc<[String]>) {
+        self.status = addresses;
     }
 
     /// Receives updates.
@@ -185,6 +192,9 @@ impl Query {
         // The chains that there are were sent.
         let is_there = |command: &Command, part: &str| match command.address {
             address if address.contains("/NAME") => false,
+            address if address.contains("/KEY") => {
+                self.status.iter().any(|known| *known == command.address_with(part))
+            }
             address if address.contains("/N") => {
                 part.parse().is_ok_and(|number: usize| (1..=MOST_SCENES).contains(&number))
             }
@@ -203,8 +213,8 @@ impl Query {
                 }
             }
         }
-        let is_plain =
-            |command: &&Command| !command.address.contains(|letter: char| letter.is_ascii_uppercase());
+        // One without a word that stands for others.
+        let is_plain = |command: &&Command| command.address_with("-") == command.address;
         found.extend(COMMANDS.iter().filter(is_plain).map(|command| (command.address.to_owned(), command)));
         found
     }

@@ -3,6 +3,7 @@
 use crate::audio::hang::HangWatch;
 use crate::audio::health::Health;
 use crate::audio::session::{Opening, PortSetup, Session, open_in_background};
+use crate::process::os_error::plain;
 use crate::process::supervise;
 use crate::station::Audio;
 use crossbeam_channel::TryRecvError;
@@ -131,7 +132,7 @@ impl Link {
         session.store_ports(&mut self.setup);
         match supervise::run_once("closing", move || session.close()) {
             Ok(thread) => self.reconnect.closing.push((thread, Instant::now())),
-            Err(error) => warn!("threads: {error}"),
+            Err(error) => warn!("threads: {}", plain(&error)),
         }
         true
     }
@@ -175,7 +176,7 @@ impl Link {
                 reconnect.next = now + reconnect.wait;
                 match open_in_background(audio, &self.setup, false) {
                     Ok(opening) => reconnect.opening = Some(opening),
-                    Err(error) => warn!("threads: {error}"),
+                    Err(error) => warn!("threads: {}", plain(&error)),
                 }
             }
             return false;

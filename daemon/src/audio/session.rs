@@ -12,7 +12,7 @@ use crate::audio::taps::{self, Tap};
 use crate::process::supervise;
 use crate::station::midi::Controller;
 use crate::station::{Audio, Backend};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use lacquer_control::queues::{ControlEnd, queues};
 use lacquer_control::update::Update;
 use lacquer_graph::plan::Group;
@@ -53,6 +53,8 @@ pub(crate) struct Session {
     thread: ThreadId,
     /// Since when the input device has delivered nothing, and whether that was reported.
     silent: Option<(Instant, bool)>,
+    /// The ports of the MIDI controllers, until the MIDI thread has room for them.
+    midi_ports: Option<(Sender<Vec<Port>>, Vec<Port>)>,
     taps: (Sender<()>, JoinHandle<()>),
 }
 
@@ -143,6 +145,7 @@ impl Session {
         };
         let mut scheduling = Scheduling::new(&audio.realtime, by);
         let thread = scheduling.add_thread();
+        let mut midi_ports = None;
         let (rate, block, running, parts, failures) = match &audio.backend {
             Backend::Jack(config) => {
                 let controller = |entry: &Controller| jack::Controller {
@@ -165,9 +168,7 @@ impl Session {
                 let stored = Connections::new(setup.kept.clone());
                 let (running, failures) =
                     opened.start(callback, event_sender.clone(), ends, &midi_connections, stored)?;
-                if let Some(to) = &setup.ports {
-                    to.try_send(ports).ok();
-                }
+                midi_ports = setup.ports.clone().map(|to| (to, ports));
                 (rate, block, Running::Jack(running), parts, failures)
             }
             Backend::Cpal(config) => {
@@ -204,6 +205,7 @@ impl Session {
             scheduling,
             thread,
             silent: None,
+            midi_ports,
             taps,
         })
     }
@@ -235,9 +237,18 @@ impl Session {
     /// have changed.
     pub(crate) fn update(&mut self, now: Instant) -> bool {
         self.scheduling.update(now);
+        self.send_midi_ports();
         let Running::Jack(running) = &mut self.running else { return false };
         running.maintain();
         running.has_new_connections()
+    }
+
+    /// Sends the ports of the MIDI controllers to the MIDI thread, once it has room for them.
+    fn send_midi_ports(&mut self) {
+        let Some((to, ports)) = self.midi_ports.take() else { return };
+        if let Err(TrySendError::Full(ports)) = to.try_send(ports) {
+            self.midi_ports = Some((to, ports));
+        }
     }
 
     /// How long the audio thread has run, by the kernel's count.

@@ -1,6 +1,7 @@
 //! `lacquer ctl`: talks to a running daemon over OSC.
 
 use super::{Ask, Outcome, SceneCommand, complain, print};
+use crate::process::os_error::plain;
 use lacquer_control::address::commands::{Bare, COMMANDS, Command, Nature, known};
 use lacquer_control::address::pattern::{is_pattern, trimmed};
 use lacquer_control::address::{Tree, arguments, commands};
@@ -72,7 +73,7 @@ pub(super) fn run(to: SocketAddr, what: Ask) -> Outcome {
             ),
             Outcome::Refused,
         ),
-        Err(error) => complain(&format!("{to}: {error}"), Outcome::Refused),
+        Err(error) => complain(&format!("{to}: {}", plain(&error)), Outcome::Refused),
     }
 }
 
@@ -314,10 +315,10 @@ fn learn(client: &Client, address: &str) -> io::Result<Outcome> {
         for line in &lines {
             match (line.address.as_str(), line.values.as_slice()) {
                 ("/error", _) => return Ok(complain(&why(line), Outcome::Wrong)),
-                ("/event/learn", [_, Value::Text(what)]) if what.starts_with("not bound") => {
+                ("/event/learn", [_, Value::Text(what), Value::Text(outcome), ..]) if outcome == "failed" => {
                     return Ok(complain(what, Outcome::Wrong));
                 }
-                ("/event/learn", [_, Value::Text(what)]) => return Ok(print(what)),
+                ("/event/learn", [_, Value::Text(what), ..]) => return Ok(print(what)),
                 _ => {}
             }
         }
@@ -391,7 +392,11 @@ fn watch(client: &Client, no_meters: bool) -> io::Result<Outcome> {
             }
         }
         if last_update.elapsed() > renew + PATIENCE {
-            return Err(io::ErrorKind::TimedOut.into());
+            let seconds = last_update.elapsed().as_secs();
+            let why = format!(
+                "no update within {seconds} s; is the daemon running, and is --to its \"osc: {{listen}}\"?"
+            );
+            return Ok(complain(&why, Outcome::Refused));
         }
     }
 }

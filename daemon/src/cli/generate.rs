@@ -2,6 +2,7 @@
 
 use super::{Cli, Outcome, complain, nodes};
 use crate::process::named::shown;
+use crate::process::os_error::plain;
 use crate::station::schema;
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -18,7 +19,7 @@ use std::path::Path;
 pub(super) fn run(folder: &Path) -> Outcome {
     match write(folder) {
         Ok(()) => Outcome::Done,
-        Err(error) => complain(&format!("{}: {error}", shown(folder)), Outcome::Refused),
+        Err(error) => complain(&format!("{}: {}", shown(folder), plain(&error)), Outcome::Refused),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::offline::plot::{self, Measured};
 use lacquer_graph::dsp::filter::k_weighting::LOWEST_RATE;
 use lacquer_graph::file::error::printable;
 use lacquer_graph::metering::FLOOR;
+use lacquer_graph::reading::SILENCE;
 use serde_json::json;
 use std::path::Path;
 
@@ -70,7 +71,7 @@ fn table(measured: &Measured) -> String {
     for (title, name) in titles {
         let Some((row, value)) = reading.of(name) else { continue };
         let digits = usize::from(row.decimals);
-        let number = if value <= FLOOR { "-inf".to_owned() } else { format!("{value:.digits$}") };
+        let number = if value <= FLOOR { SILENCE.to_owned() } else { format!("{value:.digits$}") };
         text += format!("{title:<22}{number:>8} {}", row.unit.symbol()).trim_end();
         text += "\n";
     }

@@ -5,6 +5,7 @@ use crate::audio::realtime;
 use crate::audio::session::{self, PortSetup};
 use crate::conductor::{Conductor, ConductorParts};
 use crate::process::named::{file_time, shown};
+use crate::process::os_error::plain;
 use crate::process::restart::HangRecord;
 use crate::process::supervise::{self, join_within};
 use crate::process::{log, state_writer};
@@ -42,21 +43,22 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let mut screen = Screen::new(report_seconds);
     let _log = match log::start(&screen.bars, &loaded.station.name) {
         Ok(log) => log,
-        Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
+        Err(error) => return complain(&format!("threads: {}", plain(&error)), Outcome::Refused),
     };
     supervise::read_faults_from_stdin();
     tracing::info!("{}", realtime::lock_memory());
     realtime::raise_open_files();
     let (request_sender, requests) = bounded(MAX_REQUESTS);
     if let Err(error) = signals::spawn(request_sender.clone()) {
-        return complain(&format!("signals: {error}"), Outcome::Refused);
+        return complain(&format!("signals: {}", plain(&error)), Outcome::Refused);
     }
     let osc: Option<Osc> = match &loaded.station.control.osc {
         None => None,
         Some(config) => match osc(config, request_sender.clone()) {
             Ok(osc) => Some(osc),
             Err(error) => {
-                let text = format!("{}: osc: cannot listen on {}: {error}", shown(path), config.listen);
+                let text =
+                    format!("{}: osc: cannot listen on {}: {}", shown(path), config.listen, plain(&error));
                 return complain(&text, Outcome::Refused);
             }
         },
@@ -81,7 +83,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let opening = match session::open_in_background(&loaded.station.audio, &port_setup, hang_record.is_some())
     {
         Ok(opening) => opening,
-        Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
+        Err(error) => return complain(&format!("threads: {}", plain(&error)), Outcome::Refused),
     };
     let opened = opening.recv_timeout(OPEN_LIMIT);
     // If it takes longer, the conductor waits for it.
@@ -98,7 +100,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let net = bound.map(|bound| osc::net(bound, &loaded.station.name, &control, request_sender.clone()));
     let net = match net.transpose() {
         Ok(net) => net,
-        Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
+        Err(error) => return complain(&format!("threads: {}", plain(&error)), Outcome::Refused),
     };
     let (midi_sender, midi_messages) = bounded(osc::MESSAGES);
     let midi_thread = (!port_setup.entries.is_empty()).then(|| {
@@ -106,7 +108,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     });
     let midi_thread = match midi_thread.transpose() {
         Ok(thread) => thread.map(|thread| (midi_sender, thread)),
-        Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
+        Err(error) => return complain(&format!("threads: {}", plain(&error)), Outcome::Refused),
     };
     surfaces.extend(midi_thread.iter().map(|(sender, _)| sender.clone()));
     surfaces.extend(net.iter().map(|(sender, _)| sender.clone()));
@@ -121,7 +123,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     let writer_thread = files.and_then(|files| match state_writer::spawn(files) {
         Ok(writer_thread) => Some(writer_thread),
         Err(error) => {
-            tracing::warn!("cannot start the writer thread: {error}; state not saved");
+            tracing::warn!("cannot start the writer thread: {}; state not saved", plain(&error));
             None
         }
     });
@@ -151,7 +153,7 @@ pub(super) fn run(path: &Path, report_seconds: u32) -> Outcome {
     };
     match Conductor::new(session, parts) {
         Ok(conductor) => conductor.run(),
-        Err(error) => return complain(&format!("threads: {error}"), Outcome::Refused),
+        Err(error) => return complain(&format!("threads: {}", plain(&error)), Outcome::Refused),
     }
     drop(announced);
     for (sender, thread) in net.into_iter().chain(midi_thread) {

@@ -1,13 +1,13 @@
 //! Carries out what the desk decides.
 
 use super::Conductor;
+use crate::process::client_log::log_of;
 use crate::process::systemd;
 use lacquer_control::desk::Desk;
 use lacquer_control::desk::turn::{About, Command, Effect, Input, Level, Now, Turn};
 use lacquer_control::message::ToAudio;
 use lacquer_control::peer::Peer;
 use std::time::{Instant, SystemTime};
-use tracing::{error, info, warn};
 
 impl Conductor {
     /// The time, as the desk is given it.
@@ -38,8 +38,8 @@ impl Conductor {
             Effect::Send(command) => self.send(command),
             Effect::Surfaces(message) => self.send_to_surfaces(&message),
             Effect::Status { by, address, before } => self.send_status(by, &address, before),
-            Effect::Audit(line) => self.saver.audit(&line),
-            Effect::Log { level, about, text } => log(level, &about, &text),
+            Effect::Audit(line) => self.saver.audit(line),
+            Effect::Log { by, level, about, text } => log(by, level, &about, &text),
             Effect::Save => self.saver.touch(),
             Effect::Plan { ticket, chains, io, rate, is_cache_allowed } => {
                 self.files.begin_reading();
@@ -101,16 +101,16 @@ impl Conductor {
     }
 }
 
-fn log(level: Level, about: &About, text: &str) {
+fn log(by: Peer, level: Level, about: &About, text: &str) {
     match (level, about) {
-        (Level::Error, About::Station) => error!("{text}"),
-        (Level::Error, About::Chain(chain)) => error!(chain, "{text}"),
-        (Level::Error, About::Node(node)) => error!(node, "{text}"),
-        (Level::Warn, About::Station) => warn!("{text}"),
-        (Level::Warn, About::Chain(chain)) => warn!(chain, "{text}"),
-        (Level::Warn, About::Node(node)) => warn!(node, "{text}"),
-        (Level::Info, About::Station) => info!("{text}"),
-        (Level::Info, About::Chain(chain)) => info!(chain, "{text}"),
-        (Level::Info, About::Node(node)) => info!(node, "{text}"),
+        (Level::Error, About::Station) => log_of!(by, ERROR, "{text}"),
+        (Level::Error, About::Chain(chain)) => log_of!(by, ERROR, chain, "{text}"),
+        (Level::Error, About::Node(node)) => log_of!(by, ERROR, node, "{text}"),
+        (Level::Warn, About::Station) => log_of!(by, WARN, "{text}"),
+        (Level::Warn, About::Chain(chain)) => log_of!(by, WARN, chain, "{text}"),
+        (Level::Warn, About::Node(node)) => log_of!(by, WARN, node, "{text}"),
+        (Level::Info, About::Station) => log_of!(by, INFO, "{text}"),
+        (Level::Info, About::Chain(chain)) => log_of!(by, INFO, chain, "{text}"),
+        (Level::Info, About::Node(node)) => log_of!(by, INFO, node, "{text}"),
     }
 }

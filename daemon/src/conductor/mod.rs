@@ -15,7 +15,7 @@ use crate::process::restart::HangRecord;
 use crate::process::state_saver::StateSaver;
 use crate::process::state_writer::WriteRequest;
 use crate::process::supervise::{Pulse, Report, Watcher};
-use crate::process::systemd;
+use crate::process::{client_log, systemd};
 use crate::station::Station;
 use crate::station::work::{Work, plan};
 use crate::surfaces::osc::SurfaceSender;
@@ -249,6 +249,7 @@ impl Conductor {
         let (desk, link) = (&self.desk, &self.link);
         self.saver.tick(now, || saved_state(desk, link));
         self.report_threads(now);
+        client_log::report_left_out(false);
         self.resend_to_surfaces();
         if now >= self.next_meters {
             self.next_meters = now + METER_PERIOD;

@@ -16,6 +16,9 @@ impl Conductor {
         let is_free = matches!(self.work.station.audio.backend, Backend::Null(null) if null.free);
         self.link.start(is_free);
         let Some(rate) = self.link.session.as_ref().map(|session| session.rate) else { return };
+        // A session has addresses of its own.
+        let addresses = self.status().into_iter().map(|line| line.address).collect();
+        self.desk.set_status_addresses(addresses);
         self.handle(Input::Opened { rate, is_free });
     }
 

@@ -5,11 +5,40 @@ use super::Finding;
 use crate::audio::backend::jack;
 use crate::audio::realtime::limits;
 use crate::audio::realtime::sched::Policy;
+use crate::process::supervise;
 use crate::station::jack::Jack;
+use crossbeam_channel::bounded;
 use lacquer_graph::plan::Io;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Time limit for an audio server to answer: one that hangs is one that does not answer.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What comes of `work` within a limit. Work that takes longer is abandoned with its thread.
+fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, result) = bounded(1);
+    supervise::run_once("doctor", move || _ = done.try_send(work())).ok()?;
+    result.recv_timeout(limit).ok()
+}
+
+/// What a command prints, if it ends within a limit; else it is killed.
+fn output_within(limit: Duration, command: &mut Command) -> Option<String> {
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).spawn().ok()?;
+    let mut stdout = child.stdout.take()?;
+    let read = move || {
+        let mut bytes = Vec::new();
+        stdout.read_to_end(&mut bytes).ok().map(|_| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let output = within(limit, read).flatten();
+    // One that has ended is not killed by this.
+    child.kill().ok();
+    child.wait().ok();
+    output
+}
 
 /// The machine, or a copy of its files under another root.
 pub struct Machine {
@@ -68,19 +97,20 @@ impl Machine {
         let (has_jack, mut has_pipewire) = self.running_servers();
         // Its socket may be in another folder.
         has_pipewire |= self.process(&["pipewire"]).is_some();
-        let none = Io { inputs: Vec::new(), outputs: Vec::new() };
-        let system = Jack::default();
-        let client = "lacquer-doctor";
-        let wanted = jack::ClientConfig { jack: &system, station: client, client, io: &none, midi: &[] };
-        let jack = has_jack.then(|| jack::open(&wanted).ok()).flatten();
-        let settings = || {
-            let mut command = Command::new("pw-metadata");
-            let output = command.args(["-n", "settings"]).stdin(Stdio::null()).stderr(Stdio::null()).output();
-            output.ok().map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        let jack = || {
+            let none = Io { inputs: Vec::new(), outputs: Vec::new() };
+            let (system, client) = (Jack::default(), "lacquer-doctor");
+            let wanted = jack::ClientConfig { jack: &system, station: client, client, io: &none, midi: &[] };
+            jack::open(&wanted).ok().map(|opened| (opened.rate(), opened.block()))
         };
         Answers {
-            jack: jack.map(|opened| (opened.rate(), opened.block())),
-            pipewire: has_pipewire.then(settings).flatten(),
+            jack: has_jack.then(|| within(LIMIT, jack)).flatten().flatten(),
+            pipewire: has_pipewire
+                .then(|| {
+                    let mut command = Command::new("pw-metadata");
+                    output_within(LIMIT, command.args(["-n", "settings"]))
+                })
+                .flatten(),
         }
     }
 
@@ -154,5 +184,21 @@ impl Machine {
             Policy::Deadline => u32::MAX,
             Policy::Shared => 0,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_answer_is_not_waited_for() {
+        let short = Duration::from_millis(20);
+        assert_eq!(within(short, || std::thread::park()), None);
+        assert_eq!(output_within(short, Command::new("sleep").arg("1000")), None);
+        let long = Duration::from_secs(120);
+        assert_eq!(within(long, || 7), Some(7));
+        assert_eq!(output_within(long, Command::new("echo").arg("settings")).as_deref(), Some("settings\n"));
+        assert_eq!(output_within(long, &mut Command::new("/nowhere/pw-metadata")), None);
     }
 }

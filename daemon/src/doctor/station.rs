@@ -3,6 +3,7 @@
 use super::{Finding, finding};
 use crate::audio::backend::cpal;
 use crate::process::named::shown;
+use crate::process::os_error::plain;
 use crate::process::state_file;
 use crate::station::{Audio, Backend, Station};
 use lacquer_control::surface::client::Client;
@@ -11,7 +12,7 @@ use lacquer_control::value::Value;
 use rustix::fs::{Access, access};
 use rustix::thread::{CpuSet, sched_getaffinity};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -140,7 +141,7 @@ fn port(what: &'static str, address: SocketAddr, is_tcp: bool, is_ours: bool) ->
         Err(error) => {
             let fix =
                 format!("find the program that uses the port: sudo ss -lpn 'sport = :{}'", address.port());
-            finding(what, format!("{address}: {error}"), false, fix)
+            finding(what, format!("{address}: {}", plain(&error)), false, fix)
         }
     }
 }
@@ -157,14 +158,13 @@ pub fn state_folder() -> Finding {
 pub fn folder_with_space(folder: &Path, wanted: u64) -> Finding {
     let shown = shown(folder);
     let fix = format!("sudo mkdir -p {shown}; sudo chown $USER: {shown}");
-    let refused = |error: &dyn std::fmt::Display| {
-        finding("state folder", format!("{shown}: {error}"), false, fix.clone())
-    };
+    let refused =
+        |error: &io::Error| finding("state folder", format!("{shown}: {}", plain(error)), false, fix.clone());
     if let Err(error) = fs::create_dir_all(folder) {
         return refused(&error);
     }
     if let Err(error) = access(folder, Access::WRITE_OK | Access::EXEC_OK) {
-        return refused(&error);
+        return refused(&error.into());
     }
     match rustix::fs::statvfs(folder) {
         Ok(disk) => {
@@ -172,6 +172,6 @@ pub fn folder_with_space(folder: &Path, wanted: u64) -> Finding {
             let found = format!("{shown}, {} MiB free", free >> 20);
             finding("state folder", found, free >= wanted, format!("free space on that disk: df -h {shown}"))
         }
-        Err(error) => refused(&error),
+        Err(error) => refused(&error.into()),
     }
 }

@@ -20,6 +20,7 @@ mod trail;
 mod wav;
 mod write;
 
+use crate::process::os_error::plain;
 use std::io;
 use std::path::Path;
 
@@ -39,7 +40,7 @@ pub const MAX_CHANNELS: usize = 8;
 #[derive(Debug, Error)]
 pub enum FileError {
     /// The system refused to open, read, write or rename the file.
-    #[error("{file}: cannot be {doing}: {source}")]
+    #[error("{file}: cannot be {doing}: {}", plain(source))]
     Io {
         /// The file, as it was given.
         file: String,

@@ -3,6 +3,7 @@
 use lacquer_graph::file::error::printable;
 use lacquer_graph::metering::intake::Intake;
 use lacquer_graph::metering::{FLOOR, Measurement};
+use lacquer_graph::reading::SILENCE;
 use std::fmt::Write;
 
 /// The measurements to draw.
@@ -164,7 +165,7 @@ fn numbers(svg: &mut String, measured: &Measured) {
         let Some((row, value)) = measured.reading.of(name) else { continue };
         let x = 56.0 + 125.0 * at as f64;
         let digits = usize::from(row.decimals);
-        let number = if value <= FLOOR { "-inf".to_owned() } else { format!("{value:.digits$}") };
+        let number = if value <= FLOOR { SILENCE.to_owned() } else { format!("{value:.digits$}") };
         add(svg, format_args!("<text class=\"big\" x=\"{x}\" y=\"82\">{number}</text>"));
         add(svg, format_args!("<text x=\"{x}\" y=\"100\">{title} {}</text>", row.unit.symbol()));
     }

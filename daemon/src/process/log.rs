@@ -1,14 +1,16 @@
 //! The log: to the journal, with fields to search by, if stderr is connected to it; else to stderr, above the meters if
 //! a terminal shows them. The thread `log` writes it.
 
+use crate::process::client_log;
 use crate::process::log_writer::{Entries, Line, Lines, flush, start as start_writer};
-use crate::process::named::lines;
+use crate::process::named::{lines, shown};
 use indicatif::MultiProgress;
 use std::fmt::{self, Debug, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use tracing::Dispatch;
 use tracing::field::Field;
+use tracing::level_filters::LevelFilter;
+use tracing::{Dispatch, warn};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::layer::SubscriberExt;
@@ -19,6 +21,8 @@ use tracing_subscriber::{EnvFilter, Layer};
 /// are omitted: the message contains the same.
 const FIELDS: [&str; 5] = ["chain", "node", "backend", "latency", "xruns"];
 
+/// The variable that sets the level.
+const LEVEL: &str = "LACQUER_LOG";
 /// Where the journal listens.
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
@@ -27,6 +31,7 @@ pub(crate) struct Log;
 
 impl Drop for Log {
     fn drop(&mut self) {
+        client_log::report_left_out(true);
         flush();
     }
 }
@@ -36,7 +41,12 @@ impl Drop for Log {
 /// # Errors
 /// The system cannot start a thread.
 pub(crate) fn start(screen: &MultiProgress, station: &str) -> io::Result<Log> {
-    let filter = EnvFilter::try_from_env("LACQUER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var_os(LEVEL).map(|text| text.to_string_lossy().into_owned());
+    let filter = wanted.as_deref().map_or_else(|| Ok(EnvFilter::new("info")), filter);
+    let (filter, misread) = match filter {
+        Ok(filter) => (filter, false),
+        Err(()) => (EnvFilter::new("info"), true),
+    };
     let is_journal = is_journal();
     let has_journal = is_journal && Path::new(JOURNAL).exists();
     let (screen, station) = (screen.clone(), station.to_owned());
@@ -64,7 +74,28 @@ pub(crate) fn start(screen: &MultiProgress, station: &str) -> io::Result<Log> {
         // The journal has time stamps of its own.
         registry.with(if is_journal { log.without_time().boxed() } else { log.boxed() }).try_init().ok();
     }
+    if misread {
+        let wanted = shown(wanted.unwrap_or_default().as_ref());
+        warn!("{LEVEL}: \"{wanted}\" is no level; write error, warn, info, debug or trace; info is used");
+    }
     Ok(Log)
+}
+
+/// The filter that a text asks for: a level, or levels by module, as in `info,lacquer::surfaces=debug`. `tracing` takes any
+/// other word for the name of a module, and would log nothing but that.
+fn filter(text: &str) -> Result<EnvFilter, ()> {
+    let is_known = |part: &str| {
+        let part = part.trim();
+        part.is_empty()
+            || part.parse::<LevelFilter>().is_ok()
+            || part.contains('=')
+            || part.starts_with("lacquer")
+    };
+    match text.split(',').all(is_known) {
+        true if text.trim().is_empty() => Ok(EnvFilter::new("info")),
+        true => EnvFilter::try_new(text).map_err(drop),
+        false => Err(()),
+    }
 }
 
 /// What sends events to the journal.

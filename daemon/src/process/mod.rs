@@ -1,5 +1,6 @@
 //! The process: threads, log, systemd, restarts, state file and audit log.
 
+pub(crate) mod client_log;
 pub(crate) mod log;
 pub(crate) mod log_writer;
 pub(crate) mod named;

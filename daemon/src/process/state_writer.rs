@@ -1,11 +1,14 @@
 //! The thread `keeper`: writes the state file and the audit log, so that no other thread waits for a disk.
 
 use crate::process::named::shown;
+use crate::process::os_error::plain;
 use crate::process::supervise::Pulse;
 use crate::process::{state_file, supervise};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use jiff::Zoned;
 use lacquer_control::desk::kept::Kept;
 use rustix::fs::OFlags;
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -22,6 +25,9 @@ const FULL: u64 = 16 << 20;
 const RETRY: Duration = Duration::from_secs(1);
 /// Time between two warnings about the disk.
 const QUIET: Duration = Duration::from_secs(60);
+
+/// How times are written in the audit log.
+pub(crate) const STAMP: &str = "%Y-%m-%dT%H:%M:%S%.3f%:z";
 
 /// What is to be written.
 pub(crate) enum WriteRequest {
@@ -51,7 +57,7 @@ impl Files {
             return None;
         };
         if let Err(error) = fs::create_dir_all(&folder) {
-            warn!("cannot make {}: {error}; state and audit log are not saved", shown(&folder));
+            warn!("cannot make {}: {}; state and audit log are not saved", shown(&folder), plain(&error));
             return None;
         }
         let stem = state_file::stem(station);
@@ -75,21 +81,34 @@ impl Files {
 /// Starts the thread. It ends when its sender is dropped and all is written.
 pub(crate) fn spawn(files: Files) -> io::Result<(Sender<WriteRequest>, JoinHandle<()>)> {
     let (to_writer, requests) = bounded(WAITING);
+    let mut unwritten = Unwritten::default();
     let thread = supervise::keep_running("keeper", move |pulse| {
-        run(&files, &requests, pulse);
+        run(&files, &requests, &mut unwritten, pulse);
         Ok(())
     })?;
     Ok((to_writer, thread))
 }
 
-fn run(files: &Files, requests: &Receiver<WriteRequest>, pulse: &Pulse) {
-    let mut warned: Option<Instant> = None;
-    // The newest state, until it is written.
-    let mut newest_state = None;
-    let mut failed = false;
+/// What is written, and what of it failed. A thread that is started again goes on with it.
+#[derive(Default)]
+struct Unwritten {
+    /// The newest state, until it is written.
+    state: Option<Box<Kept>>,
+    /// Whether writing it failed.
+    has_failed: bool,
+    /// Lines of the audit log that could not be written, and that nothing says yet.
+    lines: usize,
+    /// When a failure of each file was reported last.
+    warned: [Option<Instant>; 2],
+}
+
+fn run(files: &Files, requests: &Receiver<WriteRequest>, unwritten: &mut Unwritten, pulse: &Pulse) {
     loop {
         pulse.set_waiting();
-        let first = if failed { requests.recv_timeout(RETRY) } else { requests.recv().map_err(Into::into) };
+        let first = match unwritten.has_failed {
+            true => requests.recv_timeout(RETRY),
+            false => requests.recv().map_err(Into::into),
+        };
         pulse.beat();
         if matches!(first, Err(RecvTimeoutError::Disconnected)) {
             return;
@@ -99,34 +118,53 @@ fn run(files: &Files, requests: &Receiver<WriteRequest>, pulse: &Pulse) {
         // Of several states only the newest is written.
         for request in first.into_iter().chain(requests.try_iter()) {
             match request {
-                WriteRequest::State(state) => newest_state = Some(state),
+                WriteRequest::State(state) => unwritten.state = Some(state),
                 WriteRequest::Audit(line) => lines += &line,
                 WriteRequest::Flush(done) => flushes.push(done),
             }
         }
-        let audited = if lines.is_empty() { Ok(()) } else { append(&files.audit, &lines) };
-        let state_path = files.state.as_deref();
-        let written = match state_path.zip(newest_state.as_deref()) {
-            Some((path, state)) => state_file::write(path, state),
-            None => Ok(()),
-        };
-        if written.is_ok() {
-            newest_state = None;
-            if let Some(path) = state_path.filter(|_| failed) {
-                info!("{}: state is saved again", shown(path));
-            }
-        }
-        failed = written.is_err();
-        for (path, result, lost) in
-            [(Some(&*files.audit), audited, "audit lines lost"), (state_path, written, "state not saved")]
-        {
+        let results = [unwritten.write_lines(files, &lines), unwritten.write_state(files)];
+        let paths = [(Some(&files.audit), "audit lines lost"), (files.state.as_ref(), "state not saved")];
+        for (((path, lost), result), warned) in paths.into_iter().zip(results).zip(&mut unwritten.warned) {
             let (Some(path), Err(error)) = (path, result) else { continue };
             if warned.is_none_or(|before| before.elapsed() > QUIET) {
-                warned = Some(Instant::now());
-                warn!("cannot write {}: {error}; audio unaffected, {lost}", shown(path));
+                *warned = Some(Instant::now());
+                warn!("cannot write {}: {}; audio unaffected, {lost}", shown(path), plain(&error));
             }
         }
         flushes.iter().for_each(|done| _ = done.try_send(()));
+    }
+}
+
+impl Unwritten {
+    /// Adds lines to the audit log. Those that cannot be written are counted, and the log says so once it can be.
+    fn write_lines(&mut self, files: &Files, lines: &str) -> io::Result<()> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let written = match self.lines {
+            0 => append(&files.audit, lines),
+            lost => {
+                let why = format!("{lost} lines lost because the file could not be written");
+                append(&files.audit, &(note(&"lacquer", &why) + lines))
+            }
+        };
+        self.lines = if written.is_ok() { 0 } else { self.lines + lines.lines().count() };
+        written
+    }
+
+    /// Writes the newest state.
+    fn write_state(&mut self, files: &Files) -> io::Result<()> {
+        let Some((path, state)) = files.state.as_deref().zip(self.state.as_deref()) else { return Ok(()) };
+        let written = state_file::write(path, state);
+        if written.is_ok() {
+            self.state = None;
+            if self.has_failed {
+                info!("{}: state is saved again", shown(path));
+            }
+        }
+        self.has_failed = written.is_err();
+        written
     }
 }
 
@@ -138,4 +176,9 @@ fn append(path: &Path, lines: &str) -> io::Result<()> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let mut file: File = OpenOptions::new().create(true).append(true).custom_flags(flags).open(path)?;
     file.write_all(lines.as_bytes())
+}
+
+/// A line of the audit log about lines that are not in it, and whose they are.
+pub(crate) fn note(of: &dyn Display, text: &str) -> String {
+    format!("{}\t{of}\t\tleft out\t\t{text}\n", Zoned::now().strftime(STAMP))
 }

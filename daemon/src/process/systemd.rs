@@ -1,5 +1,6 @@
 //! Notifications to systemd (sd_notify). Without systemd every call does nothing.
 
+use crate::process::os_error::plain;
 use sd_notify::NotifyState;
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ pub(crate) fn reloading() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => {
             tracing::warn!(
-                "cannot notify systemd of the reload: {error}; the files are reloaded all the same"
+                "cannot notify systemd of the reload: {}; the files are reloaded all the same",
+                plain(&error)
             )
         }
     }
@@ -53,6 +55,6 @@ pub(crate) fn stopping() {
 
 fn notify(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!("cannot notify systemd: {error}");
+        tracing::debug!("cannot notify systemd: {}", plain(&error));
     }
 }

@@ -38,7 +38,7 @@ const LISTEN: Text = Text {
 const NET: Text = Text {
     words: &[],
     fits: |text| Net::parse(text).is_some(),
-    pattern: "^[0-9A-Fa-f:.]+(/\\+?[0-9]+)?$",
+    pattern: "^[0-9A-Fa-f:.]+(/[0-9]+)?$",
     allowed: "write an address or a network, as in 192.168.1.0/24",
     example: "192.168.1.0/24",
 };

@@ -112,13 +112,6 @@ pub struct Cpal {
     pub outputs: Vec<usize>,
 }
 
-impl Cpal {
-    /// Whether input and output are the same device.
-    pub fn is_one_device(&self) -> bool {
-        self.input.as_ref() == Some(&self.output)
-    }
-}
-
 /// The section, or its defaults.
 pub(super) fn read(values: Option<&Values<'_>>, io: &Io, mistakes: &mut Vec<Mistake>) -> Cpal {
     let nothing = Values::none(&SECTION);

@@ -13,7 +13,7 @@ const MORPH: Param =
 const TIME: Text = Text {
     words: &[],
     fits: |text| seconds(text).is_some(),
-    pattern: r"^\+?0*([0-9]|1[0-9]|2[0-3])(:\+?0*([0-9]|[1-5][0-9])){1,2}$",
+    pattern: r"^0*([0-9]|1[0-9]|2[0-3])(:0*([0-9]|[1-5][0-9])){1,2}$",
     allowed: "write a time of day, as in \"18:00\" or \"18:00:30\"",
     example: "18:00",
 };
@@ -82,7 +82,10 @@ fn read(at: usize, values: &Values<'_>) -> Cue {
 
 /// `18:00` or `18:00:30` in seconds since midnight.
 fn seconds(text: &str) -> Option<u32> {
-    let parts: Vec<u32> = text.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    // The standard library takes a plus as well.
+    let is_digits = |part: &&str| part.bytes().all(|digit| digit.is_ascii_digit());
+    let number = |part: &str| Some(part).filter(is_digits).and_then(|part| part.parse().ok());
+    let parts: Vec<u32> = text.split(':').map(number).collect::<Option<_>>()?;
     match parts[..] {
         [h @ 0..24, m @ 0..60] => Some(h * 3_600 + m * 60),
         [h @ 0..24, m @ 0..60, s @ 0..60] => Some(h * 3_600 + m * 60 + s),
@@ -100,6 +103,14 @@ cues:
   - {chain: night, at: \"23:59:59\"}
   - {name: early, scene: loud, at: \"00:00\"}
 ";
+
+    #[test]
+    fn a_time_is_written_in_digits_alone() {
+        assert_eq!((seconds("8:05"), seconds("23:59:59")), (Some(29_100), Some(86_399)));
+        for bad in ["+8:05", "8:+5", "8", "8:60", "24:00", "8:05:", "8:-5", "1:2:3:4", ""] {
+            assert_eq!(seconds(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn a_cue_list_is_read_with_all_its_mistakes() {

@@ -1,7 +1,8 @@
 //! Loads a station and its chains: everything is read and checked before anything is applied.
 
 use crate::process::named;
-use crate::process::named::{NotAFile, shown};
+use crate::process::named::shown;
+use crate::process::os_error::plain;
 use crate::station::impulses::loader;
 use crate::station::midi::Controller;
 use crate::station::{Backend, LAST, Station, cues};
@@ -15,7 +16,6 @@ use lacquer_graph::file::spec::Spec;
 use lacquer_graph::file::yaml::MAX_BYTES;
 use lacquer_graph::param::hint::Hint;
 use lacquer_graph::plan::{Io, Plan};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -72,19 +72,6 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Report> {
         Err(error) => Problem::Other(plain(&error)),
     };
     Err(report(path, &[], vec![Mistake::of_file(problem)]))
-}
-
-/// A system error in plain words.
-pub fn plain(error: &io::Error) -> String {
-    if let Some(what) = NotAFile::found(error) {
-        return what.to_string();
-    }
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "no permission".to_owned(),
-        io::ErrorKind::IsADirectory => "a folder, not a file".to_owned(),
-        _ => error.to_string().to_lowercase(),
-    }
 }
 
 fn report(path: &Path, bytes: &[u8], mistakes: Vec<Mistake>) -> Report {

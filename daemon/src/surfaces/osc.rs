@@ -1,6 +1,8 @@
 //! The OSC surface over UDP: one thread receives, one sends. Also how the conductor sends to a surface, and the start
 //! of the TCP surfaces' thread.
 
+use crate::process::client_log::log_of;
+use crate::process::os_error::plain;
 use crate::process::supervise::{self, Pulse, join_within};
 use crate::station::control as config;
 use crate::surfaces::{net, unreachable};
@@ -18,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tracing::{debug, warn};
+use tracing::warn;
 
 /// How often a thread that waits checks whether it is to end.
 const CHECK: Duration = Duration::from_millis(100);
@@ -86,7 +88,7 @@ pub(crate) fn osc(config: &config::Osc, requests: Sender<RequestBundle>) -> io::
     // So that packets of other peers are not dropped while one peer floods. The kernel may give less.
     rustix::net::sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER).ok();
     if let Err(error) = unreachable::watch(&socket) {
-        warn!("osc: subscribers whose port is closed are not noticed: {error}");
+        warn!("osc: subscribers whose port is closed are not noticed: {}", plain(&error));
     }
     let address = socket.local_addr()?;
     let (out, reply_port, rules) = (socket.try_clone()?, config.reply_port, config.rules.clone());
@@ -194,7 +196,7 @@ fn send(
         for at in unreachable::drain(socket) {
             lock(proofs).forget(at);
             if outlet.remove_unreachable(at) {
-                debug!("osc {at}: the port is closed; its subscription has ended");
+                log_of!(Peer::Osc(at), DEBUG, "osc {at}: the port is closed; its subscription has ended");
             }
         }
         let now = Instant::now();

@@ -60,7 +60,7 @@ pub struct Text {
     pub fits: fn(&str) -> bool,
     /// A regular expression that every other right text matches; empty where any may.
     pub pattern: &'static str,
-    /// What may be written.
+    /// What may be written; empty where all words may.
     pub allowed: &'static str,
     /// A right text.
     pub example: &'static str,
@@ -176,7 +176,7 @@ impl Text {
         example: "",
     };
 
-    /// One of `words`, and nothing else; `allowed` lists them.
+    /// One of `words`, and nothing else; `allowed` lists them, where not all of them are meant for users.
     pub const fn one_of(words: &'static [&'static str], allowed: &'static str) -> Self {
         Self { words, fits: |_| false, pattern: "", allowed, example: "" }
     }

@@ -290,7 +290,10 @@ fn read_text<'a>(
     }
     let hint = Hint::nearest(found, text.words.iter().copied());
     let (owner, key, found) = (place.owner.to_owned(), place.key.to_owned(), format!("\"{found}\"{hint}"));
-    let allowed = text.allowed.to_owned();
+    let allowed = match text.allowed {
+        "" => format!("there are {}", text.words.join(", ")),
+        allowed => allowed.to_owned(),
+    };
     mistakes.push(Mistake::new(value.at, Problem::Text { owner, key, found, allowed }));
     None
 }

@@ -4,7 +4,8 @@ use super::osc::{packet, told, unwrapped, wrapped};
 use super::words::{json, masked, plain, quoted};
 use super::{Line, Place};
 use crate::controller::Controller;
-use crate::daemon::{Daemon, PATIENCE, eventually, lacquer, state_home};
+use crate::daemon::{Daemon, PATIENCE, eventually, lacquer};
+use crate::state::read_kept;
 use serde_json::Value as Json;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -366,10 +367,5 @@ fn block(client: &str, text: &str) -> Vec<Line> {
 
 /// The audit log of a station.
 fn audit(place: &Place) -> String {
-    let folder = state_home(&place.folder.at("station.yaml")).join("lacquer");
-    eventually("the audit log", || {
-        let files = fs::read_dir(&folder).ok()?.map(|entry| entry.unwrap().path());
-        let path = files.into_iter().find(|path| path.to_string_lossy().ends_with(".audit.log"))?;
-        fs::read_to_string(path).ok()
-    })
+    eventually("the audit log", || read_kept(&place.folder.at("station.yaml"), ".audit.log"))
 }

@@ -1,7 +1,8 @@
 //! A map of a MIDI controller: which parameter each control changes, and what the control shows.
 
 use crate::surface::client::parse_value;
-use crate::surface::midi::table::{self, ACTS, NOTHING_SENT};
+use crate::surface::midi::act::Act;
+use crate::surface::midi::table::{self, NOTHING_SENT};
 use crate::value::Value;
 use lacquer_graph::file::error::{At, Mistake, Problem};
 use lacquer_graph::file::fields::wrong_shape;
@@ -25,34 +26,6 @@ pub enum Source {
     Note(u8, u8),
     /// Program changes.
     Program(u8),
-}
-
-/// How a relative encoder says which way and how far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// 1..63 up, 65..127 down: bit 6 is the sign. Mackie's.
-    SignedBit,
-    /// 65..127 up, 1..63 down.
-    SignedBit2,
-    /// 1..64 up, 127..65 down.
-    TwosComplement,
-    /// 65.. up, 63.. down, from 64.
-    BinaryOffset,
-}
-
-/// What a control does with what it sends.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Act {
-    /// Its position is the value.
-    Absolute,
-    /// It goes up and down from wherever the value is; the faster, the farther.
-    Relative(Encoding, f64),
-    /// Each press turns it over.
-    Toggle,
-    /// On while it is held.
-    Momentary,
-    /// Each press does something.
-    Trigger,
 }
 
 /// What a control moves.
@@ -244,17 +217,8 @@ fn control(values: &Values<'_>, common: &Common, mistakes: &mut Vec<Mistake>) ->
     let has_motor = values.switch("motor").unwrap_or(common.has_motor);
     let acceleration = values.number("acceleration");
     let is_button = matches!(source, Source::Note(..) | Source::Program(_));
-    let act = match values.text("as").and_then(|word| ACTS.iter().position(|known| *known == word)) {
-        None if is_button => Act::Trigger,
-        None | Some(0) => Act::Absolute,
-        Some(1) => Act::Toggle,
-        Some(2) => Act::Momentary,
-        Some(3) => Act::Trigger,
-        Some(4) => Act::Relative(Encoding::SignedBit, acceleration),
-        Some(5) => Act::Relative(Encoding::SignedBit2, acceleration),
-        Some(6) => Act::Relative(Encoding::TwosComplement, acceleration),
-        Some(_) => Act::Relative(Encoding::BinaryOffset, acceleration),
-    };
+    let act = values.text("as").and_then(|word| Act::of(word, acceleration));
+    let act = act.unwrap_or(if is_button { Act::Trigger } else { Act::Absolute });
     let send = values.text("send").map(parse_value);
     let shown = show(values, source, common.channel);
     let has_pickup = values.switch("pickup").unwrap_or(common.has_pickup && !has_motor);

@@ -1,5 +1,6 @@
 //! MIDI controllers: bytes in, requests out; updates in, bytes out. The devices and the thread are the daemon's.
 
+pub mod act;
 pub mod controls;
 pub mod feedback;
 pub mod learn;
@@ -12,10 +13,11 @@ use crate::address::{Addresses, Place, Tree, commands, router};
 use crate::request::Request;
 use crate::update::Update;
 use crate::value::Value;
+use act::{Act, Encoding};
 use controls::{ControlReader, Movement};
 use lacquer_graph::param::Taper;
 use learn::{Learned, Learner};
-use map::{Act, Control, Encoding, Map, Source, Target};
+use map::{Control, Map, Source, Target};
 use message::Parser;
 use pickup::Pickup;
 use std::collections::{HashMap, HashSet};
@@ -101,11 +103,6 @@ impl Device {
         self.states = new_states(&map);
         self.map = map;
         self.refresh();
-    }
-
-    /// The map.
-    pub fn map(&self) -> &Map {
-        &self.map
     }
 
     /// The controller was connected again: all feedback is sent anew, and its controls may have been moved meanwhile.

@@ -1,5 +1,6 @@
 //! The tables of a MIDI map: its keys, those of a control, and of what a control moves and shows.
 
+use crate::surface::midi::act::WORDS;
 use lacquer_graph::file::table::{Holds, Key, List, Rule, Section, Text};
 use lacquer_graph::param::{Param, Unit};
 
@@ -38,21 +39,7 @@ const MODEL: Param = Param::new(0, "model", Unit::Count)
     .default(20.0)
     .help("The model in its system-exclusive messages.");
 
-/// The words for what a control does.
-pub(crate) const ACTS: [&str; 8] = [
-    "absolute",
-    "toggle",
-    "momentary",
-    "trigger",
-    "signed-bit",
-    "signed-bit-2",
-    "twos-complement",
-    "binary-offset",
-];
-const ACT: Text = Text::one_of(
-    &ACTS,
-    "there are absolute, toggle, momentary, trigger, signed-bit, signed-bit-2, twos-complement, binary-offset",
-);
+const ACT: Text = Text::one_of(&WORDS, "");
 const ADDRESS: Text = Text {
     words: &[],
     fits: |text| text.starts_with('/'),
@@ -63,14 +50,17 @@ const ADDRESS: Text = Text {
 const MESSAGE: Text = Text {
     words: &[],
     fits: |text| bytes(text).is_some(),
-    pattern: r"^\s*\+?0*[89A-Fa-f][0-9A-Fa-f](\s+\+?0*[0-9A-Fa-f]{1,2})*\s*$",
+    pattern: r"^\s*0*[89A-Fa-f][0-9A-Fa-f](\s+0*[0-9A-Fa-f]{1,2})*\s*$",
     allowed: "write the bytes of a message in hexadecimal, as in \"B0 7F 00\"",
     example: "B0 7F 00",
 };
 
 /// The bytes of a message that is written in hexadecimal: `F0 00 00 66 14 00 F7`.
 pub fn bytes(text: &str) -> Option<Vec<u8>> {
-    let bytes = text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).ok());
+    // The standard library takes a plus as well.
+    let is_digits = |byte: &&str| byte.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let byte = |byte: &str| Some(byte).filter(is_digits).and_then(|byte| u8::from_str_radix(byte, 16).ok());
+    let bytes = text.split_whitespace().map(byte);
     bytes.collect::<Option<Vec<_>>>().filter(|bytes| bytes.first().is_some_and(|first| *first >= 0x80))
 }
 
@@ -188,3 +178,16 @@ pub static SECTION: Section = Section::new(
         Key::new("mackie", Holds::Section(&MACKIE), "The displays and meters of a Mackie Control."),
     ],
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_written_in_hexadecimal_digits_alone() {
+        assert_eq!(bytes(" F0 0 7f\tF7 "), Some(vec![0xF0, 0, 0x7F, 0xF7]));
+        for bad in ["", "+B0 7F 00", "B0 +7F 00", "B0 -1", "7F 00", "B0 100", "0xB0", "B0,7F"] {
+            assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ pub mod thread_id;
 pub use scheduling::{RealtimeBy, Scheduling};
 pub use thread_id::ThreadId;
 
+use crate::process::os_error::plain;
 use crate::process::panics::quietly;
 use no_denormals::no_denormals;
 use rustix::mm::{MlockAllFlags, mlockall};
@@ -29,7 +30,7 @@ pub(crate) fn lock_memory() -> String {
         ),
         None => match mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT) {
             Ok(()) => "memory locked".to_owned(),
-            Err(error) => format!("memory not locked ({error}); it may be swapped out"),
+            Err(error) => format!("memory not locked ({}); it may be swapped out", plain(&error.into())),
         },
     }
 }

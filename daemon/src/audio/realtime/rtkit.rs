@@ -1,6 +1,7 @@
 //! rtkit, over D-Bus: a service that gives real-time priority, within limits, to processes that may not set it
 //! themselves.
 
+use crate::process::os_error::plain;
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, setrlimit};
 use std::io;
@@ -20,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Error)]
 pub(super) enum RtkitError {
     /// No thread or file descriptor could be made for the request.
-    #[error(transparent)]
+    #[error("{}", plain(.0))]
     System(#[from] io::Error),
     /// No answer within the time limit.
     #[error("no answer within {} s", TIMEOUT.as_secs())]
@@ -29,7 +30,7 @@ pub(super) enum RtkitError {
     #[error("no system bus: {0}")]
     NoBus(zbus::Error),
     /// RLIMIT_RTTIME cannot be set, which rtkit requires.
-    #[error("RLIMIT_RTTIME: {0}")]
+    #[error("RLIMIT_RTTIME: {}", plain(&(*.0).into()))]
     Limit(Errno),
     /// There is no rtkit.
     #[error("it is not installed")]

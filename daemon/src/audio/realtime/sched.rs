@@ -1,6 +1,7 @@
 //! The kernel's scheduling of single threads, by their ids.
 
 use super::{has, most};
+use crate::process::os_error::plain;
 use rustix::io::{self, Errno};
 use rustix::process::{Pid, Resource};
 use rustix::thread::{CapabilitySet, CpuSet, sched_getaffinity, sched_setaffinity};
@@ -91,13 +92,16 @@ fn set(thread: i32, policy: i32, priority: u32) -> io::Result<()> {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum TakeError {
     /// The system refuses, whatever the rights.
-    #[error("{0}")]
+    #[error("{}", plain(&(*.0).into()))]
     System(Errno),
     /// The process may have none.
     #[error("RLIMIT_RTPRIO is 0")]
     Limit,
     /// RLIMIT_RTPRIO allows it, and the control group does not.
-    #[error("{refused} although RLIMIT_RTPRIO allows it: the control group {group} has no real-time budget")]
+    #[error(
+        "{} although RLIMIT_RTPRIO allows it: the control group {group} has no real-time budget",
+        plain(&(*refused).into())
+    )]
     Budget {
         /// What the system says.
         refused: Errno,
@@ -106,7 +110,8 @@ pub(crate) enum TakeError {
     },
     /// RLIMIT_RTPRIO allows it, and something else does not.
     #[error(
-        "{0} although RLIMIT_RTPRIO allows it: RestrictRealtime= of the unit, or a kernel with RT_GROUP_SCHED, forbids it"
+        "{} although RLIMIT_RTPRIO allows it: RestrictRealtime= of the unit, or a kernel with RT_GROUP_SCHED, forbids it",
+        plain(&(*.0).into())
     )]
     Forbidden(Errno),
 }
@@ -186,7 +191,8 @@ pub(crate) fn demote_on_overrun(thread: Pid) {
         // SAFETY: `demote_all` uses atomics and system calls only, which is allowed in a signal handler.
         if let Err(error) = unsafe { signal_hook::low_level::register(SIGXCPU, demote_all) } {
             tracing::warn!(
-                "cannot catch SIGXCPU: {error}; a block that exceeds RLIMIT_RTTIME ends the process"
+                "cannot catch SIGXCPU: {}; a block that exceeds RLIMIT_RTTIME ends the process",
+                plain(&error)
             );
         }
     });

@@ -4,6 +4,7 @@ use super::rtkit::RtkitError;
 use super::sched::TakeError;
 use super::thread_id::ThreadId;
 use super::{rtkit, sched};
+use crate::process::os_error::plain;
 use crate::process::supervise;
 use crate::station::realtime::Realtime;
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
@@ -167,7 +168,9 @@ impl Thread {
         let (sender, answer) = bounded(1);
         match supervise::run_once("rtkit", move || _ = sender.send(rtkit::request_priority(id, priority))) {
             Ok(_) => self.state = State::WaitingForRtkit { answer, why },
-            Err(error) => self.settle(Err(format!("{why}; cannot start a thread to ask rtkit: {error}"))),
+            Err(error) => {
+                self.settle(Err(format!("{why}; cannot start a thread to ask rtkit: {}", plain(&error))))
+            }
         }
     }
 
@@ -216,8 +219,9 @@ fn pin(id: Pid, cpus: &[usize]) -> String {
         }
         Err(error) => {
             warn!(
-                "audio.realtime.cpus: cannot restrict the audio thread to {}: {error}; it may use all; run `lacquer doctor`",
-                list(cpus)
+                "audio.realtime.cpus: cannot restrict the audio thread to {}: {}; it may use all; run `lacquer doctor`",
+                list(cpus),
+                plain(&error.into())
             );
             String::new()
         }

@@ -7,6 +7,7 @@
 mod doing;
 mod faults;
 
+use crate::process::os_error::plain;
 use faults::InjectedFaults;
 pub(crate) use faults::read_faults_from_stdin;
 use rustix::thread::{Pid, gettid};
@@ -154,7 +155,7 @@ pub(crate) fn keep_running(
             let begin = Instant::now();
             let why = match catch_unwind(AssertUnwindSafe(|| work(&pulse))) {
                 Ok(Ok(())) => return,
-                Ok(Err(why)) => format!("ended: {why}"),
+                Ok(Err(why)) => format!("ended: {}", plain(&why)),
                 Err(thrown) => format!("panicked: {}", panic_message(&*thrown)),
             };
             if begin.elapsed() > RECOVERED {

@@ -12,6 +12,7 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
+use crate::process::os_error::plain;
 use crate::process::supervise;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use queue::{Job, Queues, Slot, run};
@@ -174,7 +175,7 @@ impl<R: Send + 'static> Worker<R> {
         if self.active.is_none() && self.abandoned.len() < MAX_ABANDONED {
             match start(&self.queues) {
                 Ok(thread) => (self.active, self.refuses) = (Some(thread), None),
-                Err(error) => self.refuses = Some(Reason::NoThread(error.to_string())),
+                Err(error) => self.refuses = Some(Reason::NoThread(plain(&error))),
             }
         } else if self.active.is_none() {
             self.refuses = Some(Reason::TooManyAbandoned);

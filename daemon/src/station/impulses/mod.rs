@@ -5,8 +5,10 @@ mod coefficients;
 mod error;
 
 use crate::media::Source;
+use crate::process::client_log::log_of;
 use crate::process::named::{NotAFile, shown};
 use error::ImpulseError;
+use lacquer_control::peer::Peer;
 use lacquer_graph::dsp::fir::impulse_resampler::{reach, resample};
 use lacquer_graph::file::spec::Spec;
 use lacquer_graph::param::gain_to_db;
@@ -16,7 +18,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
-use tracing::warn;
 
 /// Capacity of the cache in samples: 256 MiB.
 const MAX_CACHED_SAMPLES: usize = 32 << 20;
@@ -61,7 +62,7 @@ pub fn cached_loader(folder: &Path, file: &Spec) -> impl Fn(&str, f64) -> Result
         let data = read.or_else(|why| {
             let kept = cached(|key| key.path == path && key.rate == rate.to_bits());
             if kept.is_some() {
-                warn!("{}: {why}; using the cached impulse", shown(&path));
+                log_of!(Peer::Files, WARN, "{}: {why}; using the cached impulse", shown(&path));
             }
             kept.ok_or(why)
         });

@@ -1,12 +1,14 @@
 //! Controllers on the ALSA sequencer, through midir. midir does not report when ports appear or disappear, so they are
 //! scanned.
 
+use crate::process::client_log::log_of;
 use crate::station::midi::Controller;
 use crossbeam_channel::Sender;
+use lacquer_control::peer::Peer;
 use midir::{Ignore, MidiInput, MidiInputConnection, MidiOutput, MidiOutputConnection};
 use std::collections::HashMap;
 use std::path::Path;
-use tracing::{info, warn};
+use tracing::warn;
 
 /// The sequencer's device file. Without it libasound would print to stderr.
 const SEQUENCER: &str = "/dev/snd/seq";
@@ -61,7 +63,7 @@ impl Alsa {
                 if exists(&open.name) {
                     continue;
                 }
-                warn!("MIDI controller {} disconnected; retrying", open.name);
+                log_of!(Peer::Midi(at), WARN, "MIDI controller {} disconnected; retrying", open.name);
                 self.open.remove(&at);
             }
             // Our own ports and the system's are not controllers.
@@ -83,7 +85,12 @@ impl Alsa {
             });
             let output =
                 output.and_then(|(_, port)| MidiOutput::new("lacquer").ok()?.connect(port, "out").ok());
-            info!("MIDI controller {name} connected, with the map {}", entry.map.name);
+            log_of!(
+                Peer::Midi(at),
+                INFO,
+                "MIDI controller {name} connected, with the map {}",
+                entry.map.name
+            );
             self.open.insert(at, Open { name: name.clone(), _input: input, output });
             fresh.push(at);
         }

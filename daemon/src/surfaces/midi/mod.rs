@@ -3,7 +3,9 @@
 mod alsa;
 
 use crate::audio::midi_ports::Port;
+use crate::process::client_log::log_of;
 use crate::process::named::shown;
+use crate::process::os_error::plain;
 use crate::process::replacement::replace;
 use crate::process::supervise::Pulse;
 use crate::process::{named, supervise};
@@ -13,17 +15,18 @@ use alsa::Alsa;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use lacquer_control::peer::Peer;
 use lacquer_control::request::{Request, RequestBundle};
+use lacquer_control::subscribe::access::{Access, Rules};
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
+use lacquer_control::surface::midi::Device;
 use lacquer_control::surface::midi::learn::{InsertError, Learned, insert};
 use lacquer_control::surface::midi::map::Map;
-use lacquer_control::surface::midi::{Device, Outcome};
 use lacquer_graph::file::yaml::MAX_BYTES;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 use thiserror::Error;
-use tracing::{info, warn};
 
 /// Time between two checks of what is due, and of JACK's ports.
 const CHECK: Duration = Duration::from_millis(3);
@@ -76,11 +79,12 @@ fn run(
     let mut new_ports = new_ports.clone();
     let mut learner: Option<Peer> = None;
     let mut next_scan = Instant::now();
+    let mut to = Conductor { requests, access: Access::new(Rules::default()) };
     loop {
         pulse.beat();
         select! {
             recv(received) -> bytes => if let Ok((at, bytes)) = bytes {
-                receive(requests, &mut slots[at], at, &bytes);
+                to.send(at, slots[at].device.receive_bytes(&bytes, Instant::now()));
             },
             recv(messages) -> message => match message {
                 Ok(SurfaceMessage::End) | Err(_) => return,
@@ -110,14 +114,17 @@ fn run(
         }
         for at in 0..slots.len() {
             while let Some(bytes) = ports[at].as_mut().and_then(Port::receive) {
-                receive(requests, &mut slots[at], at, &bytes);
+                to.send(at, slots[at].device.receive_bytes(&bytes, Instant::now()));
             }
             let connections = ports[at].as_ref().map_or(0, Port::connections);
             if connections != std::mem::replace(&mut slots[at].connections, connections) {
                 slots[at].device.refresh();
             }
             let (outcome, replies) = slots[at].device.tick(now);
-            send(requests, at, due(&mut slots, at, outcome, &mut learner));
+            if let Some(learned) = outcome.learned {
+                to.send_learned(at, finish_learning(&mut slots, at, &learned, &mut learner));
+            }
+            to.send(at, outcome.requests);
             for bytes in replies {
                 match &mut ports[at] {
                     Some(port) => port.send(&bytes),
@@ -125,36 +132,59 @@ fn run(
                 }
             }
         }
+        to.send_delayed(now);
     }
 }
 
-/// Passes a controller's message to its map, and the resulting requests to the conductor.
-fn receive(to: &Sender<RequestBundle>, slot: &mut Slot, at: usize, bytes: &[u8]) {
-    send(to, at, slot.device.receive_bytes(bytes, Instant::now()));
+/// Sends what the controllers ask for. One that sends too much is throttled as every client is.
+struct Conductor<'a> {
+    requests: &'a Sender<RequestBundle>,
+    access: Access,
 }
 
-fn send(to: &Sender<RequestBundle>, at: usize, requests: Vec<Request>) {
-    if !requests.is_empty() {
-        to.send(RequestBundle { by: Peer::Midi(at), requests, due: None }).ok();
+impl Conductor<'_> {
+    fn send(&mut self, at: usize, requests: Vec<Request>) {
+        if requests.is_empty() {
+            return;
+        }
+        let bundle = RequestBundle { by: Peer::Midi(at), requests, due: None };
+        let admitted = self.access.admit(bundle, Ipv4Addr::LOCALHOST.into(), Instant::now());
+        admitted.into_iter().for_each(|bundle| _ = self.requests.send(bundle));
     }
-}
 
-/// What the controller at `at` asks for by now.
-fn due(slots: &mut [Slot], at: usize, outcome: Outcome, learner: &mut Option<Peer>) -> Vec<Request> {
-    let mut requests = outcome.requests;
-    if let Some(learned) = outcome.learned {
-        // One control is learned, on whichever controller: the others stop to learn.
-        slots.iter_mut().for_each(|slot| slot.device.learn(None));
-        let what = match slots[at].write(&learned) {
-            Ok(()) => format!("bound to {} of {}", learned.what, slots[at].entry.map.name),
-            Err(why) => format!("not bound: {}: {why}", shown(&slots[at].entry.path)),
-        };
-        info!("{}: {what}", learned.address);
-        if let Some(to) = learner.take() {
-            requests.push(Request::Learned { to, address: learned.address, what });
+    /// Sends values that were delayed, as far as the rate allows.
+    fn send_delayed(&mut self, now: Instant) {
+        if self.access.is_waiting() {
+            self.access.drain_due(now).into_iter().for_each(|bundle| _ = self.requests.send(bundle));
         }
     }
-    requests
+
+    /// Sends what came of learning; a controller that is moved much does not delay it.
+    fn send_learned(&self, at: usize, learned: Option<Request>) {
+        let bundle = |request| RequestBundle { by: Peer::Midi(at), requests: vec![request], due: None };
+        learned.map(bundle).into_iter().for_each(|bundle| _ = self.requests.send(bundle));
+    }
+}
+
+/// Binds the control that was moved on the controller at `at`, and returns what came of it for the client that asked.
+fn finish_learning(
+    slots: &mut [Slot],
+    at: usize,
+    learned: &Learned,
+    learner: &mut Option<Peer>,
+) -> Option<Request> {
+    // One control is learned, on whichever controller: the others stop to learn.
+    slots.iter_mut().for_each(|slot| slot.device.learn(None));
+    let written = slots[at].write(learned);
+    let is_bound = written.is_ok();
+    let what = match written {
+        Ok(()) => format!("bound to {} of {}", learned.what, slots[at].entry.map.name),
+        Err(why) => format!("not bound: {}: {why}", shown(&slots[at].entry.path)),
+    };
+    let address = learned.address.clone();
+    let by = learner.take();
+    log_of!(by.unwrap_or(Peer::Midi(at)), INFO, "{address}: {what}");
+    by.map(|to| Request::Learned { to, address, what, is_bound })
 }
 
 /// Updates the controllers with a message from the conductor.
@@ -188,7 +218,7 @@ fn change_time(path: &Path) -> Option<SystemTime> {
 enum WriteError {
     #[error(transparent)]
     Insert(#[from] InsertError),
-    #[error(transparent)]
+    #[error("{}", plain(.0))]
     System(#[from] io::Error),
     #[error("larger than {MAX_BYTES} bytes")]
     TooLarge,
@@ -213,14 +243,18 @@ impl Slot {
         let path = shown(&self.entry.path);
         match load::read(&self.entry.path).map(|bytes| Map::parse(&bytes)) {
             Ok((Some(map), mistakes)) if mistakes.is_empty() => {
-                info!("{path}: MIDI map read again");
+                log_of!(Peer::Files, INFO, "{path}: MIDI map read again");
                 self.set_map(map);
             }
             Ok((_, mistakes)) => {
                 let first = mistakes.first().map_or_else(String::new, |mistake| mistake.problem.to_string());
-                warn!("{path}: MIDI map has errors: {first}; the previous map stays active");
+                log_of!(
+                    Peer::Files,
+                    WARN,
+                    "{path}: MIDI map has errors: {first}; the previous map stays active"
+                );
             }
-            Err(report) => warn!("{report}; the previous map stays active"),
+            Err(report) => log_of!(Peer::Files, WARN, "{report}; the previous map stays active"),
         }
     }
 

@@ -1,19 +1,22 @@
 //! Which clients may connect over TCP: checked at accept, before anything is read. A client that may not is sent one error.
 //! No client can keep others out, and the limits leave enough open files for audio, state and everything else.
 
+use crate::process::client_log::log_of;
+use crate::process::os_error::plain;
+use lacquer_control::peer::Peer;
 use lacquer_control::subscribe::access::Rules;
 use rustix::net::sockopt;
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 /// A client that reads nothing of what it is sent for this long is disconnected.
 pub(super) const STALLED: Duration = Duration::from_secs(10);
@@ -21,8 +24,6 @@ pub(super) const STALLED: Duration = Duration::from_secs(10);
 const UNSENT: usize = 128 << 10;
 /// Pause after the system has refused a new connection.
 const BACK_OFF: Duration = Duration::from_millis(250);
-/// Time between two warnings about too many connections.
-const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long a refused client is listened to, and how many of them at once: others are closed without an answer.
 const REFUSED: Duration = Duration::from_secs(1);
@@ -45,6 +46,8 @@ pub(super) type Refuse = fn(Refusal, Option<&[u8]>) -> Option<Vec<u8>>;
 /// A listening port and its connections.
 pub(super) struct Port {
     name: &'static str,
+    /// A client of this port.
+    peer: fn(SocketAddr) -> Peer,
     refuse: Refuse,
     refusals: Arc<Semaphore>,
     rules: Rules,
@@ -56,7 +59,6 @@ pub(super) struct Port {
 struct Open {
     all: usize,
     each: HashMap<IpAddr, usize>,
-    warned: Option<Instant>,
 }
 
 /// A connection; it counts until it is dropped.
@@ -69,9 +71,15 @@ pub(super) struct Connection {
 impl Port {
     /// A port that admits clients by the `rules`, and at most `most` connections at once: a quarter of them from one
     /// address, half of them from this machine, where a proxy may serve many clients.
-    pub(super) fn new(name: &'static str, rules: Rules, most: usize, refuse: Refuse) -> Arc<Self> {
+    pub(super) fn new(
+        name: &'static str,
+        peer: fn(SocketAddr) -> Peer,
+        rules: Rules,
+        most: usize,
+        refuse: Refuse,
+    ) -> Arc<Self> {
         let refusals = Arc::new(Semaphore::new(MOST_REFUSALS));
-        Arc::new(Self { name, refuse, refusals, rules, most: most.max(4), open: Mutex::default() })
+        Arc::new(Self { name, peer, refuse, refusals, rules, most: most.max(4), open: Mutex::default() })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -88,16 +96,13 @@ impl Port {
         let mut open = self.open();
         let count = open.each.get(&client).copied().unwrap_or_default();
         if open.all >= self.most || count >= most {
-            let now = Instant::now();
-            if open.warned.is_none_or(|before| now >= before + WARN_INTERVAL) {
-                open.warned = Some(now);
-                let Self { name, most, .. } = self.as_ref();
-                warn!(
-                    "{name}: {from} refused: {count} connections from its address are open, {} in all (at most {most}); \
-                     further refusals are not logged for a minute",
-                    open.all
-                );
-            }
+            let (Self { name, most, .. }, all) = (self.as_ref(), open.all);
+            drop(open);
+            log_of!(
+                (self.peer)(from),
+                WARN,
+                "{name}: {from} refused: {count} connections from its address are open, {all} in all (at most {most})"
+            );
             return Err(Refusal::Full);
         }
         open.all += 1;
@@ -150,7 +155,7 @@ pub(super) async fn accept<F>(
                         tokio::spawn(serve(stream, connection));
                     }
                     Err(why) => {
-                        debug!("{}: {from} refused: {why}", port.name);
+                        log_of!((port.peer)(from), DEBUG, "{}: {from} refused: {why}", port.name);
                         if let Ok(place) = Arc::clone(&port.refusals).try_acquire_owned() {
                             let refuse = port.refuse;
                             tokio::spawn(async move {
@@ -166,7 +171,7 @@ pub(super) async fn accept<F>(
             Err(error) => {
                 // Too many open files, or no memory: waiting clients are accepted once others have closed.
                 if !std::mem::replace(&mut is_refused, true) {
-                    warn!("{}: cannot accept connections: {error}; retrying", port.name);
+                    warn!("{}: cannot accept connections: {}; retrying", port.name, plain(&error));
                 }
                 tokio::time::sleep(BACK_OFF).await;
             }
@@ -212,7 +217,7 @@ mod tests {
 
     #[test]
     fn no_address_keeps_others_out_and_a_closed_connection_makes_room() {
-        let port = Port::new("web", Rules::default(), 16, |_, _| None);
+        let port = Port::new("web", Peer::Web, Rules::default(), 16, |_, _| None);
         let one = admit(&port, "10.0.0.1", 100);
         assert_eq!(one.len(), 4);
         let (here, there) = (admit(&port, "127.0.0.1", 5), admit(&port, "127.0.0.2", 100));
@@ -228,7 +233,7 @@ mod tests {
     #[test]
     fn a_client_that_is_not_allowed_does_not_count() {
         let rules = Rules { allow: vec![Net::parse("10.0.0.0/24").unwrap()], ..Rules::default() };
-        let port = Port::new("web", rules, 16, |_, _| None);
+        let port = Port::new("web", Peer::Web, rules, 16, |_, _| None);
         assert!(admit(&port, "127.0.0.1", 100).is_empty());
         assert_eq!(port.open().all, 0);
         assert_eq!(admit(&port, "10.0.0.1", 1).len(), 1);

@@ -3,6 +3,7 @@
 use super::Net;
 use super::accept::{self, Connection, STALLED};
 use super::out::Packet;
+use crate::process::client_log::log_of;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -28,7 +29,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
-use tracing::{debug, warn};
 
 /// Largest message of a client, and largest HTTP head, in bytes.
 const LARGEST: usize = 65_536;
@@ -73,7 +73,7 @@ pub(super) async fn serve(stream: TcpStream, connection: Connection, net: Arc<Ne
         .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .with_upgrades();
     if let Err(error) = served.await {
-        debug!("web {from}: {error}");
+        log_of!(Peer::Web(from), DEBUG, "web {from}: {error}");
     }
 }
 
@@ -137,7 +137,7 @@ fn refuse(request: &Parts, http: &HttpConnection, net: &Net) -> Option<Response>
         }
     };
     if net.clients().remember_refused(&cut(&what)) {
-        warn!("web {}: {why}", http.connection.from);
+        log_of!(Peer::Web(http.connection.from), WARN, "web {}: {why}", http.connection.from);
     }
     Some((StatusCode::FORBIDDEN, why + "\n").into_response())
 }

@@ -7,6 +7,7 @@ mod out;
 mod stream;
 
 use crate::audio::realtime;
+use crate::process::os_error::plain;
 use crate::process::supervise::Pulse;
 use crate::station::control::Control;
 use crate::surfaces::mdns;
@@ -22,7 +23,7 @@ use lacquer_control::surface::osc::datagrams;
 use lacquer_control::surface::query::{Host, Query};
 use out::{Out, Packet, Unsent};
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,7 +43,7 @@ const STREAMS: usize = 64;
 const WEB: usize = 128;
 /// One in this many of the open files allowed is for the web port's clients, and half as many for streams.
 const SHARE: usize = 8;
-/// Refused names that are remembered, so that each is logged once.
+/// Refused names that are remembered, so that each is logged once; then all are forgotten.
 const REFUSED: usize = 64;
 
 /// What all connections share.
@@ -66,6 +67,8 @@ struct Clients {
     query: Query,
     /// What is to be sent to each client, on its way to the client's task.
     outs: HashMap<Peer, Out>,
+    /// Delayed requests for which the conductor had no room yet.
+    delayed: VecDeque<RequestBundle>,
     /// Names that were asked for and are not this station's.
     refused: HashSet<String>,
 }
@@ -78,7 +81,7 @@ pub(crate) struct Bound {
 
 /// An address cannot be listened on.
 #[derive(Debug, Error)]
-#[error("{surface}: cannot listen on TCP {address}: {source}")]
+#[error("{surface}: cannot listen on TCP {address}: {}", plain(source))]
 pub(crate) struct BindError {
     surface: &'static str,
     address: SocketAddr,
@@ -127,13 +130,16 @@ pub(crate) fn run(
         // The sockets are kept when this thread is restarted: clients that connect meanwhile are accepted afterwards.
         let mut serving = JoinSet::new();
         if let Some(socket) = &bound.osc {
-            let (port, net) =
-                (Port::new("osc.tcp", osc, STREAMS.min(share / 2), stream::refusal), Arc::clone(&net));
+            let (port, net) = (
+                Port::new("osc.tcp", Peer::Stream, osc, STREAMS.min(share / 2), stream::refusal),
+                Arc::clone(&net),
+            );
             let serve = move |stream, connection| stream::serve(stream, connection, Arc::clone(&net));
             serving.spawn(accept(TcpListener::from_std(socket.try_clone()?)?, port, serve));
         }
         if let Some(socket) = &bound.web {
-            let (port, net) = (Port::new("web", web, WEB.min(share), http::refusal), Arc::clone(&net));
+            let (port, net) =
+                (Port::new("web", Peer::Web, web, WEB.min(share), http::refusal), Arc::clone(&net));
             let serve = move |stream, connection| http::serve(stream, connection, Arc::clone(&net));
             serving.spawn(accept(TcpListener::from_std(socket.try_clone()?)?, port, serve));
         }
@@ -168,6 +174,7 @@ impl Net {
                 web_subscribers: Subscribers::new(|peer| matches!(peer, Peer::Web(_))),
                 query: Query::default(),
                 outs: HashMap::new(),
+                delayed: VecDeque::new(),
                 refused: HashSet::new(),
             }),
         }
@@ -194,9 +201,14 @@ impl Net {
         let due = [clients.stream_subscribers.drain_due(now), clients.web_subscribers.drain_due(now)];
         clients.send(due.concat());
         // Requests that had to wait are each the newest of their address, so they wait until the conductor has room.
-        if self.requests.len() < NOT_BUSY {
-            for bundle in clients.streams.drain_due(now).into_iter().chain(clients.webs.drain_due(now)) {
-                self.requests.try_send(bundle).ok();
+        if clients.delayed.is_empty() && self.requests.len() < NOT_BUSY {
+            let due = [clients.streams.drain_due(now), clients.webs.drain_due(now)];
+            clients.delayed.extend(due.into_iter().flatten());
+        }
+        while let Some(bundle) = clients.delayed.pop_front() {
+            if let Err(TrySendError::Full(bundle)) = self.requests.try_send(bundle) {
+                clients.delayed.push_front(bundle);
+                break;
             }
         }
         true
@@ -213,9 +225,13 @@ impl Net {
         };
         let Some(mut bundle) = admitted else { return };
         loop {
-            match self.requests.try_send(bundle) {
-                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
-                Err(TrySendError::Full(returned)) => bundle = returned,
+            // What the client sent before goes first.
+            let is_next = !self.clients().delayed.iter().any(|delayed| delayed.by == bundle.by);
+            if is_next {
+                match self.requests.try_send(bundle) {
+                    Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                    Err(TrySendError::Full(returned)) => bundle = returned,
+                }
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -252,7 +268,10 @@ impl Net {
 impl Clients {
     /// Remembers a name that was refused. True the first time.
     fn remember_refused(&mut self, name: &str) -> bool {
-        self.refused.len() < REFUSED && self.refused.insert(name.to_owned())
+        if self.refused.len() >= REFUSED && !self.refused.contains(name) {
+            self.refused.clear();
+        }
+        self.refused.insert(name.to_owned())
     }
 
     /// Updates the clients with a message from the conductor.
@@ -267,6 +286,7 @@ impl Clients {
                 };
                 self.outs.retain(|peer, out| !is_lost(peer, out));
             }
+            SurfaceMessage::Status(addresses) => self.query.set_status(Arc::clone(addresses)),
             SurfaceMessage::Updates { to, updates } if !matches!(to, Recipients::One(_)) => {
                 self.query.receive(updates);
             }
@@ -298,7 +318,45 @@ impl Clients {
 mod tests {
     use super::*;
     use crossbeam_channel::bounded;
+    use lacquer_control::request::Request;
     use lacquer_control::update::Update;
+    use lacquer_control::value::Value;
+
+    #[test]
+    fn a_delayed_value_waits_for_room_and_is_not_overtaken() {
+        const GAIN: &str = "/node/level/gain";
+        let set = |value: f64| Request::Set { address: GAIN.to_owned(), value: Value::Number(value) };
+        let by = Peer::Web(([10, 0, 0, 1], 9_000).into());
+        let bundle = |requests| RequestBundle { by, requests, due: None };
+        let (asks, asked) = bounded(1);
+        let rules = Rules { rate: 10.0, ..Rules::default() };
+        let net = Net::new(asks.clone(), Host { name: String::new(), osc: None }, &[], &rules, &rules);
+        let (_tell, told) = bounded(1);
+        let admit = |requests| {
+            net.clients().webs.admit(bundle(requests), IpAddr::from([10, 0, 0, 1]), Instant::now())
+        };
+        assert!(admit(vec![Request::Ping; 20]).is_some(), "the whole burst");
+        assert_eq!(admit(vec![set(1.0)]), None, "delayed");
+        asks.send(bundle(vec![Request::Ping])).unwrap();
+        while net.clients().delayed.is_empty() {
+            assert!(net.update(&told));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let newer = net.enqueue(bundle(vec![set(2.0)]), IpAddr::from([10, 0, 0, 1]));
+            let conductor = async {
+                let mut got = Vec::new();
+                while got.last() != Some(&set(2.0)) {
+                    assert!(net.update(&told));
+                    got.extend(asked.try_iter().flat_map(|bundle| bundle.requests));
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                got
+            };
+            let ((), got) = tokio::join!(newer, conductor);
+            assert_eq!(got, [Request::Ping, set(1.0), set(2.0)]);
+        });
+    }
 
     #[test]
     fn much_that_is_to_be_told_leaves_turns_to_all_else() {
@@ -325,9 +383,6 @@ mod tests {
             assert!(told.len() < left, "each look takes some");
             left = told.len();
         }
-        assert_eq!(
-            net.clients().query.value("/node/n49/gain"),
-            Some(&[lacquer_control::value::Value::Number(1.0)][..])
-        );
+        assert_eq!(net.clients().query.value("/node/n49/gain"), Some(&[Value::Number(1.0)][..]));
     }
 }

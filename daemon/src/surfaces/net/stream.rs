@@ -3,6 +3,7 @@
 use super::Net;
 use super::accept::{Connection, Refusal, STALLED};
 use super::out::Packet;
+use crate::process::client_log::log_of;
 use lacquer_control::peer::Peer;
 use lacquer_control::surface::osc::{datagrams, decode};
 use lacquer_control::surface::stream::{Framing, Unwrap};
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tracing::debug;
 
 /// Bytes that are written at once, about.
 const AT_ONCE: usize = 16_384;
@@ -44,7 +44,7 @@ pub(super) async fn serve(mut stream: TcpStream, connection: Connection, net: Ar
                         }
                     }
                     Err(why) => {
-                        debug!("osc.tcp {from}: {why}");
+                        log_of!(peer, DEBUG, "osc.tcp {from}: {why}");
                         break;
                     }
                 }
@@ -62,7 +62,7 @@ pub(super) async fn serve(mut stream: TcpStream, connection: Connection, net: Ar
                 }
                 // `Err` is a time-out, `Ok(Err)` a failed write.
                 if !matches!(timeout(STALLED, to_client.write_all(&packets)).await, Ok(Ok(()))) {
-                    debug!("osc.tcp {from}: does not read its updates; disconnected");
+                    log_of!(peer, DEBUG, "osc.tcp {from}: does not read its updates; disconnected");
                     break;
                 }
             }

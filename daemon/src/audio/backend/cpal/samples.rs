@@ -20,11 +20,6 @@ impl Format {
         }
     }
 
-    /// Bytes of a sample.
-    pub fn bytes(self) -> usize {
-        self.of_device().sample_size()
-    }
-
     /// Bits of an integer that it holds exactly.
     pub fn bits(self) -> u32 {
         match self {
@@ -94,7 +89,7 @@ mod tests {
     #[test]
     fn every_format_gives_back_what_it_was_given_within_its_depth() {
         for format in ALL_FORMATS {
-            let mut bytes = vec![0; 8 * format.bytes()];
+            let mut bytes = vec![0; 8 * format.of_device().sample_size()];
             for (at, sample) in [0.0, 0.5, -1.0, 1.0, -0.123_456_789, 1.5].into_iter().enumerate() {
                 format.write(&mut bytes, at, sample);
                 let is_float = matches!(format, Format::Float | Format::Float64);

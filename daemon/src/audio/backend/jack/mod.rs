@@ -7,6 +7,7 @@ mod names;
 mod notifications;
 mod process;
 mod raw;
+mod reason;
 mod semaphores;
 mod wiring;
 
@@ -22,6 +23,7 @@ use lacquer_graph::plan::{Group, Io};
 use notifications::Notifications;
 use process::{MidiPorts, Process};
 use raw::{Latency, register};
+use reason::reason;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -120,7 +122,7 @@ fn open_once(config: &ClientConfig<'_>) -> Result<Opened, BackendError> {
     jack::set_logger(jack::LoggerType::None);
     let (client, _) = Client::new(name, ClientOptions::NO_START_SERVER).map_err(|error| match error {
         jack::Error::LibraryError(why) => BackendError::NoLibrary(why),
-        error => library.no_server(format!("{error:?}")),
+        error => library.no_server(reason(&error)),
     })?;
     if client.name() != *name {
         let is = client.name();
@@ -174,7 +176,7 @@ fn pretty(station: &str, port: &str) -> String {
 }
 
 fn failed(doing: &str, error: jack::Error) -> BackendError {
-    BackendError::Jack { doing: doing.to_owned(), why: format!("{error:?}") }
+    BackendError::Jack { doing: doing.to_owned(), why: reason(&error) }
 }
 
 impl Opened {

@@ -5,6 +5,7 @@ use crate::audio::backend::connections::{Connection, Connections, OtherPort, Own
 use crate::audio::backend::jack::notifications::Notifications;
 use crate::audio::backend::jack::process::Process;
 use crate::audio::backend::jack::raw::{Latency, recompute};
+use crate::audio::backend::jack::reason::reason;
 use crate::process::supervise;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use jack::{AsyncClient, Client, PortFlags};
@@ -73,7 +74,7 @@ impl Ports {
                 Err(error) => {
                     // A new client may not be active yet.
                     stored.retry(&pair);
-                    failures.push(format!("{ours} with {}: {error:?}", pair.1));
+                    failures.push(format!("{ours} with {}: {}", pair.1, reason(&error)));
                 }
             }
         }
