@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_server_that_does_not_answer_is_not_waited_for() {
         let short = Duration::from_millis(20);
-        assert_eq!(within(short, || std::thread::park()), None);
+        assert_eq!(within(short, std::thread::park), None);
         assert_eq!(output_within(short, Command::new("sleep").arg("1000")), None);
         let long = Duration::from_secs(120);
         assert_eq!(within(long, || 7), Some(7));

@@ -19,6 +19,7 @@ use crate::peer::Peer;
 use crate::subscribe::recent::Recent;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem::{Discriminant, discriminant};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -67,8 +68,8 @@ pub enum Source {
     Client(Peer),
     /// All clients of an address.
     Address(IpAddr),
-    /// The new clients of an address that are more than it may have; `None` for those of new addresses.
-    Newcomers(Option<IpAddr>),
+    /// The new clients of an address, at one surface, that are more than it may have; `None` for those of new addresses.
+    Newcomers(Option<(IpAddr, Discriminant<Peer>)>),
     /// All UDP clients of other machines.
     All,
 }
@@ -108,7 +109,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Client(peer) => peer.fmt(f),
-            Source::Address(address) | Source::Newcomers(Some(address)) => address.fmt(f),
+            Source::Address(address) | Source::Newcomers(Some((address, _))) => address.fmt(f),
             Source::Newcomers(None) | Source::All => f.write_str("osc"),
         }
     }
@@ -285,7 +286,7 @@ impl<L: Line> Quota<L> {
         }
         let is_known = self.accounts.get(&client).is_some();
         let is_own = is_known || self.account(Source::Address(ip), now).takes_newcomer();
-        let first = if is_own { client } else { Source::Newcomers(Some(ip)) };
+        let first = if is_own { client } else { Source::Newcomers(Some((ip, discriminant(&by)))) };
         let all = is_forgeable.then_some(Source::All);
         [first, Source::Address(ip)].into_iter().chain(all).collect()
     }

@@ -28,8 +28,10 @@ pub enum Act {
     Trigger,
 }
 
-/// The words for it in a map, each with what it means at an acceleration.
-const ACTS: [(&str, fn(f64) -> Act); 8] = [
+/// A word for it in a map, and what it means at an acceleration.
+type Row = (&'static str, fn(f64) -> Act);
+
+const ACTS: [Row; 8] = [
     ("absolute", |_| Act::Absolute),
     ("toggle", |_| Act::Toggle),
     ("momentary", |_| Act::Momentary),
