@@ -309,7 +309,7 @@ fn the_place_of_the_state() {
     let full = folder_with_space(&folder.at("state"), u64::MAX);
     assert!(full.fix.is_some_and(|fix| fix.starts_with("free space on that disk: df -h")));
     let in_the_way = folder_with_space(&folder.write("file", ""), 0);
-    assert!(in_the_way.found.contains("File exists"), "{in_the_way:?}");
+    assert!(in_the_way.found.contains("file exists"), "{in_the_way:?}");
     assert!(in_the_way.fix.is_some_and(|fix| fix.contains("sudo chown $USER:")));
     // Not even root writes here.
     let closed = folder_with_space(Path::new("/proc/self"), 0);

@@ -43,7 +43,8 @@
 //! assert!(matches!(rest[..], [ToAudio::Set { .. }, ToAudio::Set { .. }, ToAudio::Set { value: 9.0, .. }]));
 //!
 //! // Events: what finds no room is dropped and counted.
-//! (0..EVENTS + 5).for_each(|_| audio.send_event(FromAudio::Load(Load::default())));
+//! let sent = (0..EVENTS + 5).filter(|_| audio.send_event(FromAudio::Load(Load::default()))).count();
+//! assert_eq!(sent, EVENTS);
 //! assert_eq!(audio.events_lost(), 5);
 //! assert_eq!(std::iter::from_fn(|| control.next_event()).count(), EVENTS);
 //! ```

@@ -32,6 +32,22 @@ kill -HUP "$playing"
 wait_for 10 "so does a signal, and the status says why" says "on air: second; reload failed, running chain unchanged"
 echo 'nodes: [{gain: {id: level, gain: -6 dB}}]' >/etc/lacquer/chains/second.yaml
 
+# A disk that hangs: a file system in user space that nobody serves.
+[ -c /dev/fuse ] || mknod /dev/fuse c 10 229
+if (exec 9<>/dev/fuse) 2>/dev/null; then
+    exec 9<>/dev/fuse
+    mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 hanging /etc/lacquer/chains
+    if systemctl reload lacquer@studio; then fail "a reload from a disk that hangs was not told"; fi
+    goes_on "a disk that hangs stops neither the programme nor the watchdog"
+    wait_for 10 "and the status says what waited for it" says "on air: second; reload failed, running chain unchanged: reading"
+    umount -l /etc/lacquer/chains
+    exec 9>&-
+    systemctl reload lacquer@studio
+    goes_on "once it answers again, files are read from it"
+else
+    echo "not tested: a disk that hangs, for there is no FUSE here"
+fi
+
 if ! systemd-detect-virt --quiet --container; then
     # That it started shows that it may open the card; that it may not open this is the unit's doing.
     [ "$(stat -c %a /dev/ttyS1)" = 666 ]

@@ -73,6 +73,7 @@ impl Desk {
 
     /// The output of a node was NaN or infinite.
     pub(super) fn fault(&mut self, turn: &mut Turn<'_>, generation: u64, node: usize) {
+        self.on_air.record_fault(generation);
         let id = self.on_air.node(generation, node).map_or("?", |node| &node.id).to_owned();
         let text = format!("node \"{id}\" output NaN or infinite: bypassed for 250 ms or longer");
         turn.log(Level::Error, About::Node(id.clone()), text);
@@ -87,7 +88,7 @@ impl Desk {
         node: Option<usize>,
         message: &str,
     ) {
-        self.on_air.record_panic(generation);
+        self.on_air.record_fault(generation);
         let Some(node) = node.and_then(|node| self.on_air.node(generation, node)) else {
             let text = format!("chain panicked: {message}; bypassed until the next swap");
             turn.log(Level::Error, About::Station, text);

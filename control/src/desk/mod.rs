@@ -81,8 +81,6 @@ pub struct Desk {
     readings: NodeReadings,
     tasks: Tasks,
     session: SessionState,
-    /// Who asked for the chain that was swapped in last.
-    swapped_by: Peer,
 }
 
 /// Tasks whose results have not come yet, and what waits for them.
@@ -140,7 +138,6 @@ impl Desk {
             readings: NodeReadings::default(),
             tasks: Tasks::default(),
             session: SessionState { first_chain: first_chain.to_owned(), ..SessionState::default() },
-            swapped_by: Peer::Station,
         }
     }
 
@@ -268,10 +265,10 @@ impl Desk {
             Input::Request { by, .. } => *by,
             Input::FileChanged(_) => Peer::Files,
             Input::Built { ticket, .. } => {
-                self.swapped_by = self.asked_by(*ticket);
-                self.swapped_by
+                self.on_air.swapped_by = Some(self.asked_by(*ticket));
+                self.asked_by(*ticket)
             }
-            Input::Engine(Event::OnAir { .. }) => self.swapped_by,
+            Input::Engine(Event::OnAir { .. }) => self.on_air.swapped_by.unwrap_or(Peer::Station),
             Input::Planned { ticket, .. } | Input::Loaded { ticket, .. } | Input::Failed { ticket, .. } => {
                 self.asked_by(*ticket)
             }

@@ -27,7 +27,7 @@ pub struct RunningChain {
     pub plan: Arc<Plan>,
     /// Its addresses.
     pub addresses: Arc<Addresses>,
-    /// Whether a node of it, or the chain itself, has panicked: that plays again only in a chain built anew.
+    /// Whether a node of it, or the chain itself, had a fault: a swap to it again builds it anew, so that it is tried again.
     pub is_broken: bool,
 }
 
@@ -190,6 +190,8 @@ pub struct OnAir {
     /// The chain requested during a swap; it follows when that is done.
     pub(super) queued: Option<Wanted>,
     generation: u64,
+    /// Who asked for the chain that was swapped in last.
+    pub(super) swapped_by: Option<Peer>,
 }
 
 impl OnAir {
@@ -242,8 +244,8 @@ impl OnAir {
         plan
     }
 
-    /// A node, or the chain itself, has panicked.
-    pub(super) fn record_panic(&mut self, generation: u64) {
+    /// A node, or the chain itself, had a fault.
+    pub(super) fn record_fault(&mut self, generation: u64) {
         let both = [&mut self.active, &mut self.incoming].into_iter().flatten();
         both.filter(|running| running.generation == generation).for_each(|running| running.is_broken = true);
     }

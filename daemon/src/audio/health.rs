@@ -1,12 +1,13 @@
 //! Health of the station: load, xruns, faults.
 
-use crate::audio::xruns::Xruns;
+use crate::audio::xruns::{REASONS, Xruns};
 use lacquer_control::message::{LOAD_BARS, Load};
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
 use lacquer_graph::param::Unit;
 use lacquer_graph::reading::{Combine, Reading};
 use std::time::{Duration, Instant};
+use tracing::warn;
 
 /// Shortest time between two log lines about the same kind of fault.
 const LOG_PERIOD: Duration = Duration::from_secs(1);
@@ -94,9 +95,16 @@ impl Health {
         self.last_callback.is_some_and(|last_callback| last_callback.elapsed() < within)
     }
 
-    /// Whether xruns may be logged now.
-    pub(crate) fn should_log_xruns(&mut self, now: Instant) -> bool {
-        may_log(&mut self.last_logged_xruns, now)
+    /// Counts the deadlines missed since the session was opened: an event, once their reason is known.
+    pub(crate) fn count_missed(&mut self, missed: u64, now: Instant) -> Option<Update> {
+        self.xruns.record_count(missed, now);
+        let why = self.xruns.take_reason(now)?;
+        let xruns = self.xruns.sum();
+        if may_log(&mut self.last_logged_xruns, now) {
+            warn!(xruns, "{xruns} xruns since the start: {}", self.xruns.summary());
+        }
+        let values = vec![Value::Number(xruns as f64), Value::Text(REASONS[why].to_owned())];
+        Some(Update::new("/event/xrun", values))
     }
 
     /// A new session counts xruns from 0, and its timeout starts now. A free-running one has no deadlines.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tracing::{info, warn};
 
 /// Backend events and meter updates that the conductor's channels have room for.
 const WAITING: usize = 256;
@@ -249,6 +250,18 @@ impl Session {
         if let Err(TrySendError::Full(ports)) = to.try_send(ports) {
             self.midi_ports = Some((to, ports));
         }
+    }
+
+    /// Logs that a chain starts, and what the session runs on.
+    pub(crate) fn log_start(&mut self, chain: &str, latency: usize) {
+        std::mem::take(&mut self.failures).iter().for_each(|failure| warn!("not connected: {failure}"));
+        self.devices().iter().for_each(|devices| info!("{devices}"));
+        let (rate, block) = (self.rate, self.block);
+        let ms = latency as f64 * 1000.0 / rate;
+        info!(
+            chain,
+            latency, "{chain} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
+        );
     }
 
     /// How long the audio thread has run, by the kernel's count.

@@ -1,10 +1,10 @@
 //! Carries out what the desk decides.
 
 use super::Conductor;
-use crate::process::client_log::log_of;
+use crate::process::client_log::log;
 use crate::process::systemd;
 use lacquer_control::desk::Desk;
-use lacquer_control::desk::turn::{About, Command, Effect, Input, Level, Now, Turn};
+use lacquer_control::desk::turn::{Command, Effect, Input, Now, Turn};
 use lacquer_control::message::ToAudio;
 use lacquer_control::peer::Peer;
 use std::time::{Instant, SystemTime};
@@ -98,19 +98,5 @@ impl Conductor {
             None => systemd::reloading(),
             Some(outcome) => systemd::reloaded(&format!("{}; {outcome}", self.status_line())),
         }
-    }
-}
-
-fn log(by: Peer, level: Level, about: &About, text: &str) {
-    match (level, about) {
-        (Level::Error, About::Station) => log_of!(by, ERROR, "{text}"),
-        (Level::Error, About::Chain(chain)) => log_of!(by, ERROR, chain, "{text}"),
-        (Level::Error, About::Node(node)) => log_of!(by, ERROR, node, "{text}"),
-        (Level::Warn, About::Station) => log_of!(by, WARN, "{text}"),
-        (Level::Warn, About::Chain(chain)) => log_of!(by, WARN, chain, "{text}"),
-        (Level::Warn, About::Node(node)) => log_of!(by, WARN, node, "{text}"),
-        (Level::Info, About::Station) => log_of!(by, INFO, "{text}"),
-        (Level::Info, About::Chain(chain)) => log_of!(by, INFO, chain, "{text}"),
-        (Level::Info, About::Node(node)) => log_of!(by, INFO, node, "{text}"),
     }
 }

@@ -10,7 +10,6 @@ mod status;
 use crate::audio::backend::BackendEvent;
 use crate::audio::link::Link;
 use crate::audio::session::{Opening, PortSetup, Session};
-use crate::audio::xruns::REASONS;
 use crate::process::restart::HangRecord;
 use crate::process::state_saver::StateSaver;
 use crate::process::state_writer::WriteRequest;
@@ -29,7 +28,6 @@ use lacquer_control::request::{Request, RequestBundle};
 use lacquer_control::schedule::Schedule;
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
 use lacquer_control::update::Update;
-use lacquer_control::value::Value;
 use lacquer_graph::run::engine::Event;
 use std::io;
 use std::path::PathBuf;
@@ -117,40 +115,26 @@ impl Conductor {
     /// The system cannot start the worker's thread.
     pub(crate) fn new(session: Option<Session>, parts: ConductorParts) -> io::Result<Self> {
         let now = Instant::now();
-        let ConductorParts {
-            path,
-            station,
-            request_sender,
-            requests,
-            surfaces,
-            desk,
-            writer,
-            kept,
-            hang_record,
-            port_setup,
-            opening,
-            read_since,
-        } = parts;
         let mut conductor = Self {
-            desk,
+            desk: parts.desk,
             since: now,
-            work: Work::new(path, station)?,
-            link: Link::new(session, opening, port_setup, now),
-            requests,
-            request_sender,
-            surfaces: surfaces.into_iter().map(SurfaceSender::new).collect(),
-            files: WatchedFiles::new(read_since),
+            work: Work::new(parts.path, parts.station)?,
+            link: Link::new(session, parts.opening, parts.port_setup, now),
+            requests: parts.requests,
+            request_sender: parts.request_sender,
+            surfaces: parts.surfaces.into_iter().map(SurfaceSender::new).collect(),
+            files: WatchedFiles::new(parts.read_since),
             schedule: Schedule::default(),
-            saver: StateSaver::new(writer, now),
+            saver: StateSaver::new(parts.writer, now),
             watch: Watch {
                 dog: systemd::watchdog_interval().map(|every| (every, now)),
                 threads: Watcher::new(now),
-                hang_record,
+                hang_record: parts.hang_record,
             },
             next_meters: now,
             end: End::No,
         };
-        if let Some(kept) = kept {
+        if let Some(kept) = parts.kept {
             let all = conductor.watch.hang_record.is_some() || conductor.work.station.starts_where_it_ended();
             conductor.turn(|desk, turn| {
                 desk.restore(kept, all);
@@ -369,14 +353,8 @@ impl Conductor {
 
     /// Counts the deadlines missed since the session was opened.
     fn count_missed(&mut self, missed: u64, now: Instant) {
-        self.link.health.xruns.record_count(missed, now);
-        let Some(why) = self.link.health.xruns.take_reason(now) else { return };
-        let xruns = self.link.health.xruns.sum();
-        if self.link.health.should_log_xruns(now) {
-            warn!(xruns, "{xruns} xruns since the start: {}", self.link.health.xruns.summary());
-        }
-        let values = vec![Value::Number(xruns as f64), Value::Text(REASONS[why].to_owned())];
-        self.send_updates(Recipients::All, vec![Update::new("/event/xrun", values)]);
+        let lines = self.link.health.count_missed(missed, now);
+        self.send_updates(Recipients::All, lines.into_iter().collect());
     }
 
     fn handle_backend_event(&mut self, event: BackendEvent) {

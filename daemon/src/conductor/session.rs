@@ -24,17 +24,8 @@ impl Conductor {
 
     /// Logs where a chain starts.
     pub(super) fn log_start(&mut self) {
-        let latency = self.desk.chains().latency();
-        let Some(session) = &mut self.link.session else { return };
-        std::mem::take(&mut session.failures).iter().for_each(|failure| warn!("not connected: {failure}"));
-        session.devices().iter().for_each(|devices| info!("{devices}"));
-        let (rate, block) = (session.rate, session.block);
-        let ms = latency as f64 * 1000.0 / rate;
-        let name = self.desk.running().newest_name();
-        info!(
-            chain = name,
-            latency, "{name} is on air: {rate} Hz, blocks of {block}, latency {latency} frames = {ms:.2} ms"
-        );
+        let (name, latency) = (self.desk.running().newest_name(), self.desk.chains().latency());
+        self.link.session.iter_mut().for_each(|session| session.log_start(&name, latency));
     }
 
     /// The active chain, for `systemctl status`.
@@ -84,10 +75,11 @@ impl Conductor {
 
     /// The input device has stopped or resumed sending samples.
     pub(super) fn report_input_silence(&mut self, silent: Option<bool>) {
-        let words = match silent {
-            Some(true) => "input device sends no samples: input is silent",
-            Some(false) => "input device sends samples again",
-            None => return,
+        let Some(silent) = silent else { return };
+        let words = if silent {
+            "input device sends no samples: input is silent"
+        } else {
+            "input device sends samples again"
         };
         warn!(backend = self.work.station.audio.backend.name(), "{words}");
         self.send_event("connection", &["input", words]);

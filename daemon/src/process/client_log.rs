@@ -1,6 +1,7 @@
 //! Lines of the log that clients cause: each client may cause so many, and what is left out is counted
 //! ([`lacquer_control::subscribe::quota`]).
 
+use lacquer_control::desk::turn::{About, Level};
 use lacquer_control::peer::Peer;
 use lacquer_control::subscribe::quota::Quota;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -42,3 +43,18 @@ macro_rules! log_of {
     };
 }
 pub(crate) use log_of;
+
+/// Logs a line of the desk, which `by` has caused.
+pub(crate) fn log(by: Peer, level: Level, about: &About, text: &str) {
+    match (level, about) {
+        (Level::Error, About::Station) => log_of!(by, ERROR, "{text}"),
+        (Level::Error, About::Chain(chain)) => log_of!(by, ERROR, chain, "{text}"),
+        (Level::Error, About::Node(node)) => log_of!(by, ERROR, node, "{text}"),
+        (Level::Warn, About::Station) => log_of!(by, WARN, "{text}"),
+        (Level::Warn, About::Chain(chain)) => log_of!(by, WARN, chain, "{text}"),
+        (Level::Warn, About::Node(node)) => log_of!(by, WARN, node, "{text}"),
+        (Level::Info, About::Station) => log_of!(by, INFO, "{text}"),
+        (Level::Info, About::Chain(chain)) => log_of!(by, INFO, chain, "{text}"),
+        (Level::Info, About::Node(node)) => log_of!(by, INFO, node, "{text}"),
+    }
+}

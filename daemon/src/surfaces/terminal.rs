@@ -176,7 +176,7 @@ impl Seen {
         let whole = |id: &str| self.meters.contains_key(&format!("/meter/node/{id}/{}", REDUCTION.name));
         self.meters.iter().filter_map(move |(path, (row, value))| {
             let (id, _) = path.strip_prefix("/meter/node/")?.split_once('/')?;
-            let is_band = row.unit == Unit::Gain && **row != REDUCTION && whole(id);
+            let is_band = row.unit == Unit::Gain && row.name != REDUCTION.name && whole(id);
             (!is_band).then_some((id, *row, *value))
         })
     }

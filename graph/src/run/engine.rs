@@ -420,8 +420,8 @@ mod tests {
     #[test]
     fn all_readings_have_their_turn_where_the_queue_is_too_small() {
         let collector = Collector::new();
-        let yaml = format!("nodes:\n{}", "  - limiter\n".repeat(10));
-        let (spec, _) = Spec::parse(yaml.as_bytes());
+        let nodes: String = (0..10).map(|at| format!("  - limiter: {{id: n{at}}}\n")).collect();
+        let (spec, _) = Spec::parse(format!("nodes:\n{nodes}").as_bytes());
         let plan = Plan::new(&spec, &Io::stereo(), RATE).unwrap();
         let mut engine = Engine::for_files(&Io::stereo(), RATE);
         engine.start(Owned::new(&collector.handle(), Chain::new(&plan, 1)));

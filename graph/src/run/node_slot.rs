@@ -135,13 +135,17 @@ struct Retry {
     faultless: u64,
 }
 
-pub(crate) struct NodeSlot {
-    node: Box<dyn Node>,
+/// The values of the node's rows.
+struct Rows {
     ramps: Box<[Ramp]>,
     /// Whether any ramp is moving.
     moving: bool,
     base_rows: usize,
     part_rows: usize,
+}
+
+/// What the node is connected to.
+struct Wiring {
     feeds: Box<[Connection]>,
     key: Box<[Connection]>,
     buffer: usize,
@@ -149,6 +153,12 @@ pub(crate) struct NodeSlot {
     in_place: bool,
     width: usize,
     key_width: usize,
+}
+
+pub(crate) struct NodeSlot {
+    node: Box<dyn Node>,
+    rows: Rows,
+    wiring: Wiring,
     /// The dry signal, delayed by the node's latency.
     dry: Box<[Delay]>,
     /// False if the node is bypassed by request.
@@ -181,17 +191,21 @@ impl NodeSlot {
         let frames = |ms: f64| (ms * rate / 1000.0) as u64;
         Self {
             node: (plan.node_type.build)(&setup),
-            ramps,
-            moving: false,
-            base_rows: plan.node_type.rows.len(),
-            part_rows: plan.node_type.part_rows().len(),
-            feeds: plan.feeds.iter().map(&connection).collect(),
-            key: plan.key.iter().map(&connection).collect(),
-            buffer: plan.slot,
-            key_buffer: plan.key_slot,
-            in_place: plan.in_place,
-            width: plan.channels,
-            key_width: plan.key_channels.unwrap_or(0),
+            rows: Rows {
+                ramps,
+                moving: false,
+                base_rows: plan.node_type.rows.len(),
+                part_rows: plan.node_type.part_rows().len(),
+            },
+            wiring: Wiring {
+                feeds: plan.feeds.iter().map(&connection).collect(),
+                key: plan.key.iter().map(&connection).collect(),
+                buffer: plan.slot,
+                key_buffer: plan.key_slot,
+                in_place: plan.in_place,
+                width: plan.channels,
+                key_width: plan.key_channels.unwrap_or(0),
+            },
             dry: (0..plan.channels).map(|_| Delay::new(plan.latency)).collect(),
             enabled: plan.enabled,
             wet_share: Fade::new(frames(BYPASS_MS) as u32, plan.enabled),
@@ -210,9 +224,9 @@ impl NodeSlot {
 
     /// `[audio]` Sets a row to an audio value; its ramp moves there.
     pub(crate) fn set(&mut self, row: usize, value: f64) {
-        if let Some(ramp) = self.ramps.get_mut(row) {
+        if let Some(ramp) = self.rows.ramps.get_mut(row) {
             ramp.set_target(value);
-            self.moving = true;
+            self.rows.moving = true;
         }
     }
 
@@ -257,16 +271,18 @@ impl NodeSlot {
 
     /// `[audio]` Adopts the state of the node that this one replaces.
     pub(crate) fn adopt(&mut self, old: &NodeSlot) {
-        for (mine, old) in [(&mut self.feeds, &old.feeds), (&mut self.key, &old.key)] {
+        for (mine, old) in
+            [(&mut self.wiring.feeds, &old.wiring.feeds), (&mut self.wiring.key, &old.wiring.key)]
+        {
             mine.iter_mut().zip(old).for_each(|(connection, old)| connection.adopt(old));
         }
         self.dry.iter_mut().zip(&old.dry).for_each(|(delay, old)| delay.adopt(old));
-        for (ramp, old) in self.ramps.iter_mut().zip(&old.ramps) {
+        for (ramp, old) in self.rows.ramps.iter_mut().zip(&old.rows.ramps) {
             if ramp.target() == old.target() {
                 *ramp = *old;
             }
         }
-        self.moving |= old.moving;
+        self.rows.moving |= old.rows.moving;
         // A node that is bypassed for a fault is tried again at once: the new one may be without it.
         if self.enabled == old.enabled && !old.has_panicked && old.retry.frames == 0 {
             (self.wet_share, self.settling) = (old.wet_share, old.settling);
@@ -280,12 +296,13 @@ impl NodeSlot {
 
     /// `[audio]` Frames until what comes in is at its output, its latency aside. `late` has the same of each buffer.
     pub(crate) fn fills_in(&mut self, late: &mut [usize]) {
-        let before = if self.in_place { late[self.buffer] } else { latest(&self.feeds, late) };
+        let before =
+            if self.wiring.in_place { late[self.wiring.buffer] } else { latest(&self.wiring.feeds, late) };
         let mut own = 0;
         if !self.has_adopted && self.wet_share.steady() != Some(0.0) {
             self.guarded(|node| own = node.node.own_delay(&node.params()));
         }
-        late[self.buffer] = before + own;
+        late[self.wiring.buffer] = before + own;
     }
 
     /// `[audio]` Adopts more state: see [`Node::adopt_more`].
@@ -301,30 +318,30 @@ impl NodeSlot {
     /// output is the dry signal.
     pub(crate) fn run(&mut self, workspace: &mut Workspace<'_>, frames: usize) -> Result<(), ()> {
         let Workspace { buffers, inputs, scratch: [sum, key_sum, dry] } = workspace;
-        let (width, key_width) = (self.width, self.key_width);
+        let (width, key_width) = (self.wiring.width, self.wiring.key_width);
         // All sums are computed before a buffer is written: the plan may reuse the buffer of a source.
-        if !self.in_place {
-            sum_connections(&mut self.feeds, buffers, inputs, frames, &mut sum[..width]);
+        if !self.wiring.in_place {
+            sum_connections(&mut self.wiring.feeds, buffers, inputs, frames, &mut sum[..width]);
         }
-        if let Some(slot) = self.key_buffer {
-            sum_connections(&mut self.key, buffers, inputs, frames, &mut key_sum[..key_width]);
+        if let Some(slot) = self.wiring.key_buffer {
+            sum_connections(&mut self.wiring.key, buffers, inputs, frames, &mut key_sum[..key_width]);
             buffers[slot][..key_width].copy_from_slice(&key_sum[..key_width]);
         }
-        if !self.in_place {
-            buffers[self.buffer][..width].copy_from_slice(&sum[..width]);
+        if !self.wiring.in_place {
+            buffers[self.wiring.buffer][..width].copy_from_slice(&sum[..width]);
         }
         let dry = &mut dry[..width];
-        dry.copy_from_slice(&buffers[self.buffer][..width]);
+        dry.copy_from_slice(&buffers[self.wiring.buffer][..width]);
         for (plane, delay) in dry.iter_mut().zip(&mut self.dry) {
             delay.process(&mut plane[..frames]);
         }
         self.recover(frames);
         let mut outcome = Ok(());
         if self.wet_share.steady() == Some(0.0) {
-            buffers[self.buffer][..width].copy_from_slice(dry);
+            buffers[self.wiring.buffer][..width].copy_from_slice(dry);
         } else {
             let has_played = self.guarded(|node| node.process(buffers, frames));
-            let wet = &mut buffers[self.buffer][..width];
+            let wet = &mut buffers[self.wiring.buffer][..width];
             if has_played && are_within(wet, frames, MOST) {
                 self.blend(wet, dry, frames);
             } else {
@@ -336,31 +353,32 @@ impl NodeSlot {
                 }
             }
         }
-        for (plane, splice) in buffers[self.buffer][..width].iter_mut().zip(&mut self.splices) {
+        for (plane, splice) in buffers[self.wiring.buffer][..width].iter_mut().zip(&mut self.splices) {
             splice.process(&mut plane[..frames]);
         }
-        if self.moving {
-            self.ramps.iter_mut().for_each(|ramp| ramp.advance(frames));
-            self.moving = self.ramps.iter().any(Ramp::is_moving);
+        if self.rows.moving {
+            self.rows.ramps.iter_mut().for_each(|ramp| ramp.advance(frames));
+            self.rows.moving = self.rows.ramps.iter().any(Ramp::is_moving);
         }
         outcome
     }
 
     fn params(&self) -> Params<'_> {
-        Params::new(&self.ramps, self.base_rows, self.part_rows, self.moving)
+        Params::new(&self.rows.ramps, self.rows.base_rows, self.rows.part_rows, self.rows.moving)
     }
 
     fn process(&mut self, buffers: &mut [Buffer], frames: usize) {
-        let params = Params::new(&self.ramps, self.base_rows, self.part_rows, self.moving);
-        let (planes, key) = match self.key_buffer {
-            None => (&mut buffers[self.buffer], None),
+        let params =
+            Params::new(&self.rows.ramps, self.rows.base_rows, self.rows.part_rows, self.rows.moving);
+        let (planes, key) = match self.wiring.key_buffer {
+            None => (&mut buffers[self.wiring.buffer], None),
             // The plan assigns two different buffers.
-            Some(key) => match buffers.get_disjoint_mut([self.buffer, key]) {
-                Ok([planes, key]) => (planes, Some(&key[..self.key_width])),
+            Some(key) => match buffers.get_disjoint_mut([self.wiring.buffer, key]) {
+                Ok([planes, key]) => (planes, Some(&key[..self.wiring.key_width])),
                 Err(_) => return,
             },
         };
-        let mut block = Block::new(&mut planes[..self.width], key, frames);
+        let mut block = Block::new(&mut planes[..self.wiring.width], key, frames);
         self.node.process(&mut block, &params, &mut self.meter);
     }
 

@@ -350,7 +350,9 @@ mod tests {
         assert_eq!(texts(again), ["makes progress again"]);
         // One that waits for work is never late.
         assert!(go.send(()).is_ok());
-        while !watcher.watched.iter().any(|watched| watched.thread.is_waiting.load(Ordering::Relaxed)) {
+        let is_waiting =
+            |thread: &Record| thread.name == "test-late" && thread.is_waiting.load(Ordering::Relaxed);
+        while !watcher.watched.iter().any(|watched| is_waiting(&watched.thread)) {
             thread::yield_now();
         }
         assert!(reports(&mut watcher, "test-late", 100).is_empty());
