@@ -199,7 +199,6 @@ mod tests {
         let long = Duration::from_secs(120);
         assert_eq!(within(long, || 7), Some(7));
         assert_eq!(output_within(long, Command::new("echo").arg("settings")).as_deref(), Some("settings\n"));
-        let nowhere = "/nowhere/pw-metadata";
-        assert_eq!(output_within(long, &mut Command::new(nowhere)), None);
+        assert_eq!(output_within(long, Command::new("pw-metadata").current_dir("/nowhere")), None);
     }
 }
