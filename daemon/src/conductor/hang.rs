@@ -75,7 +75,7 @@ impl Conductor {
     /// Writes the last state, and waits at most [`WRITE_LIMIT`] for it.
     fn write_last(&mut self) {
         self.turn(Desk::end_gesture);
-        self.saver.write_last(self.saved_state(), WRITE_LIMIT);
+        self.saver.write_last(super::saved_state(&self.desk, &self.link), WRITE_LIMIT);
     }
 
     /// Bypasses what hung before the process executed itself again.

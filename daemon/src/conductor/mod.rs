@@ -27,6 +27,7 @@ use lacquer_control::message::{FromAudio, Missed, ToAudio};
 use lacquer_control::request::{Request, RequestBundle};
 use lacquer_control::schedule::Schedule;
 use lacquer_control::subscribe::{Recipients, SurfaceMessage};
+use lacquer_control::surface::client::format_update;
 use lacquer_control::update::Update;
 use lacquer_graph::run::engine::Event;
 use std::io;
@@ -40,6 +41,7 @@ const TICK: Duration = Duration::from_millis(5);
 const METER_PERIOD: Duration = Duration::from_millis(50);
 /// Time limit for the fade-out at the end.
 const END_LIMIT: Duration = Duration::from_secs(2);
+
 /// Everything needed to start the conductor.
 pub(crate) struct ConductorParts {
     /// The station file.
@@ -164,7 +166,7 @@ impl Conductor {
             }
         }
         self.turn(Desk::end_gesture);
-        self.saver.end(self.saved_state());
+        self.saver.end(saved_state(&self.desk, &self.link));
         self.link.close();
     }
 
@@ -249,10 +251,6 @@ impl Conductor {
         }
     }
 
-    fn saved_state(&self) -> Kept {
-        saved_state(&self.desk, &self.link)
-    }
-
     fn send_command(&mut self, command: ToAudio) {
         if let Some(session) = &mut self.link.session {
             session.queues.enqueue(command);
@@ -281,8 +279,6 @@ impl Conductor {
         self.surfaces.iter().for_each(|surface| surface.send(message));
     }
 
-    // Requests ----------------------------------------------------------------------------------------
-
     fn receive(&mut self, bundle: RequestBundle) {
         let by = bundle.by;
         let bundle = match self.schedule.add(bundle, SystemTime::now()) {
@@ -293,7 +289,7 @@ impl Conductor {
         for request in bundle.requests {
             match request {
                 Request::Changed(paths) => self.files_changed(&paths),
-                Request::Dump => self.log_status(),
+                Request::Dump => self.status().iter().for_each(|line| info!("{}", format_update(line))),
                 Request::Quit => self.quit(),
                 request => self.handle(Input::Request { by, request }),
             }
@@ -303,14 +299,6 @@ impl Conductor {
             session.queues.flush();
         }
     }
-
-    fn log_status(&self) {
-        for line in self.status() {
-            info!("{}", lacquer_control::surface::client::format_update(&line));
-        }
-    }
-
-    // Audio -------------------------------------------------------------------------------------------
 
     /// Receives all events of the audio thread.
     fn receive_events(&mut self, now: Instant) {
