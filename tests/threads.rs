@@ -5,7 +5,7 @@
 
 use lacquer_control::update::Update;
 use lacquer_control::value::Value;
-use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, pass, state_home, text};
+use lacquer_tests::daemon::{Daemon, Listener, eventually, free_port, lacquer, pass, state_home, text};
 use lacquer_tests::state::read_kept;
 use lacquer_tests::studio::{Studio, number};
 use rustix::fs::OFlags;
@@ -390,8 +390,9 @@ fn a_disk_that_hangs_stops_neither_programme_nor_controls_and_says_what_waited_f
     let mut daemon = Daemon::start_with(&studio.station, studio.port, |command| {
         command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000");
     });
+    plays(&daemon.client());
+    // One that subscribes to nothing: no meters that it does not read take the place of its answers.
     let client = daemon.client();
-    plays(&client);
     let Some(hanging) = Hanging::over(&disk) else { return };
     client.say("/swap", vec![text("c")]);
     client.say("/reload", vec![]);
@@ -409,7 +410,6 @@ fn a_disk_that_hangs_stops_neither_programme_nor_controls_and_says_what_waited_f
         "{told}"
     );
     client.hear("the reload fails", |line| line.address == "/error" && line.values[0] == text("/reload"));
-    // A client that does not read its meters may lose its answers too: this one is new.
     lives(&daemon.client(), &fed);
     // What is not on that disk is played.
     client.say("/subscribe", vec![Value::Number(600.0)]);
@@ -444,4 +444,16 @@ fn a_disk_that_hangs_under_the_state_is_not_waited_for() {
     plays(&client);
     daemon.signal("TERM");
     assert_eq!(daemon.ended().code(), Some(0));
+}
+
+#[test]
+fn a_check_of_a_file_on_a_disk_that_hangs_ends_and_says_why() {
+    let studio = studio("hanging-check");
+    let disk = studio.folder.at("disk");
+    fs::create_dir(&disk).unwrap();
+    let chain = studio.folder.write("c.yaml", "nodes: [convolver: {impulse: disk/room.txt}]\n");
+    let Some(_hanging) = Hanging::over(&disk) else { return };
+    let check = lacquer(&["check", chain.to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&check.stderr);
+    assert!(check.status.code() == Some(3) && told.contains("not done after 10 s"), "{told}");
 }

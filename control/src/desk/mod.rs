@@ -259,19 +259,17 @@ impl Desk {
         }
     }
 
-    /// Who caused an input: a task was asked for by somebody, and so was the chain that is on air then.
-    fn cause(&mut self, input: &Input) -> Peer {
+    /// The client behind an input. The result of a task belongs to the client that asked for the task, and the end of a swap
+    /// to the client that asked for the swap.
+    fn cause(&self, input: &Input) -> Peer {
         match input {
             Input::Request { by, .. } => *by,
             Input::FileChanged(_) => Peer::Files,
-            Input::Built { ticket, .. } => {
-                self.on_air.swapped_by = Some(self.asked_by(*ticket));
-                self.asked_by(*ticket)
-            }
             Input::Engine(Event::OnAir { .. }) => self.on_air.swapped_by.unwrap_or(Peer::Station),
-            Input::Planned { ticket, .. } | Input::Loaded { ticket, .. } | Input::Failed { ticket, .. } => {
-                self.asked_by(*ticket)
-            }
+            Input::Planned { ticket, .. }
+            | Input::Built { ticket, .. }
+            | Input::Loaded { ticket, .. }
+            | Input::Failed { ticket, .. } => self.asked_by(*ticket),
             _ => Peer::Station,
         }
     }
@@ -296,7 +294,7 @@ impl Desk {
         let is_urgent = matches!(request, Request::Bypass(_) | Request::Swap(_));
         let follows = request == Request::Sync || !request.is_read() && !is_urgent;
         let has_earlier = self.tasks.deferred.iter().any(|(earlier, _)| *earlier == by);
-        let waits = follows && (has_earlier || self.is_awaited_by(by));
+        let waits = follows && (has_earlier || self.waits(by, &request));
         if !waits && (!self.is_starting() || request == Request::Ping) {
             return self.request(turn, by, request);
         }
@@ -319,7 +317,18 @@ impl Desk {
         self.is_starting()
             || self.on_air.wanted().any(|wanted| wanted.is_awaited_by(by))
             || self.tasks.loading.iter().any(|loading| loading.by == by)
-            || self.tasks.planning.iter().any(|planning| planning.by() == Some(by))
+            || self
+                .tasks
+                .planning
+                .iter()
+                .any(|planning| planning.by() == Some(by) && !planning.is_shown_to(by))
+    }
+
+    /// Whether a request of this peer waits for a task. What `/plan` shows changes nothing, so only `/sync` waits for that.
+    fn waits(&self, by: Peer, request: &Request) -> bool {
+        self.is_awaited_by(by)
+            || *request == Request::Sync
+                && self.tasks.planning.iter().any(|planning| planning.is_shown_to(by))
     }
 
     /// Handles the requests that no longer wait for a task.
@@ -327,7 +336,7 @@ impl Desk {
         // A request that asks for a task again makes those behind it wait on.
         let mut waiting: Vec<Peer> = Vec::new();
         for (by, request) in std::mem::take(&mut self.tasks.deferred) {
-            if waiting.contains(&by) || self.is_awaited_by(by) {
+            if waiting.contains(&by) || self.waits(by, &request) {
                 waiting.push(by);
                 self.tasks.deferred.push_back((by, request));
             } else {

@@ -253,7 +253,7 @@ impl Desk {
         places.retain(|place| seen.insert(place.at));
         let line = |place: &Arc<Place>| {
             let address = Value::Text(place.address());
-            let author = self.chains.author(&newest.name, &place.path);
+            let author = newest.author(&self.chains, place);
             let values = match author {
                 Some((peer, when)) => {
                     let ago = turn.now.wall.duration_since(when).unwrap_or_default().as_secs_f64();

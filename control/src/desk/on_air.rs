@@ -56,6 +56,12 @@ impl RunningChain {
         }
     }
 
+    /// Who changed the value at a place last, and when.
+    pub(super) fn author(&self, chains: &Chains, place: &Place) -> Option<(Peer, SystemTime)> {
+        let values = chains.values(&self.name)?;
+        values.author(self.position(values, place)?)
+    }
+
     /// Records who changed the value at a place.
     pub(super) fn record_author(&self, chains: &mut Chains, place: &Place, by: Peer, now: SystemTime) {
         if let Some(values) = chains.values_mut(&self.name)

@@ -59,7 +59,7 @@ impl Desk {
         // It is the move of who had it learned.
         let is_button = |place: &&Place| place.id() == id && place.row.is_momentary;
         let button = running.addresses.all().iter().map(|place| &**place).find(is_button);
-        let author = |button: &Place| self.chains.author(&chain, &button.path);
+        let author = |button: &Place| running.author(&self.chains, button);
         let by = button.and_then(author).map_or(Peer::Station, |(by, _)| by);
         turn.by = by;
         let text = format!("node \"{id}\" of chain \"{chain}\" has learned its profile");

@@ -46,6 +46,11 @@ impl Planning {
             Then::Show { by, .. } => Some(*by),
         }
     }
+
+    /// Whether it is made only to be shown to this peer.
+    pub(super) fn is_shown_to(&self, peer: Peer) -> bool {
+        matches!(self.then, Then::Show { by, .. } if by == peer)
+    }
 }
 
 /// What follows when the latencies of the chains are known.
@@ -204,7 +209,9 @@ impl Desk {
             return;
         }
         let mut known: BTreeMap<_, _> = names.into_iter().zip(plans).collect();
-        for (name, plan) in &known {
+        // What is only shown changes nothing.
+        let is_shown = matches!(then, Then::Show { .. });
+        for (name, plan) in known.iter().filter(|_| !is_shown) {
             self.chains.set_own_latency(name, plan.as_ref().ok().map(|plan| plan.latency));
         }
         match then {

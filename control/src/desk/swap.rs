@@ -157,6 +157,7 @@ impl Desk {
             self.send_full_state(turn);
         } else {
             self.on_air.incoming = Some(running);
+            self.on_air.swapped_by = Some(turn.by);
             let frames = |ms: f64| frames(ms, self.chains.rate()) as u32;
             let (warmup, fade) = (frames(self.settings.warmup_ms), frames(self.settings.fade_ms));
             turn.send(Command::Swap { generation, warmup, fade });

@@ -341,7 +341,7 @@ mod tests {
         for n in 0..100 {
             access.admit(bundle(states(n % 2 == 0, ["b", "a"][n % 2])), here, start);
         }
-        // What acts or steps is not delayed, and the client is told so.
+        // A message that acts, or steps a value, cannot be delayed: it is dropped, with an error to the client.
         let refused =
             access.admit(bundle(vec![Request::Nudge { address: String::new(), by: 0.1 }]), here, start);
         assert!(matches!(refused.unwrap().requests[..], [Request::Wrong { .. }]));

@@ -1,8 +1,11 @@
 //! `lacquer check`: every error of stations, chains, MIDI maps and cue lists.
 
-use super::{Outcome, print};
+use super::{Outcome, complain, print};
 use crate::process::named::shown;
+use crate::process::supervise::within;
+use crate::process::worker::Reason;
 use crate::station::load;
+use crate::station::work::READ_LIMIT;
 use lacquer_graph::file::error::Report;
 use lacquer_graph::file::yaml::{Item, parse};
 use std::path::{Path, PathBuf};
@@ -10,12 +13,16 @@ use std::path::{Path, PathBuf};
 pub(super) fn run(files: &[PathBuf]) -> Outcome {
     let mut outcome = Outcome::Done;
     for file in files {
-        let reports = check(file);
+        let (given, limit) = (file.clone(), READ_LIMIT);
+        let Some(reports) = within("check", limit, move || check(&given)) else {
+            outcome = complain(&format!("{}: {}", shown(file), Reason::TooLong { limit }), Outcome::Refused);
+            continue;
+        };
         if reports.is_empty() {
             print(&format!("{}: ok", shown(file)));
         }
         for report in reports {
-            outcome = super::complain(&report, Outcome::Wrong);
+            outcome = complain(&report, Outcome::Wrong);
         }
     }
     outcome

@@ -5,9 +5,8 @@ use super::Finding;
 use crate::audio::backend::jack;
 use crate::audio::realtime::limits;
 use crate::audio::realtime::sched::Policy;
-use crate::process::supervise;
+use crate::process::supervise::within;
 use crate::station::jack::Jack;
-use crossbeam_channel::bounded;
 use lacquer_graph::plan::Io;
 use std::fs;
 use std::io::Read;
@@ -18,13 +17,6 @@ use std::time::Duration;
 /// Time limit for an audio server to answer: one that hangs is one that does not answer.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// What comes of `work` within a limit. Work that takes longer is abandoned with its thread.
-fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (done, result) = bounded(1);
-    supervise::run_once("doctor", move || _ = done.try_send(work())).ok()?;
-    result.recv_timeout(limit).ok()
-}
-
 /// What a command prints, if it ends within a limit; else it is killed.
 fn output_within(limit: Duration, command: &mut Command) -> Option<String> {
     let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped()).spawn().ok()?;
@@ -33,7 +25,7 @@ fn output_within(limit: Duration, command: &mut Command) -> Option<String> {
         let mut bytes = Vec::new();
         stdout.read_to_end(&mut bytes).ok().map(|_| String::from_utf8_lossy(&bytes).into_owned())
     };
-    let output = within(limit, read).flatten();
+    let output = within("doctor", limit, read).flatten();
     // One that has ended is not killed by this.
     child.kill().ok();
     child.wait().ok();
@@ -104,7 +96,7 @@ impl Machine {
             jack::open(&wanted).ok().map(|opened| (opened.rate(), opened.block()))
         };
         Answers {
-            jack: has_jack.then(|| within(LIMIT, jack)).flatten().flatten(),
+            jack: has_jack.then(|| within("doctor", LIMIT, jack)).flatten().flatten(),
             pipewire: has_pipewire
                 .then(|| {
                     let mut command = Command::new("pw-metadata");
@@ -194,10 +186,10 @@ mod tests {
     #[test]
     fn a_server_that_does_not_answer_is_not_waited_for() {
         let short = Duration::from_millis(20);
-        assert_eq!(within(short, std::thread::park), None);
+        assert_eq!(within("doctor", short, std::thread::park), None);
         assert_eq!(output_within(short, Command::new("sleep").arg("1000")), None);
         let long = Duration::from_secs(120);
-        assert_eq!(within(long, || 7), Some(7));
+        assert_eq!(within("doctor", long, || 7), Some(7));
         assert_eq!(output_within(long, Command::new("echo").arg("settings")).as_deref(), Some("settings\n"));
         assert_eq!(output_within(long, Command::new("pw-metadata").current_dir("/nowhere")), None);
     }

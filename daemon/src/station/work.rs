@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// Period in which the worker frees chains.
 const FREE_PERIOD: Duration = Duration::from_millis(50);
 /// Time limit to plan and to read files: impulses may be long, and disks slow.
-const READ_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const READ_LIMIT: Duration = Duration::from_secs(10);
 /// Time limit to build a chain.
 const BUILD_LIMIT: Duration = Duration::from_secs(10);
 

@@ -8,6 +8,7 @@ mod doing;
 mod faults;
 
 use crate::process::os_error::plain;
+use crossbeam_channel::bounded;
 use faults::InjectedFaults;
 pub(crate) use faults::read_faults_from_stdin;
 use rustix::thread::{Pid, gettid};
@@ -128,6 +129,18 @@ impl Pulse {
 pub(crate) fn panic_message(thrown: &(dyn Any + Send)) -> &str {
     let text = thrown.downcast_ref::<&str>().copied();
     text.or_else(|| thrown.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// What comes of `work` within a limit. Work that takes longer is abandoned with its thread, as is work whose thread the
+/// system cannot start.
+pub(crate) fn within<T: Send + 'static>(
+    name: &'static str,
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (done, result) = bounded(1);
+    run_once(name, move || _ = done.try_send(work())).ok()?;
+    result.recv_timeout(limit).ok()
 }
 
 /// Waits for the end of a thread, at most for `limit`: one that hangs must not keep the process. Whether it has ended.
@@ -285,7 +298,6 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossbeam_channel::bounded;
 
     /// There is one list of threads for the whole process, so these tests run one after another.
     static ALONE: Mutex<()> = Mutex::new(());

@@ -198,7 +198,7 @@ impl Opened {
         events: Sender<BackendEvent>,
         ends: Vec<PortEnd>,
         connections: &Arc<AtomicU64>,
-        stored: Connections,
+        mut stored: Connections,
     ) -> Result<(Running, Vec<String>), BackendError> {
         let latency = Arc::new(Latency {
             inputs: self.inputs.iter().map(Port::clone_unowned).collect(),
@@ -254,7 +254,6 @@ impl Opened {
         let client = Arc::new(client);
         let ports =
             Ports { client: Arc::clone(&client), own: self.own, changes: port_changes, added, latency };
-        let mut stored = stored;
         let mut failures = ports.connect(&mut stored);
         failures.extend(ports.missing(&stored));
         let wiring = Wiring::start(ports, stored)?;
@@ -309,11 +308,8 @@ impl Running {
         self.wiring.stop();
         let Some(client) = Arc::into_inner(self.client) else { return };
         // A running server lets the audio thread finish its call.
-        calls::wait_until_quiet(if self.is_shut_down.load(Ordering::Relaxed) {
-            &self.calls
-        } else {
-            &self.calls[..1]
-        });
+        let count = if self.is_shut_down.load(Ordering::Relaxed) { 2 } else { 1 };
+        calls::wait_until_quiet(&self.calls[..count]);
         // This fails if the server has shut down, which does not matter.
         client.deactivate().ok();
     }

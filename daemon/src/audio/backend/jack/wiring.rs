@@ -96,7 +96,7 @@ impl Ports {
 struct Shared {
     /// The connections, also those whose other port is not there at the moment.
     kept: Mutex<BTreeSet<Connection>>,
-    /// Whether they have changed since that was asked.
+    /// Whether they have changed since the last call of [`Wiring::has_changed`].
     has_changed: AtomicBool,
     /// Whether the server is to be notified of a new latency.
     is_latency_due: AtomicBool,
@@ -120,7 +120,7 @@ impl Wiring {
         let (wake, woken) = bounded(1);
         let shared = Arc::new(Shared { kept: Mutex::new(stored.kept().clone()), ..Shared::default() });
         let (theirs, latency) = (Arc::clone(&shared), Arc::clone(&ports.latency));
-        let (mut seen, mut next) = (0, Instant::now());
+        let (mut seen, mut last_look) = (0, Instant::now());
         let thread = supervise::keep_running("ports", move |pulse| {
             loop {
                 pulse.set_waiting();
@@ -134,10 +134,10 @@ impl Wiring {
                 ports.latency.answer_deferred();
                 let changed = ports.changes.load(Ordering::Relaxed);
                 let wait = if changed == seen { CHECK_PORTS } else { RETRY_PORTS };
-                if next.elapsed() < wait {
+                if last_look.elapsed() < wait {
                     continue;
                 }
-                next = Instant::now();
+                last_look = Instant::now();
                 if ports.connect(&mut stored).is_empty() {
                     seen = changed;
                 }
